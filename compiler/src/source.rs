@@ -1,0 +1,116 @@
+//! Sources and places in them.
+//!
+//! In: file names and texts. Out: [`Files`], which turns a [`Span`] into a line and a column.
+//! Every node of the AST, the model and the plan carries a span, so that a message, a proof or a
+//! line of generated code can point back at the words it comes from.
+
+use std::ops::Range;
+
+/// A file of [`Files`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileId(pub u32);
+
+/// Bytes `start..end` of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset behind the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The bytes of `range` in `file`.
+    #[must_use]
+    pub fn new(file: FileId, range: Range<usize>) -> Self {
+        let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self {
+            file,
+            start: clamp(range.start),
+            end: clamp(range.end),
+        }
+    }
+
+    /// From the start of `self` to the end of `other`.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self {
+            end: self.end.max(other.end),
+            ..self
+        }
+    }
+
+    /// The bytes as a range.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// One source text.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The name as the user gave it.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    line_starts: Vec<usize>,
+}
+
+/// The sources of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Files(Vec<File>);
+
+impl Files {
+    /// Adds a source.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        let text = text.into();
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        self.0.push(File {
+            name: name.into(),
+            text,
+            line_starts,
+        });
+        FileId(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// A source.
+    #[must_use]
+    pub fn get(&self, id: FileId) -> &File {
+        &self.0[id.0 as usize]
+    }
+
+    /// All sources, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (FileId, &File)> {
+        (0..).map(FileId).zip(&self.0)
+    }
+
+    /// The words of a span.
+    #[must_use]
+    pub fn text(&self, span: Span) -> &str {
+        self.get(span.file).text.get(span.range()).unwrap_or("")
+    }
+
+    /// Line and column, from 1, of an offset; the column counts characters.
+    #[must_use]
+    pub fn line_column(&self, file: FileId, offset: u32) -> (usize, usize) {
+        let file = self.get(file);
+        let offset = (offset as usize).min(file.text.len());
+        let line = file.line_starts.partition_point(|&start| start <= offset);
+        let start = file.line_starts[line - 1];
+        let column = file.text.get(start..offset).map_or(0, |s| s.chars().count());
+        (line, column + 1)
+    }
+
+    /// First and last line of a span, from 1.
+    #[must_use]
+    pub fn lines(&self, span: Span) -> (usize, usize) {
+        let (first, _) = self.line_column(span.file, span.start);
+        let (last, _) = self.line_column(span.file, span.end.max(span.start + 1) - 1);
+        (first, last)
+    }
+}
