@@ -40,7 +40,54 @@ codes! {
     E0104 "the source is not text";
     E0105 "the source is too large or nested too deep";
     E0106 "a file holds exactly one definition";
+
+    // Names.
+    E0201 "a name is defined twice";
+    E0202 "a name is not known";
+    E0203 "something is missing";
+    E0204 "something is stated twice";
+    E0205 "a row of a `for` has too few or too many values";
+    E0206 "features need each other in a circle";
+    E0207 "something cannot stand here";
+    E0208 "something is never used";
+
+    // Operands and tables.
+    E0301 "fields of an operand overlap";
+    E0302 "bits of an operand are undefined";
+    E0303 "a field does not fit its value";
+    E0304 "a run does not name a count that can be cut into units";
+    E0305 "a run takes a level hint and does not say how its start is aligned";
+    E0306 "an instruction has no place for what it needs";
+    E0307 "levels do not fit each other";
+    E0308 "a run does not fit its operand";
+
+    // Instructions.
+    E0401 "an instruction is silent on a question";
+    E0402 "a completion does not reach as far as what it completes";
+    E0403 "nobody promises that entries are gone, or accesses drained";
+    E0404 "an instruction on the loaded tag reaches CPUs that may have another loaded";
+    E0405 "a tag of one CPU is used on others";
+    E0406 "a feature is used whose prerequisite may be off";
+    E0407 "a condition is tested before it is known";
+    E0408 "a run steps by entries that it cannot tell apart";
+
+    // What follows for flushes and switches.
+    E0501 "no instruction drops what a request obliges to drop";
+    E0502 "an instruction that compares the tag leaves entries under no tag or under others";
+    E0503 "a switch keeps a tag that both spaces use, and drops nothing";
+    E0504 "leaf entries go before walk entries that can make them again";
+    E0505 "plain stores are ruled out, and no instruction writes entries";
+    E0506 "an erratum takes completion away, and nothing restores it";
+
+    // Policy.
+    E0601 "the delivery stated is not what the facts allow";
+    E0602 "tables are freed after a flush that does not exclude lockless walkers";
+    E0603 "pages are freed at the change, though no change flushes";
+    E0604 "a stride of a level that maps no pages";
 }
+
+/// The machine of which the examples of the explanations are parts.
+pub const TOY: &str = include_str!("../explain/toy.arch");
 
 impl Code {
     /// All rules, in order.
@@ -64,6 +111,21 @@ impl Code {
     #[must_use]
     pub fn title(self) -> &'static str {
         ENTRIES[self.0].title
+    }
+
+    /// Whether it says that something is not there, which a statement that could not be read explains.
+    #[must_use]
+    pub fn is_of_absence(self) -> bool {
+        [
+            Code::E0202,
+            Code::E0203,
+            Code::E0208,
+            Code::E0302,
+            Code::E0306,
+            Code::E0401,
+            Code::E0403,
+        ]
+        .contains(&self)
     }
 
     /// The long form, in Markdown.

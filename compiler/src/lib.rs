@@ -1,8 +1,83 @@
 //! tlbc: from descriptions of how processor architectures invalidate their TLBs to Rust.
+//!
+//! The stages, each a module, each reading only what the one before it made:
+//!
+//! | stage | from | to |
+//! |---|---|---|
+//! | [`parse`] | text | [`ast`] |
+//! | [`lower`] | [`ast`] | [`model`] |
+//! | [`check`] | [`model`] | diagnostics: is this a possible machine? |
+//! | [`plan`] | [`model`] | [`plan::ir`]: what is issued for each request |
+//! | [`emit`] | [`plan::ir`] | Rust |
+//!
+//! [`trace`] interprets the plan IR instead of printing it. [`compile`] runs them all and does no
+//! input or output.
 
 pub mod ast;
+pub mod builder;
+pub mod check;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod codes;
+pub mod compile;
 pub mod diagnostic;
+pub mod disk;
+pub mod emit;
+pub mod json;
+pub mod lower;
+pub mod model;
 pub mod parse;
+pub mod plan;
 pub mod render;
 pub mod source;
+pub mod trace;
+
+pub use builder::{BuildError, Builder};
+pub use compile::compile;
+
+use diagnostic::Diagnostic;
+use model::Model;
+use plan::Plans;
+use source::{FileId, Files};
+
+/// A definition that has no findings, and its plans.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// The definition.
+    pub model: Model,
+    /// What is issued for each request.
+    pub plans: Plans,
+}
+
+/// Parses, resolves, checks and plans one file.
+#[must_use]
+pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
+    let (arch, mut found) = parse::parse(files, file);
+    let Some(arch) = arch else {
+        return (None, found);
+    };
+    let well_formed = found.is_empty();
+    let (model, names) = lower::lower(&arch);
+    // A statement that could not be read may be all that seems to be missing.
+    found.extend(
+        names
+            .into_iter()
+            .filter(|d| well_formed || !d.code.is_of_absence()),
+    );
+    let Some(model) = model else {
+        return (None, found);
+    };
+    let broken = check::check(&model);
+    found.extend(
+        broken
+            .into_iter()
+            .filter(|d| well_formed || !d.code.is_of_absence()),
+    );
+    if !found.is_empty() {
+        return (None, found);
+    }
+    let (plans, gaps) = plan::plan(&model);
+    found.extend(gaps);
+    let analysis = found.is_empty().then_some(Analysis { model, plans });
+    (analysis, found)
+}

@@ -102,7 +102,10 @@ impl Files {
         let offset = (offset as usize).min(file.text.len());
         let line = file.line_starts.partition_point(|&start| start <= offset);
         let start = file.line_starts[line - 1];
-        let column = file.text.get(start..offset).map_or(0, |s| s.chars().count());
+        let column = file
+            .text
+            .get(start..offset)
+            .map_or(0, |s| s.chars().count());
         (line, column + 1)
     }
 

@@ -1,0 +1,193 @@
+//! For `build.rs`: backends generated while a crate is built.
+//!
+//! In: definitions of the crate. Out: modules in its `OUT_DIR`, and words to cargo. See [`Builder`].
+
+use crate::compile::{Compiled, LIB, Output, compile};
+use crate::disk::{self, DiskError, HEADER, Source};
+use crate::render::{Format, render};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// The file with the modules of all architectures. No architecture can have the name of a keyword.
+const MODULES: &str = "mod.rs";
+
+/// Generates backends from a build script.
+///
+/// In `build.rs`, with `tlbc = { version = "...", default-features = false }` among the
+/// build-dependencies:
+///
+/// ```no_run
+/// fn main() -> Result<(), tlbc::BuildError> {
+///     tlbc::Builder::new().definitions_in("archdefs").generate()
+/// }
+/// ```
+///
+/// In the crate, which depends on `tlbc-runtime`, either all architectures:
+///
+/// ```ignore
+/// mod backends {
+///     include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+/// }
+/// use backends::foo;
+/// ```
+///
+/// or one of them:
+///
+/// ```ignore
+/// mod foo {
+///     include!(concat!(env!("OUT_DIR"), "/foo.rs"));
+/// }
+/// ```
+///
+/// A file is written only if its text changed, so that nothing is compiled again for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    definitions: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+    out_dir: Option<PathBuf>,
+    without_modules: bool,
+}
+
+impl Builder {
+    /// Nothing to generate yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a definition.
+    #[must_use]
+    pub fn definition(mut self, path: impl Into<PathBuf>) -> Self {
+        self.definitions.push(path.into());
+        self
+    }
+
+    /// Adds all definitions that lie in a directory (`*.arch`).
+    #[must_use]
+    pub fn definitions_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directories.push(directory.into());
+        self
+    }
+
+    /// Where the modules go; `OUT_DIR` unless this is called.
+    #[must_use]
+    pub fn out_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.out_dir = Some(directory.into());
+        self
+    }
+
+    /// Whether to write `mod.rs`, with the modules of all architectures; it is written unless this
+    /// says otherwise.
+    #[must_use]
+    pub fn modules(mut self, wanted: bool) -> Self {
+        self.without_modules = !wanted;
+        self
+    }
+
+    /// Generates, and tells cargo when to do it again.
+    ///
+    /// # Errors
+    ///
+    /// When a definition has findings, which have then been printed, or when a file cannot be read or
+    /// written. Nothing has been written then, unless renaming finished files failed halfway.
+    pub fn generate(&self) -> Result<(), BuildError> {
+        let mut words = io::stdout();
+        let result = self.run(&mut words);
+        if let Err(error @ (BuildError::Disk(_) | BuildError::NoOutDir)) = &result {
+            // Nobody listens on a closed stdout.
+            let _ = writeln!(words, "cargo::error={error}");
+        }
+        result
+    }
+
+    fn run(&self, words: &mut impl Write) -> Result<(), BuildError> {
+        let mut paths = self.definitions.clone();
+        for directory in &self.directories {
+            let _ = writeln!(words, "cargo::rerun-if-changed={}", directory.display());
+            paths.extend(disk::definitions_in(directory)?);
+        }
+        for path in paths.iter().collect::<BTreeSet<_>>() {
+            let _ = writeln!(words, "cargo::rerun-if-changed={}", path.display());
+        }
+        let sources = disk::read(&paths)?;
+        let compiled = compile(sources.into_iter().map(Source::named));
+        if !compiled.diagnostics.is_empty() {
+            return Err(report(&compiled, words));
+        }
+        let environment = || std::env::var_os("OUT_DIR").map(PathBuf::from);
+        let directory = self.out_dir.clone().or_else(environment);
+        let directory = directory.ok_or(BuildError::NoOutDir)?;
+        let outputs = self.outputs(compiled.outputs);
+        let changes = disk::changes(&directory, &outputs, false)?;
+        Ok(disk::apply(&directory, &changes)?)
+    }
+
+    /// The modules, with a list of them that can be included where that of a crate cannot.
+    fn outputs(&self, mut outputs: Vec<Output>) -> Vec<Output> {
+        outputs.retain(|output| output.path != LIB);
+        if !self.without_modules {
+            let modules = outputs.iter().map(|output| {
+                let name = output.path.trim_end_matches(".rs");
+                format!(
+                    "\n#[rustfmt::skip]\n#[path = {:?}]\npub mod {name};\n",
+                    output.path
+                )
+            });
+            let text = format!("{HEADER}. DO NOT EDIT.\n{}", modules.collect::<String>());
+            let path = MODULES.to_owned();
+            outputs.push(Output { path, text });
+        }
+        outputs
+    }
+}
+
+/// Shows what is wrong: in full in the log of the build, and in a line each to cargo.
+fn report(compiled: &Compiled, words: &mut impl Write) -> BuildError {
+    let rendered = |format| render(&compiled.files, &compiled.diagnostics, format, false);
+    let _ = io::stderr().write_all(rendered(Format::Human).as_bytes());
+    for line in rendered(Format::Short).lines() {
+        let _ = writeln!(words, "cargo::error={line}");
+    }
+    BuildError::Findings(compiled.diagnostics.len())
+}
+
+/// Why nothing was generated.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The definitions have this many findings, which have been printed.
+    Findings(usize),
+    /// A file could not be read or written.
+    Disk(DiskError),
+    /// `OUT_DIR` is not set: this is not a build script. Say [`Builder::out_dir`].
+    NoOutDir,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Findings(1) => f.write_str("1 error in the definitions"),
+            Self::Findings(count) => write!(f, "{count} errors in the definitions"),
+            Self::Disk(error) => error.fmt(f),
+            Self::NoOutDir => {
+                f.write_str("OUT_DIR is not set: not a build script, and no out_dir was given")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Disk(error) => Some(error),
+            Self::Findings(_) | Self::NoOutDir => None,
+        }
+    }
+}
+
+impl From<DiskError> for BuildError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}

@@ -1,0 +1,105 @@
+//! Configurations: on which machines something would happen.
+//!
+//! In: the model and the conditions that a rule asks about. Out: every possible configuration that
+//! can tell those conditions apart, few features first. Holds: no feature is on without what it
+//! needs, and a feature that no condition depends on is off.
+
+use std::cmp::Reverse;
+
+use crate::model::{Cond, Config, Model, Var};
+
+/// The configurations that matter to some conditions.
+pub struct Configs<'m> {
+    model: &'m Model,
+    features: Vec<usize>,
+    by_geometry: bool,
+    all: Vec<Config>,
+}
+
+impl<'m> Configs<'m> {
+    /// Those that differ in what the conditions speak of.
+    pub fn of<'c>(model: &'m Model, conds: impl IntoIterator<Item = &'c Cond>) -> Self {
+        let conds: Vec<&Cond> = conds.into_iter().collect();
+        let features = closed(
+            model,
+            conds.iter().flat_map(|cond| cond.features()).collect(),
+        );
+        let by_geometry = (conds.iter().flat_map(|cond| &cond.terms))
+            .any(|term| matches!(term.value.0, Var::Geometry(_)));
+        let mut all = Vec::new();
+        for geometry in 0..model.geometries.len() {
+            for bits in 0..1u64 << features.len() {
+                let on = features.iter().enumerate();
+                let on = on.filter(|(index, _)| bits & (1 << index) != 0);
+                let config = Config {
+                    features: on.fold(0, |word, (_, feature)| word | 1 << feature),
+                    errata: 0,
+                    geometry,
+                };
+                if model.possible(config) {
+                    all.push(config);
+                }
+            }
+        }
+        // Among equally many the one with features of the end of the file off.
+        all.sort_by_key(|c| (c.features.count_ones(), Reverse(c.features.reverse_bits())));
+        Self {
+            model,
+            features,
+            by_geometry,
+            all,
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Config> + '_ {
+        self.all.iter().copied()
+    }
+
+    /// ` when a is on and b is off`: to be put behind a sentence; nothing where it is always so.
+    pub fn when(&self, config: Config) -> String {
+        let name = |feature: &usize| &self.model.features[*feature].named.name;
+        let (on, off): (Vec<usize>, Vec<usize>) = self
+            .features
+            .iter()
+            .partition(|&&feature| config.has(feature));
+        let mut parts: Vec<String> = Vec::new();
+        if self.by_geometry && self.model.geometries.len() > 1 {
+            let geometry = &self.model.geometries[config.geometry].named.name;
+            parts.push(format!("the geometry is `{geometry}`"));
+        }
+        parts.extend(on.iter().map(|f| format!("`{}` is on", name(f))));
+        parts.extend(off.iter().map(|f| format!("`{}` is off", name(f))));
+        if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" when {}", parts.join(" and "))
+        }
+    }
+}
+
+/// The features, with those that they need.
+fn closed(model: &Model, mut features: Vec<usize>) -> Vec<usize> {
+    let mut seen = vec![false; model.features.len()];
+    while let Some(feature) = features.pop() {
+        if !std::mem::replace(&mut seen[feature], true) {
+            features.extend(model.features[feature].needs.features());
+        }
+    }
+    (0..seen.len()).filter(|&feature| seen[feature]).collect()
+}
+
+/// Whether a condition can hold with that geometry.
+pub fn admits(cond: &Cond, geometry: usize) -> bool {
+    cond.terms.iter().all(|term| match term.value {
+        (Var::Geometry(other), wanted) => (other == geometry) == wanted,
+        _ => true,
+    })
+}
+
+/// Whether two conditions cannot both hold.
+pub fn exclude(a: &Cond, b: &Cond) -> bool {
+    let contradicts =
+        |(var, wanted): (Var, bool)| b.terms.iter().any(|term| term.value == (var, !wanted));
+    a.terms.iter().any(|term| contradicts(term.value))
+}

@@ -1,0 +1,188 @@
+//! Errata: what they take away is there to be taken, and what mends them mends them.
+//!
+//! In: the errata, and the instructions that they weaken. Out: E0207, E0504, E0506. Holds: a
+//! remedy restores what its erratum takes, in an order in which it can.
+
+use super::all_drops;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{At, Erratum, Instr, Lost, Model, Remedy, Weakens};
+
+fn word(lost: Lost) -> &'static str {
+    match lost {
+        Lost::Gone => "gone",
+        Lost::Drained => "drained",
+        Lost::Global => "global",
+        Lost::Walk => "walk",
+        Lost::Leaf => "leaf",
+    }
+}
+
+/// Every weakening, with its erratum.
+fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
+    let errata = model.errata.iter();
+    errata.flat_map(|erratum| {
+        erratum
+            .weakens
+            .iter()
+            .map(move |weakens| (erratum, weakens))
+    })
+}
+
+/// The first remedy of an erratum on one side of an instruction.
+fn remedy(erratum: &Erratum, target: Instr, after: bool) -> Option<&Remedy> {
+    let mut remedies = erratum.remedies.iter();
+    remedies.find(|remedy| remedy.target.value == target && remedy.after == after)
+}
+
+/// E0207: an erratum takes from a barrier what barriers do, from an invalidation what those do.
+pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (_, weakens) in weakenings(model) {
+        let completion = matches!(weakens.lost.value, Lost::Gone | Lost::Drained);
+        let (what, help) = match weakens.target.value {
+            Instr::Barrier(_) if !completion => (
+                "a barrier drops no entries",
+                "name the invalidation that leaves them",
+            ),
+            Instr::Invalidate(_) if completion => (
+                "an invalidation completes nothing",
+                "name the barrier that completes it",
+            ),
+            _ => continue,
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0207,
+                weakens.lost.span,
+                format!(
+                    "{what}, so there is no `{}` to take from it",
+                    word(weakens.lost.value)
+                ),
+            )
+            .label("not possible here")
+            .because(weakens.target.span, "taken from this")
+            .help(help),
+        );
+    }
+}
+
+/// E0504: walk entries that an erratum leaves go before leaf entries do.
+pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let Instr::Invalidate(index) = weakens.target.value else {
+            continue;
+        };
+        let invalidate = &model.invalidates[index];
+        let leaf = all_drops(invalidate).find(|drops| drops.leaf.is_some());
+        let (Lost::Walk, Some(leaf)) = (weakens.lost.value, leaf) else {
+            continue;
+        };
+        let before = remedy(erratum, weakens.target.value, false);
+        let after = remedy(erratum, weakens.target.value, true);
+        let (None, Some(late)) = (before, after) else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0504,
+                late.span,
+                format!("with `{}`, `{}` drops leaf entries before the walk entries above them go", erratum.named.name, invalidate.named.name),
+            )
+            .label("walk entries go here, too late")
+            .because(weakens.lost.span, "left behind by the instruction")
+            .because(leaf.span, "leaf entries go with it")
+            .note("while a table is still live, a walk that starts from the entry left behind makes the leaf entries again")
+            .help(format!("put the remedy first: `remedy before {} issue ...;`", invalidate.named.name)),
+        );
+    }
+}
+
+/// E0506: a completion that an erratum takes away is restored.
+pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let Instr::Barrier(index) = weakens.target.value else {
+            continue;
+        };
+        match (remedy(erratum, weakens.target.value, true), weakens.lost) {
+            (
+                Some(remedy),
+                At {
+                    value: Lost::Gone | Lost::Drained,
+                    ..
+                },
+            ) => {
+                found.extend(incomplete(model, index, remedy));
+            }
+            // An interrupt drains the CPU that takes it, so the set can be interrupted.
+            (
+                None,
+                At {
+                    value: Lost::Gone, ..
+                },
+            ) => found.push(unmended(model, index, weakens)),
+            (
+                None,
+                At {
+                    value: Lost::Drained,
+                    ..
+                },
+            ) if weakens.on.is_none() => {
+                found.push(unmended(model, index, weakens));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
+    let barrier = &model.barriers[barrier];
+    let what = word(weakens.lost.value);
+    let note = match (weakens.lost.value, weakens.on) {
+        (Lost::Gone, Some(_)) => "an interrupt drains the CPUs of the set; it drops no entries",
+        (Lost::Gone, None) => "nothing else makes the flush wait until entries are gone",
+        _ => "nothing else makes the flush wait for accesses already translated",
+    };
+    Diagnostic::new(
+        Code::E0506,
+        weakens.lost.span,
+        format!(
+            "an erratum takes `{what}` from `{}`, and nothing restores it",
+            barrier.named.name
+        ),
+    )
+    .label("taken away")
+    .because(barrier.named.span, "completes flushes")
+    .note(note)
+    .help(format!(
+        "add what the vendor says: `remedy after {} issue ...;`",
+        barrier.named.name
+    ))
+}
+
+/// A remedy that does not end with a barrier as wide as the one that it mends.
+fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnostic> {
+    let weakened = &model.barriers[barrier];
+    let needed = weakened.completes?;
+    let done = match remedy.issue.last()? {
+        Instr::Barrier(last) => model.barriers[*last].completes,
+        Instr::Invalidate(_) => None,
+    };
+    if done.is_some_and(|done| done.value.covers(needed.value)) {
+        return None;
+    }
+    let message = if done.is_some() {
+        "a remedy ends with a barrier that completes on fewer holders than the one it mends"
+    } else {
+        "a remedy does not end with a barrier that completes it"
+    };
+    Some(
+        Diagnostic::new(Code::E0506, remedy.span, message)
+            .label("not complete at its end")
+            .because(needed.span, "has to be restored here")
+            .note("the remedy itself would still be under way when the flush returns")
+            .help(format!(
+                "end it with a completing barrier, for instance `{}`",
+                weakened.named.name
+            )),
+    )
+}

@@ -1,0 +1,265 @@
+//! Features: nothing is used on a machine that does not have it, and nothing asked too early.
+//!
+//! In: every condition of the definition. Out: E0405, E0406, E0407. Holds: in each possible
+//! configuration in which an instruction may be used there is a tag for it and its barrier, and
+//! what is decided at boot depends on what is known at boot.
+
+use tlbc_runtime::clause::Holders;
+
+use super::configs::Configs;
+use super::{compares_tag, field_of, tags_in, user_tags};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Source, Var};
+use crate::source::Span;
+
+/// The clauses that compare a tag, each with the conditions under which it comes to that.
+fn compared(invalidate: &Invalidate) -> impl Iterator<Item = (&Drops, [&Cond; 3])> {
+    invalidate.forms.iter().flat_map(|form| {
+        let drops = form.drops.iter().filter(|drops| compares_tag(drops));
+        drops.map(|drops| (drops, [&invalidate.requires, &form.requires, &drops.when]))
+    })
+}
+
+fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
+    user_tags(model)
+        .into_iter()
+        .map(|tag| &model.tags[tag].when)
+}
+
+/// E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
+pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
+    for invalidate in &model.invalidates {
+        if !Holders::CORE.covers(invalidate.holders.value) {
+            let mut compared = compared(invalidate);
+            found.extend(
+                compared.find_map(|(drops, conds)| of_one_cpu(model, invalidate, drops, conds)),
+            );
+        }
+    }
+}
+
+fn of_one_cpu(
+    model: &Model,
+    invalidate: &Invalidate,
+    drops: &Drops,
+    conds: [&Cond; 3],
+) -> Option<Diagnostic> {
+    let configs = Configs::of(model, conds.into_iter().chain(tag_conds(model)));
+    let used = configs
+        .iter()
+        .filter(|&c| conds.iter().all(|cond| cond.holds(c)));
+    let mut tags = used.flat_map(|config| tags_in(model, config));
+    let tag = tags.next()?;
+    if !tag.of_cpu.value || tags.any(|tag| !tag.of_cpu.value) {
+        return None;
+    }
+    let name = &invalidate.named.name;
+    Some(
+        Diagnostic::new(
+            Code::E0405,
+            drops.whose.span,
+            format!("`{name}` takes the tag `{}` of one CPU to others", tag.named.name),
+        )
+        .label("compared on every CPU that it reaches")
+        .because(invalidate.holders.span, "reaches these")
+        .because(tag.of_cpu.span, "means another space on each CPU")
+        .note("elsewhere the number belongs to another space, whose entries would go in place of these")
+        .help("write `of machine;` if the tag means the same everywhere, or give the instruction a tag that does"),
+    )
+}
+
+/// E0406: wherever an instruction that compares a tag may be used there is a tag.
+pub fn tags_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
+    for invalidate in &model.invalidates {
+        let name = invalidate.named.name.as_str();
+        found.extend(compared(invalidate).find_map(|(drops, conds)| {
+            tag_may_be_missing(model, &conds, (drops.whose.span, "compares a tag", name))
+        }));
+    }
+    for load in &model.loads {
+        if let Some(field) = field_of(model, &load.template.operands, Source::Tag) {
+            let place = (field.span, "takes a tag", load.named.name.as_str());
+            found.extend(tag_may_be_missing(model, &[&field.when], place));
+        }
+    }
+}
+
+fn tag_may_be_missing(
+    model: &Model,
+    conds: &[&Cond],
+    (span, label, name): (Span, &str, &str),
+) -> Option<Diagnostic> {
+    let configs = Configs::of(model, conds.iter().copied().chain(tag_conds(model)));
+    let untagged = configs.iter().find(|&config| {
+        conds.iter().all(|cond| cond.holds(config)) && tags_in(model, config).next().is_none()
+    });
+    let config = untagged?;
+    let mut diagnostic = Diagnostic::new(
+        Code::E0406,
+        span,
+        format!(
+            "`{name}` {label}, and there is none{}",
+            configs.when(config)
+        ),
+    )
+    .label(label);
+    diagnostic = match user_tags(model).first().map(|&tag| &model.tags[tag]) {
+        Some(tag) => diagnostic.because(tag.named.span, "not there then"),
+        None => diagnostic.because(model.user.leaf.span, "entries are cached under no tag"),
+    };
+    Some(
+        diagnostic
+            .note("on such a machine it would be given a number that nobody set")
+            .help("let it require the feature that brings the tag, or correct when there is one"),
+    )
+}
+
+/// E0406: wherever an instruction may be used there is the barrier that ends it, and what mends it.
+pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
+    let always = Cond::default();
+    for invalidate in &model.invalidates {
+        if let Some(after) = invalidate.after {
+            let user = (invalidate.named.name.as_str(), &invalidate.requires);
+            may_be_missing(model, user, after.span, Instr::Barrier(after.value), found);
+        }
+    }
+    for (name, resync) in [
+        ("switch", model.switch.resync),
+        ("resume", model.resume.resync),
+        ("arrive", model.arrive.resync),
+        ("space user", model.user.resync),
+        ("space kernel", model.kernel.resync),
+    ] {
+        if let Some(at) = resync {
+            may_be_missing(
+                model,
+                (name, &always),
+                at.span,
+                Instr::Barrier(at.value),
+                found,
+            );
+        }
+    }
+    for erratum in &model.errata {
+        for remedy in &erratum.remedies {
+            let (_, name, requires) = instruction(model, remedy.target.value);
+            for &issued in &remedy.issue {
+                may_be_missing(model, (name, requires), remedy.span, issued, found);
+            }
+        }
+    }
+}
+
+fn instruction(model: &Model, instr: Instr) -> (Span, &str, &Cond) {
+    let (named, requires) = match instr {
+        Instr::Barrier(index) => (
+            &model.barriers[index].named,
+            &model.barriers[index].requires,
+        ),
+        Instr::Invalidate(index) => (
+            &model.invalidates[index].named,
+            &model.invalidates[index].requires,
+        ),
+    };
+    (named.span, &named.name, requires)
+}
+
+/// Reports where `user` may be used and the instruction that it relies on may not.
+fn may_be_missing(
+    model: &Model,
+    (user, uses): (&str, &Cond),
+    span: Span,
+    instr: Instr,
+    found: &mut Vec<Diagnostic>,
+) {
+    let (fact, name, requires) = instruction(model, instr);
+    let configs = Configs::of(model, [uses, requires]);
+    let mut used = configs.iter().filter(|&config| uses.holds(config));
+    let Some(config) = used.find(|&config| !requires.holds(config)) else {
+        return;
+    };
+    let fact = requires.terms.first().map_or(fact, |term| term.span);
+    found.push(
+        Diagnostic::new(
+            Code::E0406,
+            span,
+            format!(
+                "`{user}` relies on `{name}`, which is not there{}",
+                configs.when(config)
+            ),
+        )
+        .label("may not be there")
+        .because(fact, format!("`{name}` requires this"))
+        .note("on such a machine the instruction is undefined, or does nothing")
+        .help(format!(
+            "let `{user}` require the same, or name an instruction that is always there"
+        )),
+    );
+}
+
+/// E0407: what is decided at boot depends on nothing that is known later.
+pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
+    let early = |cond: &Cond, what: &str, found: &mut Vec<Diagnostic>| {
+        later_than(model, cond, Known::Boot, what, found);
+    };
+    for geometry in &model.geometries {
+        let levels = geometry.levels.iter().flatten();
+        for cond in levels.flat_map(|level| level.shift.conds()) {
+            early(cond, "the levels of tables are", found);
+        }
+    }
+    for tag in &model.tags {
+        early(&tag.when, "whether there is a tag is", found);
+    }
+    for space in [&model.user, &model.kernel] {
+        for cond in space.addresses.conds() {
+            early(cond, "the width of addresses is", found);
+        }
+    }
+    for field in model.operands.iter().flat_map(|operand| &operand.fields) {
+        early(&field.when, "the layout of an operand is", found);
+    }
+    for feature in &model.features {
+        let what = format!("the feature `{}` is", feature.named.name);
+        later_than(model, &feature.needs, feature.known, &what, found);
+    }
+}
+
+fn later_than(model: &Model, cond: &Cond, by: Known, what: &str, found: &mut Vec<Diagnostic>) {
+    let moment = |known| match known {
+        Known::Boot => "at boot",
+        Known::Cpu => "for each CPU",
+        Known::Space => "for each space",
+    };
+    for term in &cond.terms {
+        let Var::Feature(index) = term.value.0 else {
+            continue;
+        };
+        let feature = &model.features[index];
+        if feature.known == Known::Boot || feature.known == by {
+            continue;
+        }
+        found.push(
+            Diagnostic::new(
+                Code::E0407,
+                term.span,
+                format!(
+                    "{what} decided {}, and `{}` is known {} only",
+                    moment(by),
+                    feature.named.name,
+                    moment(feature.known)
+                ),
+            )
+            .label("not known yet")
+            .because(
+                feature.named.span,
+                format!("known {}", moment(feature.known)),
+            )
+            .note("the kernel would have to ask before there is an answer")
+            .help(
+                "let it depend on what is known by then, or say when the feature is really known",
+            ),
+        );
+    }
+}

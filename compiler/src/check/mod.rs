@@ -1,0 +1,140 @@
+//! Is this a possible machine?
+//!
+//! In: a [`Model`], whose names are resolved and whose parts are all there. Out: a diagnostic for
+//! each fact that contradicts another, or that no machine can have. Holds afterwards, when there
+//! is none: every operand has a value for each of its bits, every instruction a place for what it
+//! needs, and every completion, switch and remedy does what is asked of it. Whether the instructions
+//! are enough is `plan`'s business.
+//!
+//! One rule is one function, and has one code.
+
+mod configs;
+mod errata;
+mod features;
+mod instructions;
+mod operands;
+mod policy;
+mod runs;
+mod spaces;
+mod tables;
+mod unused;
+mod widths;
+
+use crate::diagnostic::Diagnostic;
+use crate::model::{Config, Drops, Field, Invalidate, Model, Source, Tag, Under, Value};
+
+/// A rule: what it finds goes into the list.
+type Rule = fn(&Model, &mut Vec<Diagnostic>);
+
+const RULES: &[Rule] = &[
+    operands::overlaps,
+    operands::undefined_bits,
+    operands::unaligned_runs,
+    widths::too_narrow,
+    widths::unnumbered,
+    tables::ascending,
+    tables::alternatives,
+    tables::hints,
+    tables::reach,
+    instructions::places,
+    instructions::places_of_loads,
+    instructions::completion,
+    instructions::promises,
+    instructions::loaded_elsewhere,
+    runs::lengths,
+    runs::strides,
+    features::tags_of_one_cpu,
+    features::tags_that_may_be_missing,
+    features::barriers_that_may_be_missing,
+    features::known_too_late,
+    spaces::switches,
+    errata::subjects,
+    errata::leaves_before_walks,
+    errata::completion,
+    policy::writers,
+    policy::tables_after_flush,
+    policy::pages_at_change,
+    policy::strides,
+    unused::names,
+    unused::alternatives,
+];
+
+/// Checks every rule.
+///
+/// A `for` repeats its items, and what is wrong with them: each place is named once for a rule.
+#[must_use]
+pub fn check(model: &Model) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for rule in RULES {
+        rule(model, &mut found);
+    }
+    let mut seen = Vec::new();
+    found.retain(|diagnostic| {
+        let place = (diagnostic.code, diagnostic.primary.span);
+        let new = !seen.contains(&place);
+        seen.push(place);
+        new
+    });
+    found
+}
+
+/// Where a value comes from.
+fn source(value: Value) -> Option<Source> {
+    match value {
+        Value::Source(source) | Value::Slice(source, ..) | Value::PageNumber(source) => {
+            Some(source)
+        }
+        Value::Const(_) | Value::LevelIs(_) => None,
+    }
+}
+
+/// The first field of these operands that takes something from a source.
+fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<&'m Field> {
+    let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
+    fields.find(|field| source(field.value) == Some(wanted))
+}
+
+/// The tags that entries of the user space may have, by index.
+fn user_tags(model: &Model) -> Vec<usize> {
+    let cases = (model.user.leaf.cases.iter()).chain(&model.user.walk.cases);
+    let mut tags: Vec<usize> = cases
+        .flat_map(|(under, _)| match &under.value {
+            Under::Tags(tags) => tags.clone(),
+            Under::EveryTag => (0..model.tags.len()).collect(),
+            Under::Global => Vec::new(),
+        })
+        .collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
+/// The tags that a user space may have in a configuration.
+fn tags_in(model: &Model, config: Config) -> impl Iterator<Item = &Tag> {
+    let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
+    tags.filter(move |tag| tag.when.holds(config))
+}
+
+/// What an invalidation drops, over all its forms.
+fn all_drops(invalidate: &Invalidate) -> impl Iterator<Item = &Drops> {
+    invalidate.forms.iter().flat_map(|form| &form.drops)
+}
+
+/// Whether it compares the tag that is given to it.
+fn compares_tag(drops: &Drops) -> bool {
+    drops.whose.value.this && !drops.whose.value.other
+}
+
+/// `1 bit`, `5 bits`
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `a`, `b` and `c`
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}

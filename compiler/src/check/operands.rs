@@ -1,0 +1,121 @@
+//! Operands: every bit has one meaning.
+//!
+//! In: the operands. Out: E0301 where two fields claim a bit, E0302 where none does, E0305 where a
+//! hinted run may start anywhere. Holds: an operand can be put together by or-ing its fields.
+
+use super::configs::exclude;
+use super::{field_of, listed};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Model, Operand, Source};
+
+/// E0301: no two fields of an operand that can be there together have a bit in common.
+pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
+    for operand in &model.operands {
+        for (index, field) in operand.fields.iter().enumerate() {
+            let mut before = operand.fields[..index].iter();
+            let other = before.find(|other| {
+                field.low <= other.high
+                    && other.low <= field.high
+                    && !exclude(&field.when, &other.when)
+            });
+            let Some(other) = other else { continue };
+            let common = bits(field.high.min(other.high), field.low.max(other.low));
+            found.push(
+                Diagnostic::new(
+                    Code::E0301,
+                    field.span,
+                    format!(
+                        "fields of the operand `{}` overlap in {common}",
+                        operand.named.name
+                    ),
+                )
+                .label(format!("claims {common}"))
+                .because(other.span, "claimed here already")
+                .note("fields are or-ed together: the instruction would be given neither value")
+                .help("correct one of the two positions"),
+            );
+        }
+    }
+}
+
+/// E0302: every bit of an operand has a field.
+pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
+    for operand in &model.operands {
+        let gaps: Vec<(u32, u32)> = gaps(operand);
+        let Some(&(high, low)) = gaps.first() else {
+            continue;
+        };
+        let places: Vec<String> = gaps.iter().map(|&(high, low)| bits(high, low)).collect();
+        let first = if high == low {
+            format!("[{high}]")
+        } else {
+            format!("[{high}:{low}]")
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0302,
+                operand.named.span,
+                format!(
+                    "{} of the operand `{}` are undefined",
+                    listed(&places),
+                    operand.named.name
+                ),
+            )
+            .label("no field says what stands there")
+            .because(
+                operand.bits.span,
+                format!("bits {} to 0 need a meaning", operand.bits.value - 1),
+            )
+            .note("what a reserved bit does when it is set is for the next processor to decide")
+            .help(format!(
+                "give each a field; if they must be zero, write `{first} 0;`"
+            )),
+        );
+    }
+}
+
+/// The bits without a field, from the top: (highest, lowest) of each stretch.
+fn gaps(operand: &Operand) -> Vec<(u32, u32)> {
+    let mut gaps: Vec<(u32, u32)> = Vec::new();
+    // `lower` has reported a width that cannot be.
+    let width = operand.bits.value.min(128) as u32;
+    for bit in (0..width).rev() {
+        if (operand.fields.iter()).any(|field| (field.low..=field.high).contains(&bit)) {
+            continue;
+        }
+        match gaps.last_mut() {
+            Some((_, low)) if *low == bit + 1 => *low = bit,
+            _ => gaps.push((bit, bit)),
+        }
+    }
+    gaps
+}
+
+fn bits(high: u32, low: u32) -> String {
+    if high == low {
+        format!("bit {high}")
+    } else {
+        format!("bits {high} to {low}")
+    }
+}
+
+/// E0305: a run that takes a level hint says that its start is aligned to that level.
+pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, operand) in model.operands.iter().enumerate() {
+        let hint = field_of(model, &[index], Source::Hint);
+        if let (Some(names), Some(hint), None) = (&operand.names, hint, operand.aligned) {
+            found.push(
+                Diagnostic::new(
+                    Code::E0305,
+                    hint.span,
+                    format!("the run `{}` takes a level hint from any start", operand.named.name),
+                )
+                .label("takes a hint")
+                .because(names.span, "names a run")
+                .note("a hinted run that starts inside a large page is unpredictable: entries may survive it")
+                .help("add `start aligned to hint;`, or take the hint out of the run"),
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Policy: what is stated follows from the facts.
+//!
+//! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
+//! freed earlier than a flush allows, and entries can be changed as stated.
+
+use super::runs::maps_pages;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Delivery, Model};
+
+fn has_writer(model: &Model) -> bool {
+    model.invalidates.iter().any(|i| i.writes_entry.is_some())
+}
+
+/// E0505: where plain stores are not allowed an instruction writes entries.
+pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
+    let plain = model.change.plain_store;
+    if plain.value || has_writer(model) {
+        return;
+    }
+    found.push(
+        Diagnostic::new(
+            Code::E0505,
+            plain.span,
+            "entries are changed by instructions, and none writes entries",
+        )
+        .label("rules plain stores out")
+        .note("what remains is a plain store under a walker that must not see one")
+        .help("add `writes entry;` to the instruction that changes them, or state `plain store;`"),
+    );
+}
+
+/// E0602: tables are freed after a flush only where the flush interrupts every CPU.
+pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(stated) = model.policy.tables_deferred.filter(|at| !at.value) else {
+        return;
+    };
+    let delivery = model.policy.delivery.as_ref();
+    let mut cases = delivery.into_iter().flat_map(|delivery| &delivery.cases);
+    let broadcast = cases.find(|(by, _)| by.value == Delivery::Broadcast);
+    let (message, fact, label) = if let Some((by, _)) = broadcast {
+        (
+            "tables are freed after a flush that interrupts nobody",
+            by.span,
+            "a broadcast leaves the other CPUs running",
+        )
+    } else if delivery.is_none() {
+        (
+            "tables are freed after a flush that may interrupt nobody",
+            model.policy.span,
+            "does not state `delivery interrupts`",
+        )
+    } else if model.caches.walk.is_none() {
+        (
+            "tables are freed after a flush that is not owed",
+            model.caches.span,
+            "no walk entries, so freeing a table flushes nothing",
+        )
+    } else {
+        return;
+    };
+    found.push(
+        Diagnostic::new(Code::E0602, stated.span, message)
+            .label("as soon as it is done")
+            .because(fact, label)
+            .note("code that reads tables without a lock, its interrupts off, is kept out by the interrupt and by nothing else")
+            .help("state `tables deferred`: they wait until such readers are gone"),
+    );
+}
+
+/// E0603: pages are freed at the change only where the change itself flushes.
+pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(stated) = model.policy.pages_batched.filter(|at| !at.value) else {
+        return;
+    };
+    if has_writer(model) {
+        return;
+    }
+    found.push(
+        Diagnostic::new(
+            Code::E0603,
+            stated.span,
+            "pages are freed at the change, and no instruction that changes an entry flushes it",
+        )
+        .label("freed at once")
+        .because(
+            model.change.plain_store.span,
+            "changes the table and drops no entry",
+        )
+        .note(
+            "a CPU that still caches the translation would write into a page that has a new owner",
+        )
+        .help("state `pages batched`: they are freed behind one flush"),
+    );
+}
+
+/// E0604: strides are of levels that map pages.
+pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(stated) = model.policy.strides else {
+        return;
+    };
+    for level in stated
+        .value
+        .iter()
+        .filter(|&level| !maps_pages(model, level))
+    {
+        let named = &model.levels[level.index()];
+        found.push(
+            Diagnostic::new(
+                Code::E0604,
+                stated.span,
+                format!("a stride of `{}`, which maps no pages", named.name),
+            )
+            .label("stated here")
+            .because(named.span, "without `leaf`")
+            .note("no request ever steps by such entries")
+            .help("leave the level out, or mark it `leaf`"),
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! Runs: an instruction names as many entries as it says, of a size that it can tell.
+//!
+//! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a
+//! range can be cut into runs, and no smaller leaf lies between the addresses that a run names.
+
+use tlbc_runtime::clause::{Level, Most, Stride};
+
+use super::all_drops;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Drops, Invalidate, Model, Names, Value, Which};
+
+/// The runs that instructions drop, each with the formula of its operand.
+fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
+    model.invalidates.iter().flat_map(|invalidate| {
+        let operands = invalidate.template.operands.iter();
+        let names = operands
+            .filter_map(|&o| model.operands[o].names.as_ref())
+            .next();
+        let drops = all_drops(invalidate).filter(|d| matches!(d.which.value, Which::Run { .. }));
+        drops.filter_map(move |drops| Some((invalidate, drops, names?)))
+    })
+}
+
+/// E0308: the operand can say every count that the instruction takes.
+pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (invalidate, drops, names) in runs(model) {
+        let Which::Run {
+            least,
+            most,
+            stride,
+        } = drops.which.value
+        else {
+            continue;
+        };
+        let (smallest, largest, limit) = match most {
+            Most::Count(most) => (u64::from(most), u64::from(most), None),
+            Most::Limit(index) => {
+                let limit = &model.limits[usize::from(index)];
+                (limit.least, limit.most, Some(limit))
+            }
+        };
+        let unit = if names.pages { "pages" } else { "entries" };
+        let capacity = (names.most_num + 1) << (names.base + names.step * (names.scales - 1));
+        let (message, label, fact, help) = if names.pages != (stride == Stride::Pages) {
+            (
+                format!(
+                    "`{}` and its operand count different things",
+                    invalidate.named.name
+                ),
+                "counts something else".to_owned(),
+                format!("counts {unit}"),
+                "write `pages` in both, or `entries` in both",
+            )
+        } else if least == 0 || least > smallest {
+            (
+                format!("a run of {least}..{smallest} {unit} cannot be"),
+                format!("from {least}"),
+                "counts from one unit up".to_owned(),
+                "begin with the least count that the manual allows, at least 1",
+            )
+        } else if least < 1 << names.base {
+            (
+                format!(
+                    "the operand of `{}` cannot name {least} {unit}",
+                    invalidate.named.name
+                ),
+                format!("from {least}"),
+                format!("names at least {}", 1u64 << names.base),
+                "begin with one unit of the operand, or correct the formula",
+            )
+        } else if largest > capacity {
+            (
+                format!(
+                    "the operand of `{}` cannot name {largest} {unit}",
+                    invalidate.named.name
+                ),
+                format!("up to {largest}"),
+                format!("names at most {capacity}"),
+                "lower the largest count, or correct the width of `num`",
+            )
+        } else {
+            continue;
+        };
+        let mut diagnostic = Diagnostic::new(Code::E0308, drops.which.span, message)
+            .label(label)
+            .because(names.span, fact)
+            .note("the count would be cut off, and the instruction would name another run")
+            .help(help);
+        if let Some(limit) = limit {
+            let range = format!("from {} to {}", limit.least, limit.most);
+            diagnostic = diagnostic.because(limit.named.span, range);
+        }
+        found.push(diagnostic);
+    }
+}
+
+/// E0408: a run that counts entries is told of which level, and the level maps pages.
+pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (invalidate, drops, _) in runs(model) {
+        let Which::Run {
+            stride: Stride::Entries(levels),
+            ..
+        } = drops.which.value
+        else {
+            continue;
+        };
+        for (position, level) in levels.iter().enumerate() {
+            let named = &model.levels[level.index()];
+            if !maps_pages(model, level) {
+                found.push(
+                    Diagnostic::new(
+                        Code::E0408,
+                        drops.which.span,
+                        format!(
+                            "`{}` steps by entries of `{}`, which maps no pages",
+                            invalidate.named.name, named.name
+                        ),
+                    )
+                    .label(format!("no leaf at `{}`", named.name))
+                    .because(named.span, "without `leaf`")
+                    .note("smaller leaves between the addresses of the run would survive it")
+                    .help("leave the level out, or mark it `leaf`"),
+                );
+            } else if position > 0 && !tells(model, invalidate, level) {
+                found.push(
+                    Diagnostic::new(
+                        Code::E0408,
+                        drops.which.span,
+                        format!(
+                            "`{}` cannot be told to step by entries of `{}`",
+                            invalidate.named.name, named.name
+                        ),
+                    )
+                    .label("steps by more than one level")
+                    .because(
+                        invalidate.template.span,
+                        format!("no operand here has `level is {}`", named.name),
+                    )
+                    .note("it would step by the wrong size, and leaves in between would survive it")
+                    .help(format!(
+                        "add a field `level is {}` to the operand, or leave the level out",
+                        named.name
+                    )),
+                );
+            }
+        }
+    }
+}
+
+/// Whether entries of the level map pages in some geometry.
+pub fn maps_pages(model: &Model, level: Level) -> bool {
+    let mut geometries = model.geometries.iter();
+    geometries.any(|g| {
+        g.levels[level.index()]
+            .as_ref()
+            .is_some_and(|level| level.leaf)
+    })
+}
+
+fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
+    let operands = invalidate.template.operands.iter();
+    let mut fields = operands.flat_map(|&o| &model.operands[o].fields);
+    fields.any(|field| field.value == Value::LevelIs(level.index()))
+}

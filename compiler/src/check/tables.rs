@@ -1,0 +1,165 @@
+//! Tables: levels that fit each other.
+//!
+//! In: the geometries and the addresses of the spaces. Out: E0307. Holds: in every configuration
+//! the levels ascend from the page size, and the top table reaches every address.
+
+use super::configs::Configs;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cases, Cond, Level, Model};
+
+/// The levels that a geometry has, with their names, from the leaf up.
+fn levels(
+    model: &Model,
+    geometry: usize,
+) -> impl DoubleEndedIterator<Item = (usize, &str, &Level)> {
+    let levels = model.geometries[geometry].levels.iter().enumerate();
+    levels.filter_map(|(index, level)| {
+        let name = model.levels[index].name.as_str();
+        level.as_ref().map(|level| (index, name, level))
+    })
+}
+
+fn conds(model: &Model, geometry: usize) -> impl Iterator<Item = &Cond> {
+    levels(model, geometry).flat_map(|(.., level)| level.shift.conds())
+}
+
+/// E0307: in every configuration levels ascend, and the lowest maps one page.
+pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (g, geometry) in model.geometries.iter().enumerate() {
+        let configs = Configs::of(model, conds(model, g));
+        for config in configs.iter().filter(|config| config.geometry == g) {
+            let mut below: Option<(&str, u32, &Level)> = None;
+            for (index, name, level) in levels(model, g) {
+                let Some(shift) = model.level_shift(index, config) else {
+                    continue;
+                };
+                let when = configs.when(config);
+                match below {
+                    None if shift != geometry.page_shift => found.push(
+                        Diagnostic::new(
+                            Code::E0307,
+                            level.span,
+                            format!("an entry of the lowest level reaches 2^{shift} bytes, and a page has 2^{}{when}", geometry.page_shift),
+                        )
+                        .label("the lowest level")
+                        .because(geometry.named.span, format!("pages of 2^{} bytes", geometry.page_shift))
+                        .help("the lowest level maps single pages; correct its number or the page size"),
+                    ),
+                    Some((lower, reach, fact)) if shift <= reach => found.push(
+                        Diagnostic::new(
+                            Code::E0307,
+                            level.span,
+                            format!("`{name}` stands above `{lower}` and does not reach further{when}"),
+                        )
+                        .label(format!("reaches 2^{shift} bytes"))
+                        .because(fact.span, format!("reaches 2^{reach} bytes"))
+                        .help("list the levels from the leaf up, each with the log2 of what one entry reaches"),
+                    ),
+                    _ => {}
+                }
+                below = Some((name, shift, level));
+            }
+        }
+    }
+}
+
+/// E0307: each number given for a level is its number somewhere.
+pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
+    for g in 0..model.geometries.len() {
+        for (_, name, level) in levels(model, g) {
+            let configs = Configs::of(model, level.shift.conds());
+            let counts = |case| {
+                configs
+                    .iter()
+                    .any(|c| c.geometry == g && counts(&level.shift, case, c))
+            };
+            for (case, (shift, _)) in level.shift.cases.iter().enumerate() {
+                if !counts(case) {
+                    found.push(
+                        Diagnostic::new(
+                            Code::E0307,
+                            level.shift.span,
+                            format!("`{name}` never has the number {shift}"),
+                        )
+                        .label(format!("{shift} never counts"))
+                        .note("the last alternative whose condition holds is the one that counts")
+                        .help("put the alternative without a condition first, or correct the conditions"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Whether that case is the one that counts.
+pub fn counts<T>(cases: &Cases<T>, case: usize, config: crate::model::Config) -> bool {
+    let last = cases.cases.iter().rposition(|(_, cond)| cond.holds(config));
+    last == Some(case)
+}
+
+/// E0307: no two levels of a geometry have the same hint.
+pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
+    for g in 0..model.geometries.len() {
+        let hinted: Vec<_> = levels(model, g)
+            .filter_map(|(_, name, level)| Some((name, level.hint?)))
+            .collect();
+        for (index, (name, hint)) in hinted.iter().enumerate() {
+            let same = hinted[..index]
+                .iter()
+                .find(|(_, other)| other.value == hint.value);
+            if let Some((lower, first)) = same {
+                found.push(
+                    Diagnostic::new(
+                        Code::E0307,
+                        hint.span,
+                        format!("`{name}` and `{lower}` have the same hint"),
+                    )
+                    .label("again here")
+                    .because(first.span, "first here")
+                    .note("a hint tells the machine which level to look at: entries of the other would survive")
+                    .help("give each level the number that the manual gives it"),
+                );
+            }
+        }
+    }
+}
+
+/// E0307: the top table reaches all addresses of the spaces.
+///
+/// The language does not say how large a table is: eight bytes an entry, a page a table, and up to
+/// sixteen pages for the top one hold for every machine known.
+pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
+    const ENTRY: u32 = 3;
+    const JOINED: u32 = 4;
+    for space in [&model.user, &model.kernel] {
+        for (g, geometry) in model.geometries.iter().enumerate() {
+            let configs = Configs::of(model, conds(model, g).chain(space.addresses.conds()));
+            for config in configs.iter().filter(|config| config.geometry == g) {
+                let top = levels(model, g).rev().find_map(|(index, name, level)| {
+                    Some((name, level, model.level_shift(index, config)?))
+                });
+                let (Some((name, level, shift)), Some(&(_, bits))) =
+                    (top, space.addresses.get(config))
+                else {
+                    continue;
+                };
+                let most = shift + geometry.page_shift.saturating_sub(ENTRY) + JOINED;
+                if bits > most.min(64) {
+                    found.push(
+                        Diagnostic::new(
+                            Code::E0307,
+                            space.addresses.span,
+                            format!("addresses of {bits} bits lie beyond the top table{}", configs.when(config)),
+                        )
+                        .label(format!("{bits} bits"))
+                        .because(level.span, format!("an entry of `{name}` reaches 2^{shift} bytes"))
+                        .note("with eight bytes an entry, the top table would be larger than sixteen pages")
+                        .help("add the level that is missing, or correct the number of bits"),
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What is written down and never counts.
+//!
+//! In: everything with a name, and everything with alternatives. Out: E0208. Holds: each name is
+//! used, and each alternative is the one that counts somewhere.
+
+use super::configs::Configs;
+use super::tables::counts;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cases, Cond, Drops, Instr, Model, Named, Under, Which};
+use tlbc_runtime::clause::Most;
+
+/// E0208: what is defined is used.
+pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
+    let (features, tags) = (features(model), tags(model));
+    let (barriers, limits) = (barriers(model), limits(model));
+    let (operands, loads) = (operands(model), loads(model));
+    let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
+    let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
+    let mut report = |what: &str, named: &Named, index: usize, used: &[usize], help: &str| {
+        if !used.contains(&index) {
+            found.push(
+                Diagnostic::new(
+                    Code::E0208,
+                    named.span,
+                    format!("the {what} `{}` is never used", named.name),
+                )
+                .label("defined here, and nowhere named")
+                .help(help),
+            );
+        }
+    };
+    for (index, it) in model.features.iter().enumerate() {
+        let help = "name it in a condition of what depends on it, or remove it";
+        report("feature", &it.named, index, &features, help);
+    }
+    for (index, it) in model.limits.iter().enumerate() {
+        let help = "name it in a run, `run of 1..limit(...)`, or remove it";
+        report("limit", &it.named, index, &limits, help);
+    }
+    for (index, it) in model.tags.iter().enumerate() {
+        let help = "say which entries are cached under it: `leaf under ...;` in a space";
+        report("tag", &it.named, index, &tags, help);
+    }
+    for (index, it) in model.barriers.iter().enumerate() {
+        let help = "name it behind an `after` or a `resync`, or remove it";
+        report("barrier", &it.named, index, &barriers, help);
+    }
+    for (index, it) in model.operands.iter().enumerate() {
+        let help = "name it in the template of an instruction, or remove it";
+        report("operand", &it.named, index, &operands, help);
+    }
+    for (index, it) in model.loads.iter().enumerate() {
+        let help = "name it in `switch` or `resume`, or remove it";
+        report("load", &it.named, index, &loads, help);
+    }
+    for (index, named) in model.cpu_sets.iter().enumerate() {
+        let help = "name it behind the `on` of an erratum, or remove it";
+        report("set of CPUs", named, index, &sets, help);
+    }
+}
+
+fn all_drops(model: &Model) -> impl Iterator<Item = &Drops> {
+    let loads = model.loads.iter().flat_map(|load| &load.drops);
+    model
+        .invalidates
+        .iter()
+        .flat_map(super::all_drops)
+        .chain(loads)
+}
+
+/// Every condition there is.
+fn conds(model: &Model) -> Vec<&Cond> {
+    let mut conds: Vec<&Cond> = Vec::new();
+    let levels = model
+        .geometries
+        .iter()
+        .flat_map(|g| g.levels.iter().flatten());
+    conds.extend(levels.flat_map(|level| level.shift.conds()));
+    conds.extend(model.features.iter().map(|feature| &feature.needs));
+    conds.extend(model.tags.iter().map(|tag| &tag.when));
+    for space in [&model.user, &model.kernel] {
+        conds.extend(space.addresses.conds());
+        conds.extend(space.leaf.conds().chain(space.walk.conds()));
+        conds.extend(space.views.iter().map(|view| &view.when));
+    }
+    conds.extend(model.barriers.iter().map(|barrier| &barrier.requires));
+    let fields = model.operands.iter().flat_map(|operand| &operand.fields);
+    conds.extend(fields.map(|field| &field.when));
+    for invalidate in &model.invalidates {
+        conds.push(&invalidate.requires);
+        conds.extend(invalidate.forms.iter().map(|form| &form.requires));
+    }
+    conds.extend(all_drops(model).map(|drops| &drops.when));
+    for event in [&model.switch, &model.resume, &model.arrive] {
+        conds.extend(event.loads.iter().map(|loads| &loads.when));
+    }
+    let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
+    conds.extend(weakens.map(|weakens| &weakens.when));
+    let policy = &model.policy;
+    conds.extend(policy.delivery.iter().flat_map(Cases::conds));
+    conds.extend(policy.ceiling_operations.iter().flat_map(Cases::conds));
+    conds.extend(policy.ceiling_pages.iter().flat_map(Cases::conds));
+    conds
+}
+
+fn features(model: &Model) -> Vec<usize> {
+    conds(model).into_iter().flat_map(Cond::features).collect()
+}
+
+/// Tags that entries of a space are said to be cached under.
+fn tags(model: &Model) -> Vec<usize> {
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let cases = spaces.flat_map(|space| space.leaf.cases.iter().chain(&space.walk.cases));
+    cases
+        .flat_map(|(under, _)| match &under.value {
+            Under::Tags(tags) => tags.clone(),
+            Under::EveryTag | Under::Global => Vec::new(),
+        })
+        .collect()
+}
+
+/// Barriers that an instruction, an event or a remedy names; those that publish go by their role.
+fn barriers(model: &Model) -> Vec<usize> {
+    let publishing = model.barriers.iter().enumerate();
+    let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
+    let mut used: Vec<usize> = publishing.map(|(index, _)| index).collect();
+    used.extend(
+        model
+            .invalidates
+            .iter()
+            .filter_map(|i| i.after)
+            .map(|at| at.value),
+    );
+    let events = [&model.switch, &model.resume, &model.arrive].map(|event| event.resync);
+    let spaces = [&model.user, &model.kernel].map(|space| space.resync);
+    used.extend(
+        events
+            .into_iter()
+            .chain(spaces)
+            .flatten()
+            .map(|at| at.value),
+    );
+    let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
+    used.extend(
+        remedies
+            .flat_map(|remedy| &remedy.issue)
+            .filter_map(|instr| match instr {
+                Instr::Barrier(barrier) => Some(*barrier),
+                Instr::Invalidate(_) => None,
+            }),
+    );
+    used
+}
+
+fn limits(model: &Model) -> Vec<usize> {
+    let limit = |drops: &Drops| match drops.which.value {
+        Which::Run {
+            most: Most::Limit(limit),
+            ..
+        } => Some(usize::from(limit)),
+        _ => None,
+    };
+    all_drops(model).filter_map(limit).collect()
+}
+
+fn operands(model: &Model) -> Vec<usize> {
+    let barriers = model.barriers.iter().map(|barrier| &barrier.template);
+    let invalidates = model
+        .invalidates
+        .iter()
+        .map(|invalidate| &invalidate.template);
+    let loads = model.loads.iter().map(|load| &load.template);
+    let templates = barriers.chain(invalidates).chain(loads);
+    templates
+        .flat_map(|template| template.operands.clone())
+        .collect()
+}
+
+fn loads(model: &Model) -> Vec<usize> {
+    let events = [&model.switch, &model.resume, &model.arrive];
+    let loads = events.into_iter().flat_map(|event| &event.loads);
+    loads.flat_map(|loads| loads.loads.clone()).collect()
+}
+
+/// E0208: each alternative is the last whose condition holds in some configuration.
+pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
+    for space in [&model.user, &model.kernel] {
+        shadowed(model, &space.addresses, found);
+        shadowed(model, &space.leaf, found);
+        shadowed(model, &space.walk, found);
+    }
+    let policy = &model.policy;
+    policy
+        .delivery
+        .iter()
+        .for_each(|cases| shadowed(model, cases, found));
+    policy
+        .ceiling_operations
+        .iter()
+        .for_each(|cases| shadowed(model, cases, found));
+    policy
+        .ceiling_pages
+        .iter()
+        .for_each(|cases| shadowed(model, cases, found));
+}
+
+fn shadowed<T>(model: &Model, cases: &Cases<T>, found: &mut Vec<Diagnostic>) {
+    let configs = Configs::of(model, cases.conds());
+    let lost = (0..cases.cases.len()).find(|&case| !configs.iter().any(|c| counts(cases, case, c)));
+    let Some(case) = lost else { return };
+    found.push(
+        Diagnostic::new(
+            Code::E0208,
+            cases.span,
+            format!(
+                "alternative {} of {} never counts",
+                case + 1,
+                cases.cases.len()
+            ),
+        )
+        .label("the alternatives")
+        .note("the last alternative whose condition holds is the one that counts")
+        .help("put the alternative without a condition first, or correct the conditions"),
+    );
+}

@@ -1,0 +1,325 @@
+//! Widths: every field holds whatever can be put there.
+//!
+//! In: the operands, and the tags, levels, forms and addresses whose values go into them. Out:
+//! E0303 where bits would be lost, E0203 where a value was never given. Holds: putting a value
+//! into its field loses nothing that tells entries apart.
+
+use super::configs::admits;
+use super::{counted, field_of, user_tags};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cond, Field, Model, Operand, Source, Space, Value};
+use crate::source::Span;
+
+/// What a field has to hold: how many bits, of what, where that is said.
+struct Demand {
+    bits: u32,
+    what: String,
+    fact: Span,
+}
+
+/// E0303: no field, tag or view is narrower than what goes into it.
+pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, operand) in model.operands.iter().enumerate() {
+        for field in &operand.fields {
+            found.extend(beyond(operand, field).or_else(|| slice(field)));
+            if let Some(demand) = demand(model, index, field).filter(|d| d.bits > held(field)) {
+                found.push(lost(field, &demand));
+            }
+        }
+        found.extend(units(model, index));
+    }
+    tags(model, found);
+}
+
+/// How many bits of the value get through: for a slice those up to its highest.
+fn held(field: &Field) -> u32 {
+    match field.value {
+        Value::Slice(_, high, _) => high + 1,
+        _ => field.width(),
+    }
+}
+
+fn lost(field: &Field, demand: &Demand) -> Diagnostic {
+    let have = u64::from(held(field));
+    Diagnostic::new(
+        Code::E0303,
+        field.span,
+        format!(
+            "{} needs {} and gets {have}",
+            demand.what,
+            counted(u64::from(demand.bits), "bit")
+        ),
+    )
+    .label(format!("{} here", counted(have, "bit")))
+    .because(
+        demand.fact,
+        format!("needs {}", counted(u64::from(demand.bits), "bit")),
+    )
+    .note("the bits that do not fit are lost, and the instruction drops something else")
+    .help(match field.value {
+        Value::Source(Source::Va | Source::Root) => {
+            "say which bits go in: `va[55:12]`, or `va >> page` for the number of the page"
+        }
+        _ => "widen the field, or correct the value",
+    })
+}
+
+/// A field above the top of its operand.
+fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
+    let width = operand.bits.value;
+    (u64::from(field.high) >= width).then(|| {
+        Diagnostic::new(
+            Code::E0303,
+            field.span,
+            format!(
+                "a field of the operand `{}` lies beyond its {}",
+                operand.named.name,
+                counted(width, "bit")
+            ),
+        )
+        .label(format!("up to bit {}", field.high))
+        .because(
+            operand.bits.span,
+            format!("bit {} is the highest", width.saturating_sub(1)),
+        )
+        .help("move the field, or widen the operand")
+    })
+}
+
+/// A slice of another width than its field.
+fn slice(field: &Field) -> Option<Diagnostic> {
+    let Value::Slice(_, high, low) = field.value else {
+        return None;
+    };
+    let (has, wants) = (field.width(), high - low + 1);
+    (has != wants).then(|| {
+        Diagnostic::new(
+            Code::E0303,
+            field.span,
+            format!(
+                "{} go into a field of {has}",
+                counted(u64::from(wants), "bit")
+            ),
+        )
+        .label(format!(
+            "[{high}:{low}] is {}",
+            counted(u64::from(wants), "bit")
+        ))
+        .help("count again: both ends belong to a range of bits")
+    })
+}
+
+fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
+    let number = |value: u64, what: String, fact| Demand {
+        bits: (u64::BITS - value.leading_zeros()).max(1),
+        what,
+        fact,
+    };
+    match field.value {
+        Value::Const(value) => Some(number(
+            value,
+            format!("the constant {value:#x}"),
+            field.span,
+        )),
+        Value::Source(Source::Tag) => {
+            let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
+            let widest = tags.max_by_key(|tag| tag.bits.value)?;
+            Some(Demand {
+                bits: widest.bits.value as u32,
+                what: format!("the tag `{}`", widest.named.name),
+                fact: widest.bits.span,
+            })
+        }
+        Value::Source(source @ (Source::Va | Source::Root)) => Some(Demand {
+            bits: 64,
+            what: format!(
+                "a whole {} address",
+                if source == Source::Va {
+                    "virtual"
+                } else {
+                    "physical"
+                }
+            ),
+            fact: model.operands[operand].bits.span,
+        }),
+        Value::PageNumber(Source::Va) | Value::Slice(Source::Va, ..) => address(model, field),
+        Value::Source(Source::Hint) => {
+            let levels = model
+                .geometries
+                .iter()
+                .flat_map(|g| g.levels.iter().flatten());
+            let most = levels
+                .filter_map(|level| level.hint)
+                .max_by_key(|hint| hint.value)?;
+            Some(number(
+                most.value,
+                format!("the level hint {}", most.value),
+                most.span,
+            ))
+        }
+        Value::Source(Source::Granule) => {
+            let granules = model.geometries.iter().filter_map(|g| g.granule);
+            let most = granules.max_by_key(|granule| granule.value)?;
+            Some(number(
+                most.value,
+                format!("the granule {}", most.value),
+                most.span,
+            ))
+        }
+        Value::Source(Source::Form) => {
+            let users = model.invalidates.iter();
+            let users = users.filter(|i| i.template.operands.contains(&operand));
+            let forms = users.flat_map(|i| i.forms.iter().filter_map(|f| f.named.as_ref()));
+            let (named, value) = forms.max_by_key(|(_, value)| value)?;
+            Some(number(
+                *value,
+                format!("the form `{}`", named.name),
+                named.span,
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// The bits of an address that tell pages of the spaces apart, in the geometry that has most.
+fn address(model: &Model, field: &Field) -> Option<Demand> {
+    let geometries = model.geometries.iter().enumerate();
+    let demands = geometries
+        .filter(|(g, _)| admits(&field.when, *g))
+        .map(|(g, geometry)| {
+            let (space, widest) = [&model.user, &model.kernel]
+                .map(|space| (space, address_bits(space, g)))
+                .into_iter()
+                .max_by_key(|(_, bits)| *bits)
+                .unwrap_or((&model.user, 0));
+            let below = match field.value {
+                Value::PageNumber(_) => geometry.page_shift,
+                _ => 0,
+            };
+            // One bit more tells the lower half from the upper.
+            Demand {
+                bits: (widest + 1).min(64).saturating_sub(below),
+                what: format!("the address of a page of `{}`", geometry.named.name),
+                fact: space.addresses.span,
+            }
+        });
+    let highest = demands.max_by_key(|demand| demand.bits)?;
+    Some(highest)
+}
+
+fn address_bits(space: &Space, geometry: usize) -> u32 {
+    let cases = space.addresses.cases.iter();
+    let admitted = cases.filter(|(_, when): &&(_, Cond)| admits(when, geometry));
+    admitted.map(|((_, bits), _)| *bits).max().unwrap_or(0)
+}
+
+/// A run whose count ends before the next larger unit begins.
+fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
+    let names = model.operands[operand].names.as_ref()?;
+    let short = names.scales > 1 && u128::from(names.most_num) + 1 < 1u128 << names.step;
+    let num = field_of(model, &[operand], Source::Num).filter(|_| short)?;
+    Some(
+        Diagnostic::new(
+            Code::E0303,
+            num.span,
+            format!(
+                "`num` counts to {} units, and the next scale begins at {}",
+                names.most_num + 1,
+                1u64 << names.step
+            ),
+        )
+        .label(counted(u64::from(num.width()), "bit"))
+        .because(names.span, "each scale is this much larger")
+        .note("a range is cut into the largest units first; what lies between two scales could not be named")
+        .help("widen `num`, or correct the formula"),
+    )
+}
+
+/// Tags that do not hold their own values, or the bits that a view sets in them.
+fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
+    let fits = |value: u64, bits: u64| value >> bits.min(63) == 0;
+    for tag in &model.tags {
+        if let Some(values) = tag.values
+            && !fits(values.value.1, tag.bits.value)
+        {
+            found.push(
+                Diagnostic::new(
+                    Code::E0303,
+                    values.span,
+                    format!("the tag `{}` cannot be {}", tag.named.name, values.value.1),
+                )
+                .label("too large")
+                .because(tag.bits.span, counted(tag.bits.value, "bit"))
+                .help("correct the values, or the width"),
+            );
+        }
+    }
+    let user: Vec<usize> = user_tags(model);
+    for view in &model.user.views {
+        let mut tags = user.iter().map(|&tag| &model.tags[tag]);
+        if let Some(tag) = tags.find(|tag| !fits(view.or, tag.bits.value)) {
+            found.push(
+                Diagnostic::new(
+                    Code::E0303,
+                    view.named.span,
+                    format!(
+                        "the view `{}` sets a bit that the tag `{}` does not have",
+                        view.named.name, tag.named.name
+                    ),
+                )
+                .label(format!("sets {:#x}", view.or))
+                .because(tag.bits.span, counted(tag.bits.value, "bit"))
+                .note("both views would run under the same tag, and use each other's entries")
+                .help("set a bit within the width of the tag"),
+            );
+        }
+    }
+}
+
+/// E0203: a field that takes the granule or the level hint finds one in every geometry.
+pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, operand) in model.operands.iter().enumerate() {
+        for (g, geometry) in model.geometries.iter().enumerate() {
+            let hinted = geometry
+                .levels
+                .iter()
+                .flatten()
+                .any(|level| level.hint.is_some());
+            let wanted = [
+                (
+                    Source::Granule,
+                    geometry.granule.is_none(),
+                    "`granule`",
+                    "`granule 1;`",
+                ),
+                (
+                    Source::Hint,
+                    !hinted,
+                    "every `hint`",
+                    "`pte 12 leaf hint 1;`",
+                ),
+            ];
+            for (source, missing, what, example) in wanted {
+                let field = field_of(model, &[index], source);
+                let Some(field) = field.filter(|f| missing && admits(&f.when, g)) else {
+                    continue;
+                };
+                let name = &geometry.named.name;
+                found.push(
+                    Diagnostic::new(
+                        Code::E0203,
+                        geometry.named.span,
+                        format!("{what} of the geometry `{name}` is missing"),
+                    )
+                    .label("not said in here")
+                    .because(
+                        field.span,
+                        format!("the operand `{}` needs it", operand.named.name),
+                    )
+                    .help(format!("add, for instance, {example}")),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `tlbc explain`.
+
+use super::{Outcome, Trouble};
+use crate::codes::Code;
+
+/// Says more about the code of an error
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tlbc explain E0502                        what the rule is, why, and how to mend a definition
+  tlbc explain                              all codes")]
+pub(super) struct Explain {
+    /// The code, as an error message has it; without it all codes are listed
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
+}
+
+impl Explain {
+    pub(super) fn run(&self) -> Result<Outcome, Trouble> {
+        let Some(name) = &self.code else {
+            let lines = Code::all().map(|code| format!("{code}  {}\n", code.title()));
+            return Ok(Outcome::Good(lines.collect()));
+        };
+        let code = Code::named(name).ok_or_else(|| {
+            Trouble(format!(
+                "there is no code `{name}`\n  a code is a letter and four digits, such as {}; \
+                 `tlbc explain` lists all",
+                Code::E0101
+            ))
+        })?;
+        let explanation = code.explanation().trim_end();
+        Ok(Outcome::Good(format!(
+            "{code}: {}\n\n{explanation}\n",
+            code.title()
+        )))
+    }
+}

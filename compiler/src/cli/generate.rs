@@ -1,0 +1,80 @@
+//! `tlbc gen`.
+
+use super::{Definitions, Outcome, Trouble};
+use crate::compile::{Compiled, LIB};
+use crate::disk::{self, Change};
+use std::path::{Path, PathBuf};
+
+const HINT: &str = "the same without --check mends this; `tlbc diff` shows it\n";
+
+/// Generates Rust backends from definitions
+#[derive(clap::Args)]
+#[command(after_help = "\
+If every PATH is a directory, DIR is made to hold what they define and no more: a module for each
+definition, lib.rs with all modules, and files that tlbc generated for definitions that are no more
+are deleted. If a PATH is a file or -, only the modules of the definitions are written.
+
+If any definition has an error, nothing is written. Files that would not change are left alone.
+
+Examples:
+  tlbc gen                                  archdefs to generated/src
+  tlbc gen --check                          fails if generated/src is not up to date
+  tlbc gen foo.arch --out src/backends      one definition to src/backends/foo.rs")]
+pub(super) struct Generate {
+    #[command(flatten)]
+    definitions: Definitions,
+
+    /// Where the files go; made if there is no such directory
+    #[arg(long, value_name = "DIR", default_value = "generated/src")]
+    out: PathBuf,
+
+    /// Write nothing; list what is missing, different or left over, and exit with 1 if anything is
+    #[arg(long)]
+    check: bool,
+}
+
+impl Generate {
+    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+        let compiled = self.definitions.compile()?;
+        if !compiled.diagnostics.is_empty() {
+            return Ok(self.definitions.findings(&compiled, color));
+        }
+        let changes = changes(&self.definitions, compiled, &self.out)?;
+        if changes.is_empty() {
+            let text = format!("{} is up to date\n", self.out.display());
+            return Ok(Outcome::Good(text));
+        }
+        if self.check {
+            let files = listed(&changes, "missing", "different", "left over");
+            return Ok(Outcome::Different(files, HINT));
+        }
+        disk::apply(&self.out, &changes)?;
+        Ok(Outcome::Good(listed(
+            &changes, "written", "written", "deleted",
+        )))
+    }
+}
+
+/// What must change in `directory`.
+pub(super) fn changes(
+    definitions: &Definitions,
+    compiled: Compiled,
+    directory: &Path,
+) -> Result<Vec<Change>, Trouble> {
+    let mut outputs = compiled.outputs;
+    let whole = definitions.are_whole();
+    outputs.retain(|output| whole || output.path != LIB);
+    Ok(disk::changes(directory, &outputs, whole)?)
+}
+
+fn listed(changes: &[Change], new: &str, different: &str, stale: &str) -> String {
+    let line = |change: &Change| {
+        let what = match (&change.old, &change.new) {
+            (None, _) => new,
+            (Some(_), Some(_)) => different,
+            (Some(_), None) => stale,
+        };
+        format!("{}: {what}\n", change.path.display())
+    };
+    changes.iter().map(line).collect()
+}

@@ -1,0 +1,160 @@
+//! Options that say which machine a trace is for.
+
+use super::number::number;
+use super::{Trouble, unknown};
+use crate::model::{Config, Model, Named, Var};
+
+/// The word for everything that can be on.
+const ALL: &str = "all";
+
+/// The machine
+#[derive(clap::Args)]
+#[command(next_help_heading = "The machine")]
+pub(super) struct Machine {
+    /// Features that it has, such as a,b; `all` turns on all others that can be on as well
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    features: Vec<String>,
+
+    /// Errata that it has, such as a,b; or `all`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    errata: Vec<String>,
+
+    /// Its page size, by the name of the geometry; the first of the definition unless given
+    #[arg(long, value_name = "NAME")]
+    geometry: Option<String>,
+
+    /// A limit that it reads at boot, such as pages=8; the least possible unless given
+    #[arg(long, value_name = "NAME=N", value_delimiter = ',')]
+    limit: Vec<String>,
+}
+
+impl Machine {
+    /// The configuration that the options describe.
+    pub(super) fn config(&self, model: &Model) -> Result<Config, Trouble> {
+        let mut config = Config::default();
+        if let Some(name) = &self.geometry {
+            let geometries = model.geometries.iter().map(|it| &it.named);
+            config.geometry = find("geometry", name, geometries)?;
+        }
+        for name in self.errata.iter().filter(|name| *name != ALL) {
+            let errata = model.errata.iter().map(|it| &it.named);
+            config.errata |= 1 << find("erratum", name, errata)?;
+        }
+        if self.errata.iter().any(|name| name == ALL) {
+            config.errata = (0..model.errata.len()).fold(0, |errata, i| errata | 1 << i);
+        }
+        for name in self.features.iter().filter(|name| *name != ALL) {
+            let features = model.features.iter().map(|it| &it.named);
+            config.features |= 1 << find("feature", name, features)?;
+        }
+        if self.features.iter().any(|name| name == ALL) {
+            config = with_all_features(model, config);
+        }
+        if !model.possible(config) {
+            return Err(impossible(model, config));
+        }
+        Ok(config)
+    }
+
+    /// The limits, by index.
+    pub(super) fn limits(&self, model: &Model) -> Result<Vec<u64>, Trouble> {
+        let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
+        for given in &self.limit {
+            let (name, value) = given.split_once('=').ok_or_else(|| {
+                Trouble(format!("--limit {given}: write NAME=N, such as pages=8"))
+            })?;
+            let index = find("limit", name, model.limits.iter().map(|it| &it.named))?;
+            let limit = &model.limits[index];
+            let value = number(value).map_err(Trouble)?;
+            limits[index] = u64::try_from(value)
+                .ok()
+                .filter(|value| (limit.least..=limit.most).contains(value))
+                .ok_or_else(|| {
+                    let (least, most) = (limit.least, limit.most);
+                    Trouble(format!("limit `{name}` is {least} to {most}, not {value}"))
+                })?;
+        }
+        Ok(limits)
+    }
+}
+
+/// `features a, b; no errata; ...` of a machine, for people.
+pub(super) fn described(model: &Model, config: Config, limits: &[u64]) -> String {
+    let mut parts = vec![model.geometries[config.geometry].named.name.clone()];
+    let features = model.features.iter().enumerate();
+    let features = features
+        .filter(|(i, _)| config.has(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("features", features));
+    let errata = model.errata.iter().enumerate();
+    let errata = errata
+        .filter(|(i, _)| config.suffers(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("errata", errata));
+    for (limit, value) in model.limits.iter().zip(limits) {
+        parts.push(format!("{} {value}", limit.named.name));
+    }
+    parts.join("; ")
+}
+
+fn names<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
+    let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
+    if names.is_empty() {
+        format!("no {what}")
+    } else {
+        format!("{what} {}", names.join(", "))
+    }
+}
+
+/// The index of a name.
+pub(super) fn find<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a Named>,
+) -> Result<usize, Trouble> {
+    let known: Vec<&str> = known.map(|named| named.name.as_str()).collect();
+    let found = known.iter().position(|known| *known == name);
+    found.ok_or_else(|| unknown(what, name, &known))
+}
+
+/// Turns on one feature after the other as long as the machine stays possible.
+fn with_all_features(model: &Model, mut config: Config) -> Config {
+    // A feature may need one that is defined behind it: as many rounds as there are features.
+    for _ in &model.features {
+        for feature in 0..model.features.len() {
+            let features = config.features | 1 << feature;
+            let more = Config { features, ..config };
+            if model.possible(more) {
+                config = more;
+            }
+        }
+    }
+    config
+}
+
+/// Which features lack what.
+fn impossible(model: &Model, config: Config) -> Trouble {
+    let mut lines = vec!["no machine has this set of features:".to_owned()];
+    for (index, feature) in model.features.iter().enumerate() {
+        if !config.has(index) {
+            continue;
+        }
+        for term in &feature.needs.terms {
+            let (var, wanted) = term.value;
+            let (is, what) = match var {
+                Var::Feature(other) => (config.has(other), &model.features[other].named),
+                Var::Geometry(other) => (config.geometry == other, &model.geometries[other].named),
+                Var::Hinted | Var::Keep => continue,
+            };
+            if is != wanted {
+                let verb = if wanted {
+                    "needs"
+                } else {
+                    "cannot be on together with"
+                };
+                lines.push(format!("`{}` {verb} `{}`", feature.named.name, what.name));
+            }
+        }
+    }
+    Trouble(lines.join("\n  "))
+}

@@ -1,0 +1,242 @@
+//! The command line.
+//!
+//! In: arguments. Out: results on stdout, findings on stderr, and an exit code: 0 all is good,
+//! 1 findings or differences, 2 trouble. Commands print nothing themselves; they return an
+//! [`Outcome`] or a [`Trouble`], and [`main`] shows it.
+
+mod check;
+mod diff;
+mod explain;
+mod generate;
+mod machine;
+mod number;
+mod trace;
+
+use crate::compile::{Compiled, compile};
+use crate::diagnostic::Diagnostic;
+use crate::disk::{self, DiskError, Source};
+use crate::lower::nearest;
+use crate::render::{self, render};
+use crate::source::Files;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is good
+  1  the definitions have findings, or files differ from what they should be
+  2  trouble: wrong usage, a file that cannot be read or written, a bug in tlbc
+
+Results go to stdout, findings and trouble to stderr.";
+
+/// Compiles descriptions of how an architecture invalidates its TLBs to Rust flush backends.
+#[derive(Parser)]
+#[command(name = "tlbc", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    /// Colour in messages; `auto` looks at the terminal and at `NO_COLOR`
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
+    color: Color,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    Gen(generate::Generate),
+    Diff(diff::Diff),
+    Trace(trace::Trace),
+    Explain(explain::Explain),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn wanted(self) -> bool {
+        let allowed = || std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        match self {
+            Self::Auto => io::stderr().is_terminal() && allowed(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// How findings are shown.
+#[derive(Args)]
+struct Messages {
+    /// Findings for people, as `file:line:column: ...` lines for editors, or as JSON lines
+    #[arg(long, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    message_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Human,
+    Short,
+    Json,
+}
+
+impl Messages {
+    fn render(&self, files: &Files, diagnostics: &[Diagnostic], color: bool) -> String {
+        let format = match self.message_format {
+            Format::Human => render::Format::Human,
+            Format::Short => render::Format::Short,
+            Format::Json => render::Format::Json,
+        };
+        render(files, diagnostics, format, color)
+    }
+}
+
+/// Definitions to compile, and how to say what is wrong with them.
+#[derive(Args)]
+struct Definitions {
+    /// Definitions: files, directories (all *.arch files in them), or - for standard input
+    #[arg(value_name = "PATH", default_value = "archdefs")]
+    paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    messages: Messages,
+}
+
+impl Definitions {
+    fn compile(&self) -> Result<Compiled, DiskError> {
+        let sources = disk::read(&self.paths)?;
+        Ok(compile(sources.into_iter().map(Source::named)))
+    }
+
+    /// Whether only directories are named, so that what they define is all there should be.
+    fn are_whole(&self) -> bool {
+        self.paths.iter().all(|path| path.is_dir())
+    }
+
+    fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
+        let messages = &self.messages;
+        Outcome::Findings(messages.render(&compiled.files, &compiled.diagnostics, color))
+    }
+}
+
+/// What a command has to say if nothing stood in its way.
+enum Outcome {
+    /// Results.
+    Good(String),
+    /// What differs, which is also a result, and what to do about it.
+    Different(String, &'static str),
+    /// What is wrong with the definitions.
+    Findings(String),
+}
+
+/// What stood in the way: a sentence, and perhaps lines that help.
+struct Trouble(String);
+
+impl From<DiskError> for Trouble {
+    fn from(error: DiskError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A name that is none of the `known` ones.
+fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
+    let meant =
+        nearest(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let list = if known.is_empty() {
+        format!("the definition has no {what}")
+    } else {
+        format!("there are: {}", known.join(", "))
+    };
+    Trouble(format!("there is no {what} `{name}`{meant}\n  {list}"))
+}
+
+/// Runs `tlbc` with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    caught(|| {
+        let cli = Cli::parse();
+        let color = cli.color.wanted();
+        let result = match cli.command {
+            Command::Check(command) => command.run(color),
+            Command::Gen(command) => command.run(color),
+            Command::Diff(command) => command.run(color),
+            Command::Trace(command) => command.run(color),
+            Command::Explain(command) => command.run(),
+        };
+        show(result)
+    })
+}
+
+/// Prints, and says what to exit with.
+fn show(result: Result<Outcome, Trouble>) -> ExitCode {
+    let (results, code) = match result {
+        Ok(Outcome::Good(results)) => (results, 0),
+        Ok(Outcome::Different(results, hint)) => {
+            complain(hint);
+            (results, 1)
+        }
+        Ok(Outcome::Findings(findings)) => {
+            complain(findings);
+            return ExitCode::from(1);
+        }
+        Err(Trouble(message)) => {
+            complain(format_args!("error: {message}\n"));
+            return ExitCode::from(2);
+        }
+    };
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(results.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        // A reader that has seen enough, such as `head`, is no trouble.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(format_args!("error: cannot write to stdout: {error}\n"));
+            ExitCode::from(2)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+/// Writes to stderr; when nobody listens there, nobody can be told.
+fn complain(message: impl fmt::Display) {
+    let _ = write!(io::stderr(), "{message}");
+}
+
+/// Turns a panic, whose own message has been printed by then, into an exit code and a request.
+fn caught(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let version = env!("CARGO_PKG_VERSION");
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        complain(format_args!(
+            "\nerror: this is a bug in tlbc, not in what you gave it\n  \
+             please report it, with the lines above, the definitions, and this:\n  \
+             tlbc {version}, arguments {arguments:?}\n"
+        ));
+        ExitCode::from(2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_panic_is_trouble() {
+        let code = caught(|| panic!("this test panics"));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Numbers and ranges on the command line.
+
+use tlbc_runtime::request::Extent;
+
+/// A number, decimal or behind `0x` or `0b`, with `_` between digits.
+pub(super) fn number(text: &str) -> Result<u128, String> {
+    let (digits, radix) = match text.get(..2) {
+        Some("0x" | "0X") => (&text[2..], 16),
+        Some("0b" | "0B") => (&text[2..], 2),
+        _ => (text, 10),
+    };
+    let plain = digits.replace('_', "");
+    let is_number = !plain.is_empty() && plain.chars().all(|c| c.is_digit(radix));
+    if !is_number {
+        return Err(format!(
+            "`{text}` is not a number: write 4096, 0x1000 or 0x1_0000"
+        ));
+    }
+    u128::from_str_radix(&plain, radix).map_err(|_| format!("{text} is far too large"))
+}
+
+/// A tag.
+pub(super) fn tag(text: &str) -> Result<u16, String> {
+    u16::try_from(number(text)?).map_err(|_| "a tag has at most 16 bits".to_owned())
+}
+
+/// `START..END`, the end not included.
+pub(super) fn range(text: &str) -> Result<Extent, String> {
+    let Some((start, end)) = text.split_once("..") else {
+        return Err("write START..END, such as 0x1000..0x3000".to_owned());
+    };
+    if end.starts_with('=') {
+        return Err(
+            "the end of a range is the first address behind it; leave out the =".to_owned(),
+        );
+    }
+    let (start, end) = (number(start)?, number(end)?);
+    if end > 1 << 64 {
+        return Err(format!(
+            "{end:#x} is beyond the last address; 0x1_0000_0000_0000_0000 is the largest end"
+        ));
+    }
+    if start == end {
+        return Err("the range is empty: its end is the first address behind it".to_owned());
+    }
+    if start > end {
+        return Err(format!(
+            "the range ends before it starts; did you mean {end:#x}..{start:#x}?"
+        ));
+    }
+    let fits = |number| u64::try_from(number).ok();
+    match (fits(start), fits(end - start)) {
+        (Some(start), Some(bytes)) => Ok(Extent::new(start, bytes)),
+        _ => {
+            Err("no space has all 64 bits of addresses; --everything is the whole space".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [
+            ("0", 0),
+            ("4_096", 4096),
+            ("0xfF_f0", 0xfff0),
+            ("0b1_01", 5),
+        ] {
+            assert_eq!(number(text), Ok(expected));
+        }
+        let huge = "9".repeat(50);
+        for text in ["", "_", "0x", "0xg", "-1", "+1", "1 ", "0b2", "é1", &huge] {
+            assert!(number(text).is_err(), "{text}");
+        }
+        assert_eq!(tag("0xffff"), Ok(u16::MAX));
+        assert!(tag("0x1_0000").is_err());
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("0..4096"), Ok(Extent::new(0, 4096)));
+        let last = "0xffff_ffff_ffff_f000..0x1_0000_0000_0000_0000";
+        assert_eq!(range(last), Ok(Extent::new(u64::MAX - 0xfff, 0x1000)));
+        let bad = [
+            "1",
+            "1..",
+            "..1",
+            "1..1",
+            "2..1",
+            "1..=2",
+            "0..0x10000000000000000",
+            "1..0x10000000000000001",
+        ];
+        for text in bad {
+            assert!(range(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! `tlbc trace`.
+
+use super::machine::{Machine, described, find};
+use super::number::{range, tag};
+use super::{Messages, Outcome, Trouble};
+use crate::disk;
+use crate::model::{Config, Model, Tag};
+use crate::source::Files;
+use crate::trace::{Event, Query, show, trace};
+use crate::{analyse, parse};
+use clap::{ArgGroup, ValueEnum};
+use std::path::PathBuf;
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::{Extent, Space};
+
+/// Shows every instruction that is issued for a flush, and what is put off
+#[derive(clap::Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).args(["range", "everything", "event"]),
+    after_help = "\
+Numbers are decimal, or 0x... or 0b..., with _ between digits: 4096, 0x1000, 0xffff_8000_0000_0000.
+
+Examples:
+  tlbc trace foo.arch --range 0x1000..0x3000
+      two pages of a user space that no other CPU runs
+  tlbc trace foo.arch --range 0x40000000..0x40200000 --tables-freed --cpus others
+      512 pages and the table they stood in, while other CPUs run the space
+  tlbc trace foo.arch --range 0x200000..0x400000 --level pmd --features all
+      a large page, on a machine with every feature
+  tlbc trace foo.arch --kernel --range 0xffff800000000000..0xffff800000001000 --format json
+      a page of the kernel, for scripts
+  tlbc trace foo.arch --everything --cpus others --errata all
+      a whole space that goes away
+  tlbc trace foo.arch --event switch --owed tag
+      loading a space whose tag still has stale entries"
+)]
+pub(super) struct Trace {
+    /// The definition, or - for standard input
+    file: PathBuf,
+
+    /// The addresses whose entries were cleared; END is the first address behind them
+    #[arg(long, value_name = "START..END", value_parser = range)]
+    range: Option<Extent>,
+
+    /// The level of the entries that were cleared, such as pmd; the lowest unless given; repeatable
+    #[arg(long, value_name = "NAME", requires = "range")]
+    level: Vec<String>,
+
+    /// The tables in which the entries stood were unlinked as well, and will be freed
+    #[arg(long, requires = "range")]
+    tables_freed: bool,
+
+    /// What hangs below the unlinked tables is still valid: they were moved, or are shared
+    #[arg(long, requires = "tables_freed")]
+    below_live: bool,
+
+    /// The whole space goes, with its tables
+    #[arg(long)]
+    everything: bool,
+
+    /// No flush: another space is loaded, user code goes on, or the CPU comes up
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "kernel")]
+    event: Option<EventName>,
+
+    /// What was put off until this switch or resume and is due now
+    #[arg(long, value_enum, value_name = "WHAT", requires = "event", default_value_t = OwedName::None)]
+    owed: OwedName,
+
+    /// The entries are the kernel's and not a user space's
+    #[arg(long)]
+    kernel: bool,
+
+    /// The tag of the space, such as 0x17; the least that a space can have unless given
+    #[arg(long, value_name = "N", value_parser = tag)]
+    tag: Option<u16>,
+
+    /// Who may have cached the entries: this CPU alone, or others as well, one of them lazy
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Cpus::Current)]
+    cpus: Cpus,
+
+    /// Lines for people, or one JSON object for scripts
+    #[arg(long, value_enum, default_value_t = TraceFormat::Text)]
+    format: TraceFormat,
+
+    #[command(flatten)]
+    messages: Messages,
+
+    #[command(flatten)]
+    machine: Machine,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EventName {
+    /// A space is loaded
+    Switch,
+    /// The kernel returns to user code
+    Resume,
+    /// The CPU comes up
+    Arrive,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OwedName {
+    /// Nothing
+    None,
+    /// Everything under the tag
+    Tag,
+    /// Everything under every tag
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cpus {
+    #[value(name = "self")]
+    Current,
+    Others,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TraceFormat {
+    Text,
+    Json,
+}
+
+impl Trace {
+    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+        let (name, bytes) = disk::read_one(self.file.clone())?.named();
+        let mut files = Files::default();
+        let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
+            Ok(file) => analyse(&files, file),
+            Err(diagnostic) => (None, vec![*diagnostic]),
+        };
+        let Some(analysis) = analysis else {
+            let findings = self.messages.render(&files, &diagnostics, color);
+            return Ok(Outcome::Findings(findings));
+        };
+        let query = self.query(&analysis.model)?;
+        let answer = trace(&analysis.model, &analysis.plans, &query).map_err(Trouble)?;
+        Ok(Outcome::Good(match self.format {
+            TraceFormat::Text => {
+                format!(
+                    "{}\n{}",
+                    self.heading(&analysis.model, &query),
+                    show::text(&answer)
+                )
+            }
+            TraceFormat::Json => format!("{}\n", show::json(&answer)),
+        }))
+    }
+
+    fn query(&self, model: &Model) -> Result<Query, Trouble> {
+        let config = self.machine.config(model)?;
+        let others = self.cpus == Cpus::Others;
+        let tag = match self.tag {
+            Some(tag) => checked_tag(model, config, tag)?,
+            None => least_tag(model, config, others),
+        };
+        Ok(Query {
+            config,
+            limits: self.machine.limits(model)?,
+            space: if self.kernel {
+                Space::Kernel
+            } else {
+                Space::User
+            },
+            event: self.asked(model, config)?,
+            tag,
+            others,
+        })
+    }
+
+    fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
+        if let Some(extent) = self.range {
+            check_aligned(model, config, extent)?;
+            return Ok(Event::Cleared {
+                extent,
+                levels: self.levels(model, config)?,
+                tables: self.tables_freed,
+                live: self.below_live,
+            });
+        }
+        match (self.event, self.owed) {
+            (None, _) => Ok(Event::Everything),
+            (Some(EventName::Switch), OwedName::None) => Ok(Event::Switch(Debt::None)),
+            (Some(EventName::Switch), OwedName::Tag) => Ok(Event::Switch(Debt::Tag)),
+            (Some(EventName::Switch), OwedName::All) => Ok(Event::Switch(Debt::All)),
+            (Some(EventName::Resume), OwedName::None) => Ok(Event::Resume(false)),
+            (Some(EventName::Resume), OwedName::Tag) => Ok(Event::Resume(true)),
+            (Some(EventName::Arrive), OwedName::None) => Ok(Event::Arrive),
+            (Some(EventName::Resume), OwedName::All) => Err(Trouble(
+                "--event resume: only `--owed tag` can be put off until user code goes on".into(),
+            )),
+            (Some(EventName::Arrive), _) => Err(Trouble(
+                "--event arrive: nothing can be owed by a CPU that was not there".into(),
+            )),
+        }
+    }
+
+    fn levels(&self, model: &Model, config: Config) -> Result<Vec<usize>, Trouble> {
+        if self.level.is_empty() {
+            let mut levels = 0..model.levels.len();
+            let lowest = levels.find(|&level| model.level_shift(level, config).is_some());
+            return Ok(lowest.into_iter().collect());
+        }
+        let levels = self.level.iter();
+        levels
+            .map(|name| find("level", name, model.levels.iter()))
+            .collect()
+    }
+
+    /// What is traced.
+    fn heading(&self, model: &Model, query: &Query) -> String {
+        let tag = if self.kernel {
+            String::new()
+        } else if model.tags.iter().any(|tag| tag.when.holds(query.config)) {
+            format!(" with tag {:#x}", query.tag)
+        } else {
+            " without a tag".to_owned()
+        };
+        let space = if self.kernel {
+            "the kernel"
+        } else {
+            "a user space"
+        };
+        let what = match &query.event {
+            Event::Cleared {
+                extent,
+                levels,
+                tables,
+                live,
+            } => {
+                let names: Vec<&str> = levels
+                    .iter()
+                    .map(|&i| model.levels[i].name.as_str())
+                    .collect();
+                let end = u128::from(extent.start) + u128::from(extent.bytes);
+                let tables = match (tables, live) {
+                    (false, _) => "",
+                    (true, false) => " and their tables",
+                    (true, true) => " and their tables, valid below,",
+                };
+                format!(
+                    "{} entries{tables} at {:#x}..{end:#x} of {space}{tag}",
+                    names.join(", "),
+                    extent.start
+                )
+            }
+            Event::Everything => format!("everything of {space}{tag}"),
+            Event::Switch(debt) => {
+                let owed = match debt {
+                    Debt::None => "nothing",
+                    Debt::Tag => "its tag",
+                    Debt::All => "every tag",
+                };
+                format!("switch to {space}{tag}, {owed} owed")
+            }
+            Event::Resume(owed) => {
+                let owed = if *owed { "its tag" } else { "nothing" };
+                format!("resume of {space}{tag}, {owed} owed")
+            }
+            Event::Arrive => "arrival of a CPU".to_owned(),
+        };
+        let others = if query.others {
+            ", on other CPUs too"
+        } else {
+            ""
+        };
+        let machine = described(model, query.config, &query.limits);
+        format!("{}: {what}{others} ({machine})", model.arch.name)
+    }
+}
+
+/// The tags that there are in a configuration.
+fn tags(model: &Model, config: Config) -> impl Iterator<Item = &Tag> + Clone {
+    model.tags.iter().filter(move |tag| tag.when.holds(config))
+}
+
+/// The bits of a tag by which views differ, so that a space's tag has zeros there.
+fn view_bits(model: &Model, config: Config) -> u64 {
+    let views = model.user.views.iter();
+    let views = views.filter(|view| view.when.holds(config));
+    views.fold(0, |bits, view| bits | view.or)
+}
+
+/// Refuses a tag that no space can have.
+fn checked_tag(model: &Model, config: Config, value: u16) -> Result<u16, Trouble> {
+    let Some(widest) = tags(model, config).max_by_key(|tag| tag.bits.value) else {
+        return Ok(value);
+    };
+    let bits = widest.bits.value;
+    if u64::from(value) >> bits.min(16) != 0 {
+        let name = &widest.named.name;
+        let message = format!("tag {value:#x} does not fit the {bits} bits of `{name}`");
+        return Err(Trouble(message));
+    }
+    let shared = u64::from(value) & view_bits(model, config);
+    if shared != 0 {
+        let message =
+            format!("tag {value:#x} has bit {shared:#x}, which tells the views of a space apart");
+        return Err(Trouble(message));
+    }
+    Ok(value)
+}
+
+/// The least tag that a space can have, of the kind that the trace is about; 0 is often reserved.
+fn least_tag(model: &Model, config: Config, others: bool) -> u16 {
+    let of_machine = others && tags(model, config).any(|tag| !tag.of_cpu.value);
+    let mut tags = tags(model, config);
+    let tag = tags.find(|tag| !of_machine || !tag.of_cpu.value);
+    let least = tag
+        .and_then(|tag| tag.values)
+        .map_or(1, |values| values.value.0.max(1));
+    let taken = view_bits(model, config);
+    let mut values = (1..=u16::MAX).filter(|&value| u64::from(value) >= least);
+    values
+        .find(|&value| u64::from(value) & taken == 0)
+        .unwrap_or(1)
+}
+
+/// Refuses a range that is cut off within a page.
+fn check_aligned(model: &Model, config: Config, extent: Extent) -> Result<(), Trouble> {
+    let shift = model.geometries[config.geometry].page_shift;
+    let pages = extent.rounded(shift);
+    if pages == extent {
+        return Ok(());
+    }
+    let end = u128::from(pages.start) + u128::from(pages.bytes);
+    Err(Trouble(format!(
+        "the range does not consist of whole pages of {} KiB; did you mean {:#x}..{end:#x}?",
+        1u64 << shift >> 10,
+        pages.start
+    )))
+}

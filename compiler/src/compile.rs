@@ -1,0 +1,125 @@
+//! From the texts of definitions to the texts of backends, without input or output.
+//!
+//! In: names and texts. Out: [`Compiled`]. It depends on what the sources say and not on their order.
+
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::Files;
+use crate::{Analysis, analyse, emit, parse};
+
+/// The file that lists the modules of all architectures.
+pub const LIB: &str = "lib.rs";
+
+/// A generated file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its name, without a directory.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What became of the sources.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The sources, in which the diagnostics have their places.
+    pub files: Files,
+    /// One file an architecture, by name, and [`LIB`]; none at all if there is a diagnostic.
+    pub outputs: Vec<Output>,
+    /// What is wrong with the sources.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles definitions, given as names for messages and texts.
+///
+/// ```
+/// let compiled = tlbc::compile([("foo.arch", "arch foo { frobnicate; }")]);
+/// assert!(compiled.outputs.is_empty());
+/// assert_eq!(compiled.diagnostics[0].code.name(), "E0101");
+/// ```
+pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
+    sources: impl IntoIterator<Item = (N, T)>,
+) -> Compiled {
+    let sources = sources.into_iter();
+    let mut sources: Vec<(String, Vec<u8>)> = sources
+        .map(|(name, text)| (name.into(), text.into()))
+        .collect();
+    sources.sort();
+
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let mut good = Vec::new();
+    for (name, bytes) in sources {
+        match parse::decode(&mut files, name, bytes) {
+            Ok(file) => {
+                let (analysis, found) = analyse(&files, file);
+                good.extend(analysis);
+                diagnostics.extend(found);
+            }
+            Err(found) => diagnostics.push(*found),
+        }
+    }
+    good.sort_by(|a, b| a.model.arch.name.cmp(&b.model.arch.name));
+    diagnostics.extend(bad_names(&good));
+
+    let outputs = if diagnostics.is_empty() {
+        outputs(&files, &good)
+    } else {
+        Vec::new()
+    };
+    Compiled {
+        files,
+        outputs,
+        diagnostics,
+    }
+}
+
+/// What keeps architectures, which are sorted by name, from being modules of one crate.
+fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (first, second) in sorted.iter().zip(sorted.iter().skip(1)) {
+        let (first, second) = (&first.model.arch, &second.model.arch);
+        if first.name == second.name {
+            let message = format!("architecture `{}` is defined twice", second.name);
+            found.push(
+                Diagnostic::new(Code::E0201, second.span, message)
+                    .label("defined again here")
+                    .because(first.span, "first defined here")
+                    .help("rename one of them, or compile them apart"),
+            );
+        }
+    }
+    for analysis in sorted {
+        let arch = &analysis.model.arch;
+        let is_module = syn::parse_str::<syn::Ident>(&arch.name).is_ok();
+        if !is_module || file_name(&arch.name) == LIB {
+            let message = format!("an architecture cannot be called `{}`", arch.name);
+            found.push(
+                Diagnostic::new(Code::E0207, arch.span, message)
+                    .label("names a Rust module")
+                    .note("the architecture's name is that of a module and of its file; keywords and `lib` are taken"),
+            );
+        }
+    }
+    found
+}
+
+fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {
+    let names: Vec<&str> = sorted.iter().map(|a| a.model.arch.name.as_str()).collect();
+    let mut outputs: Vec<Output> = sorted
+        .iter()
+        .map(|analysis| Output {
+            path: file_name(&analysis.model.arch.name),
+            text: emit::emit(analysis, files),
+        })
+        .collect();
+    outputs.push(Output {
+        path: LIB.to_owned(),
+        text: emit::lib(&names),
+    });
+    outputs
+}
+
+fn file_name(arch: &str) -> String {
+    format!("{arch}.rs")
+}

@@ -1,0 +1,302 @@
+//! The configuration word, and the tables that depend on it.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use super::{Emit, doc};
+use crate::model::{Cases, Cond, Var};
+
+/// A constant's name.
+pub fn upper(name: &str) -> Ident {
+    format_ident!("{}", name.to_uppercase())
+}
+
+impl Emit<'_> {
+    /// The flags that a configuration word has: features, errata, and all geometries but the first.
+    fn flags(&self) -> Vec<(Ident, String)> {
+        let model = self.model;
+        let features = (model.features.iter())
+            .map(|f| (upper(&f.named.name), format!("Feature: {}.", f.named.text)));
+        let errata = (model.errata.iter())
+            .map(|e| (upper(&e.named.name), format!("Erratum: {}.", e.named.text)));
+        let geometries = (model.geometries.iter().skip(1)).map(|g| {
+            let page = 1u64 << g.page_shift >> 10;
+            (
+                upper(&g.named.name),
+                format!("Pages of {page} KiB; at most one page size may be named."),
+            )
+        });
+        features.chain(errata).chain(geometries).collect()
+    }
+
+    fn geometry_bit(&self, geometry: usize) -> usize {
+        self.model.features.len() + self.model.errata.len() + geometry - 1
+    }
+
+    /// A condition over the configuration `c`; `None` when it always holds.
+    pub(super) fn cond(&self, cond: &Cond) -> Option<TokenStream> {
+        let mut all: Option<TokenStream> = None;
+        for term in &cond.terms {
+            let (var, wanted) = term.value;
+            let is = match var {
+                Var::Feature(feature) => {
+                    let name = upper(&self.model.features[feature].named.name);
+                    quote!(c.has(Config::#name))
+                }
+                Var::Geometry(0) => {
+                    let others = self.model.geometries.iter().skip(1).map(|g| {
+                        let name = upper(&g.named.name);
+                        quote!(!c.has(Config::#name))
+                    });
+                    quote!((true #(&& #others)*))
+                }
+                Var::Geometry(geometry) => {
+                    let name = upper(&self.model.geometries[geometry].named.name);
+                    quote!(c.has(Config::#name))
+                }
+                Var::Hinted => quote!(hint.is_some()),
+                Var::Keep => quote!(keep),
+            };
+            let is = if wanted { is } else { quote!(!#is) };
+            all = Some(match all {
+                None => is,
+                Some(before) => quote!(#before && #is),
+            });
+        }
+        all
+    }
+
+    /// The alternative that counts, as an expression.
+    pub(super) fn cases<T>(
+        &self,
+        cases: &Cases<T>,
+        value: impl Fn(&T) -> TokenStream,
+    ) -> TokenStream {
+        let mut out = quote!(0);
+        for (case, cond) in &cases.cases {
+            let value = value(case);
+            out = match self.cond(cond) {
+                None => value,
+                Some(cond) => quote!(if #cond { #value } else { #out }),
+            };
+        }
+        out
+    }
+
+    pub(super) fn config(&self) -> TokenStream {
+        let flags = self.flags();
+        let consts = flags.iter().enumerate().map(|(bit, (name, text))| {
+            let bit = Literal::usize_unsuffixed(bit);
+            let text = doc(text);
+            quote!(#text pub const #name: Self = Self(1 << #bit);)
+        });
+        let names = flags.iter().enumerate().map(|(bit, (name, _))| {
+            let bit = Literal::usize_unsuffixed(bit);
+            let text = name.to_string().to_lowercase();
+            quote!((#text, Self(1 << #bit)))
+        });
+        let needs = self.model.features.iter().filter_map(|feature| {
+            let name = upper(&feature.named.name);
+            let needs = self.cond(&feature.needs)?;
+            Some(quote!(if c.has(Self::#name) && !(#needs) { return false; }))
+        });
+        let needs: Vec<TokenStream> = needs.collect();
+        let needs = if needs.is_empty() {
+            quote!()
+        } else {
+            quote!(let c = self; #(#needs)*)
+        };
+        let geometries = (1..self.model.geometries.len())
+            .map(|geometry| 1u32 << self.geometry_bit(geometry))
+            .sum::<u32>();
+        let one_size = if geometries == 0 {
+            quote!()
+        } else {
+            let mask = hex(u64::from(geometries));
+            quote!(if (self.0 & #mask).count_ones() > 1 { return false; })
+        };
+        let count = Literal::usize_unsuffixed(flags.len());
+        quote! {
+            /// What a machine has: features, errata and page size, in one word.
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            #[repr(transparent)]
+            pub struct Config(u32);
+
+            impl Config {
+                /// No feature, no erratum, the smallest page size.
+                pub const NONE: Self = Self(0);
+                #(#consts)*
+                /// Every flag by its name in the definition.
+                pub const NAMES: [(&'static str, Self); #count] = [#(#names),*];
+
+                /// With another flag.
+                #[must_use]
+                pub const fn with(self, flag: Self) -> Self {
+                    Self(self.0 | flag.0)
+                }
+
+                /// Whether a flag is set.
+                #[must_use]
+                #[inline(always)]
+                pub const fn has(self, flag: Self) -> bool {
+                    self.0 & flag.0 != 0
+                }
+
+                /// Whether a machine can be like this: every feature has what it needs.
+                #[must_use]
+                pub const fn is_possible(self) -> bool {
+                    #needs
+                    #one_size
+                    true
+                }
+            }
+        }
+    }
+
+    /// Levels: names, shifts, leaves and hints.
+    pub(super) fn levels(&self) -> TokenStream {
+        let names = self.model.levels.iter().enumerate().map(|(index, level)| {
+            let name = upper(&level.name);
+            let index = Literal::usize_unsuffixed(index);
+            let text = doc(&format!("The level `{}`.", level.name));
+            quote!(#text pub const #name: Level = Level(#index);)
+        });
+        let shift = self.per_level(|level| {
+            let shift = self.cases(&level.shift, |&shift| unsuffixed(u64::from(shift)));
+            Some(shift)
+        });
+        let hint = self.per_level(|level| {
+            let hint = unsuffixed(level.hint?.value);
+            Some(quote!(Some(#hint)))
+        });
+        let shift = self.level_fn(&shift, &quote!(0));
+        let hint_fn = self.uses_hint().then(|| {
+            let body = self.level_fn(&hint, &quote!(None));
+            quote! {
+                /// The number that stands for a level in operands, where it has one.
+                #[inline(always)]
+                const fn hint(c: Config, level: Level) -> Option<u64> { #body }
+            }
+        });
+        let granule = self.uses_granule().then(|| {
+            let body = self.by_geometry(|g| unsuffixed(g.granule.map_or(0, |at| at.value)));
+            quote! {
+                /// The number that stands for the page size in operands.
+                #[inline(always)]
+                const fn granule(c: Config) -> u64 { #body }
+            }
+        });
+        let page = self.uses_page_shift().then(|| {
+            let body = self.by_geometry(|g| unsuffixed(u64::from(g.page_shift)));
+            quote! {
+                /// log2 of the page size.
+                #[inline(always)]
+                const fn page_shift(c: Config) -> u32 { #body }
+            }
+        });
+        let table = self.nth_geometry(|geometry| self.level_facts(geometry));
+        let table = using_c(table);
+        quote! {
+            #(#names)*
+
+            /// The levels of a configuration.
+            const fn level_table(c: Config) -> LevelTable { #table }
+
+            /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
+            #[inline(always)]
+            const fn shift(c: Config, level: Level) -> u32 { #shift }
+
+            #hint_fn
+            #granule
+            #page
+        }
+    }
+
+    /// The table of a geometry.
+    fn level_facts(&self, geometry: usize) -> TokenStream {
+        let levels = &self.model.geometries[geometry].levels;
+        let entries = (0..tlbc_runtime::clause::LEVELS).map(|index| {
+            let Some(Some(level)) = levels.get(index) else {
+                return quote!(LevelFacts::NONE);
+            };
+            let kind = if level.leaf {
+                quote!(leaf)
+            } else {
+                quote!(table)
+            };
+            let shift = self.cases(&level.shift, |&shift| unsuffixed(u64::from(shift)));
+            quote!(LevelFacts::#kind(#shift))
+        });
+        quote!([#(#entries),*])
+    }
+
+    /// By geometry and level, what is not the default.
+    fn per_level(
+        &self,
+        value: impl Fn(&crate::model::Level) -> Option<TokenStream>,
+    ) -> Vec<Vec<(usize, TokenStream)>> {
+        let of = |g: &crate::model::Geometry| {
+            let levels = g.levels.iter().enumerate();
+            levels
+                .filter_map(|(index, level)| Some((index, value(level.as_ref()?)?)))
+                .collect()
+        };
+        self.model.geometries.iter().map(of).collect()
+    }
+
+    fn level_fn(&self, values: &[Vec<(usize, TokenStream)>], default: &TokenStream) -> TokenStream {
+        let table = |values: &Vec<(usize, TokenStream)>| {
+            let arms = values.iter().map(|(index, value)| {
+                let index = Literal::usize_unsuffixed(*index);
+                quote!(#index => #value,)
+            });
+            quote!(match level.0 { #(#arms)* _ => #default })
+        };
+        using_c(self.nth_geometry(|geometry| table(&values[geometry])))
+    }
+
+    fn by_geometry(&self, value: impl Fn(&crate::model::Geometry) -> TokenStream) -> TokenStream {
+        using_c(self.nth_geometry(|geometry| value(&self.model.geometries[geometry])))
+    }
+
+    fn nth_geometry(&self, value: impl Fn(usize) -> TokenStream) -> TokenStream {
+        let first = value(0);
+        if self.model.geometries.len() == 1 {
+            return first;
+        }
+        let others = (1..self.model.geometries.len()).map(|geometry| {
+            let name = upper(&self.model.geometries[geometry].named.name);
+            let value = value(geometry);
+            quote!(if c.has(Config::#name) { #value } else)
+        });
+        quote!(#(#others)* { #first })
+    }
+}
+
+/// An expression that leaves the parameter `c` no warning where it does not depend on it.
+fn using_c(expression: TokenStream) -> TokenStream {
+    if super::operands::mentions(&expression, "c") {
+        expression
+    } else {
+        quote!({ let _ = c; #expression })
+    }
+}
+
+/// A decimal without a suffix.
+pub fn unsuffixed(number: u64) -> TokenStream {
+    let literal = Literal::u64_unsuffixed(number);
+    quote!(#literal)
+}
+
+/// A hexadecimal number, in groups of four.
+pub fn hex(number: u64) -> TokenStream {
+    let digits = format!("{number:x}");
+    let mut out = String::from("0x");
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 4 == 0 {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out.parse().unwrap_or_else(|_| unsuffixed(number))
+}

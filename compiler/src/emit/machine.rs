@@ -1,0 +1,235 @@
+//! Instructions: the enum, its names, and the sink that executes them.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::text::Asm;
+use super::{Emit, doc};
+use crate::model::{Named, Place, Template};
+use crate::trace::interpret::Which;
+
+/// A variant's name.
+pub fn camel(name: &str) -> Ident {
+    let words = name.split('_').map(|word| {
+        let mut chars = word.chars();
+        let first = chars.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    });
+    format_ident!("{}", words.collect::<String>())
+}
+
+/// An instruction, whatever it is for.
+pub struct Instruction<'a> {
+    /// Which.
+    pub which: Which,
+    /// Its name.
+    pub named: &'a Named,
+    /// What it looks like.
+    pub template: &'a Template,
+    /// What it is, in words.
+    pub text: String,
+    /// Whether it changes the flags.
+    pub clobbers_flags: bool,
+}
+
+impl Emit<'_> {
+    /// Every instruction that some plan issues, in the order of the definition.
+    pub(super) fn instructions(&self) -> Vec<Instruction<'_>> {
+        let used = self.used();
+        let model = self.model;
+        let barriers = model
+            .barriers
+            .iter()
+            .enumerate()
+            .map(|(index, it)| Instruction {
+                which: Which::Barrier(index),
+                named: &it.named,
+                template: &it.template,
+                text: format!(
+                    "`{}`: {}.",
+                    it.template.lines.join("; "),
+                    self.place(it.span)
+                ),
+                clobbers_flags: false,
+            });
+        let invalidates = model.invalidates.iter().enumerate().map(|(index, it)| {
+            let per = it.per.as_ref().map_or("", |per| per.value.as_str());
+            Instruction {
+                which: Which::Invalidate(index),
+                named: &it.named,
+                template: &it.template,
+                text: format!("{per}. {}.", self.place(it.span)),
+                clobbers_flags: it.clobbers_flags,
+            }
+        });
+        let loads = model
+            .loads
+            .iter()
+            .enumerate()
+            .map(|(index, it)| Instruction {
+                which: Which::Load(index),
+                named: &it.named,
+                template: &it.template,
+                text: format!("Loads `{}`. {}.", it.named.name, self.place(it.span)),
+                clobbers_flags: false,
+            });
+        let all = barriers.chain(invalidates).chain(loads);
+        all.filter(|instruction| used.contains(&instruction.which))
+            .collect()
+    }
+
+    /// The variant of an instruction.
+    pub(super) fn variant(&self, which: Which) -> Ident {
+        match which {
+            Which::Barrier(index) => camel(&self.model.barriers[index].named.name),
+            Which::Invalidate(index) => camel(&self.model.invalidates[index].named.name),
+            // A register may be named like an instruction.
+            Which::Load(index) => camel(&format!("load_{}", self.model.loads[index].named.name)),
+        }
+    }
+
+    /// The type of an operand.
+    pub(super) fn operand_type(&self, operand: usize) -> TokenStream {
+        match self.model.operands[operand].bits.value {
+            0..=32 => quote!(u32),
+            33..=64 => quote!(u64),
+            _ => quote!([u64; 2]),
+        }
+    }
+
+    pub(super) fn operand_name(&self, operand: usize) -> Ident {
+        let name = &self.model.operands[operand].named.name;
+        syn::parse_str::<Ident>(name).unwrap_or_else(|_| format_ident!("{name}_"))
+    }
+
+    fn pattern(&self, instruction: &Instruction<'_>) -> TokenStream {
+        let variant = self.variant(instruction.which);
+        let names = instruction
+            .template
+            .operands
+            .iter()
+            .map(|&o| self.operand_name(o));
+        if instruction.template.operands.is_empty() {
+            quote!(Op::#variant)
+        } else {
+            quote!(Op::#variant { #(#names),* })
+        }
+    }
+
+    pub(super) fn op(&self) -> TokenStream {
+        let instructions = self.instructions();
+        let variants = instructions.iter().map(|instruction| {
+            let text = doc(&instruction.text);
+            let variant = self.variant(instruction.which);
+            let operands = &instruction.template.operands;
+            if operands.is_empty() {
+                return quote!(#text #variant,);
+            }
+            let fields = operands.iter().map(|&operand| {
+                let (name, of) = (self.operand_name(operand), self.operand_type(operand));
+                let it = &self.model.operands[operand];
+                let text = doc(&format!("Operand: {}.", self.place(it.span)));
+                quote!(#text #name: #of)
+            });
+            quote!(#text #variant { #(#fields),* },)
+        });
+        let names = instructions.iter().map(|instruction| {
+            let variant = self.variant(instruction.which);
+            let name = &instruction.named.name;
+            if instruction.template.operands.is_empty() {
+                quote!(Self::#variant => #name,)
+            } else {
+                quote!(Self::#variant { .. } => #name,)
+            }
+        });
+        let values = instructions.iter().map(|instruction| {
+            let pattern = self.pattern(instruction);
+            let each = instruction.template.operands.iter().map(|&operand| {
+                let name = self.operand_name(operand);
+                let text = &self.model.operands[operand].named.name;
+                if self.model.operands[operand].bits.value > 64 {
+                    quote!(each(#text, u128::from(#name[0]) | u128::from(#name[1]) << 64);)
+                } else {
+                    quote!(each(#text, u128::from(#name));)
+                }
+            });
+            quote!(#pattern => { #(#each)* })
+        });
+        quote! {
+            /// An instruction with its operands.
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub enum Op { #(#variants)* }
+
+            impl Op {
+                /// The name of the instruction in the definition.
+                #[must_use]
+                pub const fn name(self) -> &'static str {
+                    match self { #(#names)* }
+                }
+
+                /// Its operands, by their names in the definition.
+                pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
+                    let _ = &mut each;
+                    match self { #(#values)* }
+                }
+            }
+        }
+    }
+
+    pub(super) fn hardware(&self) -> TokenStream {
+        let target = &self.model.target_arch.value;
+        let arms = self.instructions().into_iter().map(|instruction| {
+            let pattern = self.pattern(&instruction);
+            let asm = self.asm(&instruction).marker();
+            quote!(#pattern => #asm,)
+        });
+        let safety = super::comment(
+            "SAFETY: invalidating cached translations and ordering accesses has no effect that Rust \
+             can observe, and a load enters tables that the caller of `Backend` vouches for. Memory \
+             operands point at a live local.",
+        );
+        quote! {
+            /// Executes every instruction on the CPU that it runs on, which must be in the mode that the
+            /// definition describes.
+            #[cfg(target_arch = #target)]
+            #[derive(Debug, Clone, Copy)]
+            pub struct Hardware;
+
+            #[cfg(target_arch = #target)]
+            impl Issue<Op> for Hardware {
+                #[inline(always)]
+                fn issue(&mut self, op: Op) {
+                    #safety
+                    unsafe {
+                        match op { #(#arms)* }
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn asm(&self, instruction: &Instruction<'_>) -> Asm {
+        let template = instruction.template;
+        let mut operands: Vec<String> = template
+            .operands
+            .iter()
+            .map(|&operand| {
+                let it = &self.model.operands[operand];
+                let name = self.operand_name(operand);
+                match &it.place {
+                    Place::Register => format!("{name} = in(reg) {name}"),
+                    Place::Fixed(register) => format!("in(\"{register}\") {name}"),
+                    Place::Memory => format!("{name} = in(reg) &raw const {name}"),
+                }
+            })
+            .collect();
+        if template.lines.iter().any(|line| line.contains("{scratch}")) {
+            operands.push("scratch = out(reg) _".to_owned());
+        }
+        Asm {
+            lines: template.lines.clone(),
+            operands,
+            preserves_flags: !instruction.clobbers_flags,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Encoders: one function an operand, one statement a field.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+
+use super::config::{hex, unsuffixed};
+use super::{Emit, comment, doc};
+use crate::model::{Field, Source, Value, Var};
+use crate::trace::encode::source_name;
+
+/// What an encoder is given, in the order of its parameters.
+pub const PARAMETERS: [(&str, &str); 10] = [
+    ("c", "Config"),
+    ("tag", "u16"),
+    ("va", "u64"),
+    ("root", "u64"),
+    ("hint", "Option<u64>"),
+    ("stride", "Level"),
+    ("num", "u64"),
+    ("scale", "u32"),
+    ("form", "u64"),
+    ("keep", "bool"),
+];
+
+/// Whether a name occurs in tokens.
+pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
+}
+
+impl Emit<'_> {
+    /// The operands of the instructions that some plan issues with values.
+    fn used_operands(&self) -> BTreeSet<usize> {
+        let instructions = self.instructions();
+        instructions
+            .iter()
+            .flat_map(|i| i.template.operands.iter().copied())
+            .collect()
+    }
+
+    pub(super) fn uses_hint(&self) -> bool {
+        self.uses_source(Source::Hint)
+    }
+
+    pub(super) fn uses_granule(&self) -> bool {
+        self.uses_source(Source::Granule)
+    }
+
+    fn uses_source(&self, source: Source) -> bool {
+        let takes = |&operand: &usize| crate::plan::takes(self.model, operand, source);
+        self.used_operands().iter().any(takes)
+    }
+
+    pub(super) fn uses_page_shift(&self) -> bool {
+        self.used_operands().iter().any(|&operand| {
+            let it = &self.model.operands[operand];
+            let number = |f: &Field| matches!(f.value, Value::PageNumber(_));
+            it.names.as_ref().is_some_and(|names| names.pages) || it.fields.iter().any(number)
+        })
+    }
+
+    pub(super) fn encoder_name(&self, operand: usize) -> Ident {
+        format_ident!("encode_{}", self.model.operands[operand].named.name)
+    }
+
+    pub(super) fn units_name(&self, operand: usize) -> Ident {
+        format_ident!(
+            "{}_UNITS",
+            self.model.operands[operand].named.name.to_uppercase()
+        )
+    }
+
+    /// The parameters that an encoder takes.
+    pub(super) fn encoder_parameters(&self, operand: usize) -> Vec<&'static str> {
+        let body = self.encoder_body(operand);
+        let taken = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+        taken.map(|(name, _)| *name).collect()
+    }
+
+    pub(super) fn operands(&self) -> TokenStream {
+        let encoders = self.used_operands().into_iter().map(|operand| {
+            let it = &self.model.operands[operand];
+            let name = self.encoder_name(operand);
+            let of = self.operand_type(operand);
+            let body = self.encoder_body(operand);
+            let parameters = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+            let parameters = parameters.map(|(name, of)| {
+                let name = format_ident!("{name}");
+                let of: TokenStream = of.parse().unwrap_or_default();
+                quote!(#name: #of)
+            });
+            let text = doc(&format!(
+                "Operand `{}`: {}.",
+                it.named.name,
+                self.place(it.span)
+            ));
+            let units = it.names.as_ref().map(|names| {
+                let (base, step, scales) = (
+                    Literal::u32_unsuffixed(names.base),
+                    Literal::u32_unsuffixed(names.step),
+                    Literal::u32_unsuffixed(names.scales),
+                );
+                let most = Literal::u64_unsuffixed(names.most_num + 1);
+                let (name, place) = (self.units_name(operand), self.place(names.span));
+                let text = doc(&format!("What operand `{}` can name: {place}.", it.named.name));
+                quote! {
+                    #text
+                    const #name: Units = Units { base: #base, step: #step, scales: #scales, most: #most };
+                }
+            });
+            quote! {
+                #text
+                #[inline(always)]
+                const fn #name(#(#parameters),*) -> #of { #body }
+                #units
+            }
+        });
+        encoders.collect()
+    }
+
+    fn encoder_body(&self, operand: usize) -> TokenStream {
+        let it = &self.model.operands[operand];
+        let wide = it.bits.value > 64;
+        let mut fields: Vec<&Field> = it.fields.iter().collect();
+        fields.sort_by_key(|field| std::cmp::Reverse(field.high));
+        let statements: Vec<TokenStream> = fields
+            .into_iter()
+            .filter(|field| field.value != Value::Const(0))
+            .map(|field| self.field(field, wide))
+            .collect();
+        let takes_hint = statements.iter().any(|s| mentions(s, "hint"));
+        let hinted = takes_hint.then(|| {
+            quote! {
+                let hinted = hint.is_some();
+                let hint = match hint { Some(hint) => hint, None => 0 };
+            }
+        });
+        let hinted = match hinted {
+            Some(both) if statements.iter().any(|s| mentions(s, "hinted")) => both,
+            Some(_) => quote!(let hint = match hint { Some(hint) => hint, None => 0 };),
+            None => quote!(),
+        };
+        let start = if wide {
+            quote!([0u64; 2])
+        } else {
+            quote!(0u64)
+        };
+        let end = match it.bits.value {
+            0..=32 => quote!(bits as u32),
+            _ => quote!(bits),
+        };
+        if statements.is_empty() {
+            return quote!(0);
+        }
+        quote! {
+            #hinted
+            let mut bits = #start;
+            #(#statements)*
+            #end
+        }
+    }
+
+    fn field(&self, field: &Field, wide: bool) -> TokenStream {
+        let value = self.value(field);
+        let low = field.low % 64;
+        let value = if low == 0 {
+            value
+        } else {
+            let low = Literal::u32_unsuffixed(low);
+            quote!((#value) << #low)
+        };
+        let place = if wide {
+            let word = Literal::u32_unsuffixed(field.low / 64);
+            quote!(bits[#word])
+        } else {
+            quote!(bits)
+        };
+        let set = quote!(#place |= #value;);
+        let set = match self.cond_of_field(field) {
+            None => set,
+            Some(cond) => quote!(if #cond { #set }),
+        };
+        let text = self
+            .files
+            .text(field.span)
+            .trim()
+            .trim_end_matches(';')
+            .to_owned();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let note = comment(&text);
+        quote!(#note #set)
+    }
+
+    fn cond_of_field(&self, field: &Field) -> Option<TokenStream> {
+        let mut cond = field.when.clone();
+        let hinted: Vec<bool> = (cond.terms.iter())
+            .filter(|term| term.value.0 == Var::Hinted)
+            .map(|term| term.value.1)
+            .collect();
+        cond.terms.retain(|term| term.value.0 != Var::Hinted);
+        let others = self.cond(&cond);
+        hinted.into_iter().fold(others, |all, wanted| {
+            let is = if wanted {
+                quote!(hinted)
+            } else {
+                quote!(!hinted)
+            };
+            Some(match all {
+                None => is,
+                Some(before) => quote!(#before && #is),
+            })
+        })
+    }
+
+    fn value(&self, field: &Field) -> TokenStream {
+        let width = field.width();
+        let masked = |value: TokenStream, bits: u32| {
+            if bits <= width {
+                value
+            } else {
+                let mask = hex((1u64 << width) - 1);
+                quote!((#value) & #mask)
+            }
+        };
+        let source = |source: Source| {
+            let name = format_ident!("{}", source_name(source));
+            match source {
+                Source::Tag => masked(quote!(tag as u64), 16),
+                Source::Granule => quote!(granule(c)),
+                Source::Keep => quote!(keep as u64),
+                Source::Scale => quote!(scale as u64),
+                Source::Va | Source::Root => masked(quote!(#name), 64),
+                Source::Num | Source::Hint | Source::Form => quote!(#name),
+            }
+        };
+        match field.value {
+            Value::Const(bits) => hex(bits),
+            Value::Source(s) => source(s),
+            Value::Slice(s, high, low) => {
+                let name = format_ident!("{}", source_name(s));
+                let low_bits = unsuffixed(u64::from(low));
+                let shifted = if low == 0 {
+                    quote!(#name)
+                } else {
+                    quote!(#name >> #low_bits)
+                };
+                let _ = high;
+                masked(shifted, 64 - low)
+            }
+            Value::PageNumber(s) => {
+                let name = format_ident!("{}", source_name(s));
+                masked(quote!(#name >> page_shift(c)), 64)
+            }
+            Value::LevelIs(level) => {
+                let level = Literal::usize_unsuffixed(level);
+                quote!((stride.0 == #level) as u64)
+            }
+        }
+    }
+
+    /// How far an operand moves from one entry to the next: statements for each of its words that
+    /// holds the address, given `step` bytes.
+    pub(super) fn advance(&self, operand: usize, name: &Ident) -> TokenStream {
+        let it = &self.model.operands[operand];
+        let wide = it.bits.value > 64;
+        let steps = it.fields.iter().filter_map(|field| {
+            let (source, shift) = match field.value {
+                Value::Source(source) => (source, quote!()),
+                Value::Slice(source, _, 0) => (source, quote!()),
+                Value::Slice(source, _, low) => {
+                    let low = Literal::u32_unsuffixed(low);
+                    (source, quote!(>> #low))
+                }
+                Value::PageNumber(source) => (source, quote!(>> page_shift(c))),
+                Value::Const(_) | Value::LevelIs(_) => return None,
+            };
+            if source != Source::Va {
+                return None;
+            }
+            let low = field.low % 64;
+            let up = if low == 0 {
+                quote!()
+            } else {
+                let low = Literal::u32_unsuffixed(low);
+                quote!(<< #low)
+            };
+            let by = match (shift.is_empty(), up.is_empty()) {
+                (true, true) => quote!(step),
+                (false, true) => quote!(step #shift),
+                (true, false) => quote!(step #up),
+                (false, false) => quote!((step #shift) #up),
+            };
+            Some(if wide {
+                let word = Literal::u32_unsuffixed(field.low / 64);
+                quote!(#name[#word] = #name[#word].wrapping_add(#by);)
+            } else {
+                quote!(#name = #name.wrapping_add(#by);)
+            })
+        });
+        steps.collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! Errata, changes of entries, events and the policy.
+
+use tlbc_runtime::clause::{Level, Levels};
+use tlbc_runtime::request::Space;
+
+use super::{Lower, of_kind};
+use crate::ast::{self, EventFact, EventKind, Item, PolicyFact};
+use crate::model::{At, Change, Erratum, Event, Loads, Named, Policy, Remedy, Weakens};
+
+impl Lower {
+    pub(super) fn lower_errata(&mut self, items: &[Item]) -> Vec<Erratum> {
+        let named = self.names(
+            "erratum",
+            of_kind!(items, Erratum).map(|e| (&e.name, e.text.node.as_str())),
+        );
+        self.flags_share_a_name(&named);
+        let mut out = Vec::new();
+        for (it, named) in of_kind!(items, Erratum).zip(named) {
+            let weakens = it.weakens.iter().filter_map(|w| self.weakens(w)).collect();
+            let remedies = it.remedies.iter().filter_map(|r| self.remedy(r)).collect();
+            out.push(Erratum {
+                named,
+                weakens,
+                remedies,
+            });
+        }
+        out
+    }
+
+    /// Features and errata become bits of one word, so their names are of one kind.
+    fn flags_share_a_name(&mut self, errata: &[Named]) {
+        for erratum in errata {
+            let same = self.features.iter().find(|f| f.name == erratum.name);
+            if let Some(first) = same.map(|feature| feature.span) {
+                self.said_twice(&format!("the name `{}`", erratum.name), erratum.span, first);
+            }
+        }
+    }
+
+    fn weakens(&mut self, it: &ast::Weakens) -> Option<Weakens> {
+        let target = At {
+            value: self.instruction(&it.target)?,
+            span: it.target.span,
+        };
+        let space = match it.space.as_ref() {
+            None => None,
+            Some(name) if name.node == "user" => Some(Space::User),
+            Some(name) if name.node == "kernel" => Some(Space::Kernel),
+            Some(name) => {
+                self.unknown("space", name, ["user", "kernel"].into_iter());
+                return None;
+            }
+        };
+        let on = match it.on.as_ref() {
+            None => None,
+            Some(name) => {
+                Some(self.with(|s| &mut s.cpu_sets, |s, l| s.find("set of CPUs", l, name))?)
+            }
+        };
+        Some(Weakens {
+            target,
+            space,
+            lost: At {
+                value: it.lost.node,
+                span: it.lost.span,
+            },
+            on,
+            when: self.cond(it.when.as_ref(), &[]),
+        })
+    }
+
+    fn remedy(&mut self, it: &ast::Remedy) -> Option<Remedy> {
+        Some(Remedy {
+            after: it.after,
+            target: At {
+                value: self.instruction(&it.target)?,
+                span: it.target.span,
+            },
+            issue: it
+                .issue
+                .iter()
+                .filter_map(|i| self.instruction(i))
+                .collect(),
+            span: it.span,
+        })
+    }
+
+    pub(super) fn lower_change(&mut self, it: &ast::Change) -> Change {
+        let mut out = Change {
+            plain_store: At {
+                value: it.plain.as_ref().is_none_or(|plain| plain.node),
+                span: it.plain.as_ref().map_or(it.span, |plain| plain.span),
+            },
+            output_through_invalid: false,
+            size_through_invalid: false,
+        };
+        if it.plain.is_none() {
+            self.missing(
+                it.span,
+                "how an entry may be changed",
+                "add `plain store;` or `by writers;`",
+            );
+        }
+        for (aspects, when, _) in &it.through_invalid {
+            self.cond(when.as_ref(), &[]);
+            for aspect in aspects {
+                match aspect.node.as_str() {
+                    "output" => out.output_through_invalid = true,
+                    "size" | "merge" => out.size_through_invalid = true,
+                    _ => self.unknown("aspect", aspect, ["output", "size", "merge"].into_iter()),
+                }
+            }
+        }
+        out
+    }
+
+    pub(super) fn event(
+        &mut self,
+        arch: &ast::Arch,
+        items: &[Item],
+        kind: EventKind,
+    ) -> Option<Event> {
+        let (what, help) = match kind {
+            EventKind::Switch => (
+                "`switch`",
+                "say what a CPU loads to enter another space: `switch { loads ...; }`",
+            ),
+            EventKind::Resume => ("`resume`", ""),
+            EventKind::Arrive => (
+                "`arrive`",
+                "say what is known of a CPU's caches when it comes up: `arrive { contents unknown; }`",
+            ),
+        };
+        let events = of_kind!(items, Event).filter(|e| e.kind.node == kind);
+        if kind == EventKind::Resume && events.clone().next().is_none() {
+            return None;
+        }
+        let it = self.single(arch, what, help, events, |e: &ast::Event| e.span)?;
+        let mut event = Event {
+            loads: Vec::new(),
+            half_loaded_unsafe: None,
+            resync: None,
+            contents_unknown: None,
+            span: it.span,
+        };
+        for fact in &it.facts {
+            match &fact.node {
+                EventFact::Loads { loads, view, when } => {
+                    let loads = loads.iter().filter_map(|name| self.load(name)).collect();
+                    let view = match view {
+                        None => Some(0),
+                        Some(name) => self.with(|s| &mut s.views, |s, l| s.find("view", l, name)),
+                    };
+                    let when = self.cond(when.as_ref(), &[]);
+                    event.loads.extend(view.map(|view| Loads {
+                        loads,
+                        view,
+                        when,
+                        span: fact.span,
+                    }));
+                }
+                EventFact::HalfLoadedUnsafe => event.half_loaded_unsafe = Some(fact.span),
+                EventFact::Resync(name) => {
+                    if let Some(barrier) = self.barrier(name) {
+                        self.once(&mut event.resync, "`resync`", barrier, name.span);
+                    }
+                }
+                EventFact::ContentsUnknown => event.contents_unknown = Some(fact.span),
+            }
+        }
+        Some(event)
+    }
+
+    pub(super) fn lower_policy(&mut self, it: &ast::Policy) -> Policy {
+        let mut out = Policy {
+            delivery: None,
+            strides: None,
+            pages_batched: None,
+            tables_deferred: None,
+            lazy_refcounted: None,
+            ceiling_operations: None,
+            ceiling_pages: None,
+            span: it.span,
+        };
+        for fact in &it.facts {
+            match &fact.node {
+                PolicyFact::Delivery(cases) => {
+                    if let Some(first) = &out.delivery {
+                        let first = first.span;
+                        self.said_twice("`delivery`", cases.span, first);
+                        continue;
+                    }
+                    out.delivery = Some(self.cases(cases, |_, d| {
+                        Some(At {
+                            value: d.node,
+                            span: d.span,
+                        })
+                    }));
+                }
+                PolicyFact::Strides(names) => {
+                    let mut set = Levels::NONE;
+                    for name in names {
+                        if let Some(level) = self.level(name) {
+                            set = set.union(Levels::only(Level(level as u8)));
+                        }
+                    }
+                    self.once(&mut out.strides, "`strides`", set, fact.span);
+                }
+                PolicyFact::Gather {
+                    pages_batched,
+                    tables_deferred,
+                } => {
+                    self.once(
+                        &mut out.pages_batched,
+                        "`gather`",
+                        pages_batched.node,
+                        pages_batched.span,
+                    );
+                    out.tables_deferred = Some(At {
+                        value: tables_deferred.node,
+                        span: tables_deferred.span,
+                    });
+                }
+                PolicyFact::LazyRefcounted(yes) => {
+                    self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);
+                }
+                PolicyFact::Ceiling { count, pages } => {
+                    let cases = self.cases(count, |_, number| Some(number.node));
+                    let slot = if *pages {
+                        &mut out.ceiling_pages
+                    } else {
+                        &mut out.ceiling_operations
+                    };
+                    if let Some(first) = slot {
+                        let first = first.span;
+                        self.said_twice("this `ceiling`", cases.span, first);
+                    } else {
+                        *slot = Some(cases);
+                    }
+                }
+            }
+        }
+        out
+    }
+}

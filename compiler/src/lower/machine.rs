@@ -1,0 +1,478 @@
+//! Geometries, levels, caches, features, limits, domains, tags and spaces.
+
+use tlbc_runtime::clause::{Holders, LEVELS};
+
+use super::{Lower, of_kind};
+use crate::ast::{self, CacheFact, Ident, Item, TagFact};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{
+    At, Caches, Cond, Feature, Geometry, Known, Level, Limit, Named, Space, Stricter, Tag, Under,
+    Var, View,
+};
+use crate::source::Span;
+
+impl Lower {
+    /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
+    /// one that lacks a level takes no part in placing it.
+    pub(super) fn declare_levels(&mut self, items: &[Item]) {
+        let mut order: Vec<Named> = Vec::new();
+        for geometry in of_kind!(items, Geometry) {
+            let levels = self.names("level", geometry.levels.iter().map(|l| (&l.name, "")));
+            let mut at = 0;
+            for level in levels {
+                match order.iter().position(|known| known.name == level.name) {
+                    Some(position) => at = position + 1,
+                    None => {
+                        order.insert(at, level);
+                        at += 1;
+                    }
+                }
+            }
+        }
+        if order.len() > LEVELS {
+            self.misplaced(
+                order[LEVELS].span,
+                format!(
+                    "there are {} levels; at most {LEVELS} can be told apart",
+                    order.len()
+                ),
+                "name the same level alike in every geometry",
+            );
+            order.truncate(LEVELS);
+        }
+        self.levels = order;
+    }
+
+    pub(super) fn declare_domains(&mut self, items: &[Item]) {
+        let domains: Vec<&ast::Domain> = of_kind!(items, Domain).collect();
+        self.names("domain", domains.iter().map(|d| (&d.name, "")));
+        for domain in domains {
+            let mut holders = Holders::NONE;
+            for member in &domain.members {
+                if let Some(more) = self.holders(member) {
+                    holders = holders.union(more);
+                }
+            }
+            let named = Named {
+                name: domain.name.node.clone(),
+                span: domain.name.span,
+                text: String::new(),
+            };
+            self.domains.push((named, holders));
+        }
+    }
+
+    /// `self`, `core`, `cpus`, `devices` or a domain.
+    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Holders> {
+        let known = match ident.node.as_str() {
+            "self" => Some(Holders::SELF),
+            "core" => Some(Holders::CORE),
+            "cpus" => Some(Holders::CPUS),
+            "devices" => Some(Holders::DEVICE),
+            name => (self.domains.iter())
+                .find(|(named, _)| named.name == name)
+                .map(|(_, holders)| *holders),
+        };
+        if known.is_none() {
+            let mut names: Vec<String> = vec!["self", "core", "cpus", "devices"]
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+            names.extend(self.domains.iter().map(|(named, _)| named.name.clone()));
+            self.unknown("reach or domain", ident, names.iter().map(String::as_str));
+        }
+        known
+    }
+
+    pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {
+        let mut out = Vec::new();
+        for it in of_kind!(items, Geometry) {
+            if let Some(geometry) = self.geometry(it) {
+                out.push(geometry);
+            }
+        }
+        if out.is_empty() && of_kind!(items, Geometry).next().is_none() {
+            self.missing(
+                arch.name.span,
+                "`geometry`",
+                "say how large a page is and which levels of tables there are: `geometry g4k { page 4 KiB; levels { ... } }`",
+            );
+        }
+        out
+    }
+
+    fn geometry(&mut self, it: &ast::Geometry) -> Option<Geometry> {
+        let mut page = None;
+        for number in &it.page {
+            self.once(&mut page, "`page`", number.node, number.span);
+        }
+        let mut granule = None;
+        for number in &it.granule {
+            self.once(&mut granule, "`granule`", number.node, number.span);
+        }
+        let Some(page) = page else {
+            self.missing(
+                it.name.span,
+                "the page size",
+                "add, for instance, `page 4 KiB;`",
+            );
+            return None;
+        };
+        if !page.value.is_power_of_two() {
+            self.misplaced(
+                page.span,
+                format!("a page of {} bytes is no power of two", page.value),
+                "page sizes are powers of two",
+            );
+            return None;
+        }
+        let mut levels = vec![None; self.levels.len()];
+        for level in &it.levels {
+            let shift = self.cases(&level.shift, |_, number| u32::try_from(number.node).ok());
+            let hint = level.hint.as_ref();
+            if let Some(index) = self.levels.iter().position(|l| l.name == level.name.node) {
+                levels[index] = Some(Level {
+                    shift,
+                    leaf: level.leaf.is_some(),
+                    hint: hint.map(|number| At {
+                        value: number.node,
+                        span: number.span,
+                    }),
+                    span: level.span,
+                });
+            }
+        }
+        if it.levels.is_empty() {
+            self.missing(
+                it.name.span,
+                "`levels`",
+                "list them from the leaf up: `levels { pte 12 leaf; ... }`",
+            );
+            return None;
+        }
+        Some(Geometry {
+            named: Named {
+                name: it.name.node.clone(),
+                span: it.name.span,
+                text: String::new(),
+            },
+            page_shift: page.value.trailing_zeros(),
+            granule,
+            levels,
+        })
+    }
+
+    pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
+        let mut out = Caches {
+            leaf: None,
+            walk: None,
+            walk_spans_reach: false,
+            invalid_cached: false,
+            fills_while_loaded: false,
+            stricter: Stricter::FaultsUntilDropped,
+            clean_to_dirty_walks: false,
+            span: it.span,
+        };
+        let mut invalid = None;
+        let mut stricter = None;
+        for fact in &it.facts {
+            match &fact.node {
+                CacheFact::Holds { cache, kinds } => {
+                    if cache.node != "tlb" {
+                        self.unknown("cache", cache, std::iter::once("tlb"));
+                    }
+                    for kind in kinds {
+                        match kind.node {
+                            ast::Kind::Leaf => out.leaf = Some(kind.span),
+                            ast::Kind::Walk => out.walk = Some(kind.span),
+                            ast::Kind::Root => self.misplaced(
+                                kind.span,
+                                "root bindings cannot be described yet".to_owned(),
+                                "leave `root` out",
+                            ),
+                        }
+                    }
+                }
+                CacheFact::OnePerCpu | CacheFact::LargeLeaf { together: true } => {}
+                CacheFact::LargeLeaf { together: false } => self.misplaced(
+                    fact.span,
+                    "large leaves whose pieces are dropped one by one cannot be described yet"
+                        .to_owned(),
+                    "write `large leaf may split, dropped together;` if that is how the machine is",
+                ),
+                CacheFact::WalkSpansReach => out.walk_spans_reach = true,
+                CacheFact::Invalid { cached } => {
+                    self.once(
+                        &mut invalid,
+                        "whether absences are cached",
+                        *cached,
+                        fact.span,
+                    );
+                }
+                CacheFact::FillsWhileLoaded => out.fills_while_loaded = true,
+                CacheFact::Stricter(what) => {
+                    self.once(&mut stricter, "`stricter`", *what, fact.span);
+                }
+                CacheFact::CleanToDirtyWalks => out.clean_to_dirty_walks = true,
+            }
+        }
+        match invalid {
+            Some(at) => out.invalid_cached = at.value,
+            None => self.missing(
+                it.span,
+                "whether absences are cached",
+                "add `invalid never;` or `invalid cached;`",
+            ),
+        }
+        match stricter {
+            Some(at) => out.stricter = at.value,
+            None => self.missing(
+                it.span,
+                "what becomes of entries that allow less than the table",
+                "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
+            ),
+        }
+        if out.leaf.is_none() {
+            self.missing(it.span, "what the TLB holds", "add `tlb holds leaf, walk;`");
+        }
+        out
+    }
+
+    pub(super) fn lower_features(&mut self, items: &[Item]) -> Vec<Feature> {
+        let mut out = Vec::new();
+        for (it, named) in of_kind!(items, Feature).zip(self.features.clone()) {
+            out.push(Feature {
+                named,
+                known: it.known.as_ref().map_or(Known::Boot, |known| known.node),
+                needs: self.cond(it.needs.as_ref(), &[]),
+            });
+        }
+        self.circles(&out);
+        out
+    }
+
+    /// Features that need themselves, by way of others: each circle once.
+    fn circles(&mut self, features: &[Feature]) {
+        let mut reported = vec![false; features.len()];
+        for start in 0..features.len() {
+            let mut seen = vec![false; features.len()];
+            let Some(circle) = way(features, start, start, &mut seen) else {
+                continue;
+            };
+            if circle.iter().any(|&(feature, _)| reported[feature]) {
+                continue;
+            }
+            let named = &features[start].named;
+            let mut diagnostic = Diagnostic::new(
+                Code::E0206,
+                named.span,
+                format!("the feature `{}` needs itself", named.name),
+            )
+            .label("part of a circle")
+            .help("take one `needs` of the circle away");
+            for (feature, span) in circle {
+                reported[feature] = true;
+                let name = &features[feature].named.name;
+                diagnostic = diagnostic.because(span, format!("needed by `{name}`"));
+            }
+            self.report(diagnostic);
+        }
+    }
+
+    pub(super) fn lower_limits(&mut self, items: &[Item]) -> Vec<Limit> {
+        let mut out = Vec::new();
+        for (it, named) in of_kind!(items, Limit).zip(self.limits.clone()) {
+            let (least, most) = (it.range.0.node, it.range.1.node);
+            if least == 0 || least > most || most > u64::from(u32::MAX) {
+                self.misplaced(
+                    it.range.0.span.to(it.range.1.span),
+                    format!("a limit from {least} to {most} cannot be"),
+                    "a limit is at least 1 and fits 32 bits, and the first number is not the larger",
+                );
+            }
+            out.push(Limit { named, least, most });
+        }
+        out
+    }
+
+    pub(super) fn lower_tags(&mut self, items: &[Item]) -> Vec<Tag> {
+        let mut out = Vec::new();
+        for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
+            let (mut bits, mut of_cpu, mut values) = (None, None, None);
+            let (mut retired, mut read) = (None, None);
+            for fact in &it.facts {
+                match &fact.node {
+                    TagFact::Bits(number) => {
+                        self.once(&mut bits, "the width", number.node, fact.span);
+                    }
+                    TagFact::OfCpu(yes) => {
+                        self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
+                    }
+                    TagFact::Values(low, high) => {
+                        self.once(&mut values, "`values`", (low.node, high.node), fact.span);
+                    }
+                    TagFact::MayBeRetired => {
+                        self.once(&mut retired, "`may be retired`", (), fact.span);
+                    }
+                    TagFact::ReadAfterPublish => {
+                        self.once(&mut read, "`read after publish`", (), fact.span);
+                    }
+                    TagFact::Reserved(_) | TagFact::From(_) => {}
+                }
+            }
+            let (Some(bits), Some(of_cpu)) = (bits, of_cpu) else {
+                self.missing(
+                    it.name.span,
+                    "the width of the tag, or whose it is",
+                    "add, for instance, `16 bits;` and `of machine;` or `of cpu;`",
+                );
+                continue;
+            };
+            if bits.value == 0 || bits.value > 16 {
+                self.misplaced(
+                    bits.span,
+                    format!("a tag of {} bits cannot be described", bits.value),
+                    "tags have 1 to 16 bits",
+                );
+            }
+            out.push(Tag {
+                named,
+                when: self.cond(it.when.as_ref(), &[]),
+                bits,
+                of_cpu,
+                may_be_retired: retired.map(|at| at.span),
+                read_after_publish: read.map(|at| at.span),
+                values,
+            });
+        }
+        out
+    }
+
+    pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {
+        let halves = it.addresses.first().map(|cases| {
+            self.cases(cases, |_, half| {
+                u32::try_from(half.bits.node)
+                    .ok()
+                    .map(|bits| (half.high, bits))
+            })
+        });
+        let leaf = self.under(it, &it.leaf, "leaf");
+        let walk = self.under(it, &it.walk, "walk");
+        for (cases, what) in [(&it.leaf, "`leaf`"), (&it.walk, "`walk`")] {
+            if let [first, second, ..] = cases.as_slice() {
+                self.said_twice(what, second.span, first.span);
+            }
+        }
+        if halves.is_none() {
+            self.missing(
+                it.name.span,
+                "which addresses the space has",
+                "add, for instance, `addresses low 47 bits;`",
+            );
+        }
+        let mut views = Vec::new();
+        for view in &it.views {
+            views.push(View {
+                named: Named {
+                    name: view.name.node.clone(),
+                    span: view.name.span,
+                    text: String::new(),
+                },
+                or: view.or.as_ref().map_or(0, |number| number.node),
+                loaded: view.loaded.is_some(),
+                when: self.cond(view.when.as_ref(), &[]),
+            });
+        }
+        if views.is_empty() {
+            views.push(View {
+                named: Named {
+                    name: "only".to_owned(),
+                    span: it.name.span,
+                    text: String::new(),
+                },
+                or: 0,
+                loaded: true,
+                when: Cond::default(),
+            });
+        }
+        Space {
+            addresses: halves.unwrap_or(crate::model::Cases {
+                cases: vec![((false, 64), Cond::default())],
+                span: it.span,
+            }),
+            leaf,
+            walk,
+            views,
+            resync: it.resync.as_ref().and_then(|ident| {
+                self.barrier(ident).map(|value| At {
+                    value,
+                    span: ident.span,
+                })
+            }),
+            span: it.span,
+        }
+    }
+
+    fn under(
+        &mut self,
+        space: &ast::Space,
+        cases: &[ast::Cases<ast::Under>],
+        what: &str,
+    ) -> crate::model::Cases<At<Under>> {
+        let Some(first) = cases.first() else {
+            self.missing(
+                space.name.span,
+                &format!("under which tags `{what}` entries of the space are cached"),
+                &format!("add, for instance, `{what} under every tag;`"),
+            );
+            return crate::model::Cases {
+                cases: vec![(
+                    At {
+                        value: Under::EveryTag,
+                        span: space.span,
+                    },
+                    Cond::default(),
+                )],
+                span: space.span,
+            };
+        };
+        let span = first.span;
+        self.cases(first, |cx, under| {
+            let value = match under {
+                ast::Under::Global => Under::Global,
+                ast::Under::EveryTag => Under::EveryTag,
+                ast::Under::Tags(tags) => Under::Tags(
+                    tags.iter()
+                        .filter_map(|t| cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, t)))
+                        .collect(),
+                ),
+            };
+            Some(At { value, span })
+        })
+    }
+}
+
+/// The features from one to another, each with the words in which it needs the next.
+fn way(
+    features: &[Feature],
+    from: usize,
+    to: usize,
+    seen: &mut [bool],
+) -> Option<Vec<(usize, Span)>> {
+    for term in &features[from].needs.terms {
+        let (Var::Feature(next), true) = term.value else {
+            continue;
+        };
+        if next == to {
+            return Some(vec![(from, term.span)]);
+        }
+        if !std::mem::replace(&mut seen[next], true)
+            && let Some(mut rest) = way(features, next, to, seen)
+        {
+            rest.insert(0, (from, term.span));
+            return Some(rest);
+        }
+    }
+    None
+}

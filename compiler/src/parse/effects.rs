@@ -1,0 +1,292 @@
+//! Invalidations, changes, loads, events, errata and policy.
+
+use super::tree::{Builder, all, first, has, one};
+use super::{Node, Rule};
+use crate::ast::{
+    Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form, Invalidate,
+    InvalidateFact, Levels, Load, Lost, Most, Need, Policy, PolicyFact, Remedy, Spanned, Weakens,
+    Which, Whose,
+};
+
+impl Builder<'_> {
+    pub(super) fn invalidate(&mut self, node: &Node) -> Invalidate {
+        Invalidate {
+            doc: self.doc(node),
+            name: self.name(node),
+            template: self.text(node),
+            with: all(node, Rule::with)
+                .flat_map(|with| self.names(&with))
+                .collect(),
+            requires: self.requires(node),
+            facts: self.facts(&one(node, Rule::invalidate_body), Self::invalidate_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn invalidate_fact(&mut self, node: &Node) -> Option<InvalidateFact> {
+        Some(match node.as_rule() {
+            Rule::per => InvalidateFact::Per(self.text(node)),
+            Rule::drops => InvalidateFact::Drops(self.drops(node)),
+            Rule::reach => InvalidateFact::Where(self.name(node)),
+            Rule::at_once => InvalidateFact::AtOnce,
+            Rule::after => InvalidateFact::After(self.name(node)),
+            Rule::needs => InvalidateFact::Needs(self.need(node)),
+            Rule::clobbers => InvalidateFact::ClobbersFlags,
+            Rule::writes => InvalidateFact::WritesEntry,
+            Rule::cost => InvalidateFact::Cost(self.number_in(node)),
+            Rule::form => InvalidateFact::Form(self.form(node)),
+            _ => return None,
+        })
+    }
+
+    fn need(&self, node: &Node) -> Spanned<Need> {
+        let (need, node) = match first(node, Rule::same_cpu) {
+            Some(node) => (Need::SameCpu, node),
+            None => (Need::InterruptsOff, one(node, Rule::interrupts_off)),
+        };
+        Spanned {
+            node: need,
+            span: self.span(&node),
+        }
+    }
+
+    fn form(&mut self, node: &Node) -> Form {
+        let body = one(node, Rule::form_body);
+        Form {
+            name: self.name(node),
+            value: self.number_in(node),
+            requires: self.requires(node),
+            drops: self.facts(&body, Self::drops_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn drops_fact(&mut self, node: &Node) -> Option<Drops> {
+        (node.as_rule() == Rule::drops).then(|| self.drops(node))
+    }
+
+    fn drops(&mut self, node: &Node) -> Drops {
+        let what = all(node, Rule::what)
+            .map(|what| (self.kind(&one(&what, Rule::kind)), self.levels(&what)))
+            .collect();
+        let mut inner = node.clone().into_inner();
+        let which = inner.find_map(|which| self.which(&which));
+        Drops {
+            what,
+            which: which.expect("the grammar demands which entries"),
+            whose: self.whose(&one(node, Rule::whose)),
+            when: self.cond(node),
+        }
+    }
+
+    fn levels(&mut self, node: &Node) -> Levels {
+        if has(node, Rule::at_hint) {
+            Levels::AtHint
+        } else if has(node, Rule::above_hint) {
+            Levels::AboveHint
+        } else {
+            first(node, Rule::at_level).map_or(Levels::Any, |level| Levels::At(self.name(&level)))
+        }
+    }
+
+    fn which(&mut self, node: &Node) -> Option<Spanned<Which>> {
+        let which = match node.as_rule() {
+            Rule::one_page => Which::OnePage,
+            Rule::everything => Which::Everything,
+            Rule::run => {
+                let (least, most) = self.pair(node);
+                let limit = first(node, Rule::most_limit);
+                let levels = first(node, Rule::run_levels);
+                Which::Run {
+                    least,
+                    most: limit.map_or(Most::Const(most), |limit| Most::Limit(self.name(&limit))),
+                    entries_at: levels.map(|levels| self.idents(&levels)),
+                }
+            }
+            _ => return None,
+        };
+        Some(Spanned {
+            node: which,
+            span: self.span(node),
+        })
+    }
+
+    fn whose(&self, node: &Node) -> Spanned<Whose> {
+        let any = has(node, Rule::any_tag);
+        Spanned {
+            node: Whose {
+                this: any || has(node, Rule::k_this),
+                loaded: has(node, Rule::k_loaded),
+                other: any || has(node, Rule::k_other),
+                global: any || has(node, Rule::k_global),
+            },
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn change(&mut self, node: &Node) -> Change {
+        let body = one(node, Rule::change_body);
+        let stores = all(&body, Rule::plain_store).chain(all(&body, Rule::by_writers));
+        let mut plain: Option<Spanned<bool>> = None;
+        for store in stores {
+            let span = self.span(&store);
+            if let Some(plain) = &plain {
+                self.twice(span, plain.span);
+            } else {
+                let node = store.as_rule() == Rule::plain_store;
+                plain = Some(Spanned { node, span });
+            }
+        }
+        Change {
+            plain,
+            through_invalid: self.each(&body, Rule::through, |builder, node| {
+                (builder.names(node), builder.cond(node), builder.span(node))
+            }),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn load(&mut self, node: &Node) -> Load {
+        let body = one(node, Rule::load_body);
+        Load {
+            name: self.name(node),
+            template: self.text(node),
+            per: all(&body, Rule::per).map(|per| self.text(&per)).collect(),
+            drops: self.facts(&body, Self::drops_fact),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn event(&mut self, node: &Node) -> Event {
+        let kind = one(node, Rule::event_kind);
+        let event_kind = if has(&kind, Rule::k_switch) {
+            EventKind::Switch
+        } else if has(&kind, Rule::k_resume) {
+            EventKind::Resume
+        } else {
+            EventKind::Arrive
+        };
+        Event {
+            kind: Spanned {
+                node: event_kind,
+                span: self.span(&kind),
+            },
+            facts: self.facts(&one(node, Rule::event_body), Self::event_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn event_fact(&mut self, node: &Node) -> Option<EventFact> {
+        Some(match node.as_rule() {
+            Rule::loads => EventFact::Loads {
+                loads: self.names(node),
+                view: first(node, Rule::name).map(|view| self.ident(&view)),
+                when: self.cond(node),
+            },
+            Rule::half_loaded => EventFact::HalfLoadedUnsafe,
+            Rule::resync => EventFact::Resync(self.name(node)),
+            Rule::contents => EventFact::ContentsUnknown,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn erratum(&mut self, node: &Node) -> Erratum {
+        let body = one(node, Rule::erratum_body);
+        Erratum {
+            name: self.name(node),
+            text: self.text(node),
+            weakens: self.each(&body, Rule::weakens, Self::weakens),
+            remedies: self.each(&body, Rule::remedy, Self::remedy),
+            span: self.span(node),
+        }
+    }
+
+    fn weakens(&mut self, node: &Node) -> Weakens {
+        let lost = one(node, Rule::lost);
+        let kinds = [
+            (Rule::k_gone, Lost::Gone),
+            (Rule::k_drained, Lost::Drained),
+            (Rule::k_global, Lost::Global),
+            (Rule::k_walk, Lost::Walk),
+        ];
+        let kind = kinds.iter().find(|&&(rule, _)| has(&lost, rule));
+        Weakens {
+            target: self.name(node),
+            space: first(node, Rule::for_space).map(|space| self.name(&space)),
+            lost: Spanned {
+                node: kind.map_or(Lost::Leaf, |&(_, kind)| kind),
+                span: self.span(&lost),
+            },
+            on: first(node, Rule::on_cpus).map(|cpus| self.name(&cpus)),
+            when: self.cond(node),
+            span: self.span(node),
+        }
+    }
+
+    fn remedy(&mut self, node: &Node) -> Remedy {
+        Remedy {
+            after: has(node, Rule::k_after),
+            target: self.name(node),
+            issue: self.names(node),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn policy(&mut self, node: &Node) -> Policy {
+        Policy {
+            facts: self.facts(&one(node, Rule::policy_body), Self::policy_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn policy_fact(&mut self, node: &Node) -> Option<PolicyFact> {
+        Some(match node.as_rule() {
+            Rule::delivery => {
+                let cases = one(node, Rule::deliveries);
+                PolicyFact::Delivery(self.cases(&cases, Rule::deliver, Self::delivery))
+            }
+            Rule::strides => PolicyFact::Strides(self.names(node)),
+            Rule::gather => PolicyFact::Gather {
+                pages_batched: self.flag(&one(node, Rule::gather_pages), Rule::k_batched),
+                tables_deferred: self.flag(&one(node, Rule::gather_tables), Rule::k_deferred),
+            },
+            Rule::lazy => {
+                let how = one(node, Rule::lazy_how);
+                PolicyFact::LazyRefcounted(self.flag(&how, Rule::k_refcounted))
+            }
+            Rule::ceiling => {
+                let pages = first(node, Rule::pages);
+                let (cases, case) = match &pages {
+                    Some(pages) => (pages.clone(), Rule::pages_case),
+                    None => (one(node, Rule::operations), Rule::operations_case),
+                };
+                PolicyFact::Ceiling {
+                    count: self.cases(&cases, case, Self::number_in),
+                    pages: pages.is_some(),
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    fn delivery(&mut self, node: &Node) -> Spanned<Delivery> {
+        let by = one(node, Rule::delivery_by);
+        let delivery = if has(&by, Rule::k_broadcast) {
+            Delivery::Broadcast
+        } else {
+            Delivery::Interrupts
+        };
+        Spanned {
+            node: delivery,
+            span: self.span(&by),
+        }
+    }
+
+    /// Whether the keyword is in a node.
+    fn flag(&self, node: &Node, keyword: Rule) -> Spanned<bool> {
+        Spanned {
+            node: has(node, keyword),
+            span: self.span(node),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the grammar expected, in the user's words.
+//!
+//! In: the rules that pest tried at the furthest place it reached. Out: a sentence such as "expected
+//! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names never show.
+
+use super::Rule;
+
+/// The most expectations that a message lists.
+const MAX_LISTED: usize = 5;
+
+/// What could have stood at a place.
+pub(super) struct Expected {
+    /// Keywords and marks, without quotes around them.
+    literals: Vec<String>,
+    /// Names, numbers, texts.
+    kinds: Vec<&'static str>,
+}
+
+impl Expected {
+    /// What `rules` stand for.
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let mut expected = Self {
+            literals: Vec::new(),
+            kinds: Vec::new(),
+        };
+        for &rule in rules {
+            expected.add(rule);
+        }
+        expected.literals.sort();
+        expected
+    }
+
+    /// Adds a rule. Each is a terminal, or a choice that pest reports in place of its members.
+    fn add(&mut self, rule: Rule) {
+        let members: &[Rule] = match rule {
+            Rule::name => return self.add_kind("a name"),
+            Rule::number => return self.add_kind("a number"),
+            Rule::text => return self.add_kind("a text in quotes"),
+            Rule::EOI => return self.add_kind("the end of the file"),
+            Rule::kind | Rule::what => &[Rule::k_leaf, Rule::k_walk, Rule::k_root],
+            Rule::term | Rule::cond | Rule::terms => &[Rule::k_not, Rule::name],
+            Rule::half | Rule::halves => &[Rule::k_low, Rule::k_high],
+            Rule::under | Rule::unders => &[Rule::k_global, Rule::k_under],
+            Rule::expr => &[Rule::number, Rule::name, Rule::paren_open],
+            Rule::whose => &[
+                Rule::k_this,
+                Rule::k_loaded,
+                Rule::k_other,
+                Rule::k_any,
+                Rule::k_global,
+            ],
+            Rule::lost => &[
+                Rule::k_gone,
+                Rule::k_drained,
+                Rule::k_global,
+                Rule::k_walk,
+                Rule::k_leaf,
+            ],
+            Rule::event_kind | Rule::event => &[Rule::k_switch, Rule::k_resume, Rule::k_arrive],
+            Rule::deliveries | Rule::deliver | Rule::delivery_by => {
+                &[Rule::k_broadcast, Rule::k_interrupts]
+            }
+            Rule::gather_pages => &[Rule::k_batched, Rule::k_at],
+            Rule::gather_tables => &[Rule::k_deferred, Rule::k_after],
+            Rule::lazy_how => &[Rule::k_refcounted, Rule::k_shootdown],
+            _ => return self.add_literal(rule),
+        };
+        for &member in members {
+            self.add(member);
+        }
+    }
+
+    fn add_kind(&mut self, kind: &'static str) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+    }
+
+    fn add_literal(&mut self, rule: Rule) {
+        let mark = match rule {
+            Rule::semicolon => ";",
+            Rule::comma => ",",
+            Rule::colon => ":",
+            Rule::equals => "=",
+            Rule::bar => "|",
+            Rule::dots => "..",
+            Rule::open => "{",
+            Rule::close => "}",
+            Rule::paren_open => "(",
+            Rule::paren_close => ")",
+            Rule::bracket_open => "[",
+            Rule::bracket_close => "]",
+            Rule::plus => "+",
+            Rule::times => "*",
+            Rule::shift_left => "<<",
+            Rule::shift_right => ">>",
+            _ => "",
+        };
+        let literal = if mark.is_empty() {
+            let rule = format!("{rule:?}");
+            let Some(keyword) = rule.strip_prefix("k_") else {
+                return;
+            };
+            keyword.to_owned()
+        } else {
+            mark.to_owned()
+        };
+        if !self.literals.contains(&literal) {
+            self.literals.push(literal);
+        }
+    }
+
+    /// Whether a statement could have ended here.
+    pub(super) fn semicolon(&self) -> bool {
+        self.literals.iter().any(|literal| literal == ";")
+    }
+
+    /// Whether a name could have stood here.
+    pub(super) fn name(&self) -> bool {
+        self.kinds.contains(&"a name")
+    }
+
+    /// The keyword that `found` misspells.
+    pub(super) fn meant(&self, found: &str) -> Option<&str> {
+        let keywords = self.literals.iter().filter(|literal| literal.len() > 1);
+        closest(found, keywords.map(String::as_str))
+    }
+
+    /// "expected ..., found ...", with a note of all that is possible when that is too much for a
+    /// sentence. `context` says what was to begin here, if anything was.
+    pub(super) fn sentence(&self, context: Option<&str>, found: &str) -> (String, Option<String>) {
+        let quoted = self.literals.iter().map(|literal| format!("`{literal}`"));
+        let kinds = self.kinds.iter().map(|&kind| kind.to_owned());
+        let all: Vec<String> = quoted.chain(kinds).collect();
+        if all.len() > MAX_LISTED {
+            let note = format!("one of these may stand here: {}", all.join(", "));
+            let sentence = context.map_or_else(
+                || format!("{found} does not fit here"),
+                |context| format!("expected {context}, found {found}"),
+            );
+            return (sentence, Some(note));
+        }
+        let expected = match all.as_slice() {
+            [] => return (format!("{found} does not fit here"), None),
+            [only] => only.clone(),
+            [first, second] => format!("{first} or {second}"),
+            [rest @ .., last] => format!("one of {} or {last}", rest.join(", ")),
+        };
+        (format!("expected {expected}, found {found}"), None)
+    }
+}
+
+/// The candidate nearest to `word`, if it is near enough to be a slip of the hand.
+fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // No keyword is longer; noise can be.
+    const LONGEST: usize = 20;
+    if word.len() > LONGEST {
+        return None;
+    }
+    candidates
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(distance, candidate)| distance <= word.len().max(candidate.len()) / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters to insert, delete, replace or swap with their neighbour to turn `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    least = least.min(rows[i - 2][j - 2] + 1);
+                }
+                least
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}

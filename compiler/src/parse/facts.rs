@@ -1,0 +1,262 @@
+//! Facts of caches, tags, spaces, barriers and operands.
+
+use super::tree::{Builder, all, first, has, one};
+use super::{Node, Rule};
+use crate::ast::{
+    BarrierFact, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Kind, Names, Operand,
+    Space, Spanned, Stricter, TagFact, Under, View,
+};
+
+/// The most operators of an expression. The stages behind walk it by recursion.
+const MAX_OPERATORS: usize = 64;
+
+impl Builder<'_> {
+    pub(super) fn cache_fact(&mut self, node: &Node) -> Option<CacheFact> {
+        Some(match node.as_rule() {
+            Rule::holds => CacheFact::Holds {
+                cache: self.name(node),
+                kinds: all(node, Rule::kind).map(|kind| self.kind(&kind)).collect(),
+            },
+            Rule::one_per_cpu => CacheFact::OnePerCpu,
+            Rule::walk_spans => CacheFact::WalkSpansReach,
+            Rule::large_leaf => CacheFact::LargeLeaf {
+                together: has(node, Rule::k_together),
+            },
+            Rule::invalid => CacheFact::Invalid {
+                cached: has(node, Rule::k_cached),
+            },
+            Rule::fills => CacheFact::FillsWhileLoaded,
+            Rule::stricter => CacheFact::Stricter(if has(node, Rule::k_refetched) {
+                Stricter::Refetched
+            } else if has(node, Rule::k_faults) {
+                Stricter::FaultsUntilDropped
+            } else {
+                Stricter::DroppedByFault
+            }),
+            Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks,
+            _ => return None,
+        })
+    }
+
+    /// A node of the rule `kind`.
+    pub(super) fn kind(&self, node: &Node) -> Spanned<Kind> {
+        let kind = if has(node, Rule::k_leaf) {
+            Kind::Leaf
+        } else if has(node, Rule::k_walk) {
+            Kind::Walk
+        } else {
+            Kind::Root
+        };
+        Spanned {
+            node: kind,
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn tag_fact(&mut self, node: &Node) -> Option<TagFact> {
+        Some(match node.as_rule() {
+            Rule::tag_bits => TagFact::Bits(self.number_in(node)),
+            Rule::tag_of => TagFact::OfCpu(has(node, Rule::k_cpu)),
+            Rule::tag_values => {
+                let (least, most) = self.pair(node);
+                TagFact::Values(least, most)
+            }
+            Rule::tag_reserved => TagFact::Reserved(self.number_in(node)),
+            Rule::tag_from => TagFact::From(self.name(node)),
+            Rule::tag_read => TagFact::ReadAfterPublish,
+            Rule::tag_retired => TagFact::MayBeRetired,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn space(&mut self, node: &Node) -> Space {
+        let body = one(node, Rule::space_body);
+        Space {
+            name: self.name(node),
+            addresses: self.each(&body, Rule::addresses, |builder, node| {
+                builder.cases(&one(node, Rule::halves), Rule::half, Self::half)
+            }),
+            leaf: self.each(&body, Rule::space_leaf, Self::unders),
+            walk: self.each(&body, Rule::space_walk, Self::unders),
+            views: self.each(&body, Rule::view, Self::view),
+            resync: self
+                .at_most_one(&body, Rule::resync)
+                .map(|resync| self.name(&resync)),
+            span: self.span(node),
+        }
+    }
+
+    fn half(&mut self, node: &Node) -> Half {
+        Half {
+            high: has(node, Rule::k_high),
+            bits: self.number_in(node),
+        }
+    }
+
+    fn unders(&mut self, node: &Node) -> Cases<Under> {
+        self.cases(&one(node, Rule::unders), Rule::under, |builder, under| {
+            if let Some(tags) = first(under, Rule::tags) {
+                Under::Tags(builder.idents(&tags))
+            } else if has(under, Rule::every_tag) {
+                Under::EveryTag
+            } else {
+                Under::Global
+            }
+        })
+    }
+
+    fn view(&mut self, node: &Node) -> View {
+        let numbers: Vec<_> = all(node, Rule::number)
+            .map(|number| self.number(&number))
+            .collect();
+        let or = match numbers.as_slice() {
+            [] => None,
+            [value] => Some(value.clone()),
+            [value, shift, ..] => {
+                let factor = u32::try_from(shift.node)
+                    .ok()
+                    .and_then(|by| 1u64.checked_shl(by));
+                let shifted = factor.and_then(|factor| value.node.checked_mul(factor));
+                Some(self.fitting(shifted, value.span.to(shift.span)))
+            }
+        };
+        View {
+            name: self.name(node),
+            or,
+            loaded: first(node, Rule::k_loaded).map(|loaded| self.span(&loaded)),
+            when: self.cond(node),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn barrier_fact(&mut self, node: &Node) -> Option<BarrierFact> {
+        Some(match node.as_rule() {
+            Rule::publishes => BarrierFact::Publishes(self.name(node)),
+            Rule::completes => BarrierFact::Completes {
+                on: self.name(node),
+                same_cpu: has(node, Rule::k_same),
+            },
+            Rule::resyncs => BarrierFact::Resyncs(self.name(node)),
+            Rule::gone => BarrierFact::Gone,
+            Rule::drained => BarrierFact::Drained,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn operand(&mut self, node: &Node) -> Operand {
+        let body = one(node, Rule::operand_body);
+        let names = self.at_most_one(&body, Rule::count);
+        let aligned = self.at_most_one(&body, Rule::aligned);
+        Operand {
+            name: self.name(node),
+            bits: self.number_in(node),
+            place: all(node, Rule::name).nth(1).map(|place| self.ident(&place)),
+            fields: self.each(&body, Rule::field, Self::field),
+            names: names.and_then(|names| self.sound(|builder| builder.count(&names))),
+            aligned: aligned.map(|aligned| self.span(&aligned)),
+            span: self.span(node),
+        }
+    }
+
+    fn field(&mut self, node: &Node) -> Field {
+        let (high, low) = self.pair(node);
+        let mut inner = node.clone().into_inner();
+        let value = inner.find_map(|value| self.field_value(&value));
+        Field {
+            high,
+            low,
+            value: value.expect("the grammar demands a value"),
+            when: self.cond(node),
+            span: self.span(node),
+        }
+    }
+
+    fn field_value(&mut self, node: &Node) -> Option<Spanned<FieldValue>> {
+        let value = match node.as_rule() {
+            Rule::constant => FieldValue::Const(self.number_in(node).node),
+            Rule::source => FieldValue::Source(self.name(node)),
+            Rule::level_is => FieldValue::LevelIs(self.name(node)),
+            Rule::page_number => FieldValue::PageNumber(self.name(node)),
+            Rule::slice => {
+                let (high, low) = self.pair(node);
+                FieldValue::Slice {
+                    source: self.name(node),
+                    high,
+                    low,
+                }
+            }
+            _ => return None,
+        };
+        Some(Spanned {
+            node: value,
+            span: self.span(node),
+        })
+    }
+
+    fn count(&mut self, node: &Node) -> Names {
+        let expr = one(node, Rule::expr);
+        let is_operator = |node: &Node| operator(node.as_rule()).is_some();
+        let operators = expr
+            .clone()
+            .into_inner()
+            .flatten()
+            .filter(is_operator)
+            .count();
+        let count = if operators > MAX_OPERATORS {
+            self.too_long(&expr, MAX_OPERATORS);
+            Expr::Const(0)
+        } else {
+            self.expr(&expr)
+        };
+        Names {
+            count: Spanned {
+                node: count,
+                span: self.span(&expr),
+            },
+            pages: has(node, Rule::k_pages),
+            span: self.span(node),
+        }
+    }
+
+    /// Operators of one strength associate to the left; the stacks hold what waits for its right side.
+    fn expr(&mut self, node: &Node) -> Expr {
+        let mut operands = Vec::new();
+        let mut operators: Vec<(BinaryOp, u8)> = Vec::new();
+        for child in node.clone().into_inner() {
+            if let Some((op, strength)) = operator(child.as_rule()) {
+                while let Some((op, _)) = operators.pop_if(|&mut (_, waiting)| waiting >= strength)
+                {
+                    combine(&mut operands, op);
+                }
+                operators.push((op, strength));
+            } else {
+                operands.push(match child.as_rule() {
+                    Rule::number => Expr::Const(self.number(&child).node),
+                    Rule::name => Expr::Source(self.ident(&child)),
+                    _ => self.expr(&one(&child, Rule::expr)),
+                });
+            }
+        }
+        while let Some((op, _)) = operators.pop() {
+            combine(&mut operands, op);
+        }
+        operands.pop().expect("the grammar demands an operand")
+    }
+}
+
+/// An operator and how strongly it binds.
+fn operator(rule: Rule) -> Option<(BinaryOp, u8)> {
+    match rule {
+        Rule::shift_left => Some((BinaryOp::Shl, 0)),
+        Rule::plus => Some((BinaryOp::Add, 1)),
+        Rule::times => Some((BinaryOp::Mul, 2)),
+        _ => None,
+    }
+}
+
+/// Replaces the last two operands by their combination.
+fn combine(operands: &mut Vec<Expr>, op: BinaryOp) {
+    if let (Some(right), Some(left)) = (operands.pop(), operands.pop()) {
+        operands.push(Expr::Binary(op, Box::new(left), Box::new(right)));
+    }
+}

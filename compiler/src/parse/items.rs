@@ -1,0 +1,172 @@
+//! The items of a definition: heads and blocks. What stands in the blocks is in `facts` and
+//! `effects`.
+
+use super::tree::{Builder, all, first, has, one};
+use super::{Node, Rule};
+use crate::ast::{
+    Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Item, Known, Level, Limit, Number,
+    Spanned, Tag, Text,
+};
+
+impl Builder<'_> {
+    /// The items of a body.
+    pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
+        body.clone()
+            .into_inner()
+            .filter_map(|node| self.sound(|builder| builder.item(&node)).flatten())
+            .collect()
+    }
+
+    fn item(&mut self, node: &Node) -> Option<Item> {
+        Some(match node.as_rule() {
+            Rule::target_arch => Item::TargetArch(self.statement_text(node)),
+            Rule::geometry => Item::Geometry(self.geometry(node)),
+            Rule::caches => Item::Caches(self.caches(node)),
+            Rule::feature => Item::Feature(self.feature(node)),
+            Rule::limit => Item::Limit(self.limit(node)),
+            Rule::domain => Item::Domain(Domain {
+                name: self.name(node),
+                members: self.names(node),
+                span: self.span(node),
+            }),
+            Rule::tag => Item::Tag(self.tag(node)),
+            Rule::space => Item::Space(self.space(node)),
+            Rule::assumed => Item::Assumed(self.statement_text(node)),
+            Rule::barrier => Item::Barrier(self.barrier(node)),
+            Rule::operand => Item::Operand(self.operand(node)),
+            Rule::invalidate => Item::Invalidate(self.invalidate(node)),
+            Rule::change => Item::Change(self.change(node)),
+            Rule::load => Item::Load(self.load(node)),
+            Rule::event => Item::Event(self.event(node)),
+            Rule::erratum => Item::Erratum(self.erratum(node)),
+            Rule::cpus => Item::Cpus(CpuSet {
+                name: self.name(node),
+                text: self.text(node),
+                span: self.span(node),
+            }),
+            Rule::policy => Item::Policy(self.policy(node)),
+            Rule::for_item => Item::For(self.for_item(node)),
+            _ => return None,
+        })
+    }
+
+    /// A statement that says a text; its own span and the text's.
+    fn statement_text(&mut self, node: &Node) -> Spanned<Text> {
+        Spanned {
+            node: self.text(node),
+            span: self.span(node),
+        }
+    }
+
+    fn for_item(&mut self, node: &Node) -> For {
+        let variables = self.idents(&one(node, Rule::variables));
+        let rows = all(node, Rule::row).map(|row| self.row(&row)).collect();
+        self.in_for = true;
+        let items = self.items(&one(node, Rule::for_body));
+        self.in_for = false;
+        For {
+            variables,
+            rows,
+            items,
+            span: self.span(node),
+        }
+    }
+
+    fn row(&mut self, row: &Node) -> Spanned<Vec<Text>> {
+        let values = row.clone().into_inner();
+        let values = values.filter_map(|value| match value.as_rule() {
+            Rule::text => Some(self.quoted(&value)),
+            Rule::name => Some(self.ident(&value)),
+            _ => None,
+        });
+        Spanned {
+            node: values.collect(),
+            span: self.span(row),
+        }
+    }
+
+    fn geometry(&mut self, node: &Node) -> Geometry {
+        let body = one(node, Rule::geometry_body);
+        let levels = self.at_most_one(&body, Rule::levels);
+        let levels = levels.map(|levels| one(&levels, Rule::levels_body));
+        Geometry {
+            name: self.name(node),
+            page: self.each(&body, Rule::page, Self::page),
+            granule: self.each(&body, Rule::granule, Self::number_in),
+            levels: levels.map_or_else(Vec::new, |body| self.each(&body, Rule::level, Self::level)),
+            span: self.span(node),
+        }
+    }
+
+    fn page(&mut self, node: &Node) -> Number {
+        let number = one(node, Rule::number);
+        let count = self.number(&number);
+        let units = [(Rule::k_KiB, 10), (Rule::k_MiB, 20), (Rule::k_GiB, 30)];
+        let unit = units.iter().find(|&&(rule, _)| has(node, rule));
+        let shift = unit.map_or(0, |&(_, shift)| shift);
+        self.fitting(count.node.checked_mul(1 << shift), count.span)
+    }
+
+    fn level(&mut self, node: &Node) -> Level {
+        Level {
+            name: self.name(node),
+            shift: self.cases(&one(node, Rule::shifts), Rule::shift, Self::number_in),
+            leaf: first(node, Rule::k_leaf).map(|leaf| self.span(&leaf)),
+            hint: first(node, Rule::number).map(|hint| self.number(&hint)),
+            span: self.span(node),
+        }
+    }
+
+    fn caches(&mut self, node: &Node) -> Caches {
+        Caches {
+            facts: self.facts(&one(node, Rule::caches_body), Self::cache_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn feature(&mut self, node: &Node) -> Feature {
+        let known = first(node, Rule::known).map(|known| Spanned {
+            node: if has(&known, Rule::k_cpu) {
+                Known::Cpu
+            } else {
+                Known::Space
+            },
+            span: self.span(&known),
+        });
+        Feature {
+            name: self.name(node),
+            text: self.text(node),
+            known,
+            needs: self.cond(node),
+            span: self.span(node),
+        }
+    }
+
+    fn limit(&mut self, node: &Node) -> Limit {
+        Limit {
+            name: self.name(node),
+            text: self.text(node),
+            range: self.pair(node),
+            span: self.span(node),
+        }
+    }
+
+    fn tag(&mut self, node: &Node) -> Tag {
+        Tag {
+            name: self.name(node),
+            when: self.cond(node),
+            facts: self.facts(&one(node, Rule::tag_body), Self::tag_fact),
+            span: self.span(node),
+        }
+    }
+
+    fn barrier(&mut self, node: &Node) -> Barrier {
+        Barrier {
+            name: self.name(node),
+            template: self.text(node),
+            requires: self.requires(node),
+            facts: self.facts(&one(node, Rule::barrier_body), Self::barrier_fact),
+            span: self.span(node),
+        }
+    }
+}

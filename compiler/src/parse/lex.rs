@@ -1,0 +1,65 @@
+//! Words of a text, for what has to be known before or beside the grammar.
+//!
+//! In: any text. Out: its tokens in order, with white space and comments left out. Every character
+//! belongs to a token, to white space or to a comment, so no text is an error here.
+
+use std::ops::Range;
+
+/// What a token is, as far as its first character tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Letters, digits and `_`.
+    Word,
+    /// A text with both its quotes.
+    Text,
+    /// A text that its line ends.
+    Unclosed,
+    /// Any other character.
+    Mark(char),
+}
+
+/// A token and its bytes.
+pub(super) type Token = (Kind, Range<usize>);
+
+/// The tokens of `text` from byte `at` on, which must not lie within a token.
+pub(super) fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
+    std::iter::from_fn(move || {
+        loop {
+            let rest = &text[at..];
+            let skipped = if rest.starts_with("//") {
+                rest.find('\n').unwrap_or(rest.len())
+            } else {
+                let is_space = |c: char| c.is_ascii_whitespace() || c == '\u{FEFF}';
+                rest.len() - rest.trim_start_matches(is_space).len()
+            };
+            if skipped == 0 {
+                break;
+            }
+            at += skipped;
+        }
+        let (kind, length) = token(&text[at..])?;
+        let range = at..at + length;
+        at = range.end;
+        Some((kind, range))
+    })
+}
+
+/// The token at the start of `rest` and its length.
+fn token(rest: &str) -> Option<(Kind, usize)> {
+    let first = rest.chars().next()?;
+    if first == '"' {
+        // A text ends on its line.
+        let end = rest[1..].find(['"', '\n']).map_or(rest.len(), |at| at + 1);
+        return Some(if rest[end..].starts_with('"') {
+            (Kind::Text, end + 1)
+        } else {
+            (Kind::Unclosed, rest[..end].trim_end().len())
+        });
+    }
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    if is_word(first) {
+        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        return Some((Kind::Word, length));
+    }
+    Some((Kind::Mark(first), first.len_utf8()))
+}

@@ -1,0 +1,179 @@
+//! From a text to its tree.
+//!
+//! In: a file of [`Files`]. Out: the [`Arch`] that stands in it, and a diagnostic for each thing that
+//! is wrong with the text. The tree holds every statement that can be read and leaves the others
+//! out, so the stages behind can go on; it is whole if there is no diagnostic. There is no tree only
+//! if there is no definition whose first words can be read. Spans are bytes of the file as it is,
+//! with byte-order mark and carriage returns.
+//!
+//! Four steps: `scan` refuses what is too large and closes what is left open; `Grammar` parses;
+//! `recover` explains what did not fit, after which the parse is repeated with the semicolons that
+//! were missing; `tree` builds the tree.
+
+mod effects;
+mod expected;
+mod facts;
+mod items;
+mod lex;
+mod recover;
+mod scan;
+mod tree;
+
+use crate::ast::Arch;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::{FileId, Files, Span};
+use grammar::{Grammar, Rule};
+use pest::Parser;
+use recover::{Findings, MAX_FINDINGS};
+use scan::Scanned;
+
+/// The generated parser, whose items cannot be documented.
+#[allow(missing_docs)]
+mod grammar {
+    /// The grammar of a definition.
+    #[derive(pest_derive::Parser)]
+    #[grammar = "parse/grammar.pest"]
+    pub struct Grammar;
+}
+
+/// A node of the parse.
+type Node<'t> = pest::iterators::Pair<'t, Rule>;
+
+/// How often a file is parsed with more semicolons; it bounds the work on noise.
+const MAX_PASSES: usize = 10;
+
+/// Adds a source from its bytes.
+///
+/// # Errors
+///
+/// The finding that the bytes are not text. The source is added all the same, with the rest of it
+/// replaced, so that the finding can be shown.
+pub fn decode(
+    files: &mut Files,
+    name: impl Into<String>,
+    bytes: Vec<u8>,
+) -> Result<FileId, Box<Diagnostic>> {
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(files.add(name, text)),
+        Err(error) => error,
+    };
+    let at = error.utf8_error().valid_up_to();
+    let bytes = error.as_bytes();
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let message = if is_utf16 {
+        "the file is in UTF-16, not in UTF-8".to_owned()
+    } else {
+        format!("byte {:#04x} is not part of a UTF-8 text", bytes[at])
+    };
+    // Up to the byte the replacement leaves offsets as they are; there stands one U+FFFD.
+    let file = files.add(name, String::from_utf8_lossy(bytes));
+    let span = Span::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+    Err(Box::new(Diagnostic::new(Code::E0104, span, message).help(
+        "save the file in UTF-8; everything but texts and comments is ASCII",
+    )))
+}
+
+/// Parses a file.
+#[must_use]
+pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
+    let original = &files.get(file).text;
+    let Scanned { mut text, findings } = match scan::scan(file, original) {
+        Ok(scanned) => scanned,
+        Err(refused) => return (None, vec![*refused]),
+    };
+    let unclosed = findings;
+    let mut semicolons = Vec::new();
+    let mut passes = MAX_PASSES;
+    let last = loop {
+        let mut pass = Pass::new(file, &text, original.len());
+        passes -= 1;
+        let places: Vec<usize> = pass
+            .syntax
+            .listed
+            .iter()
+            .filter_map(|f| f.semicolon)
+            .collect();
+        if passes == 0 || places.is_empty() {
+            break pass;
+        }
+        let missing = pass.syntax.listed.extract_if(.., |f| f.semicolon.is_some());
+        semicolons.extend(missing.map(|f| f.diagnostic));
+        for at in places {
+            scan::overwrite(&mut text, at, ';');
+        }
+    };
+    let listed = last.syntax.listed.into_iter().map(|f| f.diagnostic);
+    let syntax = semicolons.into_iter().chain(listed).collect();
+    let mut diagnostics = without_echoes(files, syntax, &unclosed);
+    diagnostics.extend(unclosed);
+    diagnostics.extend(last.diagnostics);
+    diagnostics.sort_by_key(|d| d.primary.span.start);
+    cap(&mut diagnostics, last.syntax.more);
+    (last.arch, diagnostics)
+}
+
+/// The outcome of one parse.
+struct Pass {
+    arch: Option<Arch>,
+    /// What did not fit the grammar.
+    syntax: Findings,
+    /// What fits the grammar and is wrong.
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Pass {
+    /// Parses `text`; what stands behind byte `length` was appended, and no span reaches there.
+    fn new(file: FileId, text: &str, length: usize) -> Self {
+        // Every text fits the rule `file`; only pest's guard of the stack can stop it.
+        let Some(root) = Grammar::parse(Rule::file, text)
+            .ok()
+            .and_then(|mut p| p.next())
+        else {
+            let span = Span::new(file, 0..0);
+            let message = "the file is nested too deep";
+            return Self {
+                arch: None,
+                syntax: Findings::default(),
+                diagnostics: vec![Diagnostic::new(Code::E0105, span, message)],
+            };
+        };
+        let (arch, diagnostics) = tree::build(file, text, length, &root);
+        Self {
+            arch,
+            syntax: recover::explain(file, text, length, &root),
+            diagnostics,
+        }
+    }
+}
+
+/// Leaves out what an unclosed text made of the rest of its line, and a second message about the same
+/// place.
+fn without_echoes(
+    files: &Files,
+    mut syntax: Vec<Diagnostic>,
+    unclosed: &[Diagnostic],
+) -> Vec<Diagnostic> {
+    let source = |d: &Diagnostic| files.text(d.primary.span);
+    let line = |d: &Diagnostic| files.lines(d.primary.span).0;
+    let texts: Vec<usize> = unclosed
+        .iter()
+        .filter(|d| source(d) == "\"")
+        .map(line)
+        .collect();
+    syntax.retain(|d| texts.binary_search(&line(d)).is_err());
+    syntax.sort_by_key(|d| d.primary.span.start);
+    syntax.dedup_by_key(|d| d.primary.span);
+    syntax
+}
+
+/// Leaves out what no one would read, and says how much that is; `more` were left out before.
+fn cap(diagnostics: &mut Vec<Diagnostic>, more: usize) {
+    let more = more + diagnostics.len().saturating_sub(MAX_FINDINGS);
+    diagnostics.truncate(MAX_FINDINGS);
+    if let Some(last) = diagnostics.last_mut().filter(|_| more > 0) {
+        let plural = if more == 1 { "" } else { "s" };
+        let note = format!("{more} more error{plural} in this file not shown");
+        last.notes.push(note);
+    }
+}

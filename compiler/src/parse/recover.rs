@@ -1,0 +1,275 @@
+//! What is wrong with the words that the grammar could not place.
+//!
+//! In: the parse of a whole file, with `bad` nodes where nothing fitted. Out: a [`Finding`] for each,
+//! from a second parse of these words alone by the rule that was to fit. A missing semicolon comes
+//! with the place to put it, so that the caller can parse again and see what follows.
+
+use super::expected::Expected;
+use super::lex::{self, Kind};
+use super::{Grammar, Node, Rule};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::{FileId, Span};
+use pest::Parser;
+use pest::error::{ErrorVariant, InputLocation};
+use std::ops::Range;
+
+/// The most findings of a file.
+pub(super) const MAX_FINDINGS: usize = 50;
+
+/// A syntax error.
+pub(super) struct Finding {
+    /// The message.
+    pub(super) diagnostic: Diagnostic,
+    /// Where a semicolon is missing: at white space, which it can replace.
+    pub(super) semicolon: Option<usize>,
+}
+
+/// The syntax errors of a file.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// The first of them.
+    pub(super) listed: Vec<Finding>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+impl Findings {
+    /// Lists a finding, or counts it.
+    fn add(&mut self, finding: Finding) {
+        if self.listed.len() < MAX_FINDINGS {
+            self.listed.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// What a body holds: its statements' rule and words for it.
+struct Context {
+    statement: Rule,
+    words: &'static str,
+}
+
+/// The context of a body; for any other node the file.
+fn context(body: Rule) -> Context {
+    let (statement, words) = match body {
+        Rule::arch_body => (Rule::item, "an item of a definition"),
+        Rule::for_body => (Rule::plain_item, "an item of a definition"),
+        Rule::geometry_body => (Rule::geometry_fact, "a fact of a geometry"),
+        Rule::levels_body => (Rule::level, "a level"),
+        Rule::caches_body => (Rule::cache_fact, "a fact about the caches"),
+        Rule::tag_body => (Rule::tag_fact, "a fact of a tag"),
+        Rule::space_body => (Rule::space_fact, "a fact of a space"),
+        Rule::barrier_body => (Rule::barrier_fact, "a fact of a barrier"),
+        Rule::operand_body => (Rule::operand_fact, "a field of an operand"),
+        Rule::invalidate_body => (Rule::invalidate_fact, "a fact of an invalidation"),
+        Rule::form_body => (Rule::drops, "what the form drops"),
+        Rule::change_body => (Rule::change_fact, "a fact about changes"),
+        Rule::load_body => (Rule::load_fact, "a fact of a load"),
+        Rule::event_body => (Rule::event_fact, "a fact of an event"),
+        Rule::erratum_body => (Rule::erratum_fact, "a fact of an erratum"),
+        Rule::policy_body => (Rule::policy_fact, "a statement of a policy"),
+        _ => (Rule::arch, "a definition"),
+    };
+    Context { statement, words }
+}
+
+/// The body that belongs to the first word of an item.
+fn body_of(keyword: &str) -> Option<Rule> {
+    Some(match keyword {
+        "arch" => Rule::arch_body,
+        "for" => Rule::for_body,
+        "geometry" => Rule::geometry_body,
+        "levels" => Rule::levels_body,
+        "caches" => Rule::caches_body,
+        "tag" => Rule::tag_body,
+        "space" => Rule::space_body,
+        "barrier" => Rule::barrier_body,
+        "operand" => Rule::operand_body,
+        "invalidate" => Rule::invalidate_body,
+        "form" => Rule::form_body,
+        "change" => Rule::change_body,
+        "load" => Rule::load_body,
+        "switch" | "resume" | "arrive" => Rule::event_body,
+        "erratum" => Rule::erratum_body,
+        "policy" => Rule::policy_body,
+        _ => return None,
+    })
+}
+
+/// The syntax errors of a file.
+pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
+    let mut recovery = Recovery {
+        file,
+        text,
+        length,
+        findings: Findings::default(),
+    };
+    recovery.walk(root, 0);
+    recovery.findings
+}
+
+struct Recovery<'t> {
+    file: FileId,
+    text: &'t str,
+    /// Where the file ends; closing braces that it lacks stand behind.
+    length: usize,
+    findings: Findings,
+}
+
+impl Recovery<'_> {
+    /// Adds the syntax errors under `node`, whose offsets count from byte `base` of the file.
+    fn walk(&mut self, node: &Node, base: usize) {
+        let mut defined = false;
+        for child in node.clone().into_inner() {
+            let span = child.as_span();
+            let bytes = base + span.start()..base + span.end();
+            match child.as_rule() {
+                Rule::bad_outside if defined => self.reject_rest(bytes.start),
+                Rule::bad | Rule::bad_outside => self.explain(node.as_rule(), bytes),
+                rule => {
+                    defined |= rule == Rule::arch;
+                    self.walk(&child, base);
+                }
+            }
+        }
+    }
+
+    /// Adds that something follows the definition.
+    fn reject_rest(&mut self, start: usize) {
+        let (found, range) = self.found(start);
+        let message = format!("expected the end of the file, found {}", describe(found));
+        let span = Span::new(self.file, range);
+        self.findings.add(Finding {
+            diagnostic: Diagnostic::new(Code::E0101, span, message)
+                .note("the definition ends above, at the `}` that closes `arch`"),
+            semicolon: None,
+        });
+    }
+
+    /// Adds what is wrong with the bytes `bad` in a body.
+    fn explain(&mut self, body: Rule, bad: Range<usize>) {
+        if self.findings.listed.len() == MAX_FINDINGS {
+            // Not worth a second parse.
+            self.findings.more += 1;
+            return;
+        }
+        let context = context(body);
+        let Err(error) = Grammar::parse(context.statement, &self.text[bad.start..]) else {
+            // The body tried the same rule at the same place, so there is an error.
+            return;
+        };
+        let (InputLocation::Pos(at) | InputLocation::Span((at, _))) = error.location;
+        let expected = match error.variant {
+            ErrorVariant::ParsingError { positives, .. } => Expected::new(&positives),
+            ErrorVariant::CustomError { .. } => Expected::new(&[]),
+        };
+        let finding = self.finding(&context, &expected, bad.start, bad.start + at);
+        let meant = expected
+            .meant(self.found(bad.start + at).0)
+            .map(str::to_owned);
+        self.findings.add(finding);
+        self.descend(bad, at, meant);
+    }
+
+    /// The token at `at`, and its bytes; nothing at the end of the file.
+    fn found(&self, at: usize) -> (&str, Range<usize>) {
+        let range = lex::tokens(self.text, at)
+            .next()
+            .map(|(_, range)| range)
+            .filter(|range| range.end <= self.length)
+            .unwrap_or(self.length..self.length);
+        (&self.text[range.clone()], range)
+    }
+
+    fn finding(&self, context: &Context, expected: &Expected, start: usize, at: usize) -> Finding {
+        let (found, range) = self.found(at);
+        let span = |range| Span::new(self.file, range);
+        if context.statement == Rule::plain_item && start == range.start && found == "for" {
+            let message = "a `for` cannot stand within a `for`";
+            return Finding {
+                diagnostic: Diagnostic::new(Code::E0101, span(range), message)
+                    .help("write one `for` with a row for each combination"),
+                semicolon: None,
+            };
+        }
+        let meant = expected.meant(found);
+        let before = lex::tokens(self.text, start)
+            .map(|(_, range)| range.end)
+            .take_while(|&end| end <= at)
+            .last();
+        // A statement that could end, and goes on in another line, lacks its semicolon.
+        if let Some(end) = before
+            && expected.semicolon()
+            && meant.is_none()
+            && (found == "}" || found.is_empty() || self.text[end..at].contains('\n'))
+        {
+            let blank = self.text[end..].starts_with(|c: char| c.is_ascii_whitespace());
+            return Finding {
+                diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
+                    .label("the statement ends here"),
+                semicolon: blank.then_some(end),
+            };
+        }
+        let begins = (start == range.start).then_some(context.words);
+        let (sentence, note) = expected.sentence(begins, &describe(found));
+        let mut diagnostic = Diagnostic::new(Code::E0101, span(range), sentence);
+        if let Some(meant) = meant {
+            diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
+        } else {
+            diagnostic.notes.extend(note);
+            if expected.name() && found.contains(|c: char| c.is_ascii_alphanumeric()) {
+                diagnostic = diagnostic.help(
+                    "a name begins with a lower-case letter or `_`; lower-case letters, digits and `_` follow",
+                );
+            }
+        }
+        Finding {
+            diagnostic,
+            semicolon: None,
+        }
+    }
+
+    /// Looks for errors in the block of an item whose head is wrong.
+    fn descend(&mut self, bad: Range<usize>, at: usize, meant: Option<String>) {
+        let words = &self.text[bad.clone()];
+        let mut tokens = lex::tokens(words, 0);
+        let Some((_, first)) = tokens.next() else {
+            return;
+        };
+        let keyword = match meant {
+            Some(meant) if first.start == at => meant,
+            _ => words[first].to_owned(),
+        };
+        let open = tokens.find(|(kind, range)| *kind == Kind::Mark('{') && range.start >= at);
+        if let (Some(rule), Some((_, open))) = (body_of(&keyword), open) {
+            let base = bad.start + open.start;
+            let text = self.text;
+            if let Ok(body) = Grammar::parse(rule, &text[base..]) {
+                for node in body {
+                    self.walk(&node, base);
+                }
+            }
+        }
+    }
+}
+
+/// A token as a message shows it.
+fn describe(found: &str) -> String {
+    const MAX_SHOWN: usize = 24;
+    if found.is_empty() {
+        return "the end of the file".to_owned();
+    }
+    if found.starts_with('"') {
+        return "a text".to_owned();
+    }
+    let mut shown = String::new();
+    for c in found.chars().take(MAX_SHOWN) {
+        shown.extend(c.escape_debug());
+    }
+    if found.chars().nth(MAX_SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    format!("`{shown}`")
+}

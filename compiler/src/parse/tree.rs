@@ -1,0 +1,322 @@
+//! From the nodes of the parse to the tree.
+//!
+//! In: the node of a file. Out: the first definition in it, and diagnostics for what the grammar
+//! lets pass: numbers that do not fit, facts that stand twice, variables outside of a `for`, no
+//! definition or a second one. A statement with such a diagnostic is left out.
+//!
+//! Children are looked up by their rule, so keywords and punctuation need no mention.
+
+use super::{Node, Rule};
+use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::{FileId, Span};
+
+/// Builds the definition of a file.
+pub(super) fn build(
+    file: FileId,
+    text: &str,
+    length: usize,
+    root: &Node,
+) -> (Option<Arch>, Vec<Diagnostic>) {
+    let mut builder = Builder {
+        file,
+        text,
+        length,
+        in_for: false,
+        is_sound: true,
+        diagnostics: Vec::new(),
+    };
+    let mut arches = all(root, Rule::arch);
+    let arch = arches.next().map(|node| builder.arch(&node));
+    if let (Some(arch), Some(second)) = (&arch, arches.next()) {
+        builder.second_arch(&second, arch);
+    }
+    if arch.is_none() && !has(root, Rule::bad_outside) {
+        builder.diagnostics.push(
+            Diagnostic::new(
+                Code::E0106,
+                builder.at(0..0),
+                "the file holds no definition",
+            )
+            .help("write `arch NAME { ... }`"),
+        );
+    }
+    (arch, builder.diagnostics)
+}
+
+/// The children of a rule.
+pub(super) fn all<'t>(node: &Node<'t>, rule: Rule) -> impl Iterator<Item = Node<'t>> {
+    node.clone()
+        .into_inner()
+        .filter(move |child| child.as_rule() == rule)
+}
+
+/// The first child of a rule.
+pub(super) fn first<'t>(node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
+    all(node, rule).next()
+}
+
+/// The child of a rule that the grammar demands.
+pub(super) fn one<'t>(node: &Node<'t>, rule: Rule) -> Node<'t> {
+    first(node, rule).expect("the grammar demands this child")
+}
+
+/// Whether there is a child of a rule.
+pub(super) fn has(node: &Node, rule: Rule) -> bool {
+    first(node, rule).is_some()
+}
+
+/// What the steps of one build share.
+pub(super) struct Builder<'t> {
+    file: FileId,
+    text: &'t str,
+    /// Where the file ends; no span reaches further.
+    length: usize,
+    /// Whether names may hold variables.
+    pub(super) in_for: bool,
+    /// Whether the statement at hand has no diagnostic.
+    is_sound: bool,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Builder<'_> {
+    fn arch(&mut self, node: &Node) -> Arch {
+        Arch {
+            doc: self.doc(node),
+            name: self.name(node),
+            items: self.items(&one(node, Rule::arch_body)),
+            span: self.span(node),
+        }
+    }
+
+    fn second_arch(&mut self, node: &Node, arch: &Arch) {
+        let span = self.span(&one(node, Rule::name));
+        self.diagnostics.push(
+            Diagnostic::new(Code::E0106, span, "a second definition in one file")
+                .because(arch.name.span, "the first is here")
+                .help("move it to a file of its own"),
+        );
+    }
+
+    /// Builds a statement and keeps it if it is sound. What it is part of stays sound: that goes on
+    /// without it.
+    pub(super) fn sound<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let outer = std::mem::replace(&mut self.is_sound, true);
+        let statement = build(self);
+        let is_sound = std::mem::replace(&mut self.is_sound, outer);
+        is_sound.then_some(statement)
+    }
+
+    /// Reports what is wrong with the statement at hand.
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.is_sound = false;
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The statements of a body; `build` gives nothing for braces and the like.
+    pub(super) fn facts<T>(
+        &mut self,
+        body: &Node,
+        build: impl Fn(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<Spanned<T>> {
+        let mut facts = Vec::new();
+        for node in body.clone().into_inner() {
+            let span = self.span(&node);
+            let fact = self.sound(|builder| build(builder, &node)).flatten();
+            facts.extend(fact.map(|node| Spanned { node, span }));
+        }
+        facts
+    }
+
+    /// The sound values of those children of `node` that have the rule.
+    pub(super) fn each<T>(
+        &mut self,
+        node: &Node,
+        rule: Rule,
+        build: impl Fn(&mut Self, &Node) -> T,
+    ) -> Vec<T> {
+        all(node, rule)
+            .filter_map(|child| self.sound(|builder| build(builder, &child)))
+            .collect()
+    }
+
+    /// The only child of that rule; a second is an error.
+    pub(super) fn at_most_one<'t>(&mut self, node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
+        let mut children = all(node, rule);
+        let child = children.next()?;
+        for again in children {
+            self.twice(self.span(&again), self.span(&child));
+        }
+        Some(child)
+    }
+
+    /// Reports what may stand once in a block and stands twice; the first counts.
+    pub(super) fn twice(&mut self, again: Span, first: Span) {
+        self.diagnostics.push(
+            Diagnostic::new(Code::E0101, again, "this block says so already")
+                .because(first, "the first time")
+                .help("remove one of them"),
+        );
+    }
+
+    fn at(&self, range: std::ops::Range<usize>) -> Span {
+        let end = range.end.min(self.length);
+        Span::new(self.file, range.start.min(end)..end)
+    }
+
+    pub(super) fn span(&self, node: &Node) -> Span {
+        let span = node.as_span();
+        self.at(span.start()..span.end())
+    }
+
+    /// The lines of the `///` comment right before a node.
+    pub(super) fn doc(&self, node: &Node) -> Vec<String> {
+        let before = &self.text[..node.as_span().start()];
+        let lines = before.trim_end_matches([' ', '\t']).lines().rev();
+        let mut doc: Vec<String> = lines
+            .map_while(|line| {
+                line.trim_start_matches([' ', '\t', '\u{FEFF}'])
+                    .strip_prefix("///")
+            })
+            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned())
+            .collect();
+        doc.reverse();
+        doc
+    }
+
+    /// A node of the rule `name`.
+    pub(super) fn ident(&mut self, node: &Node) -> Ident {
+        let span = self.span(node);
+        let name = node.as_str().to_owned();
+        if name.contains('{') && !self.in_for {
+            let message = format!("`{name}` holds a variable, and only a `for` has variables");
+            self.report(Diagnostic::new(Code::E0101, span, message));
+        }
+        Spanned { node: name, span }
+    }
+
+    /// The first name in a node.
+    pub(super) fn name(&mut self, node: &Node) -> Ident {
+        self.ident(&one(node, Rule::name))
+    }
+
+    /// The names in the `names` of a node.
+    pub(super) fn names(&mut self, node: &Node) -> Vec<Ident> {
+        self.idents(&one(node, Rule::names))
+    }
+
+    /// The names in a node.
+    pub(super) fn idents(&mut self, node: &Node) -> Vec<Ident> {
+        all(node, Rule::name)
+            .map(|name| self.ident(&name))
+            .collect()
+    }
+
+    /// A node of the rule `text`.
+    pub(super) fn quoted(&self, node: &Node) -> Text {
+        Spanned {
+            node: node.as_str().trim_matches('"').to_owned(),
+            span: self.span(node),
+        }
+    }
+
+    /// The text in a node.
+    pub(super) fn text(&self, node: &Node) -> Text {
+        self.quoted(&one(node, Rule::text))
+    }
+
+    /// A node of the rule `number`. One that does not fit is reported, and zero.
+    pub(super) fn number(&mut self, node: &Node) -> Number {
+        let digits: String = node.as_str().chars().filter(|&c| c != '_').collect();
+        let (digits, radix) = match (digits.strip_prefix("0x"), digits.strip_prefix("0b")) {
+            (Some(digits), _) => (digits, 16),
+            (_, Some(digits)) => (digits, 2),
+            _ => (digits.as_str(), 10),
+        };
+        let value = u64::from_str_radix(digits, radix).ok();
+        self.fitting(value, self.span(node))
+    }
+
+    /// A value, if it fits.
+    pub(super) fn fitting(&mut self, value: Option<u64>, span: Span) -> Number {
+        if value.is_none() {
+            let message = "this number does not fit in 64 bits";
+            self.report(Diagnostic::new(Code::E0103, span, message));
+        }
+        Spanned {
+            node: value.unwrap_or(0),
+            span,
+        }
+    }
+
+    /// The first number in a node.
+    pub(super) fn number_in(&mut self, node: &Node) -> Number {
+        self.number(&one(node, Rule::number))
+    }
+
+    /// The two numbers of a node: `1..6`, `[63:48]`; one alone is both.
+    pub(super) fn pair(&mut self, node: &Node) -> (Number, Number) {
+        let mut numbers = all(node, Rule::number).map(|number| self.number(&number));
+        let first = numbers.next().expect("the grammar demands a number");
+        let second = numbers.next().unwrap_or_else(|| first.clone());
+        (first, second)
+    }
+
+    /// The condition in a node, in any of its forms.
+    pub(super) fn cond(&mut self, node: &Node) -> Option<Cond> {
+        let node = node
+            .clone()
+            .into_inner()
+            .find(|child| matches!(child.as_rule(), Rule::cond | Rule::terms | Rule::unless))?;
+        let terms = if node.as_rule() == Rule::unless {
+            vec![self.term(&node, true)]
+        } else {
+            all(&node, Rule::term)
+                .map(|term| self.term(&term, has(&term, Rule::k_not)))
+                .collect()
+        };
+        Some(Cond {
+            terms,
+            span: self.span(&node),
+        })
+    }
+
+    fn term(&mut self, node: &Node, negated: bool) -> Term {
+        Term {
+            negated,
+            name: self.name(node),
+        }
+    }
+
+    /// All `requires` of a node as one.
+    pub(super) fn requires(&mut self, node: &Node) -> Option<Cond> {
+        let conds = all(node, Rule::requires).filter_map(|requires| self.cond(&requires));
+        conds.reduce(|all, more| Cond {
+            span: all.span.to(more.span),
+            terms: [all.terms, more.terms].concat(),
+        })
+    }
+
+    /// Alternatives, each a child of the rule `case` with its condition.
+    pub(super) fn cases<T>(
+        &mut self,
+        node: &Node,
+        case: Rule,
+        build: impl Fn(&mut Self, &Node) -> T,
+    ) -> Cases<T> {
+        let cases = all(node, case)
+            .map(|node| (build(self, &node), self.cond(&node)))
+            .collect();
+        Cases {
+            cases,
+            span: self.span(node),
+        }
+    }
+
+    /// Reports an expression that is too long to walk by recursion.
+    pub(super) fn too_long(&mut self, node: &Node, most: usize) {
+        let message = format!("an expression of more than {most} operators");
+        self.report(Diagnostic::new(Code::E0105, self.span(node), message));
+    }
+}

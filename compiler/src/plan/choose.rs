@@ -1,0 +1,275 @@
+//! The selection rule: of the sets of means that cover an obligation, the least.
+//!
+//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers.
+//! Holds: each cell of the need is dropped by one single means of the choice.
+//!
+//! Least is, in this order: the tag classes that lose all their leaves; instructions weighted by
+//! their cost; addresses named beyond the request; kinds of entries dropped beyond it; the order
+//! in the file.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use tlbc_runtime::cells::Cells;
+use tlbc_runtime::clause::{By, Level, Levels, What, Whose};
+use tlbc_runtime::request::Reach;
+
+use super::pool::{Means, Names, Setting};
+
+/// What has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Need {
+    /// Leaf entries.
+    pub leaf: bool,
+    /// Walk entries.
+    pub walk: bool,
+    /// Of which addresses.
+    pub of: Of,
+}
+
+/// Of which addresses entries have to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// Of one.
+    One,
+    /// Of many in a row, a run at a time.
+    Runs,
+    /// Of all.
+    Everything,
+}
+
+/// A set of means that covers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// The means, in the order of the file.
+    pub means: Vec<Means>,
+    /// Whether it still covers when the level is hinted.
+    pub hint: bool,
+}
+
+impl Choice {
+    /// Whether leaf and walk entries go by address, so that a loop over a range makes sense.
+    pub fn by_address(&self) -> bool {
+        self.means.iter().any(|m| m.names != Names::Everything)
+    }
+
+    /// The means that name addresses.
+    pub fn addressed(&self) -> impl Iterator<Item = &Means> {
+        self.means.iter().filter(|m| m.names != Names::Everything)
+    }
+
+    /// The means that do not, which a loop needs only once.
+    pub fn whole(&self) -> impl Iterator<Item = &Means> {
+        self.means.iter().filter(|m| m.names == Names::Everything)
+    }
+}
+
+/// Remembers choices: most configurations have the same pool.
+#[derive(Default)]
+pub struct Chooser {
+    known: HashMap<(Vec<Means>, Vec<Cells>, Need), Option<Choice>>,
+}
+
+impl Chooser {
+    /// The least set of means that covers.
+    pub fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Option<Choice> {
+        let local = self.from_pool(setting, need, false);
+        match need.of {
+            // Runs are cut from what serves one entry, and never reach further than that does.
+            Of::Runs if setting.reach == Reach::Here => {
+                let one = Need {
+                    of: Of::One,
+                    ..need
+                };
+                match self.from_pool(setting, one, false) {
+                    Some(_) => local,
+                    None => self.from_pool(setting, need, true),
+                }
+            }
+            _ => local.or_else(|| self.from_pool(setting, need, true)),
+        }
+    }
+
+    fn from_pool(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Choice> {
+        let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let mut pool = setting.pool(widened);
+        pool.retain(|means| fits(means, need.of));
+        let key = (pool, cells, need);
+        if let Some(choice) = self.known.get(&key) {
+            return choice.clone();
+        }
+        let choice = least(&key.0, &key.1, need).map(|means| Choice {
+            hint: hint_covers(setting, &means, need),
+            means,
+        });
+        self.known.insert(key, choice.clone());
+        choice
+    }
+}
+
+impl Chooser {
+    /// The least set of means that drops everything a CPU may hold, whoever's it is.
+    pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Choice> {
+        let need = Need {
+            leaf: true,
+            walk: true,
+            of: Of::Everything,
+        };
+        let leaf = setting.classes(true);
+        let walk = setting.classes(false);
+        let whose = Whose {
+            this: true,
+            other: leaf.other || walk.other,
+            global: leaf.global,
+            by: By::Operand,
+        };
+        let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
+        let cells = vec![cells; setting.views().len()];
+        let mut pool = setting.pool(false);
+        pool.retain(|means| fits(means, need.of));
+        least(&pool, &cells, need).map(|means| Choice { means, hint: false })
+    }
+}
+
+/// The cells of a need, for each view of the space.
+pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> Vec<Cells> {
+    let caches = &setting.model.caches;
+    let part = |asked: bool, what: What, is_leaf: bool| {
+        if asked {
+            Cells::of(what, setting.classes(is_leaf), setting.holders())
+        } else {
+            Cells::NONE
+        }
+    };
+    let leaf = part(need.leaf && caches.leaf.is_some(), What::leaf(leaf), true);
+    let walk = part(need.walk && caches.walk.is_some(), What::walk(walk), false);
+    vec![leaf.union(&walk); setting.views().len()]
+}
+
+fn fits(means: &Means, of: Of) -> bool {
+    match (means.names, of) {
+        (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
+        (Names::Run { least, .. }, Of::One) => least == 1,
+        (Names::One, Of::Runs) | (_, Of::Everything) => false,
+    }
+}
+
+fn least(pool: &[Means], cells: &[Cells], need: Need) -> Option<Vec<Means>> {
+    let mut best: Option<(Rank, Vec<usize>)> = None;
+    let mut covering: Vec<Vec<usize>> = Vec::new();
+    for set in subsets(pool.len()) {
+        let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
+        if covering.iter().any(within) || !covers(pool, &set, cells) {
+            continue;
+        }
+        covering.push(set.clone());
+        let runs = set
+            .iter()
+            .any(|&i| matches!(pool[i].names, Names::Run { .. }));
+        if need.of == Of::Runs && !runs {
+            continue;
+        }
+        let rank = rank(pool, &set, cells, need);
+        if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+            best = Some((rank, set));
+        }
+    }
+    let (_, set) = best?;
+    Some(set.into_iter().map(|i| pool[i].clone()).collect())
+}
+
+/// Sets of one, two and three, small ones first.
+fn subsets(n: usize) -> impl Iterator<Item = Vec<usize>> {
+    let ones = (0..n).map(|a| vec![a]);
+    let twos = (0..n).flat_map(move |a| (a + 1..n).map(move |b| vec![a, b]));
+    let threes = (0..n)
+        .flat_map(move |a| (a + 1..n).flat_map(move |b| (b + 1..n).map(move |c| vec![a, b, c])));
+    ones.chain(twos).chain(threes)
+}
+
+fn covers(pool: &[Means], set: &[usize], cells: &[Cells]) -> bool {
+    cells.iter().enumerate().all(|(view, wanted)| {
+        let dropped = (set.iter()).fold(Cells::NONE, |all, &i| all.union(&pool[i].cells[view]));
+        dropped.covers(wanted)
+    })
+}
+
+type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
+
+fn rank(pool: &[Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
+    let means = || set.iter().map(|&i| &pool[i]);
+    let loses = means().fold(0, |bits, m| bits | m.loses);
+    let beyond = |dropped: &dyn Fn(&Means) -> &Vec<Cells>| {
+        let one = |m: &Means| -> u32 {
+            let views = dropped(m).iter().zip(cells);
+            views.map(|(all, wanted)| all.without(wanted).count()).sum()
+        };
+        means().map(one).sum::<u32>()
+    };
+    let addresses = if need.of == Of::Everything {
+        0
+    } else {
+        means()
+            .map(|m| m.everywhere.iter().map(Cells::count).sum::<u32>())
+            .sum()
+    };
+    (
+        loses.count_ones(),
+        loses,
+        means().map(|m| m.cost).sum(),
+        addresses,
+        beyond(&|m| &m.cells),
+        set.to_vec(),
+    )
+}
+
+/// Whether the choice covers just as well when each instruction is told the level.
+fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
+    let hinted = |m: &Means, level: Level| {
+        let found = m.hinted.iter().find(|(l, _)| *l == level);
+        found.map_or_else(|| m.cells.clone(), |(_, cells)| cells.clone())
+    };
+    let levels: Vec<Level> = means
+        .iter()
+        .flat_map(|m| m.hinted.iter().map(|(l, _)| *l))
+        .collect();
+    !levels.is_empty()
+        && levels.iter().all(|&level| {
+            let wanted = wanted(setting, need, Levels::only(level), Levels::above(level));
+            wanted.iter().enumerate().all(|(view, wanted)| {
+                let all = means
+                    .iter()
+                    .fold(Cells::NONE, |all, m| all.union(&hinted(m, level)[view]));
+                all.covers(wanted)
+            })
+        })
+}
+
+/// What the best single means leaves over: named when nothing covers.
+pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
+    let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+    let mut pool = setting.pool(true);
+    pool.retain(|means| fits(means, need.of) || matches!(need.of, Of::Everything));
+    let left = |means: &Means| {
+        let views = cells.iter().zip(&means.cells);
+        views.fold(Cells::NONE, |all, (wanted, dropped)| {
+            all.union(&wanted.without(dropped))
+        })
+    };
+    let dropped = |means: &Means| Reverse(left(means).count());
+    let nearest = pool.iter().max_by_key(|means| dropped(means));
+    let all = cells.iter().fold(Cells::NONE, |all, c| all.union(c));
+    let together = pool.iter().fold(all, |rest, means| {
+        // What no means at all drops, in any view.
+        let here = (cells.iter().zip(&means.cells)).fold(Cells::NONE, |sum, (wanted, dropped)| {
+            sum.union(&wanted.and(dropped))
+        });
+        rest.without(&here)
+    });
+    let rest = if together.is_empty() {
+        nearest.map_or(all, left)
+    } else {
+        together
+    };
+    (rest, nearest.cloned())
+}

@@ -1,0 +1,211 @@
+//! What to say when nothing covers.
+//!
+//! In: the gaps that planning met, fewest features first. Out: one diagnostic for each cell and kind
+//! of request, naming the first configuration in which it has no answer.
+
+use tlbc_runtime::cells::{Cell, Class, Kind};
+use tlbc_runtime::clause::Holders;
+use tlbc_runtime::request::{Reach, Space};
+
+use super::Gap;
+use super::choose::{Chooser, Need, Of, left_over};
+use super::pool::{How, Means, Setting};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Config, Delivery, Model};
+
+/// One diagnostic for each kind of gap.
+pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
+    let mut seen: Vec<(Space, Reach, Option<(bool, Class)>)> = Vec::new();
+    let mut out = Vec::new();
+    for gap in gaps {
+        let setting = Setting {
+            model,
+            config: gap.config,
+            space: gap.space,
+            reach: gap.reach,
+            of_machine: true,
+        };
+        let (cells, nearest) = left_over(&setting, gap.need);
+        let first = cells.iter().next();
+        let kind = first.map(|cell| (matches!(cell.kind, Kind::Leaf(_)), cell.class));
+        if seen.contains(&(gap.space, gap.reach, kind)) {
+            continue;
+        }
+        seen.push((gap.space, gap.reach, kind));
+        out.push(gap_at(model, gap, first, nearest.as_ref()));
+    }
+    out
+}
+
+fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>) -> Diagnostic {
+    if cell.is_none() {
+        return nothing_on_arrival(model, gap.config);
+    }
+    let space = model.space(gap.space);
+    let (owner, request) = (owner(gap.space), request(gap.need));
+    let what = cell.map_or_else(|| "these entries".to_owned(), named);
+    let with = configuration(model, gap.config);
+    let nearest = nearest.and_then(|means| match means.how {
+        How::Issue { invalidate, .. } => Some(&model.invalidates[invalidate]),
+        _ => None,
+    });
+    let class = cell.map(|cell| cell.class);
+    let tagged = matches!(class, Some(Class::Global | Class::Other)) && nearest.is_some();
+    let code = if tagged { Code::E0502 } else { Code::E0501 };
+    let fact = match cell.map(|cell| cell.kind) {
+        Some(Kind::Walk(_)) => space.walk.span,
+        _ => space.leaf.span,
+    };
+    let mut diagnostic = Diagnostic::new(
+        code,
+        fact,
+        format!("nothing drops {what} of the {owner} {with}"),
+    )
+    .label(format!("entries of the {owner} are cached so"));
+    if let Some(invalidate) = nearest {
+        let short = if tagged {
+            "compares the tag, and leaves them"
+        } else {
+            "comes nearest, and leaves them"
+        };
+        diagnostic = diagnostic.because(invalidate.named.span, short);
+    }
+    diagnostic
+        .note(format!("{request} needs them gone on {}", place(gap.reach)))
+        .help(if tagged {
+            "describe an instruction that drops them whatever the tag, or correct under which tags they are cached"
+        } else {
+            "describe an instruction that drops them, or correct what may be cached"
+        })
+}
+
+/// Something drops each entry, and nothing that acts here alone drops them all.
+fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
+    let unknown = model.arrive.contents_unknown;
+    let wide = model
+        .invalidates
+        .iter()
+        .find(|i| !Holders::CORE.covers(i.holders.value));
+    let mut diagnostic = Diagnostic::new(
+        Code::E0501,
+        unknown.unwrap_or(model.arrive.span),
+        format!(
+            "a CPU cannot drop everything that it alone has cached {}",
+            configuration(model, config)
+        ),
+    )
+    .label("has to drop everything");
+    if let Some(wide) = wide {
+        diagnostic = diagnostic.because(wide.holders.span, "acts on other CPUs too");
+    }
+    diagnostic
+        .note("a CPU that comes up, or is told to forget all tags, flushes itself and nobody else")
+        .help("describe an instruction that drops everything `where self;`")
+}
+
+fn owner(space: Space) -> &'static str {
+    match space {
+        Space::User => "user space",
+        Space::Kernel => "kernel",
+    }
+}
+
+fn place(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Here => "this CPU",
+        Reach::Wide => "every CPU that runs the space",
+    }
+}
+
+fn request(need: Need) -> &'static str {
+    match (need.of, need.leaf, need.walk) {
+        (Of::Everything, _, true) => "giving up a whole space with its tables",
+        (Of::Everything, ..) => "a change of a whole space",
+        (_, true, true) => "freeing a table with the pages below it",
+        (_, false, _) => "freeing a table",
+        _ => "unmapping a page",
+    }
+}
+
+fn named(cell: Cell) -> String {
+    let kind = match cell.kind {
+        Kind::Leaf(_) => "leaf entries",
+        Kind::Walk(_) => "walk entries",
+        Kind::Absent(_) => "cached absences",
+        Kind::Root => "root bindings",
+    };
+    match cell.class {
+        Class::This => format!("{kind} under its tag"),
+        Class::Other => format!("{kind} under other tags"),
+        Class::Global => format!("global {kind}"),
+    }
+}
+
+/// `with pcid and pti`, `without any feature`
+pub fn configuration(model: &Model, config: Config) -> String {
+    let features = (0..model.features.len()).filter(|&f| config.has(f));
+    let errata = (0..model.errata.len()).filter(|&e| config.suffers(e));
+    let names: Vec<&str> = features
+        .map(|f| model.features[f].named.name.as_str())
+        .chain(errata.map(|e| model.errata[e].named.name.as_str()))
+        .collect();
+    if names.is_empty() {
+        "when no feature is on".to_owned()
+    } else {
+        format!("when the machine has {}", names.join(", "))
+    }
+}
+
+/// Where the policy states a broadcast and no instruction reaches others.
+pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec<Diagnostic> {
+    let Some(stated) = &model.policy.delivery else {
+        return Vec::new();
+    };
+    for &config in configs {
+        let Some(at) = stated.get(config) else {
+            continue;
+        };
+        if at.value != Delivery::Broadcast {
+            continue;
+        }
+        for space in [Space::User, Space::Kernel] {
+            let setting = Setting {
+                model,
+                config,
+                space,
+                reach: Reach::Wide,
+                of_machine: true,
+            };
+            let need = Need {
+                leaf: true,
+                walk: true,
+                of: Of::Everything,
+            };
+            if chooser.choose(&setting, need).is_some() {
+                continue;
+            }
+            let local = (model.invalidates.iter()).find(|i| Holders::CORE.covers(i.holders.value));
+            let mut diagnostic = Diagnostic::new(
+                Code::E0601,
+                at.span,
+                format!(
+                    "no broadcast drops everything of the {} {}",
+                    owner(space),
+                    configuration(model, config)
+                ),
+            )
+            .label("stated here");
+            if let Some(local) = local {
+                diagnostic =
+                    diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
+            }
+            return vec![
+                diagnostic
+                    .note("what an instruction does not reach has to be told by interrupt")
+                    .help("state `delivery interrupts`, or say under which features there is a broadcast"),
+            ];
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,270 @@
+//! The plan IR: trees of decisions over sequences of instructions.
+//!
+//! A [`Plan`] serves one [`Shape`] of request under every configuration. Its nodes name primitives
+//! and where their operands come from, never what they drop: who wants to know looks that up in the
+//! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
+//! later reader are folds over the same nodes.
+
+use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
+use tlbc_runtime::request::{Folding, Reach, Space};
+
+use crate::model::Need;
+use crate::source::Span;
+
+/// What a plan serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shape {
+    /// One leaf entry, with its table or without.
+    Page(Space, Reach),
+    /// Entries of several levels, or many of one.
+    Ranges(Space, Reach),
+    /// How far one instruction of a pass reaches: part of `Ranges`.
+    Folding(Space, Reach),
+    /// Consecutive entries of one level: part of `Ranges`.
+    Pass(Space, Reach),
+    /// Everything of the space.
+    Everything(Space, Reach),
+    /// Who is interrupted for a request that others are to be told of.
+    Told(Space),
+    /// Completion.
+    Finish(Space, Reach),
+    /// The change of an entry itself.
+    Change,
+    /// Another address space.
+    Switch,
+    /// Return to user code.
+    Resume,
+    /// A CPU comes up.
+    Arrive,
+}
+
+/// The plan of a shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it serves.
+    pub shape: Shape,
+    /// What it has to drop, and where; empty where that is another plan's business.
+    pub obligation: Vec<(Clause, Holders)>,
+    /// What it does.
+    pub body: Node,
+    /// The primitives it names, in the order of the definition.
+    pub cites: Vec<Span>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// One after the other.
+    Seq(Vec<Node>),
+    /// Either of two. Both serve the request.
+    Select {
+        /// What decides.
+        on: Test,
+        /// When it holds.
+        then: Box<Node>,
+        /// When it does not.
+        otherwise: Box<Node>,
+    },
+    /// The caller has arranged for this.
+    Guard {
+        /// What must hold.
+        scope: Need,
+        /// While this happens.
+        body: Box<Node>,
+    },
+    /// Stores become visible to walkers.
+    Publish {
+        /// By a barrier; nothing is issued where it may be assumed.
+        barrier: Option<usize>,
+    },
+    /// One invalidation.
+    Issue(Issue),
+    /// Sorts the request into passes for the nodes below.
+    Passes {
+        /// The shape that says how far one instruction of a pass reaches.
+        folding: Shape,
+        /// What is done with them.
+        body: Box<Node>,
+    },
+    /// How far one instruction of a pass reaches.
+    Fold(Folding),
+    /// Something for each of several.
+    Each {
+        /// Of what.
+        over: Over,
+        /// What.
+        body: Box<Node>,
+        /// For what no run can name.
+        rest: Option<Box<Node>>,
+    },
+    /// Waits until invalidations are complete.
+    Complete {
+        /// By a barrier.
+        barrier: usize,
+    },
+    /// Something with zero operands, because of an erratum.
+    Remedy {
+        /// The erratum.
+        erratum: usize,
+        /// An invalidation.
+        invalidate: usize,
+    },
+    /// This CPU fetches anew.
+    Resync {
+        /// By a barrier.
+        barrier: usize,
+    },
+    /// Other CPUs are interrupted.
+    Deliver {
+        /// Who.
+        to: Audience,
+        /// Whether they have anything to do; otherwise the interrupt itself is what they need.
+        flush: bool,
+    },
+    /// Devices that share the tables are told here, between start and finish.
+    Notify,
+    /// The entry is changed.
+    Change {
+        /// By the instruction that writes it; by a store where there is none.
+        by: Option<usize>,
+    },
+    /// Something is put off.
+    Owe(Owed),
+    /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
+    Retire,
+    /// A debt is paid, by whole tags.
+    Pay(Debt),
+    /// A register is loaded.
+    Load {
+        /// Which, by its index.
+        load: usize,
+        /// With what view's tag.
+        view: usize,
+        /// With the empty root instead of the space's.
+        empty: bool,
+        /// Keeping what is cached under the tag.
+        keep: bool,
+    },
+    /// Another plan goes on.
+    Call(Shape),
+    /// Nothing needs to be done.
+    Nothing(Reason),
+}
+
+/// Why nothing needs to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Instructions are complete when they are done.
+    AtOnce,
+    /// Nobody else has to be told.
+    NobodyElse,
+    /// What the kernel runs on is what user code runs on.
+    SameView,
+}
+
+/// What a [`Node::Select`] looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Test {
+    /// A feature, known at boot.
+    Feature(usize),
+    /// An erratum, known at boot.
+    Erratum(usize),
+    /// The tag means the same space on every CPU.
+    OfMachine,
+    /// Walk entries are owed.
+    Walk,
+    /// Leaf entries are owed.
+    Leaf,
+    /// What is below the cuts is still valid.
+    Live,
+    /// The pass steps by one of these levels.
+    Stride(Levels),
+    /// Flushing one by one takes more than the ceiling.
+    OverCeiling(Count),
+    /// This is owed.
+    Debt(Debt),
+    /// The flush of the view that is to be loaded was put off.
+    Owed,
+}
+
+/// How instructions are counted against a ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Count {
+    /// One an entry.
+    Entries,
+    /// One a run of at most so many entries.
+    Runs(Most),
+    /// So few that only pages count.
+    Few,
+}
+
+/// What a [`Node::Each`] goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Over {
+    /// The passes over cut entries.
+    Cuts,
+    /// The passes over leaf entries.
+    Leaves,
+    /// The entries of a pass, one by one.
+    Entries,
+    /// The entries of a pass, as runs that this operand can name.
+    Runs {
+        /// The operand that counts.
+        operand: usize,
+        /// The most that one instruction may be asked for.
+        most: Most,
+    },
+}
+
+/// One invalidation, and where its operands come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Issue {
+    /// The primitive.
+    pub invalidate: usize,
+    /// Its form.
+    pub form: usize,
+    /// The view whose tag is an operand; none where no tag is compared.
+    pub view: Option<usize>,
+    /// Whether an address is named.
+    pub address: bool,
+    /// Whether the level is hinted when it is known.
+    pub hint: bool,
+}
+
+impl Node {
+    /// Every node, itself included, from the top.
+    pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Node)) {
+        visit(self);
+        match self {
+            Node::Seq(nodes) => nodes.iter().for_each(|node| node.walk(visit)),
+            Node::Select {
+                then, otherwise, ..
+            } => {
+                then.walk(visit);
+                otherwise.walk(visit);
+            }
+            Node::Guard { body, .. } | Node::Passes { body, .. } => body.walk(visit),
+            Node::Each { body, rest, .. } => {
+                body.walk(visit);
+                if let Some(rest) = rest {
+                    rest.walk(visit);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Either of two, or the one that both are.
+    #[must_use]
+    pub fn select(on: Test, then: Node, otherwise: Node) -> Node {
+        if then == otherwise {
+            return then;
+        }
+        Node::Select {
+            on,
+            then: Box::new(then),
+            otherwise: Box::new(otherwise),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! From the model to the plan IR.
+//!
+//! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of
+//! request, and a diagnostic for every obligation that nothing meets in some configuration. Holds
+//! afterwards: each path of each tree covers its obligation, in the least way that the selection
+//! rule knows. `prove` checks that again with code of its own.
+
+pub mod choose;
+mod gaps;
+pub mod ir;
+pub mod pool;
+mod shapes;
+mod tree;
+
+use std::collections::BTreeMap;
+
+use tlbc_runtime::clause::{Clause, Holders, What, Which};
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cases, Cond, Config, Drops, Model, Source, Value};
+use choose::{Chooser, Need};
+use ir::{Node, Plan, Shape, Test};
+use shapes::Shaper;
+
+/// The plans of an architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plans(BTreeMap<Shape, Plan>);
+
+impl Plans {
+    /// The plan of a shape; none where no request ever gets there.
+    #[must_use]
+    pub fn get(&self, shape: Shape) -> Option<&Plan> {
+        self.0.get(&shape)
+    }
+
+    /// All plans.
+    pub fn iter(&self) -> impl Iterator<Item = &Plan> {
+        self.0.values()
+    }
+}
+
+/// A need that nothing covers, with the first configuration in which that is so.
+pub(crate) struct Gap {
+    space: Space,
+    reach: Reach,
+    need: Need,
+    config: Config,
+}
+
+/// Plans every shape.
+pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
+    let flags = flags(model);
+    let configs = configs(model, &flags);
+    let mut nodes: BTreeMap<Shape, BTreeMap<Config, Node>> = BTreeMap::new();
+    let mut gaps: Vec<Gap> = Vec::new();
+    let mut chooser = Chooser::default();
+    for &config in &configs {
+        let mut shaper = Shaper {
+            model,
+            config,
+            chooser: &mut chooser,
+            gaps: Vec::new(),
+        };
+        for shape in shapes() {
+            if let Some(node) = shaper.node(shape) {
+                nodes.entry(shape).or_default().insert(config, node);
+            }
+        }
+        for (space, reach, need) in shaper.gaps {
+            gaps.push(Gap {
+                space,
+                reach,
+                need,
+                config,
+            });
+        }
+    }
+    let plans = nodes.into_iter().map(|(shape, nodes)| {
+        let body = tree::tree(&flags, &nodes);
+        let plan = Plan {
+            shape,
+            obligation: obligation(model, shape),
+            cites: cites(model, &body),
+            body,
+        };
+        (shape, plan)
+    });
+    let mut diagnostics = gaps::diagnose(model, &gaps);
+    diagnostics.extend(gaps::delivery(model, &configs, &mut chooser));
+    (Plans(plans.collect()), diagnostics)
+}
+
+/// Every shape, those that others call first.
+fn shapes() -> impl Iterator<Item = Shape> {
+    let spaces = [Space::User, Space::Kernel];
+    let of = move |shape: fn(Space, Reach) -> Shape| {
+        spaces.into_iter().flat_map(move |space| {
+            [Reach::Here, Reach::Wide]
+                .into_iter()
+                .map(move |reach| shape(space, reach))
+        })
+    };
+    of(Shape::Page)
+        .chain(of(Shape::Ranges))
+        .chain(of(Shape::Folding))
+        .chain(of(Shape::Pass))
+        .chain(of(Shape::Everything))
+        .chain(of(Shape::Finish))
+        .chain(spaces.into_iter().map(Shape::Told))
+        .chain([Shape::Change, Shape::Switch, Shape::Resume, Shape::Arrive])
+}
+
+/// The flags on which a plan can depend: not those that only shape operands or tables.
+fn flags(model: &Model) -> tree::Flags {
+    let mut conds: Vec<&Cond> = Vec::new();
+    let of_drops = |drops: &mut dyn Iterator<Item = &'_ Drops>| -> Vec<Cond> {
+        drops.map(|d| d.when.clone()).collect()
+    };
+    let mut owned: Vec<Cond> = Vec::new();
+    for invalidate in &model.invalidates {
+        conds.push(&invalidate.requires);
+        for form in &invalidate.forms {
+            conds.push(&form.requires);
+            owned.extend(of_drops(&mut form.drops.iter()));
+        }
+    }
+    for load in &model.loads {
+        owned.extend(of_drops(&mut load.drops.iter()));
+        // A `keep` that only some configurations have.
+        for &operand in &load.template.operands {
+            let fields = model.operands[operand].fields.iter();
+            let keeps = fields.filter(|f| f.value == Value::Source(Source::Keep));
+            conds.extend(keeps.map(|f| &f.when));
+        }
+    }
+    conds.extend(model.tags.iter().map(|tag| &tag.when));
+    conds.extend(model.barriers.iter().map(|barrier| &barrier.requires));
+    conds.extend(model.resume.loads.iter().map(|loads| &loads.when));
+    conds.extend(model.switch.loads.iter().map(|loads| &loads.when));
+    for space in [&model.user, &model.kernel] {
+        conds.extend(space.views.iter().map(|view| &view.when));
+        conds.extend(space.leaf.conds());
+        conds.extend(space.walk.conds());
+    }
+    conds.extend(model.policy.delivery.iter().flat_map(Cases::conds));
+    for erratum in &model.errata {
+        conds.extend(erratum.weakens.iter().map(|weakens| &weakens.when));
+    }
+    let mentions = |feature| {
+        let all = conds.iter().copied().chain(&owned);
+        all.into_iter()
+            .any(|cond| cond.features().any(|f| f == feature))
+    };
+    let features = (0..model.features.len()).filter(|&feature| mentions(feature));
+    let errata = (0..model.errata.len()).map(Test::Erratum);
+    tree::Flags(features.map(Test::Feature).chain(errata).collect())
+}
+
+/// Every possible configuration of these flags, few flags first.
+fn configs(model: &Model, flags: &tree::Flags) -> Vec<Config> {
+    let closed = |config: &Config| {
+        // Features that no plan depends on may be what another one needs.
+        let mut whole = *config;
+        for (index, feature) in model.features.iter().enumerate() {
+            if !flags.0.contains(&Test::Feature(index)) && feature.needs.terms.is_empty() {
+                whole.features |= 1 << index;
+            }
+        }
+        model.possible(*config) || model.possible(whole)
+    };
+    let mut configs: Vec<Config> = (0..1u64 << flags.0.len())
+        .map(|bits| {
+            let mut config = Config::default();
+            for (index, flag) in flags.0.iter().enumerate() {
+                match *flag {
+                    Test::Feature(f) if bits & (1 << index) != 0 => config.features |= 1 << f,
+                    Test::Erratum(e) if bits & (1 << index) != 0 => config.errata |= 1 << e,
+                    _ => {}
+                }
+            }
+            config
+        })
+        .filter(closed)
+        .collect();
+    configs.sort_by_key(|c| (c.features.count_ones() + c.errata.count_ones(), *c));
+    configs
+}
+
+/// Whether an operand takes something from a source.
+pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
+    model.operands[operand]
+        .fields
+        .iter()
+        .any(|field| match field.value {
+            Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => s == source,
+            Value::Const(_) | Value::LevelIs(_) => false,
+        })
+}
+
+/// What a shape has to drop, and where, with walk entries owed.
+fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
+    let (space, reach, which) = match shape {
+        Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach) => {
+            (space, reach, Which::Containing)
+        }
+        Shape::Everything(space, reach) => (space, reach, Which::Everything),
+        Shape::Arrive => (Space::Kernel, Reach::Here, Which::Everything),
+        _ => return Vec::new(),
+    };
+    let setting = pool::Setting {
+        model,
+        config: Config {
+            features: model.features.iter().enumerate().fold(0, |bits, (i, f)| {
+                if f.needs.terms.is_empty() {
+                    bits | 1 << i
+                } else {
+                    bits
+                }
+            }),
+            ..Config::default()
+        },
+        space,
+        reach,
+        of_machine: true,
+    };
+    let users = Holders::SELF.union(match reach {
+        Reach::Here => Holders::NONE,
+        Reach::Wide => Holders::ACTIVE,
+    });
+    let walkers = users.union(match reach {
+        Reach::Here => Holders::NONE,
+        Reach::Wide => Holders::LAZY,
+    });
+    let clause = |what, leaf| Clause {
+        what,
+        which,
+        whose: setting.classes(leaf),
+    };
+    let leaf = What::leaf(tlbc_runtime::clause::Levels::ALL);
+    let walk = What::walk(tlbc_runtime::clause::Levels::ALL);
+    vec![(clause(leaf, true), users), (clause(walk, false), walkers)]
+}
+
+/// The places of the primitives that a node names.
+fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
+    let mut spans = Vec::new();
+    body.walk(&mut |node| {
+        spans.extend(match node {
+            Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
+            Node::Remedy { invalidate, .. } => Some(model.invalidates[*invalidate].span),
+            Node::Complete { barrier } | Node::Resync { barrier } => {
+                Some(model.barriers[*barrier].span)
+            }
+            Node::Publish {
+                barrier: Some(barrier),
+            } => Some(model.barriers[*barrier].span),
+            Node::Load { load, .. } => Some(model.loads[*load].span),
+            _ => None,
+        });
+    });
+    spans.sort();
+    spans.dedup();
+    spans
+}

@@ -1,0 +1,663 @@
+//! What is done for each shape of request in one configuration.
+//!
+//! In: a [`Setting`] and the choices for it. Out: a [`Node`] without a question about features.
+//! Holds: publish comes first, walk entries of a live subtree go and are complete before its
+//! leaves, and completion is left to the `Finish` shape.
+
+use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
+use tlbc_runtime::request::{Folding, Reach, Space};
+
+use super::choose::{Choice, Chooser, Need, Of};
+use super::ir::{Count, Issue, Node, Over, Reason, Shape, Test};
+use super::pool::{How, Means, Names, Setting, can_keep, load_drops};
+use crate::model::Need as Scope;
+use crate::model::{Config, Instr, Lost, Model};
+
+/// Makes nodes for one configuration.
+pub struct Shaper<'m, 'c> {
+    pub model: &'m Model,
+    pub config: Config,
+    pub chooser: &'c mut Chooser,
+    /// Needs that nothing covers.
+    pub gaps: Vec<(Space, Reach, Need)>,
+}
+
+const LEAF: Need = Need {
+    leaf: true,
+    walk: false,
+    of: Of::One,
+};
+const LEAF_AND_WALK: Need = Need { walk: true, ..LEAF };
+const WALK: Need = Need {
+    leaf: false,
+    walk: true,
+    of: Of::One,
+};
+
+impl<'m> Shaper<'m, '_> {
+    /// The node of a shape; none where no request gets there in this configuration.
+    pub fn node(&mut self, shape: Shape) -> Option<Node> {
+        Some(match shape {
+            Shape::Page(space, reach) => self.flush(space, reach, Shape::Page, Self::page)?,
+            Shape::Pass(space, reach) => self.flush(space, reach, Shape::Pass, Self::pass)?,
+            Shape::Ranges(space, reach) => self.flush(space, reach, Shape::Ranges, Self::ranges)?,
+            Shape::Folding(space, reach) => {
+                self.flush(space, reach, Shape::Folding, Self::folding)?
+            }
+            Shape::Everything(space, reach) => {
+                self.flush(space, reach, Shape::Everything, Self::everything)?
+            }
+            Shape::Finish(space, reach) => {
+                self.flush(space, reach, Shape::Finish, Self::completion)?
+            }
+            Shape::Told(space) => self.told(space),
+            Shape::Change => Node::Change { by: None },
+            Shape::Switch => self.switch(),
+            Shape::Resume => self.resume(),
+            Shape::Arrive => self.arrive(),
+        })
+    }
+
+    fn setting(&self, space: Space, reach: Reach, of_machine: bool) -> Setting<'m> {
+        Setting {
+            model: self.model,
+            config: self.config,
+            space,
+            reach,
+            of_machine,
+        }
+    }
+
+    /// The settings that a flush of this reach can find itself in, by the tag's reach.
+    fn settings(&self, space: Space, reach: Reach) -> Vec<Setting<'m>> {
+        let any = self.setting(space, reach, true);
+        if space == Space::Kernel || reach == Reach::Here || !any.has_tag(true) {
+            return vec![any];
+        }
+        if any.has_tag(false) {
+            vec![any, self.setting(space, reach, false)]
+        } else {
+            vec![any]
+        }
+    }
+
+    /// Whether one instruction of this CPU reaches the others.
+    fn direct(&mut self, setting: &Setting<'_>) -> bool {
+        let all = Need {
+            of: Of::Everything,
+            ..LEAF_AND_WALK
+        };
+        setting.reach == Reach::Here || self.chooser.choose(setting, all).is_some()
+    }
+
+    /// A flush: by instructions of this CPU where they reach, else here and then by interrupts.
+    fn flush(
+        &mut self,
+        space: Space,
+        reach: Reach,
+        shape: fn(Space, Reach) -> Shape,
+        node: fn(&mut Self, &Setting<'m>) -> Option<Node>,
+    ) -> Option<Node> {
+        let mut nodes = Vec::new();
+        for setting in self.settings(space, reach) {
+            if self.direct(&setting) {
+                nodes.extend(node(self, &setting));
+                continue;
+            }
+            let here = Node::Call(shape(space, Reach::Here));
+            match shape(space, reach) {
+                Shape::Pass(..) | Shape::Folding(..) => {}
+                Shape::Finish(..) => nodes.push(here),
+                _ => nodes.push(flatten(
+                    [Some(here), others_owe(space)].into_iter().flatten(),
+                )),
+            }
+        }
+        either(nodes)
+    }
+
+    fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Choice {
+        self.chooser.choose(setting, need).unwrap_or_else(|| {
+            let gap = (setting.space, setting.reach, need);
+            if !self.gaps.contains(&gap) {
+                self.gaps.push(gap);
+            }
+            Choice::default()
+        })
+    }
+
+    fn publish(&self, setting: &Setting<'_>) -> Node {
+        let wanted = setting.holders();
+        let barriers = self.model.barriers.iter().enumerate();
+        let barrier = barriers
+            .filter(|(_, b)| b.requires.holds(self.config))
+            .filter_map(|(i, b)| Some((i, b.publishes?.value)))
+            .filter(|(_, on)| on.covers(wanted))
+            .min_by_key(|(_, on)| on.0.count_ones());
+        Node::Publish {
+            barrier: barrier.map(|(index, _)| index),
+        }
+    }
+
+    /// One entry: a straight line.
+    fn page(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let with = |cx: &mut Self, need| {
+            let choice = cx.choose(setting, need);
+            let mut steps = vec![cx.publish(setting)];
+            steps.extend(issues(choice.means.iter(), choice.hint));
+            guarded(cx.model, &choice, flatten(steps))
+        };
+        let both = with(self, LEAF_AND_WALK);
+        Some(Node::select(Test::Walk, both, with(self, LEAF)))
+    }
+
+    /// Consecutive entries of one level; nothing where they are never flushed one by one.
+    fn pass(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let leaf = self.entries(setting, LEAF)?;
+        let both = self.entries(setting, LEAF_AND_WALK);
+        let walk = self.entries(setting, WALK);
+        Some(match (both, walk) {
+            (Some(both), Some(walk)) => {
+                Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
+            }
+            _ => leaf,
+        })
+    }
+
+    fn entries(&mut self, setting: &Setting<'m>, need: Need) -> Option<Node> {
+        let one = self.choose(setting, need);
+        if !one.by_address() {
+            return None;
+        }
+        let single = flatten(issues(one.addressed(), one.hint));
+        let each = |over, body, rest: Option<Node>| Node::Each {
+            over,
+            body: Box::new(body),
+            rest: rest.map(Box::new),
+        };
+        let runs = Need {
+            of: Of::Runs,
+            ..need
+        };
+        let by_entry = each(Over::Entries, single.clone(), None);
+        let Some(many) = self.chooser.choose(setting, runs) else {
+            return Some(by_entry);
+        };
+        let Some((operand, most, stride)) = many.means.iter().find_map(run_of) else {
+            return Some(by_entry);
+        };
+        let body = flatten(issues(many.addressed(), many.hint));
+        let by_run = each(Over::Runs { operand, most }, body, Some(single));
+        Some(match stride {
+            Stride::Pages => by_run,
+            Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
+        })
+    }
+
+    /// Many entries: one by one or in runs up to the ceiling, everything beyond it.
+    fn ranges(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let mut choices = |needs: &[Need]| -> Vec<Choice> {
+            needs
+                .iter()
+                .map(|need| self.choose(setting, *need))
+                .collect()
+        };
+        let (leaves, tables) = (choices(&[LEAF]), choices(&[LEAF_AND_WALK, LEAF, WALK]));
+        let by_address = |choices: &[Choice]| choices.iter().all(Choice::by_address);
+        let all = Node::Call(Shape::Everything(setting.space, setting.reach));
+        if !by_address(&leaves) {
+            return Some(all);
+        }
+        if !by_address(&tables) {
+            let loops = self.loops(setting, &leaves, &[]);
+            return Some(Node::select(Test::Walk, all, loops));
+        }
+        Some(self.loops(setting, &leaves, &tables))
+    }
+
+    /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
+    fn folding(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        self.choose(setting, LEAF).by_address().then(|| {
+            Node::Fold(Folding {
+                leaves: true,
+                walks: self.walks_go_everywhere(setting),
+            })
+        })
+    }
+
+    /// Whether every instruction of a pass drops the walk entries of everything.
+    fn walks_go_everywhere(&mut self, setting: &Setting<'_>) -> bool {
+        let choice = self.choose(setting, WALK);
+        let wanted = super::choose::wanted(setting, WALK, Levels::ALL, Levels::ALL);
+        wanted.iter().enumerate().all(|(view, wanted)| {
+            let everywhere =
+                choice
+                    .means
+                    .iter()
+                    .fold(tlbc_runtime::cells::Cells::NONE, |all, means| {
+                        let whole = means.names == Names::Everything;
+                        let of = if whole {
+                            &means.cells
+                        } else {
+                            &means.everywhere
+                        };
+                        all.union(&of[view])
+                    });
+            everywhere.covers(wanted)
+        })
+    }
+
+    /// The loops over the passes: with `tables`, those over cuts come first.
+    fn loops(&mut self, setting: &Setting<'m>, leaves: &[Choice], tables: &[Choice]) -> Node {
+        let (space, reach) = (setting.space, setting.reach);
+        let each = |over| Node::Each {
+            over,
+            body: Box::new(Node::Call(Shape::Pass(space, reach))),
+            rest: None,
+        };
+        let mut steps = vec![self.publish(setting)];
+        let mut whole = flatten(issues(whole_of(leaves).into_iter(), false));
+        if !tables.is_empty() {
+            steps.push(each(Over::Cuts));
+            let mut after = tables.iter().flat_map(Choice::addressed);
+            if let Some(barrier) = after.find_map(|means| means.after) {
+                let complete = Node::Complete { barrier };
+                steps.push(Node::select(Test::Live, complete, Node::Seq(Vec::new())));
+            }
+            let of_tables = flatten(issues(whole_of(tables).into_iter(), false));
+            whole = Node::select(Test::Walk, of_tables, whole);
+        }
+        steps.push(each(Over::Leaves));
+        steps.push(whole);
+        let all = Node::Call(Shape::Everything(space, reach));
+        let count = self.count(setting, !tables.is_empty());
+        let node = Node::Passes {
+            folding: Shape::Folding(space, reach),
+            body: Box::new(Node::select(Test::OverCeiling(count), all, flatten(steps))),
+        };
+        let choices = leaves.iter().chain(tables);
+        choices.fold(node, |node, choice| guarded(self.model, choice, node))
+    }
+
+    /// How the instructions of a loop are counted.
+    fn count(&mut self, setting: &Setting<'m>, tables: bool) -> Count {
+        let runs = |cx: &mut Self, need: Need| {
+            let choice = cx.chooser.choose(
+                setting,
+                Need {
+                    of: Of::Runs,
+                    ..need
+                },
+            )?;
+            choice.means.iter().find_map(run_of)
+        };
+        match runs(self, LEAF) {
+            Some((operand, most, Stride::Pages)) if !tables || runs(self, WALK).is_some() => {
+                // A pass takes one run for each scale and one odd page.
+                let scales = self.model.operands[operand]
+                    .names
+                    .as_ref()
+                    .map_or(1, |n| n.scales);
+                let bound = u64::from(scales + 1) * 2 * tlbc_runtime::clause::LEVELS as u64;
+                let ceiling = self.model.policy.ceiling_operations.as_ref();
+                let ceiling = ceiling.and_then(|c| c.cases.iter().map(|(n, _)| *n).min());
+                if ceiling.is_none_or(|ceiling| bound <= ceiling) {
+                    Count::Few
+                } else {
+                    Count::Runs(most)
+                }
+            }
+            Some((_, most, Stride::Entries(_))) => Count::Runs(most),
+            _ => Count::Entries,
+        }
+    }
+
+    /// Everything of the space.
+    fn everything(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let with = |cx: &mut Self, need: Need| {
+            let choice = cx.choose(
+                setting,
+                Need {
+                    of: Of::Everything,
+                    ..need
+                },
+            );
+            let mut steps = vec![cx.publish(setting)];
+            steps.extend(issues(choice.means.iter(), false));
+            guarded(cx.model, &choice, flatten(steps))
+        };
+        let both = with(self, LEAF_AND_WALK);
+        Some(Node::select(Test::Walk, both, with(self, LEAF)))
+    }
+
+    /// The barriers after which the chosen instructions are done.
+    fn completions(&mut self, setting: &Setting<'m>) -> Vec<usize> {
+        let all = |need: Need| Need {
+            of: Of::Everything,
+            ..need
+        };
+        let needs = [LEAF, LEAF_AND_WALK, WALK, all(LEAF), all(LEAF_AND_WALK)];
+        let mut barriers = Vec::new();
+        for need in needs {
+            let choice = self.choose(setting, need);
+            for barrier in choice.means.iter().filter_map(|means| means.after) {
+                if !barriers.contains(&barrier) {
+                    barriers.push(barrier);
+                }
+            }
+        }
+        barriers
+    }
+
+    fn completion(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let mut steps = vec![Node::Notify];
+        let mut interrupts = 0u8;
+        for barrier in self.completions(setting) {
+            steps.push(Node::Complete { barrier });
+            let (remedies, sets) = self.errata_of(setting, barrier);
+            steps.extend(remedies);
+            interrupts |= sets;
+        }
+        if steps.len() == 1 {
+            steps.push(Node::Nothing(Reason::AtOnce));
+        }
+        if interrupts != 0 {
+            steps.push(Node::Deliver {
+                to: Audience {
+                    holders: Holders::NONE,
+                    sets: interrupts,
+                },
+                flush: false,
+            });
+        }
+        if let Some(resync) = self.model.space(setting.space).resync {
+            steps.push(Node::Resync {
+                barrier: resync.value,
+            });
+        }
+        Some(flatten(steps))
+    }
+
+    /// What errata of a completing barrier ask for: remedies, and sets of CPUs to interrupt.
+    fn errata_of(&mut self, setting: &Setting<'_>, barrier: usize) -> (Vec<Node>, u8) {
+        let target = Instr::Barrier(barrier);
+        let (mut steps, mut sets) = (Vec::new(), 0u8);
+        for (index, erratum) in self.model.errata.iter().enumerate() {
+            let weakened = |w: &&crate::model::Weakens| {
+                w.target.value == target
+                    && w.space.is_none_or(|space| space == setting.space)
+                    && w.when.holds(self.config)
+            };
+            if !self.config.suffers(index) {
+                continue;
+            }
+            for weakens in erratum.weakens.iter().filter(weakened) {
+                if let (Lost::Drained, Some(set)) = (weakens.lost.value, weakens.on) {
+                    sets |= 1 << set;
+                    continue;
+                }
+                for remedy in erratum.remedies.iter().filter(|r| r.target.value == target) {
+                    steps.extend(remedy.issue.iter().map(|instr| match *instr {
+                        Instr::Barrier(barrier) => Node::Complete { barrier },
+                        Instr::Invalidate(invalidate) => Node::Remedy {
+                            erratum: index,
+                            invalidate,
+                        },
+                    }));
+                }
+            }
+        }
+        (steps, sets)
+    }
+
+    fn told(&mut self, space: Space) -> Node {
+        let mut nodes = Vec::new();
+        for setting in self.settings(space, Reach::Wide) {
+            if self.direct(&setting) {
+                nodes.push(Node::Nothing(Reason::NobodyElse));
+                continue;
+            }
+            let to = |holders| Node::Deliver {
+                to: Audience { holders, sets: 0 },
+                flush: true,
+            };
+            let walkers = to(Holders::ACTIVE.union(Holders::LAZY));
+            nodes.push(match space {
+                Space::Kernel => walkers,
+                Space::User => Node::select(Test::Walk, walkers, to(Holders::ACTIVE)),
+            });
+        }
+        either(nodes).unwrap_or(Node::Nothing(Reason::NobodyElse))
+    }
+
+    /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
+    fn switch(&mut self) -> Node {
+        let user = Shape::Everything(Space::User, Reach::Here);
+        let finish = Shape::Finish(Space::User, Reach::Here);
+        let (keeping, dropping) = (self.loads(true), self.loads(false));
+        let pays = keeping != dropping || self.switch_drops();
+        let owe_views = self.views_to_resume();
+        let drop = |cx: &Self| {
+            let mut steps = vec![Node::Pay(Debt::Tag)];
+            if !pays {
+                steps.extend([Node::Call(user), Node::Call(finish)]);
+            }
+            steps.push(cx.loads(false));
+            steps.extend(owe_views.clone());
+            flatten(steps)
+        };
+        let all = {
+            let mut steps = vec![Node::Pay(Debt::All), Node::Call(Shape::Arrive)];
+            steps.push(self.loads(false));
+            steps.extend(owe_views.clone());
+            flatten(steps)
+        };
+        Node::select(
+            Test::Debt(Debt::None),
+            keeping,
+            Node::select(Test::Debt(Debt::Tag), drop(self), all),
+        )
+    }
+
+    /// The views whose flush is put off to the return to user code when their tag is dropped whole.
+    fn views_to_resume(&self) -> Option<Node> {
+        let setting = self.setting(Space::User, Reach::Here, false);
+        let owed = setting.pool(false).iter().any(|m| m.how == How::OweView);
+        owed.then_some(Node::Owe(Owed::VIEW_UNTIL_RESUME))
+    }
+
+    fn switch_drops(&self) -> bool {
+        let loads = self.model.switch.loads.iter().flat_map(|l| &l.loads);
+        loads
+            .into_iter()
+            .any(|&load| load_drops(self.model, load, self.config, false))
+    }
+
+    fn loads(&self, keep: bool) -> Node {
+        let event = &self.model.switch;
+        let mut steps = Vec::new();
+        for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+            let has_root = |load: usize| {
+                let operands = &self.model.loads[load].template.operands;
+                operands
+                    .iter()
+                    .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
+            };
+            // A tag loaded while another space's root stands, or the other way round, would let
+            // the walker fill entries of one under the tag of the other.
+            if event.half_loaded_unsafe.is_some() && loads.loads.len() > 1 {
+                let roots = loads.loads.iter().filter(|&&load| has_root(load));
+                steps.extend(roots.map(|&load| Node::Load {
+                    load,
+                    view: loads.view,
+                    empty: true,
+                    keep: false,
+                }));
+            }
+            steps.extend(loads.loads.iter().map(|&load| Node::Load {
+                load,
+                view: loads.view,
+                empty: false,
+                keep: keep && can_keep(self.model, load, self.config),
+            }));
+        }
+        if let Some(resync) = event.resync {
+            steps.push(Node::Resync {
+                barrier: resync.value,
+            });
+        }
+        flatten(steps)
+    }
+
+    fn resume(&self) -> Node {
+        let event = &self.model.resume;
+        let loads = |keep: bool| {
+            let mut steps = Vec::new();
+            for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+                steps.extend(loads.loads.iter().map(|&load| Node::Load {
+                    load,
+                    view: loads.view,
+                    empty: false,
+                    keep: keep && can_keep(self.model, load, self.config),
+                }));
+            }
+            if let (false, Some(resync)) = (steps.is_empty(), event.resync) {
+                steps.push(Node::Resync {
+                    barrier: resync.value,
+                });
+            }
+            if steps.is_empty() {
+                Node::Nothing(Reason::SameView)
+            } else {
+                flatten(steps)
+            }
+        };
+        Node::select(Test::Owed, loads(false), loads(true))
+    }
+
+    /// Everything of both spaces, under any tag.
+    fn arrive(&mut self) -> Node {
+        let kernel = self.setting(Space::Kernel, Reach::Here, true);
+        let need = Need {
+            of: Of::Everything,
+            ..LEAF_AND_WALK
+        };
+        let mut steps = vec![self.publish(&kernel)];
+        let Some(choice) = self.chooser.choose_any(&kernel) else {
+            self.gaps.push((Space::Kernel, Reach::Here, need));
+            return Node::Seq(Vec::new());
+        };
+        steps.extend(issues(choice.means.iter(), false));
+        let mut done: Vec<usize> = choice.means.iter().filter_map(|m| m.after).collect();
+        done.dedup();
+        for barrier in done {
+            steps.push(Node::Complete { barrier });
+        }
+        if let Some(resync) = self.model.arrive.resync {
+            steps.push(Node::Resync {
+                barrier: resync.value,
+            });
+        }
+        guarded(self.model, &choice, flatten(steps))
+    }
+}
+
+/// The means of a loop that name no address: each once.
+fn whole_of(choices: &[Choice]) -> Vec<&Means> {
+    let mut whole: Vec<&Means> = Vec::new();
+    for means in choices.iter().flat_map(Choice::whole) {
+        if !whole.contains(&means) {
+            whole.push(means);
+        }
+    }
+    whole
+}
+
+/// What lazy and parked CPUs owe when active ones are interrupted.
+fn others_owe(space: Space) -> Option<Node> {
+    let parked = Owed::PARKED_UNTIL_LOAD;
+    (space == Space::User).then(|| {
+        Node::select(
+            Test::Walk,
+            Node::Owe(parked),
+            Node::Owe(parked | Owed::LAZY_UNTIL_LOAD),
+        )
+    })
+}
+
+/// The run of a means: its operand, its largest count and its stride.
+fn run_of(means: &Means) -> Option<(usize, Most, Stride)> {
+    match means.names {
+        Names::Run {
+            most,
+            stride,
+            operand,
+            ..
+        } => Some((operand, most, stride)),
+        _ => None,
+    }
+}
+
+/// The nodes of means, those that drop walk entries first.
+fn issues<'a>(means: impl Iterator<Item = &'a Means>, hint: bool) -> impl Iterator<Item = Node> {
+    let mut means: Vec<&Means> = means.collect();
+    means.sort_by_key(|m| !matches!(m.how, How::Issue { .. }));
+    means.into_iter().map(move |m| match m.how {
+        How::Issue { invalidate, form } => Node::Issue(Issue {
+            invalidate,
+            form,
+            view: m.view,
+            address: m.names != Names::Everything,
+            hint: hint && !m.hinted.is_empty(),
+        }),
+        How::Retire => Node::Retire,
+        How::OweView => Node::Owe(Owed::VIEW_UNTIL_RESUME),
+    })
+}
+
+/// Wrapped in what its instructions need of the caller.
+fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
+    let mut scopes: Vec<Scope> = Vec::new();
+    for means in &choice.means {
+        if let How::Issue { invalidate, .. } = means.how {
+            for need in &model.invalidates[invalidate].needs {
+                if !scopes.contains(&need.value) {
+                    scopes.push(need.value);
+                }
+            }
+        }
+    }
+    scopes.into_iter().fold(node, |body, scope| match body {
+        Node::Guard { scope: same, .. } if same == scope => body,
+        body => Node::Guard {
+            scope,
+            body: Box::new(body),
+        },
+    })
+}
+
+/// One node, or two between which the tag decides: the machine's first.
+fn either(nodes: Vec<Node>) -> Option<Node> {
+    let mut nodes = nodes.into_iter();
+    let first = nodes.next()?;
+    Some(match nodes.next() {
+        None => first,
+        Some(second) => Node::select(Test::OfMachine, first, second),
+    })
+}
+
+/// A sequence without sequences in it.
+fn flatten(steps: impl IntoIterator<Item = Node>) -> Node {
+    let mut flat = Vec::new();
+    for step in steps {
+        match step {
+            Node::Seq(inner) => flat.extend(inner),
+            other => flat.push(other),
+        }
+    }
+    if flat.len() == 1 {
+        return flat.remove(0);
+    }
+    Node::Seq(flat)
+}

@@ -1,0 +1,210 @@
+//! Diagnostics as text: for people, for editors, for scripts.
+//!
+//! In: the sources and what the stages found. Out: a text that ends with a line break, or nothing if
+//! there is nothing to say. Findings come by file and place, each once. A place past the end of its
+//! file is moved to the end.
+
+use crate::diagnostic::{Diagnostic, Label};
+use crate::json::Json;
+use crate::source::{Files, Span};
+use codespan_reporting::diagnostic as codespan;
+use codespan_reporting::files::SimpleFiles;
+use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The longest line in bytes that is shown.
+const MAX_LINE: usize = 400;
+
+/// A form of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// The lines of the source with marks, notes and a summary.
+    #[default]
+    Human,
+    /// One line a finding: `file:line:column: error[E0101]: message`.
+    Short,
+    /// One JSON object a finding and line.
+    Json,
+}
+
+/// Shows `diagnostics`.
+#[must_use]
+pub fn render(files: &Files, diagnostics: &[Diagnostic], format: Format, color: bool) -> String {
+    let diagnostics = sorted(diagnostics);
+    match format {
+        Format::Human => human(files, &diagnostics, color),
+        Format::Short => lines(&diagnostics, |diagnostic| short(files, diagnostic)),
+        Format::Json => lines(&diagnostics, |diagnostic| {
+            json(files, diagnostic).to_string()
+        }),
+    }
+}
+
+/// By place, and each once.
+fn sorted(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by(|a, b| {
+        let key = |d: &Diagnostic| (d.primary.span, d.code);
+        key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+    });
+    sorted.dedup();
+    sorted
+}
+
+fn lines(diagnostics: &[&Diagnostic], line: impl Fn(&Diagnostic) -> String) -> String {
+    diagnostics
+        .iter()
+        .map(|diagnostic| line(diagnostic) + "\n")
+        .collect()
+}
+
+fn short(files: &Files, diagnostic: &Diagnostic) -> String {
+    let span = diagnostic.primary.span;
+    let (line, column) = files.line_column(span.file, span.start);
+    let name = &files.get(span.file).name;
+    format!(
+        "{name}:{line}:{column}: error[{}]: {}",
+        diagnostic.code, diagnostic.message
+    )
+}
+
+fn json(files: &Files, diagnostic: &Diagnostic) -> Json {
+    let because = diagnostic.secondary.iter().map(|label| {
+        let mut members = place(files, label.span);
+        members.push(("label", label.text.as_str().into()));
+        Json::object(members)
+    });
+    let mut members = vec![
+        ("code", diagnostic.code.name().into()),
+        ("severity", "error".into()),
+        ("message", diagnostic.message.as_str().into()),
+    ];
+    members.extend(place(files, diagnostic.primary.span));
+    members.push(("label", diagnostic.primary.text.as_str().into()));
+    members.push(("because", Json::Array(because.collect())));
+    let notes = diagnostic.notes.iter().map(|note| note.as_str().into());
+    members.push(("notes", Json::Array(notes.collect())));
+    let help = diagnostic.help.as_deref();
+    members.push(("help", help.map_or(Json::Null, Json::from)));
+    Json::object(members)
+}
+
+fn place(files: &Files, span: Span) -> Vec<(&'static str, Json)> {
+    let (line, column) = files.line_column(span.file, span.start);
+    let (end_line, end_column) = files.line_column(span.file, span.end);
+    vec![
+        ("file", files.get(span.file).name.as_str().into()),
+        ("line", line.into()),
+        ("column", column.into()),
+        ("end_line", end_line.into()),
+        ("end_column", end_column.into()),
+    ]
+}
+
+fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
+    let Some(first) = diagnostics.first() else {
+        return String::new();
+    };
+    let mut sources = SimpleFiles::new();
+    for (_, file) in files.iter() {
+        sources.add(file.name.as_str(), file.text.as_str());
+    }
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let shown = is_showable(files, diagnostic)
+            .then(|| snippet(&sources, &with_labels(files, diagnostic), color))
+            .flatten();
+        out += &shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+    }
+    let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
+    let count = |count: usize, what: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {what}{plural}")
+    };
+    let _ = writeln!(
+        out,
+        "{} in {}; `tlbc explain {}` says more",
+        count(diagnostics.len(), "error"),
+        count(named.len(), "file"),
+        first.code
+    );
+    out
+}
+
+fn snippet(
+    sources: &SimpleFiles<&str, &str>,
+    diagnostic: &codespan::Diagnostic<usize>,
+    color: bool,
+) -> Option<String> {
+    let config = Config::default();
+    if !color {
+        return term::emit_into_string(&config, sources, diagnostic).ok();
+    }
+    let mut ansi = Ansi::new(Vec::new());
+    let styles = Styles::default();
+    let mut writer = StylesWriter::new(&mut ansi, &styles);
+    term::emit_to_write_style(&mut writer, &config, sources, diagnostic).ok()?;
+    String::from_utf8(ansi.into_inner()).ok()
+}
+
+fn with_labels(files: &Files, diagnostic: &Diagnostic) -> codespan::Diagnostic<usize> {
+    let primary = label(files, codespan::LabelStyle::Primary, &diagnostic.primary);
+    let secondary = diagnostic.secondary.iter();
+    let secondary = secondary.map(|fact| label(files, codespan::LabelStyle::Secondary, fact));
+    codespan::Diagnostic::error()
+        .with_code(diagnostic.code)
+        .with_message(&diagnostic.message)
+        .with_label(primary)
+        .with_labels_iter(secondary)
+        .with_notes_iter(notes(diagnostic))
+}
+
+fn label(files: &Files, style: codespan::LabelStyle, label: &Label) -> codespan::Label<usize> {
+    let Span { file, start, end } = label.span;
+    let text = &files.get(file).text;
+    // The start of the character there, or the end of the text.
+    let boundary = |offset: u32| {
+        let mut offset = (offset as usize).min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    };
+    let (start, end) = (boundary(start.min(end)), boundary(end));
+    codespan::Label::new(style, file.0 as usize, start..end).with_message(&label.text)
+}
+
+/// The notes, and the help as the last of them.
+fn notes(diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
+    let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
+    diagnostic.notes.iter().cloned().chain(help)
+}
+
+/// Whether the lines of all labels are short and hold nothing that a terminal obeys.
+fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
+    let mut labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
+    labels.all(|label| {
+        let text = &files.get(label.span.file).text;
+        let at = |offset: u32| (offset as usize).min(text.len());
+        let newline = |&byte: &u8| byte == b'\n';
+        let (before, after) = (&text.as_bytes()[..at(label.span.start)], at(label.span.end));
+        let start = before.iter().rposition(newline).map_or(0, |at| at + 1);
+        let rest = &text.as_bytes()[after..];
+        let end = after + rest.iter().position(newline).unwrap_or(rest.len());
+        text.get(start..end).is_some_and(|shown| {
+            shown.lines().all(|line| line.len() <= MAX_LINE)
+                && !shown.contains(|c: char| c.is_control() && !"\n\r\t".contains(c))
+        })
+    })
+}
+
+/// The same facts without the source.
+fn without_snippet(files: &Files, diagnostic: &Diagnostic) -> String {
+    let mut out = short(files, diagnostic) + "\n";
+    for note in notes(diagnostic) {
+        let _ = writeln!(out, "  = {note}");
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,135 @@
+//! Operands, bit by bit.
+//!
+//! In: an operand of the model and the values of its sources. Out: its bits. The generated encoders
+//! are a fold over the same fields; a differential test holds the two together, and tables worked
+//! out by hand hold both to the manuals.
+
+use tlbc_runtime::clause::Level;
+
+use crate::model::{Config, Model, Operand, Source, Value};
+
+/// The values of sources; what an instruction does not use is zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources {
+    /// The tag, in the view at hand.
+    pub tag: u64,
+    /// The address.
+    pub va: u64,
+    /// The physical address of the top table.
+    pub root: u64,
+    /// The count field.
+    pub num: u64,
+    /// The scale field.
+    pub scale: u64,
+    /// The level that is hinted.
+    pub hint: Option<Level>,
+    /// The level by which a run steps.
+    pub stride: Option<Level>,
+    /// The value of the form.
+    pub form: u64,
+    /// Whether what is cached under the tag is kept.
+    pub keep: bool,
+}
+
+/// One field with its value.
+pub struct FieldBits {
+    /// The highest bit.
+    pub high: u32,
+    /// The lowest bit.
+    pub low: u32,
+    /// The value, in its own bits.
+    pub bits: u64,
+    /// What the definition says stands there.
+    pub name: String,
+}
+
+/// The fields of an operand with their values, from the highest.
+pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) -> Vec<FieldBits> {
+    let hint = from.hint.and_then(|level| hint(model, config, level));
+    let one = |field: &crate::model::Field| {
+        let on = field.when.holds_with(config, hint.is_some(), from.keep);
+        let value = if on {
+            value(model, config, field.value, from, hint)
+        } else {
+            0
+        };
+        FieldBits {
+            high: field.high,
+            low: field.low,
+            bits: value & mask(field.width()),
+            name: name(model, field.value),
+        }
+    };
+    let mut fields: Vec<FieldBits> = operand.fields.iter().map(one).collect();
+    fields.sort_by_key(|field| std::cmp::Reverse(field.high));
+    fields
+}
+
+/// The bits of an operand.
+pub fn encode(model: &Model, operand: &Operand, config: Config, from: &Sources) -> u128 {
+    let fields = fields(model, operand, config, from);
+    fields
+        .iter()
+        .fold(0, |bits, field| bits | u128::from(field.bits) << field.low)
+}
+
+/// The number that stands for a level, where it has one.
+pub fn hint(model: &Model, config: Config, level: Level) -> Option<u64> {
+    let level = model.geometries[config.geometry].levels[level.index()].as_ref()?;
+    level.hint.map(|at| at.value)
+}
+
+fn mask(width: u32) -> u64 {
+    if width >= 64 {
+        u64::MAX
+    } else {
+        (1 << width) - 1
+    }
+}
+
+fn value(model: &Model, config: Config, value: Value, from: &Sources, hint: Option<u64>) -> u64 {
+    let geometry = &model.geometries[config.geometry];
+    let source = |source| match source {
+        Source::Tag => from.tag,
+        Source::Va => from.va,
+        Source::Root => from.root,
+        Source::Num => from.num,
+        Source::Scale => from.scale,
+        Source::Hint => hint.unwrap_or(0),
+        Source::Granule => geometry.granule.map_or(0, |at| at.value),
+        Source::Form => from.form,
+        Source::Keep => u64::from(from.keep),
+    };
+    match value {
+        Value::Const(bits) => bits,
+        Value::Source(s) => source(s),
+        Value::Slice(s, high, low) => source(s) >> low & mask(high - low + 1),
+        Value::PageNumber(s) => source(s) >> geometry.page_shift,
+        Value::LevelIs(level) => u64::from(from.stride.is_some_and(|s| s.index() == level)),
+    }
+}
+
+/// How a definition writes a source.
+pub fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Tag => "tag",
+        Source::Va => "va",
+        Source::Root => "root",
+        Source::Num => "num",
+        Source::Scale => "scale",
+        Source::Hint => "hint",
+        Source::Granule => "granule",
+        Source::Form => "form",
+        Source::Keep => "keep",
+    }
+}
+
+fn name(model: &Model, value: Value) -> String {
+    match value {
+        Value::Const(bits) => format!("{bits:#x}"),
+        Value::Source(s) => source_name(s).to_owned(),
+        Value::Slice(s, high, low) => format!("{}[{high}:{low}]", source_name(s)),
+        Value::PageNumber(s) => format!("{} >> page", source_name(s)),
+        Value::LevelIs(level) => format!("level is {}", model.levels[level].name),
+    }
+}

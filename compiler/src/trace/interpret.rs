@@ -1,0 +1,407 @@
+//! What a plan does for one request: the plan IR, interpreted.
+//!
+//! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
+//! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
+
+use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
+use tlbc_runtime::clause::{LEVELS, Level, Most};
+use tlbc_runtime::request::{Folding, LevelFacts, LevelTable, Pass, Passes, Ranges, Tag};
+use tlbc_runtime::runs::{Runs, Units};
+
+use super::encode::{Sources, encode};
+use crate::model::{Config, Model};
+use crate::plan::Plans;
+use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
+
+/// Which instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Which {
+    /// A barrier, by its index.
+    Barrier(usize),
+    /// An invalidation, by its index.
+    Invalidate(usize),
+    /// A load, by its index.
+    Load(usize),
+}
+
+/// One instruction with its operands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Op {
+    /// Which.
+    pub which: Which,
+    /// The operands, by index, with their bits.
+    pub operands: Vec<(usize, u128)>,
+    /// Where the bits come from.
+    pub sources: SourcesEq,
+}
+
+/// [`Sources`], not compared: two instructions are the same when their bits are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SourcesEq(pub Sources);
+
+impl PartialEq for SourcesEq {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for SourcesEq {}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effects {
+    /// Instructions, in order.
+    pub ops: Vec<Op>,
+    /// What is put off.
+    pub owed: Owed,
+    /// Who flushes for themselves.
+    pub deliver: Audience,
+    /// Who is interrupted with nothing to do.
+    pub interrupt: Audience,
+}
+
+/// A request, as the nodes ask for it.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// The configuration.
+    pub config: Config,
+    /// The limits of the machine, by index.
+    pub limits: Vec<u64>,
+    /// The tag of the space.
+    pub tag: Tag,
+    /// Whether walk entries are owed.
+    pub walk: bool,
+    /// The one entry, for `Page`.
+    pub page: (u64, Level),
+    /// What changed, for `Ranges`.
+    pub ranges: Ranges,
+    /// What is loaded, for events.
+    pub root: Root,
+    /// What is owed, for `Switch`.
+    pub debt: Debt,
+    /// Whether the view's flush was put off, for `Resume`.
+    pub owed: bool,
+}
+
+/// Runs the plan of a shape.
+pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
+    let mut run = Run {
+        model,
+        plans,
+        env,
+        folding: Folding {
+            leaves: false,
+            walks: false,
+        },
+        passes: None,
+        pass: None,
+        effects: Effects {
+            ops: Vec::new(),
+            owed: Owed::NOTHING,
+            deliver: Audience::NOBODY,
+            interrupt: Audience::NOBODY,
+        },
+    };
+    run.shape(shape);
+    run.effects
+}
+
+/// The levels of a configuration.
+pub fn level_table(model: &Model, config: Config) -> LevelTable {
+    let mut table = [LevelFacts::default(); LEVELS];
+    let levels = &model.geometries[config.geometry].levels;
+    for (index, level) in levels.iter().enumerate() {
+        if let (Some(level), Some(shift)) = (level, model.level_shift(index, config)) {
+            table[index] = LevelFacts {
+                shift,
+                leaf: level.leaf,
+            };
+        }
+    }
+    table
+}
+
+/// The ceilings of a configuration: instructions, base pages.
+pub fn ceiling(model: &Model, config: Config) -> (u64, u64) {
+    let of = |cases: &Option<crate::model::Cases<u64>>| {
+        cases
+            .as_ref()
+            .and_then(|c| c.get(config).copied())
+            .unwrap_or(u64::MAX)
+    };
+    (
+        of(&model.policy.ceiling_operations),
+        of(&model.policy.ceiling_pages),
+    )
+}
+
+struct Run<'a> {
+    model: &'a Model,
+    plans: &'a Plans,
+    env: &'a Env,
+    folding: Folding,
+    passes: Option<Passes>,
+    pass: Option<Pass>,
+    effects: Effects,
+}
+
+/// What one run is asked for.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    va: u64,
+    num: u64,
+    scale: u64,
+}
+
+impl Run<'_> {
+    fn shape(&mut self, shape: Shape) {
+        let plans = self.plans;
+        if let Some(plan) = plans.get(shape) {
+            let before = self.pass;
+            if let Shape::Page(..) = shape {
+                let (va, level) = self.env.page;
+                self.pass = Some(Pass {
+                    start: va,
+                    entries: 1,
+                    stride: level,
+                    hint: Some(level),
+                    leaf: true,
+                    walk: self.env.walk,
+                });
+            }
+            self.node(&plan.body, None);
+            self.pass = before;
+        }
+    }
+
+    fn node(&mut self, node: &Node, piece: Option<Piece>) {
+        match node {
+            Node::Seq(nodes) => nodes.iter().for_each(|node| self.node(node, piece)),
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => {
+                let branch = if self.test(*on) { then } else { otherwise };
+                self.node(branch, piece);
+            }
+            Node::Guard { body, .. } => self.node(body, piece),
+            Node::Publish { barrier } => {
+                if let Some(barrier) = barrier {
+                    self.barrier(*barrier);
+                }
+            }
+            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Issue(issue) => self.issue(issue, piece),
+            Node::Passes { folding, body } => {
+                self.shape(*folding);
+                let levels = level_table(self.model, self.env.config);
+                self.passes = Some(Passes::new(&self.env.ranges, &levels, self.folding));
+                self.node(body, piece);
+            }
+            Node::Fold(folding) => self.folding = *folding,
+            Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref()),
+            Node::Remedy { invalidate, .. } => {
+                let operands = &self.model.invalidates[*invalidate].template.operands;
+                self.effects.ops.push(Op {
+                    which: Which::Invalidate(*invalidate),
+                    operands: operands.iter().map(|&operand| (operand, 0)).collect(),
+                    sources: SourcesEq::default(),
+                });
+            }
+            Node::Deliver { to, flush } => {
+                if *flush {
+                    self.effects.deliver = *to;
+                } else {
+                    self.effects.interrupt = *to;
+                }
+            }
+            Node::Owe(owed) => self.effects.owed = self.effects.owed | *owed,
+            Node::Retire => self.effects.owed = self.effects.owed | Owed::OTHERS_UNTIL_LOAD,
+            Node::Load {
+                load,
+                view,
+                empty,
+                keep,
+            } => self.load(*load, *view, *empty, *keep),
+            Node::Call(shape) => self.shape(*shape),
+            Node::Notify | Node::Change { .. } | Node::Pay(_) | Node::Nothing(_) => {}
+        }
+    }
+
+    fn test(&self, test: Test) -> bool {
+        let env = self.env;
+        match test {
+            Test::Feature(feature) => env.config.has(feature),
+            Test::Erratum(erratum) => env.config.suffers(erratum),
+            Test::OfMachine => env.tag.of_machine,
+            Test::Walk => self.pass.map_or(env.walk, |pass| pass.walk),
+            Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
+            Test::Live => env.ranges.is_live(),
+            Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),
+            Test::OverCeiling(count) => self.over_ceiling(count),
+            Test::Debt(debt) => env.debt == debt,
+            Test::Owed => env.owed,
+        }
+    }
+
+    fn over_ceiling(&self, count: Count) -> bool {
+        let Some(passes) = &self.passes else {
+            return false;
+        };
+        let (operations, pages) = ceiling(self.model, self.env.config);
+        let needed = match count {
+            Count::Entries => passes.entries(),
+            Count::Runs(most) => passes.runs(self.most(most)),
+            Count::Few => 0,
+        };
+        needed > operations || passes.pages() > pages
+    }
+
+    fn most(&self, most: Most) -> u32 {
+        match most {
+            Most::Count(count) => count,
+            Most::Limit(limit) => self.env.limits[limit as usize] as u32,
+        }
+    }
+
+    fn each(&mut self, over: Over, body: &Node, rest: Option<&Node>) {
+        match over {
+            Over::Cuts | Over::Leaves => {
+                let Some(passes) = self.passes else {
+                    return;
+                };
+                let part = if over == Over::Cuts {
+                    passes.cuts()
+                } else {
+                    passes.leaves()
+                };
+                for pass in part {
+                    self.pass = Some(*pass);
+                    self.node(body, None);
+                }
+                self.pass = None;
+            }
+            Over::Entries => {
+                if let Some(pass) = self.pass {
+                    let step = 1u64 << self.shift(pass.stride);
+                    for entry in 0..pass.entries {
+                        let va = pass.start.wrapping_add(entry.wrapping_mul(step));
+                        self.node(
+                            body,
+                            Some(Piece {
+                                va,
+                                num: 0,
+                                scale: 0,
+                            }),
+                        );
+                    }
+                }
+            }
+            Over::Runs { operand, most } => self.runs(operand, most, body, rest),
+        }
+    }
+
+    fn shift(&self, level: Level) -> u32 {
+        level_table(self.model, self.env.config)[level.index()].shift
+    }
+
+    fn runs(&mut self, operand: usize, most: Most, body: &Node, rest: Option<&Node>) {
+        let model = self.model;
+        let (Some(pass), Some(names)) = (self.pass, model.operands[operand].names.as_ref()) else {
+            return;
+        };
+        let shift = self.shift(pass.stride);
+        let units = Units {
+            base: names.base,
+            step: names.step,
+            scales: names.scales,
+            most: names.most_num + 1,
+        };
+        let mut runs = if names.pages {
+            let page = model.geometries[self.env.config.geometry].page_shift;
+            Runs::of_pages(&pass, shift, page, units)
+        } else {
+            Runs::of_entries(&pass, shift, self.most(most), units)
+        };
+        for run in runs.by_ref() {
+            let piece = Piece {
+                va: run.va,
+                num: run.num,
+                scale: u64::from(run.scale),
+            };
+            self.node(body, Some(piece));
+        }
+        if let (Some(va), Some(rest)) = (runs.rest(), rest) {
+            self.node(
+                rest,
+                Some(Piece {
+                    va,
+                    num: 0,
+                    scale: 0,
+                }),
+            );
+        }
+    }
+
+    fn barrier(&mut self, barrier: usize) {
+        self.effects.ops.push(Op {
+            which: Which::Barrier(barrier),
+            operands: Vec::new(),
+            sources: SourcesEq::default(),
+        });
+    }
+
+    fn issue(&mut self, issue: &Issue, piece: Option<Piece>) {
+        let primitive = &self.model.invalidates[issue.invalidate];
+        let form = &primitive.forms[issue.form];
+        let views = &self.model.user.views;
+        let pass = self.pass.filter(|_| issue.address);
+        let piece = piece.unwrap_or(Piece {
+            va: pass.map_or(0, |pass| pass.start),
+            ..Piece::default()
+        });
+        let sources = Sources {
+            tag: issue
+                .view
+                .map_or(0, |view| u64::from(self.env.tag.value) | views[view].or),
+            va: if issue.address { piece.va } else { 0 },
+            num: piece.num,
+            scale: piece.scale,
+            hint: pass.and_then(|pass| pass.hint).filter(|_| issue.hint),
+            stride: pass.map(|pass| pass.stride),
+            form: form.named.as_ref().map_or(0, |(_, value)| *value),
+            ..Sources::default()
+        };
+        self.push(
+            Which::Invalidate(issue.invalidate),
+            &primitive.template.operands,
+            sources,
+        );
+    }
+
+    fn load(&mut self, load: usize, view: usize, empty: bool, keep: bool) {
+        let root = &self.env.root;
+        let sources = Sources {
+            tag: u64::from(root.tag.value) | self.model.user.views[view].or,
+            root: if empty { root.empty } else { root.table },
+            keep,
+            ..Sources::default()
+        };
+        let operands = &self.model.loads[load].template.operands;
+        self.push(Which::Load(load), operands, sources);
+    }
+
+    fn push(&mut self, which: Which, operands: &[usize], sources: Sources) {
+        let config = self.env.config;
+        let bits = |&operand: &usize| {
+            let it = &self.model.operands[operand];
+            (operand, encode(self.model, it, config, &sources))
+        };
+        self.effects.ops.push(Op {
+            which,
+            operands: operands.iter().map(bits).collect(),
+            sources: SourcesEq(sources),
+        });
+    }
+}

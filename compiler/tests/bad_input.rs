@@ -1,0 +1,216 @@
+//! Input that no one should give: a clear message with its place, the right exit code, and nothing
+//! written, never a panic.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::{Run, names_in, shipped, tlbc, tlbc_reading};
+use tempfile::TempDir;
+
+fn empty() -> TempDir {
+    TempDir::new().expect("a directory")
+}
+
+/// Checks a file of these bytes, and shows what is said about it.
+fn check(name: &str, bytes: &[u8]) -> (Option<i32>, String) {
+    let directory = empty();
+    fs::write(directory.path().join(name), bytes).expect("a file");
+    let run = tlbc(
+        directory.path(),
+        &["check", name, "--message-format", "short"],
+    );
+    let human = tlbc(directory.path(), &["check", name]);
+    assert_eq!(human.code, run.code);
+    let generated = tlbc(directory.path(), &["gen", name, "--out", "out"]);
+    assert_eq!(generated.code, run.code);
+    assert_eq!(directory.path().join("out").exists(), run.code == Some(0));
+    (run.code, run.stdout + &run.stderr)
+}
+
+fn within(items: &str) -> String {
+    format!("arch m {{\n    {items}\n}}\n")
+}
+
+#[test]
+fn texts() {
+    let noise: Vec<u8> = (0..10 << 20).map(|i: u32| (i * i >> 7) as u8).collect();
+    let printable: Vec<u8> = noise.iter().map(|byte| b' ' + byte % 95).collect();
+    let braces = "{".repeat(100_000) + &"}".repeat(100_000);
+    let number = within("tag t { 99999999999999999999 bits; reserved 0x1_0000_0000_0000_0000; }");
+    let twice = within("feature a \"a\";\n    feature a \"a\";");
+    let unknown = within("feature a \"a\" needs b;");
+    let circle = within(
+        "feature one \"1\" needs two;\n    feature two \"2\" needs three;\n    feature three \"3\" needs one;",
+    );
+    let cases: &[(&str, &[u8])] = &[
+        ("empty.arch", b""),
+        ("blank.arch", b"\r\n\r\n"),
+        ("mark.arch", b"\xef\xbb\xbf"),
+        ("latin.arch", b"arch m {\n    // \xe9t\xe9\n}\n"),
+        ("wide.arch", b"\xff\xfea\0r\0c\0h\0"),
+        ("noise.arch", &noise),
+        ("printable.arch", &printable),
+        ("braces.arch", within(&braces).as_bytes()),
+        ("number.arch", number.as_bytes()),
+        ("twice.arch", twice.as_bytes()),
+        ("unknown.arch", unknown.as_bytes()),
+        ("circle.arch", circle.as_bytes()),
+        (
+            "keyword.arch",
+            shipped("x86_64.arch")
+                .replace("arch x86_64", "arch fn")
+                .as_bytes(),
+        ),
+        (
+            "lib.arch",
+            shipped("x86_64.arch")
+                .replace("arch x86_64", "arch lib")
+                .as_bytes(),
+        ),
+    ];
+    let mut shown = String::new();
+    for (name, bytes) in cases {
+        let (code, said) = check(name, bytes);
+        assert_eq!(code, Some(1), "{name}: {said}");
+        // What is missing besides is for other tests to say.
+        let lines = said.lines().filter(|line| !line.contains("error[E0203]"));
+        shown += &lines.map(|line| format!("{line}\n")).collect::<String>();
+    }
+    insta::assert_snapshot!("texts", shown);
+}
+
+#[test]
+fn foreign_line_ends_and_marks_are_fine() {
+    let dos = shipped("x86_64.arch").replace('\n', "\r\n");
+    for text in [dos.clone(), format!("\u{FEFF}{dos}")] {
+        let (code, said) = check("x86_64.arch", text.as_bytes());
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(0), "1 definition, no errors\n")
+        );
+    }
+}
+
+#[test]
+fn standard_input_without_a_definition() {
+    let run = tlbc_reading(
+        empty().path(),
+        &["check", "-", "--message-format", "short"],
+        b"",
+    );
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr.starts_with("<stdin>:1:1: error["),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn paths() {
+    let directory = empty();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("bare")).expect("a directory");
+    fs::write(at("bare/.#hidden.arch"), "").expect("a file");
+    fs::create_dir(at("bare/directory.arch")).expect("a directory");
+    let said = |arguments: &[&str]| {
+        let run = tlbc(directory.path(), arguments);
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        run.stderr
+    };
+    let no_file = "error: cannot read nowhere.arch: No such file or directory (os error 2)\n";
+    assert_eq!(said(&["check", "nowhere.arch"]), no_file);
+    assert_eq!(said(&["gen", "nowhere.arch"]), no_file);
+    assert_eq!(said(&["trace", "nowhere.arch", "--everything"]), no_file);
+    let no_default = said(&["check"]);
+    assert!(
+        no_default.starts_with("error: cannot read archdefs: "),
+        "{no_default}"
+    );
+    assert_eq!(
+        said(&["check", "bare"]),
+        "error: no *.arch file in directory bare\n"
+    );
+    let directory = said(&["check", "bare/directory.arch"]);
+    assert_eq!(
+        directory,
+        "error: no *.arch file in directory bare/directory.arch\n"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_without_an_end_is_refused() {
+    let run = tlbc(Path::new("/"), &["check", "dev/zero"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("more than 64 MiB"), "{}", run.stderr);
+}
+
+/// A directory with a good definition.
+fn good() -> TempDir {
+    let directory = empty();
+    fs::write(directory.path().join("x86_64.arch"), shipped("x86_64.arch")).expect("a file");
+    directory
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let directory = good();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("file"), "mine").expect("a file");
+    fs::create_dir_all(at("taken/x86_64.rs")).expect("a directory");
+    let mut said = String::new();
+    for out in ["file", "file/below", "taken"] {
+        let run = tlbc(directory.path(), &["gen", ".", "--out", out]);
+        assert_eq!(run.code, Some(2));
+        said += &run.stderr;
+    }
+    assert_eq!(
+        said,
+        "error: cannot read file/lib.rs: Not a directory (os error 20)\n\
+         error: cannot read file/below/lib.rs: Not a directory (os error 20)\n\
+         error: cannot read taken/x86_64.rs: Is a directory (os error 21)\n"
+    );
+    assert_eq!(names_in(directory.path()), ["file", "taken", "x86_64.arch"]);
+    assert_eq!(fs::read_to_string(at("file")).expect("a file"), "mine");
+    assert_eq!(names_in(&at("taken")), ["x86_64.rs"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_old_files() {
+    let directory = good();
+    let out = directory.path().join("out");
+    fs::create_dir(&out).expect("a directory");
+    fs::write(out.join("lib.rs"), "// Old.\n").expect("a file");
+    // A limit on the size of files stands for the disk, which only root could make full.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_tlbc"),
+            "gen",
+            ".",
+            "--out",
+            "out",
+        ])
+        .current_dir(directory.path())
+        .output();
+    let run = Run::from(output.expect("it runs"));
+    run.is_sound();
+    assert_eq!(run.code, Some(2), "{}", run.stdout);
+    assert!(
+        run.stderr
+            .starts_with("error: cannot write out/x86_64.rs: "),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(names_in(&out), ["lib.rs"]);
+    assert_eq!(
+        fs::read_to_string(out.join("lib.rs")).expect("a file"),
+        "// Old.\n"
+    );
+}

@@ -1,0 +1,93 @@
+//! Runs the command.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// What a run had to say.
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Everything, for a snapshot.
+    pub fn shown(&self, arguments: &[&str]) -> String {
+        let Self {
+            code,
+            stdout,
+            stderr,
+        } = self;
+        let command = arguments.join(" ");
+        let code = code.unwrap_or(-1);
+        format!("$ tlbc {command}\n{stdout}{stderr}[exit {code}]\n")
+    }
+
+    /// Asserts what every run has to be, whatever its input.
+    pub fn is_sound(&self) {
+        assert!(matches!(self.code, Some(0..=2)), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert_eq!(self.code == Some(2), self.stderr.starts_with("error: "));
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+/// The directory with the shipped definitions in `archdefs`.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A shipped definition.
+pub fn shipped(name: &str) -> String {
+    std::fs::read_to_string(root().join("archdefs").join(name)).expect("a shipped definition")
+}
+
+/// The command, to be run in `directory`.
+pub fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tlbc"));
+    command.current_dir(directory).args(arguments);
+    command
+}
+
+/// Runs it.
+pub fn tlbc(directory: &Path, arguments: &[&str]) -> Run {
+    let output = command(directory, arguments).stdin(Stdio::null()).output();
+    let run = Run::from(output.expect("it runs"));
+    run.is_sound();
+    run
+}
+
+/// Runs it with something on standard input.
+pub fn tlbc_reading(directory: &Path, arguments: &[&str], input: &[u8]) -> Run {
+    let mut command = command(directory, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input).expect("it reads");
+    drop(stdin);
+    let run = Run::from(child.wait_with_output().expect("it ends"));
+    run.is_sound();
+    run
+}
+
+/// The names in a directory, sorted.
+pub fn names_in(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.into_string().expect("a text"))
+        .collect();
+    names.sort();
+    names
+}

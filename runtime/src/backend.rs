@@ -1,0 +1,271 @@
+//! Where a generated backend and a sink of instructions meet.
+//!
+//! A flush is [`start`](Backend::start), then whatever the caller can do meanwhile (interrupting
+//! the CPUs in [`Started::deliver`], telling devices), then [`finish`](Backend::finish). Only after
+//! that may a page or a table that the request covered get a new owner, and only if nothing of
+//! [`Finished`] is left.
+
+use core::marker::PhantomData;
+use core::ops::BitOr;
+
+use crate::change::{Change, ChangeFacts, Obligation, Slot};
+use crate::clause::{Effect, Holders, LEVELS, Levels};
+use crate::request::{LevelTable, Reach, Request, Space, Tag};
+
+/// Takes the instructions that a backend issues, in order.
+pub trait Issue<Op> {
+    /// Issues one.
+    fn issue(&mut self, op: Op);
+}
+
+/// A sink that hands every instruction to a closure: a recorder, a counter, a model.
+#[derive(Debug)]
+pub struct Record<F>(pub F);
+
+impl<Op, F: FnMut(Op)> Issue<Op> for Record<F> {
+    #[inline]
+    fn issue(&mut self, op: Op) {
+        (self.0)(op);
+    }
+}
+
+/// Flushes that are put off to a moment before which their entries cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "what is owed and forgotten stays stale"]
+pub struct Owed(u8);
+
+impl Owed {
+    /// Nothing.
+    pub const NOTHING: Self = Self(0);
+    /// On this CPU, everything under any tag but the loaded one, before that tag is loaded again.
+    pub const OTHERS_UNTIL_LOAD: Self = Self(1);
+    /// On this CPU, everything under the tag of the user view, before the return to user code.
+    pub const VIEW_UNTIL_RESUME: Self = Self(1 << 1);
+    /// On lazy CPUs, what was asked for, before they use the space again.
+    pub const LAZY_UNTIL_LOAD: Self = Self(1 << 2);
+    /// On parked CPUs, what was asked for, before they load the space again.
+    pub const PARKED_UNTIL_LOAD: Self = Self(1 << 3);
+
+    /// Whether all of `other` is owed.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether nothing is owed.
+    #[must_use]
+    pub const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Both.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOr for Owed {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        self.and(other)
+    }
+}
+
+/// CPUs to interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Audience {
+    /// By what they are to the space.
+    pub holders: Holders,
+    /// Named sets that the kernel keeps, one bit each, in the order of the definition.
+    pub sets: u8,
+}
+
+impl Audience {
+    /// Nobody.
+    pub const NOBODY: Self = Self {
+        holders: Holders::NONE,
+        sets: 0,
+    };
+
+    /// Whether it is nobody.
+    #[must_use]
+    pub const fn is_nobody(self) -> bool {
+        self.holders.is_empty() && self.sets == 0
+    }
+}
+
+/// A flush that was started on this CPU and has to be finished on it; therefore not `Send`.
+#[derive(Debug)]
+#[must_use = "entries are not gone before the flush is finished"]
+pub struct Started {
+    /// Whose mappings.
+    pub space: Space,
+    /// Who may have cached them.
+    pub reach: Reach,
+    /// Whether the tag means the same space on every CPU.
+    pub of_machine: bool,
+    /// CPUs to interrupt now: each runs [`Backend::deliver`] with the same request and answers.
+    pub deliver: Audience,
+    /// What is owed already.
+    pub owed: Owed,
+    here: PhantomData<*const ()>,
+}
+
+impl Started {
+    /// A request whose instructions have been issued.
+    pub const fn new(request: &Request<'_>, deliver: Audience, owed: Owed) -> Self {
+        Self {
+            space: request.space,
+            reach: request.reach,
+            of_machine: request.tag.of_machine,
+            deliver,
+            owed,
+            here: PhantomData,
+        }
+    }
+}
+
+/// A flush that is complete on this CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "nothing changes owner while somebody is left to interrupt"]
+pub struct Finished {
+    /// CPUs still to interrupt, with nothing to do there: the interrupt itself is what they need.
+    pub interrupt: Audience,
+    /// What is owed.
+    pub owed: Owed,
+}
+
+/// What a CPU loads to run in an address space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root {
+    /// Physical address of the top table, in the view that is loaded.
+    pub table: u64,
+    /// The tag of the space, in the view that is loaded while the kernel runs.
+    pub tag: Tag,
+    /// Physical address of a top table with no valid entry, for machines that load root and tag one
+    /// after the other.
+    pub empty: u64,
+}
+
+/// What a CPU owes before it uses a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Debt {
+    /// Nothing.
+    None,
+    /// Everything under the tag.
+    Tag,
+    /// Everything under every tag: tags were given out anew.
+    All,
+}
+
+/// How other CPUs are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// An instruction of this CPU reaches them, in every configuration.
+    Broadcast,
+    /// Each flushes for itself, in every configuration.
+    Interrupts,
+    /// It depends on the configuration and on the tag.
+    Either,
+}
+
+/// When entries are flushed one by one no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceiling {
+    /// Instructions of one view.
+    pub operations: u64,
+    /// Base pages.
+    pub pages: u64,
+}
+
+impl Ceiling {
+    /// Whether a request takes too many instructions, or names too many pages.
+    #[must_use]
+    #[inline]
+    pub const fn is_below(&self, operations: u64, pages: u64) -> bool {
+        operations > self.operations || pages > self.pages
+    }
+}
+
+/// What the definition says of the machine, for the shared runtime.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// The name of the architecture.
+    pub name: &'static str,
+    /// Names of the levels, from the leaf up; empty where there is none.
+    pub level_names: [&'static str; LEVELS],
+    /// What each instruction drops, by the book and with every feature.
+    pub effects: &'static [Effect],
+    /// What a change of a table entry leaves behind.
+    pub change: ChangeFacts,
+    /// How other CPUs are reached.
+    pub delivery: Delivery,
+    /// Levels whose leaves are worth a stride of their own.
+    pub strides: Levels,
+    /// Whether pages are gathered and freed behind one flush; otherwise the change itself flushes.
+    pub pages_batched: bool,
+    /// Whether tables wait for lockless walkers; otherwise every flush interrupts every CPU.
+    pub tables_deferred: bool,
+    /// Whether a lazy CPU holds a reference to its space; otherwise it is shot down at the last drop.
+    pub lazy_refcounted: bool,
+    /// Whether [`Backend::start`] and [`Backend::deliver`] want interrupts off.
+    pub interrupts_off: bool,
+    /// Whether the tag is read only after the changes are published.
+    pub tag_after_publish: bool,
+}
+
+/// Flushes for one architecture. Generated.
+pub trait Backend {
+    /// An instruction with its operands.
+    type Op: Copy;
+
+    /// The facts behind it.
+    const FACTS: Facts;
+
+    /// The levels of the current configuration.
+    fn levels(&self) -> LevelTable;
+
+    /// When the current configuration gives up flushing one by one.
+    fn ceiling(&self) -> Ceiling;
+
+    /// Changes a table entry, and says what must be flushed for it.
+    ///
+    /// Here: a plain store, for machines that allow one. Where an instruction must write the entry
+    /// the backend overrides this.
+    fn change(
+        &self,
+        _cpu: &mut impl Issue<Self::Op>,
+        slot: &Slot<'_>,
+        change: &Change,
+    ) -> Obligation {
+        slot.entry
+            .store(change.new_bits, core::sync::atomic::Ordering::Relaxed);
+        change.obligation(&Self::FACTS.change)
+    }
+
+    /// Makes the changes visible and issues what drops the entries.
+    fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;
+
+    /// Waits until the entries are gone and what they had translated is done.
+    fn finish(&self, cpu: &mut impl Issue<Self::Op>, started: Started) -> Finished;
+
+    /// What a CPU does that was interrupted for a request of another; it has the space loaded.
+    fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Owed {
+        let here = Request {
+            reach: Reach::Here,
+            ..*request
+        };
+        let started = self.start(cpu, &here);
+        self.finish(cpu, started).owed
+    }
+
+    /// Loads an address space, paying what is owed for it.
+    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Debt) -> Owed;
+
+    /// Loads what user code runs on, if that is not what the kernel runs on.
+    /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
+    fn resume(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
+
+    /// Forgets everything, before this CPU's first translation.
+    fn arrive(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
+}

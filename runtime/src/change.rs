@@ -1,0 +1,360 @@
+//! From a changed table entry to what must be dropped for it.
+//!
+//! Obligations are derived here and nowhere written down: from the entry's level, what it was and
+//! what it becomes, what happened to the table below, and what the machine may have cached.
+
+use core::sync::atomic::AtomicU64;
+
+use crate::clause::{Clause, Holders, Level, Levels, What, Which, Whose};
+
+/// A table entry in memory.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    /// The entry.
+    pub entry: &'a AtomicU64,
+    /// Its level.
+    pub level: Level,
+    /// An address that it translates.
+    pub va: u64,
+}
+
+/// What a table entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing is mapped.
+    Invalid,
+    /// A page.
+    Leaf {
+        /// The physical address of the page.
+        page: u64,
+        /// What may be done with it, one bit a right: more bits, more rights.
+        rights: u8,
+    },
+    /// A table.
+    Table {
+        /// The physical address of the table.
+        table: u64,
+    },
+}
+
+/// What is below an entry that pointed at a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// Every entry of it was cleared before, and flushed or recorded on its own.
+    Cleared,
+    /// Entries of it are still valid: the table moves, or others keep it.
+    Live,
+}
+
+/// A change of one table entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The entry's level.
+    pub level: Level,
+    /// What it said.
+    pub old: Entry,
+    /// What it says now.
+    pub new: Entry,
+    /// The new entry as it stands in memory.
+    pub new_bits: u64,
+    /// What was below it.
+    pub below: Below,
+}
+
+/// What becomes of a cached entry that allows less than the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stricter {
+    /// The machine looks again before it faults.
+    Refetched,
+    /// The fault drops it.
+    DroppedByFault,
+    /// It faults until it is dropped on the CPU that faults.
+    FaultsUntilDropped,
+}
+
+/// What a change may leave behind in the caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeFacts {
+    /// Whether pointers to tables are cached.
+    pub walk_cached: bool,
+    /// Whether the absence of an entry is cached.
+    pub invalid_cached: bool,
+    /// What becomes of entries that allow less than the table.
+    pub stricter: Stricter,
+    /// Whether entries of a valid table may be changed by a plain store.
+    pub plain_store: bool,
+    /// Whether another page goes into a valid entry only through an invalid one.
+    pub output_through_invalid: bool,
+    /// Whether another size goes into a valid entry only through an invalid one.
+    pub size_through_invalid: bool,
+    /// Whether a clean entry becomes dirty only by a walk, so that unmapping dirty pages may be put off.
+    pub clean_to_dirty_walks: bool,
+}
+
+/// By when an obligation must be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Deadline {
+    /// Before the page or the right it frees is used for something else.
+    Reuse,
+    /// Before the new entry is stored.
+    Store,
+    /// At a fault of the CPU that meets it, on that CPU alone.
+    Fault,
+}
+
+/// What must be dropped for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "entries stay stale until the obligation is met"]
+pub struct Obligation {
+    /// Pointers to tables; dropped first, and completely, when leaves below are still live.
+    pub walk: Option<Clause>,
+    /// Translations.
+    pub leaf: Option<Clause>,
+    /// Remembered absences.
+    pub absent: Option<Clause>,
+    /// Who may use what is stale.
+    pub holders: Holders,
+    /// By when.
+    pub deadline: Deadline,
+}
+
+impl Obligation {
+    const NOTHING: Self = Self {
+        walk: None,
+        leaf: None,
+        absent: None,
+        holders: Holders::NONE,
+        deadline: Deadline::Reuse,
+    };
+
+    /// Whether nothing must be dropped.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.walk.is_none() && self.leaf.is_none() && self.absent.is_none()
+    }
+}
+
+/// Those who use translations.
+const USERS: Holders = Holders::SELF
+    .union(Holders::SIBLING)
+    .union(Holders::ACTIVE)
+    .union(Holders::DEVICE);
+/// Those who walk tables.
+const WALKERS: Holders = USERS.union(Holders::LAZY);
+
+impl Change {
+    /// What this change obliges to, on a machine of these facts.
+    pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
+        match (self.old, self.new) {
+            (old, new) if old == new => Obligation::NOTHING,
+            (Entry::Invalid, _) => self.absent(facts),
+            (
+                Entry::Leaf { page, rights },
+                Entry::Leaf {
+                    page: to,
+                    rights: now,
+                },
+            ) if page == to && rights & !now == 0 => self.more_rights(facts),
+            (Entry::Leaf { .. }, new) => Obligation {
+                leaf: Some(clause(
+                    What::leaf(Levels::only(self.level)),
+                    Which::Containing,
+                )),
+                holders: USERS,
+                deadline: deadline(new, facts),
+                ..Obligation::NOTHING
+            },
+            (Entry::Table { .. }, new) => self.cut(new, facts),
+        }
+    }
+
+    /// A valid entry appears where none was.
+    fn absent(&self, facts: &ChangeFacts) -> Obligation {
+        if !facts.invalid_cached {
+            return Obligation::NOTHING;
+        }
+        Obligation {
+            absent: Some(clause(
+                What {
+                    absent: Levels::only(self.level),
+                    ..What::NOTHING
+                },
+                Which::Containing,
+            )),
+            holders: WALKERS,
+            deadline: Deadline::Fault,
+            ..Obligation::NOTHING
+        }
+    }
+
+    /// The same page, with more allowed.
+    fn more_rights(&self, facts: &ChangeFacts) -> Obligation {
+        match facts.stricter {
+            Stricter::Refetched | Stricter::DroppedByFault => Obligation::NOTHING,
+            Stricter::FaultsUntilDropped => Obligation {
+                leaf: Some(clause(
+                    What::leaf(Levels::only(self.level)),
+                    Which::Containing,
+                )),
+                holders: Holders::SELF,
+                deadline: Deadline::Fault,
+                ..Obligation::NOTHING
+            },
+        }
+    }
+
+    /// An entry no longer points at the table it pointed at.
+    fn cut(&self, new: Entry, facts: &ChangeFacts) -> Obligation {
+        let live = self.below == Below::Live;
+        let walks = if live {
+            Levels::only(self.level).union(Levels::below(self.level))
+        } else {
+            Levels::only(self.level)
+        };
+        let which = if live {
+            Which::Subtree
+        } else {
+            Which::Containing
+        };
+        Obligation {
+            walk: facts.walk_cached.then(|| clause(What::walk(walks), which)),
+            leaf: live.then(|| clause(What::leaf(Levels::below(self.level)), Which::Subtree)),
+            holders: WALKERS,
+            deadline: match new {
+                Entry::Leaf { .. } => Deadline::Store,
+                _ => Deadline::Reuse,
+            },
+            ..Obligation::NOTHING
+        }
+    }
+}
+
+fn deadline(new: Entry, facts: &ChangeFacts) -> Deadline {
+    let first = match new {
+        Entry::Leaf { .. } => facts.output_through_invalid,
+        Entry::Table { .. } => facts.size_through_invalid,
+        Entry::Invalid => false,
+    };
+    if first {
+        Deadline::Store
+    } else {
+        Deadline::Reuse
+    }
+}
+
+fn clause(what: What, which: Which) -> Clause {
+    Clause {
+        what,
+        which,
+        whose: Whose::THIS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: ChangeFacts = ChangeFacts {
+        walk_cached: true,
+        invalid_cached: false,
+        stricter: Stricter::FaultsUntilDropped,
+        plain_store: true,
+        output_through_invalid: true,
+        size_through_invalid: true,
+        clean_to_dirty_walks: true,
+    };
+    const PAGE: Entry = Entry::Leaf { page: 1, rights: 3 };
+    const TABLE: Entry = Entry::Table { table: 2 };
+
+    fn change(level: u8, old: Entry, new: Entry, below: Below) -> Obligation {
+        Change {
+            level: Level(level),
+            old,
+            new,
+            new_bits: 0,
+            below,
+        }
+        .obligation(&FACTS)
+    }
+
+    #[test]
+    fn a_cleared_page_owes_its_leaf_to_those_who_use_it() {
+        let owed = change(0, PAGE, Entry::Invalid, Below::Cleared);
+        assert_eq!(owed.leaf.unwrap().what, What::leaf(Levels::only(Level(0))));
+        assert_eq!(owed.walk, None);
+        assert_eq!(owed.holders, USERS);
+        assert_eq!(owed.deadline, Deadline::Reuse);
+    }
+
+    #[test]
+    fn fewer_rights_owe_the_leaf_and_more_rights_only_a_fix_up_here() {
+        let less = Entry::Leaf { page: 1, rights: 1 };
+        assert!(
+            change(0, PAGE, less, Below::Cleared)
+                .holders
+                .covers(Holders::ACTIVE)
+        );
+        let more = change(0, less, PAGE, Below::Cleared);
+        assert_eq!(more.holders, Holders::SELF);
+        assert_eq!(more.deadline, Deadline::Fault);
+        let refetched = ChangeFacts {
+            stricter: Stricter::Refetched,
+            ..FACTS
+        };
+        let upgrade = Change {
+            level: Level(0),
+            old: less,
+            new: PAGE,
+            new_bits: 0,
+            below: Below::Cleared,
+        };
+        assert!(upgrade.obligation(&refetched).is_nothing());
+    }
+
+    #[test]
+    fn a_new_mapping_owes_nothing_unless_absence_is_cached() {
+        assert!(change(0, Entry::Invalid, PAGE, Below::Cleared).is_nothing());
+        let cached = ChangeFacts {
+            invalid_cached: true,
+            ..FACTS
+        };
+        let new = Change {
+            level: Level(0),
+            old: Entry::Invalid,
+            new: PAGE,
+            new_bits: 0,
+            below: Below::Cleared,
+        };
+        assert!(new.obligation(&cached).absent.is_some());
+    }
+
+    #[test]
+    fn a_freed_table_owes_the_one_walk_entry_to_lazy_cpus_too() {
+        let owed = change(1, TABLE, Entry::Invalid, Below::Cleared);
+        assert_eq!(owed.walk.unwrap().what, What::walk(Levels::only(Level(1))));
+        assert_eq!(owed.leaf, None);
+        assert!(owed.holders.covers(Holders::LAZY));
+    }
+
+    #[test]
+    fn a_moved_table_owes_everything_below() {
+        let owed = change(2, TABLE, Entry::Invalid, Below::Live);
+        let walk = owed.walk.unwrap();
+        assert_eq!(walk.which, Which::Subtree);
+        assert_eq!(walk.what.walk, Levels(0b111));
+        assert_eq!(owed.leaf.unwrap().what.leaf, Levels(0b11));
+    }
+
+    #[test]
+    fn a_collapse_is_flushed_before_the_leaf_is_stored() {
+        assert_eq!(
+            change(1, TABLE, PAGE, Below::Live).deadline,
+            Deadline::Store
+        );
+        let other = Entry::Leaf { page: 9, rights: 3 };
+        assert_eq!(
+            change(0, PAGE, other, Below::Cleared).deadline,
+            Deadline::Store
+        );
+    }
+}

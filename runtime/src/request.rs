@@ -1,0 +1,483 @@
+//! What a flush is asked for, and the passes over addresses that it takes.
+
+use crate::clause::{LEVELS, Level};
+
+/// A stretch of virtual addresses: `bytes` from `start`, both multiples of the page size.
+///
+/// A length and not an end, so that the last page of the address space needs no special case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// The first address.
+    pub start: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl Extent {
+    /// Nothing.
+    pub const EMPTY: Self = Self { start: 0, bytes: 0 };
+
+    /// `bytes` from `start`.
+    #[must_use]
+    pub const fn new(start: u64, bytes: u64) -> Self {
+        Self { start, bytes }
+    }
+
+    /// Whether it has no address.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The last address. Meaningless for an empty extent.
+    #[must_use]
+    pub const fn last(self) -> u64 {
+        self.start.wrapping_add(self.bytes).wrapping_sub(1)
+    }
+
+    /// Rounded out to multiples of `1 << shift`.
+    #[must_use]
+    pub const fn rounded(self, shift: u32) -> Self {
+        if self.is_empty() {
+            return self;
+        }
+        let low = (1u64 << shift).wrapping_sub(1);
+        let start = self.start & !low;
+        Self {
+            start,
+            bytes: (self.last() | low).wrapping_sub(start).wrapping_add(1),
+        }
+    }
+
+    /// How many entries of `1 << shift` bytes it touches.
+    #[must_use]
+    pub const fn entries(self, shift: u32) -> u64 {
+        self.rounded(shift).bytes >> shift
+    }
+
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        other.is_empty()
+            || !self.is_empty() && self.start <= other.start && other.last() <= self.last()
+    }
+
+    /// The smallest extent with both.
+    #[must_use]
+    pub const fn hull(self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        if other.is_empty() {
+            return self;
+        }
+        let start = if self.start < other.start {
+            self.start
+        } else {
+            other.start
+        };
+        let last = if self.last() > other.last() {
+            self.last()
+        } else {
+            other.last()
+        };
+        Self {
+            start,
+            bytes: last.wrapping_sub(start).wrapping_add(1),
+        }
+    }
+}
+
+/// Whose mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// A user address space.
+    User,
+    /// The kernel's: every CPU has it loaded.
+    Kernel,
+}
+
+/// Who may have cached what is flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// This CPU alone, which has the space loaded.
+    Here,
+    /// This CPU and others.
+    Wide,
+}
+
+/// The tag of a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tag {
+    /// Its number, in the view that is loaded while the kernel runs.
+    pub value: u16,
+    /// Whether it means the same space on every CPU.
+    pub of_machine: bool,
+}
+
+/// What was changed.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// One leaf entry: the commonest flush, which backends keep a straight line.
+    Page {
+        /// An address that the entry maps.
+        va: u64,
+        /// The entry's level.
+        level: Level,
+        /// Whether the table that the entry stood in was unlinked, and will be freed.
+        table: bool,
+    },
+    /// Entries of several levels, or many of one.
+    Ranges(&'a Ranges),
+    /// Every entry of the space.
+    Everything {
+        /// Whether tables were unlinked.
+        tables: bool,
+    },
+}
+
+/// A flush.
+///
+/// Contexts: the caller has published nothing yet beyond its stores; the backend issues what makes
+/// them visible. It does not move to another CPU between start and finish, and interrupts are off
+/// where [`Facts::interrupts_off`](crate::Facts) says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Whose mappings.
+    pub space: Space,
+    /// The space's tag; not looked at for the kernel's.
+    pub tag: Tag,
+    /// Who may have cached them.
+    pub reach: Reach,
+    /// Which.
+    pub scope: Scope<'a>,
+}
+
+impl Request<'_> {
+    /// Whether tables were unlinked, so that CPUs which only walk must be told as well.
+    #[must_use]
+    pub fn tables(&self) -> bool {
+        match self.scope {
+            Scope::Page { table, .. } => table,
+            Scope::Ranges(ranges) => ranges.tables(),
+            Scope::Everything { tables } => tables,
+        }
+    }
+}
+
+/// What was changed, level by level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ranges {
+    /// Where leaf entries of each level changed.
+    leaf: [Extent; LEVELS],
+    /// Where entries of each level pointed at a table and no longer do.
+    walk: [Extent; LEVELS],
+    live: bool,
+}
+
+impl Ranges {
+    /// Nothing changed.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            leaf: [Extent::EMPTY; LEVELS],
+            walk: [Extent::EMPTY; LEVELS],
+            live: false,
+        }
+    }
+
+    /// Leaf entries of a level changed.
+    pub const fn leaf(&mut self, level: Level, extent: Extent) {
+        let slot = &mut self.leaf[level.index()];
+        *slot = slot.hull(extent);
+    }
+
+    /// Entries of a level no longer point at the tables they pointed at.
+    pub const fn walk(&mut self, level: Level, extent: Extent) {
+        let slot = &mut self.walk[level.index()];
+        *slot = slot.hull(extent);
+    }
+
+    /// What hangs below the entries that were cut is still valid (a table moved or unshared):
+    /// no leaf entry is gone while a walk entry above it can still make it again.
+    pub const fn below_live(&mut self) {
+        self.live = true;
+    }
+
+    /// Whether what is below the cuts is still valid.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Whether any entry stopped pointing at a table.
+    #[must_use]
+    pub fn tables(&self) -> bool {
+        self.walk.iter().any(|extent| !extent.is_empty())
+    }
+
+    /// The same as one entry, if that is all that changed: the commonest batch by far.
+    #[must_use]
+    pub fn scope(&self, levels: &LevelTable) -> Scope<'_> {
+        self.page(levels).unwrap_or(Scope::Ranges(self))
+    }
+
+    fn page(&self, levels: &LevelTable) -> Option<Scope<'static>> {
+        let one = |extents: &[Extent; LEVELS]| {
+            let mut found = Level::all().filter(|level| !extents[level.index()].is_empty());
+            (found.next(), found.next().is_some())
+        };
+        let single = |extents: &[Extent; LEVELS], level: Level| {
+            let shift = levels[level.index()].shift;
+            let extent = extents[level.index()];
+            (shift != 0 && extent.entries(shift) == 1).then(|| extent.rounded(shift).start)
+        };
+        let (Some(level), false) = one(&self.leaf) else {
+            return None;
+        };
+        let va = single(&self.leaf, level)?;
+        let table = match one(&self.walk) {
+            (None, _) => false,
+            (Some(cut), false) => {
+                let over = single(&self.walk, cut)?;
+                let shift = levels[cut.index()].shift;
+                if below(levels, cut) != Some(level) || va >> shift != over >> shift {
+                    return None;
+                }
+                true
+            }
+            (Some(_), true) => return None,
+        };
+        (!self.live).then_some(Scope::Page { va, level, table })
+    }
+}
+
+/// One level, as the current configuration has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LevelFacts {
+    /// log2 of the bytes an entry reaches; 0 where there is no such level.
+    pub shift: u32,
+    /// Whether an entry may map a page.
+    pub leaf: bool,
+}
+
+impl LevelFacts {
+    /// No such level.
+    pub const NONE: Self = Self {
+        shift: 0,
+        leaf: false,
+    };
+
+    /// Entries of `1 << shift` bytes that may map a page.
+    #[must_use]
+    pub const fn leaf(shift: u32) -> Self {
+        Self { shift, leaf: true }
+    }
+
+    /// Entries of `1 << shift` bytes that only point at tables.
+    #[must_use]
+    pub const fn table(shift: u32) -> Self {
+        Self { shift, leaf: false }
+    }
+}
+
+/// The levels of the current configuration.
+pub type LevelTable = [LevelFacts; LEVELS];
+
+/// How far one by-address instruction of the pass reaches beyond its own level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Folding {
+    /// Without a hint it drops leaf entries of every level, so a level whose range lies within that
+    /// of a smaller one needs no pass of its own.
+    pub leaves: bool,
+    /// It drops the walk entries of everything, so one instruction serves every cut.
+    pub walks: bool,
+}
+
+/// Consecutive entries of one level that one loop serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pass {
+    /// The first address.
+    pub start: u64,
+    /// How many entries.
+    pub entries: u64,
+    /// The level whose reach the loop steps by.
+    pub stride: Level,
+    /// The one level that leaves can have here, where there is just one.
+    pub hint: Option<Level>,
+    /// Whether leaf entries are owed.
+    pub leaf: bool,
+    /// Whether walk entries are owed.
+    pub walk: bool,
+}
+
+/// The passes of a request: cuts first, which are done before leaves can be made again through them.
+#[derive(Debug, Clone, Copy)]
+pub struct Passes {
+    all: [Pass; 2 * LEVELS],
+    cuts: usize,
+    len: usize,
+    pages: u64,
+}
+
+impl Passes {
+    /// Sorts what was changed into passes.
+    #[must_use]
+    pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
+        let mut leaves = Leaves::new(ranges, levels, folding);
+        let mut passes = Self {
+            all: [Pass::default(); 2 * LEVELS],
+            cuts: 0,
+            len: 0,
+            pages: 0,
+        };
+        for level in Level::all() {
+            let extent = ranges.walk[level.index()];
+            let shift = levels[level.index()].shift;
+            if extent.is_empty() || shift == 0 || leaves.take(level, extent, shift, folding) {
+                continue;
+            }
+            if folding.walks && passes.len > 0 {
+                continue;
+            }
+            let rounded = extent.rounded(shift);
+            passes.push(Pass {
+                start: rounded.start,
+                entries: if folding.walks {
+                    1
+                } else {
+                    rounded.bytes >> shift
+                },
+                stride: level,
+                hint: below(levels, level),
+                leaf: false,
+                walk: true,
+            });
+        }
+        passes.cuts = passes.len;
+        let base = levels[0].shift;
+        for pass in &leaves.passes[..leaves.len] {
+            passes.push(*pass);
+        }
+        passes.pages = passes.iter().fold(0, |sum: u64, pass| {
+            let shift = levels[pass.stride.index()].shift;
+            sum.saturating_add(pass.entries << (shift - base))
+        });
+        passes
+    }
+
+    fn push(&mut self, pass: Pass) {
+        if let Some(slot) = self.all.get_mut(self.len) {
+            *slot = pass;
+            self.len += 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Pass> {
+        self.all.iter().take(self.len)
+    }
+
+    /// The passes over cut entries.
+    #[must_use]
+    pub fn cuts(&self) -> &[Pass] {
+        self.all.get(..self.cuts).unwrap_or(&[])
+    }
+
+    /// The passes over leaf entries.
+    #[must_use]
+    pub fn leaves(&self) -> &[Pass] {
+        self.all.get(self.cuts..self.len).unwrap_or(&[])
+    }
+
+    /// How many instructions they take at one an entry.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.iter().fold(0, |n: u64, p| n.saturating_add(p.entries))
+    }
+
+    /// How many instructions they take in runs of at most `most` entries.
+    #[must_use]
+    pub fn runs(&self, most: u32) -> u64 {
+        self.iter().fold(0, |n: u64, p| {
+            n.saturating_add(
+                p.entries
+                    .div_ceil(u64::from(if most == 0 { 1 } else { most })),
+            )
+        })
+    }
+
+    /// How many base pages they name.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+}
+
+/// The nearest level below that there is.
+fn below(levels: &LevelTable, level: Level) -> Option<Level> {
+    Level::all().rfind(|l| *l < level && levels[l.index()].shift != 0)
+}
+
+/// Passes over leaf entries, before cuts are folded into them.
+struct Leaves {
+    passes: [Pass; LEVELS],
+    extents: [Extent; LEVELS],
+    len: usize,
+}
+
+impl Leaves {
+    fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
+        let mut leaves = Self {
+            passes: [Pass::default(); LEVELS],
+            extents: [Extent::EMPTY; LEVELS],
+            len: 0,
+        };
+        for level in Level::all() {
+            let LevelFacts { shift, leaf } = levels[level.index()];
+            let extent = ranges.leaf[level.index()];
+            if extent.is_empty() || !leaf {
+                continue;
+            }
+            let extent = extent.rounded(shift);
+            if folding.leaves && leaves.absorb(extent) {
+                continue;
+            }
+            leaves.passes[leaves.len] = Pass {
+                start: extent.start,
+                entries: extent.bytes >> shift,
+                stride: level,
+                hint: Some(level),
+                leaf: true,
+                walk: false,
+            };
+            leaves.extents[leaves.len] = extent;
+            leaves.len += 1;
+        }
+        leaves
+    }
+
+    /// Whether a smaller level's pass names every address of `extent`, once it gives up its hint.
+    fn absorb(&mut self, extent: Extent) -> bool {
+        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
+            if within.contains(extent) {
+                pass.hint = None;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a leaf pass names an address in the reach of every cut of `level`, and so drops its
+    /// walk entries as well.
+    fn take(&mut self, level: Level, cut: Extent, shift: u32, folding: Folding) -> bool {
+        let cut = cut.rounded(shift);
+        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
+            let names = pass.stride < level && within.rounded(shift).contains(cut);
+            if folding.walks || names {
+                pass.walk = true;
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,180 @@
+//! Cutting a pass into runs that an instruction can name.
+//!
+//! In: a pass, and what one instruction can name: `(num + 1)` units of a size that a scale chooses.
+//! Out: the runs, largest first, in the order of their addresses, and what is left that no run can
+//! name. Holds: the runs and the rest are the pass, each entry once.
+
+use crate::request::Pass;
+
+/// What one instruction of a kind can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Units {
+    /// log2 of the smallest unit, in pages or entries.
+    pub base: u32,
+    /// How much that grows from one scale to the next.
+    pub step: u32,
+    /// How many scales there are.
+    pub scales: u32,
+    /// The most units of one run.
+    pub most: u64,
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Its first address.
+    pub va: u64,
+    /// How many units it has, less one.
+    pub num: u64,
+    /// Of which size.
+    pub scale: u32,
+}
+
+/// The runs of a pass.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    units: Units,
+    /// log2 of the bytes of what is counted.
+    shift: u32,
+    scale: u32,
+    va: u64,
+    left: u64,
+}
+
+impl Runs {
+    /// Counts base pages of `1 << page` bytes, for entries of `1 << shift`. A pass of one entry is
+    /// left whole: one instruction for one entry serves as well.
+    #[must_use]
+    #[inline]
+    pub const fn of_pages(pass: &Pass, shift: u32, page: u32, units: Units) -> Self {
+        Self {
+            units,
+            shift: page,
+            scale: if pass.entries > 1 { units.scales } else { 0 },
+            va: pass.start,
+            left: pass.entries.wrapping_shl(shift.wrapping_sub(page)),
+        }
+    }
+
+    /// Counts entries of `1 << shift` bytes, at most `limit` at a time.
+    #[must_use]
+    #[inline]
+    pub const fn of_entries(pass: &Pass, shift: u32, limit: u32, units: Units) -> Self {
+        let limit = if limit == 0 { 1 } else { limit as u64 };
+        let most = if limit < units.most {
+            limit
+        } else {
+            units.most
+        };
+        Self {
+            units: Units { most, ..units },
+            shift,
+            scale: units.scales,
+            va: pass.start,
+            left: pass.entries,
+        }
+    }
+
+    /// The address of what no run can name, if anything is left behind the last run.
+    #[must_use]
+    #[inline]
+    pub const fn rest(&self) -> Option<u64> {
+        if self.left > 0 { Some(self.va) } else { None }
+    }
+}
+
+impl Iterator for Runs {
+    type Item = Run;
+
+    #[inline]
+    fn next(&mut self) -> Option<Run> {
+        while self.scale > 0 {
+            let scale = self.scale.wrapping_sub(1);
+            let unit = scale
+                .wrapping_mul(self.units.step)
+                .wrapping_add(self.units.base);
+            let fit = self.left.wrapping_shr(unit);
+            if fit == 0 {
+                self.scale = scale;
+                continue;
+            }
+            let count = if fit < self.units.most {
+                fit
+            } else {
+                self.units.most
+            };
+            let run = Run {
+                va: self.va,
+                num: count.wrapping_sub(1),
+                scale,
+            };
+            self.va = self
+                .va
+                .wrapping_add(count.wrapping_shl(unit.wrapping_add(self.shift)));
+            self.left = self.left.wrapping_sub(count.wrapping_shl(unit));
+            return Some(run);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clause::Level;
+
+    const EVEN: Units = Units {
+        base: 1,
+        step: 5,
+        scales: 4,
+        most: 32,
+    };
+
+    fn pass(entries: u64) -> Pass {
+        Pass {
+            start: 0x10_0000,
+            entries,
+            stride: Level(0),
+            ..Pass::default()
+        }
+    }
+
+    #[test]
+    fn runs_and_rest_are_the_pass() {
+        for entries in (1..3000).chain([1 << 16, (1 << 21) - 1, 1 << 21]) {
+            let mut runs = Runs::of_pages(&pass(entries), 12, 12, EVEN);
+            let mut at = 0x10_0000;
+            for run in runs.by_ref() {
+                assert_eq!(run.va, at);
+                assert!(run.num < 32);
+                at += (run.num + 1) << (5 * run.scale + 1) << 12;
+            }
+            if let Some(rest) = runs.rest() {
+                assert_eq!(rest, at);
+                at += 1 << 12;
+            }
+            assert_eq!(at, 0x10_0000 + (entries << 12));
+        }
+    }
+
+    #[test]
+    fn one_large_entry_is_left_whole() {
+        let mut runs = Runs::of_pages(&pass(1), 21, 12, EVEN);
+        assert_eq!(runs.next(), None);
+        assert_eq!(runs.rest(), Some(0x10_0000));
+    }
+
+    #[test]
+    fn entries_are_cut_at_the_limit() {
+        let units = Units {
+            base: 0,
+            step: 0,
+            scales: 1,
+            most: 1 << 16,
+        };
+        let mut runs = Runs::of_entries(&pass(10), 21, 4, units);
+        let counts = [3, 3, 1].map(Some);
+        assert_eq!(counts, [0; 3].map(|_| runs.next().map(|run| run.num)));
+        assert_eq!((runs.next(), runs.rest()), (None, None));
+    }
+}
