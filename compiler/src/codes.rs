@@ -121,9 +121,20 @@ impl Code {
             Code::E0203,
             Code::E0208,
             Code::E0302,
+            Code::E0305,
             Code::E0306,
+            Code::E0307,
             Code::E0401,
+            Code::E0402,
             Code::E0403,
+            Code::E0406,
+            Code::E0408,
+            Code::E0503,
+            Code::E0505,
+            Code::E0506,
+            Code::E0602,
+            Code::E0603,
+            Code::E0604,
         ]
         .contains(&self)
     }

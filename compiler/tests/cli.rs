@@ -5,7 +5,7 @@ mod support;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use support::{command, names_in, root, shipped, tlbc, tlbc_reading};
+use support::{Run, command, names_in, root, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 
 /// A directory with one definition, in `archdefs`.
@@ -21,11 +21,25 @@ fn out(project: &TempDir) -> PathBuf {
     project.path().join("generated/src")
 }
 
+/// A command, all it says, and its exit code.
+fn shown(arguments: &[&str], run: &Run) -> String {
+    let Run {
+        code,
+        stdout,
+        stderr,
+    } = run;
+    let command = arguments.join(" ");
+    format!(
+        "$ tlbc {command}\n{stdout}{stderr}[exit {}]\n",
+        code.unwrap_or(-1)
+    )
+}
+
 /// What several runs in the checkout say.
 fn session(runs: &[&[&str]]) -> String {
     let shown: Vec<String> = runs
         .iter()
-        .map(|arguments| tlbc(&root(), arguments).shown(arguments))
+        .map(|arguments| shown(arguments, &tlbc(&root(), arguments)))
         .collect();
     shown.join("\n")
 }
@@ -72,7 +86,7 @@ fn findings() {
         let arguments = ["check", "--message-format", format, "-"];
         let run = tlbc_reading(&root(), &arguments, text);
         assert_eq!(run.stdout, "");
-        insta::assert_snapshot!(format!("findings_{format}"), run.shown(&arguments));
+        insta::assert_snapshot!(format!("findings_{format}"), shown(&arguments, &run));
     }
     let colored = tlbc_reading(&root(), &["--color", "always", "check", "-"], text);
     assert!(colored.stderr.contains("\u{1b}["));

@@ -149,13 +149,7 @@ const fn shift(c: Config, level: Level) -> u32 {
 /// The number that stands for a level in operands, where it has one.
 #[inline(always)]
 const fn hint(c: Config, level: Level) -> Option<u64> {
-    if c.has(Config::G16K) {
-        match level.0 {
-            0 => Some(3),
-            1 => Some(2),
-            _ => None,
-        }
-    } else if c.has(Config::G64K) {
+    if c.has(Config::G16K) || c.has(Config::G64K) {
         match level.0 {
             0 => Some(3),
             1 => Some(2),

@@ -69,8 +69,10 @@ impl Config {
     /// Whether a machine can be like this: every feature has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        let c = self;
-        if c.has(Self::INVLPGB) && !(c.has(Config::PCID) && !c.has(Config::PTI)) {
+        if self.has(Self::INVLPGB) && !self.has(Self::PCID) {
+            return false;
+        }
+        if self.has(Self::INVLPGB) && self.has(Self::PTI) {
             return false;
         }
         true
@@ -111,8 +113,9 @@ const fn shift(c: Config, level: Level) -> u32 {
         0 => 12,
         1 => 21,
         2 => 30,
-        3 => if c.has(Config::LA57) { 39 } else { 0 }
-        4 => if c.has(Config::LA57) { 48 } else { 39 }
+        3 if c.has(Config::LA57) => 39,
+        4 if c.has(Config::LA57) => 48,
+        4 => 39,
         _ => 0,
     }
 }
@@ -940,12 +943,7 @@ impl Tlb {
         let c = self.config;
         if c.has(Config::PCID) {
             if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) {
-                    Folding {
-                        leaves: true,
-                        walks: false,
-                    }
-                } else if c.has(Config::TCE) {
+                if c.has(Config::PTI) || c.has(Config::TCE) {
                     Folding {
                         leaves: true,
                         walks: false,
@@ -1400,11 +1398,9 @@ impl Tlb {
     #[inline]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
-        if c.has(Config::INVLPGB) {
-            if of_machine {
-                // Devices that share the tables have been told by now.
-                cpu.issue(Op::Tlbsync);
-            }
+        if c.has(Config::INVLPGB) && of_machine {
+            // Devices that share the tables have been told by now.
+            cpu.issue(Op::Tlbsync);
         }
     }
 

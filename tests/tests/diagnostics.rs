@@ -233,3 +233,351 @@ fn codes_are_found_by_name() {
     let names: Vec<&str> = Code::all().map(Code::name).collect();
     assert!(names.is_sorted());
 }
+
+/// An invalidation of a run with its operand.
+fn run(fields: &str, drops: &str) -> String {
+    format!(
+        "operand run 64 bits {{ {fields} }}
+invalidate drop_run \"drop.run {{run}}\" {{
+    per \"Toy manual, 4.5\";
+    {drops}
+    where cpus;
+    after wait;
+}}"
+    )
+}
+
+/// An invalidation without operands of its own.
+fn invalidate(head: &str, facts: &str) -> String {
+    format!("invalidate {head} {{\n    per \"Toy manual, 4.5\";\n    {facts}\n}}")
+}
+
+#[test]
+fn names() {
+    cases(
+        "names",
+        &[
+            "tag color { 8 bits; of machine; from generations; }\ntag color { 8 bits; of cpu; from slots; }",
+            "barrier drop_all \"x\" { publishes on self; }\nfeature f \"f\";\nerratum f \"f\" { weakens wait: not drained; remedy after wait issue drop_all, wait; }",
+            "operand page 64 bits { [63:56] tga; [55:50] 0; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "operand page 64 bits { [63:56] tag; [55:50] 0; [49:48] hint when hinted; [47:0] va[69:12]; }",
+            "space user { addresses low 38 bits; leaf under colour; walk under nothing; }",
+            &invalidate(
+                "drop_two \"drop.two {pages}\"",
+                "drops leaf at ptf of one page, this tag when far; where cpu; after waits;",
+            ),
+            "for (x) in (a) { switch { loads root; } }",
+        ],
+    );
+}
+
+#[test]
+fn missing_parts() {
+    let (files, diagnostics) = found("arch empty { }\n", true);
+    snapshot(
+        "missing_parts",
+        &render(&files, &diagnostics, Format::Human, false),
+    );
+    cases(
+        "missing_facts",
+        &[
+            "geometry g4k { levels { pte 12 leaf; } }",
+            "geometry g16k { page 16 KiB; }",
+            "tag color { 8 bits; from generations; }",
+            "space user { views; }"
+                .replace("views;", "view one tag;")
+                .as_str(),
+            "change { }",
+            "invalidate drop_two \"drop.two\" { }",
+            "load spare \"load.spare {root}\" { }\nresume { loads spare; }",
+            "operand page 64 bits { [63:56] tag; [55:50] granule; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "geometry g4k { page 4 KiB; levels { pte 12 leaf; pmd 21 leaf; pgd 30; } }",
+        ],
+    );
+}
+
+#[test]
+fn circles_of_features() {
+    cases(
+        "circles",
+        &[
+            "feature a \"a\" needs b;\nfeature b \"b\" needs c and d;\nfeature c \"c\" needs a;\nfeature d \"d\";",
+            "feature a \"a\" needs a;",
+        ],
+    );
+}
+
+#[test]
+fn unused_names() {
+    cases(
+        "unused",
+        &[
+            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }
+barrier late \"late\" { completes on cpus; gone; drained; }
+operand spare 64 bits { [63:0] va; }
+load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
+cpus some \"some CPUs\";",
+            "feature f \"f\";\nspace user { addresses low 38 bits when f, low 30 bits; leaf under color; walk under color; }",
+        ],
+    );
+}
+
+#[test]
+fn operands() {
+    cases(
+        "operands",
+        &[
+            "operand space 64 bits { [63:56] tag; [55:41] 0; [39:1] 0; }",
+            "operand space 32 bits { [39:32] tag; [31:0] 0; }",
+            "operand root 64 bits { [63:56] tag; [55:0] root; }",
+            "operand root 64 bits { [63:56] tag; [55:0] root[47:0]; }",
+            "operand page 64 bits { [63:56] tag; [55:50] 64; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "operand page 64 bits { [63:56] tag; [55:26] 0; [25:24] hint when hinted; [23:0] va >> page; }",
+            "operand page 64 bits { [63:56] tag; [55:26] 0; [25:24] hint when hinted; [23:0] va[35:12]; }",
+            "geometry g4k { page 4 KiB; granule 5; levels { pte 12 leaf hint 4; pmd 21 leaf hint 2; pgd 30; } }
+operand page 64 bits { [63:56] tag; [55:52] 0; [51:50] granule; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "tag color { 8 bits; of machine; from generations; values 1..256; }",
+            "space user { addresses low 38 bits; leaf under color; walk under color; view kernel tag, loaded; view user tag | 1 << 8; }",
+            &run(
+                "[63:56] tag; [55:54] scale; [53:50] num; [49] 0; [48:0] va[60:12]; names (num + 1) << (5 * scale) pages;",
+                "drops leaf of run of 1..64 pages, this tag;",
+            ),
+            "feature f \"f\";
+operand space 64 bits { [63:56] tag when f; [63:56] 3 when not f; [55:0] 0; }
+operand root 64 bits { [63:56] tag when f; [63:60] 3; [55:0] root[55:0]; }",
+        ],
+    );
+}
+
+#[test]
+fn forms() {
+    cases(
+        "forms",
+        &[
+            "operand kind 64 bits { [63:1] 0; [0] form; }
+invalidate drop_kind \"drop.kind {kind}\" {
+    per \"Toy manual, 4.5\";
+    where self;
+    at once;
+    form everything = 0 { drops leaf, walk of everything, any tag; }
+    form tagged     = 2 { drops leaf, walk of everything, this tag; }
+}",
+            "invalidate drop_kind \"drop.kind\" {
+    per \"Toy manual, 4.5\";
+    where self;
+    at once;
+    form everything = 0 { drops leaf, walk of everything, any tag; }
+    form nonglobal  = 1 { drops leaf, walk of everything, this or other tag; }
+}",
+        ],
+    );
+}
+
+#[test]
+fn tables() {
+    let geometry = |levels: &str| format!("geometry g4k {{ page 4 KiB; levels {{ {levels} }} }}");
+    cases(
+        "tables",
+        &[
+            &geometry("pte 13 leaf hint 1; pmd 21 leaf hint 2; pgd 30;"),
+            &geometry("pte 12 leaf hint 1; pmd 21 leaf hint 1; pgd 30;"),
+            &format!(
+                "feature big \"big\";\n{}",
+                geometry("pte 12 leaf hint 1; pmd 21 leaf hint 2; pgd 39 when big, 30;")
+            ),
+            &format!(
+                "feature big \"big\";\n{}",
+                geometry(
+                    "pte 12 leaf hint 1; pmd 21 leaf hint 2; pud 30 when big; pgd 39, 30 when big;"
+                )
+            ),
+            "feature big \"big\";\nspace user { addresses low 38 bits, low 57 bits when big; leaf under color; walk under color; }",
+        ],
+    );
+}
+
+#[test]
+fn runs() {
+    let fields = "[63:56] tag; [55] level is pmd; [54:48] num; [47:0] va[59:12];";
+    let entries = format!("{fields} names num + 1 entries;");
+    let pairs = format!("{fields} names (num + 1) << 1 pages;");
+    cases(
+        "runs",
+        &[
+            &run(&entries, "drops leaf of run of 1..64 pages, this tag;"),
+            &run(&pairs, "drops leaf of run of 1..64 pages, this tag;"),
+            &run(&pairs, "drops leaf of run of 0..64 pages, this tag;"),
+            &run(&pairs, "drops leaf of run of 9..8 pages, this tag;"),
+            &format!(
+                "limit most \"read at boot\" 1..300;\n{}",
+                run(
+                    &entries,
+                    "drops leaf of run of 1..limit(most) entries at pte, this tag;"
+                )
+            ),
+            &run(
+                &entries,
+                "drops leaf of run of 1..64 entries at pte, pgd, this tag;",
+            ),
+            &run(
+                "[63:56] tag; [55:48] num; [47:0] va[59:12];",
+                "drops leaf of run of 1..64 pages, this tag;",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn instructions() {
+    cases(
+        "instructions",
+        &[
+            &invalidate(
+                "drop_two \"drop.two\"",
+                "drops leaf at hint of one page, this tag; where self; after refetch;",
+            ),
+            "barrier wait \"wait flushes\" { completes on cpus; drained; }",
+            "barrier wait \"wait flushes\" { completes on cpus; }",
+            "operand none 64 bits { [63:0] 0; }\nload none \"load.none {none}\" { per \"Toy manual, 3.2\"; drops leaf, walk of everything, this tag unless keep; }\nresume { loads none; }",
+        ],
+    );
+}
+
+#[test]
+fn features() {
+    cases(
+        "features",
+        &[
+            "feature tags \"has tags\";
+feature near \"drops here\" needs tags;
+tag color when tags { 8 bits; of machine; from generations; }
+invalidate drop_page requires near \"drop.page {page}\" {
+    per \"Toy manual, 4.1\";
+    drops leaf at hint of one page, this tag;
+    where cpus;
+    after wait;
+}
+operand root 64 bits { [63:56] tag when tags; [55:0] root[55:0]; }
+load root \"load.root {root}\" { per \"Toy manual, 3.1\"; drops leaf, walk of everything, this tag unless tags; }",
+            "feature own \"has its own refetch\";
+barrier refetch \"refetch\" requires own { resyncs on self; }",
+            "feature one \"one\";
+invalidate drop_again requires one \"drop.again\" {
+    per \"Toy manual, 4.5\";
+    drops leaf, walk of everything, any tag;
+    where cpus;
+    after wait;
+}
+erratum early \"Toy 4\" { weakens wait: not drained; remedy after wait issue drop_again, wait; }",
+            "feature late \"late\" of space;
+feature early \"early\" needs late;
+tag color when early { 8 bits; of machine; from generations; }
+space user { addresses low 38 bits, low 37 bits when late; leaf under color; walk under color; }
+geometry g4k { page 4 KiB; levels { pte 12 leaf hint 1; pmd 21 leaf hint 2; pgd 30, 31 when late; } }
+invalidate drop_page requires early \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf of one page, this tag; where cpus; after wait; }
+invalidate drop_space requires early \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops leaf of everything, this tag; where cpus; after wait; }
+operand root 64 bits { [63:56] tag when early; [55:0] root[55:0]; }
+load root \"load.root {root}\" { per \"Toy manual, 3.1\"; drops leaf, walk of everything, this tag unless early; }",
+        ],
+    );
+}
+
+#[test]
+fn switches() {
+    let page = &invalidate(
+        "drop_page requires tags \"drop.page {page}\"",
+        "drops leaf of one page, this tag; where cpus; after wait;",
+    );
+    let space = &invalidate(
+        "drop_space requires tags \"drop.space {space}\"",
+        "drops leaf of everything, this tag; where cpus; after wait;",
+    );
+    let optional = format!(
+        "feature tags \"has tags\";\ntag color when tags {{ 8 bits; of machine; from generations; }}\n{page}\n{space}"
+    );
+    let root = "operand root 64 bits { [63:56] tag when tags; [55] keep; [54:0] root[54:0]; }";
+    cases(
+        "switches",
+        &[
+            "tag color { 8 bits; of machine; from generations; values 7..7; }",
+            &format!(
+                "{optional}\noperand root 64 bits {{ [63:56] tag when tags; [55:0] root[55:0]; }}"
+            ),
+            &format!(
+                "{optional}\n{root}\nload root \"load.root {{root}}\" {{ per \"Toy manual, 3.1\"; drops leaf, walk of everything, this tag unless keep; }}"
+            ),
+            &format!(
+                "{optional}\n{}\nload root \"load.root {{root}}\" {{ per \"Toy manual, 3.1\"; drops leaf, walk of everything, this tag unless keep; }}",
+                root.replace("keep;", "keep when tags;")
+            ),
+            "feature other \"other\";\nswitch { loads root when other; resync refetch; }",
+        ],
+    );
+}
+
+#[test]
+fn errata() {
+    let erratum =
+        |facts: &str| format!("cpus some \"some CPUs\";\nerratum e \"Toy 9\" {{\n    {facts}\n}}");
+    cases(
+        "errata",
+        &[
+            &erratum("weakens wait: not walk on some;\n    weakens drop_page: not gone;"),
+            &erratum("weakens wait: not gone on some;"),
+            &erratum("weakens wait: not drained on some;"),
+            &erratum(
+                "weakens wait: not drained;\n    weakens wait: not drained on some;\n    remedy after wait issue wait, drop_all;",
+            ),
+            &format!(
+                "barrier wait_here \"wait here\" {{ completes on self; gone; drained; }}\n{}",
+                erratum(
+                    "weakens wait: not gone;\n    weakens wait: not drained on some;\n    remedy after wait issue drop_all, wait_here;"
+                )
+            ),
+        ],
+    );
+}
+
+#[test]
+fn policies() {
+    let policy = |facts: &str| format!("policy {{\n    {facts}\n    ceiling 64 operations;\n}}");
+    cases(
+        "policies",
+        &[
+            &policy("gather pages batched, tables after flush;"),
+            &policy("delivery interrupts; gather pages batched, tables after flush;"),
+            &format!(
+                "caches {{ tlb holds leaf; invalid never; stricter refetched; }}\n{}",
+                policy("delivery interrupts; gather pages batched, tables after flush;")
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_planning_finds() {
+    cases(
+        "planning",
+        &[
+            &invalidate("drop_mine \"drop.mine\"", "drops leaf, walk of everything, any tag; where cpus; after wait;"),
+            "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf of one page, this tag; where cpus; after wait; }
+invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops leaf of everything, this tag; where cpus; after wait; }
+invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops leaf of everything, any tag; where cpus; after wait; }
+invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf of everything, any tag; where self; after wait; }",
+        ],
+    );
+}
+
+#[test]
+fn several_findings_in_one_run() {
+    let items = "operand space 64 bits { [63:58] tag; [57:1] 0; }
+barrier wait \"wait flushes\" { completes on self; gone; }
+policy { delivery broadcast; strides pgd; gather pages at change, tables after flush; ceiling 64 operations; }";
+    let (files, diagnostics) = found(&toy_with(items), true);
+    for (name, format) in [
+        ("several_short", Format::Short),
+        ("several_json", Format::Json),
+    ] {
+        snapshot(name, &render(&files, &diagnostics, format, false));
+    }
+}

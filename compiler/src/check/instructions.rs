@@ -6,7 +6,7 @@
 
 use tlbc_runtime::clause::Holders;
 
-use super::{all_drops, compares_tag, field_of};
+use super::{all_drops, compares_tag, field_of, listed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Drops, LevelSel, Model, Source, Var, Which};
@@ -159,7 +159,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let left = invalidate.holders.value.without(completes.value);
         if !left.is_empty() {
-            let who: Vec<&str> = left.iter().map(Holders::name).collect();
+            let who: Vec<String> = left.iter().map(|h| Holders::name(h).to_owned()).collect();
             found.push(
                 Diagnostic::new(
                     Code::E0402,
@@ -169,7 +169,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("waits for fewer")
                 .because(completes.span, "completes here")
                 .because(invalidate.holders.span, "acts here")
-                .note(format!("nobody waits for {}", who.join(", ")))
+                .note(format!("nobody waits for {}", listed(&who)))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
         }

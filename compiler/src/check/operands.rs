@@ -109,7 +109,7 @@ pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(
                     Code::E0305,
                     hint.span,
-                    format!("the run `{}` takes a level hint from any start", operand.named.name),
+                    format!("the run `{}` takes a level hint and may start anywhere", operand.named.name),
                 )
                 .label("takes a hint")
                 .because(names.span, "names a run")

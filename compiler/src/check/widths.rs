@@ -15,7 +15,7 @@ use crate::source::Span;
 struct Demand {
     bits: u32,
     what: String,
-    fact: Span,
+    fact: Option<Span>,
 }
 
 /// E0303: no field, tag or view is narrower than what goes into it.
@@ -42,27 +42,25 @@ fn held(field: &Field) -> u32 {
 
 fn lost(field: &Field, demand: &Demand) -> Diagnostic {
     let have = u64::from(held(field));
-    Diagnostic::new(
+    let needs = counted(u64::from(demand.bits), "bit");
+    let diagnostic = Diagnostic::new(
         Code::E0303,
         field.span,
-        format!(
-            "{} needs {} and gets {have}",
-            demand.what,
-            counted(u64::from(demand.bits), "bit")
-        ),
+        format!("{} needs {needs} and gets {have}", demand.what),
     )
     .label(format!("{} here", counted(have, "bit")))
-    .because(
-        demand.fact,
-        format!("needs {}", counted(u64::from(demand.bits), "bit")),
-    )
-    .note("the bits that do not fit are lost, and the instruction drops something else")
+    .note("the bits that do not fit are lost, and the instruction is given another value")
     .help(match field.value {
-        Value::Source(Source::Va | Source::Root) => {
+        Value::Source(Source::Va) => {
             "say which bits go in: `va[55:12]`, or `va >> page` for the number of the page"
         }
+        Value::Source(Source::Root) => "say which bits go in, for instance `root[47:12]`",
         _ => "widen the field, or correct the value",
-    })
+    });
+    match demand.fact {
+        Some(fact) => diagnostic.because(fact, format!("needs {needs}")),
+        None => diagnostic,
+    }
 }
 
 /// A field above the top of its operand.
@@ -120,7 +118,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         Value::Const(value) => Some(number(
             value,
             format!("the constant {value:#x}"),
-            field.span,
+            None,
         )),
         Value::Source(Source::Tag) => {
             let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
@@ -128,7 +126,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             Some(Demand {
                 bits: widest.bits.value as u32,
                 what: format!("the tag `{}`", widest.named.name),
-                fact: widest.bits.span,
+                fact: Some(widest.bits.span),
             })
         }
         Value::Source(source @ (Source::Va | Source::Root)) => Some(Demand {
@@ -141,7 +139,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                     "physical"
                 }
             ),
-            fact: model.operands[operand].bits.span,
+            fact: None,
         }),
         Value::PageNumber(Source::Va) | Value::Slice(Source::Va, ..) => address(model, field),
         Value::Source(Source::Hint) => {
@@ -155,7 +153,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             Some(number(
                 most.value,
                 format!("the level hint {}", most.value),
-                most.span,
+                Some(most.span),
             ))
         }
         Value::Source(Source::Granule) => {
@@ -164,7 +162,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             Some(number(
                 most.value,
                 format!("the granule {}", most.value),
-                most.span,
+                Some(most.span),
             ))
         }
         Value::Source(Source::Form) => {
@@ -175,7 +173,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             Some(number(
                 *value,
                 format!("the form `{}`", named.name),
-                named.span,
+                Some(named.span),
             ))
         }
         _ => None,
@@ -201,7 +199,7 @@ fn address(model: &Model, field: &Field) -> Option<Demand> {
             Demand {
                 bits: (widest + 1).min(64).saturating_sub(below),
                 what: format!("the address of a page of `{}`", geometry.named.name),
-                fact: space.addresses.span,
+                fact: Some(space.addresses.span),
             }
         });
     let highest = demands.max_by_key(|demand| demand.bits)?;

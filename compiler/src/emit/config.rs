@@ -95,17 +95,19 @@ impl Emit<'_> {
             let text = name.to_string().to_lowercase();
             quote!((#text, Self(1 << #bit)))
         });
-        let needs = self.model.features.iter().filter_map(|feature| {
+        let needs = self.model.features.iter().flat_map(|feature| {
             let name = upper(&feature.named.name);
-            let needs = self.cond(&feature.needs)?;
-            Some(quote!(if c.has(Self::#name) && !(#needs) { return false; }))
+            feature.needs.terms.iter().filter_map(move |term| {
+                let (Var::Feature(other), wanted) = term.value else {
+                    return None;
+                };
+                let other = upper(&self.model.features[other].named.name);
+                let not = wanted.then(|| quote!(!));
+                let unmet = quote!(self.has(Self::#name) && #not self.has(Self::#other));
+                Some(quote!(if #unmet { return false; }))
+            })
         });
-        let needs: Vec<TokenStream> = needs.collect();
-        let needs = if needs.is_empty() {
-            quote!()
-        } else {
-            quote!(let c = self; #(#needs)*)
-        };
+        let needs: TokenStream = needs.collect();
         let geometries = (1..self.model.geometries.len())
             .map(|geometry| 1u32 << self.geometry_bit(geometry))
             .sum::<u32>();
@@ -161,17 +163,25 @@ impl Emit<'_> {
             let text = doc(&format!("The level `{}`.", level.name));
             quote!(#text pub const #name: Level = Level(#index);)
         });
-        let shift = self.per_level(|level| {
-            let shift = self.cases(&level.shift, |&shift| unsuffixed(u64::from(shift)));
-            Some(shift)
-        });
-        let hint = self.per_level(|level| {
-            let hint = unsuffixed(level.hint?.value);
-            Some(quote!(Some(#hint)))
-        });
-        let shift = self.level_fn(&shift, &quote!(0));
+        let shift = self.level_fn(
+            |level| {
+                let cases = level.shift.cases.iter().rev();
+                let arms =
+                    cases.map(|(shift, cond)| (self.cond(cond), unsuffixed(u64::from(*shift))));
+                arms.collect()
+            },
+            &quote!(0),
+        );
         let hint_fn = self.uses_hint().then(|| {
-            let body = self.level_fn(&hint, &quote!(None));
+            let body = self.level_fn(
+                |level| {
+                    let hint = level.hint.map(|at| unsuffixed(at.value));
+                    hint.into_iter()
+                        .map(|hint| (None, quote!(Some(#hint))))
+                        .collect()
+                },
+                &quote!(None),
+            );
             quote! {
                 /// The number that stands for a level in operands, where it has one.
                 #[inline(always)]
@@ -230,46 +240,57 @@ impl Emit<'_> {
         quote!([#(#entries),*])
     }
 
-    /// By geometry and level, what is not the default.
-    fn per_level(
+    /// A match over levels in each geometry: arms for what is not the default.
+    fn level_fn(
         &self,
-        value: impl Fn(&crate::model::Level) -> Option<TokenStream>,
-    ) -> Vec<Vec<(usize, TokenStream)>> {
-        let of = |g: &crate::model::Geometry| {
-            let levels = g.levels.iter().enumerate();
-            levels
-                .filter_map(|(index, level)| Some((index, value(level.as_ref()?)?)))
-                .collect()
-        };
-        self.model.geometries.iter().map(of).collect()
-    }
-
-    fn level_fn(&self, values: &[Vec<(usize, TokenStream)>], default: &TokenStream) -> TokenStream {
-        let table = |values: &Vec<(usize, TokenStream)>| {
-            let arms = values.iter().map(|(index, value)| {
-                let index = Literal::usize_unsuffixed(*index);
-                quote!(#index => #value,)
+        arms: impl Fn(&crate::model::Level) -> Vec<(Option<TokenStream>, TokenStream)>,
+        default: &TokenStream,
+    ) -> TokenStream {
+        let table = |geometry: usize| {
+            let levels = self.model.geometries[geometry].levels.iter().enumerate();
+            let arms = levels.filter_map(|(index, level)| Some((index, arms(level.as_ref()?))));
+            let arms = arms.flat_map(|(index, arms)| {
+                let index = Literal::usize_unsuffixed(index);
+                arms.into_iter().map(move |(guard, value)| {
+                    let guard = guard.map(|guard| quote!(if #guard));
+                    quote!(#index #guard => #value,)
+                })
             });
             quote!(match level.0 { #(#arms)* _ => #default })
         };
-        using_c(self.nth_geometry(|geometry| table(&values[geometry])))
+        using_c(self.nth_geometry(table))
     }
 
     fn by_geometry(&self, value: impl Fn(&crate::model::Geometry) -> TokenStream) -> TokenStream {
         using_c(self.nth_geometry(|geometry| value(&self.model.geometries[geometry])))
     }
 
+    /// What each geometry has, asked for as seldom as can be.
     fn nth_geometry(&self, value: impl Fn(usize) -> TokenStream) -> TokenStream {
         let first = value(0);
-        if self.model.geometries.len() == 1 {
+        let mut branches: Vec<(TokenStream, TokenStream)> = Vec::new();
+        for geometry in 1..self.model.geometries.len() {
+            let name = upper(&self.model.geometries[geometry].named.name);
+            let (test, value) = (quote!(c.has(Config::#name)), value(geometry));
+            let text = value.to_string();
+            if text == first.to_string() {
+                continue;
+            }
+            match branches
+                .iter_mut()
+                .find(|(_, other)| other.to_string() == text)
+            {
+                Some((tests, _)) => *tests = quote!(#tests || #test),
+                None => branches.push((test, value)),
+            }
+        }
+        if branches.is_empty() {
             return first;
         }
-        let others = (1..self.model.geometries.len()).map(|geometry| {
-            let name = upper(&self.model.geometries[geometry].named.name);
-            let value = value(geometry);
-            quote!(if c.has(Config::#name) { #value } else)
-        });
-        quote!(#(#others)* { #first })
+        let branches = branches
+            .into_iter()
+            .map(|(test, value)| quote!(if #test { #value } else));
+        quote!(#(#branches)* { #first })
     }
 }
 

@@ -35,7 +35,6 @@ pub struct Instruction<'a> {
 impl Emit<'_> {
     /// Every instruction that some plan issues, in the order of the definition.
     pub(super) fn instructions(&self) -> Vec<Instruction<'_>> {
-        let used = self.used();
         let model = self.model;
         let barriers = model
             .barriers
@@ -74,7 +73,7 @@ impl Emit<'_> {
                 clobbers_flags: false,
             });
         let all = barriers.chain(invalidates).chain(loads);
-        all.filter(|instruction| used.contains(&instruction.which))
+        all.filter(|instruction| self.used.contains(&instruction.which))
             .collect()
     }
 

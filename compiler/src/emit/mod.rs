@@ -9,34 +9,84 @@
 mod backend;
 mod config;
 mod effects;
+mod loops;
 mod machine;
+mod nodes;
 mod operands;
 mod routines;
 mod text;
 
-use proc_macro2::TokenStream;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
 use crate::Analysis;
 use crate::model::Model;
 use crate::plan::Plans;
+use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
+use crate::trace::interpret::Which;
 
 /// What the folds share.
 pub(crate) struct Emit<'a> {
     model: &'a Model,
     plans: &'a Plans,
     files: &'a Files,
+    /// The instructions that some plan issues.
+    used: BTreeSet<Which>,
+    /// The body of each operand's encoder.
+    encoders: Vec<Body>,
+    /// The bodies of routines, as they are asked for.
+    bodies: RefCell<BTreeMap<Shape, Rc<Body>>>,
+}
+
+/// The body of a function, and the names that occur in it.
+#[derive(Default)]
+struct Body {
+    tokens: TokenStream,
+    names: BTreeSet<String>,
+}
+
+impl Body {
+    fn new(tokens: TokenStream) -> Self {
+        let mut names = BTreeSet::new();
+        collect_names(tokens.clone(), &mut names);
+        Self { tokens, names }
+    }
+
+    fn mentions(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+}
+
+/// The names in tokens, and the words in rows of tables, which are literals until the text is written.
+fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Ident(ident) => {
+                names.insert(ident.to_string());
+            }
+            TokenTree::Group(group) => collect_names(group.stream(), names),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                if !text.contains("::") {
+                    continue;
+                }
+                let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+                names.extend(words.map(str::to_owned));
+            }
+            TokenTree::Punct(_) => {}
+        }
+    }
 }
 
 /// The text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit {
-        model: &analysis.model,
-        plans: &analysis.plans,
-        files,
-    };
+    let emit = Emit::new(analysis, files);
     let parts = [
         emit.config(),
         emit.levels(),
@@ -49,7 +99,9 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
         emit.backend(),
     ];
     let body: TokenStream = parts.into_iter().collect();
+    let body = Body::new(body);
     let imports = imports(&analysis.model.target_arch.value, &body);
+    let body = body.tokens;
     let source = files.get(analysis.model.arch.span.file).name.clone();
     text::file(&source, &quote!(#imports #body))
 }
@@ -89,18 +141,12 @@ const RUNTIME: [(&str, &[&str]); 5] = [
     ("runs", &["Runs", "Units"]),
 ];
 
-/// The imports that a body needs. A row of a table is one literal until the text is written.
-fn imports(target: &str, body: &TokenStream) -> TokenStream {
-    let text = body.to_string();
-    let needed =
-        |name: &&&str| operands::mentions(body, name) || text.contains(&format!("{name}::"));
+/// The imports that a body needs.
+fn imports(target: &str, body: &Body) -> TokenStream {
     let lines = RUNTIME.iter().map(|(module, names)| {
         let module = quote::format_ident!("{module}");
-        let names = names
-            .iter()
-            .filter(needed)
-            .map(|name| quote::format_ident!("{name}"));
-        let names: Vec<_> = names.collect();
+        let names = names.iter().filter(|name| body.mentions(name));
+        let names: Vec<_> = names.map(|name| quote::format_ident!("{name}")).collect();
         (!names.is_empty()).then(|| quote!(use tlbc_runtime::#module::{#(#names),*};))
     });
     quote! {
@@ -127,7 +173,23 @@ pub fn lib(names: &[&str]) -> String {
     text
 }
 
-impl Emit<'_> {
+impl<'a> Emit<'a> {
+    fn new(analysis: &'a Analysis, files: &'a Files) -> Self {
+        let mut emit = Self {
+            model: &analysis.model,
+            plans: &analysis.plans,
+            files,
+            used: routines::used(&analysis.plans),
+            encoders: Vec::new(),
+            bodies: RefCell::default(),
+        };
+        let operands = 0..emit.model.operands.len();
+        emit.encoders = operands
+            .map(|operand| Body::new(emit.encoder_body(operand)))
+            .collect();
+        emit
+    }
+
     /// `foo.arch:12-17`
     fn place(&self, span: Span) -> String {
         let name = &self.files.get(span.file).name;

@@ -77,8 +77,8 @@ impl Emit<'_> {
 
     /// The parameters that an encoder takes.
     pub(super) fn encoder_parameters(&self, operand: usize) -> Vec<&'static str> {
-        let body = self.encoder_body(operand);
-        let taken = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+        let body = &self.encoders[operand];
+        let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         taken.map(|(name, _)| *name).collect()
     }
 
@@ -87,8 +87,9 @@ impl Emit<'_> {
             let it = &self.model.operands[operand];
             let name = self.encoder_name(operand);
             let of = self.operand_type(operand);
-            let body = self.encoder_body(operand);
-            let parameters = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+            let body = &self.encoders[operand];
+            let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
+            let body = &body.tokens;
             let parameters = parameters.map(|(name, of)| {
                 let name = format_ident!("{name}");
                 let of: TokenStream = of.parse().unwrap_or_default();
@@ -123,7 +124,7 @@ impl Emit<'_> {
         encoders.collect()
     }
 
-    fn encoder_body(&self, operand: usize) -> TokenStream {
+    pub(super) fn encoder_body(&self, operand: usize) -> TokenStream {
         let it = &self.model.operands[operand];
         let wide = it.bits.value > 64;
         let mut fields: Vec<&Field> = it.fields.iter().collect();

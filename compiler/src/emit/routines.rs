@@ -4,19 +4,18 @@
 //! its branches owes something.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_runtime::backend::{Audience, Debt, Owed};
-use tlbc_runtime::clause::{Holders, Most};
+use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::config::{hex, upper};
-use super::operands::{PARAMETERS as ENCODED, mentions};
-use super::{Emit, comment, doc};
-use crate::model::Need;
-use crate::plan::ir::{Count, Issue, Node, Over, Plan, Reason, Shape, Test};
+use super::nodes::{At, audience};
+use super::{Body, Emit, doc};
+use crate::plan::Plans;
+use crate::plan::ir::{Node, Plan, Shape};
 use crate::trace::interpret::Which;
 
 /// What a routine may be given, in the order of its parameters.
@@ -49,21 +48,6 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
     }
 }
 
-/// Where the values of an instruction's operands are found.
-#[derive(Clone, Copy)]
-enum At {
-    /// Nowhere: no address.
-    Nothing,
-    /// `va` and `level`.
-    Page,
-    /// `start`, the first of the pass.
-    First,
-    /// `va`, `num` and `scale`.
-    Piece,
-    /// `va` alone.
-    Rest,
-}
-
 /// A routine's name.
 pub fn name(shape: Shape) -> Ident {
     let of = |what: &str, space: Space, reach: Reach| {
@@ -93,29 +77,29 @@ pub fn name(shape: Shape) -> Ident {
     }
 }
 
-impl Emit<'_> {
-    /// The instructions that some plan issues.
-    pub(super) fn used(&self) -> BTreeSet<Which> {
-        let mut used = BTreeSet::new();
-        for plan in self.plans.iter() {
-            plan.body.walk(&mut |node| {
-                used.extend(match node {
-                    Node::Publish { barrier: Some(b) } => Some(Which::Barrier(*b)),
-                    Node::Complete { barrier } | Node::Resync { barrier } => {
-                        Some(Which::Barrier(*barrier))
-                    }
-                    Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
-                    Node::Remedy { invalidate, .. } => Some(Which::Invalidate(*invalidate)),
-                    Node::Load { load, .. } => Some(Which::Load(*load)),
-                    _ => None,
-                });
+/// The instructions that some plan issues.
+pub fn used(plans: &Plans) -> BTreeSet<Which> {
+    let mut used = BTreeSet::new();
+    for plan in plans.iter() {
+        plan.body.walk(&mut |node| {
+            used.extend(match node {
+                Node::Publish { barrier: Some(b) } => Some(Which::Barrier(*b)),
+                Node::Complete { barrier } | Node::Resync { barrier } => {
+                    Some(Which::Barrier(*barrier))
+                }
+                Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
+                Node::Remedy { invalidate, .. } => Some(Which::Invalidate(*invalidate)),
+                Node::Load { load, .. } => Some(Which::Load(*load)),
+                _ => None,
             });
-        }
-        used
+        });
     }
+    used
+}
 
+impl Emit<'_> {
     /// Whether any node satisfies a predicate, in a shape or in those that it calls.
-    fn any(&self, shape: Shape, is: &dyn Fn(&Node) -> bool) -> bool {
+    pub(super) fn any(&self, shape: Shape, is: &dyn Fn(&Node) -> bool) -> bool {
         let mut found = false;
         if let Some(plan) = self.plans.get(shape) {
             plan.body.walk(&mut |node| {
@@ -155,7 +139,7 @@ impl Emit<'_> {
     }
 
     /// The parameters that a shape takes.
-    fn parameters(&self, shape: Shape) -> Vec<&'static str> {
+    pub(super) fn parameters(&self, shape: Shape) -> Vec<&'static str> {
         let Some(plan) = self.plans.get(shape) else {
             return Vec::new();
         };
@@ -163,8 +147,8 @@ impl Emit<'_> {
         // A pass is taken apart, and what is owed for tables follows from the ranges.
         let parts = |name: &str| match (plan.shape, name) {
             (Shape::Pass(..), "pass") => true,
-            (Shape::Ranges(..), "ranges") => mentions(&body, "ranges") || mentions(&body, "walk"),
-            _ => mentions(&body, name),
+            (Shape::Ranges(..), "ranges") => body.mentions("ranges") || body.mentions("walk"),
+            _ => body.mentions(name),
         };
         let may = may_take(shape).iter().copied();
         may.filter(|name| parts(name)).collect()
@@ -189,7 +173,7 @@ impl Emit<'_> {
         }
     }
 
-    fn routine(&self, plan: &Plan) -> TokenStream {
+    pub(super) fn routine(&self, plan: &Plan) -> TokenStream {
         let name = name(plan.shape);
         let body = self.body(plan);
         let taken = self.parameters(plan.shape);
@@ -201,19 +185,17 @@ impl Emit<'_> {
                 let of: TokenStream = of.parse().unwrap_or_default();
                 quote!(#name: #of)
             });
-        let c = mentions(&body, "c").then(|| quote!(let c = self.config;));
-        let walk = matches!(plan.shape, Shape::Ranges(..)) && mentions(&body, "walk");
+        let tokens = &body.tokens;
+        let c = body.mentions("c").then(|| quote!(let c = self.config;));
+        let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
         let walk = walk.then(|| quote!(let walk = ranges.tables();));
         let parts = matches!(plan.shape, Shape::Pass(..)).then(|| {
             let parts = ["start", "entries", "stride", "leaf", "walk"];
-            let parts = parts
-                .iter()
-                .filter(|part| mentions(&body, part))
-                .map(|part| {
-                    let name = format_ident!("{part}");
-                    quote!(let #name = pass.#name;)
-                });
-            let hint = mentions(&body, "hint").then(hint_of_pass);
+            let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
+                let name = format_ident!("{part}");
+                quote!(let #name = pass.#name;)
+            });
+            let hint = body.mentions("hint").then(hint_of_pass);
             let parts: TokenStream = parts.collect();
             quote!(#parts #hint)
         });
@@ -221,7 +203,7 @@ impl Emit<'_> {
         if let Shape::Folding(..) = plan.shape {
             return quote! {
                 #text
-                fn #name(&self) -> Folding { #c #body }
+                fn #name(&self) -> Folding { #c #tokens }
             };
         }
         let inline = match plan.shape {
@@ -248,14 +230,14 @@ impl Emit<'_> {
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
                 #c #walk #parts #start
-                #body
+                #tokens
                 #end
             }
         }
     }
 
     /// What a routine is for, what it has to drop, and where it comes from.
-    fn introduction(&self, plan: &Plan) -> String {
+    pub(super) fn introduction(&self, plan: &Plan) -> String {
         let of = |space| match space {
             Space::User => "a user space",
             Space::Kernel => "the kernel",
@@ -317,465 +299,47 @@ impl Emit<'_> {
         text
     }
 
-    fn body(&self, plan: &Plan) -> TokenStream {
+    /// The body of a plan's routine; made once, since callers ask what it mentions.
+    pub(super) fn body(&self, plan: &Plan) -> Rc<Body> {
+        if let Some(body) = self.bodies.borrow().get(&plan.shape) {
+            return Rc::clone(body);
+        }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
             Shape::Pass(..) => At::First,
             _ => At::Nothing,
         };
-        self.node(&plan.body, at, plan.shape)
-    }
-
-    fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
-        match node {
-            Node::Seq(nodes) => nodes
-                .iter()
-                .map(|node| self.node(node, at, shape))
-                .collect(),
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.select(*on, then, otherwise, at, shape),
-            Node::Guard { scope, body } => {
-                let note = comment(match scope {
-                    Need::SameCpu => "The caller stays on this CPU until completion.",
-                    Need::InterruptsOff => "The caller has interrupts off.",
-                });
-                let body = self.node(body, at, shape);
-                quote!(#note #body)
-            }
-            Node::Publish { barrier: None } => {
-                let by = self
-                    .model
-                    .assumed
-                    .as_ref()
-                    .map_or("", |text| text.value.as_str());
-                comment(&format!("Changes are published by {by}."))
-            }
-            Node::Publish { barrier: Some(b) } => self.barrier(*b),
-            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
-            Node::Issue(issue) => {
-                let note = self.cite(issue);
-                let operands = &self.model.invalidates[issue.invalidate].template.operands;
-                let bound = |operand: usize| {
-                    // An operand that is named like a source would hide it from the next one.
-                    let name = self.operand_name(operand);
-                    let hides = ENCODED.iter().any(|(source, _)| name == source);
-                    (!hides).then_some(name)
-                };
-                let lets = operands.iter().filter_map(|&operand| {
-                    let (name, value) = (bound(operand)?, self.encode(issue, operand, at));
-                    Some(quote!(let #name = #value;))
-                });
-                let op = self.instruction(issue, |operand| match bound(operand) {
-                    Some(name) => quote!(#name),
-                    None => self.encode(issue, operand, at),
-                });
-                quote!(#note #(#lets)* cpu.issue(#op);)
-            }
-            Node::Passes { folding, body } => {
-                let body = self.node(body, at, shape);
-                let folding = self.call_pure(*folding);
-                quote! {
-                    let passes = Passes::new(ranges, &level_table(c), #folding);
-                    #body
-                }
-            }
-            Node::Fold(folding) => {
-                let (leaves, walks) = (folding.leaves, folding.walks);
-                quote!(Folding { leaves: #leaves, walks: #walks })
-            }
-            Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
-            Node::Remedy {
-                erratum,
-                invalidate,
-            } => {
-                let note = comment(&format!(
-                    "Erratum: {}.",
-                    self.model.errata[*erratum].named.text
-                ));
-                let variant = self.variant(Which::Invalidate(*invalidate));
-                let operands = &self.model.invalidates[*invalidate].template.operands;
-                let zeros = operands.iter().map(|&operand| {
-                    let name = self.operand_name(operand);
-                    if self.model.operands[operand].bits.value > 64 {
-                        quote!(#name: [0, 0])
-                    } else {
-                        quote!(#name: 0)
-                    }
-                });
-                quote!(#note cpu.issue(Op::#variant { #(#zeros),* });)
-            }
-            Node::Deliver { to, .. } => {
-                let note = comment("Taking an interrupt is what these CPUs need.");
-                let audience = audience(*to);
-                quote!(#note interrupt = #audience;)
-            }
-            Node::Notify => comment("Devices that share the tables have been told by now."),
-            Node::Owe(owed) => owe(*owed),
-            Node::Retire => {
-                let note = comment("Every other tag of this CPU is disowned, not flushed.");
-                let owe = owe(Owed::OTHERS_UNTIL_LOAD);
-                quote!(#note #owe)
-            }
-            Node::Pay(Debt::None | Debt::Tag) => comment("Everything under the tag goes."),
-            Node::Pay(Debt::All) => comment("Everything under every tag goes."),
-            Node::Load {
-                load,
-                view,
-                empty,
-                keep,
-            } => self.load(*load, *view, *empty, *keep),
-            Node::Call(other) => self.call_from(*other, shape),
-            Node::Nothing(reason) => comment(match reason {
-                Reason::AtOnce => "Instructions are complete when they are done.",
-                Reason::NobodyElse => "Nobody else has to be told.",
-                Reason::SameView => "User code runs on what the kernel runs on.",
-            }),
-            Node::Change { .. } => quote!(),
-        }
-    }
-
-    fn select(&self, on: Test, then: &Node, otherwise: &Node, at: At, shape: Shape) -> TokenStream {
-        let test = self.test(on);
-        let chained = matches!(otherwise, Node::Select { .. });
-        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        match (then.is_empty(), otherwise.is_empty()) {
-            (true, true) => quote!(),
-            (false, true) => quote!(if #test { #then }),
-            (true, false) => quote!(if !(#test) { #otherwise }),
-            (false, false) if chained => quote!(if #test { #then } else #otherwise),
-            (false, false) => quote!(if #test { #then } else { #otherwise }),
-        }
-    }
-
-    fn test(&self, test: Test) -> TokenStream {
-        match test {
-            Test::Feature(feature) => {
-                let name = upper(&self.model.features[feature].named.name);
-                quote!(c.has(Config::#name))
-            }
-            Test::Erratum(erratum) => {
-                let name = upper(&self.model.errata[erratum].named.name);
-                quote!(c.has(Config::#name))
-            }
-            Test::OfMachine => quote!(of_machine),
-            Test::Walk => quote!(walk),
-            Test::Leaf => quote!(leaf),
-            Test::Live => quote!(ranges.is_live()),
-            Test::Stride(levels) => {
-                let levels = levels
-                    .iter()
-                    .map(|level| upper(&self.model.levels[level.index()].name));
-                quote!(matches!(stride, #(#levels)|*))
-            }
-            Test::OverCeiling(count) => {
-                let operations = match count {
-                    Count::Entries => quote!(passes.entries()),
-                    Count::Runs(most) => {
-                        let most = self.most(most);
-                        quote!(passes.runs(#most))
-                    }
-                    Count::Few => quote!(0),
-                };
-                quote!(self.ceiling().is_below(#operations, passes.pages()))
-            }
-            Test::Debt(Debt::None) => quote!(debt == Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt == Debt::All),
-            Test::Owed => quote!(owed_view),
-        }
-    }
-
-    fn most(&self, most: Most) -> TokenStream {
-        match most {
-            Most::Count(count) => {
-                let count = Literal::u32_unsuffixed(count);
-                quote!(#count)
-            }
-            Most::Limit(limit) => {
-                let name = format_ident!("{}", self.model.limits[limit as usize].named.name);
-                quote!(self.#name)
-            }
-        }
-    }
-
-    fn barrier(&self, barrier: usize) -> TokenStream {
-        let variant = self.variant(Which::Barrier(barrier));
-        quote!(cpu.issue(Op::#variant);)
-    }
-
-    fn cite(&self, issue: &Issue) -> TokenStream {
-        let it = &self.model.invalidates[issue.invalidate];
-        let form = it.forms[issue.form]
-            .named
-            .as_ref()
-            .map(|(named, _)| named.name.as_str());
-        let view = issue
-            .view
-            .filter(|&view| !self.model.user.views[view].loaded);
-        let view = view.map(|view| self.model.user.views[view].named.name.as_str());
-        let mut text = format!("{}: {}", self.place(it.span), it.named.name);
-        if let Some(form) = form {
-            text.push_str(&format!(", form {form}"));
-        }
-        if let Some(view) = view {
-            text.push_str(&format!(", view {view}"));
-        }
-        comment(&text)
-    }
-
-    fn instruction(&self, issue: &Issue, operand: impl Fn(usize) -> TokenStream) -> TokenStream {
-        let variant = self.variant(Which::Invalidate(issue.invalidate));
-        let operands = &self.model.invalidates[issue.invalidate].template.operands;
-        if operands.is_empty() {
-            return quote!(Op::#variant);
-        }
-        let fields = operands.iter().map(|&index| {
-            let (name, value) = (self.operand_name(index), operand(index));
-            if name.to_string() == value.to_string() {
-                quote!(#name)
-            } else {
-                quote!(#name: #value)
-            }
-        });
-        quote!(Op::#variant { #(#fields),* })
-    }
-
-    /// A call of an operand's encoder.
-    fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
-        let it = &self.model.invalidates[issue.invalidate];
-        let value = |name: &str| match name {
-            "c" => quote!(c),
-            "tag" => match issue.view {
-                None => quote!(0),
-                Some(view) => self.tag(view, &quote!(tag)),
-            },
-            "va" if !issue.address => quote!(0),
-            "va" => match at {
-                At::Piece => quote!(run.va),
-                At::First => quote!(start),
-                _ => quote!(va),
-            },
-            "hint" if !issue.hint => quote!(None),
-            "hint" => match at {
-                At::Page => quote!(hint(c, level)),
-                _ => quote!(hint),
-            },
-            "stride" if !issue.address => quote!(Level(0)),
-            "stride" => match at {
-                At::Page => quote!(level),
-                _ => quote!(stride),
-            },
-            "num" => match at {
-                At::Piece => quote!(run.num),
-                _ => quote!(0),
-            },
-            "scale" => match at {
-                At::Piece => quote!(run.scale),
-                _ => quote!(0),
-            },
-            "form" => hex(it.forms[issue.form]
-                .named
-                .as_ref()
-                .map_or(0, |(_, value)| *value)),
-            "keep" => quote!(false),
-            _ => quote!(0),
-        };
-        let encoder = self.encoder_name(operand);
-        let arguments = self.encoder_parameters(operand).into_iter().map(value);
-        quote!(#encoder(#(#arguments),*))
-    }
-
-    /// A tag in a view.
-    fn tag(&self, view: usize, tag: &TokenStream) -> TokenStream {
-        match self.model.user.views[view].or {
-            0 => tag.clone(),
-            or => {
-                let or = hex(or);
-                quote!(#tag | #or)
-            }
-        }
-    }
-
-    fn each(&self, over: Over, body: &Node, rest: Option<&Node>, shape: Shape) -> TokenStream {
-        match over {
-            Over::Cuts => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.cuts() { #body })
-            }
-            Over::Leaves => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.leaves() { #body })
-            }
-            Over::Entries => self.entries(body),
-            Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
-        }
-    }
-
-    /// One entry after the other, operands built once and stepped by adding.
-    fn entries(&self, body: &Node) -> TokenStream {
-        let mut issues = Vec::new();
-        body.walk(&mut |node| {
-            if let Node::Issue(issue) = node {
-                issues.push(*issue);
-            }
-        });
-        let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        for issue in &issues {
-            let note = self.cite(issue);
-            let named = |operand: usize| {
-                let name = self.operand_name(operand);
-                match issue.view.filter(|_| {
-                    issues
-                        .iter()
-                        .filter(|i| i.invalidate == issue.invalidate)
-                        .count()
-                        > 1
-                }) {
-                    Some(view) => {
-                        format_ident!("{name}_{}", self.model.user.views[view].named.name)
-                    }
-                    None => name,
-                }
-            };
-            for &operand in &self.model.invalidates[issue.invalidate].template.operands {
-                let (name, value) = (named(operand), self.encode(issue, operand, At::First));
-                let advance = self.advance(operand, &name);
-                let mutable = (!advance.is_empty()).then(|| quote!(mut));
-                before.push(quote!(let #mutable #name = #value;));
-                after.push(advance);
-            }
-            let op = self.instruction(issue, |operand| {
-                let name = named(operand);
-                quote!(#name)
-            });
-            inside.push(quote!(#note cpu.issue(#op);));
-        }
-        quote! {
-            let step = 1u64.wrapping_shl(shift(c, stride));
-            #(#before)*
-            let mut left = entries;
-            while left > 0 {
-                #(#inside)*
-                #(#after)*
-                left -= 1;
-            }
-        }
-    }
-
-    fn runs(
-        &self,
-        operand: usize,
-        most: Most,
-        body: &Node,
-        rest: Option<&Node>,
-        shape: Shape,
-    ) -> TokenStream {
-        let Some(names) = self.model.operands[operand].names.as_ref() else {
-            return quote!();
-        };
-        let body = self.node(body, At::Piece, shape);
-        let rest = rest
-            .map(|rest| self.node(rest, At::Rest, shape))
-            .unwrap_or_default();
-        let units = self.units_name(operand);
-        let most = self.most(most);
-        let runs = if names.pages {
-            quote!(Runs::of_pages(pass, shift(c, stride), page_shift(c), #units))
-        } else {
-            quote!(Runs::of_entries(pass, shift(c, stride), #most, #units))
-        };
-        if rest.is_empty() || !names.pages {
-            return quote!(for run in #runs { #body });
-        }
-        quote! {
-            let mut runs = #runs;
-            for run in runs.by_ref() { #body }
-            if let Some(va) = runs.rest() { #rest }
-        }
-    }
-
-    fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> TokenStream {
-        let it = &self.model.loads[load];
-        let variant = self.variant(Which::Load(load));
-        let fields = it.template.operands.iter().map(|&operand| {
-            let name = self.operand_name(operand);
-            let value = |parameter: &str| match parameter {
-                "c" => quote!(c),
-                "tag" => self.tag(view, &quote!(to.tag.value)),
-                "root" if empty => quote!(to.empty),
-                "root" => quote!(to.table),
-                "keep" => quote!(#keep),
-                _ => quote!(0),
-            };
-            let encoder = self.encoder_name(operand);
-            let arguments = self.encoder_parameters(operand).into_iter().map(value);
-            quote!(#name: #encoder(#(#arguments),*))
-        });
-        let note = comment(&format!("{}: {}", self.place(it.span), it.named.name));
-        quote!(#note cpu.issue(Op::#variant { #(#fields),* });)
-    }
-
-    /// A call of a shape that only answers.
-    fn call_pure(&self, shape: Shape) -> TokenStream {
-        let name = name(shape);
-        quote!(self.#name())
-    }
-
-    /// A call of another shape from within one.
-    fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
-        if !self.acts(other) {
-            return quote!();
-        }
-        let event = matches!(shape, Shape::Switch | Shape::Resume | Shape::Arrive);
-        let argument = |parameter: &str| match parameter {
-            "tag" if event => quote!(to.tag.value),
-            "walk" if event => quote!(true),
-            "of_machine" if event => quote!(to.tag.of_machine),
-            name => {
-                let name = format_ident!("{name}");
-                quote!(#name)
-            }
-        };
-        let call = self.call(other, &argument);
-        if self.interrupts(other) {
-            if self.interrupts(shape) && matches!(shape, Shape::Finish(..)) {
-                quote!(interrupt = #call;)
-            } else {
-                quote!(let _ = #call;)
-            }
-        } else if self.owes(other) {
-            quote!(owed = owed.and(#call);)
-        } else {
-            quote!(#call;)
-        }
+        let body = Rc::new(Body::new(self.node(&plan.body, at, plan.shape)));
+        self.bodies
+            .borrow_mut()
+            .insert(plan.shape, Rc::clone(&body));
+        body
     }
 
     /// Who is interrupted: an expression a branch.
-    fn told(&self, space: Space) -> TokenStream {
+    pub(super) fn told(&self, space: Space) -> TokenStream {
         let shape = Shape::Told(space);
         let Some(plan) = self.plans.get(shape).filter(|_| self.acts(shape)) else {
             return quote!();
         };
         let name = name(shape);
-        let body = self.told_by(&plan.body);
-        let c = mentions(&body, "c").then(|| quote!(let c = self.config;));
-        let parameters = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+        let body = Body::new(self.told_by(&plan.body));
+        let c = body.mentions("c").then(|| quote!(let c = self.config;));
+        let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         let parameters = parameters.map(|(name, _)| {
             let name = format_ident!("{name}");
             quote!(#name: bool)
         });
+        let tokens = &body.tokens;
         let text = doc("The CPUs to interrupt for a request that others are to be told of.");
         quote! {
             #text
             #[inline]
-            fn #name(&self, #(#parameters),*) -> Audience { #c #body }
+            fn #name(&self, #(#parameters),*) -> Audience { #c #tokens }
         }
     }
 
-    fn told_by(&self, node: &Node) -> TokenStream {
+    pub(super) fn told_by(&self, node: &Node) -> TokenStream {
         match node {
             Node::Select {
                 on,
@@ -795,51 +359,12 @@ impl Emit<'_> {
     pub(super) fn told_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
         let shape = Shape::Told(space);
         let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
-        let body = self.told_by(&plan.body);
-        let taken = PARAMETERS.iter().filter(|(name, _)| mentions(&body, name));
+        let body = Body::new(self.told_by(&plan.body));
+        let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         Some(taken.map(|(name, _)| *name).collect())
     }
 }
 
 fn hint_of_pass() -> TokenStream {
     quote!(let hint = match pass.hint { Some(level) => hint(c, level), None => None };)
-}
-
-fn owe(owed: Owed) -> TokenStream {
-    let names = [
-        (Owed::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
-        (Owed::VIEW_UNTIL_RESUME, "VIEW_UNTIL_RESUME"),
-        (Owed::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
-        (Owed::PARKED_UNTIL_LOAD, "PARKED_UNTIL_LOAD"),
-    ];
-    let ands = names
-        .iter()
-        .filter(|(bit, _)| owed.contains(*bit))
-        .map(|(_, name)| {
-            let name = format_ident!("{name}");
-            quote!(.and(Owed::#name))
-        });
-    quote!(owed = owed #(#ands)*;)
-}
-
-fn audience(to: Audience) -> TokenStream {
-    let names = [
-        (Holders::ACTIVE, "ACTIVE"),
-        (Holders::LAZY, "LAZY"),
-        (Holders::PARKED, "PARKED"),
-    ];
-    let mut holders = quote!(Holders::NONE);
-    let mut first = true;
-    for (bit, name) in names.iter().filter(|(bit, _)| to.holders.covers(*bit)) {
-        let name = format_ident!("{name}");
-        let _ = bit;
-        holders = if first {
-            quote!(Holders::#name)
-        } else {
-            quote!(#holders.union(Holders::#name))
-        };
-        first = false;
-    }
-    let sets = hex(u64::from(to.sets));
-    quote!(Audience { holders: #holders, sets: #sets })
 }

@@ -155,18 +155,24 @@ impl Lower {
         let value = match &it.value.node {
             FieldValue::Const(number) => Value::Const(*number),
             FieldValue::Source(source) => Value::Source(self.source(source)?),
-            FieldValue::Slice { source, high, low } => {
+            FieldValue::Slice {
+                source,
+                high: from,
+                low: to,
+            } => {
                 let source = self.source(source)?;
                 let narrow = |n: u64| u32::try_from(n).ok().filter(|&n| n < 64);
-                match (narrow(high.node), narrow(low.node)) {
+                match (narrow(from.node), narrow(to.node)) {
                     (Some(h), Some(l)) if h >= l => Value::Slice(source, h, l),
                     _ => {
                         self.misplaced(
-                            high.span.to(low.span),
-                            format!("there are no bits [{}:{}]", high.node, low.node),
+                            from.span.to(to.span),
+                            format!("there are no bits [{}:{}]", from.node, to.node),
                             "sources have bits 63 to 0; write the highest first",
                         );
-                        Value::Source(source)
+                        // As many bits as there is room for, as above.
+                        let width = (high - low + 1).min(64) as u32;
+                        Value::Slice(source, 63, 64 - width)
                     }
                 }
             }

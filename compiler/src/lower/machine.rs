@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::{Holders, LEVELS};
 
-use super::{Lower, of_kind};
+use super::{Lower, nearest, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item, TagFact};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -65,24 +65,23 @@ impl Lower {
 
     /// `self`, `core`, `cpus`, `devices` or a domain.
     pub(super) fn holders(&mut self, ident: &Ident) -> Option<Holders> {
-        let known = match ident.node.as_str() {
-            "self" => Some(Holders::SELF),
-            "core" => Some(Holders::CORE),
-            "cpus" => Some(Holders::CPUS),
-            "devices" => Some(Holders::DEVICE),
-            name => (self.domains.iter())
-                .find(|(named, _)| named.name == name)
-                .map(|(_, holders)| *holders),
+        let mut known = vec![
+            ("self".to_owned(), Holders::SELF),
+            ("core".to_owned(), Holders::CORE),
+            ("cpus".to_owned(), Holders::CPUS),
+            ("devices".to_owned(), Holders::DEVICE),
+        ];
+        let domains = self.domains.iter();
+        known.extend(domains.map(|(named, holders)| (named.name.clone(), *holders)));
+        let holders = |name: &str| {
+            let found = known.iter().find(|(known, _)| known == name);
+            found.map(|(_, holders)| *holders)
         };
-        if known.is_none() {
-            let mut names: Vec<String> = vec!["self", "core", "cpus", "devices"]
-                .into_iter()
-                .map(str::to_owned)
-                .collect();
-            names.extend(self.domains.iter().map(|(named, _)| named.name.clone()));
-            self.unknown("reach or domain", ident, names.iter().map(String::as_str));
-        }
-        known
+        holders(&ident.node).or_else(|| {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            self.unknown("reach or domain", ident, names.iter().copied());
+            holders(nearest(&ident.node, &names)?)
+        })
     }
 
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {
@@ -321,14 +320,31 @@ impl Lower {
                     TagFact::Reserved(_) | TagFact::From(_) => {}
                 }
             }
-            let (Some(bits), Some(of_cpu)) = (bits, of_cpu) else {
+            if bits.is_none() {
                 self.missing(
                     it.name.span,
-                    "the width of the tag, or whose it is",
-                    "add, for instance, `16 bits;` and `of machine;` or `of cpu;`",
+                    "the width of the tag",
+                    "add, for instance, `16 bits;`",
                 );
-                continue;
-            };
+                values = None;
+            }
+            if of_cpu.is_none() {
+                self.missing(
+                    it.name.span,
+                    "whether the tag means the same space on every CPU",
+                    "add `of machine;` if it does, `of cpu;` if each CPU hands out its own",
+                );
+            }
+            // Tags go by their index, so one with a fact missing keeps its place.
+            let nothing = it.name.span;
+            let bits = bits.unwrap_or(At {
+                value: 1,
+                span: nothing,
+            });
+            let of_cpu = of_cpu.unwrap_or(At {
+                value: false,
+                span: nothing,
+            });
             if bits.value == 0 || bits.value > 16 {
                 self.misplaced(
                     bits.span,

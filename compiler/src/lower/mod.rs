@@ -133,14 +133,15 @@ impl Lower {
         }
     }
 
-    /// The index of a name; reports it when there is none.
+    /// The index of a name. One that is not known is reported, and taken for the nearest, so that
+    /// nothing else is said about what was likely meant.
     fn find(&mut self, what: &str, list: &[Named], ident: &Ident) -> Option<usize> {
-        let found = list.iter().position(|named| named.name == ident.node);
-        if found.is_none() {
-            let known = list.iter().map(|named| named.name.as_str());
-            self.unknown(what, ident, known);
-        }
-        found
+        let position = |name: &str| list.iter().position(|named| named.name == name);
+        position(&ident.node).or_else(|| {
+            let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
+            self.unknown(what, ident, known.iter().copied());
+            position(nearest(&ident.node, &known)?)
+        })
     }
 
     fn unknown<'a>(&mut self, what: &str, ident: &Ident, known: impl Iterator<Item = &'a str>) {
@@ -219,8 +220,7 @@ impl Lower {
             } else if let Some((_, var)) = extra.iter().find(|(word, _)| word == name) {
                 Some(*var)
             } else {
-                self.feature(&term.name);
-                None
+                self.feature(&term.name).map(Var::Feature)
             };
             if let Some(var) = var {
                 terms.push(At {
@@ -435,18 +435,21 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (close(best) <= name.len().max(3) / 3).then_some(*best)
 }
 
-/// Levenshtein's distance.
+/// How many characters are inserted, deleted, replaced or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }

@@ -39,30 +39,25 @@ pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
 }
 
 fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>) -> Diagnostic {
-    if cell.is_none() {
+    let Some(cell) = cell else {
         return nothing_on_arrival(model, gap.config);
-    }
+    };
     let space = model.space(gap.space);
     let (owner, request) = (owner(gap.space), request(gap.need));
-    let what = cell.map_or_else(|| "these entries".to_owned(), named);
+    let what = named(cell, owner);
     let with = configuration(model, gap.config);
     let nearest = nearest.and_then(|means| match means.how {
         How::Issue { invalidate, .. } => Some(&model.invalidates[invalidate]),
         _ => None,
     });
-    let class = cell.map(|cell| cell.class);
-    let tagged = matches!(class, Some(Class::Global | Class::Other)) && nearest.is_some();
+    let tagged = cell.class != Class::This && nearest.is_some();
     let code = if tagged { Code::E0502 } else { Code::E0501 };
-    let fact = match cell.map(|cell| cell.kind) {
-        Some(Kind::Walk(_)) => space.walk.span,
+    let fact = match cell.kind {
+        Kind::Walk(_) => space.walk.span,
         _ => space.leaf.span,
     };
-    let mut diagnostic = Diagnostic::new(
-        code,
-        fact,
-        format!("nothing drops {what} of the {owner} {with}"),
-    )
-    .label(format!("entries of the {owner} are cached so"));
+    let mut diagnostic = Diagnostic::new(code, fact, format!("nothing drops {what}{with}"))
+        .label(format!("entries of the {owner} are cached so"));
     if let Some(invalidate) = nearest {
         let short = if tagged {
             "compares the tag, and leaves them"
@@ -91,11 +86,11 @@ fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
         Code::E0501,
         unknown.unwrap_or(model.arrive.span),
         format!(
-            "a CPU cannot drop everything that it alone has cached {}",
+            "nothing drops all that one CPU has cached, and acts on that CPU alone{}",
             configuration(model, config)
         ),
     )
-    .label("has to drop everything");
+    .label("so it has to drop everything");
     if let Some(wide) = wide {
         diagnostic = diagnostic.because(wide.holders.span, "acts on other CPUs too");
     }
@@ -128,7 +123,7 @@ fn request(need: Need) -> &'static str {
     }
 }
 
-fn named(cell: Cell) -> String {
+fn named(cell: Cell, owner: &str) -> String {
     let kind = match cell.kind {
         Kind::Leaf(_) => "leaf entries",
         Kind::Walk(_) => "walk entries",
@@ -136,24 +131,27 @@ fn named(cell: Cell) -> String {
         Kind::Root => "root bindings",
     };
     match cell.class {
-        Class::This => format!("{kind} under its tag"),
-        Class::Other => format!("{kind} under other tags"),
-        Class::Global => format!("global {kind}"),
+        Class::This => format!("{kind} of the {owner}"),
+        Class::Other => format!("{kind} of the {owner} under other tags"),
+        Class::Global => format!("global {kind} of the {owner}"),
     }
 }
 
-/// `with pcid and pti`, `without any feature`
-pub fn configuration(model: &Model, config: Config) -> String {
+/// ` when the machine has a, b`: to be put behind a sentence; nothing where machines do not differ.
+fn configuration(model: &Model, config: Config) -> String {
     let features = (0..model.features.len()).filter(|&f| config.has(f));
     let errata = (0..model.errata.len()).filter(|&e| config.suffers(e));
-    let names: Vec<&str> = features
-        .map(|f| model.features[f].named.name.as_str())
-        .chain(errata.map(|e| model.errata[e].named.name.as_str()))
+    let names: Vec<String> = features
+        .map(|f| &model.features[f].named)
+        .chain(errata.map(|e| &model.errata[e].named))
+        .map(|named| format!("`{}`", named.name))
         .collect();
-    if names.is_empty() {
-        "when no feature is on".to_owned()
+    if !names.is_empty() {
+        format!(" when the machine has {}", names.join(", "))
+    } else if model.features.is_empty() {
+        String::new()
     } else {
-        format!("when the machine has {}", names.join(", "))
+        " when no feature is on".to_owned()
     }
 }
 
@@ -190,7 +188,7 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
                 Code::E0601,
                 at.span,
                 format!(
-                    "no broadcast drops everything of the {} {}",
+                    "no broadcast drops everything of the {}{}",
                     owner(space),
                     configuration(model, config)
                 ),

@@ -12,18 +12,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Everything, for a snapshot.
-    pub fn shown(&self, arguments: &[&str]) -> String {
-        let Self {
-            code,
-            stdout,
-            stderr,
-        } = self;
-        let command = arguments.join(" ");
-        let code = code.unwrap_or(-1);
-        format!("$ tlbc {command}\n{stdout}{stderr}[exit {code}]\n")
-    }
-
     /// Asserts what every run has to be, whatever its input.
     pub fn is_sound(&self) {
         assert!(matches!(self.code, Some(0..=2)), "{}", self.stderr);

@@ -1,0 +1,116 @@
+//! Loops over passes, entries and runs.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use tlbc_runtime::clause::Most;
+
+use super::Emit;
+use super::nodes::At;
+use crate::plan::ir::{Node, Over, Shape};
+
+impl Emit<'_> {
+    pub(super) fn each(
+        &self,
+        over: Over,
+        body: &Node,
+        rest: Option<&Node>,
+        shape: Shape,
+    ) -> TokenStream {
+        match over {
+            Over::Cuts => {
+                let body = self.node(body, At::First, shape);
+                quote!(for pass in passes.cuts() { #body })
+            }
+            Over::Leaves => {
+                let body = self.node(body, At::First, shape);
+                quote!(for pass in passes.leaves() { #body })
+            }
+            Over::Entries => self.entries(body),
+            Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
+        }
+    }
+
+    /// One entry after the other, operands built once and stepped by adding.
+    pub(super) fn entries(&self, body: &Node) -> TokenStream {
+        let mut issues = Vec::new();
+        body.walk(&mut |node| {
+            if let Node::Issue(issue) = node {
+                issues.push(*issue);
+            }
+        });
+        let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for issue in &issues {
+            let note = self.cite(issue);
+            let named = |operand: usize| {
+                let name = self.operand_name(operand);
+                match issue.view.filter(|_| {
+                    issues
+                        .iter()
+                        .filter(|i| i.invalidate == issue.invalidate)
+                        .count()
+                        > 1
+                }) {
+                    Some(view) => {
+                        format_ident!("{name}_{}", self.model.user.views[view].named.name)
+                    }
+                    None => name,
+                }
+            };
+            for &operand in &self.model.invalidates[issue.invalidate].template.operands {
+                let (name, value) = (named(operand), self.encode(issue, operand, At::First));
+                let advance = self.advance(operand, &name);
+                let mutable = (!advance.is_empty()).then(|| quote!(mut));
+                before.push(quote!(let #mutable #name = #value;));
+                after.push(advance);
+            }
+            let op = self.instruction(issue, |operand| {
+                let name = named(operand);
+                quote!(#name)
+            });
+            inside.push(quote!(#note cpu.issue(#op);));
+        }
+        quote! {
+            let step = 1u64.wrapping_shl(shift(c, stride));
+            #(#before)*
+            let mut left = entries;
+            while left > 0 {
+                #(#inside)*
+                #(#after)*
+                left -= 1;
+            }
+        }
+    }
+
+    pub(super) fn runs(
+        &self,
+        operand: usize,
+        most: Most,
+        body: &Node,
+        rest: Option<&Node>,
+        shape: Shape,
+    ) -> TokenStream {
+        let Some(names) = self.model.operands[operand].names.as_ref() else {
+            return quote!();
+        };
+        let body = self.node(body, At::Piece, shape);
+        let rest = rest
+            .map(|rest| self.node(rest, At::Rest, shape))
+            .unwrap_or_default();
+        let units = self.units_name(operand);
+        let most = self.most(most);
+        let runs = if names.pages {
+            quote!(Runs::of_pages(pass, shift(c, stride), page_shift(c), #units))
+        } else {
+            quote!(Runs::of_entries(pass, shift(c, stride), #most, #units))
+        };
+        if rest.is_empty() || !names.pages {
+            return quote!(for run in #runs { #body });
+        }
+        quote! {
+            let mut runs = #runs;
+            for run in runs.by_ref() { #body }
+            if let Some(va) = runs.rest() { #rest }
+        }
+    }
+}

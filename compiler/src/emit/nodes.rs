@@ -1,0 +1,436 @@
+//! Nodes: what each step of a plan is in Rust.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::clause::{Holders, Most};
+
+use super::config::{hex, upper};
+use super::operands::PARAMETERS as ENCODED;
+use super::routines::name;
+use super::{Emit, comment};
+use crate::model::Need;
+use crate::plan::ir::{Count, Issue, Node, Reason, Shape, Test};
+use crate::trace::interpret::Which;
+
+/// Where the values of an instruction's operands are found.
+#[derive(Clone, Copy)]
+pub enum At {
+    /// Nowhere: no address.
+    Nothing,
+    /// `va` and `level`.
+    Page,
+    /// `start`, the first of the pass.
+    First,
+    /// `va`, `num` and `scale`.
+    Piece,
+    /// `va` alone.
+    Rest,
+}
+
+impl Emit<'_> {
+    pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
+        match node {
+            Node::Seq(nodes) => nodes
+                .iter()
+                .map(|node| self.node(node, at, shape))
+                .collect(),
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.select(*on, then, otherwise, at, shape),
+            Node::Guard { scope, body } => {
+                let note = comment(match scope {
+                    Need::SameCpu => "The caller stays on this CPU until completion.",
+                    Need::InterruptsOff => "The caller has interrupts off.",
+                });
+                let body = self.node(body, at, shape);
+                quote!(#note #body)
+            }
+            Node::Publish { barrier: None } => {
+                let by = self
+                    .model
+                    .assumed
+                    .as_ref()
+                    .map_or("", |text| text.value.as_str());
+                comment(&format!("Changes are published by {by}."))
+            }
+            Node::Publish { barrier: Some(b) } => self.barrier(*b),
+            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Issue(issue) => {
+                let note = self.cite(issue);
+                let operands = &self.model.invalidates[issue.invalidate].template.operands;
+                let bound = |operand: usize| {
+                    // An operand that is named like a source would hide it from the next one.
+                    let name = self.operand_name(operand);
+                    let hides = ENCODED.iter().any(|(source, _)| name == source);
+                    (!hides).then_some(name)
+                };
+                let lets = operands.iter().filter_map(|&operand| {
+                    let (name, value) = (bound(operand)?, self.encode(issue, operand, at));
+                    Some(quote!(let #name = #value;))
+                });
+                let op = self.instruction(issue, |operand| match bound(operand) {
+                    Some(name) => quote!(#name),
+                    None => self.encode(issue, operand, at),
+                });
+                quote!(#note #(#lets)* cpu.issue(#op);)
+            }
+            Node::Passes { folding, body } => {
+                let body = self.node(body, at, shape);
+                let folding = self.call_pure(*folding);
+                quote! {
+                    let passes = Passes::new(ranges, &level_table(c), #folding);
+                    #body
+                }
+            }
+            Node::Fold(folding) => {
+                let (leaves, walks) = (folding.leaves, folding.walks);
+                quote!(Folding { leaves: #leaves, walks: #walks })
+            }
+            Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
+            Node::Remedy {
+                erratum,
+                invalidate,
+            } => {
+                let note = comment(&format!(
+                    "Erratum: {}.",
+                    self.model.errata[*erratum].named.text
+                ));
+                let variant = self.variant(Which::Invalidate(*invalidate));
+                let operands = &self.model.invalidates[*invalidate].template.operands;
+                let zeros = operands.iter().map(|&operand| {
+                    let name = self.operand_name(operand);
+                    if self.model.operands[operand].bits.value > 64 {
+                        quote!(#name: [0, 0])
+                    } else {
+                        quote!(#name: 0)
+                    }
+                });
+                quote!(#note cpu.issue(Op::#variant { #(#zeros),* });)
+            }
+            Node::Deliver { to, .. } => {
+                let note = comment("Taking an interrupt is what these CPUs need.");
+                let audience = audience(*to);
+                quote!(#note interrupt = #audience;)
+            }
+            Node::Notify => comment("Devices that share the tables have been told by now."),
+            Node::Owe(owed) => owe(*owed),
+            Node::Retire => {
+                let note = comment("Every other tag of this CPU is disowned, not flushed.");
+                let owe = owe(Owed::OTHERS_UNTIL_LOAD);
+                quote!(#note #owe)
+            }
+            Node::Pay(Debt::None | Debt::Tag) => comment("Everything under the tag goes."),
+            Node::Pay(Debt::All) => comment("Everything under every tag goes."),
+            Node::Load {
+                load,
+                view,
+                empty,
+                keep,
+            } => self.load(*load, *view, *empty, *keep),
+            Node::Call(other) => self.call_from(*other, shape),
+            Node::Nothing(reason) => comment(match reason {
+                Reason::AtOnce => "Instructions are complete when they are done.",
+                Reason::NobodyElse => "Nobody else has to be told.",
+                Reason::SameView => "User code runs on what the kernel runs on.",
+            }),
+            Node::Change { .. } => quote!(),
+        }
+    }
+
+    /// A decision. Tests that lead to the same are joined: by `||` where one is asked when the other
+    /// fails, by `&&` where neither does anything when it fails.
+    fn select(&self, on: Test, then: &Node, otherwise: &Node, at: At, shape: Shape) -> TokenStream {
+        let (mut then, mut otherwise) = (then, otherwise);
+        let mut test = self.test(on);
+        while let Node::Select {
+            on: next,
+            then: same,
+            otherwise: rest,
+        } = otherwise
+            && **same == *then
+        {
+            let next = self.test(*next);
+            test = quote!(#test || #next);
+            otherwise = rest;
+        }
+        let nothing = |node: &Node| self.node(node, at, shape).is_empty();
+        let mut joined = false;
+        while let Node::Select {
+            on: next,
+            then: inner,
+            otherwise: rest,
+        } = then
+            && nothing(otherwise)
+            && nothing(rest)
+        {
+            let next = self.test(*next);
+            test = quote!(#test && #next);
+            then = inner;
+            joined = true;
+        }
+        let chained = matches!(otherwise, Node::Select { .. });
+        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
+        match (then.is_empty(), otherwise.is_empty()) {
+            (true, true) => quote!(),
+            (false, true) => quote!(if #test { #then }),
+            (true, false) if joined || test.clone().into_iter().count() > 1 => {
+                quote!(if !(#test) { #otherwise })
+            }
+            (true, false) => quote!(if !#test { #otherwise }),
+            (false, false) if chained => quote!(if #test { #then } else #otherwise),
+            (false, false) => quote!(if #test { #then } else { #otherwise }),
+        }
+    }
+
+    pub(super) fn test(&self, test: Test) -> TokenStream {
+        match test {
+            Test::Feature(feature) => {
+                let name = upper(&self.model.features[feature].named.name);
+                quote!(c.has(Config::#name))
+            }
+            Test::Erratum(erratum) => {
+                let name = upper(&self.model.errata[erratum].named.name);
+                quote!(c.has(Config::#name))
+            }
+            Test::OfMachine => quote!(of_machine),
+            Test::Walk => quote!(walk),
+            Test::Leaf => quote!(leaf),
+            Test::Live => quote!(ranges.is_live()),
+            Test::Stride(levels) => {
+                let levels = levels
+                    .iter()
+                    .map(|level| upper(&self.model.levels[level.index()].name));
+                quote!(matches!(stride, #(#levels)|*))
+            }
+            Test::OverCeiling(count) => {
+                let operations = match count {
+                    Count::Entries => quote!(passes.entries()),
+                    Count::Runs(most) => {
+                        let most = self.most(most);
+                        quote!(passes.runs(#most))
+                    }
+                    Count::Few => quote!(0),
+                };
+                quote!(self.ceiling().is_below(#operations, passes.pages()))
+            }
+            Test::Debt(Debt::None) => quote!(debt == Debt::None),
+            Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
+            Test::Debt(Debt::All) => quote!(debt == Debt::All),
+            Test::Owed => quote!(owed_view),
+        }
+    }
+
+    pub(super) fn most(&self, most: Most) -> TokenStream {
+        match most {
+            Most::Count(count) => {
+                let count = Literal::u32_unsuffixed(count);
+                quote!(#count)
+            }
+            Most::Limit(limit) => {
+                let name = format_ident!("{}", self.model.limits[limit as usize].named.name);
+                quote!(self.#name)
+            }
+        }
+    }
+
+    pub(super) fn barrier(&self, barrier: usize) -> TokenStream {
+        let variant = self.variant(Which::Barrier(barrier));
+        quote!(cpu.issue(Op::#variant);)
+    }
+
+    pub(super) fn cite(&self, issue: &Issue) -> TokenStream {
+        let it = &self.model.invalidates[issue.invalidate];
+        let form = it.forms[issue.form]
+            .named
+            .as_ref()
+            .map(|(named, _)| named.name.as_str());
+        let view = issue
+            .view
+            .filter(|&view| !self.model.user.views[view].loaded);
+        let view = view.map(|view| self.model.user.views[view].named.name.as_str());
+        let mut text = format!("{}: {}", self.place(it.span), it.named.name);
+        if let Some(form) = form {
+            text.push_str(&format!(", form {form}"));
+        }
+        if let Some(view) = view {
+            text.push_str(&format!(", view {view}"));
+        }
+        comment(&text)
+    }
+
+    pub(super) fn instruction(
+        &self,
+        issue: &Issue,
+        operand: impl Fn(usize) -> TokenStream,
+    ) -> TokenStream {
+        let variant = self.variant(Which::Invalidate(issue.invalidate));
+        let operands = &self.model.invalidates[issue.invalidate].template.operands;
+        if operands.is_empty() {
+            return quote!(Op::#variant);
+        }
+        let fields = operands.iter().map(|&index| {
+            let (name, value) = (self.operand_name(index), operand(index));
+            if name.to_string() == value.to_string() {
+                quote!(#name)
+            } else {
+                quote!(#name: #value)
+            }
+        });
+        quote!(Op::#variant { #(#fields),* })
+    }
+
+    /// A call of an operand's encoder.
+    pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
+        let it = &self.model.invalidates[issue.invalidate];
+        let value = |name: &str| match name {
+            "c" => quote!(c),
+            "tag" => match issue.view {
+                None => quote!(0),
+                Some(view) => self.tag(view, &quote!(tag)),
+            },
+            "va" if !issue.address => quote!(0),
+            "va" => match at {
+                At::Piece => quote!(run.va),
+                At::First => quote!(start),
+                _ => quote!(va),
+            },
+            "hint" if !issue.hint => quote!(None),
+            "hint" => match at {
+                At::Page => quote!(hint(c, level)),
+                _ => quote!(hint),
+            },
+            "stride" if !issue.address => quote!(Level(0)),
+            "stride" => match at {
+                At::Page => quote!(level),
+                _ => quote!(stride),
+            },
+            "num" => match at {
+                At::Piece => quote!(run.num),
+                _ => quote!(0),
+            },
+            "scale" => match at {
+                At::Piece => quote!(run.scale),
+                _ => quote!(0),
+            },
+            "form" => hex(it.forms[issue.form]
+                .named
+                .as_ref()
+                .map_or(0, |(_, value)| *value)),
+            "keep" => quote!(false),
+            _ => quote!(0),
+        };
+        let encoder = self.encoder_name(operand);
+        let arguments = self.encoder_parameters(operand).into_iter().map(value);
+        quote!(#encoder(#(#arguments),*))
+    }
+
+    /// A tag in a view.
+    pub(super) fn tag(&self, view: usize, tag: &TokenStream) -> TokenStream {
+        match self.model.user.views[view].or {
+            0 => tag.clone(),
+            or => {
+                let or = hex(or);
+                quote!(#tag | #or)
+            }
+        }
+    }
+
+    pub(super) fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> TokenStream {
+        let it = &self.model.loads[load];
+        let variant = self.variant(Which::Load(load));
+        let fields = it.template.operands.iter().map(|&operand| {
+            let name = self.operand_name(operand);
+            let value = |parameter: &str| match parameter {
+                "c" => quote!(c),
+                "tag" => self.tag(view, &quote!(to.tag.value)),
+                "root" if empty => quote!(to.empty),
+                "root" => quote!(to.table),
+                "keep" => quote!(#keep),
+                _ => quote!(0),
+            };
+            let encoder = self.encoder_name(operand);
+            let arguments = self.encoder_parameters(operand).into_iter().map(value);
+            quote!(#name: #encoder(#(#arguments),*))
+        });
+        let note = comment(&format!("{}: {}", self.place(it.span), it.named.name));
+        quote!(#note cpu.issue(Op::#variant { #(#fields),* });)
+    }
+
+    /// A call of a shape that only answers.
+    pub(super) fn call_pure(&self, shape: Shape) -> TokenStream {
+        let name = name(shape);
+        quote!(self.#name())
+    }
+
+    /// A call of another shape from within one.
+    pub(super) fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
+        if !self.acts(other) {
+            return quote!();
+        }
+        let event = matches!(shape, Shape::Switch | Shape::Resume | Shape::Arrive);
+        let argument = |parameter: &str| match parameter {
+            "tag" if event => quote!(to.tag.value),
+            "walk" if event => quote!(true),
+            "of_machine" if event => quote!(to.tag.of_machine),
+            name => {
+                let name = format_ident!("{name}");
+                quote!(#name)
+            }
+        };
+        let call = self.call(other, &argument);
+        if self.interrupts(other) {
+            if self.interrupts(shape) && matches!(shape, Shape::Finish(..)) {
+                quote!(interrupt = #call;)
+            } else {
+                quote!(let _ = #call;)
+            }
+        } else if self.owes(other) {
+            quote!(owed = owed.and(#call);)
+        } else {
+            quote!(#call;)
+        }
+    }
+}
+
+fn owe(owed: Owed) -> TokenStream {
+    let names = [
+        (Owed::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
+        (Owed::VIEW_UNTIL_RESUME, "VIEW_UNTIL_RESUME"),
+        (Owed::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
+        (Owed::PARKED_UNTIL_LOAD, "PARKED_UNTIL_LOAD"),
+    ];
+    let ands = names
+        .iter()
+        .filter(|(bit, _)| owed.contains(*bit))
+        .map(|(_, name)| {
+            let name = format_ident!("{name}");
+            quote!(.and(Owed::#name))
+        });
+    quote!(owed = owed #(#ands)*;)
+}
+
+pub fn audience(to: Audience) -> TokenStream {
+    let names = [
+        (Holders::ACTIVE, "ACTIVE"),
+        (Holders::LAZY, "LAZY"),
+        (Holders::PARKED, "PARKED"),
+    ];
+    let mut holders = quote!(Holders::NONE);
+    let mut first = true;
+    for (bit, name) in names.iter().filter(|(bit, _)| to.holders.covers(*bit)) {
+        let name = format_ident!("{name}");
+        let _ = bit;
+        holders = if first {
+            quote!(Holders::#name)
+        } else {
+            quote!(#holders.union(Holders::#name))
+        };
+        first = false;
+    }
+    let sets = hex(u64::from(to.sets));
+    quote!(Audience { holders: #holders, sets: #sets })
+}
