@@ -44,6 +44,12 @@ fn session(runs: &[&[&str]]) -> String {
     shown.join("\n")
 }
 
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
 #[test]
 fn help() {
     let commands = ["check", "gen", "diff", "trace", "explain"];
@@ -51,7 +57,7 @@ fn help() {
     for command in commands {
         shown += &session(&[&[command, "--help"]]);
     }
-    insta::assert_snapshot!("help", shown);
+    snapshot("help", &shown);
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn findings() {
         let arguments = ["check", "--message-format", format, "-"];
         let run = tlbc_reading(&root(), &arguments, text);
         assert_eq!(run.stdout, "");
-        insta::assert_snapshot!(format!("findings_{format}"), shown(&arguments, &run));
+        snapshot(&format!("findings_{format}"), &shown(&arguments, &run));
     }
     let colored = tlbc_reading(&root(), &["--color", "always", "check", "-"], text);
     assert!(colored.stderr.contains("\u{1b}["));
@@ -231,9 +237,9 @@ fn gen_with_a_finding_writes_nothing() {
 fn traces() {
     let x86 = "archdefs/x86_64.arch";
     let arm = "archdefs/arm64.arch";
-    insta::assert_snapshot!(
+    snapshot(
         "traces",
-        session(&[
+        &session(&[
             &["trace", x86, "--range", "0x1000..0x3000"],
             &[
                 "trace",
@@ -265,9 +271,9 @@ fn traces() {
                 "--owed",
                 "tag",
                 "--features",
-                "pcid"
+                "pcid",
             ],
-        ])
+        ]),
     );
 }
 
@@ -275,9 +281,9 @@ fn traces() {
 fn trace_refuses() {
     let x86 = "archdefs/x86_64.arch";
     let page = "0x1000..0x2000";
-    insta::assert_snapshot!(
+    snapshot(
         "trace_refuses",
-        session(&[
+        &session(&[
             &["trace", x86, "--range", "0x3000"],
             &["trace", x86, "--range", "0x3000..0x1000"],
             &["trace", x86, "--range", "0x1000..0x1000"],
@@ -287,7 +293,7 @@ fn trace_refuses() {
                 "trace",
                 x86,
                 "--range",
-                "0xffff800000000000..0xffff800000001000"
+                "0xffff800000000000..0xffff800000001000",
             ],
             &["trace", x86, "--range", page, "--level", "ptt"],
             &["trace", x86, "--range", page, "--level", "p4d"],
@@ -305,7 +311,7 @@ fn trace_refuses() {
                 "--features",
                 "pcid",
                 "--tag",
-                "0x1000"
+                "0x1000",
             ],
             &[
                 "trace",
@@ -315,12 +321,12 @@ fn trace_refuses() {
                 "--features",
                 "pcid,pti",
                 "--tag",
-                "0x801"
+                "0x801",
             ],
             &["trace", x86, "--range", page, "--tag", "0x10000"],
             &["trace", x86, "--event", "arrive", "--owed", "tag"],
             &["trace", x86],
-        ])
+        ]),
     );
 }
 

@@ -773,9 +773,9 @@ impl Tlb {
         walk: bool,
     ) {
         let c = self.config;
+        cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                cpu.issue(Op::DsbNshst);
                 // arm64.arch:140-146: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
@@ -783,7 +783,6 @@ impl Tlb {
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                cpu.issue(Op::DsbNshst);
                 // arm64.arch:132-137: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
@@ -792,12 +791,10 @@ impl Tlb {
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            cpu.issue(Op::DsbNshst);
             // arm64.arch:140-146: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            cpu.issue(Op::DsbNshst);
             // arm64.arch:132-137: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
@@ -822,9 +819,9 @@ impl Tlb {
         walk: bool,
     ) {
         let c = self.config;
+        cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                cpu.issue(Op::DsbIshst);
                 // arm64.arch:140-146: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
@@ -832,7 +829,6 @@ impl Tlb {
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                cpu.issue(Op::DsbIshst);
                 // arm64.arch:132-137: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
@@ -841,12 +837,10 @@ impl Tlb {
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            cpu.issue(Op::DsbIshst);
             // arm64.arch:140-146: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            cpu.issue(Op::DsbIshst);
             // arm64.arch:132-137: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
@@ -870,13 +864,12 @@ impl Tlb {
         walk: bool,
     ) {
         let c = self.config;
+        cpu.issue(Op::DsbNshst);
         if walk {
-            cpu.issue(Op::DsbNshst);
             // arm64.arch:155-162: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            cpu.issue(Op::DsbNshst);
             // arm64.arch:148-154: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
@@ -901,13 +894,12 @@ impl Tlb {
         walk: bool,
     ) {
         let c = self.config;
+        cpu.issue(Op::DsbIshst);
         if walk {
-            cpu.issue(Op::DsbIshst);
             // arm64.arch:155-162: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            cpu.issue(Op::DsbIshst);
             // arm64.arch:148-154: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
@@ -924,8 +916,8 @@ impl Tlb {
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, ranges: &Ranges) {
         let c = self.config;
+        let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
-            let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
             if self.ceiling().is_below(0, passes.pages()) {
                 self.user_here_everything(cpu, tag);
             } else {
@@ -940,21 +932,18 @@ impl Tlb {
                     self.user_here_pass(cpu, tag, pass);
                 }
             }
+        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+            self.user_here_everything(cpu, tag);
         } else {
-            let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                self.user_here_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::DsbNshst);
-                for pass in passes.cuts() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-                if ranges.is_live() {
-                    cpu.issue(Op::DsbNsh);
-                }
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
+            cpu.issue(Op::DsbNshst);
+            for pass in passes.cuts() {
+                self.user_here_pass(cpu, tag, pass);
+            }
+            if ranges.is_live() {
+                cpu.issue(Op::DsbNsh);
+            }
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, pass);
             }
         }
     }
@@ -969,8 +958,8 @@ impl Tlb {
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, ranges: &Ranges) {
         let c = self.config;
+        let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
-            let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
             if self.ceiling().is_below(0, passes.pages()) {
                 self.user_wide_everything(cpu, tag);
             } else {
@@ -985,21 +974,18 @@ impl Tlb {
                     self.user_wide_pass(cpu, tag, pass);
                 }
             }
+        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+            self.user_wide_everything(cpu, tag);
         } else {
-            let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                self.user_wide_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::DsbIshst);
-                for pass in passes.cuts() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-                if ranges.is_live() {
-                    cpu.issue(Op::DsbIsh);
-                }
-                for pass in passes.leaves() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
+            cpu.issue(Op::DsbIshst);
+            for pass in passes.cuts() {
+                self.user_wide_pass(cpu, tag, pass);
+            }
+            if ranges.is_live() {
+                cpu.issue(Op::DsbIsh);
+            }
+            for pass in passes.leaves() {
+                self.user_wide_pass(cpu, tag, pass);
             }
         }
     }
@@ -1014,12 +1000,8 @@ impl Tlb {
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
+        let passes = Passes::new(ranges, &level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_here_folding(),
-            );
             if self.ceiling().is_below(0, passes.pages()) {
                 self.kernel_here_everything(cpu);
             } else {
@@ -1034,25 +1016,18 @@ impl Tlb {
                     self.kernel_here_pass(cpu, pass);
                 }
             }
+        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+            self.kernel_here_everything(cpu);
         } else {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_here_folding(),
-            );
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                self.kernel_here_everything(cpu);
-            } else {
-                cpu.issue(Op::DsbNshst);
-                for pass in passes.cuts() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-                if ranges.is_live() {
-                    cpu.issue(Op::DsbNsh);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
+            cpu.issue(Op::DsbNshst);
+            for pass in passes.cuts() {
+                self.kernel_here_pass(cpu, pass);
+            }
+            if ranges.is_live() {
+                cpu.issue(Op::DsbNsh);
+            }
+            for pass in passes.leaves() {
+                self.kernel_here_pass(cpu, pass);
             }
         }
     }
@@ -1068,12 +1043,8 @@ impl Tlb {
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
+        let passes = Passes::new(ranges, &level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_wide_folding(),
-            );
             if self.ceiling().is_below(0, passes.pages()) {
                 self.kernel_wide_everything(cpu);
             } else {
@@ -1088,25 +1059,18 @@ impl Tlb {
                     self.kernel_wide_pass(cpu, pass);
                 }
             }
+        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+            self.kernel_wide_everything(cpu);
         } else {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_wide_folding(),
-            );
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                self.kernel_wide_everything(cpu);
-            } else {
-                cpu.issue(Op::DsbIshst);
-                for pass in passes.cuts() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
-                if ranges.is_live() {
-                    cpu.issue(Op::DsbIsh);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
+            cpu.issue(Op::DsbIshst);
+            for pass in passes.cuts() {
+                self.kernel_wide_pass(cpu, pass);
+            }
+            if ranges.is_live() {
+                cpu.issue(Op::DsbIsh);
+            }
+            for pass in passes.leaves() {
+                self.kernel_wide_pass(cpu, pass);
             }
         }
     }
@@ -1704,18 +1668,13 @@ impl Tlb {
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u16) {
         let c = self.config;
+        cpu.issue(Op::DsbNshst);
+        // arm64.arch:196-201: aside1
+        let space = encode_space(tag);
+        cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            cpu.issue(Op::DsbNshst);
-            // arm64.arch:196-201: aside1
-            let space = encode_space(tag);
-            cpu.issue(Op::Aside1 { space });
             // arm64.arch:196-201: aside1, view user
             let space = encode_space(tag | 0x1);
-            cpu.issue(Op::Aside1 { space });
-        } else {
-            cpu.issue(Op::DsbNshst);
-            // arm64.arch:196-201: aside1
-            let space = encode_space(tag);
             cpu.issue(Op::Aside1 { space });
         }
     }
@@ -1730,18 +1689,13 @@ impl Tlb {
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u16) {
         let c = self.config;
+        cpu.issue(Op::DsbIshst);
+        // arm64.arch:196-201: aside1is
+        let space = encode_space(tag);
+        cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            cpu.issue(Op::DsbIshst);
-            // arm64.arch:196-201: aside1is
-            let space = encode_space(tag);
-            cpu.issue(Op::Aside1is { space });
             // arm64.arch:196-201: aside1is, view user
             let space = encode_space(tag | 0x1);
-            cpu.issue(Op::Aside1is { space });
-        } else {
-            cpu.issue(Op::DsbIshst);
-            // arm64.arch:196-201: aside1is
-            let space = encode_space(tag);
             cpu.issue(Op::Aside1is { space });
         }
     }
@@ -1791,36 +1745,19 @@ impl Tlb {
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
         let mut interrupt = Audience::NOBODY;
+        // Devices that share the tables have been told by now.
+        cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
-            if c.has(Config::C1PRO_SME) {
-                // Devices that share the tables have been told by now.
-                cpu.issue(Op::DsbIsh);
-                // Erratum: 1286807, 2441007, 2441009 and relatives.
-                cpu.issue(Op::Vale1is { page: 0 });
-                cpu.issue(Op::DsbIsh);
-                // Taking an interrupt is what these CPUs need.
-                interrupt = Audience {
-                    holders: Holders::NONE,
-                    sets: 0x1,
-                };
-            } else {
-                // Devices that share the tables have been told by now.
-                cpu.issue(Op::DsbIsh);
-                // Erratum: 1286807, 2441007, 2441009 and relatives.
-                cpu.issue(Op::Vale1is { page: 0 });
-                cpu.issue(Op::DsbIsh);
-            }
-        } else if c.has(Config::C1PRO_SME) {
-            // Devices that share the tables have been told by now.
+            // Erratum: 1286807, 2441007, 2441009 and relatives.
+            cpu.issue(Op::Vale1is { page: 0 });
             cpu.issue(Op::DsbIsh);
+        }
+        if c.has(Config::C1PRO_SME) {
             // Taking an interrupt is what these CPUs need.
             interrupt = Audience {
                 holders: Holders::NONE,
                 sets: 0x1,
             };
-        } else {
-            // Devices that share the tables have been told by now.
-            cpu.issue(Op::DsbIsh);
         }
         interrupt
     }
@@ -1841,18 +1778,14 @@ impl Tlb {
     #[inline]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
+        // Devices that share the tables have been told by now.
+        cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
-            // Devices that share the tables have been told by now.
-            cpu.issue(Op::DsbIsh);
             // Erratum: 1286807, 2441007, 2441009 and relatives.
             cpu.issue(Op::Vale1is { page: 0 });
             cpu.issue(Op::DsbIsh);
-            cpu.issue(Op::Isb);
-        } else {
-            // Devices that share the tables have been told by now.
-            cpu.issue(Op::DsbIsh);
-            cpu.issue(Op::Isb);
         }
+        cpu.issue(Op::Isb);
     }
 
     /// Loads another address space.
@@ -1860,54 +1793,29 @@ impl Tlb {
     /// From: arm64.arch:86, arm64.arch:226-228, arm64.arch:229-231.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt == Debt::None {
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.empty),
-            });
-            // arm64.arch:229-231: ttbr1
-            cpu.issue(Op::LoadTtbr1 {
-                asid: encode_asid(to.tag.value),
-            });
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.table),
-            });
-            cpu.issue(Op::Isb);
-        } else if debt == Debt::Tag {
-            // Everything under the tag goes.
-            self.user_here_everything(cpu, to.tag.value);
-            self.user_here_finish(cpu);
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.empty),
-            });
-            // arm64.arch:229-231: ttbr1
-            cpu.issue(Op::LoadTtbr1 {
-                asid: encode_asid(to.tag.value),
-            });
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.table),
-            });
-            cpu.issue(Op::Isb);
-        } else {
-            // Everything under every tag goes.
-            self.forget_all(cpu);
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.empty),
-            });
-            // arm64.arch:229-231: ttbr1
-            cpu.issue(Op::LoadTtbr1 {
-                asid: encode_asid(to.tag.value),
-            });
-            // arm64.arch:226-228: ttbr0
-            cpu.issue(Op::LoadTtbr0 {
-                ttbr0: encode_ttbr0(to.table),
-            });
-            cpu.issue(Op::Isb);
+        if debt != Debt::None {
+            if debt == Debt::Tag {
+                // Everything under the tag goes.
+                self.user_here_everything(cpu, to.tag.value);
+                self.user_here_finish(cpu);
+            } else {
+                // Everything under every tag goes.
+                self.forget_all(cpu);
+            }
         }
+        // arm64.arch:226-228: ttbr0
+        cpu.issue(Op::LoadTtbr0 {
+            ttbr0: encode_ttbr0(to.empty),
+        });
+        // arm64.arch:229-231: ttbr1
+        cpu.issue(Op::LoadTtbr1 {
+            asid: encode_asid(to.tag.value),
+        });
+        // arm64.arch:226-228: ttbr0
+        cpu.issue(Op::LoadTtbr0 {
+            ttbr0: encode_ttbr0(to.table),
+        });
+        cpu.issue(Op::Isb);
     }
 
     /// Loads what user code runs on.

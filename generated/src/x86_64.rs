@@ -376,40 +376,17 @@ impl Tlb {
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PCID) {
+        // x86_64.arch:100-107: invlpg
+        cpu.issue(Op::Invlpg { va: encode_va(va) });
+        if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va: encode_va(va) });
-                    // x86_64.arch:108-117: invpcid, form page, view user
-                    let kind = encode_kind(0x0);
-                    let descriptor = encode_descriptor(tag | 0x800, va);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va: encode_va(va) });
-                }
-            } else if c.has(Config::PTI) {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va: encode_va(va) });
-                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+                // x86_64.arch:108-117: invpcid, form page, view user
+                let kind = encode_kind(0x0);
+                let descriptor = encode_descriptor(tag | 0x800, va);
+                cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va: encode_va(va) });
+                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
             }
-        } else {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:100-107: invlpg
-            cpu.issue(Op::Invlpg { va: encode_va(va) });
         }
         owed
     }
@@ -434,24 +411,13 @@ impl Tlb {
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::INVLPGB) {
-            if of_machine {
-                // The caller stays on this CPU until completion.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:134-146: invlpgb, form run
-                let rax = encode_rax(va, 0x7);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            } else {
-                owed = owed.and(self.user_here_page(cpu, tag, va));
-                if walk {
-                    owed = owed.and(Owed::PARKED_UNTIL_LOAD);
-                } else {
-                    owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
-                }
-            }
+        if c.has(Config::INVLPGB) && of_machine {
+            // The caller stays on this CPU until completion.
+            // x86_64.arch:134-146: invlpgb, form run
+            let rax = encode_rax(va, 0x7);
+            let ecx = encode_ecx(level, 0);
+            let edx = encode_edx(tag);
+            cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
             owed = owed.and(self.user_here_page(cpu, tag, va));
             if walk {
@@ -477,78 +443,41 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::PCID) {
-                if c.has(Config::INVPCID) {
-                    if c.has(Config::PTI) {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va: encode_va(va) });
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                    } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:108-117: invpcid, form everything
-                        let kind = encode_kind(0x2);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
-                    } else if walk {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va: encode_va(va) });
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                    } else {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va: encode_va(va) });
-                    }
-                } else if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
+                if c.has(Config::PTI) {
                     // x86_64.arch:100-107: invlpg
                     cpu.issue(Op::Invlpg { va: encode_va(va) });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                    // The caller has interrupts off.
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:124-132: mov_cr4
-                    cpu.issue(Op::MovCr4);
-                } else if walk {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va: encode_va(va) });
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    if c.has(Config::INVPCID) {
+                        // x86_64.arch:108-117: invpcid, form everything
+                        let kind = encode_kind(0x2);
+                        let descriptor = encode_descriptor(0, 0);
+                        cpu.issue(Op::Invpcid { kind, descriptor });
+                    } else {
+                        // The caller has interrupts off.
+                        // x86_64.arch:124-132: mov_cr4
+                        cpu.issue(Op::MovCr4);
+                    }
                 } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:100-107: invlpg
                     cpu.issue(Op::Invlpg { va: encode_va(va) });
+                    if walk {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    }
                 }
             } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 // x86_64.arch:100-107: invlpg
                 cpu.issue(Op::Invlpg { va: encode_va(va) });
             }
-        } else if c.has(Config::PCID) {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:100-107: invlpg
-            cpu.issue(Op::Invlpg { va: encode_va(va) });
-            // Every other tag of this CPU is disowned, not flushed.
-            owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
         } else {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
             // x86_64.arch:100-107: invlpg
             cpu.issue(Op::Invlpg { va: encode_va(va) });
+            if c.has(Config::PCID) {
+                // Every other tag of this CPU is disowned, not flushed.
+                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+            }
         }
         owed
     }
@@ -572,49 +501,28 @@ impl Tlb {
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) {
-            if c.has(Config::INVLPGB) {
+        if c.has(Config::INVLPGB) {
+            // The caller stays on this CPU until completion.
+            if c.has(Config::PGE) {
                 if walk {
-                    // The caller stays on this CPU until completion.
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:134-146: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    // x86_64.arch:134-146: invlpgb, form run_any
-                    let rax = encode_rax(va, 0xd);
-                    let ecx = encode_ecx(level, 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                } else {
-                    // The caller stays on this CPU until completion.
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:134-146: invlpgb, form run_any
-                    let rax = encode_rax(va, 0xd);
-                    let ecx = encode_ecx(level, 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-            } else {
-                owed = owed.and(self.kernel_here_page(cpu, va, walk));
-            }
-        } else if c.has(Config::INVLPGB) {
-            if walk {
-                // The caller stays on this CPU until completion.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
+                // x86_64.arch:134-146: invlpgb, form run_any
+                let rax = encode_rax(va, 0xd);
+                let ecx = encode_ecx(level, 0);
+                let edx = encode_edx(0);
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            } else if walk {
                 // x86_64.arch:134-146: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // The caller stays on this CPU until completion.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 // x86_64.arch:134-146: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
@@ -641,76 +549,18 @@ impl Tlb {
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PCID) {
-            if c.has(Config::INVPCID) {
-                let passes = Passes::new(
-                    ranges,
-                    &level_table(c),
-                    self.user_here_folding(),
-                );
-                if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                    owed = owed.and(self.user_here_everything(cpu));
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    for pass in passes.cuts() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            } else if c.has(Config::PTI) {
-                let passes = Passes::new(
-                    ranges,
-                    &level_table(c),
-                    self.user_here_folding(),
-                );
-                if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                    owed = owed.and(self.user_here_everything(cpu));
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    for pass in passes.cuts() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    owed = owed.and(Owed::VIEW_UNTIL_RESUME);
-                }
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    &level_table(c),
-                    self.user_here_folding(),
-                );
-                if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                    owed = owed.and(self.user_here_everything(cpu));
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    for pass in passes.cuts() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            }
+        let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
+        if self.ceiling().is_below(passes.entries(), passes.pages()) {
+            owed = owed.and(self.user_here_everything(cpu));
         } else {
-            let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                owed = owed.and(self.user_here_everything(cpu));
-            } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                for pass in passes.cuts() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
+            for pass in passes.cuts() {
+                self.user_here_pass(cpu, tag, pass);
+            }
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, pass);
+            }
+            if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
+                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
             }
         }
         owed
@@ -734,39 +584,20 @@ impl Tlb {
         let c = self.config;
         let walk = ranges.tables();
         let mut owed = Owed::NOTHING;
-        if c.has(Config::INVLPGB) {
-            if of_machine {
-                // The caller stays on this CPU until completion.
-                let passes = Passes::new(
-                    ranges,
-                    &level_table(c),
-                    self.user_wide_folding(),
-                );
-                if self
-                    .ceiling()
-                    .is_below(passes.runs(self.invlpgb_pages), passes.pages())
-                {
-                    owed = owed
-                        .and(self.user_wide_everything(cpu, tag, of_machine, walk));
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    for pass in passes.cuts() {
-                        self.user_wide_pass(cpu, tag, pass);
-                    }
-                    if ranges.is_live() {
-                        cpu.issue(Op::Tlbsync);
-                    }
-                    for pass in passes.leaves() {
-                        self.user_wide_pass(cpu, tag, pass);
-                    }
-                }
+        if c.has(Config::INVLPGB) && of_machine {
+            // The caller stays on this CPU until completion.
+            let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
+            if self.ceiling().is_below(passes.runs(self.invlpgb_pages), passes.pages()) {
+                owed = owed.and(self.user_wide_everything(cpu, tag, of_machine, walk));
             } else {
-                owed = owed.and(self.user_here_ranges(cpu, tag, ranges));
-                if walk {
-                    owed = owed.and(Owed::PARKED_UNTIL_LOAD);
-                } else {
-                    owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
+                for pass in passes.cuts() {
+                    self.user_wide_pass(cpu, tag, pass);
+                }
+                if ranges.is_live() {
+                    cpu.issue(Op::Tlbsync);
+                }
+                for pass in passes.leaves() {
+                    self.user_wide_pass(cpu, tag, pass);
                 }
             }
         } else {
@@ -801,8 +632,6 @@ impl Tlb {
                     if self.ceiling().is_below(passes.entries(), passes.pages()) {
                         owed = owed.and(self.kernel_here_everything(cpu));
                     } else {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
                         for pass in passes.cuts() {
                             self.kernel_here_pass(cpu, pass);
                         }
@@ -823,8 +652,6 @@ impl Tlb {
                     if self.ceiling().is_below(passes.entries(), passes.pages()) {
                         owed = owed.and(self.kernel_here_everything(cpu));
                     } else {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
                         for pass in passes.cuts() {
                             self.kernel_here_pass(cpu, pass);
                         }
@@ -846,8 +673,6 @@ impl Tlb {
                 if self.ceiling().is_below(passes.entries(), passes.pages()) {
                     owed = owed.and(self.kernel_here_everything(cpu));
                 } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     for pass in passes.cuts() {
                         self.kernel_here_pass(cpu, pass);
                     }
@@ -855,26 +680,6 @@ impl Tlb {
                         self.kernel_here_pass(cpu, pass);
                     }
                 }
-            }
-        } else if c.has(Config::PCID) {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_here_folding(),
-            );
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                owed = owed.and(self.kernel_here_everything(cpu));
-            } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                for pass in passes.cuts() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-                // Every other tag of this CPU is disowned, not flushed.
-                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
             }
         } else {
             let passes = Passes::new(
@@ -885,13 +690,15 @@ impl Tlb {
             if self.ceiling().is_below(passes.entries(), passes.pages()) {
                 owed = owed.and(self.kernel_here_everything(cpu));
             } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 for pass in passes.cuts() {
                     self.kernel_here_pass(cpu, pass);
                 }
                 for pass in passes.leaves() {
                     self.kernel_here_pass(cpu, pass);
+                }
+                if c.has(Config::PCID) {
+                    // Every other tag of this CPU is disowned, not flushed.
+                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                 }
             }
         }
@@ -925,8 +732,6 @@ impl Tlb {
                 {
                     owed = owed.and(self.kernel_wide_everything(cpu));
                 } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     for pass in passes.leaves() {
                         self.kernel_wide_pass(cpu, pass);
                     }
@@ -941,29 +746,10 @@ impl Tlb {
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
     fn user_here_folding(&self) -> Folding {
         let c = self.config;
-        if c.has(Config::PCID) {
-            if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) || c.has(Config::TCE) {
-                    Folding {
-                        leaves: true,
-                        walks: false,
-                    }
-                } else {
-                    Folding {
-                        leaves: true,
-                        walks: true,
-                    }
-                }
-            } else if c.has(Config::TCE) {
-                Folding {
-                    leaves: true,
-                    walks: false,
-                }
-            } else {
-                Folding {
-                    leaves: true,
-                    walks: true,
-                }
+        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
+            Folding {
+                leaves: true,
+                walks: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
@@ -1026,44 +812,20 @@ impl Tlb {
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        if c.has(Config::PCID) {
-            if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut va = encode_va(start);
-                    let kind = encode_kind(0x0);
-                    let mut descriptor = encode_descriptor(tag | 0x800, start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va });
-                        // x86_64.arch:108-117: invpcid, form page, view user
-                        cpu.issue(Op::Invpcid { kind, descriptor });
-                        va = va.wrapping_add(step);
-                        descriptor[1] = descriptor[1].wrapping_add(step);
-                        left -= 1;
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut va = encode_va(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va });
-                        va = va.wrapping_add(step);
-                        left -= 1;
-                    }
-                }
-            } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut va = encode_va(start);
-                let mut left = entries;
-                while left > 0 {
-                    // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va });
-                    va = va.wrapping_add(step);
-                    left -= 1;
-                }
+        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
+            let step = 1u64.wrapping_shl(shift(c, stride));
+            let mut va = encode_va(start);
+            let kind = encode_kind(0x0);
+            let mut descriptor = encode_descriptor(tag | 0x800, start);
+            let mut left = entries;
+            while left > 0 {
+                // x86_64.arch:100-107: invlpg
+                cpu.issue(Op::Invlpg { va });
+                // x86_64.arch:108-117: invpcid, form page, view user
+                cpu.issue(Op::Invpcid { kind, descriptor });
+                va = va.wrapping_add(step);
+                descriptor[1] = descriptor[1].wrapping_add(step);
+                left -= 1;
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1199,24 +961,10 @@ impl Tlb {
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:118-123: mov_cr3
-                cpu.issue(Op::MovCr3);
-                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
-            } else {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:118-123: mov_cr3
-                cpu.issue(Op::MovCr3);
-            }
-        } else {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:118-123: mov_cr3
-            cpu.issue(Op::MovCr3);
+        // x86_64.arch:118-123: mov_cr3
+        cpu.issue(Op::MovCr3);
+        if c.has(Config::PCID) && c.has(Config::PTI) {
+            owed = owed.and(Owed::VIEW_UNTIL_RESUME);
         }
         owed
     }
@@ -1238,24 +986,13 @@ impl Tlb {
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::INVLPGB) {
-            if of_machine {
-                // The caller stays on this CPU until completion.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:134-146: invlpgb, form tag
-                let rax = encode_rax(0, 0x6);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            } else {
-                owed = owed.and(self.user_here_everything(cpu));
-                if walk {
-                    owed = owed.and(Owed::PARKED_UNTIL_LOAD);
-                } else {
-                    owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
-                }
-            }
+        if c.has(Config::INVLPGB) && of_machine {
+            // The caller stays on this CPU until completion.
+            // x86_64.arch:134-146: invlpgb, form tag
+            let rax = encode_rax(0, 0x6);
+            let ecx = encode_ecx(Level(0), 0);
+            let edx = encode_edx(tag);
+            cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
             owed = owed.and(self.user_here_everything(cpu));
             if walk {
@@ -1278,76 +1015,24 @@ impl Tlb {
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) {
-            if c.has(Config::PCID) {
-                if c.has(Config::INVPCID) {
-                    if c.has(Config::PTI) {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:118-123: mov_cr3
-                        cpu.issue(Op::MovCr3);
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                    } else {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
-                        // x86_64.arch:108-117: invpcid, form everything
-                        let kind = encode_kind(0x2);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
-                    }
-                } else if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:118-123: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                } else {
-                    // The caller has interrupts off.
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:124-132: mov_cr4
-                    cpu.issue(Op::MovCr4);
-                }
-            } else if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:118-123: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
-                    // x86_64.arch:108-117: invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                }
-            } else if c.has(Config::PTI) {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
-                // x86_64.arch:118-123: mov_cr3
-                cpu.issue(Op::MovCr3);
+        if c.has(Config::PGE) && !c.has(Config::PTI) {
+            if c.has(Config::INVPCID) {
+                // x86_64.arch:108-117: invpcid, form everything
+                let kind = encode_kind(0x2);
+                let descriptor = encode_descriptor(0, 0);
+                cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 // x86_64.arch:124-132: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
-        } else if c.has(Config::PCID) {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:118-123: mov_cr3
-            cpu.issue(Op::MovCr3);
-            // Every other tag of this CPU is disowned, not flushed.
-            owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
         } else {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
             // x86_64.arch:118-123: mov_cr3
             cpu.issue(Op::MovCr3);
+            if c.has(Config::PCID) {
+                // Every other tag of this CPU is disowned, not flushed.
+                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+            }
         }
         owed
     }
@@ -1364,28 +1049,21 @@ impl Tlb {
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) {
-            if c.has(Config::INVLPGB) {
-                // The caller stays on this CPU until completion.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
+        if c.has(Config::INVLPGB) {
+            // The caller stays on this CPU until completion.
+            if c.has(Config::PGE) {
                 // x86_64.arch:134-146: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                owed = owed.and(self.kernel_here_everything(cpu));
+                // x86_64.arch:134-146: invlpgb, form nonglobal
+                let rax = encode_rax(0, 0x4);
+                let ecx = encode_ecx(Level(0), 0);
+                let edx = encode_edx(0);
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-        } else if c.has(Config::INVLPGB) {
-            // The caller stays on this CPU until completion.
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:134-146: invlpgb, form nonglobal
-            let rax = encode_rax(0, 0x4);
-            let ecx = encode_ecx(Level(0), 0);
-            let edx = encode_edx(0);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
             owed = owed.and(self.kernel_here_everything(cpu));
         }
@@ -1424,61 +1102,35 @@ impl Tlb {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                if debt == Debt::None {
-                    // x86_64.arch:158-161: cr3
-                    cpu.issue(Op::LoadCr3 {
-                        cr3: encode_cr3(c, to.tag.value, to.table, true),
-                    });
-                } else if debt == Debt::Tag {
-                    // Everything under the tag goes.
-                    // x86_64.arch:158-161: cr3
-                    cpu.issue(Op::LoadCr3 {
-                        cr3: encode_cr3(c, to.tag.value, to.table, false),
-                    });
-                    owed = owed.and(Owed::VIEW_UNTIL_RESUME);
-                } else {
-                    // Everything under every tag goes.
-                    owed = owed.and(self.forget_all(cpu));
-                    // x86_64.arch:158-161: cr3
-                    cpu.issue(Op::LoadCr3 {
-                        cr3: encode_cr3(c, to.tag.value, to.table, false),
-                    });
-                    owed = owed.and(Owed::VIEW_UNTIL_RESUME);
-                }
-            } else if debt == Debt::None {
+            if debt == Debt::None {
                 // x86_64.arch:158-161: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
-            } else if debt == Debt::Tag {
-                // Everything under the tag goes.
-                // x86_64.arch:158-161: cr3
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, false),
-                });
             } else {
-                // Everything under every tag goes.
-                owed = owed.and(self.forget_all(cpu));
+                if debt == Debt::Tag {
+                    // Everything under the tag goes.
+                } else {
+                    // Everything under every tag goes.
+                    owed = owed.and(self.forget_all(cpu));
+                }
                 // x86_64.arch:158-161: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
+                if c.has(Config::PTI) {
+                    owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+                }
             }
-        } else if debt == Debt::None {
-            // x86_64.arch:158-161: cr3
-            cpu.issue(Op::LoadCr3 {
-                cr3: encode_cr3(c, to.tag.value, to.table, false),
-            });
-        } else if debt == Debt::Tag {
-            // Everything under the tag goes.
-            // x86_64.arch:158-161: cr3
-            cpu.issue(Op::LoadCr3 {
-                cr3: encode_cr3(c, to.tag.value, to.table, false),
-            });
         } else {
-            // Everything under every tag goes.
-            owed = owed.and(self.forget_all(cpu));
+            if debt != Debt::None {
+                if debt == Debt::Tag {
+                    // Everything under the tag goes.
+                } else {
+                    // Everything under every tag goes.
+                    owed = owed.and(self.forget_all(cpu));
+                }
+            }
             // x86_64.arch:158-161: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
@@ -1493,27 +1145,18 @@ impl Tlb {
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
-        if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                if owed_view {
-                    // x86_64.arch:158-161: cr3
-                    cpu.issue(Op::LoadCr3 {
-                        cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
-                    });
-                } else {
-                    // x86_64.arch:158-161: cr3
-                    cpu.issue(Op::LoadCr3 {
-                        cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
-                    });
-                }
+        if c.has(Config::PTI) {
+            if c.has(Config::PCID) && !owed_view {
+                // x86_64.arch:158-161: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
+                });
             } else {
-                // User code runs on what the kernel runs on.
+                // x86_64.arch:158-161: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
+                });
             }
-        } else if c.has(Config::PTI) {
-            // x86_64.arch:158-161: cr3
-            cpu.issue(Op::LoadCr3 {
-                cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
-            });
         } else {
             // User code runs on what the kernel runs on.
         }
@@ -1534,72 +1177,51 @@ impl Tlb {
             if c.has(Config::PCID) {
                 if c.has(Config::INVPCID) {
                     if c.has(Config::PTI) {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
                         // x86_64.arch:118-123: mov_cr3
                         cpu.issue(Op::MovCr3);
                         // Every other tag of this CPU is disowned, not flushed.
                         owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                     } else {
-                        // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                        // flush.
                         // x86_64.arch:108-117: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     }
                 } else if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:118-123: mov_cr3
                     cpu.issue(Op::MovCr3);
                     // Every other tag of this CPU is disowned, not flushed.
                     owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                 } else {
                     // The caller has interrupts off.
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:124-132: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:118-123: mov_cr3
                     cpu.issue(Op::MovCr3);
                 } else {
-                    // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                    // flush.
                     // x86_64.arch:108-117: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 }
             } else if c.has(Config::PTI) {
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 // x86_64.arch:118-123: mov_cr3
                 cpu.issue(Op::MovCr3);
             } else {
                 // The caller has interrupts off.
-                // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-                // flush.
                 // x86_64.arch:124-132: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
-        } else if c.has(Config::PCID) {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
-            // x86_64.arch:118-123: mov_cr3
-            cpu.issue(Op::MovCr3);
-            // Every other tag of this CPU is disowned, not flushed.
-            owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
         } else {
-            // Changes are published by a locked read-modify-write, or the interrupt that asks for the
-            // flush.
             // x86_64.arch:118-123: mov_cr3
             cpu.issue(Op::MovCr3);
+            if c.has(Config::PCID) {
+                // Every other tag of this CPU is disowned, not flushed.
+                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+            }
         }
         owed
     }

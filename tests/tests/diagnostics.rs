@@ -297,6 +297,16 @@ fn missing_parts() {
 }
 
 #[test]
+fn more_flags_than_bits() {
+    let features: Vec<String> = (0..40).map(|n| format!("feature f{n} \"f\";")).collect();
+    let found = messages(&toy_with(&features.join("\n")));
+    assert_eq!(
+        found,
+        ["E0207 there are more than 32 features, or more than 32 errata"]
+    );
+}
+
+#[test]
 fn circles_of_features() {
     cases(
         "circles",

@@ -42,10 +42,11 @@ pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
 /// E0302: every bit of an operand has a field.
 pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
     for operand in &model.operands {
-        let gaps: Vec<(u32, u32)> = gaps(operand);
+        let gaps = gaps(operand);
         let Some(&(high, low)) = gaps.first() else {
             continue;
         };
+        let verb = if gaps == [(low, low)] { "is" } else { "are" };
         let places: Vec<String> = gaps.iter().map(|&(high, low)| bits(high, low)).collect();
         let first = if high == low {
             format!("[{high}]")
@@ -57,7 +58,7 @@ pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0302,
                 operand.named.span,
                 format!(
-                    "{} of the operand `{}` are undefined",
+                    "{} of the operand `{}` {verb} undefined",
                     listed(&places),
                     operand.named.name
                 ),

@@ -3,10 +3,12 @@
 //! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
 //! freed earlier than a flush allows, and entries can be changed as stated.
 
+use tlbc_runtime::clause::Holders;
+
 use super::runs::maps_pages;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Delivery, Model};
+use crate::model::{Delivery, Invalidate, Model};
 
 fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
@@ -38,26 +40,25 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let delivery = model.policy.delivery.as_ref();
     let mut cases = delivery.into_iter().flat_map(|delivery| &delivery.cases);
     let broadcast = cases.find(|(by, _)| by.value == Delivery::Broadcast);
-    let (message, fact, label) = if let Some((by, _)) = broadcast {
-        (
+    let wide = |i: &&Invalidate| !Holders::CORE.covers(i.holders.value);
+    let wide = model.invalidates.iter().find(wide);
+    let (message, fact, label) = match (broadcast, wide) {
+        (Some((by, _)), _) => (
             "tables are freed after a flush that interrupts nobody",
             by.span,
             "a broadcast leaves the other CPUs running",
-        )
-    } else if delivery.is_none() {
-        (
+        ),
+        (None, Some(wide)) if delivery.is_none() => (
             "tables are freed after a flush that may interrupt nobody",
-            model.policy.span,
-            "does not state `delivery interrupts`",
-        )
-    } else if model.caches.walk.is_none() {
-        (
+            wide.holders.span,
+            "flushes other CPUs and leaves them running",
+        ),
+        _ if model.caches.walk.is_none() => (
             "tables are freed after a flush that is not owed",
             model.caches.span,
             "no walk entries, so freeing a table flushes nothing",
-        )
-    } else {
-        return;
+        ),
+        _ => return,
     };
     found.push(
         Diagnostic::new(Code::E0602, stated.span, message)
@@ -109,7 +110,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0604,
                 stated.span,
-                format!("a stride of `{}`, which maps no pages", named.name),
+                format!("`strides` names `{}`, which maps no pages", named.name),
             )
             .label("stated here")
             .because(named.span, "without `leaf`")

@@ -33,65 +33,54 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
         else {
             continue;
         };
-        let (smallest, largest, limit) = match most {
-            Most::Count(most) => (u64::from(most), u64::from(most), None),
-            Most::Limit(index) => {
-                let limit = &model.limits[usize::from(index)];
-                (limit.least, limit.most, Some(limit))
-            }
+        let limit = match most {
+            Most::Count(_) => None,
+            Most::Limit(index) => Some(&model.limits[usize::from(index)]),
         };
+        let (smallest, largest) = match (most, limit) {
+            (Most::Count(most), _) => (u64::from(most), u64::from(most)),
+            (_, limit) => limit.map_or((1, 1), |limit| (limit.least, limit.most)),
+        };
+        let name = &invalidate.named.name;
         let unit = if names.pages { "pages" } else { "entries" };
         let capacity = (names.most_num + 1) << (names.base + names.step * (names.scales - 1));
-        let (message, label, fact, help) = if names.pages != (stride == Stride::Pages) {
-            (
-                format!(
-                    "`{}` and its operand count different things",
-                    invalidate.named.name
-                ),
-                "counts something else".to_owned(),
-                format!("counts {unit}"),
-                "write `pages` in both, or `entries` in both",
-            )
+        let finding = |message: String| Diagnostic::new(Code::E0308, drops.which.span, message);
+        let diagnostic = if names.pages != (stride == Stride::Pages) {
+            finding(format!("`{name}` and its operand count different things"))
+                .label("counts something else")
+                .because(names.span, format!("counts {unit}"))
+                .note("of a large page one counts many pages, the other one entry")
+                .help("write `pages` in both, or `entries` in both")
         } else if least == 0 || least > smallest {
-            (
-                format!("a run of {least}..{smallest} {unit} cannot be"),
-                format!("from {least}"),
-                "counts from one unit up".to_owned(),
-                "begin with the least count that the manual allows, at least 1",
-            )
+            finding(format!("there is no run from {least} to {smallest} {unit}"))
+                .label(format!("from {least}"))
+                .help("write the least count that the manual allows, then the largest; both at least 1")
         } else if least < 1 << names.base {
-            (
-                format!(
-                    "the operand of `{}` cannot name {least} {unit}",
-                    invalidate.named.name
-                ),
-                format!("from {least}"),
-                format!("names at least {}", 1u64 << names.base),
-                "begin with one unit of the operand, or correct the formula",
-            )
+            finding(format!(
+                "the operand of `{name}` cannot name as few as {least}"
+            ))
+            .label(format!("from {least}"))
+            .because(names.span, format!("names at least {}", 1u64 << names.base))
+            .note("a shorter run would be rounded to another length")
+            .help("begin with one unit of the operand, or correct the formula")
         } else if largest > capacity {
-            (
-                format!(
-                    "the operand of `{}` cannot name {largest} {unit}",
-                    invalidate.named.name
-                ),
-                format!("up to {largest}"),
-                format!("names at most {capacity}"),
-                "lower the largest count, or correct the width of `num`",
-            )
+            finding(format!(
+                "the operand of `{name}` cannot name {largest} {unit}"
+            ))
+            .label(format!("up to {largest}"))
+            .because(names.span, format!("names at most {capacity}"))
+            .note("the count would be cut off, and the end of the range would stay cached")
+            .help("lower the largest count, or correct the width of `num`")
         } else {
             continue;
         };
-        let mut diagnostic = Diagnostic::new(Code::E0308, drops.which.span, message)
-            .label(label)
-            .because(names.span, fact)
-            .note("the count would be cut off, and the instruction would name another run")
-            .help(help);
-        if let Some(limit) = limit {
-            let range = format!("from {} to {}", limit.least, limit.most);
-            diagnostic = diagnostic.because(limit.named.span, range);
-        }
-        found.push(diagnostic);
+        found.push(match limit {
+            Some(limit) => diagnostic.because(
+                limit.named.span,
+                format!("from {} to {}", limit.least, limit.most),
+            ),
+            None => diagnostic,
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::configs::Configs;
 use super::tables::counts;
+use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cases, Cond, Drops, Instr, Model, Named, Under, Which};
@@ -12,52 +13,64 @@ use tlbc_runtime::clause::Most;
 
 /// E0208: what is defined is used.
 pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
-    let (features, tags) = (features(model), tags(model));
-    let (barriers, limits) = (barriers(model), limits(model));
-    let (operands, loads) = (operands(model), loads(model));
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
-    let mut report = |what: &str, named: &Named, index: usize, used: &[usize], help: &str| {
-        if !used.contains(&index) {
-            found.push(
-                Diagnostic::new(
-                    Code::E0208,
-                    named.span,
-                    format!("the {what} `{}` is never used", named.name),
-                )
-                .label("defined here, and nowhere named")
-                .help(help),
-            );
-        }
+    let features = model.features.iter().map(|it| &it.named);
+    let limits = model.limits.iter().map(|it| &it.named);
+    let tags = model.tags.iter().map(|it| &it.named);
+    let barriers = model.barriers.iter().map(|it| &it.named);
+    let operands = model.operands.iter().map(|it| &it.named);
+    let loads = model.loads.iter().map(|it| &it.named);
+    let of_feature = "name it in a condition of what depends on it, or remove it";
+    let of_limit = "name it in a run, `run of 1..limit(...)`, or remove it";
+    let of_tag = "say which entries are cached under it: `leaf under ...;` in a space";
+    let of_barrier = "name it behind an `after` or a `resync`, or remove it";
+    let of_operand = "name it in the template of an instruction, or remove it";
+    let of_load = "name it in `switch` or `resume`, or remove it";
+    let of_set = "name it behind the `on` of an erratum, or remove it";
+    found.extend(unused(
+        "feature",
+        features,
+        &used_features(model),
+        of_feature,
+    ));
+    found.extend(unused("limit", limits, &used_limits(model), of_limit));
+    found.extend(unused("tag", tags, &used_tags(model), of_tag));
+    found.extend(unused(
+        "barrier",
+        barriers,
+        &used_barriers(model),
+        of_barrier,
+    ));
+    found.extend(unused(
+        "operand",
+        operands,
+        &used_operands(model),
+        of_operand,
+    ));
+    found.extend(unused("load", loads, &used_loads(model), of_load));
+    found.extend(unused("set of CPUs", model.cpu_sets.iter(), &sets, of_set));
+}
+
+/// The names whose index is not in `used`. The second of a name that is defined twice has been
+/// reported for that.
+fn unused<'m>(
+    what: &str,
+    names: impl Iterator<Item = &'m Named>,
+    used: &[usize],
+    help: &str,
+) -> Vec<Diagnostic> {
+    let names: Vec<&Named> = names.collect();
+    let first = |index: usize| !names[..index].iter().any(|it| it.name == names[index].name);
+    let unused = (0..names.len()).filter(|index| !used.contains(index) && first(*index));
+    let report = |index: usize| {
+        let named = names[index];
+        let message = format!("the {what} `{}` is never used", named.name);
+        Diagnostic::new(Code::E0208, named.span, message)
+            .label("defined here, and nowhere named")
+            .help(help)
     };
-    for (index, it) in model.features.iter().enumerate() {
-        let help = "name it in a condition of what depends on it, or remove it";
-        report("feature", &it.named, index, &features, help);
-    }
-    for (index, it) in model.limits.iter().enumerate() {
-        let help = "name it in a run, `run of 1..limit(...)`, or remove it";
-        report("limit", &it.named, index, &limits, help);
-    }
-    for (index, it) in model.tags.iter().enumerate() {
-        let help = "say which entries are cached under it: `leaf under ...;` in a space";
-        report("tag", &it.named, index, &tags, help);
-    }
-    for (index, it) in model.barriers.iter().enumerate() {
-        let help = "name it behind an `after` or a `resync`, or remove it";
-        report("barrier", &it.named, index, &barriers, help);
-    }
-    for (index, it) in model.operands.iter().enumerate() {
-        let help = "name it in the template of an instruction, or remove it";
-        report("operand", &it.named, index, &operands, help);
-    }
-    for (index, it) in model.loads.iter().enumerate() {
-        let help = "name it in `switch` or `resume`, or remove it";
-        report("load", &it.named, index, &loads, help);
-    }
-    for (index, named) in model.cpu_sets.iter().enumerate() {
-        let help = "name it behind the `on` of an erratum, or remove it";
-        report("set of CPUs", named, index, &sets, help);
-    }
+    unused.map(report).collect()
 }
 
 fn all_drops(model: &Model) -> impl Iterator<Item = &Drops> {
@@ -104,24 +117,22 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds
 }
 
-fn features(model: &Model) -> Vec<usize> {
+fn used_features(model: &Model) -> Vec<usize> {
     conds(model).into_iter().flat_map(Cond::features).collect()
 }
 
-/// Tags that entries of a space are said to be cached under.
-fn tags(model: &Model) -> Vec<usize> {
-    let spaces = [&model.user, &model.kernel].into_iter();
-    let cases = spaces.flat_map(|space| space.leaf.cases.iter().chain(&space.walk.cases));
-    cases
-        .flat_map(|(under, _)| match &under.value {
-            Under::Tags(tags) => tags.clone(),
-            Under::EveryTag | Under::Global => Vec::new(),
-        })
-        .collect()
+/// Tags that entries of the user space may have, and those that the kernel's are said to have.
+fn used_tags(model: &Model) -> Vec<usize> {
+    let cases = (model.kernel.leaf.cases.iter()).chain(&model.kernel.walk.cases);
+    let named = cases.flat_map(|(under, _)| match &under.value {
+        Under::Tags(tags) => tags.clone(),
+        Under::EveryTag | Under::Global => Vec::new(),
+    });
+    named.chain(user_tags(model)).collect()
 }
 
 /// Barriers that an instruction, an event or a remedy names; those that publish go by their role.
-fn barriers(model: &Model) -> Vec<usize> {
+fn used_barriers(model: &Model) -> Vec<usize> {
     let publishing = model.barriers.iter().enumerate();
     let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
     let mut used: Vec<usize> = publishing.map(|(index, _)| index).collect();
@@ -153,7 +164,7 @@ fn barriers(model: &Model) -> Vec<usize> {
     used
 }
 
-fn limits(model: &Model) -> Vec<usize> {
+fn used_limits(model: &Model) -> Vec<usize> {
     let limit = |drops: &Drops| match drops.which.value {
         Which::Run {
             most: Most::Limit(limit),
@@ -164,7 +175,7 @@ fn limits(model: &Model) -> Vec<usize> {
     all_drops(model).filter_map(limit).collect()
 }
 
-fn operands(model: &Model) -> Vec<usize> {
+fn used_operands(model: &Model) -> Vec<usize> {
     let barriers = model.barriers.iter().map(|barrier| &barrier.template);
     let invalidates = model
         .invalidates
@@ -177,7 +188,7 @@ fn operands(model: &Model) -> Vec<usize> {
         .collect()
 }
 
-fn loads(model: &Model) -> Vec<usize> {
+fn used_loads(model: &Model) -> Vec<usize> {
     let events = [&model.switch, &model.resume, &model.arrive];
     let loads = events.into_iter().flat_map(|event| &event.loads);
     loads.flat_map(|loads| loads.loads.clone()).collect()

@@ -115,11 +115,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         fact,
     };
     match field.value {
-        Value::Const(value) => Some(number(
-            value,
-            format!("the constant {value:#x}"),
-            None,
-        )),
+        Value::Const(value) => Some(number(value, format!("the constant {value:#x}"), None)),
         Value::Source(Source::Tag) => {
             let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
             let widest = tags.max_by_key(|tag| tag.bits.value)?;

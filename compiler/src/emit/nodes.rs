@@ -49,14 +49,7 @@ impl Emit<'_> {
                 let body = self.node(body, at, shape);
                 quote!(#note #body)
             }
-            Node::Publish { barrier: None } => {
-                let by = self
-                    .model
-                    .assumed
-                    .as_ref()
-                    .map_or("", |text| text.value.as_str());
-                comment(&format!("Changes are published by {by}."))
-            }
+            Node::Publish { barrier: None } => quote!(),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
             Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
             Node::Issue(issue) => {
@@ -142,47 +135,67 @@ impl Emit<'_> {
     }
 
     /// A decision. Tests that lead to the same are joined: by `||` where one is asked when the other
-    /// fails, by `&&` where neither does anything when it fails.
+    /// fails, by `&&` where both failures come to the same.
     fn select(&self, on: Test, then: &Node, otherwise: &Node, at: At, shape: Shape) -> TokenStream {
-        let (mut then, mut otherwise) = (then, otherwise);
-        let mut test = self.test(on);
+        let nothing = |node: &Node| self.node(node, at, shape).is_empty();
+        let same = |a: &Node, b: &Node| a == b || nothing(a) && nothing(b);
+        let (mut test, mut then, mut otherwise) = if nothing(then) {
+            (self.negated(on), otherwise, then)
+        } else {
+            (self.test(on), then, otherwise)
+        };
+        let mut alternatives = false;
         while let Node::Select {
             on: next,
-            then: same,
+            then: other,
             otherwise: rest,
         } = otherwise
-            && **same == *then
+            && **other == *then
         {
             let next = self.test(*next);
             test = quote!(#test || #next);
             otherwise = rest;
+            alternatives = true;
         }
-        let nothing = |node: &Node| self.node(node, at, shape).is_empty();
-        let mut joined = false;
         while let Node::Select {
             on: next,
-            then: inner,
-            otherwise: rest,
+            then: a,
+            otherwise: b,
         } = then
-            && nothing(otherwise)
-            && nothing(rest)
         {
-            let next = self.test(*next);
-            test = quote!(#test && #next);
+            let (next, inner) = if same(b, otherwise) {
+                (self.test(*next), a)
+            } else if same(a, otherwise) {
+                (self.negated(*next), b)
+            } else {
+                break;
+            };
+            test = if std::mem::take(&mut alternatives) {
+                quote!((#test) && #next)
+            } else {
+                quote!(#test && #next)
+            };
             then = inner;
-            joined = true;
         }
         let chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         match (then.is_empty(), otherwise.is_empty()) {
-            (true, true) => quote!(),
+            (true, _) => otherwise,
             (false, true) => quote!(if #test { #then }),
-            (true, false) if joined || test.clone().into_iter().count() > 1 => {
-                quote!(if !(#test) { #otherwise })
-            }
-            (true, false) => quote!(if !#test { #otherwise }),
             (false, false) if chained => quote!(if #test { #then } else #otherwise),
             (false, false) => quote!(if #test { #then } else { #otherwise }),
+        }
+    }
+
+    fn negated(&self, test: Test) -> TokenStream {
+        match test {
+            Test::Debt(Debt::None) => quote!(debt != Debt::None),
+            Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
+            Test::Debt(Debt::All) => quote!(debt != Debt::All),
+            other => {
+                let test = self.test(other);
+                quote!(!#test)
+            }
         }
     }
 

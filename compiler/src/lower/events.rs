@@ -37,6 +37,22 @@ impl Lower {
         }
     }
 
+    /// Whether there are more than a [`Config`](crate::model::Config) has bits for.
+    pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
+        const MOST: usize = u32::BITS as usize;
+        let feature = self.features.get(MOST).map(|named| named.span);
+        let erratum = errata.get(MOST).map(|erratum| erratum.named.span);
+        let beyond = feature.or(erratum);
+        if let Some(span) = beyond {
+            self.misplaced(
+                span,
+                format!("there are more than {MOST} features, or more than {MOST} errata"),
+                "leave out what no instruction depends on, or split the definition",
+            );
+        }
+        beyond.is_some()
+    }
+
     fn weakens(&mut self, it: &ast::Weakens) -> Option<Weakens> {
         let target = At {
             value: self.instruction(&it.target)?,

@@ -414,7 +414,7 @@ impl Lower {
         }
         Space {
             addresses: halves.unwrap_or(crate::model::Cases {
-                cases: vec![((false, 64), Cond::default())],
+                cases: vec![((false, 1), Cond::default())],
                 span: it.span,
             }),
             leaf,

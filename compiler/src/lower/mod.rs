@@ -359,7 +359,7 @@ impl Lower {
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
         let user = user.map(|s| self.lower_space(s));
         let kernel = kernel.map(|s| self.lower_space(s));
-        if geometries.is_empty() {
+        if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;
         }
         Some(Model {

@@ -86,7 +86,7 @@ fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
         Code::E0501,
         unknown.unwrap_or(model.arrive.span),
         format!(
-            "nothing drops all that one CPU has cached, and acts on that CPU alone{}",
+            "no instruction that acts on one CPU alone drops everything there{}",
             configuration(model, config)
         ),
     )

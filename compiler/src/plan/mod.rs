@@ -6,6 +6,7 @@
 //! rule knows. `prove` checks that again with code of its own.
 
 pub mod choose;
+mod factor;
 mod gaps;
 pub mod ir;
 pub mod pool;
@@ -77,7 +78,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         }
     }
     let plans = nodes.into_iter().map(|(shape, nodes)| {
-        let body = tree::tree(&flags, &nodes);
+        let body = factor::factor(tree::tree(&flags, &nodes));
         let plan = Plan {
             shape,
             obligation: obligation(model, shape),

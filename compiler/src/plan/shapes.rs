@@ -9,6 +9,7 @@ use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
 use tlbc_runtime::request::{Folding, Reach, Space};
 
 use super::choose::{Choice, Chooser, Need, Of};
+use super::factor::seq;
 use super::ir::{Count, Issue, Node, Over, Reason, Shape, Test};
 use super::pool::{How, Means, Names, Setting, can_keep, load_drops};
 use crate::model::Need as Scope;
@@ -109,9 +110,7 @@ impl<'m> Shaper<'m, '_> {
             match shape(space, reach) {
                 Shape::Pass(..) | Shape::Folding(..) => {}
                 Shape::Finish(..) => nodes.push(here),
-                _ => nodes.push(flatten(
-                    [Some(here), others_owe(space)].into_iter().flatten(),
-                )),
+                _ => nodes.push(seq([Some(here), others_owe(space)].into_iter().flatten())),
             }
         }
         either(nodes)
@@ -144,9 +143,8 @@ impl<'m> Shaper<'m, '_> {
     fn page(&mut self, setting: &Setting<'m>) -> Option<Node> {
         let with = |cx: &mut Self, need| {
             let choice = cx.choose(setting, need);
-            let mut steps = vec![cx.publish(setting)];
-            steps.extend(issues(choice.means.iter(), choice.hint));
-            guarded(cx.model, &choice, flatten(steps))
+            let steps = seq(issues(choice.means.iter(), choice.hint));
+            seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
         Some(Node::select(Test::Walk, both, with(self, LEAF)))
@@ -170,7 +168,7 @@ impl<'m> Shaper<'m, '_> {
         if !one.by_address() {
             return None;
         }
-        let single = flatten(issues(one.addressed(), one.hint));
+        let single = seq(issues(one.addressed(), one.hint));
         let each = |over, body, rest: Option<Node>| Node::Each {
             over,
             body: Box::new(body),
@@ -187,7 +185,7 @@ impl<'m> Shaper<'m, '_> {
         let Some((operand, most, stride)) = many.means.iter().find_map(run_of) else {
             return Some(by_entry);
         };
-        let body = flatten(issues(many.addressed(), many.hint));
+        let body = seq(issues(many.addressed(), many.hint));
         let by_run = each(Over::Runs { operand, most }, body, Some(single));
         Some(match stride {
             Stride::Pages => by_run,
@@ -257,7 +255,7 @@ impl<'m> Shaper<'m, '_> {
             rest: None,
         };
         let mut steps = vec![self.publish(setting)];
-        let mut whole = flatten(issues(whole_of(leaves).into_iter(), false));
+        let mut whole = seq(issues(whole_of(leaves).into_iter(), false));
         if !tables.is_empty() {
             steps.push(each(Over::Cuts));
             let mut after = tables.iter().flat_map(Choice::addressed);
@@ -265,7 +263,7 @@ impl<'m> Shaper<'m, '_> {
                 let complete = Node::Complete { barrier };
                 steps.push(Node::select(Test::Live, complete, Node::Seq(Vec::new())));
             }
-            let of_tables = flatten(issues(whole_of(tables).into_iter(), false));
+            let of_tables = seq(issues(whole_of(tables).into_iter(), false));
             whole = Node::select(Test::Walk, of_tables, whole);
         }
         steps.push(each(Over::Leaves));
@@ -274,7 +272,7 @@ impl<'m> Shaper<'m, '_> {
         let count = self.count(setting, !tables.is_empty());
         let node = Node::Passes {
             folding: Shape::Folding(space, reach),
-            body: Box::new(Node::select(Test::OverCeiling(count), all, flatten(steps))),
+            body: Box::new(Node::select(Test::OverCeiling(count), all, seq(steps))),
         };
         let choices = leaves.iter().chain(tables);
         choices.fold(node, |node, choice| guarded(self.model, choice, node))
@@ -323,9 +321,8 @@ impl<'m> Shaper<'m, '_> {
                     ..need
                 },
             );
-            let mut steps = vec![cx.publish(setting)];
-            steps.extend(issues(choice.means.iter(), false));
-            guarded(cx.model, &choice, flatten(steps))
+            let steps = seq(issues(choice.means.iter(), false));
+            seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
         Some(Node::select(Test::Walk, both, with(self, LEAF)))
@@ -376,7 +373,7 @@ impl<'m> Shaper<'m, '_> {
                 barrier: resync.value,
             });
         }
-        Some(flatten(steps))
+        Some(seq(steps))
     }
 
     /// What errata of a completing barrier ask for: remedies, and sets of CPUs to interrupt.
@@ -445,13 +442,13 @@ impl<'m> Shaper<'m, '_> {
             }
             steps.push(cx.loads(false));
             steps.extend(owe_views.clone());
-            flatten(steps)
+            seq(steps)
         };
         let all = {
             let mut steps = vec![Node::Pay(Debt::All), Node::Call(Shape::Arrive)];
             steps.push(self.loads(false));
             steps.extend(owe_views.clone());
-            flatten(steps)
+            seq(steps)
         };
         Node::select(
             Test::Debt(Debt::None),
@@ -507,7 +504,7 @@ impl<'m> Shaper<'m, '_> {
                 barrier: resync.value,
             });
         }
-        flatten(steps)
+        seq(steps)
     }
 
     fn resume(&self) -> Node {
@@ -530,7 +527,7 @@ impl<'m> Shaper<'m, '_> {
             if steps.is_empty() {
                 Node::Nothing(Reason::SameView)
             } else {
-                flatten(steps)
+                seq(steps)
             }
         };
         Node::select(Test::Owed, loads(false), loads(true))
@@ -559,7 +556,7 @@ impl<'m> Shaper<'m, '_> {
                 barrier: resync.value,
             });
         }
-        guarded(self.model, &choice, flatten(steps))
+        guarded(self.model, &choice, seq(steps))
     }
 }
 
@@ -645,19 +642,4 @@ fn either(nodes: Vec<Node>) -> Option<Node> {
         None => first,
         Some(second) => Node::select(Test::OfMachine, first, second),
     })
-}
-
-/// A sequence without sequences in it.
-fn flatten(steps: impl IntoIterator<Item = Node>) -> Node {
-    let mut flat = Vec::new();
-    for step in steps {
-        match step {
-            Node::Seq(inner) => flat.extend(inner),
-            other => flat.push(other),
-        }
-    }
-    if flat.len() == 1 {
-        return flat.remove(0);
-    }
-    Node::Seq(flat)
 }

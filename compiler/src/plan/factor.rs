@@ -1,0 +1,149 @@
+//! What two branches of a decision have in common, said once.
+//!
+//! In: a tree. Out: a tree that does the same steps in the same order on every path. A step that
+//! stands at the start or at the end of both branches moves out of the decision, and so does a
+//! frame (a guard, the sorting into passes, another decision) that both are in.
+
+use super::ir::{Node, Test};
+
+/// The same tree, said shorter.
+pub fn factor(node: Node) -> Node {
+    match node {
+        Node::Seq(steps) => seq(steps.into_iter().map(factor)),
+        Node::Select {
+            on,
+            then,
+            otherwise,
+        } => merge(on, factor(*then), factor(*otherwise)),
+        Node::Guard { scope, body } => Node::Guard {
+            scope,
+            body: Box::new(factor(*body)),
+        },
+        Node::Passes { folding, body } => Node::Passes {
+            folding,
+            body: Box::new(factor(*body)),
+        },
+        other => other,
+    }
+}
+
+fn merge(on: Test, then: Node, otherwise: Node) -> Node {
+    if then == otherwise {
+        return then;
+    }
+    match (then, otherwise) {
+        (
+            Node::Guard { scope, body },
+            Node::Guard {
+                scope: same,
+                body: other,
+            },
+        ) if scope == same => Node::Guard {
+            scope,
+            body: Box::new(merge(on, *body, *other)),
+        },
+        (
+            Node::Passes { folding, body },
+            Node::Passes {
+                folding: same,
+                body: other,
+            },
+        ) if folding == same => Node::Passes {
+            folding,
+            body: Box::new(merge(on, *body, *other)),
+        },
+        (
+            Node::Select {
+                on: inner,
+                then: a,
+                otherwise: b,
+            },
+            Node::Select {
+                on: same,
+                then: c,
+                otherwise: d,
+            },
+        ) if inner == same && (a == c || b == d) => {
+            merge(inner, merge(on, *a, *c), merge(on, *b, *d))
+        }
+        (then, otherwise) => ends(on, steps(then), steps(otherwise)),
+    }
+}
+
+/// Moves the steps out that both branches start or end with.
+fn ends(on: Test, mut then: Vec<Node>, mut otherwise: Vec<Node>) -> Node {
+    let same = then
+        .iter()
+        .zip(&otherwise)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let before: Vec<Node> = then.drain(..same).collect();
+    otherwise.drain(..same);
+    let back = then.iter().rev().zip(otherwise.iter().rev());
+    let same = back.take_while(|(a, b)| a == b).count();
+    let after: Vec<Node> = then.drain(then.len() - same..).collect();
+    otherwise.truncate(otherwise.len() - same);
+    let moved = !before.is_empty() || !after.is_empty();
+    let (then, otherwise) = (seq(then), seq(otherwise));
+    let middle = if moved {
+        merge(on, then, otherwise)
+    } else {
+        Node::select(on, then, otherwise)
+    };
+    seq(before.into_iter().chain([middle]).chain(after))
+}
+
+fn steps(node: Node) -> Vec<Node> {
+    match node {
+        Node::Seq(steps) => steps,
+        other => vec![other],
+    }
+}
+
+/// A sequence without sequences in it; a single step stands for itself.
+pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
+    let mut flat: Vec<Node> = nodes.into_iter().flat_map(steps).collect();
+    if flat.len() == 1 {
+        return flat.remove(0);
+    }
+    Node::Seq(flat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(barrier: usize) -> Node {
+        Node::Complete { barrier }
+    }
+
+    fn select(on: Test, then: Node, otherwise: Node) -> Node {
+        Node::Select {
+            on,
+            then: Box::new(then),
+            otherwise: Box::new(otherwise),
+        }
+    }
+
+    #[test]
+    fn common_ends_move_out() {
+        let tree = select(
+            Test::Walk,
+            seq([step(1), step(2), step(9)]),
+            seq([step(1), step(9)]),
+        );
+        let inner = select(Test::Walk, step(2), Node::Seq(Vec::new()));
+        assert_eq!(factor(tree), seq([step(1), inner, step(9)]));
+    }
+
+    #[test]
+    fn a_shared_decision_is_asked_once() {
+        let tree = select(
+            Test::Feature(0),
+            select(Test::Walk, step(1), step(2)),
+            select(Test::Walk, step(1), step(3)),
+        );
+        let rest = select(Test::Feature(0), step(2), step(3));
+        assert_eq!(factor(tree), select(Test::Walk, step(1), rest));
+    }
+}

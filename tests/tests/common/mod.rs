@@ -1,0 +1,280 @@
+//! The shipped definitions, machines by the words of a line, and requests by what was cleared.
+#![allow(dead_code, reason = "each test target uses its part")]
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::sync::OnceLock;
+use tlbc::diagnostic::Diagnostic;
+use tlbc::model::{Config, Model};
+use tlbc::source::Files;
+use tlbc::trace::{Event, Query, Trace, show, trace};
+use tlbc::{Analysis, analyse};
+use tlbc_runtime::request::{Extent, Space};
+
+/// The text of a shipped definition.
+pub const ARM64: &str = include_str!("../../../archdefs/arm64.arch");
+/// The text of a shipped definition.
+pub const X86_64: &str = include_str!("../../../archdefs/x86_64.arch");
+
+/// The shipped definition of arm64.
+pub fn arm64() -> &'static Analysis {
+    static IT: OnceLock<Analysis> = OnceLock::new();
+    IT.get_or_init(|| good(ARM64))
+}
+
+/// The shipped definition of x86-64.
+pub fn x86() -> &'static Analysis {
+    static IT: OnceLock<Analysis> = OnceLock::new();
+    IT.get_or_init(|| good(X86_64))
+}
+
+/// A definition and what is said about it.
+pub fn read(text: &str) -> (Option<Analysis>, Vec<Diagnostic>) {
+    let mut files = Files::default();
+    let file = files.add("x.arch", text);
+    analyse(&files, file)
+}
+
+/// A definition without findings.
+pub fn good(text: &str) -> Analysis {
+    let (analysis, found) = read(text);
+    let found: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
+    analysis.unwrap_or_else(|| panic!("{found:#?}"))
+}
+
+/// What is said about a definition: code and message.
+pub fn findings(text: &str) -> Vec<String> {
+    let (_, found) = read(text);
+    found
+        .iter()
+        .map(|d| format!("{} {}", d.code, d.message))
+        .collect()
+}
+
+/// A text with one place changed; the place must be there, once.
+pub fn edited(text: &str, old: &str, new: &str) -> String {
+    assert_eq!(text.matches(old).count(), 1, "`{old}` is there once");
+    text.replacen(old, new, 1)
+}
+
+/// A machine: a configuration and its limits.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Geometry, features and errata.
+    pub config: Config,
+    /// The limits, by index.
+    pub limits: Vec<u64>,
+}
+
+/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pcid invlpgb invlpgb_pages=8`.
+/// Without a geometry it has the first.
+pub fn machine(model: &Model, words: &str) -> Machine {
+    let mut config = Config::default();
+    let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
+    for word in words.split_whitespace() {
+        let named = |name: &str| name == word;
+        let geometry = model.geometries.iter().position(|g| named(&g.named.name));
+        let feature = model.features.iter().position(|f| named(&f.named.name));
+        let erratum = model.errata.iter().position(|e| named(&e.named.name));
+        let limit = word.split_once('=').and_then(|(name, value)| {
+            let index = model.limits.iter().position(|l| l.named.name == name)?;
+            Some((index, value.parse().ok()?))
+        });
+        match (geometry, feature, erratum, limit) {
+            (Some(geometry), ..) => config.geometry = geometry,
+            (_, Some(feature), ..) => config.features |= 1 << feature,
+            (_, _, Some(erratum), _) => config.errata |= 1 << erratum,
+            (.., Some((limit, value))) => limits[limit] = value,
+            _ => panic!("`{word}` is nothing of a machine"),
+        }
+    }
+    assert!(model.possible(config), "no machine is `{words}`");
+    Machine { config, limits }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Whose mappings.
+    pub space: Space,
+    /// What happened.
+    pub event: What,
+    /// The tag of the space.
+    pub tag: u16,
+    /// Whether other CPUs are active in the space.
+    pub others: bool,
+}
+
+/// What happened, with levels by name.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Entries of these levels were cleared.
+    Cleared(Extent, &'static [&'static str], bool, bool),
+    /// Anything else.
+    Event(Event),
+}
+
+/// A tag with which a space may be known on any machine: not reserved, and even, since an odd one
+/// belongs to arm64's user view.
+pub const TAG: u16 = 0x42;
+
+impl Ask {
+    /// Leaf entries of user space were cleared.
+    pub fn user(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
+        let extent = Extent::new(start, bytes);
+        Self {
+            space: Space::User,
+            event: What::Cleared(extent, levels, false, false),
+            tag: TAG,
+            others: false,
+        }
+    }
+
+    /// Leaf entries of the kernel were cleared.
+    pub fn kernel(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
+        Self {
+            space: Space::Kernel,
+            tag: 0,
+            others: true,
+            ..Self::user(start, bytes, levels)
+        }
+    }
+
+    /// Something else, of user space.
+    pub fn event(event: Event) -> Self {
+        Self {
+            event: What::Event(event),
+            ..Self::user(0, 0, &[])
+        }
+    }
+
+    /// The tables in which the entries stood were unlinked.
+    pub fn tables(mut self) -> Self {
+        if let What::Cleared(_, _, tables, _) = &mut self.event {
+            *tables = true;
+        }
+        self
+    }
+
+    /// What hangs below the unlinked tables is still valid.
+    pub fn live(mut self) -> Self {
+        if let What::Cleared(.., live) = &mut self.event {
+            *live = true;
+        }
+        self.tables()
+    }
+
+    /// Other CPUs may have cached the entries.
+    pub fn others(mut self) -> Self {
+        self.others = true;
+        self
+    }
+
+    /// Only this CPU may have cached the entries.
+    pub fn here(mut self) -> Self {
+        self.others = false;
+        self
+    }
+
+    /// The space has this tag.
+    pub fn tag(mut self, tag: u16) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// What is issued on a machine.
+    pub fn on(&self, arch: &Analysis, words: &str) -> Trace {
+        let Machine { config, limits } = machine(&arch.model, words);
+        let level = |name: &&str| arch.model.level(name).expect("a level");
+        let event = match &self.event {
+            What::Cleared(extent, levels, tables, live) => Event::Cleared {
+                extent: *extent,
+                levels: levels.iter().map(level).collect(),
+                tables: *tables,
+                live: *live,
+            },
+            What::Event(event) => event.clone(),
+        };
+        let query = Query {
+            config,
+            limits,
+            space: self.space,
+            event,
+            tag: self.tag,
+            others: self.others,
+        };
+        trace(&arch.model, &arch.plans, &query).expect("a request that the machine can have")
+    }
+
+    /// The same, one instruction a line without its operands' fields; nothing of others and debts.
+    pub fn here_on(&self, arch: &Analysis, words: &str) -> Vec<String> {
+        lines(&self.on(arch, words).here)
+    }
+}
+
+/// Instructions as they are written.
+pub fn lines(instructions: &[tlbc::trace::Instruction]) -> Vec<String> {
+    instructions.iter().map(|i| i.asm.clone()).collect()
+}
+
+/// A request in words with what is issued for it; machines with the same answer stand together.
+pub fn report(arch: &Analysis, words: &str, ask: &Ask, machines: &[&str]) -> String {
+    let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
+    for &machine in machines {
+        let text = abridged(&show::text(&ask.on(arch, machine)));
+        match answers.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, machines)) => machines.push(machine),
+            None => answers.push((text, vec![machine])),
+        }
+    }
+    let mut out = format!("==== {words}\n");
+    for (text, machines) in answers {
+        for machine in machines {
+            let machine = if machine.is_empty() {
+                "nothing optional"
+            } else {
+                machine
+            };
+            let _ = writeln!(out, "on: {machine}");
+        }
+        out.push_str(&text);
+        out.push('\n');
+    }
+    out
+}
+
+/// A text without the middle of long loops.
+fn abridged(text: &str) -> String {
+    let first_word = |line: &str| line.split("0x").next().unwrap_or("").to_owned();
+    let all: Vec<&str> = text.lines().collect();
+    let mut out = String::new();
+    let mut rest = all.as_slice();
+    while let [line, ..] = rest {
+        let same = rest.iter().take_while(|l| first_word(l) == first_word(line));
+        let (many, after) = rest.split_at(same.count());
+        rest = after;
+        if let (true, [first, second, middle @ .., last]) = (many.len() > 12, many) {
+            let _ = writeln!(out, "{first}\n{second}\n  ({} more)\n{last}", middle.len());
+        } else {
+            many.iter().for_each(|line| out.extend([line, "\n"]));
+        }
+    }
+    out
+}
+
+/// Compares a text with the snapshot of that name.
+pub fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({
+        omit_expression => true,
+        prepend_module_to_snapshot => false,
+        snapshot_path => "../snapshots",
+    }, {
+        insta::assert_snapshot!(format!("{name}"), text);
+    });
+}
+
+/// The bits `high..=low` of a word, as a manual writes them.
+pub fn field(word: u128, bits: RangeInclusive<u32>) -> u64 {
+    let (high, low) = (*bits.start(), *bits.end());
+    u64::try_from(word >> low & ((1 << (high - low + 1)) - 1)).expect("a field of at most 64 bits")
+}
