@@ -191,3 +191,47 @@ impl From<DiskError> for BuildError {
         Self::Disk(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What is said to cargo, and what is in the directory then.
+    fn run(builder: &Builder, out: &tempfile::TempDir) -> (Result<(), BuildError>, String, usize) {
+        let mut words = Vec::new();
+        let result = builder.clone().out_dir(out.path()).run(&mut words);
+        let files = fs::read_dir(out.path()).expect("a directory").count();
+        (result, String::from_utf8(words).expect("text"), files)
+    }
+
+    #[test]
+    fn modules_are_written_and_cargo_is_told() {
+        let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
+        let count = disk::definitions_in(definitions.as_ref())
+            .expect("definitions")
+            .len();
+        let out = tempfile::tempdir().expect("a directory");
+        let builder = Builder::new().definitions_in(definitions);
+        let (result, words, files) = run(&builder.clone().modules(false), &out);
+        assert!(result.is_ok());
+        assert_eq!((words.lines().count(), files), (count + 1, count));
+        assert!(words.starts_with(&format!("cargo::rerun-if-changed={definitions}\n")));
+        assert_eq!(run(&builder, &out).2, count + 1);
+    }
+
+    #[test]
+    fn findings_are_errors_of_the_build() {
+        let source = tempfile::tempdir().expect("a directory");
+        let path = source.path().join("foo.arch");
+        fs::write(&path, "arch foo {\n    frobnicate;\n}\n").expect("a file");
+        let out = tempfile::tempdir().expect("a directory");
+        let (result, words, files) = run(&Builder::new().definition(&path), &out);
+        assert!(matches!(result, Err(BuildError::Findings(1))));
+        assert!(words.contains(&format!(
+            "\ncargo::error={}:2:5: error[E0101]: ",
+            path.display()
+        )));
+        assert_eq!(files, 0);
+    }
+}

@@ -1253,7 +1253,7 @@ impl Tlb {
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
-                    left -= 1;
+                    left = left.wrapping_sub(1);
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1267,7 +1267,7 @@ impl Tlb {
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
-                    left -= 1;
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {
@@ -1278,7 +1278,7 @@ impl Tlb {
                 // arm64.arch:140-146: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1288,7 +1288,7 @@ impl Tlb {
                 // arm64.arch:132-137: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }
@@ -1437,7 +1437,7 @@ impl Tlb {
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
-                    left -= 1;
+                    left = left.wrapping_sub(1);
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1451,7 +1451,7 @@ impl Tlb {
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
-                    left -= 1;
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {
@@ -1462,7 +1462,7 @@ impl Tlb {
                 // arm64.arch:140-146: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1472,7 +1472,7 @@ impl Tlb {
                 // arm64.arch:132-137: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }
@@ -1552,7 +1552,7 @@ impl Tlb {
                 // arm64.arch:155-162: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1562,7 +1562,7 @@ impl Tlb {
                 // arm64.arch:148-154: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }
@@ -1643,7 +1643,7 @@ impl Tlb {
                 // arm64.arch:155-162: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -1653,7 +1653,7 @@ impl Tlb {
                 // arm64.arch:148-154: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }

@@ -746,12 +746,9 @@ impl Tlb {
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
     fn user_here_folding(&self) -> Folding {
         let c = self.config;
-        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
-            Folding {
-                leaves: true,
-                walks: false,
-            }
-        } else if c.has(Config::TCE) {
+        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI)
+            || c.has(Config::TCE)
+        {
             Folding {
                 leaves: true,
                 walks: false,
@@ -825,7 +822,7 @@ impl Tlb {
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
@@ -835,7 +832,7 @@ impl Tlb {
                 // x86_64.arch:100-107: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }
@@ -877,7 +874,7 @@ impl Tlb {
                 // x86_64.arch:134-146: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }
@@ -903,7 +900,7 @@ impl Tlb {
             // x86_64.arch:100-107: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
-            left -= 1;
+            left = left.wrapping_sub(1);
         }
     }
 
@@ -945,7 +942,7 @@ impl Tlb {
                 // x86_64.arch:134-146: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use crate::clause::{Holders, LEVELS, Level, Levels, Stores, What, Whose};
+use crate::clause::{Holders, LEVELS, Level, Stores, What, Whose};
 
 /// Tag classes: this, other, global.
 const CLASSES: usize = 3;
@@ -85,28 +85,36 @@ impl Cells {
     /// The cells of these kinds, classes and holders.
     #[must_use]
     pub fn of(what: What, whose: Whose, holders: Holders) -> Self {
-        let mut cells = Self::NONE;
-        let mut row = |kind: usize| {
-            for class in (0..CLASSES).filter(|class| whose.bits() & (1 << class) != 0) {
-                for holder in holders.iter() {
-                    let bit = (kind * CLASSES + class) * Holders::CLASSES + holder;
-                    for store in (0..Stores::MOST).filter(|store| what.stores.0 & (1 << store) != 0)
-                    {
-                        cells.stores[store][bit / 64] |= 1 << (bit % 64);
-                    }
-                }
+        // A row holds the classes of one kind, each with its holders, side by side.
+        let row = (0..CLASSES)
+            .filter(|class| whose.bits() & (1 << class) != 0)
+            .fold(0u64, |row, class| {
+                row | u64::from(holders.0) << (class * Holders::CLASSES)
+            });
+        let mut words = [0; WORDS];
+        let mut set = |kind: usize| {
+            let bit = kind * CLASSES * Holders::CLASSES;
+            words[bit / 64] |= row << (bit % 64);
+            if bit % 64 + CLASSES * Holders::CLASSES > 64 {
+                words[bit / 64 + 1] |= row >> (64 - bit % 64);
             }
         };
-        let mut rows = |levels: Levels, first: usize| {
+        let kinds = [
+            (what.leaf, 0),
+            (what.walk, LEVELS),
+            (what.absent, 2 * LEVELS),
+        ];
+        for (levels, first) in kinds {
             for level in levels.iter() {
-                row(first + level.index());
+                set(first + level.index());
             }
-        };
-        rows(what.leaf, 0);
-        rows(what.walk, LEVELS);
-        rows(what.absent, 2 * LEVELS);
+        }
         if what.root {
-            row(3 * LEVELS);
+            set(3 * LEVELS);
+        }
+        let mut cells = Self::NONE;
+        for store in (0..Stores::MOST).filter(|store| what.stores.0 & (1 << store) != 0) {
+            cells.stores[store] = words;
         }
         cells
     }
@@ -193,6 +201,7 @@ impl fmt::Debug for Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clause::Levels;
 
     fn leaf_here(whose: Whose) -> Cells {
         Cells::of(What::leaf(Levels::ALL), whose, Holders::SELF)

@@ -1,10 +1,13 @@
 //! Every rule: its explanation fails and is mended as it says, and its message reads well.
 
+use proptest::prelude::*;
 use std::path::Path;
 use tlbc::analyse;
 use tlbc::ast::{Arch, Item};
+use tlbc::check::check;
 use tlbc::codes::{Code, TOY};
 use tlbc::diagnostic::Diagnostic;
+use tlbc::lower::lower;
 use tlbc::parse::{decode, parse};
 use tlbc::render::{Format, render};
 use tlbc::source::Files;
@@ -80,7 +83,7 @@ fn toy_with(items: &str) -> String {
         match same {
             // A second item of that name is part of the example.
             Some((_, range)) if !placed.contains(&name) => changes.push((range, text.to_owned())),
-            _ => added += &format!("    {text}\n"),
+            _ => added.extend(["    ", text, "\n"]),
         }
         placed.push(name);
     }
@@ -183,7 +186,7 @@ fn every_code_is_explained() {
 
 #[test]
 fn every_example_fails_and_is_mended() {
-    let mut failures = String::new();
+    let mut failures: Vec<String> = Vec::new();
     for code in Code::all() {
         let Some(wrong) = block(code, "Wrong") else {
             continue;
@@ -193,26 +196,26 @@ fn every_example_fails_and_is_mended() {
         let helps = |d: &Diagnostic| d.help.is_some() || is_of_text(code);
         let good = diagnostics.iter().all(|d| d.code == code && helps(d));
         if diagnostics.is_empty() || !good {
-            failures += &format!("{code}:\n{rendered}\n");
+            failures.push(format!("{code}:\n{rendered}"));
         }
         snapshot(code.name(), &format!("{wrong}\n\n{rendered}"));
     }
-    assert_eq!(failures, "");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn every_mended_example_is_right() {
-    let mut failures = String::new();
+    let mut failures: Vec<String> = Vec::new();
     for code in Code::all() {
         if let Some(right) = block(code, "Right") {
             let (files, diagnostics) = found(&example(code, right), !is_of_text(code));
             if !diagnostics.is_empty() {
                 let rendered = render(&files, &diagnostics, Format::Human, false);
-                failures += &format!("{code}:\n{rendered}\n");
+                failures.push(format!("{code}:\n{rendered}"));
             }
         }
     }
-    assert_eq!(failures, "");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]

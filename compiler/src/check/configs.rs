@@ -97,6 +97,13 @@ pub fn admits(cond: &Cond, geometry: usize) -> bool {
     })
 }
 
+/// Whether a condition can hold in a configuration, with a hint or without, keeping or not.
+pub fn can_hold(cond: &Cond, config: Config) -> bool {
+    let cases = [(false, false), (true, false), (false, true), (true, true)];
+    let mut cases = cases.into_iter();
+    cases.any(|(hinted, keep)| cond.holds_with(config, hinted, keep))
+}
+
 /// Whether two conditions cannot both hold.
 pub fn exclude(a: &Cond, b: &Cond) -> bool {
     let contradicts =

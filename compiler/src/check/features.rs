@@ -6,7 +6,7 @@
 
 use tlbc_runtime::clause::Holders;
 
-use super::configs::Configs;
+use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -48,7 +48,7 @@ fn of_one_cpu(
     let configs = Configs::of(model, conds.into_iter().chain(tag_conds(model)));
     let used = configs
         .iter()
-        .filter(|&c| conds.iter().all(|cond| cond.holds(c)));
+        .filter(|&config| conds.iter().all(|cond| can_hold(cond, config)));
     let mut tags = used.flat_map(|config| tags_in(model, config));
     let tag = tags.next()?;
     if !tag.of_cpu.value || tags.any(|tag| !tag.of_cpu.value) {
@@ -92,7 +92,7 @@ fn tag_may_be_missing(
 ) -> Option<Diagnostic> {
     let configs = Configs::of(model, conds.iter().copied().chain(tag_conds(model)));
     let untagged = configs.iter().find(|&config| {
-        conds.iter().all(|cond| cond.holds(config)) && tags_in(model, config).next().is_none()
+        conds.iter().all(|cond| can_hold(cond, config)) && tags_in(model, config).next().is_none()
     });
     let config = untagged?;
     let mut diagnostic = Diagnostic::new(
@@ -165,18 +165,18 @@ fn instruction(model: &Model, instr: Instr) -> (Span, &str, &Cond) {
     (named.span, &named.name, requires)
 }
 
-/// Reports where `user` may be used and the instruction that it relies on may not.
+/// Reports where something may be used and the instruction that it relies on may not.
 fn may_be_missing(
     model: &Model,
-    (user, uses): (&str, &Cond),
+    (name, allowed): (&str, &Cond),
     span: Span,
     instr: Instr,
     found: &mut Vec<Diagnostic>,
 ) {
-    let (fact, name, requires) = instruction(model, instr);
-    let configs = Configs::of(model, [uses, requires]);
-    let mut used = configs.iter().filter(|&config| uses.holds(config));
-    let Some(config) = used.find(|&config| !requires.holds(config)) else {
+    let (fact, needed, requires) = instruction(model, instr);
+    let configs = Configs::of(model, [allowed, requires]);
+    let mut settings = configs.iter().filter(|&config| allowed.holds(config));
+    let Some(config) = settings.find(|&config| !requires.holds(config)) else {
         return;
     };
     let fact = requires.terms.first().map_or(fact, |term| term.span);
@@ -185,15 +185,15 @@ fn may_be_missing(
             Code::E0406,
             span,
             format!(
-                "`{user}` relies on `{name}`, which is not there{}",
+                "`{name}` relies on `{needed}`, which is not there{}",
                 configs.when(config)
             ),
         )
         .label("may not be there")
-        .because(fact, format!("`{name}` requires this"))
+        .because(fact, format!("`{needed}` requires this"))
         .note("on such a machine the instruction is undefined, or does nothing")
         .help(format!(
-            "let `{user}` require the same, or name an instruction that is always there"
+            "let `{name}` require the same, or name an instruction that is always there"
         )),
     );
 }

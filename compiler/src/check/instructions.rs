@@ -16,37 +16,31 @@ use crate::source::Span;
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let operands = &invalidate.template.operands;
-        let mut lacks = |source, because, what: &str| {
+        let mut lacks = |source, word: &str, because, what: &str| {
             if field_of(model, operands, source).is_none() {
-                found.push(no_place(
-                    &invalidate.named.name,
-                    invalidate.template.span,
-                    because,
-                    what,
-                    source,
-                ));
+                let name = &invalidate.named.name;
+                let template = invalidate.template.span;
+                found.push(no_place(name, template, because, word, what));
             }
         };
         for drops in all_drops(invalidate) {
-            if drops.which.value != Which::Everything {
-                lacks(Source::Va, drops.which.span, "the address");
+            let which = &drops.which;
+            if which.value != Which::Everything {
+                lacks(Source::Va, "va", which.span, "the address");
             }
             if compares_tag(drops) {
-                lacks(Source::Tag, drops.whose.span, "the tag");
+                lacks(Source::Tag, "tag", drops.whose.span, "the tag");
             }
-            if matches!(drops.which.value, Which::Run { .. }) {
-                lacks(Source::Num, drops.which.span, "how many");
+            if matches!(which.value, Which::Run { .. }) {
+                lacks(Source::Num, "num", which.span, "how many");
             }
             if hinted(drops) {
-                lacks(Source::Hint, drops.span, "the level");
+                lacks(Source::Hint, "hint", drops.span, "the level");
             }
         }
-        for (form, _) in invalidate
-            .forms
-            .iter()
-            .filter_map(|form| form.named.as_ref())
-        {
-            lacks(Source::Form, form.span, "which form is meant");
+        let forms = invalidate.forms.iter();
+        for (form, _) in forms.filter_map(|form| form.named.as_ref()) {
+            lacks(Source::Form, "form", form.span, "which form is meant");
         }
         let counting = |&operand: &usize| model.operands[operand].names.is_some();
         let run = all_drops(invalidate).find(|d| matches!(d.which.value, Which::Run { .. }));
@@ -81,16 +75,7 @@ fn hinted(drops: &Drops) -> bool {
             .any(|term| term.value.0 == Var::Hinted)
 }
 
-fn no_place(name: &str, template: Span, because: Span, what: &str, source: Source) -> Diagnostic {
-    let word = match source {
-        Source::Va => "va",
-        Source::Tag => "tag",
-        Source::Num => "num",
-        Source::Hint => "hint",
-        Source::Form => "form",
-        Source::Keep => "keep",
-        Source::Root | Source::Scale | Source::Granule => "root",
-    };
+fn no_place(name: &str, template: Span, because: Span, word: &str, what: &str) -> Diagnostic {
     Diagnostic::new(
         Code::E0306,
         template,
@@ -128,8 +113,8 @@ pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
                 &load.named.name,
                 load.template.span,
                 drops.span,
+                "keep",
                 "whether to keep entries",
-                Source::Keep,
             ));
         }
     }

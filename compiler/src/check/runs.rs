@@ -13,10 +13,8 @@ use crate::model::{Drops, Invalidate, Model, Names, Value, Which};
 /// The runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     model.invalidates.iter().flat_map(|invalidate| {
-        let operands = invalidate.template.operands.iter();
-        let names = operands
-            .filter_map(|&o| model.operands[o].names.as_ref())
-            .next();
+        let mut operands = invalidate.template.operands.iter();
+        let names = operands.find_map(|&o| model.operands[o].names.as_ref());
         let drops = all_drops(invalidate).filter(|d| matches!(d.which.value, Which::Run { .. }));
         drops.filter_map(move |drops| Some((invalidate, drops, names?)))
     })

@@ -56,15 +56,15 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
 /// reported for that.
 fn unused<'m>(
     what: &str,
-    names: impl Iterator<Item = &'m Named>,
+    all: impl Iterator<Item = &'m Named>,
     used: &[usize],
     help: &str,
 ) -> Vec<Diagnostic> {
-    let names: Vec<&Named> = names.collect();
-    let first = |index: usize| !names[..index].iter().any(|it| it.name == names[index].name);
-    let unused = (0..names.len()).filter(|index| !used.contains(index) && first(*index));
+    let all: Vec<&Named> = all.collect();
+    let first = |index: usize| !all[..index].iter().any(|it| it.name == all[index].name);
+    let unused = (0..all.len()).filter(|index| !used.contains(index) && first(*index));
     let report = |index: usize| {
-        let named = names[index];
+        let named = all[index];
         let message = format!("the {what} `{}` is never used", named.name);
         Diagnostic::new(Code::E0208, named.span, message)
             .label("defined here, and nowhere named")

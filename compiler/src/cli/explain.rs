@@ -1,16 +1,17 @@
 //! `tlbc explain`.
 
 use super::{Outcome, Trouble};
-use crate::codes::Code;
+use crate::codes::{Code, TOY};
 
 /// Says more about the code of an error
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tlbc explain E0502                        what the rule is, why, and how to mend a definition
+  tlbc explain toy                          the definition that the examples are cut from
   tlbc explain                              all codes")]
 pub(super) struct Explain {
-    /// The code, as an error message has it; without it all codes are listed
+    /// The code, as an error message has it, or `toy`; without it all codes are listed
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -21,6 +22,9 @@ impl Explain {
             let lines = Code::all().map(|code| format!("{code}  {}\n", code.title()));
             return Ok(Outcome::Good(lines.collect()));
         };
+        if name == "toy" {
+            return Ok(Outcome::Good(TOY.to_owned()));
+        }
         let code = Code::named(name).ok_or_else(|| {
             Trouble(format!(
                 "there is no code `{name}`\n  a code is a letter and four digits, such as {}; \

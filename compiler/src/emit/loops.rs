@@ -77,7 +77,7 @@ impl Emit<'_> {
             while left > 0 {
                 #(#inside)*
                 #(#after)*
-                left -= 1;
+                left = left.wrapping_sub(1);
             }
         }
     }

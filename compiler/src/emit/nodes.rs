@@ -145,24 +145,28 @@ impl Emit<'_> {
             (self.test(on), then, otherwise)
         };
         let mut alternatives = false;
-        while let Node::Select {
-            on: next,
-            then: other,
-            otherwise: rest,
-        } = otherwise
-            && **other == *then
-        {
-            let next = self.test(*next);
-            test = quote!(#test || #next);
-            otherwise = rest;
-            alternatives = true;
-        }
-        while let Node::Select {
-            on: next,
-            then: a,
-            otherwise: b,
-        } = then
-        {
+        loop {
+            if let Node::Select {
+                on: next,
+                then: other,
+                otherwise: rest,
+            } = otherwise
+                && same(other, then)
+            {
+                let next = self.test(*next);
+                test = quote!(#test || #next);
+                otherwise = rest;
+                alternatives = true;
+                continue;
+            }
+            let Node::Select {
+                on: next,
+                then: a,
+                otherwise: b,
+            } = then
+            else {
+                break;
+            };
             let (next, inner) = if same(b, otherwise) {
                 (self.test(*next), a)
             } else if same(a, otherwise) {

@@ -21,12 +21,12 @@ impl Lower {
             let levels = self.names("level", geometry.levels.iter().map(|l| (&l.name, "")));
             let mut at = 0;
             for level in levels {
-                match order.iter().position(|known| known.name == level.name) {
-                    Some(position) => at = position + 1,
-                    None => {
-                        order.insert(at, level);
-                        at += 1;
-                    }
+                let position = order.iter().position(|known| known.name == level.name);
+                if let Some(position) = position {
+                    at = position + 1;
+                } else {
+                    order.insert(at, level);
+                    at += 1;
                 }
             }
         }

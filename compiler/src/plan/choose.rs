@@ -9,10 +9,13 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Level, Levels, What, Whose};
-use tlbc_runtime::request::Reach;
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::model::Config;
 
 use super::pool::{Means, Names, Setting};
 
@@ -64,10 +67,23 @@ impl Choice {
     }
 }
 
-/// Remembers choices: most configurations have the same pool.
+/// Remembers choices: most configurations have the same means.
 #[derive(Default)]
 pub struct Chooser {
-    known: HashMap<(Vec<Means>, Vec<Cells>, Need), Option<Choice>>,
+    /// Pools that differ, by what they hold.
+    pools: HashMap<Pool, usize>,
+    /// The pool of a setting.
+    settings: HashMap<(Config, Space, Reach, bool, bool), (usize, Pool)>,
+    known: HashMap<(usize, Need), Option<Choice>>,
+}
+
+/// The means of a setting, and the tag classes of what they have to drop.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Pool {
+    means: Rc<Vec<Means>>,
+    leaf: Whose,
+    walk: Whose,
+    views: usize,
 }
 
 impl Chooser {
@@ -86,28 +102,43 @@ impl Chooser {
                     None => self.from_pool(setting, need, true),
                 }
             }
+            _ if setting.reach == Reach::Wide => local,
             _ => local.or_else(|| self.from_pool(setting, need, true)),
         }
     }
 
     fn from_pool(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Choice> {
-        let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-        let mut pool = setting.pool(widened);
-        pool.retain(|means| fits(means, need.of));
-        let key = (pool, cells, need);
-        if let Some(choice) = self.known.get(&key) {
+        let key = (
+            setting.config,
+            setting.space,
+            setting.reach,
+            setting.of_machine,
+            widened,
+        );
+        let (number, pool) = self.settings.entry(key).or_insert_with(|| {
+            let pool = Pool {
+                means: Rc::new(setting.pool(widened)),
+                leaf: setting.classes(true),
+                walk: setting.classes(false),
+                views: setting.views().len(),
+            };
+            let next = self.pools.len();
+            (*self.pools.entry(pool.clone()).or_insert(next), pool)
+        });
+        let (number, pool) = (*number, pool.clone());
+        if let Some(choice) = self.known.get(&(number, need)) {
             return choice.clone();
         }
-        let choice = least(&key.0, &key.1, need).map(|means| Choice {
+        let means: Vec<&Means> = pool.means.iter().filter(|m| fits(m, need.of)).collect();
+        let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let choice = least(&means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
             means,
         });
-        self.known.insert(key, choice.clone());
+        self.known.insert((number, need), choice.clone());
         choice
     }
-}
 
-impl Chooser {
     /// The least set of means that drops everything a CPU may hold, whoever's it is.
     pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Choice> {
         let need = Need {
@@ -125,8 +156,8 @@ impl Chooser {
         };
         let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
         let cells = vec![cells; setting.views().len()];
-        let mut pool = setting.pool(false);
-        pool.retain(|means| fits(means, need.of));
+        let pool = setting.pool(false);
+        let pool: Vec<&Means> = pool.iter().filter(|means| fits(means, need.of)).collect();
         least(&pool, &cells, need).map(|means| Choice { means, hint: false })
     }
 }
@@ -154,7 +185,7 @@ fn fits(means: &Means, of: Of) -> bool {
     }
 }
 
-fn least(pool: &[Means], cells: &[Cells], need: Need) -> Option<Vec<Means>> {
+fn least(pool: &[&Means], cells: &[Cells], need: Need) -> Option<Vec<Means>> {
     let mut best: Option<(Rank, Vec<usize>)> = None;
     let mut covering: Vec<Vec<usize>> = Vec::new();
     for set in subsets(pool.len()) {
@@ -187,7 +218,7 @@ fn subsets(n: usize) -> impl Iterator<Item = Vec<usize>> {
     ones.chain(twos).chain(threes)
 }
 
-fn covers(pool: &[Means], set: &[usize], cells: &[Cells]) -> bool {
+fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
     cells.iter().enumerate().all(|(view, wanted)| {
         let dropped = (set.iter()).fold(Cells::NONE, |all, &i| all.union(&pool[i].cells[view]));
         dropped.covers(wanted)
@@ -196,8 +227,8 @@ fn covers(pool: &[Means], set: &[usize], cells: &[Cells]) -> bool {
 
 type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
 
-fn rank(pool: &[Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
-    let means = || set.iter().map(|&i| &pool[i]);
+fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
+    let means = || set.iter().map(|&i| pool[i]);
     let loses = means().fold(0, |bits, m| bits | m.loses);
     let beyond = |dropped: &dyn Fn(&Means) -> &Vec<Cells>| {
         let one = |m: &Means| -> u32 {

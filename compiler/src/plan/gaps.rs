@@ -14,9 +14,12 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Delivery, Model};
 
+/// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
+type GapKind = (Space, Reach, Option<(bool, Class)>);
+
 /// One diagnostic for each kind of gap.
 pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
-    let mut seen: Vec<(Space, Reach, Option<(bool, Class)>)> = Vec::new();
+    let mut seen: Vec<GapKind> = Vec::new();
     let mut out = Vec::new();
     for gap in gaps {
         let setting = Setting {

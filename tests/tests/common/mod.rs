@@ -250,7 +250,9 @@ fn abridged(text: &str) -> String {
     let mut out = String::new();
     let mut rest = all.as_slice();
     while let [line, ..] = rest {
-        let same = rest.iter().take_while(|l| first_word(l) == first_word(line));
+        let same = rest
+            .iter()
+            .take_while(|l| first_word(l) == first_word(line));
         let (many, after) = rest.split_at(same.count());
         rest = after;
         if let (true, [first, second, middle @ .., last]) = (many.len() > 12, many) {

@@ -1,0 +1,569 @@
+//! The interpreted plan and the generated Rust do the same, request by request.
+//!
+//! Both get the same machine and the same request. They must issue the same instructions with the
+//! same operands, put off the same, and interrupt the same CPUs.
+
+#[path = "support/archdefs.rs"]
+mod archdefs;
+
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Runs, TestRunner};
+use tlbc::Analysis;
+use tlbc::model::{Config, Model};
+use tlbc::plan::Plans;
+use tlbc::plan::ir::Shape;
+use tlbc::trace::interpret::{Effects, Env, Which, ceiling, interpret, level_table};
+use tlbc_runtime::backend::Finished;
+use tlbc_runtime::clause::{LEVELS, Level};
+use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::{Audience, Backend, Debt, Owed, Record, Root};
+
+/// A generated backend, as far as the trait does not say it.
+trait Machine: Backend + Sized {
+    /// Every flag of its configuration.
+    fn flags() -> Vec<&'static str>;
+    /// A machine with those flags and limits; none where it cannot be.
+    fn new(has: &dyn Fn(&str) -> bool, limit: &dyn Fn(&str) -> u64) -> Option<Self>;
+    /// The name of an instruction, and its operands by name.
+    fn describe(op: Self::Op) -> Issued;
+}
+
+/// An instruction: its name, and its operands by name.
+type Issued = (String, Vec<(String, u128)>);
+
+/// The tests of every backend. Behind each name stand the limits of its machine.
+macro_rules! backends {
+    ($($arch:ident { $($limit:ident),* })*) => {
+        const BACKENDS: &[&str] = &[$(stringify!($arch)),*];
+
+        $(mod $arch {
+            use super::*;
+            use tlbc_backends::$arch::{Config, Op, Tlb};
+
+            impl Machine for Tlb {
+                fn flags() -> Vec<&'static str> {
+                    Config::NAMES.iter().map(|(name, _)| *name).collect()
+                }
+
+                fn new(has: &dyn Fn(&str) -> bool, limit: &dyn Fn(&str) -> u64) -> Option<Self> {
+                    let _ = limit;
+                    let flags = Config::NAMES.iter().filter(|(name, _)| has(name));
+                    let config = flags.fold(Config::NONE, |config, (_, flag)| config.with(*flag));
+                    let tlb = Tlb {
+                        config,
+                        $($limit: limit(stringify!($limit)).try_into().expect("a limit")),*
+                    };
+                    config.is_possible().then_some(tlb)
+                }
+
+                fn describe(op: Op) -> Issued {
+                    let mut operands = Vec::new();
+                    op.operands(|name, bits| operands.push((name.to_owned(), bits)));
+                    (op.name().to_owned(), operands)
+                }
+            }
+
+            #[test]
+            fn a_machine_is_what_the_definition_says() {
+                super::a_machine_is_what_the_definition_says::<Tlb>(&analysis(BACKEND));
+            }
+
+            #[test]
+            fn plans_and_backend_agree_in_every_configuration() {
+                super::plans_and_backend_agree_in_every_configuration::<Tlb>(&analysis(BACKEND));
+            }
+
+            #[test]
+            fn plans_and_backend_agree_on_ranges() {
+                super::plans_and_backend_agree_on_ranges::<Tlb>(&analysis(BACKEND));
+            }
+
+            const BACKEND: &str = stringify!($arch);
+        })*
+    };
+}
+
+backends! {
+    arm64 {}
+    x86_64 { invlpgb_pages }
+}
+
+/// Cases of random ranges, for each backend.
+const CASES: u32 = 4000;
+
+fn analysis(arch: &str) -> Analysis {
+    let path = format!("archdefs/{arch}.arch");
+    let definition = archdefs::shipped()
+        .into_iter()
+        .find(|definition| definition.path == path);
+    definition.expect("a shipped definition").analysis().1
+}
+
+#[test]
+fn no_definition_is_forgotten() {
+    let shipped = archdefs::shipped();
+    let names = shipped.iter().map(|definition| {
+        let (_, analysis) = definition.analysis();
+        analysis.model.arch.name
+    });
+    assert_eq!(names.collect::<Vec<_>>(), BACKENDS);
+}
+
+/// The names of the flags of a configuration, and the model's view of it.
+fn configs(model: &Model) -> impl Iterator<Item = Config> {
+    let features = 0..1u32 << model.features.len();
+    let errata = 1u32 << model.errata.len();
+    let geometries = model.geometries.len();
+    features.flat_map(move |features| {
+        (0..errata).flat_map(move |errata| {
+            (0..geometries).map(move |geometry| Config {
+                features,
+                errata,
+                geometry,
+            })
+        })
+    })
+}
+
+/// Whether a configuration has a flag of that name.
+fn has(model: &Model, config: Config, name: &str) -> bool {
+    let feature = model.features.iter().position(|f| f.named.name == name);
+    let erratum = model.errata.iter().position(|e| e.named.name == name);
+    let geometry = model.geometries.iter().position(|g| g.named.name == name);
+    match (feature, erratum, geometry) {
+        (Some(feature), None, None) => config.has(feature),
+        (None, Some(erratum), None) => config.suffers(erratum),
+        (None, None, Some(geometry)) => geometry == config.geometry,
+        _ => panic!("`{name}` is no flag of the definition, or several"),
+    }
+}
+
+/// The generated machine of a configuration.
+fn machine<M: Machine>(model: &Model, config: Config, limits: &[u64]) -> Option<M> {
+    M::new(&|name| has(model, config, name), &|name| {
+        let index = model.limits.iter().position(|l| l.named.name == name);
+        limits[index.expect("a limit of the definition")]
+    })
+}
+
+/// The most that every limit may be.
+fn most(model: &Model) -> Vec<u64> {
+    model.limits.iter().map(|limit| limit.most).collect()
+}
+
+fn a_machine_is_what_the_definition_says<M: Machine>(Analysis { model, .. }: &Analysis) {
+    let flags = M::flags().len();
+    let expected = model.features.len() + model.errata.len() + model.geometries.len() - 1;
+    assert_eq!(flags, expected, "the first geometry has no flag");
+    assert_eq!(M::FACTS.name, model.arch.name);
+    let names = model.levels.iter().map(|level| level.name.as_str());
+    let mut levels = [""; LEVELS];
+    names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
+    assert_eq!(M::FACTS.level_names, levels);
+    for config in configs(model) {
+        let tlb = machine::<M>(model, config, &most(model));
+        assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
+        let Some(tlb) = tlb else { continue };
+        assert_eq!(tlb.levels(), level_table(model, config), "{config:?}");
+        let one_by_one = tlb.ceiling();
+        let (operations, pages) = (one_by_one.operations, one_by_one.pages);
+        assert_eq!((operations, pages), ceiling(model, config), "{config:?}");
+    }
+    assert!(
+        M::new(&|name| geometry_flag(model, name), &|_| 1).is_none() || model.geometries.len() < 3,
+        "two geometries at once are no machine"
+    );
+}
+
+fn geometry_flag(model: &Model, name: &str) -> bool {
+    model.geometries.iter().any(|g| g.named.name == name)
+}
+
+/// A machine, as both sides have it, and what they are asked for.
+struct Asked<'a, M> {
+    model: &'a Model,
+    plans: &'a Plans,
+    tlb: &'a M,
+    env: Env,
+}
+
+/// What one side did.
+#[derive(Debug, PartialEq)]
+struct Did {
+    issued: Vec<Issued>,
+    owed: Owed,
+    deliver: Audience,
+    interrupt: Audience,
+}
+
+impl Did {
+    fn nothing() -> Self {
+        Self {
+            issued: Vec::new(),
+            owed: Owed::NOTHING,
+            deliver: Audience::NOBODY,
+            interrupt: Audience::NOBODY,
+        }
+    }
+}
+
+impl<M: Machine> Asked<'_, M> {
+    /// What the plan of a shape does.
+    fn plan(&self, shape: Shape) -> Did {
+        let effects = interpret(self.model, self.plans, shape, &self.env);
+        let Effects {
+            ops,
+            owed,
+            deliver,
+            interrupt,
+        } = effects;
+        let operand = |&(operand, bits): &(usize, u128)| {
+            let named = &self.model.operands[operand].named;
+            (named.name.clone(), bits)
+        };
+        let op = |op: tlbc::trace::interpret::Op| {
+            let named = match op.which {
+                Which::Barrier(index) => &self.model.barriers[index].named,
+                Which::Invalidate(index) => &self.model.invalidates[index].named,
+                Which::Load(index) => &self.model.loads[index].named,
+            };
+            let operands = op.operands.iter().map(operand).collect();
+            (named.name.clone(), operands)
+        };
+        Did {
+            issued: ops.into_iter().map(op).collect(),
+            owed,
+            deliver,
+            interrupt,
+        }
+    }
+
+    /// What the generated code does, as told to a recording sink.
+    fn backend<T>(&self, run: impl FnOnce(&M, &mut dyn FnMut(M::Op)) -> T) -> (Vec<Issued>, T) {
+        let mut issued = Vec::new();
+        let result = run(self.tlb, &mut |op| issued.push(M::describe(op)));
+        (issued, result)
+    }
+
+    /// Flushes both ways: start, finish, and what an interrupted CPU does.
+    fn flush(&mut self, space: Space, reach: Reach, scope: Scope<'_>) {
+        let request = Request {
+            space,
+            tag: self.env.tag,
+            reach,
+            scope,
+        };
+        self.env.walk = request.tables();
+        let shape = |reach| match scope {
+            Scope::Page { .. } => Shape::Page(space, reach),
+            Scope::Ranges(_) => Shape::Ranges(space, reach),
+            Scope::Everything { .. } => Shape::Everything(space, reach),
+        };
+
+        let mut start = self.plan(shape(reach));
+        if reach == Reach::Wide {
+            let told = self.plan(Shape::Told(space));
+            start.deliver = told.deliver;
+            assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
+        }
+        let mut finish = self.plan(Shape::Finish(space, reach));
+        finish.owed = finish.owed | start.owed;
+
+        let (issued, started) =
+            self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
+        let here = Did {
+            issued,
+            owed: started.owed,
+            deliver: started.deliver,
+            ..Did::nothing()
+        };
+        assert_eq!(here, start, "start of {request:?}");
+        let (issued, Finished { interrupt, owed }) =
+            self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+        let here = Did {
+            issued,
+            owed,
+            interrupt,
+            ..Did::nothing()
+        };
+        assert_eq!(here, finish, "finish of {request:?}");
+
+        // One that is told flushes for itself alone, by whichever tag it has.
+        self.env.tag.of_machine = false;
+        let mut told = self.plan(shape(Reach::Here));
+        let finish = self.plan(Shape::Finish(space, Reach::Here));
+        told.issued.extend(finish.issued);
+        told.owed = told.owed | finish.owed;
+        self.env.tag = request.tag;
+        let (issued, owed) =
+            self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
+        let there = Did {
+            issued,
+            owed,
+            ..Did::nothing()
+        };
+        assert_eq!(there, told, "deliver of {request:?}");
+    }
+
+    /// Loads a space, returns to user code and brings up a CPU, both ways.
+    fn events(&mut self) {
+        for debt in [Debt::None, Debt::Tag, Debt::All] {
+            self.env.debt = debt;
+            let to = self.env.root;
+            let plan = self.plan(Shape::Switch);
+            let (issued, owed) =
+                self.backend(|tlb, sink| tlb.switch(&mut Record(sink), &to, debt));
+            let did = Did {
+                issued,
+                owed,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "switch owing {debt:?}");
+        }
+        for put_off in [false, true] {
+            self.env.owed = put_off;
+            let to = self.env.root;
+            let plan = self.plan(Shape::Resume);
+            let (issued, ()) =
+                self.backend(|tlb, sink| tlb.resume(&mut Record(sink), &to, put_off));
+            let did = Did {
+                issued,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
+        }
+        let plan = self.plan(Shape::Arrive);
+        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(&mut Record(sink)));
+        let did = Did {
+            issued,
+            owed,
+            ..Did::nothing()
+        };
+        assert_eq!(did, plan, "arrive");
+    }
+}
+
+const TAG: Tag = Tag {
+    value: 0x5a6,
+    of_machine: false,
+};
+
+fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
+    Env {
+        config,
+        limits: limits.to_vec(),
+        tag,
+        walk: false,
+        page: (0, Level(0)),
+        ranges: Ranges::new(),
+        root: Root {
+            table: 0xfedc_ba98_7654_3000,
+            tag,
+            empty: 0x1234_5678_9abc_d000,
+        },
+        debt: Debt::None,
+        owed: false,
+    }
+}
+
+const SPACES: [Space; 2] = [Space::User, Space::Kernel];
+const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
+
+fn plans_and_backend_agree_in_every_configuration<M: Machine>(analysis: &Analysis) {
+    let Analysis { model, plans } = analysis;
+    let limits = most(model);
+    let mut compared = 0;
+    for config in configs(model).filter(|config| model.possible(*config)) {
+        let tlb = machine::<M>(model, config, &limits).expect("a possible machine");
+        let table = level_table(model, config);
+        for of_machine in [false, true] {
+            let tag = Tag { of_machine, ..TAG };
+            let mut asked = Asked {
+                model,
+                plans,
+                tlb: &tlb,
+                env: env(config, &limits, tag),
+            };
+            asked.events();
+            for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
+                for tables in [false, true] {
+                    asked.flush(space, reach, Scope::Everything { tables });
+                    for level in Level::all().filter(|level| table[level.index()].leaf) {
+                        let (start, _) = addresses(model, space, config);
+                        let va = start + 0x7654_3218;
+                        asked.env.page = (va, level);
+                        let page = Scope::Page {
+                            va,
+                            level,
+                            table: tables,
+                        };
+                        asked.flush(space, reach, page);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 1000, "{compared}");
+}
+
+/// The first address of a space, and how many bits it has.
+fn addresses(model: &Model, space: Space, config: Config) -> (u64, u32) {
+    let addresses = model.space(space).addresses.get(config);
+    let (high, bits) = *addresses.expect("the addresses of a space");
+    (if high { u64::MAX << bits } else { 0 }, bits)
+}
+
+/// An extent, before it is known which machine it is for.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    /// Where it begins, as a fraction of the space.
+    place: u64,
+    /// From which of its two ends that counts.
+    from_top: bool,
+    /// How many entries of the level it is for, and then base pages more.
+    entries: u64,
+    pages: u64,
+}
+
+fn stretch() -> impl Strategy<Value = Stretch> {
+    let entries = prop_oneof![6 => 0..8u64, 3 => 0..70u64, 2 => 0..600u64, 1 => 0..1u64 << 22];
+    let pages = prop_oneof![3 => Just(0), 1 => 0..600u64];
+    // Close together, so that one level's extent often lies in another's; or anywhere.
+    let place = prop_oneof![4 => 0..1u64 << 24, 1 => any::<u64>()];
+    (place, any::<bool>(), entries, pages).prop_map(|(place, from_top, entries, pages)| Stretch {
+        place,
+        from_top,
+        entries,
+        pages,
+    })
+}
+
+impl Stretch {
+    /// The extent, for entries of `1 << shift` bytes: within the space, in whole base pages.
+    fn extent(self, (start, bits): (u64, u32), shift: u32, page: u32) -> Extent {
+        let size = 1u128 << bits;
+        let bytes = (u128::from(self.entries) << shift) + (u128::from(self.pages) << page);
+        let bytes = bytes.clamp(1 << page, size);
+        let place = (u128::from(self.place) << page) % (size - bytes + 1);
+        let place = if self.from_top { size - bytes - place } else { place };
+        let offset = place as u64 >> page << page;
+        Extent::new(start + offset, bytes as u64)
+    }
+}
+
+/// What is asked for, before it is known what the machine has.
+#[derive(Debug, Clone)]
+struct Case {
+    config: u64,
+    limits: Vec<u64>,
+    space: Space,
+    reach: Reach,
+    tag: Tag,
+    leaf: [Option<Stretch>; LEVELS],
+    walk: [Option<Stretch>; LEVELS],
+    live: bool,
+    /// Whether one entry is asked for as one entry.
+    reduced: bool,
+    root: (u64, u64),
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let level = |weight| proptest::option::weighted(weight, stretch());
+    let levels = |weight| std::array::from_fn::<_, LEVELS, _>(|_| level(weight));
+    let request = (
+        proptest::sample::select(SPACES.to_vec()),
+        proptest::sample::select(REACHES.to_vec()),
+        (any::<u16>(), any::<bool>()).prop_map(|(value, of_machine)| Tag { value, of_machine }),
+    );
+    (
+        (any::<u64>(), proptest::collection::vec(any::<u64>(), 4)),
+        request,
+        (levels(0.5), levels(0.3), proptest::bool::weighted(0.3)),
+        any::<bool>(),
+        any::<(u64, u64)>(),
+    )
+        .prop_map(
+            |((config, limits), (space, reach, tag), (leaf, walk, live), reduced, root)| Case {
+                config,
+                limits,
+                space,
+                reach,
+                tag,
+                leaf,
+                walk,
+                live,
+                reduced,
+                root,
+            },
+        )
+}
+
+impl Case {
+    fn ranges(&self, addresses: (u64, u32), table: &LevelTable) -> Ranges {
+        let mut ranges = Ranges::new();
+        let page = table[0].shift;
+        let extent = |stretch: &Stretch, shift| stretch.extent(addresses, shift, page);
+        for level in Level::all() {
+            let facts = table[level.index()];
+            if facts.shift == 0 {
+                continue;
+            }
+            if let (Some(leaf), true) = (&self.leaf[level.index()], facts.leaf) {
+                ranges.leaf(level, extent(leaf, facts.shift));
+            }
+            if let (Some(walk), true) = (&self.walk[level.index()], level != Level(0)) {
+                ranges.walk(level, extent(walk, facts.shift));
+            }
+        }
+        if self.live {
+            ranges.below_live();
+        }
+        ranges
+    }
+}
+
+fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
+    let Analysis { model, plans } = analysis;
+    let possible: Vec<Config> = configs(model).filter(|c| model.possible(*c)).collect();
+    let mut runner = TestRunner::new(Runs {
+        failure_persistence: None,
+        ..Runs::with_cases(CASES)
+    });
+    let outcome = runner.run(&case(), |case| {
+        let config = possible[(case.config % possible.len() as u64) as usize];
+        let small_or_any = |(limit, random): (&tlbc::model::Limit, &u64)| {
+            let width = (limit.most - limit.least + 1) >> (random % 17);
+            limit.least + (random >> 8) % width.max(1)
+        };
+        let limits: Vec<u64> = model.limits.iter().zip(&case.limits).map(small_or_any).collect();
+        let tlb = machine::<M>(model, config, &limits).expect("a possible machine");
+        let table = level_table(model, config);
+        let ranges = case.ranges(addresses(model, case.space, config), &table);
+        let mut env = env(config, &limits, case.tag);
+        env.ranges = ranges;
+        (env.root.table, env.root.empty) = case.root;
+        let scope = if case.reduced {
+            ranges.scope(&table)
+        } else {
+            Scope::Ranges(&ranges)
+        };
+        if let Scope::Page { va, level, .. } = scope {
+            env.page = (va, level);
+        }
+        let mut asked = Asked {
+            model,
+            plans,
+            tlb: &tlb,
+            env,
+        };
+        asked.events();
+        asked.flush(case.space, case.reach, scope);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
