@@ -168,7 +168,8 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
 pub(crate) struct Change {
     /// Which.
     pub path: PathBuf,
-    /// What stands there, if it is there.
+    /// What stands there, if it is there; the command line shows it.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub old: Option<Vec<u8>>,
     /// What should stand there, if it should be there.
     pub new: Option<String>,

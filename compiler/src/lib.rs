@@ -67,6 +67,8 @@ pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic
     let Some(model) = model else {
         return (None, found);
     };
+    // Nor does a name that is not known hold against what would have used it.
+    let well_formed = well_formed && found.is_empty();
     let broken = check::check(&model);
     found.extend(
         broken

@@ -341,8 +341,10 @@ fn explain() {
     assert!(
         lower
             .stdout
-            .starts_with("E0101: the text does not follow the grammar\n\n")
+            .starts_with("# E0101: the text does not follow the grammar\n\n")
     );
+    let toy = tlbc(&root(), &["explain", "toy"]);
+    assert!(toy.stdout.contains("\narch toy {\n"));
     let unknown = tlbc(&root(), &["explain", "E9999"]);
     assert!(unknown.stderr.contains("there is no code `E9999`"));
 }

@@ -671,8 +671,8 @@ const fn encode_range(
     bits |= (scale as u64) << 44;
     // [43:39] num
     bits |= (num) << 39;
-    // [38:37] hint when hinted
-    if hinted {
+    // [38:37] hint when ttl and hinted
+    if c.has(Config::TTL) && hinted {
         bits |= (hint) << 37;
     }
     // [36:0] va >> page
@@ -709,8 +709,8 @@ const fn encode_range_any(
     bits |= (scale as u64) << 44;
     // [43:39] num
     bits |= (num) << 39;
-    // [38:37] hint when hinted
-    if hinted {
+    // [38:37] hint when ttl and hinted
+    if c.has(Config::TTL) && hinted {
         bits |= (hint) << 37;
     }
     // [36:0] va >> page

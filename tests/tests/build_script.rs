@@ -49,16 +49,16 @@ edition = "2024"
 [workspace]
 
 [dependencies]
-tlbc-runtime = {{ path = {:?} }}
+tlbc-runtime = {{ path = '{}' }}
 
 [build-dependencies]
-tlbc = {{ path = {:?}, default-features = false }}
+tlbc = {{ path = '{}', default-features = false }}
 
 [profile.dev]
 debug = false
 "#,
-        root.join("runtime"),
-        root.join("compiler"),
+        root.join("runtime").display(),
+        root.join("compiler").display(),
     );
     let write = |name: &str, text: &str| {
         let path = project.path().join(name);

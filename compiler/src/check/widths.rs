@@ -198,8 +198,7 @@ fn address(model: &Model, field: &Field) -> Option<Demand> {
                 fact: Some(space.addresses.span),
             }
         });
-    let highest = demands.max_by_key(|demand| demand.bits)?;
-    Some(highest)
+    demands.max_by_key(|demand| demand.bits)
 }
 
 fn address_bits(space: &Space, geometry: usize) -> u32 {

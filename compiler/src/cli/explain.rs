@@ -32,10 +32,6 @@ impl Explain {
                 Code::E0101
             ))
         })?;
-        let explanation = code.explanation().trim_end();
-        Ok(Outcome::Good(format!(
-            "{code}: {}\n\n{explanation}\n",
-            code.title()
-        )))
+        Ok(Outcome::Good(code.explanation().to_owned()))
     }
 }

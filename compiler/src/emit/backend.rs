@@ -180,9 +180,12 @@ impl Emit<'_> {
         });
         let told = |space: Space| {
             let arguments = self.told_arguments(space)?;
-            let arguments = arguments.into_iter().map(|name| match name {
-                "walk" => quote!(request.tables()),
-                _ => quote!(request.tag.of_machine),
+            let arguments = arguments.into_iter().map(|name| {
+                if name == "walk" {
+                    quote!(request.tables())
+                } else {
+                    quote!(request.tag.of_machine)
+                }
             });
             let (name, space) = (super::routines::name(Shape::Told(space)), space_name(space));
             Some(quote!((Space::#space, Reach::Wide) => self.#name(#(#arguments),*),))

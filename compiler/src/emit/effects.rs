@@ -62,9 +62,7 @@ impl Emit<'_> {
         let leaf = d.leaf.map(levels).map(|levels| quote!(What::leaf(#levels)));
         let walk = d.walk.map(levels).map(|levels| quote!(What::walk(#levels)));
         let what = match (leaf, walk) {
-            (Some(_), Some(_))
-                if d.leaf.map(all) == Some(true) && d.walk.map(all) == Some(true) =>
-            {
+            (Some(_), Some(_)) if d.leaf.is_some_and(all) && d.walk.is_some_and(all) => {
                 quote!(What::LEAF_AND_WALK)
             }
             (Some(leaf), Some(walk)) => quote!(#leaf.and(#walk)),

@@ -49,7 +49,7 @@ impl Emit<'_> {
                 let body = self.node(body, at, shape);
                 quote!(#note #body)
             }
-            Node::Publish { barrier: None } => quote!(),
+            Node::Publish { barrier: None } | Node::Change { .. } => quote!(),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
             Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
             Node::Issue(issue) => {
@@ -73,9 +73,9 @@ impl Emit<'_> {
             }
             Node::Passes { folding, body } => {
                 let body = self.node(body, at, shape);
-                let folding = self.call_pure(*folding);
+                let folding = name(*folding);
                 quote! {
-                    let passes = Passes::new(ranges, &level_table(c), #folding);
+                    let passes = Passes::new(ranges, &level_table(c), self.#folding());
                     #body
                 }
             }
@@ -130,7 +130,6 @@ impl Emit<'_> {
                 Reason::NobodyElse => "Nobody else has to be told.",
                 Reason::SameView => "User code runs on what the kernel runs on.",
             }),
-            Node::Change { .. } => quote!(),
         }
     }
 
@@ -291,7 +290,7 @@ impl Emit<'_> {
         }
         let fields = operands.iter().map(|&index| {
             let (name, value) = (self.operand_name(index), operand(index));
-            if name.to_string() == value.to_string() {
+            if value.to_string() == *name.to_string() {
                 quote!(#name)
             } else {
                 quote!(#name: #value)
@@ -316,23 +315,35 @@ impl Emit<'_> {
                 _ => quote!(va),
             },
             "hint" if !issue.hint => quote!(None),
-            "hint" => match at {
-                At::Page => quote!(hint(c, level)),
-                _ => quote!(hint),
-            },
+            "hint" => {
+                if let At::Page = at {
+                    quote!(hint(c, level))
+                } else {
+                    quote!(hint)
+                }
+            }
             "stride" if !issue.address => quote!(Level(0)),
-            "stride" => match at {
-                At::Page => quote!(level),
-                _ => quote!(stride),
-            },
-            "num" => match at {
-                At::Piece => quote!(run.num),
-                _ => quote!(0),
-            },
-            "scale" => match at {
-                At::Piece => quote!(run.scale),
-                _ => quote!(0),
-            },
+            "stride" => {
+                if let At::Page = at {
+                    quote!(level)
+                } else {
+                    quote!(stride)
+                }
+            }
+            "num" => {
+                if let At::Piece = at {
+                    quote!(run.num)
+                } else {
+                    quote!(0)
+                }
+            }
+            "scale" => {
+                if let At::Piece = at {
+                    quote!(run.scale)
+                } else {
+                    quote!(0)
+                }
+            }
             "form" => hex(it.forms[issue.form]
                 .named
                 .as_ref()
@@ -375,12 +386,6 @@ impl Emit<'_> {
         });
         let note = comment(&format!("{}: {}", self.place(it.span), it.named.name));
         quote!(#note cpu.issue(Op::#variant { #(#fields),* });)
-    }
-
-    /// A call of a shape that only answers.
-    pub(super) fn call_pure(&self, shape: Shape) -> TokenStream {
-        let name = name(shape);
-        quote!(self.#name())
     }
 
     /// A call of another shape from within one.

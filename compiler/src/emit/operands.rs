@@ -151,9 +151,10 @@ impl Emit<'_> {
         } else {
             quote!(0u64)
         };
-        let end = match it.bits.value {
-            0..=32 => quote!(bits as u32),
-            _ => quote!(bits),
+        let end = if let 0..=32 = it.bits.value {
+            quote!(bits as u32)
+        } else {
+            quote!(bits)
         };
         if statements.is_empty() {
             return quote!(0);
@@ -167,7 +168,7 @@ impl Emit<'_> {
     }
 
     fn field(&self, field: &Field, wide: bool) -> TokenStream {
-        let value = self.value(field);
+        let value = Self::value(field);
         let low = field.low % 64;
         let value = if low == 0 {
             value
@@ -218,7 +219,7 @@ impl Emit<'_> {
         })
     }
 
-    fn value(&self, field: &Field) -> TokenStream {
+    fn value(field: &Field) -> TokenStream {
         let width = field.width();
         let masked = |value: TokenStream, bits: u32| {
             if bits <= width {
@@ -271,8 +272,7 @@ impl Emit<'_> {
         let wide = it.bits.value > 64;
         let steps = it.fields.iter().filter_map(|field| {
             let (source, shift) = match field.value {
-                Value::Source(source) => (source, quote!()),
-                Value::Slice(source, _, 0) => (source, quote!()),
+                Value::Source(source) | Value::Slice(source, _, 0) => (source, quote!()),
                 Value::Slice(source, _, low) => {
                     let low = Literal::u32_unsuffixed(low);
                     (source, quote!(>> #low))

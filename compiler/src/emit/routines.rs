@@ -39,12 +39,11 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Pass(..) => &["tag", "of_machine", "pass"],
         Shape::Ranges(..) => &["tag", "of_machine", "ranges"],
         Shape::Everything(..) => &["tag", "of_machine", "walk"],
-        Shape::Folding(..) => &[],
         Shape::Told(_) => &["of_machine", "walk"],
         Shape::Finish(..) => &["of_machine"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],
-        Shape::Change | Shape::Arrive => &[],
+        Shape::Folding(..) | Shape::Change | Shape::Arrive => &[],
     }
 }
 

@@ -73,7 +73,7 @@ fn markers(text: &str) -> String {
         ]
         .iter()
         .any(|word| rest.starts_with(word));
-        let ends = last == "}" || last.ends_with(";") && !last.trim_start().starts_with("use ");
+        let ends = last == "}" || last.ends_with(';') && !last.trim_start().starts_with("use ");
         if starts && indent == 0 && ends && !opens(&last) {
             out.push('\n');
         }
@@ -84,7 +84,7 @@ fn markers(text: &str) -> String {
         if let Some(at) = rest.find("__comment!(") {
             let text = collect(&rest[at + "__comment!(".len()..], &mut lines);
             for text in strings(&text) {
-                out.push_str(&format!("{:indent$}// {text}", "").trim_end());
+                out.push_str(format!("{:indent$}// {text}", "").trim_end());
                 out.push('\n');
             }
             last = String::from("//");
@@ -109,7 +109,7 @@ fn markers(text: &str) -> String {
         }
         out.push_str(line);
         out.push('\n');
-        last = line.to_owned();
+        line.clone_into(&mut last);
     }
     out
 }
@@ -171,6 +171,7 @@ fn asm(before: &str, indent: usize, arguments: &[String], comma: &str) -> String
         return one + "\n";
     }
     let pad = " ".repeat(indent + 4);
-    let inner: String = arguments.iter().map(|a| format!("{pad}{a},\n")).collect();
+    let inner: Vec<String> = arguments.iter().map(|a| format!("{pad}{a},\n")).collect();
+    let inner = inner.concat();
     format!("{before}asm!(\n{inner}{}){comma}\n", " ".repeat(indent))
 }

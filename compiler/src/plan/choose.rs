@@ -72,10 +72,13 @@ impl Choice {
 pub struct Chooser {
     /// Pools that differ, by what they hold.
     pools: HashMap<Pool, usize>,
-    /// The pool of a setting.
-    settings: HashMap<(Config, Space, Reach, bool, bool), (usize, Pool)>,
+    /// The number and the pool of a setting.
+    settings: HashMap<Key, (usize, Pool)>,
     known: HashMap<(usize, Need), Option<Choice>>,
 }
+
+/// A setting, and whether its pool is widened.
+type Key = (Config, Space, Reach, bool, bool);
 
 /// The means of a setting, and the tag classes of what they have to drop.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -89,7 +92,7 @@ struct Pool {
 impl Chooser {
     /// The least set of means that covers.
     pub fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Option<Choice> {
-        let local = self.from_pool(setting, need, false);
+        let local = self.least_of(setting, need, false);
         match need.of {
             // Runs are cut from what serves one entry, and never reach further than that does.
             Of::Runs if setting.reach == Reach::Here => {
@@ -97,17 +100,17 @@ impl Chooser {
                     of: Of::One,
                     ..need
                 };
-                match self.from_pool(setting, one, false) {
+                match self.least_of(setting, one, false) {
                     Some(_) => local,
-                    None => self.from_pool(setting, need, true),
+                    None => self.least_of(setting, need, true),
                 }
             }
             _ if setting.reach == Reach::Wide => local,
-            _ => local.or_else(|| self.from_pool(setting, need, true)),
+            _ => local.or_else(|| self.least_of(setting, need, true)),
         }
     }
 
-    fn from_pool(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Choice> {
+    fn least_of(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Choice> {
         let key = (
             setting.config,
             setting.space,
@@ -156,9 +159,12 @@ impl Chooser {
         };
         let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
         let cells = vec![cells; setting.views().len()];
-        let pool = setting.pool(false);
-        let pool: Vec<&Means> = pool.iter().filter(|means| fits(means, need.of)).collect();
-        least(&pool, &cells, need).map(|means| Choice { means, hint: false })
+        [false, true].into_iter().find_map(|widened| {
+            let pool = setting.pool(widened);
+            let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
+            let means = least(&pool, &cells, need)?;
+            Some(Choice { means, hint: false })
+        })
     }
 }
 
@@ -289,7 +295,9 @@ pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     };
     let dropped = |means: &Means| Reverse(left(means).count());
     let nearest = pool.iter().max_by_key(|means| dropped(means));
-    let all = cells.iter().fold(Cells::NONE, |all, c| all.union(c));
+    let all = cells
+        .iter()
+        .fold(Cells::NONE, tlbc_runtime::cells::Cells::union);
     let together = pool.iter().fold(all, |rest, means| {
         // What no means at all drops, in any view.
         let here = (cells.iter().zip(&means.cells)).fold(Cells::NONE, |sum, (wanted, dropped)| {

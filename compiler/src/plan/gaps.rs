@@ -158,6 +158,21 @@ fn configuration(model: &Model, config: Config) -> String {
     }
 }
 
+/// More features and errata than every set of can be planned for.
+pub fn too_many(model: &Model, count: usize) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0207,
+        model.arch.span,
+        format!(
+            "plans depend on {count} features and errata; at most {} can be told apart",
+            super::MOST_FLAGS
+        ),
+    )
+    .label("in this definition")
+    .note("every set of them is planned for, and each one more doubles their number")
+    .help("join features that always come together")
+}
+
 /// Where the policy states a broadcast and no instruction reaches others.
 pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec<Diagnostic> {
     let Some(stated) = &model.policy.delivery else {

@@ -6,7 +6,9 @@
 //! rule knows. `prove` checks that again with code of its own.
 
 pub mod choose;
+mod events;
 mod factor;
+mod finish;
 mod gaps;
 pub mod ir;
 pub mod pool;
@@ -49,9 +51,16 @@ pub(crate) struct Gap {
     config: Config,
 }
 
+/// The most features and errata that plans may depend on: every set of them is planned for.
+const MOST_FLAGS: usize = 14;
+
 /// Plans every shape.
 pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     let flags = flags(model);
+    if flags.0.len() > MOST_FLAGS {
+        let diagnostic = gaps::too_many(model, flags.0.len());
+        return (Plans(BTreeMap::new()), vec![diagnostic]);
+    }
     let configs = configs(model, &flags);
     let mut nodes: BTreeMap<Shape, BTreeMap<Config, Node>> = BTreeMap::new();
     let mut gaps: Vec<Gap> = Vec::new();
@@ -88,7 +97,9 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         (shape, plan)
     });
     let mut diagnostics = gaps::diagnose(model, &gaps);
-    diagnostics.extend(gaps::delivery(model, &configs, &mut chooser));
+    if diagnostics.is_empty() {
+        diagnostics = gaps::delivery(model, &configs, &mut chooser);
+    }
     (Plans(plans.collect()), diagnostics)
 }
 

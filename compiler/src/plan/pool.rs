@@ -185,7 +185,7 @@ impl Setting<'_> {
                     invalidate: index,
                     form: number,
                 };
-                if self.wants_tag(&drops) {
+                if wants_tag(&drops) {
                     if self.gives_tag() {
                         for view in self.views() {
                             pool.extend(self.means(how, Some(view), &drops));
@@ -196,13 +196,6 @@ impl Setting<'_> {
                 }
             }
         }
-    }
-
-    /// Whether the instruction compares a tag given to it.
-    fn wants_tag(&self, drops: &[&Drops]) -> bool {
-        drops
-            .iter()
-            .any(|d| d.whose.value.this && !d.whose.value.other)
     }
 
     fn gives_tag(&self) -> bool {
@@ -409,6 +402,13 @@ impl Setting<'_> {
                     .any(|&load| load_drops(self.model, load, self.config, false))
         })
     }
+}
+
+/// Whether an instruction compares a tag given to it.
+fn wants_tag(drops: &[&Drops]) -> bool {
+    drops
+        .iter()
+        .any(|d| d.whose.value.this && !d.whose.value.other)
 }
 
 /// Whether loading a register drops everything under the tag being loaded.

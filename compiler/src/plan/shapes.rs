@@ -4,16 +4,16 @@
 //! Holds: publish comes first, walk entries of a live subtree go and are complete before its
 //! leaves, and completion is left to the `Finish` shape.
 
-use tlbc_runtime::backend::{Audience, Debt, Owed};
-use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
+use tlbc_runtime::backend::Owed;
+use tlbc_runtime::clause::{Levels, Most, Stride};
 use tlbc_runtime::request::{Folding, Reach, Space};
 
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
-use super::ir::{Count, Issue, Node, Over, Reason, Shape, Test};
-use super::pool::{How, Means, Names, Setting, can_keep, load_drops};
+use super::ir::{Count, Issue, Node, Over, Shape, Test};
+use super::pool::{How, Means, Names, Setting};
 use crate::model::Need as Scope;
-use crate::model::{Config, Instr, Lost, Model};
+use crate::model::{Config, Model};
 
 /// Makes nodes for one configuration.
 pub struct Shaper<'m, 'c> {
@@ -24,13 +24,13 @@ pub struct Shaper<'m, 'c> {
     pub gaps: Vec<(Space, Reach, Need)>,
 }
 
-const LEAF: Need = Need {
+pub const LEAF: Need = Need {
     leaf: true,
     walk: false,
     of: Of::One,
 };
-const LEAF_AND_WALK: Need = Need { walk: true, ..LEAF };
-const WALK: Need = Need {
+pub const LEAF_AND_WALK: Need = Need { walk: true, ..LEAF };
+pub const WALK: Need = Need {
     leaf: false,
     walk: true,
     of: Of::One,
@@ -40,17 +40,23 @@ impl<'m> Shaper<'m, '_> {
     /// The node of a shape; none where no request gets there in this configuration.
     pub fn node(&mut self, shape: Shape) -> Option<Node> {
         Some(match shape {
-            Shape::Page(space, reach) => self.flush(space, reach, Shape::Page, Self::page)?,
+            Shape::Page(space, reach) => {
+                self.flush(space, reach, Shape::Page, |cx, s| Some(cx.page(s)))?
+            }
             Shape::Pass(space, reach) => self.flush(space, reach, Shape::Pass, Self::pass)?,
-            Shape::Ranges(space, reach) => self.flush(space, reach, Shape::Ranges, Self::ranges)?,
+            Shape::Ranges(space, reach) => {
+                self.flush(space, reach, Shape::Ranges, |cx, s| Some(cx.ranges(s)))?
+            }
             Shape::Folding(space, reach) => {
                 self.flush(space, reach, Shape::Folding, Self::folding)?
             }
             Shape::Everything(space, reach) => {
-                self.flush(space, reach, Shape::Everything, Self::everything)?
+                self.flush(space, reach, Shape::Everything, |cx, s| {
+                    Some(cx.everything(s))
+                })?
             }
             Shape::Finish(space, reach) => {
-                self.flush(space, reach, Shape::Finish, Self::completion)?
+                self.flush(space, reach, Shape::Finish, |cx, s| Some(cx.completion(s)))?
             }
             Shape::Told(space) => self.told(space),
             Shape::Change => Node::Change { by: None },
@@ -60,7 +66,7 @@ impl<'m> Shaper<'m, '_> {
         })
     }
 
-    fn setting(&self, space: Space, reach: Reach, of_machine: bool) -> Setting<'m> {
+    pub(super) fn setting(&self, space: Space, reach: Reach, of_machine: bool) -> Setting<'m> {
         Setting {
             model: self.model,
             config: self.config,
@@ -71,7 +77,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// The settings that a flush of this reach can find itself in, by the tag's reach.
-    fn settings(&self, space: Space, reach: Reach) -> Vec<Setting<'m>> {
+    pub(super) fn settings(&self, space: Space, reach: Reach) -> Vec<Setting<'m>> {
         let any = self.setting(space, reach, true);
         if space == Space::Kernel || reach == Reach::Here || !any.has_tag(true) {
             return vec![any];
@@ -84,7 +90,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// Whether one instruction of this CPU reaches the others.
-    fn direct(&mut self, setting: &Setting<'_>) -> bool {
+    pub(super) fn direct(&mut self, setting: &Setting<'_>) -> bool {
         let all = Need {
             of: Of::Everything,
             ..LEAF_AND_WALK
@@ -116,7 +122,7 @@ impl<'m> Shaper<'m, '_> {
         either(nodes)
     }
 
-    fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Choice {
+    pub(super) fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Choice {
         self.chooser.choose(setting, need).unwrap_or_else(|| {
             let gap = (setting.space, setting.reach, need);
             if !self.gaps.contains(&gap) {
@@ -126,7 +132,7 @@ impl<'m> Shaper<'m, '_> {
         })
     }
 
-    fn publish(&self, setting: &Setting<'_>) -> Node {
+    pub(super) fn publish(&self, setting: &Setting<'_>) -> Node {
         let wanted = setting.holders();
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
@@ -140,14 +146,14 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// One entry: a straight line.
-    fn page(&mut self, setting: &Setting<'m>) -> Option<Node> {
+    fn page(&mut self, setting: &Setting<'m>) -> Node {
         let with = |cx: &mut Self, need| {
             let choice = cx.choose(setting, need);
             let steps = seq(issues(choice.means.iter(), choice.hint));
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
-        Some(Node::select(Test::Walk, both, with(self, LEAF)))
+        Node::select(Test::Walk, both, with(self, LEAF))
     }
 
     /// Consecutive entries of one level; nothing where they are never flushed one by one.
@@ -194,7 +200,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// Many entries: one by one or in runs up to the ceiling, everything beyond it.
-    fn ranges(&mut self, setting: &Setting<'m>) -> Option<Node> {
+    fn ranges(&mut self, setting: &Setting<'m>) -> Node {
         let mut choices = |needs: &[Need]| -> Vec<Choice> {
             needs
                 .iter()
@@ -205,13 +211,13 @@ impl<'m> Shaper<'m, '_> {
         let by_address = |choices: &[Choice]| choices.iter().all(Choice::by_address);
         let all = Node::Call(Shape::Everything(setting.space, setting.reach));
         if !by_address(&leaves) {
-            return Some(all);
+            return all;
         }
         if !by_address(&tables) {
             let loops = self.loops(setting, &leaves, &[]);
-            return Some(Node::select(Test::Walk, all, loops));
+            return Node::select(Test::Walk, all, loops);
         }
-        Some(self.loops(setting, &leaves, &tables))
+        self.loops(setting, &leaves, &tables)
     }
 
     /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
@@ -312,7 +318,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// Everything of the space.
-    fn everything(&mut self, setting: &Setting<'m>) -> Option<Node> {
+    fn everything(&mut self, setting: &Setting<'m>) -> Node {
         let with = |cx: &mut Self, need: Need| {
             let choice = cx.choose(
                 setting,
@@ -325,238 +331,7 @@ impl<'m> Shaper<'m, '_> {
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
-        Some(Node::select(Test::Walk, both, with(self, LEAF)))
-    }
-
-    /// The barriers after which the chosen instructions are done.
-    fn completions(&mut self, setting: &Setting<'m>) -> Vec<usize> {
-        let all = |need: Need| Need {
-            of: Of::Everything,
-            ..need
-        };
-        let needs = [LEAF, LEAF_AND_WALK, WALK, all(LEAF), all(LEAF_AND_WALK)];
-        let mut barriers = Vec::new();
-        for need in needs {
-            let choice = self.choose(setting, need);
-            for barrier in choice.means.iter().filter_map(|means| means.after) {
-                if !barriers.contains(&barrier) {
-                    barriers.push(barrier);
-                }
-            }
-        }
-        barriers
-    }
-
-    fn completion(&mut self, setting: &Setting<'m>) -> Option<Node> {
-        let mut steps = vec![Node::Notify];
-        let mut interrupts = 0u8;
-        for barrier in self.completions(setting) {
-            steps.push(Node::Complete { barrier });
-            let (remedies, sets) = self.errata_of(setting, barrier);
-            steps.extend(remedies);
-            interrupts |= sets;
-        }
-        if steps.len() == 1 {
-            steps.push(Node::Nothing(Reason::AtOnce));
-        }
-        if interrupts != 0 {
-            steps.push(Node::Deliver {
-                to: Audience {
-                    holders: Holders::NONE,
-                    sets: interrupts,
-                },
-                flush: false,
-            });
-        }
-        if let Some(resync) = self.model.space(setting.space).resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
-        Some(seq(steps))
-    }
-
-    /// What errata of a completing barrier ask for: remedies, and sets of CPUs to interrupt.
-    fn errata_of(&mut self, setting: &Setting<'_>, barrier: usize) -> (Vec<Node>, u8) {
-        let target = Instr::Barrier(barrier);
-        let (mut steps, mut sets) = (Vec::new(), 0u8);
-        for (index, erratum) in self.model.errata.iter().enumerate() {
-            let weakened = |w: &&crate::model::Weakens| {
-                w.target.value == target
-                    && w.space.is_none_or(|space| space == setting.space)
-                    && w.when.holds(self.config)
-            };
-            if !self.config.suffers(index) {
-                continue;
-            }
-            for weakens in erratum.weakens.iter().filter(weakened) {
-                if let (Lost::Drained, Some(set)) = (weakens.lost.value, weakens.on) {
-                    sets |= 1 << set;
-                    continue;
-                }
-                for remedy in erratum.remedies.iter().filter(|r| r.target.value == target) {
-                    steps.extend(remedy.issue.iter().map(|instr| match *instr {
-                        Instr::Barrier(barrier) => Node::Complete { barrier },
-                        Instr::Invalidate(invalidate) => Node::Remedy {
-                            erratum: index,
-                            invalidate,
-                        },
-                    }));
-                }
-            }
-        }
-        (steps, sets)
-    }
-
-    fn told(&mut self, space: Space) -> Node {
-        let mut nodes = Vec::new();
-        for setting in self.settings(space, Reach::Wide) {
-            if self.direct(&setting) {
-                nodes.push(Node::Nothing(Reason::NobodyElse));
-                continue;
-            }
-            let to = |holders| Node::Deliver {
-                to: Audience { holders, sets: 0 },
-                flush: true,
-            };
-            let walkers = to(Holders::ACTIVE.union(Holders::LAZY));
-            nodes.push(match space {
-                Space::Kernel => walkers,
-                Space::User => Node::select(Test::Walk, walkers, to(Holders::ACTIVE)),
-            });
-        }
-        either(nodes).unwrap_or(Node::Nothing(Reason::NobodyElse))
-    }
-
-    /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
-    fn switch(&mut self) -> Node {
-        let user = Shape::Everything(Space::User, Reach::Here);
-        let finish = Shape::Finish(Space::User, Reach::Here);
-        let (keeping, dropping) = (self.loads(true), self.loads(false));
-        let pays = keeping != dropping || self.switch_drops();
-        let owe_views = self.views_to_resume();
-        let drop = |cx: &Self| {
-            let mut steps = vec![Node::Pay(Debt::Tag)];
-            if !pays {
-                steps.extend([Node::Call(user), Node::Call(finish)]);
-            }
-            steps.push(cx.loads(false));
-            steps.extend(owe_views.clone());
-            seq(steps)
-        };
-        let all = {
-            let mut steps = vec![Node::Pay(Debt::All), Node::Call(Shape::Arrive)];
-            steps.push(self.loads(false));
-            steps.extend(owe_views.clone());
-            seq(steps)
-        };
-        Node::select(
-            Test::Debt(Debt::None),
-            keeping,
-            Node::select(Test::Debt(Debt::Tag), drop(self), all),
-        )
-    }
-
-    /// The views whose flush is put off to the return to user code when their tag is dropped whole.
-    fn views_to_resume(&self) -> Option<Node> {
-        let setting = self.setting(Space::User, Reach::Here, false);
-        let owed = setting.pool(false).iter().any(|m| m.how == How::OweView);
-        owed.then_some(Node::Owe(Owed::VIEW_UNTIL_RESUME))
-    }
-
-    fn switch_drops(&self) -> bool {
-        let loads = self.model.switch.loads.iter().flat_map(|l| &l.loads);
-        loads
-            .into_iter()
-            .any(|&load| load_drops(self.model, load, self.config, false))
-    }
-
-    fn loads(&self, keep: bool) -> Node {
-        let event = &self.model.switch;
-        let mut steps = Vec::new();
-        for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
-            let has_root = |load: usize| {
-                let operands = &self.model.loads[load].template.operands;
-                operands
-                    .iter()
-                    .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
-            };
-            // A tag loaded while another space's root stands, or the other way round, would let
-            // the walker fill entries of one under the tag of the other.
-            if event.half_loaded_unsafe.is_some() && loads.loads.len() > 1 {
-                let roots = loads.loads.iter().filter(|&&load| has_root(load));
-                steps.extend(roots.map(|&load| Node::Load {
-                    load,
-                    view: loads.view,
-                    empty: true,
-                    keep: false,
-                }));
-            }
-            steps.extend(loads.loads.iter().map(|&load| Node::Load {
-                load,
-                view: loads.view,
-                empty: false,
-                keep: keep && can_keep(self.model, load, self.config),
-            }));
-        }
-        if let Some(resync) = event.resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
-        seq(steps)
-    }
-
-    fn resume(&self) -> Node {
-        let event = &self.model.resume;
-        let loads = |keep: bool| {
-            let mut steps = Vec::new();
-            for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
-                steps.extend(loads.loads.iter().map(|&load| Node::Load {
-                    load,
-                    view: loads.view,
-                    empty: false,
-                    keep: keep && can_keep(self.model, load, self.config),
-                }));
-            }
-            if let (false, Some(resync)) = (steps.is_empty(), event.resync) {
-                steps.push(Node::Resync {
-                    barrier: resync.value,
-                });
-            }
-            if steps.is_empty() {
-                Node::Nothing(Reason::SameView)
-            } else {
-                seq(steps)
-            }
-        };
-        Node::select(Test::Owed, loads(false), loads(true))
-    }
-
-    /// Everything of both spaces, under any tag.
-    fn arrive(&mut self) -> Node {
-        let kernel = self.setting(Space::Kernel, Reach::Here, true);
-        let need = Need {
-            of: Of::Everything,
-            ..LEAF_AND_WALK
-        };
-        let mut steps = vec![self.publish(&kernel)];
-        let Some(choice) = self.chooser.choose_any(&kernel) else {
-            self.gaps.push((Space::Kernel, Reach::Here, need));
-            return Node::Seq(Vec::new());
-        };
-        steps.extend(issues(choice.means.iter(), false));
-        let mut done: Vec<usize> = choice.means.iter().filter_map(|m| m.after).collect();
-        done.dedup();
-        for barrier in done {
-            steps.push(Node::Complete { barrier });
-        }
-        if let Some(resync) = self.model.arrive.resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
-        guarded(self.model, &choice, seq(steps))
+        Node::select(Test::Walk, both, with(self, LEAF))
     }
 }
 
@@ -597,7 +372,10 @@ fn run_of(means: &Means) -> Option<(usize, Most, Stride)> {
 }
 
 /// The nodes of means, those that drop walk entries first.
-fn issues<'a>(means: impl Iterator<Item = &'a Means>, hint: bool) -> impl Iterator<Item = Node> {
+pub fn issues<'a>(
+    means: impl Iterator<Item = &'a Means>,
+    hint: bool,
+) -> impl Iterator<Item = Node> {
     let mut means: Vec<&Means> = means.collect();
     means.sort_by_key(|m| !matches!(m.how, How::Issue { .. }));
     means.into_iter().map(move |m| match m.how {
@@ -614,7 +392,7 @@ fn issues<'a>(means: impl Iterator<Item = &'a Means>, hint: bool) -> impl Iterat
 }
 
 /// Wrapped in what its instructions need of the caller.
-fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
+pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Scope> = Vec::new();
     for means in &choice.means {
         if let How::Issue { invalidate, .. } = means.how {
@@ -635,7 +413,7 @@ fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
 }
 
 /// One node, or two between which the tag decides: the machine's first.
-fn either(nodes: Vec<Node>) -> Option<Node> {
+pub fn either(nodes: Vec<Node>) -> Option<Node> {
     let mut nodes = nodes.into_iter();
     let first = nodes.next()?;
     Some(match nodes.next() {

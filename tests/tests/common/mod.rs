@@ -1,8 +1,9 @@
 //! The shipped definitions, machines by the words of a line, and requests by what was cleared.
 #![allow(dead_code, reason = "each test target uses its part")]
 
+pub mod manual;
+
 use std::fmt::Write as _;
-use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
@@ -275,8 +276,7 @@ pub fn snapshot(name: &str, text: &str) {
     });
 }
 
-/// The bits `high..=low` of a word, as a manual writes them.
-pub fn field(word: u128, bits: RangeInclusive<u32>) -> u64 {
-    let (high, low) = (*bits.start(), *bits.end());
+/// The bits `high:low` of a word, as a manual writes them.
+pub fn bits(word: u128, high: u32, low: u32) -> u64 {
     u64::try_from(word >> low & ((1 << (high - low + 1)) - 1)).expect("a field of at most 64 bits")
 }

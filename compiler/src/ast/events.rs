@@ -1,0 +1,184 @@
+//! Changes of entries, events, errata, policy and repetition.
+
+use super::{Cases, Cond, Ident, Item, Number, Spanned, Text};
+use crate::source::Span;
+
+/// `change { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `plain store;` (true) or `by writers;`
+    pub plain: Option<Spanned<bool>>,
+    /// `output, size, merge of a valid entry through invalid;`
+    pub through_invalid: Vec<(Vec<Ident>, Option<Cond>, Span)>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `switch { ... }`, `resume { ... }`, `arrive { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Which.
+    pub kind: Spanned<EventKind>,
+    /// The facts.
+    pub facts: Vec<Spanned<EventFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A moment at which a CPU's translations change as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// Another address space.
+    Switch,
+    /// Return to user code.
+    Resume,
+    /// A CPU comes up.
+    Arrive,
+}
+
+/// A fact of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventFact {
+    /// `loads ttbr1, ttbr0;`, `loads cr3 in user when pti;`
+    Loads {
+        /// The loads, in the order in which they must stand.
+        loads: Vec<Ident>,
+        /// The view.
+        view: Option<Ident>,
+        /// When.
+        when: Option<Cond>,
+    },
+    /// `half loaded is unsafe;`
+    HalfLoadedUnsafe,
+    /// `resync isb;`
+    Resync(Ident),
+    /// `contents unknown;`
+    ContentsUnknown,
+}
+
+/// `erratum NAME "..." { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erratum {
+    /// Its name.
+    pub name: Ident,
+    /// Its number, or what it is.
+    pub text: Text,
+    /// What it weakens.
+    pub weakens: Vec<Weakens>,
+    /// What mends it.
+    pub remedies: Vec<Remedy>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `weakens dsb_ish for user: not drained on sme;`, `weakens invlpg: not global when pcid;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weakens {
+    /// The barrier or invalidation.
+    pub target: Ident,
+    /// Only for this space.
+    pub space: Option<Ident>,
+    /// What it no longer does.
+    pub lost: Spanned<Lost>,
+    /// On these CPUs only.
+    pub on: Option<Ident>,
+    /// When.
+    pub when: Option<Cond>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// What an erratum takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// `not gone`
+    Gone,
+    /// `not drained`
+    Drained,
+    /// `not global`
+    Global,
+    /// `not walk`
+    Walk,
+    /// `not leaf`
+    Leaf,
+}
+
+/// `remedy after dsb_ish issue vale1is, dsb_ish;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// `after` (true) or `before`.
+    pub after: bool,
+    /// The barrier or invalidation that it stands beside.
+    pub target: Ident,
+    /// What is issued, with zero operands.
+    pub issue: Vec<Ident>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `cpus sme "...";`: a set of CPUs that the kernel knows, per space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuSet {
+    /// Its name.
+    pub name: Ident,
+    /// Who they are.
+    pub text: Text,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `policy { ... }`: what the facts imply, stated for the reader and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The statements.
+    pub facts: Vec<Spanned<PolicyFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A statement of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyFact {
+    /// `delivery interrupts, broadcast when invlpgb;`
+    Delivery(Cases<Spanned<Delivery>>),
+    /// `strides pte, pmd, pud;`
+    Strides(Vec<Ident>),
+    /// `gather pages batched, tables deferred;`
+    Gather {
+        /// `pages batched` (true) or `pages at change`.
+        pages_batched: Spanned<bool>,
+        /// `tables deferred` (true) or `tables after flush`.
+        tables_deferred: Spanned<bool>,
+    },
+    /// `lazy refcounted;` (true) or `lazy shootdown;`
+    LazyRefcounted(Spanned<bool>),
+    /// `ceiling 511 operations, 2047 operations when g16k;`, `ceiling 2097152 pages;`
+    Ceiling {
+        /// The numbers.
+        count: Cases<Number>,
+        /// `pages` (true) or `operations`.
+        pages: bool,
+    },
+}
+
+/// How other CPUs are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// An instruction of this CPU reaches them.
+    Broadcast,
+    /// Each is interrupted and flushes for itself.
+    Interrupts,
+}
+
+/// `for (is, reach) in ("is", inner), ("", self) { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct For {
+    /// The variables.
+    pub variables: Vec<Ident>,
+    /// The rows of values.
+    pub rows: Vec<Spanned<Vec<Text>>>,
+    /// The body.
+    pub items: Vec<Item>,
+    /// All of it.
+    pub span: Span,
+}

@@ -1,0 +1,277 @@
+//! Barriers, operands, invalidations and loads.
+
+use super::{Cond, Ident, Kind, Number, Spanned, Text};
+use crate::source::Span;
+
+/// `barrier tlbsync "tlbsync" requires invlpgb { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barrier {
+    /// Its name.
+    pub name: Ident,
+    /// The instruction.
+    pub template: Text,
+    /// Features it requires.
+    pub requires: Option<Cond>,
+    /// The facts.
+    pub facts: Vec<Spanned<BarrierFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A fact of a barrier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BarrierFact {
+    /// `publishes on inner;`
+    Publishes(Ident),
+    /// `completes on cpus;`, `completes on cpus by the same cpu;`
+    Completes {
+        /// The audience.
+        on: Ident,
+        /// Whether the CPU that issued must also complete.
+        same_cpu: bool,
+    },
+    /// `resyncs on self;`
+    Resyncs(Ident),
+    /// `gone;`
+    Gone,
+    /// `drained;`
+    Drained,
+}
+
+/// `operand page 64 bits in memory { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operand {
+    /// Its name.
+    pub name: Ident,
+    /// Its width.
+    pub bits: Number,
+    /// `in memory` or `in rax`; any register without.
+    pub place: Option<Ident>,
+    /// The fields.
+    pub fields: Vec<Field>,
+    /// `names (num + 1) << (5 * scale + 1) pages;`
+    pub names: Option<Names>,
+    /// `start aligned to hint;`
+    pub aligned: Option<Span>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `[47:44] hint when ttl;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The highest bit.
+    pub high: Number,
+    /// The lowest bit.
+    pub low: Number,
+    /// What stands there.
+    pub value: Spanned<FieldValue>,
+    /// Zero when it does not hold.
+    pub when: Option<Cond>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// A constant.
+    Const(u64),
+    /// `tag`, `va`, `root`, `num`, `scale`, `hint`, `granule`, `form`, `keep`
+    Source(Ident),
+    /// `va[55:12]`
+    Slice {
+        /// The source.
+        source: Ident,
+        /// Its highest bit.
+        high: Number,
+        /// Its lowest bit.
+        low: Number,
+    },
+    /// `va >> page`: the number of the page.
+    PageNumber(Ident),
+    /// `level is pmd`: one for that level, else zero.
+    LevelIs(Ident),
+}
+
+/// `names (num + 1) << (5 * scale + 1) pages;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// How many.
+    pub count: Spanned<Expr>,
+    /// `pages` (true): base pages whatever the level; `entries`: entries of the level asked for.
+    pub pages: bool,
+    /// All of it.
+    pub span: Span,
+}
+
+/// An expression over the fields of an operand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expr {
+    /// A number.
+    Const(u64),
+    /// A field's source.
+    Source(Ident),
+    /// `+`, `*`, `<<`
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+}
+
+/// An operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `*`
+    Mul,
+    /// `<<`
+    Shl,
+}
+
+/// `invalidate vae1is requires x "..." with a, b requires x { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidate {
+    /// The comment before it (`//` lines do not count, `///` do).
+    pub doc: Vec<String>,
+    /// Its name: the mnemonic in lower case.
+    pub name: Ident,
+    /// The instruction or instructions, separated by `;`.
+    pub template: Text,
+    /// Operands in fixed registers that the template does not name.
+    pub with: Vec<Ident>,
+    /// Features it requires.
+    pub requires: Option<Cond>,
+    /// The facts.
+    pub facts: Vec<Spanned<InvalidateFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A fact of an invalidation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvalidateFact {
+    /// `per "DDI 0487, D8.17";`
+    Per(Text),
+    /// `drops leaf, walk of one page, this tag;`
+    Drops(Drops),
+    /// `where inner;`
+    Where(Ident),
+    /// `at once;`
+    AtOnce,
+    /// `after dsb_ish;`
+    After(Ident),
+    /// `needs same cpu;` or `needs interrupts off;`
+    Needs(Spanned<Need>),
+    /// `clobbers flags;`
+    ClobbersFlags,
+    /// `writes entry;`: it changes the table entry as well.
+    WritesEntry,
+    /// `cost 2;`
+    Cost(Number),
+    /// `form page = 0 requires pcid { ... }`
+    Form(Form),
+}
+
+/// What must hold while it is issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The caller does not move to another CPU before completion.
+    SameCpu,
+    /// Interrupts are off.
+    InterruptsOff,
+}
+
+/// One of several effects, chosen by a constant operand field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// Its name.
+    pub name: Ident,
+    /// The value of the field source `form`.
+    pub value: Number,
+    /// Features it requires.
+    pub requires: Option<Cond>,
+    /// What it drops.
+    pub drops: Vec<Spanned<Drops>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `drops leaf, walk of one page, this tag when not tce;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drops {
+    /// Kinds, each with its levels.
+    pub what: Vec<(Spanned<Kind>, Levels)>,
+    /// Which of them.
+    pub which: Spanned<Which>,
+    /// Of whom.
+    pub whose: Spanned<Whose>,
+    /// When.
+    pub when: Option<Cond>,
+}
+
+/// The levels a `drops` speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Levels {
+    /// Every level.
+    Any,
+    /// `at hint`: that level with a hint, every level without.
+    AtHint,
+    /// `above hint`: the levels above it with a hint, every level without.
+    AboveHint,
+    /// `at pmd`
+    At(Ident),
+}
+
+/// Which entries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// `one page`: those that contain the address.
+    OnePage,
+    /// `run of 2..2097152 pages`, `run of 1..limit(x) entries at pte, pmd`
+    Run {
+        /// Least count.
+        least: Number,
+        /// Largest count.
+        most: Most,
+        /// `pages`, or `entries at ...` of the levels named.
+        entries_at: Option<Vec<Ident>>,
+    },
+    /// `everything`
+    Everything,
+}
+
+/// The largest count of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Most {
+    /// A number.
+    Const(Number),
+    /// `limit(name)`
+    Limit(Ident),
+}
+
+/// Of whom entries go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Whose {
+    /// `this tag`: the tag given as operand.
+    pub this: bool,
+    /// `loaded tag`: whatever is loaded.
+    pub loaded: bool,
+    /// `other tag`
+    pub other: bool,
+    /// `global`
+    pub global: bool,
+}
+
+/// `load cr3 "mov cr3, {cr3}" { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Its name: the register.
+    pub name: Ident,
+    /// The instruction or instructions.
+    pub template: Text,
+    /// `per "...";`
+    pub per: Vec<Text>,
+    /// What loading drops.
+    pub drops: Vec<Spanned<Drops>>,
+    /// All of it.
+    pub span: Span,
+}

@@ -1,0 +1,233 @@
+//! Tables, caches, features, tags and spaces.
+
+use super::{Cases, Cond, Ident, Number, Spanned, Text};
+use crate::source::Span;
+
+/// A geometry: one page size with its tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    /// Its name.
+    pub name: Ident,
+    /// `page 4 KiB;` in bytes.
+    pub page: Vec<Number>,
+    /// `granule 0b01;`
+    pub granule: Vec<Number>,
+    /// `levels { ... }`, from the leaf up.
+    pub levels: Vec<Level>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `pmd 21 leaf hint 2;`, `p4d 39 when la57;`, `pgd 39, 48 when la57;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// Its name.
+    pub name: Ident,
+    /// log2 of the bytes an entry reaches. A level with a condition on its only case exists under it alone.
+    pub shift: Cases<Number>,
+    /// `leaf`
+    pub leaf: Option<Span>,
+    /// `hint 2`
+    pub hint: Option<Number>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `caches { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caches {
+    /// The facts.
+    pub facts: Vec<Spanned<CacheFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// What the machine may remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheFact {
+    /// `tlb holds leaf, walk;`
+    Holds {
+        /// The cache.
+        cache: Ident,
+        /// The kinds of entries.
+        kinds: Vec<Spanned<Kind>>,
+    },
+    /// `one per cpu;`
+    OnePerCpu,
+    /// `walk spans its reach;`: one address drops a walk entry wherever in its reach it lies.
+    WalkSpansReach,
+    /// `large leaf may split;`, with `, dropped together`: one address drops all pieces.
+    LargeLeaf {
+        /// `dropped together`
+        together: bool,
+    },
+    /// `invalid never;` or `invalid cached;`
+    Invalid {
+        /// Whether entries for invalid table entries are kept.
+        cached: bool,
+    },
+    /// `fills while loaded;`: a CPU with a root loaded walks by speculation.
+    FillsWhileLoaded,
+    /// `stricter ...;`: what becomes of an entry that allows less than the table.
+    Stricter(Stricter),
+    /// `clean to dirty walks;`: a clean entry never becomes dirty without a walk.
+    CleanToDirtyWalks,
+}
+
+/// An entry that allows less than the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stricter {
+    /// `refetched`
+    Refetched,
+    /// `dropped by the fault`
+    DroppedByFault,
+    /// `faults until dropped on self`
+    FaultsUntilDropped,
+}
+
+/// A kind of entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A translation.
+    Leaf,
+    /// A pointer to a table.
+    Walk,
+    /// A binding of a tag to its top table.
+    Root,
+}
+
+/// `feature pcid "..." needs a and not b;`, `feature x "..." of space;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name.
+    pub name: Ident,
+    /// What it is.
+    pub text: Text,
+    /// When it is known: at boot unless it says so.
+    pub known: Option<Spanned<Known>>,
+    /// What it needs.
+    pub needs: Option<Cond>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// When a condition is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// Once, before any flush.
+    Boot,
+    /// `of cpu`
+    Cpu,
+    /// `of space`
+    Space,
+}
+
+/// `limit invlpgb_pages "..." 1..65536;`: a number the kernel reads at boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name.
+    pub name: Ident,
+    /// Where it is read.
+    pub text: Text,
+    /// The least and the largest value it may have.
+    pub range: (Number, Number),
+    /// All of it.
+    pub span: Span,
+}
+
+/// `domain inner is cpus;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Its name.
+    pub name: Ident,
+    /// `self`, `core`, `cpus`, `devices`.
+    pub members: Vec<Ident>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `tag asid when pcid { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name.
+    pub name: Ident,
+    /// When there is such a tag.
+    pub when: Option<Cond>,
+    /// The facts.
+    pub facts: Vec<Spanned<TagFact>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A fact of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagFact {
+    /// `12 bits;`
+    Bits(Number),
+    /// `of cpu;` (true) or `of machine;`
+    OfCpu(bool),
+    /// `values 1..6;`
+    Values(Number, Number),
+    /// `reserved 0;`
+    Reserved(Number),
+    /// `from generations;`, `from slots;`
+    From(Ident),
+    /// `read after publish;`
+    ReadAfterPublish,
+    /// `may be retired;`
+    MayBeRetired,
+}
+
+/// `space user { ... }` or `space kernel { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// `user` or `kernel`.
+    pub name: Ident,
+    /// `addresses low 48 bits;`
+    pub addresses: Vec<Cases<Half>>,
+    /// `leaf under asid;`
+    pub leaf: Vec<Cases<Under>>,
+    /// `walk under asid;`
+    pub walk: Vec<Cases<Under>>,
+    /// `view user tag | 1 when kpti;`
+    pub views: Vec<View>,
+    /// `resync isb;`
+    pub resync: Option<Ident>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `low 48 bits`, `high 47 bits`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Half {
+    /// Whether it is the upper end of the 64-bit addresses.
+    pub high: bool,
+    /// How many bits.
+    pub bits: Number,
+}
+
+/// Which tag class entries of a space have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Under {
+    /// `under slot or shared`
+    Tags(Vec<Ident>),
+    /// `under every tag`
+    EveryTag,
+    /// `global`
+    Global,
+}
+
+/// `view user tag | 1 << 11 when pti and pcid;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its name.
+    pub name: Ident,
+    /// What is or-ed to the tag; nothing for `tag` alone.
+    pub or: Option<Number>,
+    /// `loaded`: the view that is loaded while the kernel runs.
+    pub loaded: Option<Span>,
+    /// When there is such a view.
+    pub when: Option<Cond>,
+    /// All of it.
+    pub span: Span,
+}

@@ -1,0 +1,115 @@
+//! The tree of a definition as it is written: nothing resolved, nothing checked, a span on every
+//! node. `parse` makes it, `lower` reads it.
+//!
+//! Names and templates may hold `{variable}` of an enclosing `for`; `lower` expands them.
+
+mod events;
+mod instructions;
+mod machine;
+
+pub use events::*;
+pub use instructions::*;
+pub use machine::*;
+
+use crate::source::Span;
+
+/// A node with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The node.
+    pub node: T,
+    /// Its words.
+    pub span: Span,
+}
+
+/// A name.
+pub type Ident = Spanned<String>;
+
+/// A text in quotes, without the quotes (the span includes them).
+pub type Text = Spanned<String>;
+
+/// A number. The parser has checked that it fits.
+pub type Number = Spanned<u64>;
+
+/// `arch NAME { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arch {
+    /// Lines of the `///` comment before it.
+    pub doc: Vec<String>,
+    /// Its name.
+    pub name: Ident,
+    /// What stands between the braces.
+    pub items: Vec<Item>,
+    /// From `arch` to the closing brace.
+    pub span: Span,
+}
+
+/// An item of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// `target_arch "...";`
+    TargetArch(Spanned<Text>),
+    /// `geometry g4k { ... }`
+    Geometry(Geometry),
+    /// `caches { ... }`
+    Caches(Caches),
+    /// `feature pcid "..." needs a and not b;`
+    Feature(Feature),
+    /// `limit NAME "..." 1..65536;`
+    Limit(Limit),
+    /// `domain inner is cpus;`
+    Domain(Domain),
+    /// `tag asid when pcid { ... }`
+    Tag(Tag),
+    /// `space user { ... }`
+    Space(Space),
+    /// `publishes assumed "...";`
+    Assumed(Spanned<Text>),
+    /// `barrier dsb_ish "dsb ish" { ... }`
+    Barrier(Barrier),
+    /// `operand page 64 bits { ... }`
+    Operand(Operand),
+    /// `invalidate vae1is "..." { ... }`
+    Invalidate(Invalidate),
+    /// `change { ... }`
+    Change(Change),
+    /// `load cr3 "..." { ... }`
+    Load(Load),
+    /// `switch { ... }`, `resume { ... }`, `arrive { ... }`
+    Event(Event),
+    /// `erratum NAME "..." { ... }`
+    Erratum(Erratum),
+    /// `cpus sme "...";`
+    Cpus(CpuSet),
+    /// `policy { ... }`
+    Policy(Policy),
+    /// `for (a, b) in ("x", y), ... { ... }`
+    For(For),
+}
+
+/// `a and not b`: every term holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cond {
+    /// The terms.
+    pub terms: Vec<Term>,
+    /// Its words, without `when`.
+    pub span: Span,
+}
+
+/// `pcid`, `not pti`; in operands also `hinted` and `keep`; elsewhere also a geometry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// Whether `not` (or an `unless`) stands before it.
+    pub negated: bool,
+    /// The name.
+    pub name: Ident,
+}
+
+/// `47 bits, 56 bits when la57`: the last alternative whose condition holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cases<T> {
+    /// The alternatives in order.
+    pub cases: Vec<(T, Option<Cond>)>,
+    /// All of it.
+    pub span: Span,
+}

@@ -1,0 +1,260 @@
+//! Barriers, operands, invalidations and loads.
+
+use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
+
+use super::{At, Cond, Named, Need};
+use crate::source::Span;
+
+/// A barrier or an invalidation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instr {
+    /// By its index.
+    Barrier(usize),
+    /// By its index.
+    Invalidate(usize),
+}
+
+/// What an instruction looks like.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The lines, with `{operand}` and `{scratch}` in them.
+    pub lines: Vec<String>,
+    /// The operands: those the lines name in the order of first mention, then those given `with`.
+    pub operands: Vec<usize>,
+    /// The text in the definition.
+    pub span: Span,
+}
+
+/// A barrier.
+#[derive(Debug, Clone)]
+pub struct Barrier {
+    /// Its name.
+    pub named: Named,
+    /// The instruction.
+    pub template: Template,
+    /// When it may be used.
+    pub requires: Cond,
+    /// Stores before it are visible to the walkers of these holders.
+    pub publishes: Option<At<Holders>>,
+    /// Invalidations before it are complete at these holders.
+    pub completes: Option<At<Holders>>,
+    /// Only those of the same CPU.
+    pub same_cpu: bool,
+    /// This CPU fetches anew.
+    pub resyncs: Option<Span>,
+    /// Entries are gone.
+    pub gone: Option<Span>,
+    /// Accesses already translated are performed.
+    pub drained: Option<Span>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// Where an operand stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Any general register.
+    Register,
+    /// This register.
+    Fixed(String),
+    /// In memory, its address in a register.
+    Memory,
+}
+
+/// An operand.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    /// Its name.
+    pub named: Named,
+    /// Its width.
+    pub bits: At<u64>,
+    /// Where it stands.
+    pub place: Place,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// How many pages or entries it names.
+    pub names: Option<Names>,
+    /// The start must be aligned to the hinted level.
+    pub aligned: Option<Span>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A field of an operand.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The highest bit.
+    pub high: u32,
+    /// The lowest bit.
+    pub low: u32,
+    /// What stands there.
+    pub value: Value,
+    /// Zero when it does not hold.
+    pub when: Cond,
+    /// All of it.
+    pub span: Span,
+}
+
+impl Field {
+    /// How many bits it has.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        (self.high + 1).saturating_sub(self.low)
+    }
+}
+
+/// Where the value of a field comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The tag, in the view at hand.
+    Tag,
+    /// The address.
+    Va,
+    /// The physical address of the top table.
+    Root,
+    /// The count field of a run.
+    Num,
+    /// The scale field of a run.
+    Scale,
+    /// The number of the hinted level.
+    Hint,
+    /// The number of the page size.
+    Granule,
+    /// The value of the form.
+    Form,
+    /// Whether what is cached under the tag is kept.
+    Keep,
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// A constant.
+    Const(u64),
+    /// A source as it is.
+    Source(Source),
+    /// Bits of a source.
+    Slice(Source, u32, u32),
+    /// A source divided by the page size.
+    PageNumber(Source),
+    /// One when the entry's level is this, else zero.
+    LevelIs(usize),
+}
+
+/// What a run names: `(num + 1) << (step * scale + base)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// log2 of the smallest unit.
+    pub base: u32,
+    /// How much that grows with each scale.
+    pub step: u32,
+    /// How many scales there are; 1 where there is no such field.
+    pub scales: u32,
+    /// The largest `num`.
+    pub most_num: u64,
+    /// Base pages, whatever the level; otherwise entries of the level.
+    pub pages: bool,
+    /// Where it is said.
+    pub span: Span,
+}
+
+/// An instruction that invalidates.
+#[derive(Debug, Clone)]
+pub struct Invalidate {
+    /// Its name.
+    pub named: Named,
+    /// What it looks like.
+    pub template: Template,
+    /// When it may be used.
+    pub requires: Cond,
+    /// Where its behaviour is documented.
+    pub per: Option<At<String>>,
+    /// Whose caches.
+    pub holders: At<Holders>,
+    /// The barrier after which it is done; `None` for at once.
+    pub after: Option<At<usize>>,
+    /// What must hold while it is issued.
+    pub needs: Vec<At<Need>>,
+    /// Whether it changes the flags.
+    pub clobbers_flags: bool,
+    /// Whether it changes the table entry.
+    pub writes_entry: Option<Span>,
+    /// What it costs, beside others.
+    pub cost: u64,
+    /// Its forms: one without a name where it has just one.
+    pub forms: Vec<Form>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// One effect of an instruction.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// Its name, and the value of the `form` field.
+    pub named: Option<(Named, u64)>,
+    /// When it may be used, beside what the instruction requires.
+    pub requires: Cond,
+    /// What it drops.
+    pub drops: Vec<Drops>,
+}
+
+/// Levels of a clause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LevelSel {
+    /// Every level.
+    Any,
+    /// The hinted level; every level without a hint.
+    Hint,
+    /// Levels above the hinted one; every level without a hint.
+    AboveHint,
+    /// This set.
+    Only(Levels),
+}
+
+/// Which entries a clause speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Those that contain the address.
+    OnePage,
+    /// Those that contain an address of a run.
+    Run {
+        /// The least count.
+        least: u64,
+        /// The largest.
+        most: Most,
+        /// What is counted.
+        stride: Stride,
+    },
+    /// All.
+    Everything,
+}
+
+/// A clause of an effect, with its condition.
+#[derive(Debug, Clone)]
+pub struct Drops {
+    /// Translations.
+    pub leaf: Option<LevelSel>,
+    /// Pointers to tables.
+    pub walk: Option<LevelSel>,
+    /// Which.
+    pub which: At<Which>,
+    /// Whose: `this` or `loaded`, `other`, `global`.
+    pub whose: At<crate::ast::Whose>,
+    /// When.
+    pub when: Cond,
+    /// All of it.
+    pub span: Span,
+}
+
+/// An instruction that loads a root or a tag.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Its name.
+    pub named: Named,
+    /// What it looks like.
+    pub template: Template,
+    /// What loading drops.
+    pub drops: Vec<Drops>,
+    /// All of it.
+    pub span: Span,
+}

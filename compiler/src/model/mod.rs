@@ -1,0 +1,219 @@
+//! A definition with its names resolved: what `check`, `plan`, `emit` and `trace` work on.
+//!
+//! In: nothing but what `lower` puts here. Holds: every index is in range, `for` is expanded,
+//! every condition speaks of features and geometries that exist, and each fact keeps its span.
+//! Whether the facts make a possible machine is `check`'s business.
+
+mod events;
+mod instructions;
+mod machine;
+
+pub use events::*;
+pub use instructions::*;
+pub use machine::*;
+
+pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter};
+use crate::source::Span;
+
+/// A value and the words that it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// The words.
+    pub span: Span,
+}
+
+/// A configuration: which features and errata a machine has, and its page size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Config {
+    /// One bit a feature.
+    pub features: u32,
+    /// One bit an erratum.
+    pub errata: u32,
+    /// The geometry, by its index.
+    pub geometry: usize,
+}
+
+impl Config {
+    /// Whether a feature is on.
+    #[must_use]
+    pub fn has(self, feature: usize) -> bool {
+        self.features & (1 << feature) != 0
+    }
+
+    /// Whether an erratum is present.
+    #[must_use]
+    pub fn suffers(self, erratum: usize) -> bool {
+        self.errata & (1 << erratum) != 0
+    }
+}
+
+/// What a condition can speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Var {
+    /// A feature.
+    Feature(usize),
+    /// A geometry.
+    Geometry(usize),
+    /// The instruction is given a level hint.
+    Hinted,
+    /// Loading keeps what is cached under the tag.
+    Keep,
+}
+
+/// Terms that must all hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cond {
+    /// What must hold, or (false) must not.
+    pub terms: Vec<At<(Var, bool)>>,
+}
+
+impl Cond {
+    /// Whether it holds in a configuration, with hint and keep as given.
+    #[must_use]
+    pub fn holds_with(&self, config: Config, hinted: bool, keep: bool) -> bool {
+        self.terms.iter().all(|term| {
+            let (var, wanted) = term.value;
+            let is = match var {
+                Var::Feature(feature) => config.has(feature),
+                Var::Geometry(geometry) => config.geometry == geometry,
+                Var::Hinted => hinted,
+                Var::Keep => keep,
+            };
+            is == wanted
+        })
+    }
+
+    /// Whether it holds in a configuration, without a hint and keeping nothing.
+    #[must_use]
+    pub fn holds(&self, config: Config) -> bool {
+        self.holds_with(config, false, false)
+    }
+
+    /// The features that it speaks of.
+    pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
+        self.terms.iter().filter_map(|term| match term.value.0 {
+            Var::Feature(feature) => Some(feature),
+            _ => None,
+        })
+    }
+}
+
+/// Alternatives; the last whose condition holds counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cases<T> {
+    /// The alternatives in order.
+    pub cases: Vec<(T, Cond)>,
+    /// All of it.
+    pub span: Span,
+}
+
+impl<T> Cases<T> {
+    /// The alternative that counts.
+    #[must_use]
+    pub fn get(&self, config: Config) -> Option<&T> {
+        let holding = self.cases.iter().rev().find(|(_, c)| c.holds(config));
+        holding.map(|(value, _)| value)
+    }
+
+    /// Its conditions.
+    pub fn conds(&self) -> impl Iterator<Item = &Cond> {
+        self.cases.iter().map(|(_, cond)| cond)
+    }
+}
+
+/// A named thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Where it is named.
+    pub span: Span,
+    /// What it is, in the words of the definition; may be empty.
+    pub text: String,
+}
+
+/// A definition.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The architecture.
+    pub arch: Named,
+    /// The comment before it.
+    pub doc: Vec<String>,
+    /// Rust's `target_arch`.
+    pub target_arch: At<String>,
+    /// Page sizes with their tables.
+    pub geometries: Vec<Geometry>,
+    /// Names of levels, from the leaf up, over all geometries.
+    pub levels: Vec<Named>,
+    /// What the machine may remember.
+    pub caches: Caches,
+    /// Features.
+    pub features: Vec<Feature>,
+    /// Errata.
+    pub errata: Vec<Erratum>,
+    /// Numbers read at boot.
+    pub limits: Vec<Limit>,
+    /// Kinds of tags.
+    pub tags: Vec<Tag>,
+    /// The user space.
+    pub user: Space,
+    /// The kernel's.
+    pub kernel: Space,
+    /// What publishes changes without an instruction.
+    pub assumed: Option<At<String>>,
+    /// Barriers.
+    pub barriers: Vec<Barrier>,
+    /// Operands.
+    pub operands: Vec<Operand>,
+    /// Instructions that invalidate.
+    pub invalidates: Vec<Invalidate>,
+    /// Instructions that load a root or a tag.
+    pub loads: Vec<Load>,
+    /// How an entry may be changed.
+    pub change: Change,
+    /// Switch, resume and arrive.
+    pub switch: Event,
+    /// Return to user code.
+    pub resume: Event,
+    /// CPU bring-up.
+    pub arrive: Event,
+    /// Sets of CPUs that the kernel keeps.
+    pub cpu_sets: Vec<Named>,
+    /// What the definition states of what follows from it.
+    pub policy: Policy,
+}
+
+impl Model {
+    /// The space of that kind.
+    #[must_use]
+    pub fn space(&self, space: tlbc_runtime::request::Space) -> &Space {
+        match space {
+            tlbc_runtime::request::Space::User => &self.user,
+            tlbc_runtime::request::Space::Kernel => &self.kernel,
+        }
+    }
+
+    /// Whether a configuration can be: every feature has what it needs.
+    #[must_use]
+    pub fn possible(&self, config: Config) -> bool {
+        let bits = self.features.iter().enumerate();
+        bits.into_iter()
+            .all(|(i, feature)| !config.has(i) || feature.needs.holds(config))
+    }
+
+    /// The index of a level of that name.
+    #[must_use]
+    pub fn level(&self, name: &str) -> Option<usize> {
+        self.levels.iter().position(|level| level.name == name)
+    }
+
+    /// A level as it is in a configuration.
+    #[must_use]
+    pub fn level_shift(&self, level: usize, config: Config) -> Option<u32> {
+        self.geometries[config.geometry].levels[level]
+            .as_ref()
+            .and_then(|l| l.shift.get(config).copied())
+    }
+}

@@ -1,0 +1,147 @@
+//! Switch, resume, arrive.
+//!
+//! In: what the definition says is loaded. Out: the nodes of the three events. Holds: what is owed
+//! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
+//! the tag of another.
+
+use tlbc_runtime::backend::{Debt, Owed};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::choose::{Need, Of};
+use super::factor::seq;
+use super::ir::{Node, Reason, Shape, Test};
+use super::pool::{How, can_keep, load_drops};
+use super::shapes::{LEAF_AND_WALK, Shaper, guarded, issues};
+
+impl Shaper<'_, '_> {
+    /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
+    pub(super) fn switch(&mut self) -> Node {
+        let user = Shape::Everything(Space::User, Reach::Here);
+        let finish = Shape::Finish(Space::User, Reach::Here);
+        let (keeping, dropping) = (self.loads(true), self.loads(false));
+        let pays = keeping != dropping || self.switch_drops();
+        let owe_views = self.views_to_resume();
+        let drop = |cx: &Self| {
+            let mut steps = vec![Node::Pay(Debt::Tag)];
+            if !pays {
+                steps.extend([Node::Call(user), Node::Call(finish)]);
+            }
+            steps.push(cx.loads(false));
+            steps.extend(owe_views.clone());
+            seq(steps)
+        };
+        let all = {
+            let mut steps = vec![Node::Pay(Debt::All), Node::Call(Shape::Arrive)];
+            steps.push(self.loads(false));
+            steps.extend(owe_views.clone());
+            seq(steps)
+        };
+        Node::select(
+            Test::Debt(Debt::None),
+            keeping,
+            Node::select(Test::Debt(Debt::Tag), drop(self), all),
+        )
+    }
+
+    /// The views whose flush is put off to the return to user code when their tag is dropped whole.
+    fn views_to_resume(&self) -> Option<Node> {
+        let setting = self.setting(Space::User, Reach::Here, false);
+        let owed = setting.pool(false).iter().any(|m| m.how == How::OweView);
+        owed.then_some(Node::Owe(Owed::VIEW_UNTIL_RESUME))
+    }
+
+    fn switch_drops(&self) -> bool {
+        let loads = self.model.switch.loads.iter().flat_map(|l| &l.loads);
+        loads
+            .into_iter()
+            .any(|&load| load_drops(self.model, load, self.config, false))
+    }
+
+    fn loads(&self, keep: bool) -> Node {
+        let event = &self.model.switch;
+        let mut steps = Vec::new();
+        for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+            let has_root = |load: usize| {
+                let operands = &self.model.loads[load].template.operands;
+                operands
+                    .iter()
+                    .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
+            };
+            // A tag loaded while another space's root stands, or the other way round, would let
+            // the walker fill entries of one under the tag of the other.
+            if event.half_loaded_unsafe.is_some() && loads.loads.len() > 1 {
+                let roots = loads.loads.iter().filter(|&&load| has_root(load));
+                steps.extend(roots.map(|&load| Node::Load {
+                    load,
+                    view: loads.view,
+                    empty: true,
+                    keep: false,
+                }));
+            }
+            steps.extend(loads.loads.iter().map(|&load| Node::Load {
+                load,
+                view: loads.view,
+                empty: false,
+                keep: keep && can_keep(self.model, load, self.config),
+            }));
+        }
+        if let Some(resync) = event.resync {
+            steps.push(Node::Resync {
+                barrier: resync.value,
+            });
+        }
+        seq(steps)
+    }
+
+    pub(super) fn resume(&self) -> Node {
+        let event = &self.model.resume;
+        let loads = |keep: bool| {
+            let mut steps = Vec::new();
+            for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+                steps.extend(loads.loads.iter().map(|&load| Node::Load {
+                    load,
+                    view: loads.view,
+                    empty: false,
+                    keep: keep && can_keep(self.model, load, self.config),
+                }));
+            }
+            if let (false, Some(resync)) = (steps.is_empty(), event.resync) {
+                steps.push(Node::Resync {
+                    barrier: resync.value,
+                });
+            }
+            if steps.is_empty() {
+                Node::Nothing(Reason::SameView)
+            } else {
+                seq(steps)
+            }
+        };
+        Node::select(Test::Owed, loads(false), loads(true))
+    }
+
+    /// Everything of both spaces, under any tag.
+    pub(super) fn arrive(&mut self) -> Node {
+        let kernel = self.setting(Space::Kernel, Reach::Here, true);
+        let need = Need {
+            of: Of::Everything,
+            ..LEAF_AND_WALK
+        };
+        let mut steps = vec![self.publish(&kernel)];
+        let Some(choice) = self.chooser.choose_any(&kernel) else {
+            self.gaps.push((Space::Kernel, Reach::Here, need));
+            return Node::Seq(Vec::new());
+        };
+        steps.extend(issues(choice.means.iter(), false));
+        let mut done: Vec<usize> = choice.means.iter().filter_map(|m| m.after).collect();
+        done.dedup();
+        for barrier in done {
+            steps.push(Node::Complete { barrier });
+        }
+        if let Some(resync) = self.model.arrive.resync {
+            steps.push(Node::Resync {
+                barrier: resync.value,
+            });
+        }
+        guarded(self.model, &choice, seq(steps))
+    }
+}

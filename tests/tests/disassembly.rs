@@ -1,0 +1,212 @@
+//! The code that compilers make of a backend: as short as by hand, and nothing in it that a kernel
+//! cannot have.
+//!
+//! The libraries and a small kernel are compiled for the real targets, and the assembly is read.
+
+#[path = "support/archdefs.rs"]
+mod archdefs;
+#[path = "support/asm.rs"]
+mod asm;
+#[path = "support/core.rs"]
+mod core;
+#[path = "support/rustc.rs"]
+mod rustc;
+
+use asm::{Function, functions, reachable};
+use core::Target;
+use std::collections::BTreeMap;
+
+/// What kernels are compiled with.
+const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
+
+/// Every function of the libraries and of a kernel that uses them, by name.
+fn compile(target: &Target, opt_level: &str, kernel: &str) -> BTreeMap<String, Function> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let compile = |name: &str, source: &std::path::Path, uses: &[&str]| {
+        functions(&target.compile(name, source, opt_level, directory, uses))
+    };
+    let library = |path: &str| archdefs::root().join(path).join("src/lib.rs");
+    let mut all = compile("tlbc_runtime", &library("runtime"), &[]);
+    let uses = ["tlbc_runtime", "tlbc_backends"];
+    all.extend(compile("tlbc_backends", &library("generated"), &uses[..1]));
+    let source = rustc::write(&directory.join("kernel.rs"), kernel);
+    all.extend(compile("kernel", &source, &uses));
+    all
+}
+
+/// A kernel that leaves everything to run time.
+fn kernel(arch: &str) -> String {
+    include_str!("support/shape/any.rs").replace("ARCH", arch)
+}
+
+/// The names and processor architectures of the shipped definitions.
+fn backends() -> Vec<(String, String)> {
+    let names = archdefs::shipped().into_iter().map(|definition| {
+        let model = definition.analysis().1.model;
+        (model.arch.name, model.target_arch.value)
+    });
+    names.collect()
+}
+
+/// Does something with a compiler for the bare target of an architecture, or says why not.
+fn on_bare_metal(target_arch: &str, test: impl FnOnce(&Target)) {
+    match core::find(rustc::target(target_arch)) {
+        Ok(target) => test(&target),
+        Err(reason) => rustc::skipped(&reason),
+    }
+}
+
+/// The same, but an operating system of this machine's own processor does as well.
+fn on_any(target_arch: &str, test: impl FnOnce(&Target)) {
+    let bare = core::find(rustc::target(target_arch));
+    match bare.or_else(|bare| core::find_hosted(target_arch).map_err(|_| bare)) {
+        Ok(target) => test(&target),
+        Err(reason) => rustc::skipped(&reason),
+    }
+}
+
+/// A line of an assembly listing, with the registers left out.
+fn mnemonics(instructions: &[String]) -> Vec<&str> {
+    let first = |line: &String| line.find(' ').unwrap_or(line.len());
+    instructions.iter().map(|line| &line[..first(line)]).collect()
+}
+
+#[test]
+fn nothing_panics() {
+    for (arch, target_arch) in backends() {
+        on_any(&target_arch, |target| {
+            for opt_level in OPT_LEVELS {
+                let all = compile(target, opt_level, &kernel(&arch));
+                let entries = ["any_flush", "any_deliver", "any_event"];
+                let mut calls = Vec::new();
+                for (name, function) in reachable(&all, entries) {
+                    let words = ["panic", "_fail", "unwrap_failed"];
+                    let is_panic = |line: &&String| words.iter().any(|word| line.contains(word));
+                    let panics = function.instructions.iter().filter(is_panic);
+                    calls.extend(panics.map(|line| format!("{name}: {line}")));
+                }
+                let calls = calls.join("\n");
+                assert_eq!(calls, "", "{arch} at opt-level {opt_level}");
+            }
+        });
+    }
+}
+
+/// Whether an instruction names a register of floating point or of vectors.
+fn uses_vectors(target_arch: &str, instruction: &str) -> bool {
+    let Some((_, operands)) = instruction.split_once(' ') else {
+        return false;
+    };
+    let words = operands.split(|c: char| !c.is_ascii_alphanumeric());
+    let numbered = |word: &str, prefixes: &[&str]| {
+        let number = prefixes.iter().find_map(|prefix| word.strip_prefix(prefix));
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let prefixes: &[&str] = match target_arch {
+        "aarch64" => &["v", "q", "d", "s", "h", "b"],
+        "x86_64" => &["xmm", "ymm", "zmm", "mm", "st", "k"],
+        other => panic!("what do vector registers of {other} look like?"),
+    };
+    words.into_iter().any(|word| numbered(word, prefixes))
+}
+
+#[test]
+fn vector_registers_are_recognised() {
+    assert!(uses_vectors("aarch64", "stp q0, q1, [x0]"));
+    assert!(uses_vectors("aarch64", "movi v0.2d, #0000000000000000"));
+    assert!(!uses_vectors("aarch64", "ldr x0, [sp, #16]"));
+    assert!(!uses_vectors("aarch64", "dsb ish"));
+    assert!(uses_vectors("x86_64", "movups %xmm0, (%rdi)"));
+    assert!(!uses_vectors("x86_64", "movq %rax, (%rdi)"));
+}
+
+#[test]
+fn no_floating_point_and_no_vectors() {
+    for (arch, target_arch) in backends() {
+        on_bare_metal(&target_arch, |target| {
+            for opt_level in OPT_LEVELS {
+                let all = compile(target, opt_level, &kernel(&arch));
+                let entries = ["any_flush", "any_deliver", "any_event"];
+                let mut found = Vec::new();
+                for (name, function) in reachable(&all, entries) {
+                    let vectors = function.instructions.iter();
+                    let vectors = vectors.filter(|line| uses_vectors(&target_arch, line));
+                    found.extend(vectors.map(|line| format!("{name}: {line}")));
+                }
+                let found = found.join("\n");
+                assert_eq!(found, "", "{arch} at opt-level {opt_level}");
+            }
+        });
+    }
+}
+
+/// A kernel with one page by hand and generated, and any other flush.
+fn kernel_by_hand(arch: &str, by_hand: &str) -> String {
+    kernel(arch) + by_hand
+}
+
+/// A routine of a backend, by a part of its name.
+fn routine<'a>(all: &'a BTreeMap<String, Function>, part: &str) -> &'a Function {
+    let mut found = all.iter().filter(|(name, _)| name.contains(part));
+    let (name, function) = found.next().unwrap_or_else(|| panic!("no {part}"));
+    if let Some((other, _)) = found.next() {
+        panic!("{part}: {name} and {other}");
+    }
+    function
+}
+
+/// One page with a constant configuration, and the loop over pages, against those by hand.
+fn is_as_short_as_by_hand(arch: &str, by_hand: &str, pass: &str, instruction: &str) {
+    let found = backends().into_iter().find(|(name, _)| name == arch);
+    let (_, target_arch) = found.expect("a shipped definition");
+    on_any(&target_arch, |target| {
+        for opt_level in OPT_LEVELS {
+            let all = compile(target, opt_level, &kernel_by_hand(arch, by_hand));
+            let hand = mnemonics(&all["hand_page"].instructions);
+            // Identical functions may have become one.
+            let one = all.get("generated_page").map(|f| f.instructions.as_slice());
+            let mut generated = mnemonics(one.unwrap_or(&all["hand_page"].instructions));
+            // The order of what is independent is the compiler's.
+            let mut sorted = hand.clone();
+            sorted.sort_unstable();
+            generated.sort_unstable();
+            assert_eq!(
+                generated.len(),
+                sorted.len(),
+                "one page, {} at opt-level {opt_level}: {generated:?}, by hand {hand:?}",
+                target.name
+            );
+            let [hand] = all["hand_loop"].loops()[..] else {
+                panic!("one loop by hand");
+            };
+            let loops = routine(&all, pass).loops();
+            let is_page = |body: &&&[String]| {
+                body.iter().filter(|line| line.starts_with(instruction)).count() == 1
+                    && body.len() < 12
+            };
+            let pages: Vec<_> = loops.iter().filter(is_page).collect();
+            assert!(!pages.is_empty(), "no loop of {instruction} in {loops:#?}");
+            for body in pages {
+                assert_eq!(
+                    body.len(),
+                    hand.len(),
+                    "a page of many, {} at opt-level {opt_level}: {body:#?}",
+                    target.name
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn arm64_is_as_short_as_by_hand() {
+    let by_hand = include_str!("support/shape/arm64.rs");
+    is_as_short_as_by_hand("arm64", by_hand, "user_wide_pass", "tlbi vale1is");
+}
+
+#[test]
+fn x86_64_is_as_short_as_by_hand() {
+    let by_hand = include_str!("support/shape/x86_64.rs");
+    is_as_short_as_by_hand("x86_64", by_hand, "kernel_here_pass", "invlpg");
+}

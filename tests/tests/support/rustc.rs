@@ -1,0 +1,61 @@
+//! The compiler, for targets that nothing is installed for.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Bare-metal targets, by Rust's name of the processor architecture. A new architecture needs a
+/// line here.
+const TARGETS: [(&str, &str); 2] = [
+    ("aarch64", "aarch64-unknown-none"),
+    ("x86_64", "x86_64-unknown-none"),
+];
+
+/// The bare-metal target of a processor architecture.
+pub fn target(target_arch: &str) -> &'static str {
+    let found = TARGETS.iter().find(|(arch, _)| *arch == target_arch);
+    found
+        .unwrap_or_else(|| panic!("no target is named for {target_arch}: see TARGETS"))
+        .1
+}
+
+/// Says why nothing was tested, past the harness, which shows the output of failures alone.
+/// Where everything has to be there (`TLBC_NO_SKIPS` is set) that is a failure.
+pub fn skipped(why: &str) {
+    assert!(
+        std::env::var_os("TLBC_NO_SKIPS").is_none(),
+        "nothing may be skipped here: {why}"
+    );
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    // A closed stderr is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
+}
+
+/// The compiler that compiles these tests, which may use what is not stable.
+pub fn rustc() -> Command {
+    with_unstable(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+/// A compiler which may use what is not stable.
+pub fn with_unstable(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTFLAGS");
+    command
+}
+
+/// Runs it; otherwise says what it complains of.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output();
+    let output = output.map_err(|error| format!("{:?}: {error}", command.get_program()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}\n{errors}"))
+}
+
+/// Writes a file.
+pub fn write(path: &Path, text: &str) -> PathBuf {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path.to_owned()
+}

@@ -1,0 +1,45 @@
+// One page and many, by hand.
+use core::arch::global_asm;
+use tlbc_backends::arm64::{Config, PTE};
+use tlbc_runtime::request::{Reach, Scope, Space, Tag};
+
+global_asm!(
+    ".globl hand_page",
+    "hand_page:",
+    "dsb ishst",
+    "ubfx x8, x1, #12, #44",
+    "bfi x8, x0, #48, #16",
+    "orr x8, x8, #0x700000000000",
+    "tlbi vale1is, x8",
+    "dsb ish",
+    "ret",
+    ".globl hand_loop",
+    "hand_loop:",
+    ".Lhand: tlbi vale1is, x0",
+    "subs x2, x2, #1",
+    "add x0, x0, x1",
+    "b.ne .Lhand",
+    "ret",
+);
+
+#[unsafe(no_mangle)]
+pub extern "C" fn generated_page(tag: u16, va: u64) {
+    let tlb = Tlb {
+        config: Config::NONE.with(Config::TTL),
+    };
+    let request = Request {
+        space: Space::User,
+        tag: Tag {
+            value: tag,
+            of_machine: true,
+        },
+        reach: Reach::Wide,
+        scope: Scope::Page {
+            va,
+            level: PTE,
+            table: false,
+        },
+    };
+    let started = tlb.start(&mut Hardware, &request);
+    let _ = tlb.finish(&mut Hardware, started);
+}

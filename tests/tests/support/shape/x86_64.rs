@@ -1,0 +1,44 @@
+// One page and many, by hand.
+use core::arch::global_asm;
+use tlbc_backends::x86_64::{Config, PTE};
+use tlbc_runtime::request::{Reach, Scope, Space, Tag};
+
+global_asm!(
+    ".globl hand_page",
+    "hand_page:",
+    "invlpg [rsi]",
+    "ret",
+    ".globl hand_loop",
+    "hand_loop:",
+    ".Lhand: invlpg [rdi]",
+    "add rdi, rsi",
+    "dec rdx",
+    "jne .Lhand",
+    "ret",
+);
+
+#[unsafe(no_mangle)]
+pub extern "C" fn generated_page(tag: u16, va: u64) {
+    let tlb = Tlb {
+        config: Config::NONE
+            .with(Config::PGE)
+            .with(Config::PCID)
+            .with(Config::INVPCID),
+        invlpgb_pages: 1,
+    };
+    let request = Request {
+        space: Space::User,
+        tag: Tag {
+            value: tag,
+            of_machine: false,
+        },
+        reach: Reach::Here,
+        scope: Scope::Page {
+            va,
+            level: PTE,
+            table: false,
+        },
+    };
+    let started = tlb.start(&mut Hardware, &request);
+    let _ = tlb.finish(&mut Hardware, started);
+}
