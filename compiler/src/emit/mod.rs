@@ -102,7 +102,7 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let body = Body::new(body);
     let imports = imports(&analysis.model.target_arch.value, &body);
     let body = body.tokens;
-    let source = files.get(analysis.model.arch.span.file).name.clone();
+    let source = emit.source(analysis.model.arch.span);
     text::file(&source, &quote!(#imports #body))
 }
 
@@ -190,10 +190,16 @@ impl<'a> Emit<'a> {
         emit
     }
 
-    /// `foo.arch:12-17`
-    fn place(&self, span: Span) -> String {
+    /// The name of a source without its directories, so that it does not depend on who compiles where.
+    fn source(&self, span: Span) -> String {
         let name = &self.files.get(span.file).name;
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        name.chars().filter(|c| !c.is_control()).collect()
+    }
+
+    /// `foo.arch:12-17`
+    fn place(&self, span: Span) -> String {
+        let name = self.source(span);
         match self.files.lines(span) {
             (first, last) if first == last => format!("{name}:{first}"),
             (first, last) => format!("{name}:{first}-{last}"),

@@ -6,6 +6,7 @@ use tlbc_runtime::request::Space;
 use super::{Lower, of_kind};
 use crate::ast::{self, EventFact, EventKind, Item, PolicyFact};
 use crate::model::{At, Change, Erratum, Event, Loads, Named, Policy, Remedy, Weakens};
+use crate::source::Span;
 
 impl Lower {
     pub(super) fn lower_errata(&mut self, items: &[Item]) -> Vec<Erratum> {
@@ -37,16 +38,22 @@ impl Lower {
         }
     }
 
-    /// Whether there are more than a [`Config`](crate::model::Config) has bits for.
+    /// Whether there are more than fit one word of configuration, or than every set of can be gone
+    /// through.
     pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
-        const MOST: usize = u32::BITS as usize;
-        let feature = self.features.get(MOST).map(|named| named.span);
-        let erratum = errata.get(MOST).map(|erratum| erratum.named.span);
-        let beyond = feature.or(erratum);
-        if let Some(span) = beyond {
+        const MOST: [(usize, &str); 3] = [(16, "features"), (8, "errata"), (8, "geometries")];
+        let [features, geometries] = [&self.features, &self.geometries]
+            .map(|list| list.iter().map(|named| named.span).collect::<Vec<_>>());
+        let errata: Vec<Span> = errata.iter().map(|e| e.named.span).collect();
+        let lists = [features, errata, geometries];
+        let beyond = MOST
+            .iter()
+            .zip(&lists)
+            .find_map(|((most, what), spans)| Some((most, what, *spans.get(*most)?)));
+        if let Some((most, what, span)) = beyond {
             self.misplaced(
                 span,
-                format!("there are more than {MOST} features, or more than {MOST} errata"),
+                format!("there are more than {most} {what}"),
                 "leave out what no instruction depends on, or split the definition",
             );
         }

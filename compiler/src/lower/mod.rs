@@ -432,7 +432,7 @@ fn listed(names: &[&str]) -> String {
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = |other: &&str| distance(name, other);
     let best = known.iter().min_by_key(|k| close(k))?;
-    (close(best) <= name.len().max(3) / 3).then_some(*best)
+    (close(best) <= name.chars().count() / 3).then_some(*best)
 }
 
 /// How many characters are inserted, deleted, replaced or swapped with their neighbour.

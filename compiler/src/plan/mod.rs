@@ -52,7 +52,7 @@ pub(crate) struct Gap {
 }
 
 /// The most features and errata that plans may depend on: every set of them is planned for.
-const MOST_FLAGS: usize = 14;
+const MOST_FLAGS: usize = 12;
 
 /// Plans every shape.
 pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {

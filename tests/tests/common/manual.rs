@@ -90,8 +90,7 @@ pub enum Whose {
 impl Whose {
     fn has(self, key: Key, leaf: bool) -> bool {
         match (self, key) {
-            (Self::Any, _)
-            | (Self::Tags, Key::Tag(_) | Key::OtherTag) => true,
+            (Self::Any, _) | (Self::Tags, Key::Tag(_) | Key::OtherTag) => true,
             (Self::Tag(own) | Self::TagOrGlobal(own), Key::Tag(tag)) => own == tag,
             // A global bit makes leaves global, never walk entries.
             (Self::TagOrGlobal(_), Key::Global) => leaf,
@@ -172,13 +171,18 @@ pub struct Issued {
 impl Issued {
     fn operand(&self, name: &str) -> u128 {
         let found = self.operands.iter().find(|(known, _)| known == name);
-        found.unwrap_or_else(|| panic!("{} has no {name}", self.name)).1
+        found
+            .unwrap_or_else(|| panic!("{} has no {name}", self.name))
+            .1
     }
 }
 
 /// The address of which these are bits 55 to 12, or fewer: bit 55 chooses the half.
 fn sign_extended(low: u64, width: u32) -> u64 {
-    (low << (64 - width)).cast_signed().wrapping_shr(64 - width).cast_unsigned()
+    (low << (64 - width))
+        .cast_signed()
+        .wrapping_shr(64 - width)
+        .cast_unsigned()
 }
 
 /// DDI 0601, the TLBI instructions. `granule` is what the tables use; panics over an operand that
@@ -214,7 +218,11 @@ pub fn arm64(op: &Issued, granule: u64) -> Option<Dropped> {
     let asid = bits(word, 63, 48);
     assert!(!any || asid == 0, "{name}: [63:48] is RES0");
     let (hint, place) = if range {
-        assert_eq!(bits(word, 47, 46), granule, "another granule: nothing need be dropped");
+        assert_eq!(
+            bits(word, 47, 46),
+            granule,
+            "another granule: nothing need be dropped"
+        );
         let (scale, num) = (bits(word, 45, 44), bits(word, 43, 39));
         let start = sign_extended(bits(word, 36, 0), 37) << page;
         let hint = bits(word, 38, 37);
@@ -226,17 +234,42 @@ pub fn arm64(op: &Issued, granule: u64) -> Option<Dropped> {
             (0b11, 0b10) => 29,
             _ => panic!("{name}: level {hint} is no hint at this granule"),
         };
-        assert_eq!(start % (1 << aligned), 0, "{name}: BaseADDR is not aligned to TTL");
+        assert_eq!(
+            start % (1 << aligned),
+            0,
+            "{name}: BaseADDR is not aligned to TTL"
+        );
         let count = (num + 1) << (5 * scale + 1);
-        (hint, Place::Points { start, step: page, count })
+        (
+            hint,
+            Place::Points {
+                start,
+                step: page,
+                count,
+            },
+        )
     } else {
         let start = sign_extended(bits(word, 43, 0), 44) << 12;
-        assert_eq!(start % (1 << page), 0, "{name}: the address is that of a page");
+        assert_eq!(
+            start % (1 << page),
+            0,
+            "{name}: the address is that of a page"
+        );
         let (tg, hint) = (bits(word, 47, 46), bits(word, 45, 44));
-        assert!(tg == 0 && hint == 0 || tg == granule, "{name}: another granule");
+        assert!(
+            tg == 0 && hint == 0 || tg == granule,
+            "{name}: another granule"
+        );
         let reserved = tg != 0 && (hint == 0 || tg == 0b10 && hint == 1);
         assert!(!reserved, "{name}: TTL {tg:#b} {hint} is no hint");
-        (hint, Place::Points { start, step: page, count: 1 })
+        (
+            hint,
+            Place::Points {
+                start,
+                step: page,
+                count: 1,
+            },
+        )
     };
     Some(Dropped {
         leaf_only: (hint != 0).then_some(hint),
@@ -248,7 +281,11 @@ pub fn arm64(op: &Issued, granule: u64) -> Option<Dropped> {
             (true, _, false) => Walk::Stay,
         },
         place,
-        whose: if any { Whose::Any } else { Whose::TagOrGlobal(asid) },
+        whose: if any {
+            Whose::Any
+        } else {
+            Whose::TagOrGlobal(asid)
+        },
     })
 }
 
@@ -273,7 +310,11 @@ pub struct X86 {
 pub fn x86(op: &Issued, cpu: &X86) -> Option<Dropped> {
     let canonical = |va: u64| {
         let width = if cpu.la57 { 57 } else { 48 };
-        assert_eq!(va, sign_extended(va, width), "not canonical: nothing is dropped");
+        assert_eq!(
+            va,
+            sign_extended(va, width),
+            "not canonical: nothing is dropped"
+        );
         va
     };
     let everything = |whose| Dropped {
@@ -282,7 +323,11 @@ pub fn x86(op: &Issued, cpu: &X86) -> Option<Dropped> {
         place: Place::Everything,
         whose,
     };
-    let one = |start| Place::Points { start: canonical(start), step: 12, count: 1 };
+    let one = |start| Place::Points {
+        start: canonical(start),
+        step: 12,
+        count: 1,
+    };
     match op.name.as_str() {
         "invlpg" => Some(Dropped {
             leaf_only: None,
@@ -299,9 +344,15 @@ pub fn x86(op: &Issued, cpu: &X86) -> Option<Dropped> {
             assert_eq!(bits(word, 63, 12), 0, "INVPCID: #GP");
             let (va, pcid) = (bits(word, 127, 64), bits(word, 11, 0));
             let kind = bits(op.operand("kind"), 63, 0);
-            assert!(cpu.pcid || kind >= 2 || pcid == 0, "INVPCID without PCIDs: #GP");
+            assert!(
+                cpu.pcid || kind >= 2 || pcid == 0,
+                "INVPCID without PCIDs: #GP"
+            );
             Some(match kind {
-                0 => Dropped { place: one(va), ..everything(Whose::Tag(pcid)) },
+                0 => Dropped {
+                    place: one(va),
+                    ..everything(Whose::Tag(pcid))
+                },
                 1 => everything(Whose::Tag(pcid)),
                 2 => everything(Whose::Any),
                 3 => everything(Whose::Tags),
@@ -312,12 +363,20 @@ pub fn x86(op: &Issued, cpu: &X86) -> Option<Dropped> {
         "mov_cr4" => Some(everything(Whose::Any)),
         "invlpgb" => {
             let (rax, ecx, edx) = (op.operand("rax"), op.operand("ecx"), op.operand("edx"));
-            assert_eq!((bits(rax, 11, 6), bits(edx, 31, 28), bits(ecx, 30, 16)), (0, 0, 0), "#GP");
+            assert_eq!(
+                (bits(rax, 11, 6), bits(edx, 31, 28), bits(ecx, 30, 16)),
+                (0, 0, 0),
+                "#GP"
+            );
             assert_eq!(bits(edx, 15, 0), 0, "the host is ASID 0");
             let flags = bits(rax, 5, 0);
             let count = bits(ecx, 15, 0) + 1;
             assert!(count <= cpu.most, "INVLPGB of {count} pages: #GP");
-            assert_eq!(flags & 0b11_0100, 0b00_0100, "ASID compared, leaves and more, no guests");
+            assert_eq!(
+                flags & 0b11_0100,
+                0b00_0100,
+                "ASID compared, leaves and more, no guests"
+            );
             let place = if flags & 1 == 0 {
                 Place::Everything
             } else {
@@ -336,7 +395,12 @@ pub fn x86(op: &Issued, cpu: &X86) -> Option<Dropped> {
                 (false, true) if flags & 1 == 1 => (Whose::Any, Walk::Stay),
                 (false, true) => (Whose::Any, Walk::Named),
             };
-            Some(Dropped { leaf_only: None, walk, place, whose })
+            Some(Dropped {
+                leaf_only: None,
+                walk,
+                place,
+                whose,
+            })
         }
         _ => None,
     }

@@ -1,0 +1,72 @@
+//! Flushes through a sink that counts: what deciding and encoding costs, without the instructions.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use tlbc_backends::{arm64, x86_64};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::{Backend, Record};
+
+/// Starts and finishes a flush; returns how many instructions it took.
+fn flush<B: Backend>(tlb: &B, request: &Request<'_>) -> u64 {
+    let mut count = 0;
+    let mut sink = Record(|op| {
+        black_box(op);
+        count += 1;
+    });
+    let started = tlb.start(black_box(&mut sink), black_box(request));
+    black_box(tlb.finish(&mut sink, started));
+    count
+}
+
+fn requests<B: Backend>(criterion: &mut Criterion, tlb: &B) {
+    let mut group = criterion.benchmark_group(format!("flush, {}", B::FACTS.name));
+    let va = 0x7f12_3456_7000;
+    let request = |scope| Request {
+        space: Space::User,
+        tag: Tag {
+            value: 5,
+            of_machine: false,
+        },
+        reach: Reach::Wide,
+        scope,
+    };
+    let page = request(Scope::Page {
+        va,
+        level: Level(0),
+        table: false,
+    });
+    group.bench_function("one page", |b| b.iter(|| flush(black_box(tlb), &page)));
+    for pages in [2, 32, 512] {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(va, pages << 12));
+        let many = request(Scope::Ranges(&ranges));
+        let name = format!("{pages} pages, {} instructions", flush(tlb, &many));
+        group.bench_function(name, |b| b.iter(|| flush(black_box(tlb), &many)));
+    }
+    let all = request(Scope::Everything { tables: true });
+    group.bench_function("everything", |b| b.iter(|| flush(black_box(tlb), &all)));
+    group.finish();
+}
+
+fn backends(criterion: &mut Criterion) {
+    requests(
+        criterion,
+        &arm64::Tlb {
+            config: arm64::Config::NONE.with(arm64::Config::TTL),
+        },
+    );
+    requests(
+        criterion,
+        &x86_64::Tlb {
+            config: x86_64::Config::NONE
+                .with(x86_64::Config::PGE)
+                .with(x86_64::Config::PCID)
+                .with(x86_64::Config::INVPCID),
+            invlpgb_pages: 1,
+        },
+    );
+}
+
+criterion_group!(benches, backends);
+criterion_main!(benches);

@@ -1,0 +1,61 @@
+//! The command, from the start of its process: what somebody waits for who runs it.
+
+#[path = "../tests/support/archdefs.rs"]
+mod archdefs;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Builds the command as it is released, beside these benchmarks, and gives its path.
+fn tlbc() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--package", "tlbc", "--bin", "tlbc"])
+        .current_dir(archdefs::root())
+        .env("CARGO_TARGET_DIR", target())
+        .status();
+    assert!(built.expect("cargo runs").success());
+    target().join("release").join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The directory that cargo builds these benchmarks in.
+fn target() -> PathBuf {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tmp.parent().expect("the target directory").to_owned()
+}
+
+fn run(tlbc: &Path, arguments: &[&str]) {
+    let status = Command::new(tlbc)
+        .args(arguments)
+        .current_dir(archdefs::root())
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("it runs").success());
+}
+
+fn process(criterion: &mut Criterion) {
+    let tlbc = tlbc();
+    let out = tempfile::tempdir().expect("a directory");
+    let out = out.path().to_str().expect("a path in UTF-8");
+    let mut group = criterion.benchmark_group("process");
+    group.bench_function("nothing", |b| b.iter(|| run(&tlbc, &["--version"])));
+    group.bench_function("check", |b| b.iter(|| run(&tlbc, &["check", "archdefs"])));
+    run(&tlbc, &["gen", "archdefs", "--out", out]);
+    group.bench_function("gen, all up to date", |b| {
+        b.iter(|| run(&tlbc, &["gen", "archdefs", "--out", out]));
+    });
+    group.bench_function("gen, all to be written", |b| {
+        b.iter_with_setup(
+            || {
+                for entry in std::fs::read_dir(out).expect("the directory") {
+                    std::fs::remove_file(entry.expect("an entry").path()).expect("a file");
+                }
+            },
+            |()| run(&tlbc, &["gen", "archdefs", "--out", out]),
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, process);
+criterion_main!(benches);

@@ -1,0 +1,193 @@
+//! The checked-in backends: what the compiler makes of the definitions, and fit for a kernel.
+
+#[path = "support/archdefs.rs"]
+mod archdefs;
+#[path = "support/generated.rs"]
+mod generated;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tlbc::render::{Format, render};
+
+/// The generated files, by name.
+fn checked_in() -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(generated::directory()).expect("generated/src");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let names = names.map(|name| name.into_string().expect("a name in UTF-8"));
+    names.map(|name| (name.clone(), generated::read(&name))).collect()
+}
+
+#[test]
+fn generated_files_are_up_to_date() {
+    let sources = archdefs::shipped().into_iter().map(|d| (d.path, d.text));
+    let compiled = tlbc::compile(sources);
+    let errors = render(&compiled.files, &compiled.diagnostics, Format::Human, false);
+    assert_eq!(errors, "");
+    let outputs = compiled.outputs.into_iter();
+    let mut expected: BTreeMap<String, String> = outputs.map(|o| (o.path, o.text)).collect();
+    for (name, text) in checked_in() {
+        let expected = expected.remove(&name);
+        let expected = expected.unwrap_or_else(|| panic!("generated/src/{name} is left over"));
+        let difference = expected.lines().zip(text.lines()).position(|(a, b)| a != b);
+        let line = difference.unwrap_or_else(|| expected.lines().count().min(text.lines().count()));
+        assert!(
+            expected == text,
+            "generated/src/{name} is out of date from line {}: run `cargo run -p tlbc -- gen`",
+            line + 1
+        );
+    }
+    assert!(expected.is_empty(), "missing: {:?}", expected.keys());
+}
+
+#[test]
+fn sources_are_compiled_alike_in_any_order() {
+    let sources = || archdefs::shipped().into_iter().map(|d| (d.path, d.text));
+    let forwards = tlbc::compile(sources());
+    let backwards = tlbc::compile(sources().rev());
+    assert_eq!(forwards.outputs, backwards.outputs);
+}
+
+/// Runs cargo on a package, away from other builds; returns what it complains of.
+fn cargo(arguments: &[&str], package: &str) -> Result<(), String> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("generated");
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--offline", "--quiet", "--package", package])
+        .current_dir(archdefs::root())
+        .env("CARGO_TARGET_DIR", target)
+        .env("RUSTFLAGS", "-Dwarnings")
+        .output();
+    let output = output.expect("cargo runs");
+    let errors = || String::from_utf8_lossy(&output.stderr).into_owned();
+    output.status.success().then_some(()).ok_or_else(errors)
+}
+
+#[test]
+fn libraries_for_kernels_build_without_warnings() {
+    for package in ["tlbc-runtime", "tlbc-backends"] {
+        let built = cargo(&["build", "--release"], package);
+        built.unwrap_or_else(|errors| panic!("{package}:\n{errors}"));
+    }
+}
+
+#[test]
+fn libraries_for_kernels_have_no_lints() {
+    for package in ["tlbc-runtime", "tlbc-backends"] {
+        let linted = cargo(&["clippy"], package);
+        linted.unwrap_or_else(|errors| panic!("{package}:\n{errors}"));
+    }
+}
+
+#[test]
+fn only_the_crate_itself_has_inner_attributes() {
+    for (name, text) in checked_in() {
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let inner = |line: &&str| line.trim_start().starts_with("#![");
+        let inner: Vec<&str> = text.lines().filter(inner).collect();
+        if name == tlbc::compile::LIB {
+            assert_eq!(inner, ["#![no_std]"]);
+        } else {
+            // An inner doc comment is an attribute, too: a module with one cannot be included.
+            assert!(inner.is_empty() && file.attrs.is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut blocks = 0;
+    for (name, text) in checked_in() {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let is_code = !line.starts_with("//");
+            if !is_code || !line.split(|c: char| !c.is_alphanumeric()).any(|w| w == "unsafe") {
+                continue;
+            }
+            blocks += 1;
+            let above = lines[..at].iter().rev();
+            let comment: Vec<_> = above.take_while(|line| line.starts_with("//")).collect();
+            let reason = comment.last().and_then(|first| first.strip_prefix("// SAFETY: "));
+            assert!(reason.is_some_and(|it| !it.is_empty()), "{name}:{}", at + 1);
+        }
+    }
+    assert_eq!(blocks, generated::modules().len(), "one in each backend");
+}
+
+/// The files below a directory whose name ends so, by their path.
+fn below(directory: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let extension = path.extension().and_then(OsStr::to_str);
+        if path.is_dir() {
+            below(&path, extensions, found);
+        } else if extension.is_some_and(|it| extensions.contains(&it)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The texts below some directories of the workspace.
+fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut paths = Vec::new();
+    for directory in directories {
+        let extensions = ["rs", "arch", "md", "pest", "toml"];
+        below(&archdefs::root().join(directory), &extensions, &mut paths);
+    }
+    assert!(paths.len() > directories.len(), "{paths:?}");
+    let read = |path: PathBuf| {
+        let text = std::fs::read(&path).expect("a file");
+        (path, String::from_utf8(text).expect("UTF-8"))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn the_core_names_no_architecture() {
+    const NAMES: [&str; 10] = [
+        "x86", "amd64", "arm64", "aarch64", "powerpc", "ppc64", "s390", "riscv", "loongarch", "mips",
+    ];
+    for (path, text) in sources(&["compiler/src", "compiler/explain", "runtime/src"]) {
+        for (at, line) in text.lines().enumerate() {
+            let line = line.to_lowercase();
+            for name in NAMES {
+                let place = path.display();
+                assert!(!line.contains(name), "{place}:{}: {name}", at + 1);
+            }
+        }
+    }
+}
+
+/// Every directory with sources of this project.
+const EVERYWHERE: [&str; 8] = [
+    "archdefs",
+    "compiler/src",
+    "compiler/explain",
+    "compiler/tests",
+    "compiler/examples",
+    "runtime",
+    "generated",
+    "tests",
+];
+
+#[test]
+fn sources_have_no_tabs_and_unix_line_ends() {
+    for (path, text) in sources(&EVERYWHERE) {
+        for (at, line) in text.split('\n').enumerate() {
+            let is_clean = !line.contains(['\t', '\r']);
+            assert!(is_clean, "{}:{}: a tab or CR", path.display(), at + 1);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    let macros = ["todo", "unimplemented"].map(|name| format!("{name}!"));
+    for (path, text) in sources(&EVERYWHERE) {
+        for (at, line) in text.lines().enumerate() {
+            let left = macros.iter().find(|name| line.contains(*name));
+            assert_eq!(left, None, "{}:{}", path.display(), at + 1);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The reference of the language: its examples are what is shipped, and nothing is left out.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tlbc::codes::Code;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn reference() -> String {
+    read(&root().join("archdefs/LANGUAGE.md"))
+}
+
+/// The shipped definitions.
+fn definitions() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("archdefs")).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let found: Vec<String> = paths
+        .filter(|path| path.extension().is_some_and(|ext| ext == "arch"))
+        .map(|path| read(&path))
+        .collect();
+    assert!(!found.is_empty());
+    found
+}
+
+/// The parts of a Markdown text that are code.
+struct Marked {
+    /// Fenced blocks, each with its language.
+    blocks: Vec<(String, String)>,
+    /// Between single backticks.
+    spans: Vec<String>,
+}
+
+fn code(markdown: &str) -> Marked {
+    let (mut blocks, mut prose): (Vec<(String, String)>, String) = (Vec::new(), String::new());
+    let mut open = false;
+    for line in markdown.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            open = !open;
+            if open {
+                blocks.push((language.to_owned(), String::new()));
+            }
+        } else if open {
+            let (_, block) = blocks.last_mut().expect("an open block");
+            block.push_str(line);
+            block.push('\n');
+        } else {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    assert!(!open, "a block is never closed");
+    let mut spans = Vec::new();
+    for paragraph in prose.split("\n\n") {
+        let parts: Vec<&str> = paragraph.split('`').collect();
+        assert!(parts.len() % 2 == 1, "a backtick is alone in: {paragraph}");
+        spans.extend(parts.into_iter().skip(1).step_by(2).map(str::to_owned));
+    }
+    Marked { blocks, spans }
+}
+
+/// Lines without the white space before them.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).collect()
+}
+
+#[test]
+fn every_example_is_an_excerpt_of_a_shipped_definition() {
+    let definitions = definitions();
+    let definitions: Vec<Vec<&str>> = definitions.iter().map(|text| lines(text)).collect();
+    let found = code(&reference());
+    let examples: Vec<&str> = (found.blocks.iter())
+        .filter(|(language, _)| language == "arch")
+        .map(|(_, block)| block.as_str())
+        .collect();
+    assert!(examples.len() > 20, "the examples are marked `arch`");
+    for example in examples {
+        let wanted = lines(example);
+        let shipped = |definition: &Vec<&str>| {
+            (definition.windows(wanted.len())).any(|excerpt| excerpt == wanted.as_slice())
+        };
+        assert!(
+            definitions.iter().any(shipped),
+            "no definition has these lines:\n{example}"
+        );
+    }
+}
+
+/// The words of a text of the language, without its comments and texts.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        for part in line.split('"').step_by(2) {
+            let found = part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words.extend(found.filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+        // Marks end a phrase.
+        words.push(String::new());
+    }
+    words
+}
+
+/// The rules of the grammar: names and bodies, without comments.
+fn rules() -> Vec<(String, String)> {
+    let grammar = read(&root().join("compiler/src/parse/grammar.pest"));
+    let mut text = String::new();
+    for line in grammar.lines() {
+        let is_comment = line.trim_start().starts_with("//");
+        text.push_str(if is_comment { "" } else { line });
+        text.push(' ');
+    }
+    // `name = {`, `name = _{`, `name = @{`
+    let mut rules = Vec::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(" = ") {
+        let name = rest[..at].split_whitespace().last().expect("a name");
+        let after = &rest[at + 3..];
+        let start = after.find('{').expect("a body") + 1;
+        let (mut depth, mut quoted, mut end) = (1, false, start);
+        let bytes = after.as_bytes();
+        while depth > 0 {
+            match bytes[end] {
+                b'"' if bytes[end - 1] != b'\\' => quoted = !quoted,
+                b'{' if !quoted => depth += 1,
+                b'}' if !quoted => depth -= 1,
+                _ => {}
+            }
+            end += 1;
+        }
+        rules.push((name.to_owned(), after[start..end - 1].to_owned()));
+        rest = &after[end..];
+    }
+    rules
+}
+
+/// The word of each keyword's rule.
+fn keywords(rules: &[(String, String)]) -> Vec<(&str, &str)> {
+    let keywords = rules.iter().filter(|(name, _)| name.starts_with("k_"));
+    keywords
+        .map(|(name, body)| {
+            let word = body.split('"').nth(1).expect("a word in quotes");
+            (name.as_str(), word)
+        })
+        .collect()
+}
+
+/// The keywords that stand one behind the other in a rule: `["large", "leaf", "may", "split"]`.
+fn phrases(rules: &[(String, String)]) -> BTreeSet<Vec<&str>> {
+    let keywords = keywords(rules);
+    let mut phrases = BTreeSet::new();
+    for (_, body) in rules.iter().filter(|(name, _)| !name.starts_with("k_")) {
+        let spaced = ["(", ")", "|", "!", "~"]
+            .iter()
+            .fold(body.clone(), |text, mark| {
+                text.replace(mark, &format!(" {mark} "))
+            });
+        let mut phrase: Vec<&str> = Vec::new();
+        for token in spaced.split_whitespace().chain([";"]) {
+            let bare = token.trim_end_matches(['?', '*', '+']);
+            match keywords.iter().find(|(name, _)| *name == bare) {
+                // What may be left out is a phrase of its own.
+                Some((_, word)) if bare != token => {
+                    phrases.insert(std::mem::take(&mut phrase));
+                    phrases.insert(vec![word]);
+                }
+                Some((_, word)) => phrase.push(word),
+                None if token == "~" => {}
+                None => {
+                    phrases.insert(std::mem::take(&mut phrase));
+                }
+            }
+        }
+    }
+    phrases.remove(&Vec::new());
+    phrases
+}
+
+#[test]
+fn every_statement_of_the_grammar_is_mentioned() {
+    let found = code(&reference());
+    let blocks = found.blocks.iter().map(|(_, block)| block);
+    let mut said: Vec<String> = Vec::new();
+    for text in blocks.chain(&found.spans) {
+        said.extend(words(text));
+    }
+    let rules = rules();
+    let keywords = keywords(&rules);
+    assert!(keywords.len() > 100, "the grammar was not understood");
+    let is_said = |phrase: &[&str]| said.windows(phrase.len()).any(|words| words == phrase);
+    let phrases = phrases(&rules);
+    let words = keywords.iter().map(|(_, word)| vec![*word]);
+    let all: BTreeSet<Vec<&str>> = words.chain(phrases).collect();
+    let missing: Vec<String> = (all.iter())
+        .filter(|phrase| !is_said(phrase))
+        .map(|phrase| phrase.join(" "))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new(), "not said as code");
+}
+
+#[test]
+fn every_rule_has_its_place() {
+    let reference = reference();
+    let said: BTreeSet<&str> = reference
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| {
+            let digits = word.strip_prefix('E').unwrap_or_default();
+            digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())
+        })
+        .collect();
+    let known: BTreeSet<&str> = Code::all().map(Code::name).collect();
+    assert_eq!(said, known);
+}
