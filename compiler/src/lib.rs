@@ -30,6 +30,7 @@ pub mod parse;
 pub mod plan;
 pub mod render;
 pub mod source;
+pub mod spelling;
 pub mod trace;
 
 pub use builder::{BuildError, Builder};

@@ -22,15 +22,17 @@ fn flush<B: Backend>(tlb: &B, request: &Request<'_>) -> u64 {
 fn requests<B: Backend>(criterion: &mut Criterion, tlb: &B) {
     let mut group = criterion.benchmark_group(format!("flush, {}", B::FACTS.name));
     let va = 0x7f12_3456_7000;
-    let request = |scope| Request {
-        space: Space::User,
-        tag: Tag {
-            value: 5,
-            of_machine: false,
-        },
-        reach: Reach::Wide,
-        scope,
-    };
+    fn request(scope: Scope<'_>) -> Request<'_> {
+        Request {
+            space: Space::User,
+            tag: Tag {
+                value: 5,
+                of_machine: false,
+            },
+            reach: Reach::Wide,
+            scope,
+        }
+    }
     let page = request(Scope::Page {
         va,
         level: Level(0),

@@ -1,8 +1,5 @@
 //! The command, from the start of its process: what somebody waits for who runs it.
 
-#[path = "../tests/support/archdefs.rs"]
-mod archdefs;
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,11 +8,18 @@ use std::process::{Command, Stdio};
 fn tlbc() -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "tlbc", "--bin", "tlbc"])
-        .current_dir(archdefs::root())
+        .current_dir(root())
         .env("CARGO_TARGET_DIR", target())
         .status();
     assert!(built.expect("cargo runs").success());
-    target().join("release").join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
+    target()
+        .join("release")
+        .join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The directory of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The directory that cargo builds these benchmarks in.
@@ -27,7 +31,7 @@ fn target() -> PathBuf {
 fn run(tlbc: &Path, arguments: &[&str]) {
     let status = Command::new(tlbc)
         .args(arguments)
-        .current_dir(archdefs::root())
+        .current_dir(root())
         .stdout(Stdio::null())
         .status();
     assert!(status.expect("it runs").success());

@@ -17,11 +17,15 @@ fn stages(criterion: &mut Criterion) {
         let mut parsed = Files::default();
         let file = parsed.add(&definition.path, &definition.text);
         let ast = parse::parse(&parsed, file).0.expect("a definition");
-        group.bench_function("1 parse", |b| b.iter(|| parse::parse(black_box(&parsed), file)));
+        group.bench_function("1 parse", |b| {
+            b.iter(|| parse::parse(black_box(&parsed), file));
+        });
         group.bench_function("2 lower", |b| b.iter(|| lower::lower(black_box(&ast))));
         group.bench_function("3 check", |b| b.iter(|| check::check(black_box(model))));
         group.bench_function("4 plan", |b| b.iter(|| plan::plan(black_box(model))));
-        group.bench_function("5 emit", |b| b.iter(|| emit::emit(black_box(&analysis), &files)));
+        group.bench_function("5 emit", |b| {
+            b.iter(|| emit::emit(black_box(&analysis), &files));
+        });
         group.finish();
     }
 }

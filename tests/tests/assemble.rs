@@ -8,12 +8,12 @@
 mod archdefs;
 #[path = "support/elf.rs"]
 mod elf;
-#[path = "support/generated.rs"]
-mod generated;
+#[path = "support/ops.rs"]
+mod ops;
 #[path = "support/rustc.rs"]
 mod rustc;
 
-use generated::{Instruction, Module};
+use ops::{Instruction, Module};
 use std::collections::BTreeMap;
 
 /// As much of `core` as an `asm!` with operands takes.
@@ -42,7 +42,13 @@ macro_rules! asm {
 "#;
 
 /// A function that issues one instruction, its operands being its parameters.
-fn function(Instruction { name, operands, asm }: &Instruction) -> String {
+fn function(
+    Instruction {
+        name,
+        operands,
+        asm,
+    }: &Instruction,
+) -> String {
     let parameters = operands.iter().map(|(name, ty)| format!("{name}: {ty}"));
     let parameters = parameters.collect::<Vec<_>>().join(", ");
     format!(
@@ -56,7 +62,7 @@ fn assemble(target: &str, functions: &str) -> Result<BTreeMap<String, Vec<u8>>, 
     let source = directory.path().join("ops.rs");
     let source = rustc::write(&source, &format!("{CORE}{functions}"));
     let object = directory.path().join("ops.o");
-    let mut command = rustc::rustc();
+    let mut command = rustc::with_unstable(rustc::rustc());
     command.args(["--edition", "2024", "--emit", "obj", "-Copt-level=3"]);
     command.args(["-Ccodegen-units=1", "--target", target, "-o"]);
     rustc::run(command.arg(&object).arg(source))?;
@@ -65,7 +71,10 @@ fn assemble(target: &str, functions: &str) -> Result<BTreeMap<String, Vec<u8>>, 
 
 /// Whether this compiler can do it at all; otherwise says why not.
 fn is_assembler(target: &str) -> bool {
-    let tried = assemble(target, "#[unsafe(no_mangle)]\npub extern \"C\" fn nop() {}\n");
+    let tried = assemble(
+        target,
+        "#[unsafe(no_mangle)]\npub extern \"C\" fn nop() {}\n",
+    );
     match tried {
         Ok(functions) => {
             assert!(functions.contains_key("nop"), "{functions:?}");
@@ -82,7 +91,7 @@ fn is_assembler(target: &str) -> bool {
 
 /// The modules that can be assembled, with their targets and the code of their instructions.
 fn assembled() -> impl Iterator<Item = (Module, &'static str, BTreeMap<String, Vec<u8>>)> {
-    generated::modules().into_iter().filter_map(|module| {
+    ops::modules().into_iter().filter_map(|module| {
         let target = rustc::target(&module.target_arch);
         if !is_assembler(target) {
             return None;
@@ -91,7 +100,9 @@ fn assembled() -> impl Iterator<Item = (Module, &'static str, BTreeMap<String, V
         let functions: String = instructions.iter().map(function).collect();
         let code = assemble(target, &functions).unwrap_or_else(|error| panic!("{error}"));
         for Instruction { name, asm, .. } in &instructions {
-            let code = code.get(name).unwrap_or_else(|| panic!("no code for {asm}"));
+            let code = code
+                .get(name)
+                .unwrap_or_else(|| panic!("no code for {asm}"));
             assert!(code.len() > 1, "{asm} is no instruction: {code:x?}");
         }
         assert_eq!(code.len(), instructions.len());
@@ -108,12 +119,17 @@ fn every_instruction_assembles() {
 
 #[test]
 fn what_is_no_instruction_does_not_assemble() {
-    for module in generated::modules() {
+    for module in ops::modules() {
         let target = rustc::target(&module.target_arch);
         if !is_assembler(target) {
             continue;
         }
-        for Instruction { name, operands, asm } in module.instructions() {
+        for Instruction {
+            name,
+            operands,
+            asm,
+        } in module.instructions()
+        {
             let wrong = Instruction {
                 asm: asm.replacen("asm ! (\"", "asm ! (\"frobnicate ", 1),
                 name,
@@ -130,7 +146,10 @@ fn what_is_no_instruction_does_not_assemble() {
 
 /// Bytes as they stand in memory, from hexadecimal digits.
 fn bytes(digits: &str) -> Vec<u8> {
-    let digits: Vec<u8> = digits.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
     let byte = |pair: &[u8]| {
         let text = std::str::from_utf8(pair).expect("digits");
         u8::from_str_radix(text, 16).expect("hexadecimal")
@@ -194,11 +213,18 @@ fn machine_code_is_that_of_the_manuals() {
                 let words = |words: &&[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect();
                 AARCH64.iter().map(|(name, w)| (*name, words(w))).collect()
             }
-            "x86_64" => X86_64.iter().map(|(name, hex)| (*name, bytes(hex))).collect(),
+            "x86_64" => X86_64
+                .iter()
+                .map(|(name, hex)| (*name, bytes(hex)))
+                .collect(),
             other => panic!("no machine code of {other} is written down here"),
         };
         let names: Vec<&str> = code.keys().map(String::as_str).collect();
-        assert_eq!(names, expected.keys().copied().collect::<Vec<_>>(), "{target}");
+        assert_eq!(
+            names,
+            expected.keys().copied().collect::<Vec<_>>(),
+            "{target}"
+        );
         for (name, expected) in expected {
             let found = code[name].windows(expected.len()).any(|w| w == expected);
             assert!(found, "{name}: {:02x?} has no {expected:02x?}", code[name]);

@@ -6,14 +6,16 @@
 #[path = "support/archdefs.rs"]
 mod archdefs;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use tlbc::Analysis;
-use tlbc::model::{Config, Model};
+use tlbc::model::{Config, Model, Named};
 use tlbc::plan::Plans;
-use tlbc::plan::ir::Shape;
+use tlbc::plan::ir::{Issue, Node, Shape};
 use tlbc::trace::interpret::{Effects, Env, Which, ceiling, interpret, level_table};
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::clause::{LEVELS, Level};
@@ -181,12 +183,37 @@ fn geometry_flag(model: &Model, name: &str) -> bool {
     model.geometries.iter().any(|g| g.named.name == name)
 }
 
+/// The names of the instructions that a plan may issue.
+fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    let mut add = |named: &Named| used.insert(named.name.clone());
+    for plan in plans.iter() {
+        plan.body.walk(&mut |node| {
+            match node {
+                Node::Issue(Issue { invalidate, .. }) | Node::Remedy { invalidate, .. } => {
+                    add(&model.invalidates[*invalidate].named)
+                }
+                Node::Publish {
+                    barrier: Some(barrier),
+                }
+                | Node::Complete { barrier }
+                | Node::Resync { barrier } => add(&model.barriers[*barrier].named),
+                Node::Load { load, .. } => add(&model.loads[*load].named),
+                _ => false,
+            };
+        });
+    }
+    used
+}
+
 /// A machine, as both sides have it, and what they are asked for.
 struct Asked<'a, M> {
     model: &'a Model,
     plans: &'a Plans,
     tlb: &'a M,
     env: Env,
+    /// The names of the instructions that were issued so far, in this case or another.
+    seen: &'a RefCell<BTreeSet<String>>,
 }
 
 /// What one side did.
@@ -244,6 +271,8 @@ impl<M: Machine> Asked<'_, M> {
     fn backend<T>(&self, run: impl FnOnce(&M, &mut dyn FnMut(M::Op)) -> T) -> (Vec<Issued>, T) {
         let mut issued = Vec::new();
         let result = run(self.tlb, &mut |op| issued.push(M::describe(op)));
+        let names = issued.iter().map(|(name, _)| name.clone());
+        self.seen.borrow_mut().extend(names);
         (issued, result)
     }
 
@@ -271,8 +300,7 @@ impl<M: Machine> Asked<'_, M> {
         let mut finish = self.plan(Shape::Finish(space, reach));
         finish.owed = finish.owed | start.owed;
 
-        let (issued, started) =
-            self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
+        let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
         let here = Did {
             issued,
             owed: started.owed,
@@ -297,8 +325,7 @@ impl<M: Machine> Asked<'_, M> {
         told.issued.extend(finish.issued);
         told.owed = told.owed | finish.owed;
         self.env.tag = request.tag;
-        let (issued, owed) =
-            self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
+        let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
         let there = Did {
             issued,
             owed,
@@ -313,8 +340,7 @@ impl<M: Machine> Asked<'_, M> {
             self.env.debt = debt;
             let to = self.env.root;
             let plan = self.plan(Shape::Switch);
-            let (issued, owed) =
-                self.backend(|tlb, sink| tlb.switch(&mut Record(sink), &to, debt));
+            let (issued, owed) = self.backend(|tlb, sink| tlb.switch(&mut Record(sink), &to, debt));
             let did = Did {
                 issued,
                 owed,
@@ -374,6 +400,7 @@ const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 fn plans_and_backend_agree_in_every_configuration<M: Machine>(analysis: &Analysis) {
     let Analysis { model, plans } = analysis;
     let limits = most(model);
+    let seen = RefCell::default();
     let mut compared = 0;
     for config in configs(model).filter(|config| model.possible(*config)) {
         let tlb = machine::<M>(model, config, &limits).expect("a possible machine");
@@ -385,6 +412,7 @@ fn plans_and_backend_agree_in_every_configuration<M: Machine>(analysis: &Analysi
                 plans,
                 tlb: &tlb,
                 env: env(config, &limits, tag),
+                seen: &seen,
             };
             asked.events();
             for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
@@ -448,7 +476,11 @@ impl Stretch {
         let bytes = (u128::from(self.entries) << shift) + (u128::from(self.pages) << page);
         let bytes = bytes.clamp(1 << page, size);
         let place = (u128::from(self.place) << page) % (size - bytes + 1);
-        let place = if self.from_top { size - bytes - place } else { place };
+        let place = if self.from_top {
+            size - bytes - place
+        } else {
+            place
+        };
         let offset = place as u64 >> page << page;
         Extent::new(start + offset, bytes as u64)
     }
@@ -528,6 +560,7 @@ impl Case {
 fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
     let Analysis { model, plans } = analysis;
     let possible: Vec<Config> = configs(model).filter(|c| model.possible(*c)).collect();
+    let seen = RefCell::default();
     let mut runner = TestRunner::new(Runs {
         failure_persistence: None,
         ..Runs::with_cases(CASES)
@@ -538,7 +571,12 @@ fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
             let width = (limit.most - limit.least + 1) >> (random % 17);
             limit.least + (random >> 8) % width.max(1)
         };
-        let limits: Vec<u64> = model.limits.iter().zip(&case.limits).map(small_or_any).collect();
+        let limits: Vec<u64> = model
+            .limits
+            .iter()
+            .zip(&case.limits)
+            .map(small_or_any)
+            .collect();
         let tlb = machine::<M>(model, config, &limits).expect("a possible machine");
         let table = level_table(model, config);
         let ranges = case.ranges(addresses(model, case.space, config), &table);
@@ -558,6 +596,7 @@ fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
             plans,
             tlb: &tlb,
             env,
+            seen: &seen,
         };
         asked.events();
         asked.flush(case.space, case.reach, scope);
@@ -566,4 +605,9 @@ fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+    assert_eq!(
+        seen.into_inner(),
+        planned(analysis),
+        "some instruction is never issued"
+    );
 }

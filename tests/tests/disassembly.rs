@@ -69,7 +69,10 @@ fn on_any(target_arch: &str, test: impl FnOnce(&Target)) {
 /// A line of an assembly listing, with the registers left out.
 fn mnemonics(instructions: &[String]) -> Vec<&str> {
     let first = |line: &String| line.find(' ').unwrap_or(line.len());
-    instructions.iter().map(|line| &line[..first(line)]).collect()
+    instructions
+        .iter()
+        .map(|line| &line[..first(line)])
+        .collect()
 }
 
 #[test]
@@ -182,7 +185,10 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &str, pass: &str, instruction: &s
             };
             let loops = routine(&all, pass).loops();
             let is_page = |body: &&&[String]| {
-                body.iter().filter(|line| line.starts_with(instruction)).count() == 1
+                body.iter()
+                    .filter(|line| line.starts_with(instruction))
+                    .count()
+                    == 1
                     && body.len() < 12
             };
             let pages: Vec<_> = loops.iter().filter(is_page).collect();

@@ -15,9 +15,9 @@ mod trace;
 use crate::compile::{Compiled, compile};
 use crate::diagnostic::Diagnostic;
 use crate::disk::{self, DiskError, Source};
-use crate::lower::nearest;
 use crate::render::{self, render};
 use crate::source::Files;
+use crate::spelling::nearest;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -147,8 +147,8 @@ impl From<DiskError> for Trouble {
 
 /// A name that is none of the `known` ones.
 fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
-    let meant =
-        nearest(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let meant = nearest(name, known.iter().copied())
+        .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     let list = if known.is_empty() {
         format!("the definition has no {what}")
     } else {

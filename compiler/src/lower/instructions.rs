@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::{Level, Levels, Most, Stride};
 
-use super::{Lower, nearest, of_kind};
+use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, FieldValue, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -11,6 +11,7 @@ use crate::model::{
     Source, Template, Value, Var, Which,
 };
 use crate::source::Span;
+use crate::spelling::nearest;
 
 const SOURCES: [(&str, Source); 9] = [
     ("tag", Source::Tag),
@@ -194,7 +195,7 @@ impl Lower {
         let mut name = ident.node.as_str();
         if !names.contains(&name) {
             self.unknown("source of a field", ident, names.into_iter());
-            name = nearest(name, &names)?;
+            name = nearest(name, names)?;
         }
         let found = SOURCES.iter().find(|(known, _)| *known == name);
         found.map(|(_, source)| *source)

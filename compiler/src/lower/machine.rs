@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::{Holders, LEVELS};
 
-use super::{Lower, nearest, of_kind};
+use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item, TagFact};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -11,6 +11,7 @@ use crate::model::{
     Var, View,
 };
 use crate::source::Span;
+use crate::spelling::nearest;
 
 impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
@@ -80,7 +81,7 @@ impl Lower {
         holders(&ident.node).or_else(|| {
             let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
             self.unknown("reach or domain", ident, names.iter().copied());
-            holders(nearest(&ident.node, &names)?)
+            holders(nearest(&ident.node, names)?)
         })
     }
 

@@ -15,6 +15,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Cases, Cond, Event, Instr, Model, Named, Policy, Var};
 use crate::source::Span;
+use crate::spelling::nearest;
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -140,7 +141,7 @@ impl Lower {
         position(&ident.node).or_else(|| {
             let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
             self.unknown(what, ident, known.iter().copied());
-            position(nearest(&ident.node, &known)?)
+            position(nearest(&ident.node, known.iter().copied())?)
         })
     }
 
@@ -152,7 +153,7 @@ impl Lower {
             format!("there is no {what} `{}`", ident.node),
         )
         .label("not defined");
-        diagnostic = match nearest(&ident.node, &known) {
+        diagnostic = match nearest(&ident.node, known.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None if known.is_empty() => {
                 diagnostic.help(format!("this definition has no {what}; define one"))
@@ -426,30 +427,4 @@ fn listed(names: &[&str]) -> String {
         [one] => one.clone(),
         [init @ .., last] => format!("{} and {last}", init.join(", ")),
     }
-}
-
-/// The known name that a misspelt one was likely meant to be.
-pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let close = |other: &&str| distance(name, other);
-    let best = known.iter().min_by_key(|k| close(k))?;
-    (close(best) <= name.chars().count() / 3).then_some(*best)
-}
-
-/// How many characters are inserted, deleted, replaced or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }

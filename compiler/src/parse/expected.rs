@@ -4,6 +4,7 @@
 //! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names never show.
 
 use super::Rule;
+use crate::spelling::nearest;
 
 /// The most expectations that a message lists.
 const MAX_LISTED: usize = 5;
@@ -123,7 +124,7 @@ impl Expected {
     /// The keyword that `found` misspells.
     pub(super) fn meant(&self, found: &str) -> Option<&str> {
         let keywords = self.literals.iter().filter(|literal| literal.len() > 1);
-        closest(found, keywords.map(String::as_str))
+        nearest(found, keywords.map(String::as_str))
     }
 
     /// "expected ..., found ...", with a note of all that is possible when that is too much for a
@@ -148,39 +149,4 @@ impl Expected {
         };
         (format!("expected {expected}, found {found}"), None)
     }
-}
-
-/// The candidate nearest to `word`, if it is near enough to be a slip of the hand.
-fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // No keyword is longer; noise can be.
-    const LONGEST: usize = 20;
-    if word.len() > LONGEST {
-        return None;
-    }
-    candidates
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|&(distance, candidate)| distance <= word.len().max(candidate.len()) / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters to insert, delete, replace or swap with their neighbour to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    least = least.min(rows[i - 2][j - 2] + 1);
-                }
-                least
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }

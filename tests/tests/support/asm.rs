@@ -16,7 +16,11 @@ pub fn functions(listing: &str) -> BTreeMap<String, Function> {
     let mut name = String::new();
     for line in listing.lines() {
         let line = line.split("//").next().unwrap_or("");
-        let line = line.split('#').next().filter(|_| is_comment(line)).unwrap_or(line);
+        let line = line
+            .split('#')
+            .next()
+            .filter(|_| is_comment(line))
+            .unwrap_or(line);
         let (label, instruction) = match line.split_once(':') {
             Some((label, rest)) if !label.starts_with(['\t', ' ']) => (Some(label), rest),
             _ => (None, line),
@@ -60,14 +64,24 @@ impl Function {
         let holds = |outer: &(usize, usize), inner: &(usize, usize)| {
             outer != inner && outer.0 <= inner.0 && inner.1 <= outer.1
         };
-        let innermost = all.iter().filter(|it| !all.iter().any(|other| holds(it, other)));
-        innermost.map(|&(start, end)| &self.instructions[start..=end]).collect()
+        let innermost = all
+            .iter()
+            .filter(|it| !all.iter().any(|other| holds(it, other)));
+        innermost
+            .map(|&(start, end)| &self.instructions[start..=end])
+            .collect()
     }
 
     /// The functions of a set that it calls, or jumps to.
     fn calls<'a>(&'a self, all: &'a BTreeMap<String, Function>) -> BTreeSet<&'a str> {
-        let words = self.instructions.iter().flat_map(|i| i.split([' ', ',', '(', '@', '*']));
-        words.filter_map(|word| all.get_key_value(word)).map(|(name, _)| name.as_str()).collect()
+        let words = self
+            .instructions
+            .iter()
+            .flat_map(|i| i.split([' ', ',', '(', '@', '*']));
+        words
+            .filter_map(|word| all.get_key_value(word))
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 }
 
@@ -79,7 +93,9 @@ pub fn reachable<'a>(
     let mut found = BTreeMap::new();
     let mut left: Vec<&str> = from.into_iter().collect();
     while let Some(name) = left.pop() {
-        let function = all.get(name).unwrap_or_else(|| panic!("no function {name}"));
+        let function = all
+            .get(name)
+            .unwrap_or_else(|| panic!("no function {name}"));
         if found.insert(name, function).is_none() {
             left.extend(function.calls(all));
         }

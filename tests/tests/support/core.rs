@@ -3,7 +3,7 @@
 //! Nothing is linked, so of the libraries only what other crates need of them is written
 //! (`--emit metadata`): `core` takes seconds that way, once a compiler and target.
 
-use crate::rustc::{run, with_unstable, write};
+use crate::rustc::{run, rustc, with_unstable, write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -51,7 +51,9 @@ pub fn find(target: &str) -> Result<Target, String> {
 /// The same processor architecture with an operating system, where that is this machine's.
 pub fn find_hosted(target_arch: &str) -> Result<Target, String> {
     let reason = || format!("this machine is no {target_arch}");
-    let host = (std::env::consts::ARCH == target_arch).then_some(()).ok_or_else(reason);
+    let host = (std::env::consts::ARCH == target_arch)
+        .then_some(())
+        .ok_or_else(reason);
     host?;
     let rustc = compilers().swap_remove(0);
     let host = ask(&rustc, &["-vV"])?;
@@ -65,13 +67,14 @@ pub fn find_hosted(target_arch: &str) -> Result<Target, String> {
 
 /// The compilers of this machine: the one for these tests, those of rustup, and Debian's.
 fn compilers() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = vec![
-        std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from),
-    ];
-    let home = std::env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(Path::new(&home).join(".rustup"))
-    });
+    let mut found: Vec<PathBuf> =
+        vec![std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from)];
+    let home = std::env::var_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| {
+            let home = std::env::var_os("HOME")?;
+            Some(Path::new(&home).join(".rustup"))
+        });
     let toolchains = home.and_then(|home| std::fs::read_dir(home.join("toolchains")).ok());
     let mut toolchains: Vec<PathBuf> = toolchains
         .into_iter()
@@ -82,7 +85,11 @@ fn compilers() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let binaries = toolchains.iter().map(|toolchain| toolchain.join("bin"));
     let binaries = binaries.chain(std::env::split_paths(&path));
-    found.extend(binaries.map(|directory| directory.join("rustc")).filter(|file| file.is_file()));
+    found.extend(
+        binaries
+            .map(|directory| directory.join("rustc"))
+            .filter(|file| file.is_file()),
+    );
     found
 }
 
@@ -104,7 +111,11 @@ fn compile_core(rustc: &Path, target: &str) -> Result<PathBuf, String> {
         let line = version.lines().find_map(|line| line.strip_prefix(key));
         line.unwrap_or("unknown").to_owned()
     };
-    let name = format!("core-{}-{}-{target}", word("release: "), word("commit-hash: "));
+    let name = format!(
+        "core-{}-{}-{target}",
+        word("release: "),
+        word("commit-hash: ")
+    );
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if place.is_dir() {
         return Ok(place);
@@ -112,7 +123,14 @@ fn compile_core(rustc: &Path, target: &str) -> Result<PathBuf, String> {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let new = tempfile::tempdir_in(tmp).map_err(|error| error.to_string())?;
     let mut command = with_unstable(rustc);
-    command.args(["--edition", "2024", "--crate-type", "rlib", "--crate-name", "core"]);
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "rlib",
+        "--crate-name",
+        "core",
+    ]);
     command.args(["--emit", "metadata", "-Zalways-encode-mir", "-Copt-level=3"]);
     command.args(["-Cpanic=abort", "--cap-lints", "allow", "--target", target]);
     run(command.arg("--out-dir").arg(new.path()).arg(source))?;
@@ -121,18 +139,38 @@ fn compile_core(rustc: &Path, target: &str) -> Result<PathBuf, String> {
                     #![compiler_builtins]\n#![no_std]\n";
     let builtins = write(&new.path().join("builtins.rs"), builtins);
     let mut command = with_unstable(rustc);
-    command.args(["--edition", "2024", "--crate-type", "rlib", "--emit", "metadata"]);
-    command.args(["--crate-name", "compiler_builtins", "-Cpanic=abort", "--target", target]);
-    command.args(["--cap-lints", "allow", "-Zalways-encode-mir", "-L"]).arg(new.path());
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "rlib",
+        "--emit",
+        "metadata",
+    ]);
+    command.args([
+        "--crate-name",
+        "compiler_builtins",
+        "-Cpanic=abort",
+        "--target",
+        target,
+    ]);
+    command
+        .args(["--cap-lints", "allow", "-Zalways-encode-mir", "-L"])
+        .arg(new.path());
     command.arg("--out-dir").arg(new.path());
-    command.arg("--extern").arg(extern_crate("core", new.path()));
+    command
+        .arg("--extern")
+        .arg(extern_crate("core", new.path()));
     run(command.arg(builtins))?;
     std::fs::rename(new.keep(), &place).map_err(|error| error.to_string())?;
     Ok(place)
 }
 
 fn extern_crate(name: &str, directory: &Path) -> String {
-    format!("{name}={}", directory.join(format!("lib{name}.rmeta")).display())
+    format!(
+        "{name}={}",
+        directory.join(format!("lib{name}.rmeta")).display()
+    )
 }
 
 impl Target {
@@ -146,13 +184,38 @@ impl Target {
         uses: &[&str],
     ) -> String {
         let mut command: Command = with_unstable(&self.rustc);
-        command.args(["--edition", "2024", "--crate-type", "rlib", "--crate-name", name]);
-        command.args(["--emit", "metadata,asm", "-Zalways-encode-mir", "-Cpanic=abort"]);
-        command.args(["-Ccodegen-units=1", "-Cdebug-assertions=off", "--cap-lints", "allow"]);
+        command.args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "rlib",
+            "--crate-name",
+            name,
+        ]);
+        command.args([
+            "--emit",
+            "metadata,asm",
+            "-Zalways-encode-mir",
+            "-Cpanic=abort",
+        ]);
+        command.args([
+            "-Ccodegen-units=1",
+            "-Cdebug-assertions=off",
+            "--cap-lints",
+            "allow",
+        ]);
         command.arg(format!("-Copt-level={opt_level}"));
-        command.args(["--target", &self.name, "--out-dir"]).arg(directory).arg("-L").arg(directory);
+        command
+            .args(["--target", &self.name, "--out-dir"])
+            .arg(directory)
+            .arg("-L")
+            .arg(directory);
         if let Some(core) = &self.core {
-            command.arg("-L").arg(core).arg("--extern").arg(extern_crate("core", core));
+            command
+                .arg("-L")
+                .arg(core)
+                .arg("--extern")
+                .arg(extern_crate("core", core));
         }
         for used in uses {
             command.arg("--extern").arg(extern_crate(used, directory));

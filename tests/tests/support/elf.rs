@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 pub fn functions(object: &[u8]) -> BTreeMap<String, Vec<u8>> {
     const SECTION_HEADERS: usize = 0x28;
     const HEADER_SIZE: usize = 0x3a;
-    assert!(object.starts_with(b"\x7fELF\x02\x01"), "an ELF object of 64 bits");
+    assert!(
+        object.starts_with(b"\x7fELF\x02\x01"),
+        "an ELF object of 64 bits"
+    );
     let number = |at: usize, size: usize| {
         let bytes = object[at..at + size].iter().rev();
         bytes.fold(0, |n, byte| n << 8 | usize::from(*byte))
@@ -15,7 +18,11 @@ pub fn functions(object: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let (size, count) = (number(HEADER_SIZE, 2), number(HEADER_SIZE + 2, 2));
     let section = |index: usize| {
         let header = number(SECTION_HEADERS, 8) + index * size;
-        (number(header, 4), number(header + 0x18, 8), number(header + 0x20, 8))
+        (
+            number(header, 4),
+            number(header + 0x18, 8),
+            number(header + 0x20, 8),
+        )
     };
     let (_, names, _) = section(number(HEADER_SIZE + 4, 2));
     let sections = (0..count).map(section).filter_map(|(name, start, size)| {

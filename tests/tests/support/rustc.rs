@@ -31,9 +31,9 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
 }
 
-/// The compiler that compiles these tests, which may use what is not stable.
-pub fn rustc() -> Command {
-    with_unstable(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+/// The compiler that compiles these tests.
+pub fn rustc() -> PathBuf {
+    std::env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from)
 }
 
 /// A compiler which may use what is not stable.
@@ -46,7 +46,7 @@ pub fn with_unstable(program: impl AsRef<std::ffi::OsStr>) -> Command {
 /// Runs it; otherwise says what it complains of.
 pub fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output();
-    let output = output.map_err(|error| format!("{:?}: {error}", command.get_program()))?;
+    let output = output.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -1,7 +1,6 @@
 //! The checked-in backends, as texts: what each instruction looks like in them.
 
 use quote::ToTokens;
-use std::path::PathBuf;
 use syn::{Expr, ImplItem, Item, Stmt};
 
 use crate::archdefs;
@@ -26,25 +25,14 @@ pub struct Instruction {
     pub asm: String,
 }
 
-/// The directory of the generated files.
-pub fn directory() -> PathBuf {
-    archdefs::root().join("generated/src")
-}
-
-/// A generated file's text, whatever line ends a checkout gave it.
-pub fn read(name: &str) -> String {
-    let text = std::fs::read_to_string(directory().join(name));
-    text.unwrap_or_else(|error| panic!("generated/src/{name}: {error}"))
-        .replace("\r\n", "\n")
-}
-
 /// The module of each shipped definition.
 pub fn modules() -> Vec<Module> {
     let module = |definition: archdefs::Definition| {
         let model = definition.analysis().1.model;
         let arch = model.arch.name;
+        let path = archdefs::root().join(format!("generated/src/{arch}.rs"));
         Module {
-            text: read(&format!("{arch}.rs")),
+            text: std::fs::read_to_string(path).expect("a generated module"),
             target_arch: model.target_arch.value,
             arch,
         }
