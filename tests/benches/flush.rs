@@ -15,24 +15,26 @@ fn flush<B: Backend>(tlb: &B, request: &Request<'_>) -> u64 {
         count += 1;
     });
     let started = tlb.start(black_box(&mut sink), black_box(request));
-    black_box(tlb.finish(&mut sink, started));
+    let _ = black_box(tlb.finish(&mut sink, started));
     count
+}
+
+/// A flush of a user space on several CPUs.
+fn request(scope: Scope<'_>) -> Request<'_> {
+    Request {
+        space: Space::User,
+        tag: Tag {
+            value: 5,
+            of_machine: false,
+        },
+        reach: Reach::Wide,
+        scope,
+    }
 }
 
 fn requests<B: Backend>(criterion: &mut Criterion, tlb: &B) {
     let mut group = criterion.benchmark_group(format!("flush, {}", B::FACTS.name));
     let va = 0x7f12_3456_7000;
-    fn request(scope: Scope<'_>) -> Request<'_> {
-        Request {
-            space: Space::User,
-            tag: Tag {
-                value: 5,
-                of_machine: false,
-            },
-            reach: Reach::Wide,
-            scope,
-        }
-    }
     let page = request(Scope::Page {
         va,
         level: Level(0),

@@ -367,7 +367,7 @@ fn more_flags_than_bits() {
     let found = messages(&toy_with(&features.join("\n")));
     assert_eq!(
         found,
-        ["E0207 there are more than 32 features, or more than 32 errata"]
+        ["E0207 there are more than 16 features"]
     );
 }
 

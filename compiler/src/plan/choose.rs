@@ -159,12 +159,11 @@ impl Chooser {
         };
         let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
         let cells = vec![cells; setting.views().len()];
-        [false, true].into_iter().find_map(|widened| {
-            let pool = setting.pool(widened);
-            let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
-            let means = least(&pool, &cells, need)?;
-            Some(Choice { means, hint: false })
-        })
+        // Local forms alone: a CPU that comes up has no business with what others hold.
+        let pool = setting.pool(false);
+        let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
+        let means = least(&pool, &cells, need)?;
+        Some(Choice { means, hint: false })
     }
 }
 
