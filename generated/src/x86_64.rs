@@ -10,9 +10,11 @@ use tlbc_runtime::backend::{
 
 use tlbc_runtime::change::{ChangeFacts, Stricter};
 use tlbc_runtime::clause::{
-    Clause, Effect, Holders, Level, Levels, Most, Stride, What, When, Which, Whose,
+    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
 };
 
+use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::passes::{Folding, Pass, Passes};
 use tlbc_runtime::request::{
     Folding, LevelFacts, LevelTable, Pass, Passes, Ranges, Reach, Request, Scope, Space,
 };

@@ -9,7 +9,8 @@ use core::marker::PhantomData;
 use core::ops::BitOr;
 
 use crate::change::{Change, ChangeFacts, Obligation, Slot};
-use crate::clause::{Effect, Holders, LEVELS, Levels};
+use crate::clause::{Holders, LEVELS, Levels};
+use crate::effect::Effect;
 use crate::request::{LevelTable, Reach, Request, Space, Tag};
 
 /// Takes the instructions that a backend issues, in order.

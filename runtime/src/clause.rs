@@ -1,7 +1,7 @@
 //! Clauses: what goes, which entries, whose, and when.
 //!
 //! The *effect* of an instruction is a list of [`Clause`]s, and so is an *obligation*. Where it acts
-//! ([`Holders`]) and when it is done ([`When`]) are said once for an instruction.
+//! ([`Holders`]) and when it is done ([`When`](crate::effect::When)) are said once for an instruction.
 
 use core::fmt;
 
@@ -371,53 +371,6 @@ impl fmt::Debug for Holders {
     }
 }
 
-/// A moment by which something holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Moment {
-    /// When the instruction is done.
-    AtOnce,
-    /// After a barrier.
-    After {
-        /// The barrier, by its index in the backend.
-        barrier: u8,
-        /// Whether the same CPU must issue both.
-        same_cpu: bool,
-    },
-    /// Not by itself.
-    Never,
-}
-
-/// When entries are gone, and when what they had translated is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct When {
-    /// Nobody can start to use them.
-    pub gone: Moment,
-    /// Accesses already translated are performed.
-    pub drained: Moment,
-    /// Save for these, who are not drained by it.
-    pub except: Holders,
-}
-
-impl When {
-    /// When the instruction is done.
-    pub const AT_ONCE: Self = Self {
-        gone: Moment::AtOnce,
-        drained: Moment::AtOnce,
-        except: Holders::NONE,
-    };
-
-    /// After a barrier, by its index in the backend.
-    #[must_use]
-    pub const fn after(barrier: u8, same_cpu: bool) -> Self {
-        let moment = Moment::After { barrier, same_cpu };
-        Self {
-            gone: moment,
-            drained: moment,
-            except: Holders::NONE,
-        }
-    }
-}
-
 /// One clause of an effect or of an obligation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Clause {
@@ -434,36 +387,5 @@ impl Clause {
     #[must_use]
     pub const fn new(what: What, which: Which, whose: Whose) -> Self {
         Self { what, which, whose }
-    }
-}
-
-/// What an instruction does to cached entries, by the book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effect {
-    /// The name of the instruction and, if it has several, of the form.
-    pub name: &'static str,
-    /// What it drops when no feature is on and no level is hinted.
-    pub drops: &'static [Clause],
-    /// Where.
-    pub holders: Holders,
-    /// When.
-    pub when: When,
-}
-
-impl Effect {
-    /// An effect.
-    #[must_use]
-    pub const fn new(
-        name: &'static str,
-        drops: &'static [Clause],
-        holders: Holders,
-        when: When,
-    ) -> Self {
-        Self {
-            name,
-            drops,
-            holders,
-            when,
-        }
     }
 }

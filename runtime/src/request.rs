@@ -1,4 +1,4 @@
-//! What a flush is asked for, and the passes over addresses that it takes.
+//! What a flush is asked for.
 
 use crate::clause::{LEVELS, Level};
 
@@ -169,9 +169,9 @@ impl Request<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ranges {
     /// Where leaf entries of each level changed.
-    leaf: [Extent; LEVELS],
+    pub(crate) leaf: [Extent; LEVELS],
     /// Where entries of each level pointed at a table and no longer do.
-    walk: [Extent; LEVELS],
+    pub(crate) walk: [Extent; LEVELS],
     live: bool,
 }
 
@@ -284,200 +284,7 @@ impl LevelFacts {
 /// The levels of the current configuration.
 pub type LevelTable = [LevelFacts; LEVELS];
 
-/// How far one by-address instruction of the pass reaches beyond its own level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Folding {
-    /// Without a hint it drops leaf entries of every level, so a level whose range lies within that
-    /// of a smaller one needs no pass of its own.
-    pub leaves: bool,
-    /// It drops the walk entries of everything, so one instruction serves every cut.
-    pub walks: bool,
-}
-
-/// Consecutive entries of one level that one loop serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pass {
-    /// The first address.
-    pub start: u64,
-    /// How many entries.
-    pub entries: u64,
-    /// The level whose reach the loop steps by.
-    pub stride: Level,
-    /// The one level that leaves can have here, where there is just one.
-    pub hint: Option<Level>,
-    /// Whether leaf entries are owed.
-    pub leaf: bool,
-    /// Whether walk entries are owed.
-    pub walk: bool,
-}
-
-/// The passes of a request: cuts first, which are done before leaves can be made again through them.
-#[derive(Debug, Clone, Copy)]
-pub struct Passes {
-    all: [Pass; 2 * LEVELS],
-    cuts: usize,
-    len: usize,
-    pages: u64,
-}
-
-impl Passes {
-    /// Sorts what was changed into passes.
-    #[must_use]
-    pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
-        let mut leaves = Leaves::new(ranges, levels, folding);
-        let mut passes = Self {
-            all: [Pass::default(); 2 * LEVELS],
-            cuts: 0,
-            len: 0,
-            pages: 0,
-        };
-        for level in Level::all() {
-            let extent = ranges.walk[level.index()];
-            let shift = levels[level.index()].shift;
-            if extent.is_empty() || shift == 0 || leaves.take(level, extent, shift, folding) {
-                continue;
-            }
-            if folding.walks && passes.len > 0 {
-                continue;
-            }
-            let rounded = extent.rounded(shift);
-            passes.push(Pass {
-                start: rounded.start,
-                entries: if folding.walks {
-                    1
-                } else {
-                    rounded.bytes >> shift
-                },
-                stride: level,
-                hint: below(levels, level),
-                leaf: false,
-                walk: true,
-            });
-        }
-        passes.cuts = passes.len;
-        let base = levels[0].shift;
-        for pass in &leaves.passes[..leaves.len] {
-            passes.push(*pass);
-        }
-        passes.pages = passes.iter().fold(0, |sum: u64, pass| {
-            let shift = levels[pass.stride.index()].shift;
-            sum.saturating_add(pass.entries << (shift - base))
-        });
-        passes
-    }
-
-    fn push(&mut self, pass: Pass) {
-        if let Some(slot) = self.all.get_mut(self.len) {
-            *slot = pass;
-            self.len += 1;
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Pass> {
-        self.all.iter().take(self.len)
-    }
-
-    /// The passes over cut entries.
-    #[must_use]
-    pub fn cuts(&self) -> &[Pass] {
-        self.all.get(..self.cuts).unwrap_or(&[])
-    }
-
-    /// The passes over leaf entries.
-    #[must_use]
-    pub fn leaves(&self) -> &[Pass] {
-        self.all.get(self.cuts..self.len).unwrap_or(&[])
-    }
-
-    /// How many instructions they take at one an entry.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.iter().fold(0, |n: u64, p| n.saturating_add(p.entries))
-    }
-
-    /// How many instructions they take in runs of at most `most` entries.
-    #[must_use]
-    pub fn runs(&self, most: u32) -> u64 {
-        self.iter().fold(0, |n: u64, p| {
-            n.saturating_add(
-                p.entries
-                    .div_ceil(u64::from(if most == 0 { 1 } else { most })),
-            )
-        })
-    }
-
-    /// How many base pages they name.
-    #[must_use]
-    pub fn pages(&self) -> u64 {
-        self.pages
-    }
-}
-
 /// The nearest level below that there is.
-fn below(levels: &LevelTable, level: Level) -> Option<Level> {
+pub(crate) fn below(levels: &LevelTable, level: Level) -> Option<Level> {
     Level::all().rfind(|l| *l < level && levels[l.index()].shift != 0)
-}
-
-/// Passes over leaf entries, before cuts are folded into them.
-struct Leaves {
-    passes: [Pass; LEVELS],
-    extents: [Extent; LEVELS],
-    len: usize,
-}
-
-impl Leaves {
-    fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
-        let mut leaves = Self {
-            passes: [Pass::default(); LEVELS],
-            extents: [Extent::EMPTY; LEVELS],
-            len: 0,
-        };
-        for level in Level::all() {
-            let LevelFacts { shift, leaf } = levels[level.index()];
-            let extent = ranges.leaf[level.index()];
-            if extent.is_empty() || !leaf {
-                continue;
-            }
-            let extent = extent.rounded(shift);
-            if folding.leaves && leaves.absorb(extent) {
-                continue;
-            }
-            leaves.passes[leaves.len] = Pass {
-                start: extent.start,
-                entries: extent.bytes >> shift,
-                stride: level,
-                hint: Some(level),
-                leaf: true,
-                walk: false,
-            };
-            leaves.extents[leaves.len] = extent;
-            leaves.len += 1;
-        }
-        leaves
-    }
-
-    /// Whether a smaller level's pass names every address of `extent`, once it gives up its hint.
-    fn absorb(&mut self, extent: Extent) -> bool {
-        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
-            if within.contains(extent) {
-                pass.hint = None;
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether a leaf pass names an address in the reach of every cut of `level`, and so drops its
-    /// walk entries as well.
-    fn take(&mut self, level: Level, cut: Extent, shift: u32, folding: Folding) -> bool {
-        let cut = cut.rounded(shift);
-        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
-            let names = pass.stride < level && within.rounded(shift).contains(cut);
-            if folding.walks || names {
-                pass.walk = true;
-                return true;
-            }
-        }
-        false
-    }
 }

@@ -19,20 +19,28 @@ use std::collections::BTreeMap;
 /// What kernels are compiled with.
 const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
 
-/// Every function of the libraries and of a kernel that uses them, by name.
+/// The functions of a kernel, which has the backend's as well, for they are generic.
 fn compile(target: &Target, opt_level: &str, kernel: &str) -> BTreeMap<String, Function> {
+    compile_all(target, opt_level, kernel).1
+}
+
+/// The functions of the libraries, and those of a kernel that uses them, by name.
+fn compile_all(
+    target: &Target,
+    opt_level: &str,
+    kernel: &str,
+) -> (BTreeMap<String, Function>, BTreeMap<String, Function>) {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
     let compile = |name: &str, source: &std::path::Path, uses: &[&str]| {
         functions(&target.compile(name, source, opt_level, directory, uses))
     };
     let library = |path: &str| archdefs::root().join(path).join("src/lib.rs");
-    let mut all = compile("tlbc_runtime", &library("runtime"), &[]);
+    let mut libraries = compile("tlbc_runtime", &library("runtime"), &[]);
     let uses = ["tlbc_runtime", "tlbc_backends"];
-    all.extend(compile("tlbc_backends", &library("generated"), &uses[..1]));
+    libraries.extend(compile("tlbc_backends", &library("generated"), &uses[..1]));
     let source = rustc::write(&directory.join("kernel.rs"), kernel);
-    all.extend(compile("kernel", &source, &uses));
-    all
+    (libraries, compile("kernel", &source, &uses))
 }
 
 /// A kernel that leaves everything to run time.
@@ -75,23 +83,40 @@ fn mnemonics(instructions: &[String]) -> Vec<&str> {
         .collect()
 }
 
+/// What a kernel calls of a backend.
+const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
+
+/// The calls that end in a panic, of everything that a kernel can get into.
+fn panics(all: &BTreeMap<String, Function>) -> String {
+    let mut calls = String::new();
+    for (name, function) in reachable(all, ENTRIES) {
+        for line in &function.instructions {
+            if ["panic", "_fail", "unwrap_failed"]
+                .iter()
+                .any(|word| line.contains(word))
+            {
+                calls += &format!("{name}: {line}\n");
+            }
+        }
+    }
+    calls
+}
+
 #[test]
 fn nothing_panics() {
     for (arch, target_arch) in backends() {
         on_any(&target_arch, |target| {
             for opt_level in OPT_LEVELS {
-                let all = compile(target, opt_level, &kernel(&arch));
-                let entries = ["any_flush", "any_deliver", "any_event"];
-                let mut calls = Vec::new();
-                for (name, function) in reachable(&all, entries) {
-                    let words = ["panic", "_fail", "unwrap_failed"];
-                    let is_panic = |line: &&String| words.iter().any(|word| line.contains(word));
-                    let panics = function.instructions.iter().filter(is_panic);
-                    calls.extend(panics.map(|line| format!("{name}: {line}")));
-                }
-                let calls = calls.join("\n");
-                assert_eq!(calls, "", "{arch} at opt-level {opt_level}");
+                let (mut all, kernel) = compile_all(target, opt_level, &kernel(&arch));
+                all.extend(kernel);
+                assert_eq!(panics(&all), "", "{arch} at opt-level {opt_level}");
             }
+            let panicking = kernel(&arch).replace(
+                "tlb.deliver(&mut Hardware, request)",
+                "[tlb.deliver(&mut Hardware, request)][request.tag.value as usize]",
+            );
+            let found = panics(&compile(target, "3", &panicking));
+            assert!(found.contains("panic_bounds_check"), "{found}");
         });
     }
 }
@@ -124,29 +149,26 @@ fn vector_registers_are_recognised() {
     assert!(!uses_vectors("x86_64", "movq %rax, (%rdi)"));
 }
 
+/// What the shared runtime is compiled to is the target's choice: kernels choose one of soft floats.
+/// What is generated has nothing in it that a compiler would want to make vectors of.
 #[test]
 fn no_floating_point_and_no_vectors() {
     for (arch, target_arch) in backends() {
         on_bare_metal(&target_arch, |target| {
             for opt_level in OPT_LEVELS {
-                let all = compile(target, opt_level, &kernel(&arch));
-                let entries = ["any_flush", "any_deliver", "any_event"];
-                let mut found = Vec::new();
-                for (name, function) in reachable(&all, entries) {
-                    let vectors = function.instructions.iter();
-                    let vectors = vectors.filter(|line| uses_vectors(&target_arch, line));
-                    found.extend(vectors.map(|line| format!("{name}: {line}")));
+                let kernel = compile(target, opt_level, &kernel(&arch));
+                let mut found = String::new();
+                for (name, function) in reachable(&kernel, ENTRIES) {
+                    for line in &function.instructions {
+                        if uses_vectors(&target_arch, line) {
+                            found += &format!("{name}: {line}\n");
+                        }
+                    }
                 }
-                let found = found.join("\n");
                 assert_eq!(found, "", "{arch} at opt-level {opt_level}");
             }
         });
     }
-}
-
-/// A kernel with one page by hand and generated, and any other flush.
-fn kernel_by_hand(arch: &str, by_hand: &str) -> String {
-    kernel(arch) + by_hand
 }
 
 /// A routine of a backend, by a part of its name.
@@ -165,7 +187,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &str, pass: &str, instruction: &s
     let (_, target_arch) = found.expect("a shipped definition");
     on_any(&target_arch, |target| {
         for opt_level in OPT_LEVELS {
-            let all = compile(target, opt_level, &kernel_by_hand(arch, by_hand));
+            let all = compile(target, opt_level, &(kernel(arch) + by_hand));
             let hand = mnemonics(&all["hand_page"].instructions);
             // Identical functions may have become one.
             let one = all.get("generated_page").map(|f| f.instructions.as_slice());
@@ -215,4 +237,44 @@ fn arm64_is_as_short_as_by_hand() {
 fn x86_64_is_as_short_as_by_hand() {
     let by_hand = include_str!("support/shape/x86_64.rs");
     is_as_short_as_by_hand("x86_64", by_hand, "kernel_here_pass", "invlpg");
+}
+
+#[test]
+fn listings_are_read() {
+    let listing = "\
+first:
+\t.cfi_startproc
+\tmov\tw8, #1                           // =0x1
+.LBB0_1:
+\t//APP
+\ttlbi\tvale1is, x0
+\t//NO_APP
+\tsubs\tx1, x1, #1
+\tb.ne\t.LBB0_1
+\tb\tsecond
+.Lfunc_end0:
+_second:
+\tpushq\t%rax
+\t#APP
+\tinvlpg\t(%rdi)
+\t#NO_APP
+\tcallq\t*first@GOTPCREL(%rip)
+second:
+\tret
+third:
+\tret
+";
+    let all = functions(listing);
+    let first = &all["first"];
+    assert_eq!(first.instructions.len(), 5);
+    let body: &[String] = &first.instructions[1..4];
+    assert_eq!(first.loops(), [body]);
+    assert_eq!(mnemonics(body), ["tlbi", "subs", "b.ne"]);
+    let of_second = ["pushq %rax", "invlpg (%rdi)", "callq *first@GOTPCREL(%rip)"];
+    assert_eq!(all["_second"].instructions, of_second);
+    let found = reachable(&all, ["_second"]);
+    assert_eq!(
+        found.into_keys().collect::<Vec<_>>(),
+        ["_second", "first", "second"]
+    );
 }

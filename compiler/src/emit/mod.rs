@@ -107,7 +107,7 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 }
 
 /// What a module may need of the runtime.
-const RUNTIME: [(&str, &[&str]); 5] = [
+const RUNTIME: [(&str, &[&str]); 7] = [
     (
         "backend",
         &[
@@ -119,10 +119,11 @@ const RUNTIME: [(&str, &[&str]); 5] = [
     (
         "clause",
         &[
-            "Clause", "Effect", "Holders", "Level", "Levels", "Most", "Stride", "What", "When",
-            "Which", "Whose",
+            "Clause", "Holders", "Level", "Levels", "Most", "Stride", "What", "Which", "Whose",
         ],
     ),
+    ("effect", &["Effect", "When"]),
+    ("passes", &["Folding", "Pass", "Passes"]),
     (
         "request",
         &[

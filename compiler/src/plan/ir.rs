@@ -7,7 +7,8 @@
 
 use tlbc_runtime::backend::{Audience, Debt, Owed};
 use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
-use tlbc_runtime::request::{Folding, Reach, Space};
+use tlbc_runtime::passes::Folding;
+use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
 use crate::source::Span;

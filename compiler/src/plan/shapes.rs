@@ -6,7 +6,8 @@
 
 use tlbc_runtime::backend::Owed;
 use tlbc_runtime::clause::{Levels, Most, Stride};
-use tlbc_runtime::request::{Folding, Reach, Space};
+use tlbc_runtime::passes::Folding;
+use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;

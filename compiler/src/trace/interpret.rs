@@ -5,7 +5,8 @@
 
 use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
 use tlbc_runtime::clause::{LEVELS, Level, Most};
-use tlbc_runtime::request::{Folding, LevelFacts, LevelTable, Pass, Passes, Ranges, Tag};
+use tlbc_runtime::passes::{Folding, Pass, Passes};
+use tlbc_runtime::request::{LevelFacts, LevelTable, Ranges, Tag};
 use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};

@@ -67,8 +67,7 @@ pub fn find_hosted(target_arch: &str) -> Result<Target, String> {
 
 /// The compilers of this machine: the one for these tests, those of rustup, and Debian's.
 fn compilers() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        vec![std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from)];
+    let mut found = vec![rustc()];
     let home = std::env::var_os("RUSTUP_HOME")
         .map(PathBuf::from)
         .or_else(|| {
