@@ -16,7 +16,7 @@ use tlbc_runtime::clause::{
 use tlbc_runtime::effect::{Effect, When};
 use tlbc_runtime::passes::{Folding, Pass, Passes};
 use tlbc_runtime::request::{
-    Folding, LevelFacts, LevelTable, Pass, Passes, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
