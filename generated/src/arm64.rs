@@ -26,7 +26,7 @@ use tlbc_runtime::runs::{Runs, Units};
 pub struct Config(u32);
 
 impl Config {
-    /// No feature, no erratum, the smallest page size.
+    /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: FEAT_TTL: level hints.
     pub const TTL: Self = Self(1 << 0);
@@ -927,7 +927,7 @@ impl Tlb {
                 for pass in passes.cuts() {
                     self.user_here_pass(cpu, tag, pass);
                 }
-                if ranges.is_live() {
+                if passes.cuts_are_live() {
                     cpu.issue(Op::DsbNsh);
                 }
                 for pass in passes.leaves() {
@@ -941,7 +941,7 @@ impl Tlb {
             for pass in passes.cuts() {
                 self.user_here_pass(cpu, tag, pass);
             }
-            if ranges.is_live() {
+            if passes.cuts_are_live() {
                 cpu.issue(Op::DsbNsh);
             }
             for pass in passes.leaves() {
@@ -969,7 +969,7 @@ impl Tlb {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
                 }
-                if ranges.is_live() {
+                if passes.cuts_are_live() {
                     cpu.issue(Op::DsbIsh);
                 }
                 for pass in passes.leaves() {
@@ -983,7 +983,7 @@ impl Tlb {
             for pass in passes.cuts() {
                 self.user_wide_pass(cpu, tag, pass);
             }
-            if ranges.is_live() {
+            if passes.cuts_are_live() {
                 cpu.issue(Op::DsbIsh);
             }
             for pass in passes.leaves() {
@@ -1011,7 +1011,7 @@ impl Tlb {
                 for pass in passes.cuts() {
                     self.kernel_here_pass(cpu, pass);
                 }
-                if ranges.is_live() {
+                if passes.cuts_are_live() {
                     cpu.issue(Op::DsbNsh);
                 }
                 for pass in passes.leaves() {
@@ -1025,7 +1025,7 @@ impl Tlb {
             for pass in passes.cuts() {
                 self.kernel_here_pass(cpu, pass);
             }
-            if ranges.is_live() {
+            if passes.cuts_are_live() {
                 cpu.issue(Op::DsbNsh);
             }
             for pass in passes.leaves() {
@@ -1054,7 +1054,7 @@ impl Tlb {
                 for pass in passes.cuts() {
                     self.kernel_wide_pass(cpu, pass);
                 }
-                if ranges.is_live() {
+                if passes.cuts_are_live() {
                     cpu.issue(Op::DsbIsh);
                 }
                 for pass in passes.leaves() {
@@ -1068,7 +1068,7 @@ impl Tlb {
             for pass in passes.cuts() {
                 self.kernel_wide_pass(cpu, pass);
             }
-            if ranges.is_live() {
+            if passes.cuts_are_live() {
                 cpu.issue(Op::DsbIsh);
             }
             for pass in passes.leaves() {

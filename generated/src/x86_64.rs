@@ -26,7 +26,7 @@ use tlbc_runtime::runs::{Runs, Units};
 pub struct Config(u32);
 
 impl Config {
-    /// No feature, no erratum, the smallest page size.
+    /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: CR4.PGE: global pages.
     pub const PGE: Self = Self(1 << 0);
@@ -595,7 +595,7 @@ impl Tlb {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
                 }
-                if ranges.is_live() {
+                if passes.cuts_are_live() {
                     cpu.issue(Op::Tlbsync);
                 }
                 for pass in passes.leaves() {

@@ -42,6 +42,7 @@ pub struct Passes {
     cuts: usize,
     len: usize,
     pages: u64,
+    live: bool,
 }
 
 impl Passes {
@@ -54,6 +55,7 @@ impl Passes {
             cuts: 0,
             len: 0,
             pages: 0,
+            live: ranges.is_live(),
         };
         for level in Level::all() {
             let extent = ranges.walk[level.index()];
@@ -105,6 +107,13 @@ impl Passes {
     #[must_use]
     pub fn cuts(&self) -> &[Pass] {
         self.all.get(..self.cuts).unwrap_or(&[])
+    }
+
+    /// Whether cuts have passes of their own and what is below them is still valid, so that those
+    /// passes must be complete before the leaves go.
+    #[must_use]
+    pub fn cuts_are_live(&self) -> bool {
+        self.live && self.cuts > 0
     }
 
     /// The passes over leaf entries.

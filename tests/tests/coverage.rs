@@ -6,16 +6,16 @@
 mod common;
 
 use common::manual::{self, Dropped, Issued, Key, Level, Place};
-use common::{TAG, arm64, x86};
+use common::{Machine, TAG, arm64, env, x86};
 use proptest::prelude::*;
 use std::ops::Range;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Env, Op, Which, interpret, level_table};
-use tlbc_runtime::backend::{Debt, Owed, Root};
+use tlbc::trace::interpret::{Effects, Op, Which, interpret, level_table};
+use tlbc_runtime::backend::Owed;
 use tlbc_runtime::clause;
-use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space, Tag};
+use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 /// What was changed: by level, from the leaf up, in first and last address.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +55,7 @@ fn bytes_of(place: Place) -> Option<Range<u128>> {
 /// Which entries of a level contain an address that is named, by their numbers.
 fn hit(place: Place, shift: u32) -> Vec<Range<u128>> {
     let Place::Points { start, step, count } = place else {
-        return vec![Range {
-            start: 0,
-            end: u128::MAX,
-        }];
+        return std::iter::once(0..u128::MAX).collect();
     };
     let one = |va: u128| va >> shift..(va >> shift) + 1;
     let start = u128::from(start);
@@ -126,26 +123,12 @@ impl Case<'_> {
 
     /// Start and finish, as a backend does them.
     fn run(&self) -> [Effects; 2] {
-        let tag = Tag {
-            value: TAG,
-            of_machine: self.of_machine,
-        };
         let ranges = self.ranges();
-        let mut env = Env {
+        let machine = Machine {
             config: self.config,
             limits: self.limits.clone(),
-            tag,
-            walk: ranges.tables(),
-            page: (0, clause::Level(0)),
-            ranges,
-            root: Root {
-                table: 0,
-                tag,
-                empty: 0,
-            },
-            debt: Debt::None,
-            owed: false,
         };
+        let mut env = env(machine, self.of_machine, ranges);
         let levels = level_table(&self.arch.model, self.config);
         let shape = match ranges.scope(&levels) {
             Scope::Page { va, level, .. } => {

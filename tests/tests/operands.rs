@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{ARM64, Ask, X86_64, arm64, bits, edited, good, x86};
+use common::{Ask, X86_64, arm64, bits, edited, good, x86};
 use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
@@ -824,18 +824,13 @@ fn cr3() {
     );
 }
 
-/// The texts hold the operands that are checked here; one that is added is to be checked too.
+/// An operand that is added to a definition is to be checked here too.
 #[test]
 fn every_operand_has_a_row() {
     let source = include_str!("operands.rs");
-    for (arch, text) in [(arm64(), ARM64), (x86(), X86_64)] {
-        assert!(text.contains("operand "), "a definition");
-        for operand in &arch.model.operands {
-            let name = &operand.named.name;
-            assert!(
-                source.contains(&format!("\"{name}\")")),
-                "no row for operand {name}"
-            );
-        }
+    let operands = arm64().model.operands.iter().chain(&x86().model.operands);
+    for name in operands.map(|operand| &operand.named.name) {
+        let row = source.contains(&format!("\"{name}\")"));
+        assert!(row, "no row for operand {name}");
     }
 }

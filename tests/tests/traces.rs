@@ -6,9 +6,11 @@
 
 mod common;
 
-use common::{Ask, arm64, report, snapshot, x86};
+use common::{Ask, arm64, level, ranges_on, report, snapshot, x86};
+use tlbc::Analysis;
 use tlbc::trace::Event;
 use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::{Extent, Ranges};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -373,6 +375,41 @@ fn arm64_larger_pages() {
     };
     theme("g16k", &asks(14, 25), &LARGE[..2]);
     theme("g64k", &asks(16, 29), &LARGE[2..]);
+}
+
+/// Pages and leaves of 2 MiB and 1 GiB far apart, with two of the pages' tables: each at its own
+/// stride, the tables behind their pages.
+#[test]
+fn mixed_levels() {
+    let of = |arch: &Analysis, machines: &[&str]| {
+        let level = |name| level(&arch.model, name);
+        let mut ranges = Ranges::new();
+        ranges.leaf(
+            level("pte"),
+            Extent::new(USER + 2 * MIB - 3 * PAGE, 6 * PAGE),
+        );
+        ranges.walk(level("pmd"), Extent::new(USER + 2 * MIB - PAGE, 2 * PAGE));
+        ranges.leaf(level("pmd"), Extent::new(USER + 64 * MIB, 6 * MIB));
+        ranges.leaf(level("pud"), Extent::new(USER + 4 * GIB, GIB));
+        let on = |machine: &&str| {
+            let lines = ranges_on(arch, machine, ranges);
+            format!("on: {machine}\n  {}\n\n", lines.join("\n  "))
+        };
+        machines.iter().map(on).collect::<String>()
+    };
+    let arm = of(
+        arm64(),
+        &[
+            "g4k",
+            "ttl",
+            "ranges",
+            "ttl ranges",
+            "ttl ranges kpti",
+            "repeat_tlbi",
+        ],
+    );
+    snapshot("traces__arm64_mixed_levels", &arm);
+    snapshot("traces__x86_mixed_levels", &of(x86(), X86_SOLD));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Emit<'_> {
             pub struct Config(u32);
 
             impl Config {
-                /// No feature, no erratum, the smallest page size.
+                /// No feature, no erratum, the first page size of the definition.
                 pub const NONE: Self = Self(0);
                 #(#consts)*
                 /// Every flag by its name in the definition.

@@ -7,7 +7,7 @@ use tlbc_runtime::clause::Most;
 
 use super::Emit;
 use super::nodes::At;
-use crate::plan::ir::{Node, Over, Shape};
+use crate::plan::ir::{Issue, Node, Over, Shape};
 
 impl Emit<'_> {
     pub(super) fn each(
@@ -26,31 +26,35 @@ impl Emit<'_> {
                 let body = self.node(body, At::First, shape);
                 quote!(for pass in passes.leaves() { #body })
             }
-            Over::Entries => self.entries(body),
+            Over::Entries => self.entries(body, shape),
             Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
         }
     }
 
     /// One entry after the other, operands built once and stepped by adding.
-    pub(super) fn entries(&self, body: &Node) -> TokenStream {
-        let mut issues = Vec::new();
-        body.walk(&mut |node| {
-            if let Node::Issue(issue) = node {
-                issues.push(*issue);
-            }
+    pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
+        let steps = match body {
+            Node::Seq(steps) => steps.as_slice(),
+            step => std::slice::from_ref(step),
+        };
+        let issues = steps.iter().filter_map(|step| match step {
+            Node::Issue(issue) => Some(issue),
+            _ => None,
         });
+        // An instruction that is issued for several views needs a name for each one's operand.
+        let twice = |issue: &Issue| {
+            let same = issues.clone().filter(|i| i.invalidate == issue.invalidate);
+            same.count() > 1
+        };
         let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        for issue in &issues {
-            let note = self.cite(issue);
+        for step in steps {
+            let Node::Issue(issue) = step else {
+                inside.push(self.node(step, At::Nothing, shape));
+                continue;
+            };
             let named = |operand: usize| {
                 let name = self.operand_name(operand);
-                match issue.view.filter(|_| {
-                    issues
-                        .iter()
-                        .filter(|i| i.invalidate == issue.invalidate)
-                        .count()
-                        > 1
-                }) {
+                match issue.view.filter(|_| twice(issue)) {
                     Some(view) => {
                         format_ident!("{name}_{}", self.model.user.views[view].named.name)
                     }
@@ -64,6 +68,7 @@ impl Emit<'_> {
                 before.push(quote!(let #mutable #name = #value;));
                 after.push(advance);
             }
+            let note = self.cite(issue);
             let op = self.instruction(issue, |operand| {
                 let name = named(operand);
                 quote!(#name)

@@ -215,7 +215,7 @@ impl Emit<'_> {
             Test::OfMachine => quote!(of_machine),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
-            Test::Live => quote!(ranges.is_live()),
+            Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {
                 let levels = levels
                     .iter()

@@ -19,6 +19,13 @@ impl Lower {
         for (it, named) in of_kind!(items, Erratum).zip(named) {
             let weakens = it.weakens.iter().filter_map(|w| self.weakens(w)).collect();
             let remedies = it.remedies.iter().filter_map(|r| self.remedy(r)).collect();
+            if it.weakens.is_empty() {
+                self.missing(
+                    it.name.span,
+                    "what the erratum weakens",
+                    "add, for instance, `weakens` a barrier `: not drained;`",
+                );
+            }
             out.push(Erratum {
                 named,
                 weakens,
@@ -41,11 +48,16 @@ impl Lower {
     /// Whether there are more than fit one word of configuration, or than every set of can be gone
     /// through.
     pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
-        const MOST: [(usize, &str); 3] = [(16, "features"), (8, "errata"), (8, "geometries")];
-        let [features, geometries] = [&self.features, &self.geometries]
+        const MOST: [(usize, &str); 4] = [
+            (16, "features"),
+            (8, "errata"),
+            (8, "geometries"),
+            (8, "sets of CPUs"),
+        ];
+        let [features, geometries, sets] = [&self.features, &self.geometries, &self.cpu_sets]
             .map(|list| list.iter().map(|named| named.span).collect::<Vec<_>>());
         let errata: Vec<Span> = errata.iter().map(|e| e.named.span).collect();
-        let lists = [features, errata, geometries];
+        let lists = [features, errata, geometries, sets];
         let beyond = MOST
             .iter()
             .zip(&lists)
@@ -213,7 +225,7 @@ impl Lower {
                         self.said_twice("`delivery`", cases.span, first);
                         continue;
                     }
-                    out.delivery = Some(self.cases(cases, |_, d| {
+                    out.delivery = Some(self.cases(cases, false, |_, d| {
                         Some(At {
                             value: d.node,
                             span: d.span,
@@ -248,7 +260,7 @@ impl Lower {
                     self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);
                 }
                 PolicyFact::Ceiling { count, pages } => {
-                    let cases = self.cases(count, |_, number| Some(number.node));
+                    let cases = self.cases(count, true, |_, number| Some(number.node));
                     let slot = if *pages {
                         &mut out.ceiling_pages
                     } else {

@@ -139,7 +139,7 @@ impl Lower {
     }
 
     fn field(&mut self, it: &ast::Field) -> Option<Field> {
-        let when = self.cond(
+        let when = self.cond_with_geometry(
             it.when.as_ref(),
             &[("hinted", Var::Hinted), ("keep", Var::Keep)],
         );
@@ -303,7 +303,16 @@ impl Lower {
                 InvalidateFact::WritesEntry => {
                     self.once(&mut writes, "`writes entry`", (), fact.span);
                 }
-                InvalidateFact::Cost(n) => self.once(&mut cost, "`cost`", n.node, fact.span),
+                InvalidateFact::Cost(n) => {
+                    if n.node == 0 {
+                        self.misplaced(
+                            n.span,
+                            "an instruction that costs nothing would always win".to_owned(),
+                            "costs begin at 1, which needs not be said",
+                        );
+                    }
+                    self.once(&mut cost, "`cost`", n.node, fact.span);
+                }
                 InvalidateFact::Form(form) => {
                     if let Some(form) = self.form(form, &forms) {
                         forms.push(form);

@@ -129,7 +129,9 @@ impl Lower {
         }
         let mut levels = vec![None; self.levels.len()];
         for level in &it.levels {
-            let shift = self.cases(&level.shift, |_, number| u32::try_from(number.node).ok());
+            let shift = self.cases(&level.shift, true, |_, number| {
+                u32::try_from(number.node).ok()
+            });
             let hint = level.hint.as_ref();
             if let Some(index) = self.levels.iter().position(|l| l.name == level.name.node) {
                 levels[index] = Some(Level {
@@ -176,6 +178,7 @@ impl Lower {
         };
         let mut invalid = None;
         let mut stricter = None;
+        let (mut one_per_cpu, mut together) = (false, false);
         for fact in &it.facts {
             match &fact.node {
                 CacheFact::Holds { cache, kinds } => {
@@ -194,7 +197,8 @@ impl Lower {
                         }
                     }
                 }
-                CacheFact::OnePerCpu | CacheFact::LargeLeaf { together: true } => {}
+                CacheFact::OnePerCpu => one_per_cpu = true,
+                CacheFact::LargeLeaf { together: true } => together = true,
                 CacheFact::LargeLeaf { together: false } => self.misplaced(
                     fact.span,
                     "large leaves whose pieces are dropped one by one cannot be described yet"
@@ -203,6 +207,13 @@ impl Lower {
                 ),
                 CacheFact::WalkSpansReach => out.walk_spans_reach = true,
                 CacheFact::Invalid { cached } => {
+                    if *cached {
+                        self.misplaced(
+                            fact.span,
+                            "cached absences cannot be described yet".to_owned(),
+                            "no `drops` can name them; write `invalid never;` if that is how the machine is",
+                        );
+                    }
                     self.once(
                         &mut invalid,
                         "whether absences are cached",
@@ -232,6 +243,34 @@ impl Lower {
                 "what becomes of entries that allow less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
+        }
+        // Plans rest on these four; a machine that is otherwise cannot be described yet.
+        let rests = [
+            (
+                one_per_cpu,
+                "whether CPUs share a TLB",
+                "add `one per cpu;`",
+            ),
+            (
+                together,
+                "what becomes of a large leaf",
+                "add `large leaf may split, dropped together;`",
+            ),
+            (
+                out.walk_spans_reach || out.walk.is_none(),
+                "which address drops a walk entry",
+                "add `walk spans its reach;` if any address in its reach does",
+            ),
+            (
+                out.fills_while_loaded,
+                "when entries are filled",
+                "add `fills while loaded;`",
+            ),
+        ];
+        for (said, what, help) in rests {
+            if !said {
+                self.missing(it.span, what, help);
+            }
         }
         if out.leaf.is_none() {
             self.missing(it.span, "what the TLB holds", "add `tlb holds leaf, walk;`");
@@ -367,8 +406,11 @@ impl Lower {
     }
 
     pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {
+        if let [first, second, ..] = it.addresses.as_slice() {
+            self.said_twice("`addresses`", second.span, first.span);
+        }
         let halves = it.addresses.first().map(|cases| {
-            self.cases(cases, |_, half| {
+            self.cases(cases, true, |_, half| {
                 u32::try_from(half.bits.node)
                     .ok()
                     .map(|bits| (half.high, bits))
@@ -455,7 +497,7 @@ impl Lower {
             };
         };
         let span = first.span;
-        self.cases(first, |cx, under| {
+        self.cases(first, false, |cx, under| {
             let value = match under {
                 ast::Under::Global => Under::Global,
                 ast::Under::EveryTag => Under::EveryTag,

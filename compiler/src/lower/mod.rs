@@ -210,7 +210,24 @@ impl Lower {
     }
 
     /// A condition. `extra` are the words beside features and geometries that it may use.
+    /// A geometry may shape tables and operands, but what is flushed is planned for all of them at once.
     fn cond(&mut self, cond: Option<&ast::Cond>, extra: &[(&str, Var)]) -> Cond {
+        let mut cond = self.cond_with_geometry(cond, extra);
+        cond.terms.retain(|term| {
+            let of_geometry = matches!(term.value.0, Var::Geometry(_));
+            if of_geometry {
+                self.misplaced(
+                    term.span,
+                    "this cannot depend on the page size".to_owned(),
+                    "plans serve every geometry alike: only levels, operand fields, addresses and ceilings may differ",
+                );
+            }
+            !of_geometry
+        });
+        cond
+    }
+
+    fn cond_with_geometry(&mut self, cond: Option<&ast::Cond>, extra: &[(&str, Var)]) -> Cond {
         let mut terms = Vec::new();
         for term in cond.into_iter().flat_map(|cond| &cond.terms) {
             let name = &term.name.node;
@@ -236,11 +253,16 @@ impl Lower {
     fn cases<T, U>(
         &mut self,
         cases: &ast::Cases<T>,
+        by_geometry: bool,
         mut value: impl FnMut(&mut Self, &T) -> Option<U>,
     ) -> Cases<U> {
         let mut out = Vec::new();
         for (case, when) in &cases.cases {
-            let when = self.cond(when.as_ref(), &[]);
+            let when = if by_geometry {
+                self.cond_with_geometry(when.as_ref(), &[])
+            } else {
+                self.cond(when.as_ref(), &[])
+            };
             if let Some(value) = value(self, case) {
                 out.push((value, when));
             }
@@ -337,6 +359,11 @@ impl Lower {
             of_kind!(items, Change),
             |c: &ast::Change| c.span,
         );
+        for space in of_kind!(items, Space) {
+            if !["user", "kernel"].contains(&space.name.node.as_str()) {
+                self.unknown("space", &space.name, ["user", "kernel"].into_iter());
+            }
+        }
         let user = self.space_named(arch, items, "user");
         let kernel = self.space_named(arch, items, "kernel");
         let geometries = self.lower_geometries(arch, items);
@@ -351,10 +378,15 @@ impl Lower {
         let switch = self.event(arch, items, ast::EventKind::Switch);
         let resume = self.event(arch, items, ast::EventKind::Resume);
         let arrive = self.event(arch, items, ast::EventKind::Arrive);
-        let assumed = of_kind!(items, Assumed).next().map(|text| At {
-            value: text.node.node.clone(),
-            span: text.span,
-        });
+        let mut assumed = None;
+        for text in of_kind!(items, Assumed) {
+            self.once(
+                &mut assumed,
+                "`publishes assumed`",
+                text.node.node.clone(),
+                text.span,
+            );
+        }
         let caches = caches.map(|c| self.lower_caches(c));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));

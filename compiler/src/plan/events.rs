@@ -131,11 +131,11 @@ impl Shaper<'_, '_> {
             self.gaps.push((Space::Kernel, Reach::Here, need));
             return Node::Seq(Vec::new());
         };
-        steps.extend(issues(choice.means.iter(), false));
+        steps.extend(issues(self.model, choice.means.iter(), false));
         let mut done: Vec<usize> = choice.means.iter().filter_map(|m| m.after).collect();
         done.dedup();
         for barrier in done {
-            steps.push(Node::Complete { barrier });
+            steps.push(self.complete(&kernel, barrier));
         }
         if let Some(resync) = self.model.arrive.resync {
             steps.push(Node::Resync {

@@ -12,7 +12,7 @@ use super::choose::{Need, Of};
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::pool::Setting;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, either};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, either, remedies};
 use crate::model::{Instr, Lost};
 
 impl<'m> Shaper<'m, '_> {
@@ -39,10 +39,8 @@ impl<'m> Shaper<'m, '_> {
         let mut steps = vec![Node::Notify];
         let mut interrupts = 0u8;
         for barrier in self.completions(setting) {
-            steps.push(Node::Complete { barrier });
-            let (remedies, sets) = self.errata_of(setting, barrier);
-            steps.extend(remedies);
-            interrupts |= sets;
+            steps.push(self.complete(setting, barrier));
+            interrupts |= self.undrained(setting, barrier);
         }
         if steps.len() == 1 {
             steps.push(Node::Nothing(Reason::AtOnce));
@@ -64,36 +62,44 @@ impl<'m> Shaper<'m, '_> {
         seq(steps)
     }
 
-    /// What errata of a completing barrier ask for: remedies, and sets of CPUs to interrupt.
-    fn errata_of(&mut self, setting: &Setting<'_>, barrier: usize) -> (Vec<Node>, u8) {
+    /// A completing barrier with the remedies of its errata.
+    pub(super) fn complete(&self, setting: &Setting<'_>, barrier: usize) -> Node {
+        self.with(&setting.remedies(Instr::Barrier(barrier)), barrier)
+    }
+
+    /// A completing barrier after which entries are gone, drained or not: all that has to hold before
+    /// leaves go that a walk entry could make again.
+    pub(super) fn gone(&self, setting: &Setting<'_>, barrier: usize) -> Node {
         let target = Instr::Barrier(barrier);
-        let (mut steps, mut sets) = (Vec::new(), 0u8);
-        for (index, erratum) in self.model.errata.iter().enumerate() {
-            let weakened = |w: &&crate::model::Weakens| {
-                w.target.value == target
-                    && w.space.is_none_or(|space| space == setting.space)
-                    && w.when.holds(self.config)
-            };
-            if !self.config.suffers(index) {
-                continue;
-            }
-            for weakens in erratum.weakens.iter().filter(weakened) {
-                if let (Lost::Drained, Some(set)) = (weakens.lost.value, weakens.on) {
-                    sets |= 1 << set;
-                    continue;
-                }
-                for remedy in erratum.remedies.iter().filter(|r| r.target.value == target) {
-                    steps.extend(remedy.issue.iter().map(|instr| match *instr {
-                        Instr::Barrier(barrier) => Node::Complete { barrier },
-                        Instr::Invalidate(invalidate) => Node::Remedy {
-                            erratum: index,
-                            invalidate,
-                        },
-                    }));
-                }
-            }
-        }
-        (steps, sets)
+        let loses = |erratum: usize| {
+            let mut weakens = self.model.errata[erratum].weakens.iter();
+            weakens.any(|w| w.target.value == target && w.lost.value == Lost::Gone)
+        };
+        let mut wanted = setting.remedies(target);
+        wanted.retain(|(erratum, _)| loses(*erratum));
+        self.with(&wanted, barrier)
+    }
+
+    fn with(&self, wanted: &[(usize, usize)], barrier: usize) -> Node {
+        let before = remedies(self.model, wanted, false);
+        let after = remedies(self.model, wanted, true);
+        seq(before
+            .into_iter()
+            .chain([Node::Complete { barrier }])
+            .chain(after))
+    }
+
+    /// The sets of CPUs that a completing barrier leaves undrained, one bit each.
+    fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
+        let target = Instr::Barrier(barrier);
+        let errata = self.model.errata.iter().enumerate();
+        let present = errata.filter(|(index, _)| self.config.suffers(*index));
+        let weakens = present.flat_map(|(_, erratum)| &erratum.weakens);
+        let here = weakens.filter(|w| w.target.value == target && setting.meets(w));
+        let drains = here.filter(|w| w.lost.value == Lost::Drained);
+        drains
+            .filter_map(|w| w.on)
+            .fold(0, |sets, set| sets | 1 << set)
     }
 
     pub(super) fn told(&mut self, space: Space) -> Node {

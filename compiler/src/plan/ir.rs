@@ -177,7 +177,7 @@ pub enum Test {
     Walk,
     /// Leaf entries are owed.
     Leaf,
-    /// What is below the cuts is still valid.
+    /// Cuts have passes of their own, and what is below them is still valid.
     Live,
     /// The pass steps by one of these levels.
     Stride(Levels),

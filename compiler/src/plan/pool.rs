@@ -84,6 +84,8 @@ pub struct Means {
     pub cost: u64,
     /// The barrier after which it is done.
     pub after: Option<usize>,
+    /// What errata want issued beside it: (erratum, remedy), by index.
+    pub remedies: Vec<(usize, usize)>,
 }
 
 impl Setting<'_> {
@@ -235,19 +237,41 @@ impl Setting<'_> {
             loses: self.loses(drops),
             cost: primitive.cost,
             after: primitive.after.map(|at| at.value),
+            remedies: self.remedies(Instr::Invalidate(invalidate)),
         })
     }
 
-    /// The levels that have a hint.
+    /// The levels that have a hint in some geometry.
     fn hints(&self) -> Vec<Level> {
-        let levels = &self.model.geometries[self.config.geometry].levels;
-        let hinted = |level: &Option<crate::model::Level>| {
-            level.as_ref().is_some_and(|level| level.hint.is_some())
+        let hinted = |level: &Level| {
+            self.model.geometries.iter().any(|geometry| {
+                let level = geometry.levels.get(level.index()).and_then(Option::as_ref);
+                level.is_some_and(|level| level.hint.is_some())
+            })
         };
-        (Level::all().zip(levels))
-            .filter(|(_, level)| hinted(level))
-            .map(|(index, _)| index)
-            .collect()
+        Level::all().filter(hinted).collect()
+    }
+
+    /// The remedies that the errata of this configuration want beside an instruction.
+    pub fn remedies(&self, target: Instr) -> Vec<(usize, usize)> {
+        let mut out = Vec::new();
+        for (index, erratum) in self.model.errata.iter().enumerate() {
+            let mut weakens = erratum.weakens.iter();
+            let weakened =
+                weakens.any(|w| w.target.value == target && w.on.is_none() && self.meets(w));
+            if !self.config.suffers(index) || !weakened {
+                continue;
+            }
+            let remedies = erratum.remedies.iter().enumerate();
+            let of_target = remedies.filter(|(_, remedy)| remedy.target.value == target);
+            out.extend(of_target.map(|(number, _)| (index, number)));
+        }
+        out
+    }
+
+    /// Whether a weakening holds for this space in this configuration.
+    pub fn meets(&self, weakens: &crate::model::Weakens) -> bool {
+        weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.config)
     }
 
     /// What errata take away from an instruction and no remedy gives back.
@@ -259,8 +283,7 @@ impl Setting<'_> {
                 continue;
             }
             for weakens in &erratum.weakens {
-                let here = weakens.space.is_none_or(|space| space == self.space);
-                if weakens.target.value == target && here && weakens.when.holds(self.config) {
+                if weakens.target.value == target && self.meets(weakens) {
                     lost.push(weakens.lost.value);
                 }
             }
@@ -372,6 +395,7 @@ impl Setting<'_> {
             loses: whose.bits(),
             cost: 0,
             after: None,
+            remedies: Vec::new(),
         };
         if self.tags().any(|tag| tag.may_be_retired.is_some()) {
             let others = Whose {

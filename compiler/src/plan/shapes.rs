@@ -14,7 +14,7 @@ use super::factor::seq;
 use super::ir::{Count, Issue, Node, Over, Shape, Test};
 use super::pool::{How, Means, Names, Setting};
 use crate::model::Need as Scope;
-use crate::model::{Config, Model};
+use crate::model::{Config, Instr, Model};
 
 /// Makes nodes for one configuration.
 pub struct Shaper<'m, 'c> {
@@ -80,8 +80,12 @@ impl<'m> Shaper<'m, '_> {
     /// The settings that a flush of this reach can find itself in, by the tag's reach.
     pub(super) fn settings(&self, space: Space, reach: Reach) -> Vec<Setting<'m>> {
         let any = self.setting(space, reach, true);
-        if space == Space::Kernel || reach == Reach::Here || !any.has_tag(true) {
+        if space == Space::Kernel || reach == Reach::Here {
             return vec![any];
+        }
+        if !any.has_tag(true) {
+            // Without any tag there is nothing that could mean another space elsewhere.
+            return vec![self.setting(space, reach, !any.has_tag(false))];
         }
         if any.has_tag(false) {
             vec![any, self.setting(space, reach, false)]
@@ -150,7 +154,7 @@ impl<'m> Shaper<'m, '_> {
     fn page(&mut self, setting: &Setting<'m>) -> Node {
         let with = |cx: &mut Self, need| {
             let choice = cx.choose(setting, need);
-            let steps = seq(issues(choice.means.iter(), choice.hint));
+            let steps = seq(issues(cx.model, choice.means.iter(), choice.hint));
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
@@ -175,7 +179,7 @@ impl<'m> Shaper<'m, '_> {
         if !one.by_address() {
             return None;
         }
-        let single = seq(issues(one.addressed(), one.hint));
+        let single = seq(issues(self.model, one.addressed(), one.hint));
         let each = |over, body, rest: Option<Node>| Node::Each {
             over,
             body: Box::new(body),
@@ -192,7 +196,7 @@ impl<'m> Shaper<'m, '_> {
         let Some((operand, most, stride)) = many.means.iter().find_map(run_of) else {
             return Some(by_entry);
         };
-        let body = seq(issues(many.addressed(), many.hint));
+        let body = seq(issues(self.model, many.addressed(), many.hint));
         let by_run = each(Over::Runs { operand, most }, body, Some(single));
         Some(match stride {
             Stride::Pages => by_run,
@@ -262,15 +266,15 @@ impl<'m> Shaper<'m, '_> {
             rest: None,
         };
         let mut steps = vec![self.publish(setting)];
-        let mut whole = seq(issues(whole_of(leaves).into_iter(), false));
+        let mut whole = seq(issues(self.model, whole_of(leaves).into_iter(), false));
         if !tables.is_empty() {
             steps.push(each(Over::Cuts));
             let mut after = tables.iter().flat_map(Choice::addressed);
             if let Some(barrier) = after.find_map(|means| means.after) {
-                let complete = Node::Complete { barrier };
+                let complete = self.gone(setting, barrier);
                 steps.push(Node::select(Test::Live, complete, Node::Seq(Vec::new())));
             }
-            let of_tables = seq(issues(whole_of(tables).into_iter(), false));
+            let of_tables = seq(issues(self.model, whole_of(tables).into_iter(), false));
             whole = Node::select(Test::Walk, of_tables, whole);
         }
         steps.push(each(Over::Leaves));
@@ -328,7 +332,7 @@ impl<'m> Shaper<'m, '_> {
                     ..need
                 },
             );
-            let steps = seq(issues(choice.means.iter(), false));
+            let steps = seq(issues(cx.model, choice.means.iter(), false));
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
@@ -374,33 +378,66 @@ fn run_of(means: &Means) -> Option<(usize, Most, Stride)> {
 
 /// The nodes of means, those that drop walk entries first.
 pub fn issues<'a>(
+    model: &'a Model,
     means: impl Iterator<Item = &'a Means>,
     hint: bool,
 ) -> impl Iterator<Item = Node> {
     let mut means: Vec<&Means> = means.collect();
     means.sort_by_key(|m| !matches!(m.how, How::Issue { .. }));
-    means.into_iter().map(move |m| match m.how {
-        How::Issue { invalidate, form } => Node::Issue(Issue {
-            invalidate,
-            form,
-            view: m.view,
-            address: m.names != Names::Everything,
-            hint: hint && !m.hinted.is_empty(),
-        }),
-        How::Retire => Node::Retire,
-        How::OweView => Node::Owe(Owed::VIEW_UNTIL_RESUME),
+    means.into_iter().flat_map(move |m| match m.how {
+        How::Issue { invalidate, form } => {
+            let issue = Node::Issue(Issue {
+                invalidate,
+                form,
+                view: m.view,
+                address: m.names != Names::Everything,
+                hint: hint && !m.hinted.is_empty(),
+            });
+            let mut steps = remedies(model, &m.remedies, false);
+            steps.push(issue);
+            steps.extend(remedies(model, &m.remedies, true));
+            steps
+        }
+        How::Retire => vec![Node::Retire],
+        How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
     })
+}
+
+/// The steps of remedies that stand behind (or before) what they mend.
+pub fn remedies(model: &Model, remedies: &[(usize, usize)], after: bool) -> Vec<Node> {
+    let mut steps = Vec::new();
+    for &(erratum, number) in remedies {
+        let remedy = &model.errata[erratum].remedies[number];
+        if remedy.after == after {
+            steps.extend(remedy.issue.iter().map(|instr| match *instr {
+                Instr::Barrier(barrier) => Node::Complete { barrier },
+                Instr::Invalidate(invalidate) => Node::Remedy {
+                    erratum,
+                    invalidate,
+                },
+            }));
+        }
+    }
+    steps
 }
 
 /// Wrapped in what its instructions need of the caller.
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Scope> = Vec::new();
     for means in &choice.means {
-        if let How::Issue { invalidate, .. } = means.how {
-            for need in &model.invalidates[invalidate].needs {
-                if !scopes.contains(&need.value) {
-                    scopes.push(need.value);
-                }
+        let How::Issue { invalidate, .. } = means.how else {
+            continue;
+        };
+        let stated = model.invalidates[invalidate]
+            .needs
+            .iter()
+            .map(|need| need.value);
+        let same = means
+            .after
+            .filter(|&barrier| model.barriers[barrier].same_cpu);
+        for need in stated.chain(same.map(|_| Scope::SameCpu)) {
+            if !scopes.contains(&need) {
+                scopes.push(need);
             }
         }
     }

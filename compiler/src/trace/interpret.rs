@@ -238,7 +238,7 @@ impl Run<'_> {
             Test::OfMachine => env.tag.of_machine,
             Test::Walk => self.pass.map_or(env.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
-            Test::Live => env.ranges.is_live(),
+            Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),
             Test::OverCeiling(count) => self.over_ceiling(count),
             Test::Debt(debt) => env.debt == debt,

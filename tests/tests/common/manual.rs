@@ -227,7 +227,7 @@ pub fn arm64(op: &Issued, granule: u64) -> Option<Dropped> {
         let start = sign_extended(bits(word, 36, 0), 37) << page;
         let hint = bits(word, 38, 37);
         let aligned = match (granule, hint) {
-            (_, 0b00) | (_, 0b11) => page,
+            (_, 0b00 | 0b11) => page,
             (0b01, 0b10) => 21,
             (0b01, 0b01) => 30,
             (0b10, 0b10) => 25,
@@ -274,11 +274,10 @@ pub fn arm64(op: &Issued, granule: u64) -> Option<Dropped> {
     Some(Dropped {
         leaf_only: (hint != 0).then_some(hint),
         walk: match (kind.ends_with("ae1"), hint, range) {
-            (false, ..) => Walk::Stay,
+            // With a hint RSQXYZ promises nothing of the plain form.
+            (false, ..) | (true, 1.., false) => Walk::Stay,
             (true, 0, _) => Walk::Named,
             (true, _, true) => Walk::NamedAbove(hint),
-            // RSQXYZ promises nothing.
-            (true, _, false) => Walk::Stay,
         },
         place,
         whose: if any {

@@ -7,10 +7,14 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
+use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
+use tlbc::trace::interpret::{Effects, Env, Which, interpret};
 use tlbc::trace::{Event, Query, Trace, show, trace};
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::request::{Extent, Space};
+use tlbc_runtime::backend::{Debt, Root};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Ranges, Reach, Space, Tag};
 
 /// The text of a shipped definition.
 pub const ARM64: &str = include_str!("../../../archdefs/arm64.arch");
@@ -213,6 +217,65 @@ impl Ask {
     }
 }
 
+/// What the plans are asked with, of a space whose tag is of one CPU or of the machine.
+pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
+    let tag = Tag {
+        value: TAG,
+        of_machine,
+    };
+    Env {
+        config: machine.config,
+        limits: machine.limits,
+        tag,
+        walk: ranges.tables(),
+        page: (0, Level(0)),
+        ranges,
+        root: Root {
+            table: 0,
+            tag,
+            empty: 0,
+        },
+        debt: Debt::None,
+        owed: false,
+    }
+}
+
+/// A level by its name.
+pub fn level(model: &Model, name: &str) -> Level {
+    let index = model.level(name).expect("a level");
+    Level(u8::try_from(index).expect("few levels"))
+}
+
+/// What is issued for several ranges of user space at once, on a machine with others: start and
+/// finish, an instruction a line with its operands as they are.
+pub fn ranges_on(arch: &Analysis, words: &str, ranges: Ranges) -> Vec<String> {
+    let env = env(machine(&arch.model, words), true, ranges);
+    let shapes = [Shape::Ranges, Shape::Finish].map(|shape| shape(Space::User, Reach::Wide));
+    let run = |shape| interpret(&arch.model, &arch.plans, shape, &env);
+    shapes
+        .map(run)
+        .iter()
+        .flat_map(|it| names(arch, it))
+        .collect()
+}
+
+fn names(arch: &Analysis, effects: &Effects) -> Vec<String> {
+    let model = &arch.model;
+    let line = |op: &tlbc::trace::interpret::Op| {
+        let name = match op.which {
+            Which::Barrier(index) => &model.barriers[index].named.name,
+            Which::Invalidate(index) => &model.invalidates[index].named.name,
+            Which::Load(index) => &model.loads[index].named.name,
+        };
+        let operands = op.operands.iter().map(|&(index, word)| {
+            let operand = &model.operands[index].named.name;
+            format!(" {operand}={word:#x}")
+        });
+        format!("{name}{}", operands.collect::<String>())
+    };
+    effects.ops.iter().map(line).collect()
+}
+
 /// Instructions as they are written.
 pub fn lines(instructions: &[tlbc::trace::Instruction]) -> Vec<String> {
     instructions.iter().map(|i| i.asm.clone()).collect()
@@ -259,7 +322,7 @@ fn abridged(text: &str) -> String {
         if let (true, [first, second, middle @ .., last]) = (many.len() > 12, many) {
             let _ = writeln!(out, "{first}\n{second}\n  ({} more)\n{last}", middle.len());
         } else {
-            many.iter().for_each(|line| out.extend([line, "\n"]));
+            out.extend(many.iter().flat_map(|line| [line, "\n"]));
         }
     }
     out
