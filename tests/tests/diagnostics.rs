@@ -622,7 +622,7 @@ fn policies() {
             &policy("gather pages batched, tables after flush;"),
             &policy("delivery interrupts; gather pages batched, tables after flush;"),
             &format!(
-                "caches {{ tlb holds leaf; invalid never; stricter refetched; }}\n{}",
+                "caches {{ tlb holds leaf; one per cpu; large leaf may split, dropped together; fills while loaded; invalid never; stricter refetched; }}\n{}",
                 policy("delivery interrupts; gather pages batched, tables after flush;")
             ),
         ],
