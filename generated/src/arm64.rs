@@ -920,7 +920,10 @@ impl Tlb {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
-            if self.ceiling().is_below(0, passes.pages()) {
+            if self
+                .ceiling()
+                .is_below(passes.page_runs(&level_table(c), RANGE_UNITS), passes.pages())
+            {
                 self.user_here_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -962,7 +965,10 @@ impl Tlb {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
-            if self.ceiling().is_below(0, passes.pages()) {
+            if self
+                .ceiling()
+                .is_below(passes.page_runs(&level_table(c), RANGE_UNITS), passes.pages())
+            {
                 self.user_wide_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1004,7 +1010,13 @@ impl Tlb {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
-            if self.ceiling().is_below(0, passes.pages()) {
+            if self
+                .ceiling()
+                .is_below(
+                    passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
+                    passes.pages(),
+                )
+            {
                 self.kernel_here_everything(cpu);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -1047,7 +1059,13 @@ impl Tlb {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
-            if self.ceiling().is_below(0, passes.pages()) {
+            if self
+                .ceiling()
+                .is_below(
+                    passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
+                    passes.pages(),
+                )
+            {
                 self.kernel_wide_everything(cpu);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1133,43 +1151,60 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if c.has(Config::KPTI) {
                 if walk {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
-                    for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1
-                        let range = encode_range(
-                            c,
-                            tag,
-                            run.va,
-                            hint,
-                            run.num,
-                            run.scale,
+                    if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                        let mut runs = Runs::of_pages(
+                            pass,
+                            shift(c, stride),
+                            page_shift(c),
+                            RANGE_UNITS,
                         );
-                        cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:172-178: rvae1, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hint,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1 { range });
+                        for run in runs.by_ref() {
+                            // arm64.arch:172-178: rvae1
+                            let range = encode_range(
+                                c,
+                                tag,
+                                run.va,
+                                hint,
+                                run.num,
+                                run.scale,
+                            );
+                            cpu.issue(Op::Rvae1 { range });
+                            // arm64.arch:172-178: rvae1, view user
+                            let range = encode_range(
+                                c,
+                                tag | 0x1,
+                                run.va,
+                                hint,
+                                run.num,
+                                run.scale,
+                            );
+                            cpu.issue(Op::Rvae1 { range });
+                        }
+                        if let Some(va) = runs.rest() {
+                            // arm64.arch:140-146: vae1
+                            let page = encode_page(c, tag, va, None);
+                            cpu.issue(Op::Vae1 { page });
+                            // arm64.arch:140-146: vae1, view user
+                            let page = encode_page(c, tag | 0x1, va, None);
+                            cpu.issue(Op::Vae1 { page });
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(shift(c, stride));
+                        let mut page_kernel = encode_page(c, tag, start, None);
+                        let mut page_user = encode_page(c, tag | 0x1, start, None);
+                        let mut left = entries;
+                        while left > 0 {
+                            // arm64.arch:140-146: vae1
+                            cpu.issue(Op::Vae1 { page: page_kernel });
+                            // arm64.arch:140-146: vae1, view user
+                            cpu.issue(Op::Vae1 { page: page_user });
+                            page_kernel = page_kernel.wrapping_add(step >> 12);
+                            page_user = page_user.wrapping_add(step >> 12);
+                            left = left.wrapping_sub(1);
+                        }
                     }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:140-146: vae1, view user
-                        let page = encode_page(c, tag | 0x1, va, None);
-                        cpu.issue(Op::Vae1 { page });
-                    }
-                } else {
+                } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+                {
                     let mut runs = Runs::of_pages(
                         pass,
                         shift(c, stride),
@@ -1206,25 +1241,58 @@ impl Tlb {
                         let page = encode_page(c, tag | 0x1, va, hint);
                         cpu.issue(Op::Vale1 { page });
                     }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page_kernel = encode_page(c, tag, start, hint);
+                    let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:132-137: vale1
+                        cpu.issue(Op::Vale1 { page: page_kernel });
+                        // arm64.arch:132-137: vale1, view user
+                        cpu.issue(Op::Vale1 { page: page_user });
+                        page_kernel = page_kernel.wrapping_add(step >> 12);
+                        page_user = page_user.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
             } else if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
-                for run in runs.by_ref() {
-                    // arm64.arch:172-178: rvae1
-                    let range = encode_range(c, tag, run.va, hint, run.num, run.scale);
-                    cpu.issue(Op::Rvae1 { range });
+                if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_UNITS,
+                    );
+                    for run in runs.by_ref() {
+                        // arm64.arch:172-178: rvae1
+                        let range = encode_range(
+                            c,
+                            tag,
+                            run.va,
+                            hint,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvae1 { range });
+                    }
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:140-146: vae1
+                        let page = encode_page(c, tag, va, None);
+                        cpu.issue(Op::Vae1 { page });
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page = encode_page(c, tag, start, None);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:140-146: vae1
+                        cpu.issue(Op::Vae1 { page });
+                        page = page.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
-                if let Some(va) = runs.rest() {
-                    // arm64.arch:140-146: vae1
-                    let page = encode_page(c, tag, va, None);
-                    cpu.issue(Op::Vae1 { page });
-                }
-            } else {
+            } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1240,6 +1308,16 @@ impl Tlb {
                     // arm64.arch:132-137: vale1
                     let page = encode_page(c, tag, va, hint);
                     cpu.issue(Op::Vale1 { page });
+                }
+            } else {
+                let step = 1u64.wrapping_shl(shift(c, stride));
+                let mut page = encode_page(c, tag, start, hint);
+                let mut left = entries;
+                while left > 0 {
+                    // arm64.arch:132-137: vale1
+                    cpu.issue(Op::Vale1 { page });
+                    page = page.wrapping_add(step >> 12);
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if c.has(Config::KPTI) {
@@ -1317,43 +1395,60 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if c.has(Config::KPTI) {
                 if walk {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
-                    for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1is
-                        let range = encode_range(
-                            c,
-                            tag,
-                            run.va,
-                            hint,
-                            run.num,
-                            run.scale,
+                    if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                        let mut runs = Runs::of_pages(
+                            pass,
+                            shift(c, stride),
+                            page_shift(c),
+                            RANGE_UNITS,
                         );
-                        cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:172-178: rvae1is, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hint,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1is { range });
+                        for run in runs.by_ref() {
+                            // arm64.arch:172-178: rvae1is
+                            let range = encode_range(
+                                c,
+                                tag,
+                                run.va,
+                                hint,
+                                run.num,
+                                run.scale,
+                            );
+                            cpu.issue(Op::Rvae1is { range });
+                            // arm64.arch:172-178: rvae1is, view user
+                            let range = encode_range(
+                                c,
+                                tag | 0x1,
+                                run.va,
+                                hint,
+                                run.num,
+                                run.scale,
+                            );
+                            cpu.issue(Op::Rvae1is { range });
+                        }
+                        if let Some(va) = runs.rest() {
+                            // arm64.arch:140-146: vae1is
+                            let page = encode_page(c, tag, va, None);
+                            cpu.issue(Op::Vae1is { page });
+                            // arm64.arch:140-146: vae1is, view user
+                            let page = encode_page(c, tag | 0x1, va, None);
+                            cpu.issue(Op::Vae1is { page });
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(shift(c, stride));
+                        let mut page_kernel = encode_page(c, tag, start, None);
+                        let mut page_user = encode_page(c, tag | 0x1, start, None);
+                        let mut left = entries;
+                        while left > 0 {
+                            // arm64.arch:140-146: vae1is
+                            cpu.issue(Op::Vae1is { page: page_kernel });
+                            // arm64.arch:140-146: vae1is, view user
+                            cpu.issue(Op::Vae1is { page: page_user });
+                            page_kernel = page_kernel.wrapping_add(step >> 12);
+                            page_user = page_user.wrapping_add(step >> 12);
+                            left = left.wrapping_sub(1);
+                        }
                     }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1is
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:140-146: vae1is, view user
-                        let page = encode_page(c, tag | 0x1, va, None);
-                        cpu.issue(Op::Vae1is { page });
-                    }
-                } else {
+                } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+                {
                     let mut runs = Runs::of_pages(
                         pass,
                         shift(c, stride),
@@ -1390,25 +1485,58 @@ impl Tlb {
                         let page = encode_page(c, tag | 0x1, va, hint);
                         cpu.issue(Op::Vale1is { page });
                     }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page_kernel = encode_page(c, tag, start, hint);
+                    let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:132-137: vale1is
+                        cpu.issue(Op::Vale1is { page: page_kernel });
+                        // arm64.arch:132-137: vale1is, view user
+                        cpu.issue(Op::Vale1is { page: page_user });
+                        page_kernel = page_kernel.wrapping_add(step >> 12);
+                        page_user = page_user.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
             } else if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
-                for run in runs.by_ref() {
-                    // arm64.arch:172-178: rvae1is
-                    let range = encode_range(c, tag, run.va, hint, run.num, run.scale);
-                    cpu.issue(Op::Rvae1is { range });
+                if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_UNITS,
+                    );
+                    for run in runs.by_ref() {
+                        // arm64.arch:172-178: rvae1is
+                        let range = encode_range(
+                            c,
+                            tag,
+                            run.va,
+                            hint,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvae1is { range });
+                    }
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:140-146: vae1is
+                        let page = encode_page(c, tag, va, None);
+                        cpu.issue(Op::Vae1is { page });
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page = encode_page(c, tag, start, None);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:140-146: vae1is
+                        cpu.issue(Op::Vae1is { page });
+                        page = page.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
-                if let Some(va) = runs.rest() {
-                    // arm64.arch:140-146: vae1is
-                    let page = encode_page(c, tag, va, None);
-                    cpu.issue(Op::Vae1is { page });
-                }
-            } else {
+            } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1424,6 +1552,16 @@ impl Tlb {
                     // arm64.arch:132-137: vale1is
                     let page = encode_page(c, tag, va, hint);
                     cpu.issue(Op::Vale1is { page });
+                }
+            } else {
+                let step = 1u64.wrapping_shl(shift(c, stride));
+                let mut page = encode_page(c, tag, start, hint);
+                let mut left = entries;
+                while left > 0 {
+                    // arm64.arch:132-137: vale1is
+                    cpu.issue(Op::Vale1is { page });
+                    page = page.wrapping_add(step >> 12);
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if c.has(Config::KPTI) {
@@ -1500,29 +1638,42 @@ impl Tlb {
         };
         if c.has(Config::RANGES) {
             if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
-                for run in runs.by_ref() {
-                    // arm64.arch:186-193: rvaae1
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hint,
-                        run.num,
-                        run.scale,
+                if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_ANY_UNITS,
                     );
-                    cpu.issue(Op::Rvaae1 { range_any });
+                    for run in runs.by_ref() {
+                        // arm64.arch:186-193: rvaae1
+                        let range_any = encode_range_any(
+                            c,
+                            run.va,
+                            hint,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvaae1 { range_any });
+                    }
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:155-162: vaae1
+                        let page_any = encode_page_any(c, va, None);
+                        cpu.issue(Op::Vaae1 { page_any });
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page_any = encode_page_any(c, start, None);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:155-162: vaae1
+                        cpu.issue(Op::Vaae1 { page_any });
+                        page_any = page_any.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
-                if let Some(va) = runs.rest() {
-                    // arm64.arch:155-162: vaae1
-                    let page_any = encode_page_any(c, va, None);
-                    cpu.issue(Op::Vaae1 { page_any });
-                }
-            } else {
+            } else if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1544,6 +1695,16 @@ impl Tlb {
                     // arm64.arch:148-154: vaale1
                     let page_any = encode_page_any(c, va, hint);
                     cpu.issue(Op::Vaale1 { page_any });
+                }
+            } else {
+                let step = 1u64.wrapping_shl(shift(c, stride));
+                let mut page_any = encode_page_any(c, start, hint);
+                let mut left = entries;
+                while left > 0 {
+                    // arm64.arch:148-154: vaale1
+                    cpu.issue(Op::Vaale1 { page_any });
+                    page_any = page_any.wrapping_add(step >> 12);
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {
@@ -1591,29 +1752,42 @@ impl Tlb {
         };
         if c.has(Config::RANGES) {
             if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
-                for run in runs.by_ref() {
-                    // arm64.arch:186-193: rvaae1is
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hint,
-                        run.num,
-                        run.scale,
+                if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_ANY_UNITS,
                     );
-                    cpu.issue(Op::Rvaae1is { range_any });
+                    for run in runs.by_ref() {
+                        // arm64.arch:186-193: rvaae1is
+                        let range_any = encode_range_any(
+                            c,
+                            run.va,
+                            hint,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvaae1is { range_any });
+                    }
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:155-162: vaae1is
+                        let page_any = encode_page_any(c, va, None);
+                        cpu.issue(Op::Vaae1is { page_any });
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(shift(c, stride));
+                    let mut page_any = encode_page_any(c, start, None);
+                    let mut left = entries;
+                    while left > 0 {
+                        // arm64.arch:155-162: vaae1is
+                        cpu.issue(Op::Vaae1is { page_any });
+                        page_any = page_any.wrapping_add(step >> 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
-                if let Some(va) = runs.rest() {
-                    // arm64.arch:155-162: vaae1is
-                    let page_any = encode_page_any(c, va, None);
-                    cpu.issue(Op::Vaae1is { page_any });
-                }
-            } else {
+            } else if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1635,6 +1809,16 @@ impl Tlb {
                     // arm64.arch:148-154: vaale1is
                     let page_any = encode_page_any(c, va, hint);
                     cpu.issue(Op::Vaale1is { page_any });
+                }
+            } else {
+                let step = 1u64.wrapping_shl(shift(c, stride));
+                let mut page_any = encode_page_any(c, start, hint);
+                let mut left = entries;
+                while left > 0 {
+                    // arm64.arch:148-154: vaale1is
+                    cpu.issue(Op::Vaale1is { page_any });
+                    page_any = page_any.wrapping_add(step >> 12);
+                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {

@@ -438,28 +438,58 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:100-107, x86_64.arch:108-117, x86_64.arch:124-132.
+    /// From: x86_64.arch:100-107, x86_64.arch:108-117, x86_64.arch:124-132,
+    /// x86_64.arch:134-146.
     #[inline]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, walk: bool) -> Owed {
+    fn kernel_here_page<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        va: u64,
+        level: Level,
+        walk: bool,
+    ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) {
-            if c.has(Config::PCID) {
+        if c.has(Config::PCID) {
+            if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
                     // x86_64.arch:100-107: invlpg
                     cpu.issue(Op::Invlpg { va: encode_va(va) });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                    if c.has(Config::INVPCID) {
+                } else if c.has(Config::INVPCID) {
+                    if c.has(Config::ALDER_LAKE_INVLPG) {
                         // x86_64.arch:108-117: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
+                        // x86_64.arch:100-107: invlpg
+                        cpu.issue(Op::Invlpg { va: encode_va(va) });
+                        if walk {
+                            if c.has(Config::INVLPGB) {
+                                // x86_64.arch:108-117: invpcid, form nonglobal
+                                let kind = encode_kind(0x3);
+                                let descriptor = encode_descriptor(0, 0);
+                                cpu.issue(Op::Invpcid { kind, descriptor });
+                            } else {
+                                // Every other tag of this CPU is disowned, not flushed.
+                                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                            }
+                        }
+                    }
+                } else if c.has(Config::ALDER_LAKE_INVLPG) {
+                    // The caller has interrupts off.
+                    // x86_64.arch:124-132: mov_cr4
+                    cpu.issue(Op::MovCr4);
+                } else if c.has(Config::INVLPGB) {
+                    if walk {
                         // The caller has interrupts off.
                         // x86_64.arch:124-132: mov_cr4
                         cpu.issue(Op::MovCr4);
+                    } else {
+                        // x86_64.arch:100-107: invlpg
+                        cpu.issue(Op::Invlpg { va: encode_va(va) });
                     }
                 } else {
                     // x86_64.arch:100-107: invlpg
@@ -469,17 +499,37 @@ impl Tlb {
                         owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                     }
                 }
+            } else if c.has(Config::INVLPGB) {
+                if c.has(Config::INVPCID) {
+                    // x86_64.arch:108-117: invpcid, form nonglobal
+                    let kind = encode_kind(0x3);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
+                } else {
+                    // The caller stays on this CPU until completion.
+                    if walk {
+                        // x86_64.arch:134-146: invlpgb, form nonglobal
+                        let rax = encode_rax(0, 0x4);
+                        let ecx = encode_ecx(Level(0), 0);
+                        let edx = encode_edx(0);
+                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    } else {
+                        // x86_64.arch:134-146: invlpgb, form run_any
+                        let rax = encode_rax(va, 0xd);
+                        let ecx = encode_ecx(level, 0);
+                        let edx = encode_edx(0);
+                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    }
+                }
             } else {
                 // x86_64.arch:100-107: invlpg
                 cpu.issue(Op::Invlpg { va: encode_va(va) });
+                // Every other tag of this CPU is disowned, not flushed.
+                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
             }
         } else {
             // x86_64.arch:100-107: invlpg
             cpu.issue(Op::Invlpg { va: encode_va(va) });
-            if c.has(Config::PCID) {
-                // Every other tag of this CPU is disowned, not flushed.
-                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-            }
         }
         owed
     }
@@ -532,7 +582,7 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            owed = owed.and(self.kernel_here_page(cpu, va, walk));
+            owed = owed.and(self.kernel_here_page(cpu, va, level, walk));
         }
         owed
     }
@@ -589,7 +639,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
-            if self.ceiling().is_below(passes.runs(self.invlpgb_pages), passes.pages()) {
+            if self
+                .ceiling()
+                .is_below(
+                    passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                    passes.pages(),
+                )
+            {
                 owed = owed.and(self.user_wide_everything(cpu, tag, of_machine, walk));
             } else {
                 for pass in passes.cuts() {
@@ -623,8 +679,8 @@ impl Tlb {
         let c = self.config;
         let walk = ranges.tables();
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) {
-            if c.has(Config::PCID) {
+        if c.has(Config::PCID) {
+            if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
                     let passes = Passes::new(
                         ranges,
@@ -645,6 +701,23 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     owed = owed.and(self.kernel_here_everything(cpu));
+                } else if c.has(Config::INVLPGB) {
+                    if walk {
+                        owed = owed.and(self.kernel_here_everything(cpu));
+                    } else {
+                        let passes = Passes::new(
+                            ranges,
+                            &level_table(c),
+                            self.kernel_here_folding(),
+                        );
+                        if self.ceiling().is_below(passes.entries(), passes.pages()) {
+                            owed = owed.and(self.kernel_here_everything(cpu));
+                        } else {
+                            for pass in passes.leaves() {
+                                self.kernel_here_pass(cpu, pass);
+                            }
+                        }
+                    }
                 } else {
                     let passes = Passes::new(
                         ranges,
@@ -666,6 +739,30 @@ impl Tlb {
                         }
                     }
                 }
+            } else if c.has(Config::INVLPGB) {
+                if c.has(Config::INVPCID) || walk {
+                    owed = owed.and(self.kernel_here_everything(cpu));
+                } else {
+                    // The caller stays on this CPU until completion.
+                    let passes = Passes::new(
+                        ranges,
+                        &level_table(c),
+                        self.kernel_here_folding(),
+                    );
+                    if self
+                        .ceiling()
+                        .is_below(
+                            passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                            passes.pages(),
+                        )
+                    {
+                        owed = owed.and(self.kernel_here_everything(cpu));
+                    } else {
+                        for pass in passes.leaves() {
+                            self.kernel_here_pass(cpu, pass);
+                        }
+                    }
+                }
             } else {
                 let passes = Passes::new(
                     ranges,
@@ -681,6 +778,8 @@ impl Tlb {
                     for pass in passes.leaves() {
                         self.kernel_here_pass(cpu, pass);
                     }
+                    // Every other tag of this CPU is disowned, not flushed.
+                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                 }
             }
         } else {
@@ -697,10 +796,6 @@ impl Tlb {
                 }
                 for pass in passes.leaves() {
                     self.kernel_here_pass(cpu, pass);
-                }
-                if c.has(Config::PCID) {
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
                 }
             }
         }
@@ -730,7 +825,10 @@ impl Tlb {
                 );
                 if self
                     .ceiling()
-                    .is_below(passes.runs(self.invlpgb_pages), passes.pages())
+                    .is_below(
+                        passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                        passes.pages(),
+                    )
                 {
                     owed = owed.and(self.kernel_wide_everything(cpu));
                 } else {
@@ -775,7 +873,12 @@ impl Tlb {
     /// How far one instruction reaches, for ranges of the kernel that only this CPU may hold.
     fn kernel_here_folding(&self) -> Folding {
         let c = self.config;
-        if c.has(Config::TCE) {
+        if c.has(Config::INVLPGB) {
+            Folding {
+                leaves: true,
+                walks: true,
+            }
+        } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: false,
@@ -888,21 +991,60 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:100-107.
+    /// From: x86_64.arch:100-107, x86_64.arch:134-146.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        let step = 1u64.wrapping_shl(shift(c, stride));
-        let mut va = encode_va(start);
-        let mut left = entries;
-        while left > 0 {
-            // x86_64.arch:100-107: invlpg
-            cpu.issue(Op::Invlpg { va });
-            va = va.wrapping_add(step);
-            left = left.wrapping_sub(1);
+        if c.has(Config::PGE) {
+            let step = 1u64.wrapping_shl(shift(c, stride));
+            let mut va = encode_va(start);
+            let mut left = entries;
+            while left > 0 {
+                // x86_64.arch:100-107: invlpg
+                cpu.issue(Op::Invlpg { va });
+                va = va.wrapping_add(step);
+                left = left.wrapping_sub(1);
+            }
+        } else if c.has(Config::INVLPGB) {
+            if matches!(stride, PTE | PMD) {
+                for run in Runs::of_entries(
+                    pass,
+                    shift(c, stride),
+                    self.invlpgb_pages,
+                    ECX_UNITS,
+                ) {
+                    // x86_64.arch:134-146: invlpgb, form run_any
+                    let rax = encode_rax(run.va, 0xd);
+                    let ecx = encode_ecx(stride, run.num);
+                    let edx = encode_edx(0);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                }
+            } else {
+                let step = 1u64.wrapping_shl(shift(c, stride));
+                let mut rax = encode_rax(start, 0xd);
+                let ecx = encode_ecx(stride, 0);
+                let edx = encode_edx(0);
+                let mut left = entries;
+                while left > 0 {
+                    // x86_64.arch:134-146: invlpgb, form run_any
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    rax = rax.wrapping_add((step >> 12) << 12);
+                    left = left.wrapping_sub(1);
+                }
+            }
+        } else {
+            let step = 1u64.wrapping_shl(shift(c, stride));
+            let mut va = encode_va(start);
+            let mut left = entries;
+            while left > 0 {
+                // x86_64.arch:100-107: invlpg
+                cpu.issue(Op::Invlpg { va });
+                va = va.wrapping_add(step);
+                left = left.wrapping_sub(1);
+            }
         }
     }
 
@@ -1009,13 +1151,21 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132.
+    /// From: x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132,
+    /// x86_64.arch:134-146.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        if c.has(Config::PGE) && !c.has(Config::PTI) {
-            if c.has(Config::INVPCID) {
+        if c.has(Config::PGE) {
+            if c.has(Config::PTI) {
+                // x86_64.arch:118-123: mov_cr3
+                cpu.issue(Op::MovCr3);
+                if c.has(Config::PCID) {
+                    // Every other tag of this CPU is disowned, not flushed.
+                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                }
+            } else if c.has(Config::INVPCID) {
                 // x86_64.arch:108-117: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
@@ -1025,13 +1175,30 @@ impl Tlb {
                 // x86_64.arch:124-132: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
-        } else {
-            // x86_64.arch:118-123: mov_cr3
-            cpu.issue(Op::MovCr3);
-            if c.has(Config::PCID) {
+        } else if c.has(Config::PCID) {
+            if c.has(Config::INVLPGB) {
+                if c.has(Config::INVPCID) {
+                    // x86_64.arch:108-117: invpcid, form nonglobal
+                    let kind = encode_kind(0x3);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
+                } else {
+                    // The caller stays on this CPU until completion.
+                    // x86_64.arch:134-146: invlpgb, form nonglobal
+                    let rax = encode_rax(0, 0x4);
+                    let ecx = encode_ecx(Level(0), 0);
+                    let edx = encode_edx(0);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                }
+            } else {
+                // x86_64.arch:118-123: mov_cr3
+                cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
             }
+        } else {
+            // x86_64.arch:118-123: mov_cr3
+            cpu.issue(Op::MovCr3);
         }
         owed
     }
@@ -1081,6 +1248,22 @@ impl Tlb {
         }
     }
 
+    /// Completion, for entries of the kernel that only this CPU may hold.
+    ///
+    /// From: x86_64.arch:69.
+    #[inline]
+    fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+        let c = self.config;
+        // Devices that share the tables have been told by now.
+        if c.has(Config::PGE) || c.has(Config::INVPCID) {
+            // Instructions are complete when they are done.
+        } else if c.has(Config::INVLPGB) {
+            cpu.issue(Op::Tlbsync);
+        } else {
+            // Instructions are complete when they are done.
+        }
+    }
+
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
     /// From: x86_64.arch:69.
@@ -1090,6 +1273,8 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // Devices that share the tables have been told by now.
             cpu.issue(Op::Tlbsync);
+        } else {
+            self.kernel_here_finish(cpu);
         }
     }
 
@@ -1167,60 +1352,53 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132.
+    /// From: x86_64.arch:69, x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132,
+    /// x86_64.arch:134-146.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
-            if c.has(Config::PCID) {
-                if c.has(Config::INVPCID) {
-                    if c.has(Config::PTI) {
-                        // x86_64.arch:118-123: mov_cr3
-                        cpu.issue(Op::MovCr3);
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                    } else {
-                        // x86_64.arch:108-117: invpcid, form everything
-                        let kind = encode_kind(0x2);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
-                    }
-                } else if c.has(Config::PTI) {
-                    // x86_64.arch:118-123: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
-                } else {
-                    // The caller has interrupts off.
-                    // x86_64.arch:124-132: mov_cr4
-                    cpu.issue(Op::MovCr4);
-                }
-            } else if c.has(Config::INVPCID) {
-                if c.has(Config::PTI) {
-                    // x86_64.arch:118-123: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                } else {
-                    // x86_64.arch:108-117: invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                }
-            } else if c.has(Config::PTI) {
-                // x86_64.arch:118-123: mov_cr3
-                cpu.issue(Op::MovCr3);
+            if c.has(Config::INVPCID) {
+                // x86_64.arch:108-117: invpcid, form everything
+                let kind = encode_kind(0x2);
+                let descriptor = encode_descriptor(0, 0);
+                cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
                 // x86_64.arch:124-132: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
-        } else {
-            // x86_64.arch:118-123: mov_cr3
-            cpu.issue(Op::MovCr3);
-            if c.has(Config::PCID) {
+        } else if c.has(Config::PCID) {
+            if c.has(Config::INVPCID) {
+                if c.has(Config::INVLPGB) {
+                    // x86_64.arch:108-117: invpcid, form nonglobal
+                    let kind = encode_kind(0x3);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
+                } else {
+                    // x86_64.arch:118-123: mov_cr3
+                    cpu.issue(Op::MovCr3);
+                    // Every other tag of this CPU is disowned, not flushed.
+                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                }
+            } else if c.has(Config::INVLPGB) {
+                // The caller stays on this CPU until completion.
+                // x86_64.arch:134-146: invlpgb, form nonglobal
+                let rax = encode_rax(0, 0x4);
+                let ecx = encode_ecx(Level(0), 0);
+                let edx = encode_edx(0);
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                cpu.issue(Op::Tlbsync);
+            } else {
+                // x86_64.arch:118-123: mov_cr3
+                cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
             }
+        } else {
+            // x86_64.arch:118-123: mov_cr3
+            cpu.issue(Op::MovCr3);
         }
         owed
     }
@@ -1372,8 +1550,8 @@ impl Backend for Tlb {
             }
             (Space::Kernel, Reach::Here) => {
                 match request.scope {
-                    Scope::Page { va, table: walk, .. } => {
-                        self.kernel_here_page(cpu, va, walk)
+                    Scope::Page { va, level, table: walk, .. } => {
+                        self.kernel_here_page(cpu, va, level, walk)
                     }
                     Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { .. } => self.kernel_here_everything(cpu),
@@ -1407,7 +1585,10 @@ impl Backend for Tlb {
                 self.user_wide_finish(cpu, started.of_machine);
                 Audience::NOBODY
             }
-            (Space::Kernel, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Here) => {
+                self.kernel_here_finish(cpu);
+                Audience::NOBODY
+            }
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
                 Audience::NOBODY

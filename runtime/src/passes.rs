@@ -5,8 +5,9 @@
 //! in that of a smaller one that names its addresses without a hint; every cut is in a pass of its own,
 //! or a pass over leaves names an address in its reach and drops walk entries as well.
 
-use crate::clause::{LEVELS, Level};
+use crate::clause::{LEVELS, Level, Levels};
 use crate::request::{Extent, LevelFacts, LevelTable, Ranges, below};
+use crate::runs::Units;
 
 /// How far one by-address instruction of the pass reaches beyond its own level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +61,13 @@ impl Passes {
         for level in Level::all() {
             let extent = ranges.walk[level.index()];
             let shift = levels[level.index()].shift;
-            if extent.is_empty() || shift == 0 || leaves.take(level, extent, shift, folding) {
+            if extent.is_empty() || shift == 0 {
+                continue;
+            }
+            // Leaves of one pass must not go while walk entries that another pass drops can still make
+            // them again.
+            let apart = ranges.is_live() && leaves.len > 1;
+            if !apart && leaves.take(level, extent, shift, folding) {
                 continue;
             }
             if folding.walks && passes.len > 0 {
@@ -85,7 +92,7 @@ impl Passes {
         for pass in &leaves.passes[..leaves.len] {
             passes.push(*pass);
         }
-        passes.pages = passes.iter().fold(0, |sum: u64, pass| {
+        passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
             let shift = levels[pass.stride.index()].shift;
             sum.saturating_add(pass.entries << (shift - base))
         });
@@ -128,18 +135,36 @@ impl Passes {
         self.iter().fold(0, |n: u64, p| n.saturating_add(p.entries))
     }
 
-    /// How many instructions they take in runs of at most `most` entries.
+    /// How many instructions they take where entries of `levels` go in runs of at most `most`.
     #[must_use]
-    pub fn runs(&self, most: u32) -> u64 {
-        self.iter().fold(0, |n: u64, p| {
-            n.saturating_add(
-                p.entries
-                    .div_ceil(u64::from(if most == 0 { 1 } else { most })),
-            )
+    pub fn entry_runs(&self, most: u32, levels: Levels) -> u64 {
+        let most = u64::from(if most == 0 { 1 } else { most });
+        self.iter().fold(0, |n: u64, pass| {
+            n.saturating_add(if levels.contains(pass.stride) {
+                pass.entries.div_ceil(most)
+            } else {
+                pass.entries
+            })
         })
     }
 
-    /// How many base pages they name.
+    /// The most instructions they take where entries that a run can hold go in runs of pages.
+    #[must_use]
+    pub fn page_runs(&self, levels: &LevelTable, units: Units) -> u64 {
+        let page = levels[0].shift;
+        self.iter().fold(0, |n: u64, pass| {
+            let entry = levels[pass.stride.index()].shift.wrapping_sub(page);
+            n.saturating_add(if pass.entries > 1 && units.hold(entry) {
+                let full = units.most.wrapping_shl(units.largest());
+                let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
+                (pages / full).saturating_add(u64::from(units.scales) + 1)
+            } else {
+                pass.entries
+            })
+        })
+    }
+
+    /// How many base pages of leaf entries they name.
     #[must_use]
     pub fn pages(&self) -> u64 {
         self.pages

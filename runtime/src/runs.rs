@@ -19,6 +19,25 @@ pub struct Units {
     pub most: u64,
 }
 
+impl Units {
+    /// log2 of the largest unit.
+    #[must_use]
+    #[inline]
+    pub const fn largest(self) -> u32 {
+        self.scales
+            .wrapping_sub(1)
+            .wrapping_mul(self.step)
+            .wrapping_add(self.base)
+    }
+
+    /// Whether one run can name `1 << count` pages or entries.
+    #[must_use]
+    #[inline]
+    pub const fn hold(self, count: u32) -> bool {
+        count < 64 && 1u64.wrapping_shl(count) <= self.most.wrapping_shl(self.largest())
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {

@@ -457,7 +457,13 @@ struct Stretch {
 }
 
 fn stretch() -> impl Strategy<Value = Stretch> {
-    let entries = prop_oneof![6 => 0..8u64, 3 => 0..70u64, 2 => 0..600u64, 1 => 0..1u64 << 22];
+    let entries = prop_oneof![
+        6 => 0..8u64,
+        3 => 0..70u64,
+        2 => 0..600u64,
+        1 => 0..1u64 << 22,
+        1 => (1u64 << 16) - 2..(1 << 16) + 3,
+    ];
     let pages = prop_oneof![3 => Just(0), 1 => 0..600u64];
     // Close together, so that one level's extent often lies in another's; or anywhere.
     let place = prop_oneof![4 => 0..1u64 << 24, 1 => any::<u64>()];
@@ -567,16 +573,16 @@ fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
     });
     let outcome = runner.run(&case(), |case| {
         let config = possible[(case.config % possible.len() as u64) as usize];
-        let small_or_any = |(limit, random): (&tlbc::model::Limit, &u64)| {
-            let width = (limit.most - limit.least + 1) >> (random % 17);
-            limit.least + (random >> 8) % width.max(1)
+        // The least, the most, or anything, oftener small.
+        let limit = |(limit, random): (&tlbc::model::Limit, &u64)| match random % 20 {
+            0 => limit.least,
+            1..=3 => limit.most,
+            bits => {
+                let width = (limit.most - limit.least + 1) >> (bits - 4);
+                limit.least + (random >> 8) % width.max(1)
+            }
         };
-        let limits: Vec<u64> = model
-            .limits
-            .iter()
-            .zip(&case.limits)
-            .map(small_or_any)
-            .collect();
+        let limits: Vec<u64> = model.limits.iter().zip(&case.limits).map(limit).collect();
         let tlb = machine::<M>(model, config, &limits).expect("a possible machine");
         let table = level_table(model, config);
         let ranges = case.ranges(addresses(model, case.space, config), &table);

@@ -222,14 +222,22 @@ impl Emit<'_> {
                     .map(|level| upper(&self.model.levels[level.index()].name));
                 quote!(matches!(stride, #(#levels)|*))
             }
+            Test::FitsRun(operand) => {
+                let units = self.units_name(operand);
+                quote!(#units.hold(shift(c, stride).wrapping_sub(page_shift(c))))
+            }
             Test::OverCeiling(count) => {
                 let operations = match count {
                     Count::Entries => quote!(passes.entries()),
-                    Count::Runs(most) => {
+                    Count::EntryRuns(most, levels) => {
                         let most = self.most(most);
-                        quote!(passes.runs(#most))
+                        let levels = Literal::u8_unsuffixed(levels.0);
+                        quote!(passes.entry_runs(#most, Levels(#levels)))
                     }
-                    Count::Few => quote!(0),
+                    Count::PageRuns(operand) => {
+                        let units = self.units_name(operand);
+                        quote!(passes.page_runs(&level_table(c), #units))
+                    }
                 };
                 quote!(self.ceiling().is_below(#operations, passes.pages()))
             }

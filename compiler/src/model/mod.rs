@@ -91,6 +91,15 @@ impl Cond {
         self.holds_with(config, false, false)
     }
 
+    /// The features that have to be on.
+    pub fn features_wanted(&self) -> impl Iterator<Item = usize> + '_ {
+        let wanted = self.terms.iter().filter(|term| term.value.1);
+        wanted.filter_map(|term| match term.value.0 {
+            Var::Feature(feature) => Some(feature),
+            _ => None,
+        })
+    }
+
     /// The features that it speaks of.
     pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
         self.terms.iter().filter_map(|term| match term.value.0 {

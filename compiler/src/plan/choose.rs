@@ -149,21 +149,20 @@ impl Chooser {
             walk: true,
             of: Of::Everything,
         };
-        let leaf = setting.classes(true);
-        let walk = setting.classes(false);
         let whose = Whose {
             this: true,
-            other: leaf.other || walk.other,
-            global: leaf.global,
+            other: setting.has_tag(true) || setting.has_tag(false),
+            global: setting.may_hold_globals(),
             by: By::Operand,
         };
         let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
         let cells = vec![cells; setting.views().len()];
-        // Local forms alone: a CPU that comes up has no business with what others hold.
-        let pool = setting.pool(false);
-        let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
-        let means = least(&pool, &cells, need)?;
-        Some(Choice { means, hint: false })
+        [false, true].into_iter().find_map(|widened| {
+            let pool = setting.pool(widened);
+            let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
+            let means = least(&pool, &cells, need)?;
+            Some(Choice { means, hint: false })
+        })
     }
 }
 

@@ -181,6 +181,8 @@ pub enum Test {
     Live,
     /// The pass steps by one of these levels.
     Stride(Levels),
+    /// One run of this operand can name an entry of the pass.
+    FitsRun(usize),
     /// Flushing one by one takes more than the ceiling.
     OverCeiling(Count),
     /// This is owed.
@@ -194,10 +196,10 @@ pub enum Test {
 pub enum Count {
     /// One an entry.
     Entries,
-    /// One a run of at most so many entries.
-    Runs(Most),
-    /// So few that only pages count.
-    Few,
+    /// One a run of at most so many entries of these levels.
+    EntryRuns(Most, Levels),
+    /// One a run of pages that this operand can name.
+    PageRuns(usize),
 }
 
 /// What a [`Node::Each`] goes through.

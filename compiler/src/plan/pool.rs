@@ -114,6 +114,17 @@ impl Setting<'_> {
         self.tags().any(|tag| tag.of_cpu.value != of_machine)
     }
 
+    /// Whether this CPU may hold global entries, whoever made them: somebody before this kernel may have
+    /// run with fewer features, but not without what global entries take.
+    pub fn may_hold_globals(&self) -> bool {
+        let spaces = [&self.model.user, &self.model.kernel];
+        let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
+        cases.any(|(under, cond)| {
+            let mut taken = cond.features_wanted();
+            under.value == Under::Global && taken.all(|feature| self.config.has(feature))
+        })
+    }
+
     /// The tag classes that entries of the space have.
     pub fn classes(&self, leaf: bool) -> Whose {
         let space = self.model.space(self.space);
@@ -397,7 +408,9 @@ impl Setting<'_> {
             after: None,
             remedies: Vec::new(),
         };
-        if self.tags().any(|tag| tag.may_be_retired.is_some()) {
+        // Among the other tags are those of every kind.
+        let mut tags = self.tags().peekable();
+        if tags.peek().is_some() && tags.all(|tag| tag.may_be_retired.is_some()) {
             let others = Whose {
                 this: false,
                 other: true,

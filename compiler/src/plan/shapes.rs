@@ -199,7 +199,7 @@ impl<'m> Shaper<'m, '_> {
         let body = seq(issues(self.model, many.addressed(), many.hint));
         let by_run = each(Over::Runs { operand, most }, body, Some(single));
         Some(match stride {
-            Stride::Pages => by_run,
+            Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
             Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
         })
     }
@@ -291,8 +291,8 @@ impl<'m> Shaper<'m, '_> {
 
     /// How the instructions of a loop are counted.
     fn count(&mut self, setting: &Setting<'m>, tables: bool) -> Count {
-        let runs = |cx: &mut Self, need: Need| {
-            let choice = cx.chooser.choose(
+        let mut runs = |need: Need| {
+            let choice = self.chooser.choose(
                 setting,
                 Need {
                     of: Of::Runs,
@@ -301,24 +301,11 @@ impl<'m> Shaper<'m, '_> {
             )?;
             choice.means.iter().find_map(run_of)
         };
-        match runs(self, LEAF) {
-            Some((operand, most, Stride::Pages)) if !tables || runs(self, WALK).is_some() => {
-                // A pass takes one run for each scale and one odd page.
-                let scales = self.model.operands[operand]
-                    .names
-                    .as_ref()
-                    .map_or(1, |n| n.scales);
-                let bound = u64::from(scales + 1) * 2 * tlbc_runtime::clause::LEVELS as u64;
-                let ceiling = self.model.policy.ceiling_operations.as_ref();
-                let ceiling = ceiling.and_then(|c| c.cases.iter().map(|(n, _)| *n).min());
-                if ceiling.is_none_or(|ceiling| bound <= ceiling) {
-                    Count::Few
-                } else {
-                    Count::Runs(most)
-                }
-            }
-            Some((_, most, Stride::Entries(_))) => Count::Runs(most),
-            _ => Count::Entries,
+        match runs(LEAF) {
+            Some(_) if tables && runs(WALK).is_none() => Count::Entries,
+            Some((operand, _, Stride::Pages)) => Count::PageRuns(operand),
+            Some((_, most, Stride::Entries(levels))) => Count::EntryRuns(most, levels),
+            None => Count::Entries,
         }
     }
 

@@ -240,6 +240,11 @@ impl Run<'_> {
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
             Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),
+            Test::FitsRun(operand) => self.pass.is_some_and(|pass| {
+                let page = self.model.geometries[env.config.geometry].page_shift;
+                let entry = self.shift(pass.stride) - page;
+                self.units(operand).is_some_and(|units| units.hold(entry))
+            }),
             Test::OverCeiling(count) => self.over_ceiling(count),
             Test::Debt(debt) => env.debt == debt,
             Test::Owed => env.owed,
@@ -253,8 +258,12 @@ impl Run<'_> {
         let (operations, pages) = ceiling(self.model, self.env.config);
         let needed = match count {
             Count::Entries => passes.entries(),
-            Count::Runs(most) => passes.runs(self.most(most)),
-            Count::Few => 0,
+            Count::EntryRuns(most, levels) => passes.entry_runs(self.most(most), levels),
+            Count::PageRuns(operand) => {
+                let levels = level_table(self.model, self.env.config);
+                self.units(operand)
+                    .map_or(0, |units| passes.page_runs(&levels, units))
+            }
         };
         needed > operations || passes.pages() > pages
     }
@@ -303,6 +312,17 @@ impl Run<'_> {
         }
     }
 
+    /// What an operand that counts can name.
+    fn units(&self, operand: usize) -> Option<Units> {
+        let names = self.model.operands[operand].names.as_ref()?;
+        Some(Units {
+            base: names.base,
+            step: names.step,
+            scales: names.scales,
+            most: names.most_num + 1,
+        })
+    }
+
     fn shift(&self, level: Level) -> u32 {
         level_table(self.model, self.env.config)[level.index()].shift
     }
@@ -313,11 +333,8 @@ impl Run<'_> {
             return;
         };
         let shift = self.shift(pass.stride);
-        let units = Units {
-            base: names.base,
-            step: names.step,
-            scales: names.scales,
-            most: names.most_num + 1,
+        let Some(units) = self.units(operand) else {
+            return;
         };
         let mut runs = if names.pages {
             let page = model.geometries[self.env.config.geometry].page_shift;
