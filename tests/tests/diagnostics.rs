@@ -631,7 +631,9 @@ fn what_planning_finds() {
     cases(
         "planning",
         &[
-            &invalidate("drop_mine \"drop.mine\"", "drops leaf, walk of everything, any tag; where cpus; after wait;"),
+            "space kernel { addresses high 38 bits; leaf under color; walk under color; resync refetch; }
+invalidate drop_all \"drop.all {space}\" { per \"Toy manual, 4.3\"; drops leaf, walk of everything, this tag; where cpus; after wait; }
+invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf, walk of everything, loaded tag; where self; after wait; }",
             "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf of one page, this tag; where cpus; after wait; }
 invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops leaf of everything, this tag; where cpus; after wait; }
 invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops leaf of everything, any tag; where cpus; after wait; }

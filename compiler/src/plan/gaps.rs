@@ -78,28 +78,20 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         })
 }
 
-/// Something drops each entry, and nothing that acts here alone drops them all.
+/// Each space has what it needs, and still something may be left of whoever ran before.
 fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
     let unknown = model.arrive.contents_unknown;
-    let wide = model
-        .invalidates
-        .iter()
-        .find(|i| !Holders::CORE.covers(i.holders.value));
-    let mut diagnostic = Diagnostic::new(
+    Diagnostic::new(
         Code::E0501,
         unknown.unwrap_or(model.arrive.span),
         format!(
-            "no instruction that acts on one CPU alone drops everything there{}",
+            "nothing drops everything that a CPU may hold when it comes up{}",
             configuration(model, config)
         ),
     )
-    .label("so it has to drop everything");
-    if let Some(wide) = wide {
-        diagnostic = diagnostic.because(wide.holders.span, "acts on other CPUs too");
-    }
-    diagnostic
-        .note("a CPU that comes up, or is told to forget all tags, flushes itself and nobody else")
-        .help("describe an instruction that drops everything `where self;`")
+    .label("so everything has to go")
+    .note("entries of every tag, and global ones, may be left of whoever ran before")
+    .help("describe an instruction that drops everything, of any tag")
 }
 
 fn owner(space: Space) -> &'static str {
