@@ -74,16 +74,7 @@ pub enum CacheFact {
     CleanToDirtyWalks,
 }
 
-/// An entry that allows less than the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stricter {
-    /// `refetched`
-    Refetched,
-    /// `dropped by the fault`
-    DroppedByFault,
-    /// `faults until dropped on self`
-    FaultsUntilDropped,
-}
+pub use tlbc_runtime::change::Stricter;
 
 /// A kind of entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

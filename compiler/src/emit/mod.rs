@@ -8,6 +8,7 @@
 
 mod backend;
 mod config;
+mod decisions;
 mod effects;
 mod loops;
 mod machine;

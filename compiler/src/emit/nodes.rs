@@ -1,17 +1,17 @@
 //! Nodes: what each step of a plan is in Rust.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use tlbc_runtime::backend::{Audience, Debt, Owed};
-use tlbc_runtime::clause::{Holders, Most};
+use tlbc_runtime::clause::Holders;
 
-use super::config::{hex, upper};
+use super::config::hex;
 use super::operands::PARAMETERS as ENCODED;
 use super::routines::name;
 use super::{Emit, comment};
 use crate::model::Need;
-use crate::plan::ir::{Count, Issue, Node, Reason, Shape, Test};
+use crate::plan::ir::{Issue, Node, Reason, Shape};
 use crate::trace::interpret::Which;
 
 /// Where the values of an instruction's operands are found.
@@ -130,134 +130,6 @@ impl Emit<'_> {
                 Reason::NobodyElse => "Nobody else has to be told.",
                 Reason::SameView => "User code runs on what the kernel runs on.",
             }),
-        }
-    }
-
-    /// A decision. Tests that lead to the same are joined: by `||` where one is asked when the other
-    /// fails, by `&&` where both failures come to the same.
-    fn select(&self, on: Test, then: &Node, otherwise: &Node, at: At, shape: Shape) -> TokenStream {
-        let nothing = |node: &Node| self.node(node, at, shape).is_empty();
-        let same = |a: &Node, b: &Node| a == b || nothing(a) && nothing(b);
-        let (mut test, mut then, mut otherwise) = if nothing(then) {
-            (self.negated(on), otherwise, then)
-        } else {
-            (self.test(on), then, otherwise)
-        };
-        let mut alternatives = false;
-        loop {
-            if let Node::Select {
-                on: next,
-                then: other,
-                otherwise: rest,
-            } = otherwise
-                && same(other, then)
-            {
-                let next = self.test(*next);
-                test = quote!(#test || #next);
-                otherwise = rest;
-                alternatives = true;
-                continue;
-            }
-            let Node::Select {
-                on: next,
-                then: a,
-                otherwise: b,
-            } = then
-            else {
-                break;
-            };
-            let (next, inner) = if same(b, otherwise) {
-                (self.test(*next), a)
-            } else if same(a, otherwise) {
-                (self.negated(*next), b)
-            } else {
-                break;
-            };
-            test = if std::mem::take(&mut alternatives) {
-                quote!((#test) && #next)
-            } else {
-                quote!(#test && #next)
-            };
-            then = inner;
-        }
-        let chained = matches!(otherwise, Node::Select { .. });
-        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        match (then.is_empty(), otherwise.is_empty()) {
-            (true, _) => otherwise,
-            (false, true) => quote!(if #test { #then }),
-            (false, false) if chained => quote!(if #test { #then } else #otherwise),
-            (false, false) => quote!(if #test { #then } else { #otherwise }),
-        }
-    }
-
-    fn negated(&self, test: Test) -> TokenStream {
-        match test {
-            Test::Debt(Debt::None) => quote!(debt != Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt != Debt::All),
-            other => {
-                let test = self.test(other);
-                quote!(!#test)
-            }
-        }
-    }
-
-    pub(super) fn test(&self, test: Test) -> TokenStream {
-        match test {
-            Test::Feature(feature) => {
-                let name = upper(&self.model.features[feature].named.name);
-                quote!(c.has(Config::#name))
-            }
-            Test::Erratum(erratum) => {
-                let name = upper(&self.model.errata[erratum].named.name);
-                quote!(c.has(Config::#name))
-            }
-            Test::OfMachine => quote!(of_machine),
-            Test::Walk => quote!(walk),
-            Test::Leaf => quote!(leaf),
-            Test::Live => quote!(passes.cuts_are_live()),
-            Test::Stride(levels) => {
-                let levels = levels
-                    .iter()
-                    .map(|level| upper(&self.model.levels[level.index()].name));
-                quote!(matches!(stride, #(#levels)|*))
-            }
-            Test::FitsRun(operand) => {
-                let units = self.units_name(operand);
-                quote!(#units.hold(shift(c, stride).wrapping_sub(page_shift(c))))
-            }
-            Test::OverCeiling(count) => {
-                let operations = match count {
-                    Count::Entries => quote!(passes.entries()),
-                    Count::EntryRuns(most, levels) => {
-                        let most = self.most(most);
-                        let levels = Literal::u8_unsuffixed(levels.0);
-                        quote!(passes.entry_runs(#most, Levels(#levels)))
-                    }
-                    Count::PageRuns(operand) => {
-                        let units = self.units_name(operand);
-                        quote!(passes.page_runs(&level_table(c), #units))
-                    }
-                };
-                quote!(self.ceiling().is_below(#operations, passes.pages()))
-            }
-            Test::Debt(Debt::None) => quote!(debt == Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt == Debt::All),
-            Test::Owed => quote!(owed_view),
-        }
-    }
-
-    pub(super) fn most(&self, most: Most) -> TokenStream {
-        match most {
-            Most::Count(count) => {
-                let count = Literal::u32_unsuffixed(count);
-                quote!(#count)
-            }
-            Most::Limit(limit) => {
-                let name = format_ident!("{}", self.model.limits[limit as usize].named.name);
-                quote!(self.#name)
-            }
         }
     }
 

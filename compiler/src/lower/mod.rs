@@ -9,6 +9,8 @@ mod events;
 mod expand;
 mod instructions;
 mod machine;
+mod operands;
+mod spaces;
 
 use crate::ast::{self, Ident, Item, Spanned};
 use crate::codes::Code;

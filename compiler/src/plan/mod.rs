@@ -6,6 +6,7 @@
 //! rule knows. `prove` checks that again with code of its own.
 
 pub mod choose;
+mod errata;
 mod events;
 mod factor;
 mod finish;

@@ -38,6 +38,7 @@ pub fn find(target: &str) -> Result<Target, String> {
     for rustc in &compilers {
         match compile_core(rustc, target) {
             Ok(core) => return Ok(found(rustc, target, Some(core))),
+            Err(reason) if reasons.contains(&reason) => {}
             Err(reason) => reasons.push(reason),
         }
     }

@@ -1,0 +1,183 @@
+//! Tags and spaces.
+
+use super::{Lower, of_kind};
+use crate::ast::{self, Item, TagFact};
+use crate::model::{At, Cond, Named, Space, Tag, Under, View};
+
+impl Lower {
+    pub(super) fn lower_tags(&mut self, items: &[Item]) -> Vec<Tag> {
+        let mut out = Vec::new();
+        for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
+            let (mut bits, mut of_cpu, mut values) = (None, None, None);
+            let (mut retired, mut read) = (None, None);
+            for fact in &it.facts {
+                match &fact.node {
+                    TagFact::Bits(number) => {
+                        self.once(&mut bits, "the width", number.node, fact.span);
+                    }
+                    TagFact::OfCpu(yes) => {
+                        self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
+                    }
+                    TagFact::Values(low, high) => {
+                        self.once(&mut values, "`values`", (low.node, high.node), fact.span);
+                    }
+                    TagFact::MayBeRetired => {
+                        self.once(&mut retired, "`may be retired`", (), fact.span);
+                    }
+                    TagFact::ReadAfterPublish => {
+                        self.once(&mut read, "`read after publish`", (), fact.span);
+                    }
+                    TagFact::Reserved(_) | TagFact::From(_) => {}
+                }
+            }
+            if bits.is_none() {
+                self.missing(
+                    it.name.span,
+                    "the width of the tag",
+                    "add, for instance, `16 bits;`",
+                );
+                values = None;
+            }
+            if of_cpu.is_none() {
+                self.missing(
+                    it.name.span,
+                    "whether the tag means the same space on every CPU",
+                    "add `of machine;` if it does, `of cpu;` if each CPU hands out its own",
+                );
+            }
+            // Tags go by their index, so one with a fact missing keeps its place.
+            let nothing = it.name.span;
+            let bits = bits.unwrap_or(At {
+                value: 1,
+                span: nothing,
+            });
+            let of_cpu = of_cpu.unwrap_or(At {
+                value: false,
+                span: nothing,
+            });
+            if bits.value == 0 || bits.value > 16 {
+                self.misplaced(
+                    bits.span,
+                    format!("a tag of {} bits cannot be described", bits.value),
+                    "tags have 1 to 16 bits",
+                );
+            }
+            out.push(Tag {
+                named,
+                when: self.cond(it.when.as_ref(), &[]),
+                bits,
+                of_cpu,
+                may_be_retired: retired.map(|at| at.span),
+                read_after_publish: read.map(|at| at.span),
+                values,
+            });
+        }
+        out
+    }
+
+    pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {
+        if let [first, second, ..] = it.addresses.as_slice() {
+            self.said_twice("`addresses`", second.span, first.span);
+        }
+        let halves = it.addresses.first().map(|cases| {
+            self.cases(cases, true, |_, half| {
+                u32::try_from(half.bits.node)
+                    .ok()
+                    .map(|bits| (half.high, bits))
+            })
+        });
+        let leaf = self.under(it, &it.leaf, "leaf");
+        let walk = self.under(it, &it.walk, "walk");
+        for (cases, what) in [(&it.leaf, "`leaf`"), (&it.walk, "`walk`")] {
+            if let [first, second, ..] = cases.as_slice() {
+                self.said_twice(what, second.span, first.span);
+            }
+        }
+        if halves.is_none() {
+            self.missing(
+                it.name.span,
+                "which addresses the space has",
+                "add, for instance, `addresses low 47 bits;`",
+            );
+        }
+        let mut views = Vec::new();
+        for view in &it.views {
+            views.push(View {
+                named: Named {
+                    name: view.name.node.clone(),
+                    span: view.name.span,
+                    text: String::new(),
+                },
+                or: view.or.as_ref().map_or(0, |number| number.node),
+                loaded: view.loaded.is_some(),
+                when: self.cond(view.when.as_ref(), &[]),
+            });
+        }
+        if views.is_empty() {
+            views.push(View {
+                named: Named {
+                    name: "only".to_owned(),
+                    span: it.name.span,
+                    text: String::new(),
+                },
+                or: 0,
+                loaded: true,
+                when: Cond::default(),
+            });
+        }
+        Space {
+            addresses: halves.unwrap_or(crate::model::Cases {
+                cases: vec![((false, 1), Cond::default())],
+                span: it.span,
+            }),
+            leaf,
+            walk,
+            views,
+            resync: it.resync.as_ref().and_then(|ident| {
+                self.barrier(ident).map(|value| At {
+                    value,
+                    span: ident.span,
+                })
+            }),
+            span: it.span,
+        }
+    }
+
+    fn under(
+        &mut self,
+        space: &ast::Space,
+        cases: &[ast::Cases<ast::Under>],
+        what: &str,
+    ) -> crate::model::Cases<At<Under>> {
+        let Some(first) = cases.first() else {
+            self.missing(
+                space.name.span,
+                &format!("under which tags `{what}` entries of the space are cached"),
+                &format!("add, for instance, `{what} under every tag;`"),
+            );
+            return crate::model::Cases {
+                cases: vec![(
+                    At {
+                        value: Under::EveryTag,
+                        span: space.span,
+                    },
+                    Cond::default(),
+                )],
+                span: space.span,
+            };
+        };
+        let span = first.span;
+        self.cases(first, false, |cx, under| {
+            let value = match under {
+                ast::Under::Global => Under::Global,
+                ast::Under::EveryTag => Under::EveryTag,
+                ast::Under::Tags(tags) => Under::Tags(
+                    tags.iter()
+                        .filter_map(|t| cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, t)))
+                        .collect(),
+                ),
+            };
+            Some(At { value, span })
+        })
+    }
+}
