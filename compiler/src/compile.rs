@@ -40,38 +40,49 @@ pub struct Compiled {
 pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> Compiled {
+    let (mut compiled, good) = planned(sources);
+    if compiled.diagnostics.is_empty() {
+        compiled.outputs = outputs(&compiled.files, &good);
+    }
+    compiled
+}
+
+/// Says what is wrong with definitions: [`compile`] without its outputs.
+pub fn check<N: Into<String>, T: Into<Vec<u8>>>(
+    sources: impl IntoIterator<Item = (N, T)>,
+) -> Compiled {
+    planned(sources).0
+}
+
+/// Everything up to the plans, and the definitions in the order of their names.
+fn planned<N: Into<String>, T: Into<Vec<u8>>>(
+    sources: impl IntoIterator<Item = (N, T)>,
+) -> (Compiled, Vec<Analysis>) {
     let sources = sources.into_iter();
     let mut sources: Vec<(String, Vec<u8>)> = sources
         .map(|(name, text)| (name.into(), text.into()))
         .collect();
     sources.sort();
 
-    let mut files = Files::default();
-    let mut diagnostics = Vec::new();
+    let mut compiled = Compiled {
+        files: Files::default(),
+        outputs: Vec::new(),
+        diagnostics: Vec::new(),
+    };
     let mut good = Vec::new();
     for (name, bytes) in sources {
-        match parse::decode(&mut files, name, bytes) {
+        match parse::decode(&mut compiled.files, name, bytes) {
             Ok(file) => {
-                let (analysis, found) = analyse(&files, file);
+                let (analysis, found) = analyse(&compiled.files, file);
                 good.extend(analysis);
-                diagnostics.extend(found);
+                compiled.diagnostics.extend(found);
             }
-            Err(found) => diagnostics.push(*found),
+            Err(found) => compiled.diagnostics.push(*found),
         }
     }
     good.sort_by(|a, b| a.model.arch.name.cmp(&b.model.arch.name));
-    diagnostics.extend(bad_names(&good));
-
-    let outputs = if diagnostics.is_empty() {
-        outputs(&files, &good)
-    } else {
-        Vec::new()
-    };
-    Compiled {
-        files,
-        outputs,
-        diagnostics,
-    }
+    compiled.diagnostics.extend(bad_names(&good));
+    (compiled, good)
 }
 
 /// What keeps architectures, which are sorted by name, from being modules of one crate.

@@ -194,106 +194,122 @@ pub enum Op {
     Isb,
     /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:132-137.
     Vale1is {
-        /// Operand: arm64.arch:91-96.
+        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page: u64,
     },
     /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:140-146.
     Vae1is {
-        /// Operand: arm64.arch:91-96.
+        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page: u64,
     },
     /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:148-154.
     Vaale1is {
-        /// Operand: arm64.arch:97-102.
+        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page_any: u64,
     },
     /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:155-162.
     Vaae1is {
-        /// Operand: arm64.arch:97-102.
+        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page_any: u64,
     },
     /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:166-171.
     Rvale1is {
-        /// Operand: arm64.arch:109-118.
+        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range: u64,
     },
     /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:172-178.
     Rvae1is {
-        /// Operand: arm64.arch:109-118.
+        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range: u64,
     },
     /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:179-185.
     Rvaale1is {
-        /// Operand: arm64.arch:119-128.
+        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range_any: u64,
     },
     /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:186-193.
     Rvaae1is {
-        /// Operand: arm64.arch:119-128.
+        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range_any: u64,
     },
     /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:196-201.
     Aside1is {
-        /// Operand: arm64.arch:103-106.
+        /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
     /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:202-207.
     Vmalle1is,
     /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:132-137.
     Vale1 {
-        /// Operand: arm64.arch:91-96.
+        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page: u64,
     },
     /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:140-146.
     Vae1 {
-        /// Operand: arm64.arch:91-96.
+        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page: u64,
     },
     /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:148-154.
     Vaale1 {
-        /// Operand: arm64.arch:97-102.
+        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page_any: u64,
     },
     /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:155-162.
     Vaae1 {
-        /// Operand: arm64.arch:97-102.
+        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
+        /// [43:0] va[55:12]`
         page_any: u64,
     },
     /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:166-171.
     Rvale1 {
-        /// Operand: arm64.arch:109-118.
+        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range: u64,
     },
     /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:172-178.
     Rvae1 {
-        /// Operand: arm64.arch:109-118.
+        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range: u64,
     },
     /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:179-185.
     Rvaale1 {
-        /// Operand: arm64.arch:119-128.
+        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range_any: u64,
     },
     /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:186-193.
     Rvaae1 {
-        /// Operand: arm64.arch:119-128.
+        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
+        /// hinted; [36:0] va >> page`
         range_any: u64,
     },
     /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:196-201.
     Aside1 {
-        /// Operand: arm64.arch:103-106.
+        /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
     /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:202-207.
     Vmalle1,
     /// Loads `ttbr0`. arm64.arch:226-228.
     LoadTtbr0 {
-        /// Operand: arm64.arch:217-221.
+        /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
     /// Loads `ttbr1`. arm64.arch:229-231.
     LoadTtbr1 {
-        /// Operand: arm64.arch:222-225.
+        /// `[63:16] 0; [15:0] tag`
         asid: u64,
     },
 }
@@ -335,13 +351,7 @@ impl Op {
 
     /// Its operands, by their names in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
-        let _ = &mut each;
         match self {
-            Op::DsbIshst => {}
-            Op::DsbNshst => {}
-            Op::DsbIsh => {}
-            Op::DsbNsh => {}
-            Op::Isb => {}
             Op::Vale1is { page } => {
                 each("page", u128::from(page));
             }
@@ -369,7 +379,6 @@ impl Op {
             Op::Aside1is { space } => {
                 each("space", u128::from(space));
             }
-            Op::Vmalle1is => {}
             Op::Vale1 { page } => {
                 each("page", u128::from(page));
             }
@@ -397,13 +406,13 @@ impl Op {
             Op::Aside1 { space } => {
                 each("space", u128::from(space));
             }
-            Op::Vmalle1 => {}
             Op::LoadTtbr0 { ttbr0 } => {
                 each("ttbr0", u128::from(ttbr0));
             }
             Op::LoadTtbr1 { asid } => {
                 each("asid", u128::from(asid));
             }
+            _ => {}
         }
     }
 }
@@ -607,11 +616,11 @@ const fn encode_page(c: Config, tag: u16, va: u64, hint: Option<u64>) -> u64 {
     bits |= (tag as u64) << 48;
     // [47:46] granule when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (granule(c)) << 46;
+        bits |= granule(c) << 46;
     }
     // [45:44] hint when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (hint) << 44;
+        bits |= hint << 44;
     }
     // [43:0] va[55:12]
     bits |= (va >> 12) & 0xfff_ffff_ffff;
@@ -629,11 +638,11 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let mut bits = 0u64;
     // [47:46] granule when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (granule(c)) << 46;
+        bits |= granule(c) << 46;
     }
     // [45:44] hint when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (hint) << 44;
+        bits |= hint << 44;
     }
     // [43:0] va[55:12]
     bits |= (va >> 12) & 0xfff_ffff_ffff;
@@ -668,14 +677,14 @@ const fn encode_range(
     // [63:48] tag
     bits |= (tag as u64) << 48;
     // [47:46] granule
-    bits |= (granule(c)) << 46;
+    bits |= granule(c) << 46;
     // [45:44] scale
     bits |= (scale as u64) << 44;
     // [43:39] num
-    bits |= (num) << 39;
+    bits |= num << 39;
     // [38:37] hint when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (hint) << 37;
+        bits |= hint << 37;
     }
     // [36:0] va >> page
     bits |= (va >> page_shift(c)) & 0x1f_ffff_ffff;
@@ -706,14 +715,14 @@ const fn encode_range_any(
     };
     let mut bits = 0u64;
     // [47:46] granule
-    bits |= (granule(c)) << 46;
+    bits |= granule(c) << 46;
     // [45:44] scale
     bits |= (scale as u64) << 44;
     // [43:39] num
-    bits |= (num) << 39;
+    bits |= num << 39;
     // [38:37] hint when ttl and hinted
     if c.has(Config::TTL) && hinted {
-        bits |= (hint) << 37;
+        bits |= hint << 37;
     }
     // [36:0] va >> page
     bits |= (va >> page_shift(c)) & 0x1f_ffff_ffff;
@@ -765,7 +774,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
     /// From: arm64.arch:83, arm64.arch:132-137, arm64.arch:140-146.
-    #[inline]
+    #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -811,7 +820,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: arm64.arch:82, arm64.arch:132-137, arm64.arch:140-146.
-    #[inline]
+    #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -857,7 +866,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
     /// From: arm64.arch:83, arm64.arch:148-154, arm64.arch:155-162.
-    #[inline]
+    #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -887,7 +896,7 @@ impl Tlb {
     /// lazy CPUs.
     ///
     /// From: arm64.arch:82, arm64.arch:148-154, arm64.arch:155-162.
-    #[inline]
+    #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -922,7 +931,10 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if self
                 .ceiling()
-                .is_below(passes.page_runs(&level_table(c), RANGE_UNITS), passes.pages())
+                .is_exceeded_by(
+                    passes.page_runs(&level_table(c), RANGE_UNITS),
+                    passes.pages(),
+                )
             {
                 self.user_here_everything(cpu, tag);
             } else {
@@ -937,7 +949,7 @@ impl Tlb {
                     self.user_here_pass(cpu, tag, pass);
                 }
             }
-        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
             self.user_here_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -967,7 +979,10 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if self
                 .ceiling()
-                .is_below(passes.page_runs(&level_table(c), RANGE_UNITS), passes.pages())
+                .is_exceeded_by(
+                    passes.page_runs(&level_table(c), RANGE_UNITS),
+                    passes.pages(),
+                )
             {
                 self.user_wide_everything(cpu, tag);
             } else {
@@ -982,7 +997,7 @@ impl Tlb {
                     self.user_wide_pass(cpu, tag, pass);
                 }
             }
-        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
             self.user_wide_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1012,7 +1027,7 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if self
                 .ceiling()
-                .is_below(
+                .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
                 )
@@ -1030,7 +1045,7 @@ impl Tlb {
                     self.kernel_here_pass(cpu, pass);
                 }
             }
-        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
             self.kernel_here_everything(cpu);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1061,7 +1076,7 @@ impl Tlb {
         if c.has(Config::RANGES) {
             if self
                 .ceiling()
-                .is_below(
+                .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
                 )
@@ -1079,7 +1094,7 @@ impl Tlb {
                     self.kernel_wide_pass(cpu, pass);
                 }
             }
-        } else if self.ceiling().is_below(passes.entries(), passes.pages()) {
+        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
             self.kernel_wide_everything(cpu);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1096,6 +1111,7 @@ impl Tlb {
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
+    #[inline]
     fn user_here_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -1105,6 +1121,7 @@ impl Tlb {
 
     /// How far one instruction reaches, for ranges of a user space that other CPUs may hold as
     /// well.
+    #[inline]
     fn user_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -1113,6 +1130,7 @@ impl Tlb {
     }
 
     /// How far one instruction reaches, for ranges of the kernel that only this CPU may hold.
+    #[inline]
     fn kernel_here_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -1122,6 +1140,7 @@ impl Tlb {
 
     /// How far one instruction reaches, for ranges of the kernel that other CPUs may hold as
     /// well.
+    #[inline]
     fn kernel_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -1144,7 +1163,7 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let walk = pass.walk;
-        let hint = match pass.hint {
+        let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
@@ -1164,7 +1183,7 @@ impl Tlb {
                                 c,
                                 tag,
                                 run.va,
-                                hint,
+                                hinted,
                                 run.num,
                                 run.scale,
                             );
@@ -1174,7 +1193,7 @@ impl Tlb {
                                 c,
                                 tag | 0x1,
                                 run.va,
-                                hint,
+                                hinted,
                                 run.num,
                                 run.scale,
                             );
@@ -1217,7 +1236,7 @@ impl Tlb {
                             c,
                             tag,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1227,7 +1246,7 @@ impl Tlb {
                             c,
                             tag | 0x1,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1235,16 +1254,16 @@ impl Tlb {
                     }
                     if let Some(va) = runs.rest() {
                         // arm64.arch:132-137: vale1
-                        let page = encode_page(c, tag, va, hint);
+                        let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                         // arm64.arch:132-137: vale1, view user
-                        let page = encode_page(c, tag | 0x1, va, hint);
+                        let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
                 } else {
                     let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_kernel = encode_page(c, tag, start, hint);
-                    let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                    let mut page_kernel = encode_page(c, tag, start, hinted);
+                    let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                     let mut left = entries;
                     while left > 0 {
                         // arm64.arch:132-137: vale1
@@ -1270,7 +1289,7 @@ impl Tlb {
                             c,
                             tag,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1301,17 +1320,17 @@ impl Tlb {
                 );
                 for run in runs.by_ref() {
                     // arm64.arch:166-171: rvale1
-                    let range = encode_range(c, tag, run.va, hint, run.num, run.scale);
+                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
                     // arm64.arch:132-137: vale1
-                    let page = encode_page(c, tag, va, hint);
+                    let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page = encode_page(c, tag, start, hint);
+                let mut page = encode_page(c, tag, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:132-137: vale1
@@ -1337,8 +1356,8 @@ impl Tlb {
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_kernel = encode_page(c, tag, start, hint);
-                let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                let mut page_kernel = encode_page(c, tag, start, hinted);
+                let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:132-137: vale1
@@ -1362,7 +1381,7 @@ impl Tlb {
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut page = encode_page(c, tag, start, hint);
+            let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
                 // arm64.arch:132-137: vale1
@@ -1388,7 +1407,7 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let walk = pass.walk;
-        let hint = match pass.hint {
+        let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
@@ -1408,7 +1427,7 @@ impl Tlb {
                                 c,
                                 tag,
                                 run.va,
-                                hint,
+                                hinted,
                                 run.num,
                                 run.scale,
                             );
@@ -1418,7 +1437,7 @@ impl Tlb {
                                 c,
                                 tag | 0x1,
                                 run.va,
-                                hint,
+                                hinted,
                                 run.num,
                                 run.scale,
                             );
@@ -1461,7 +1480,7 @@ impl Tlb {
                             c,
                             tag,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1471,7 +1490,7 @@ impl Tlb {
                             c,
                             tag | 0x1,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1479,16 +1498,16 @@ impl Tlb {
                     }
                     if let Some(va) = runs.rest() {
                         // arm64.arch:132-137: vale1is
-                        let page = encode_page(c, tag, va, hint);
+                        let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                         // arm64.arch:132-137: vale1is, view user
-                        let page = encode_page(c, tag | 0x1, va, hint);
+                        let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
                 } else {
                     let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_kernel = encode_page(c, tag, start, hint);
-                    let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                    let mut page_kernel = encode_page(c, tag, start, hinted);
+                    let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                     let mut left = entries;
                     while left > 0 {
                         // arm64.arch:132-137: vale1is
@@ -1514,7 +1533,7 @@ impl Tlb {
                             c,
                             tag,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1545,17 +1564,17 @@ impl Tlb {
                 );
                 for run in runs.by_ref() {
                     // arm64.arch:166-171: rvale1is
-                    let range = encode_range(c, tag, run.va, hint, run.num, run.scale);
+                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
                     // arm64.arch:132-137: vale1is
-                    let page = encode_page(c, tag, va, hint);
+                    let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page = encode_page(c, tag, start, hint);
+                let mut page = encode_page(c, tag, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:132-137: vale1is
@@ -1581,8 +1600,8 @@ impl Tlb {
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_kernel = encode_page(c, tag, start, hint);
-                let mut page_user = encode_page(c, tag | 0x1, start, hint);
+                let mut page_kernel = encode_page(c, tag, start, hinted);
+                let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:132-137: vale1is
@@ -1606,7 +1625,7 @@ impl Tlb {
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut page = encode_page(c, tag, start, hint);
+            let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
                 // arm64.arch:132-137: vale1is
@@ -1632,7 +1651,7 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let walk = pass.walk;
-        let hint = match pass.hint {
+        let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
@@ -1650,7 +1669,7 @@ impl Tlb {
                         let range_any = encode_range_any(
                             c,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1685,7 +1704,7 @@ impl Tlb {
                     let range_any = encode_range_any(
                         c,
                         run.va,
-                        hint,
+                        hinted,
                         run.num,
                         run.scale,
                     );
@@ -1693,12 +1712,12 @@ impl Tlb {
                 }
                 if let Some(va) = runs.rest() {
                     // arm64.arch:148-154: vaale1
-                    let page_any = encode_page_any(c, va, hint);
+                    let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_any = encode_page_any(c, start, hint);
+                let mut page_any = encode_page_any(c, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:148-154: vaale1
@@ -1719,7 +1738,7 @@ impl Tlb {
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut page_any = encode_page_any(c, start, hint);
+            let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
                 // arm64.arch:148-154: vaale1
@@ -1746,7 +1765,7 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let walk = pass.walk;
-        let hint = match pass.hint {
+        let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
@@ -1764,7 +1783,7 @@ impl Tlb {
                         let range_any = encode_range_any(
                             c,
                             run.va,
-                            hint,
+                            hinted,
                             run.num,
                             run.scale,
                         );
@@ -1799,7 +1818,7 @@ impl Tlb {
                     let range_any = encode_range_any(
                         c,
                         run.va,
-                        hint,
+                        hinted,
                         run.num,
                         run.scale,
                     );
@@ -1807,12 +1826,12 @@ impl Tlb {
                 }
                 if let Some(va) = runs.rest() {
                     // arm64.arch:148-154: vaale1is
-                    let page_any = encode_page_any(c, va, hint);
+                    let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
             } else {
                 let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_any = encode_page_any(c, start, hint);
+                let mut page_any = encode_page_any(c, start, hinted);
                 let mut left = entries;
                 while left > 0 {
                     // arm64.arch:148-154: vaale1is
@@ -1833,7 +1852,7 @@ impl Tlb {
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut page_any = encode_page_any(c, start, hint);
+            let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
                 // arm64.arch:148-154: vaale1is
@@ -1918,7 +1937,7 @@ impl Tlb {
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
     /// From: arm64.arch:85.
-    #[inline]
+    #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbNsh);
@@ -1927,7 +1946,7 @@ impl Tlb {
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
     /// From: arm64.arch:84, arm64.arch:132-137.
-    #[inline]
+    #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
         let mut interrupt = Audience::NOBODY;
@@ -1951,7 +1970,7 @@ impl Tlb {
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
     /// From: arm64.arch:85, arm64.arch:86.
-    #[inline]
+    #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbNsh);
@@ -1961,7 +1980,7 @@ impl Tlb {
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
     /// From: arm64.arch:84, arm64.arch:86, arm64.arch:132-137.
-    #[inline]
+    #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         // Devices that share the tables have been told by now.
@@ -2015,8 +2034,6 @@ impl Tlb {
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
-        } else {
-            // User code runs on what the kernel runs on.
         }
     }
 
@@ -2094,14 +2111,16 @@ impl Backend for Tlb {
         Ceiling {
             operations: if c.has(Config::G64K) {
                 8191
+            } else if c.has(Config::G16K) {
+                2047
             } else {
-                if c.has(Config::G16K) { 2047 } else { 511 }
+                511
             },
             pages: 2097152,
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let owed = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
@@ -2173,7 +2192,7 @@ impl Backend for Tlb {
         Started::new(request, deliver, owed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let interrupt = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
@@ -2196,16 +2215,19 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
         self.switch_to(cpu, to, debt);
         Owed::NOTHING
     }
 
+    #[inline]
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = owed_view;
         self.resume_user(cpu, to);
     }
 
+    #[inline]
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING

@@ -129,14 +129,14 @@ pub enum Op {
     Tlbsync,
     /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 5.5.2, 3.1.7 for TCE. x86_64.arch:100-107.
     Invlpg {
-        /// Operand: x86_64.arch:71-73.
+        /// `[63:0] va`
         va: u64,
     },
     /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:108-117.
     Invpcid {
-        /// Operand: x86_64.arch:74-77.
+        /// `[63:2] 0; [1:0] form`
         kind: u64,
-        /// Operand: x86_64.arch:78-82.
+        /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
     /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:118-123.
@@ -145,16 +145,16 @@ pub enum Op {
     MovCr4,
     /// APM 3 INVLPGB, TLBSYNC; APM 2 5.5.3. x86_64.arch:134-146.
     Invlpgb {
-        /// Operand: x86_64.arch:83-87.
+        /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
-        /// Operand: x86_64.arch:88-93.
+        /// `[31] level is pmd; [30:16] 0; [15:0] num`
         ecx: u32,
-        /// Operand: x86_64.arch:94-98.
+        /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
     /// Loads `cr3`. x86_64.arch:158-161.
     LoadCr3 {
-        /// Operand: x86_64.arch:152-157.
+        /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
     },
 }
@@ -176,9 +176,7 @@ impl Op {
 
     /// Its operands, by their names in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
-        let _ = &mut each;
         match self {
-            Op::Tlbsync => {}
             Op::Invlpg { va } => {
                 each("va", u128::from(va));
             }
@@ -189,8 +187,6 @@ impl Op {
                     u128::from(descriptor[0]) | u128::from(descriptor[1]) << 64,
                 );
             }
-            Op::MovCr3 => {}
-            Op::MovCr4 => {}
             Op::Invlpgb { rax, ecx, edx } => {
                 each("rax", u128::from(rax));
                 each("ecx", u128::from(ecx));
@@ -199,6 +195,7 @@ impl Op {
             Op::LoadCr3 { cr3 } => {
                 each("cr3", u128::from(cr3));
             }
+            _ => {}
         }
     }
 }
@@ -374,7 +371,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
     /// From: x86_64.arch:100-107, x86_64.arch:108-117.
-    #[inline]
+    #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
@@ -387,7 +384,7 @@ impl Tlb {
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
-                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+                owed |= Owed::VIEW_UNTIL_RESUME;
             }
         }
         owed
@@ -401,7 +398,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: x86_64.arch:134-146.
-    #[inline]
+    #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -421,11 +418,11 @@ impl Tlb {
             let edx = encode_edx(tag);
             cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed = owed.and(self.user_here_page(cpu, tag, va));
+            owed |= self.user_here_page(cpu, tag, va);
             if walk {
-                owed = owed.and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
         owed
@@ -440,7 +437,7 @@ impl Tlb {
     ///
     /// From: x86_64.arch:100-107, x86_64.arch:108-117, x86_64.arch:124-132,
     /// x86_64.arch:134-146.
-    #[inline]
+    #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -456,7 +453,7 @@ impl Tlb {
                     // x86_64.arch:100-107: invlpg
                     cpu.issue(Op::Invlpg { va: encode_va(va) });
                     // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
                         // x86_64.arch:108-117: invpcid, form everything
@@ -474,7 +471,7 @@ impl Tlb {
                                 cpu.issue(Op::Invpcid { kind, descriptor });
                             } else {
                                 // Every other tag of this CPU is disowned, not flushed.
-                                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                                owed |= Owed::OTHERS_UNTIL_LOAD;
                             }
                         }
                     }
@@ -496,7 +493,7 @@ impl Tlb {
                     cpu.issue(Op::Invlpg { va: encode_va(va) });
                     if walk {
                         // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 }
             } else if c.has(Config::INVLPGB) {
@@ -525,7 +522,7 @@ impl Tlb {
                 // x86_64.arch:100-107: invlpg
                 cpu.issue(Op::Invlpg { va: encode_va(va) });
                 // Every other tag of this CPU is disowned, not flushed.
-                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
             // x86_64.arch:100-107: invlpg
@@ -543,7 +540,7 @@ impl Tlb {
     /// lazy CPUs.
     ///
     /// From: x86_64.arch:134-146.
-    #[inline]
+    #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
@@ -582,7 +579,7 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            owed = owed.and(self.kernel_here_page(cpu, va, level, walk));
+            owed |= self.kernel_here_page(cpu, va, level, walk);
         }
         owed
     }
@@ -602,8 +599,8 @@ impl Tlb {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
-        if self.ceiling().is_below(passes.entries(), passes.pages()) {
-            owed = owed.and(self.user_here_everything(cpu));
+        if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+            owed |= self.user_here_everything(cpu);
         } else {
             for pass in passes.cuts() {
                 self.user_here_pass(cpu, tag, pass);
@@ -612,7 +609,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
             if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+                owed |= Owed::VIEW_UNTIL_RESUME;
             }
         }
         owed
@@ -641,12 +638,12 @@ impl Tlb {
             let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
             if self
                 .ceiling()
-                .is_below(
+                .is_exceeded_by(
                     passes.entry_runs(self.invlpgb_pages, Levels(3)),
                     passes.pages(),
                 )
             {
-                owed = owed.and(self.user_wide_everything(cpu, tag, of_machine, walk));
+                owed |= self.user_wide_everything(cpu, tag, of_machine, walk);
             } else {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
@@ -659,11 +656,11 @@ impl Tlb {
                 }
             }
         } else {
-            owed = owed.and(self.user_here_ranges(cpu, tag, ranges));
+            owed |= self.user_here_ranges(cpu, tag, ranges);
             if walk {
-                owed = owed.and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
         owed
@@ -687,8 +684,8 @@ impl Tlb {
                         &level_table(c),
                         self.kernel_here_folding(),
                     );
-                    if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                        owed = owed.and(self.kernel_here_everything(cpu));
+                    if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                        owed |= self.kernel_here_everything(cpu);
                     } else {
                         for pass in passes.cuts() {
                             self.kernel_here_pass(cpu, pass);
@@ -697,21 +694,24 @@ impl Tlb {
                             self.kernel_here_pass(cpu, pass);
                         }
                         // Every other tag of this CPU is disowned, not flushed.
-                        owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                    owed = owed.and(self.kernel_here_everything(cpu));
+                    owed |= self.kernel_here_everything(cpu);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
-                        owed = owed.and(self.kernel_here_everything(cpu));
+                        owed |= self.kernel_here_everything(cpu);
                     } else {
                         let passes = Passes::new(
                             ranges,
                             &level_table(c),
                             self.kernel_here_folding(),
                         );
-                        if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                            owed = owed.and(self.kernel_here_everything(cpu));
+                        if self
+                            .ceiling()
+                            .is_exceeded_by(passes.entries(), passes.pages())
+                        {
+                            owed |= self.kernel_here_everything(cpu);
                         } else {
                             for pass in passes.leaves() {
                                 self.kernel_here_pass(cpu, pass);
@@ -724,8 +724,8 @@ impl Tlb {
                         &level_table(c),
                         self.kernel_here_folding(),
                     );
-                    if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                        owed = owed.and(self.kernel_here_everything(cpu));
+                    if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                        owed |= self.kernel_here_everything(cpu);
                     } else {
                         for pass in passes.cuts() {
                             self.kernel_here_pass(cpu, pass);
@@ -735,13 +735,13 @@ impl Tlb {
                         }
                         if walk {
                             // Every other tag of this CPU is disowned, not flushed.
-                            owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                            owed |= Owed::OTHERS_UNTIL_LOAD;
                         }
                     }
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) || walk {
-                    owed = owed.and(self.kernel_here_everything(cpu));
+                    owed |= self.kernel_here_everything(cpu);
                 } else {
                     // The caller stays on this CPU until completion.
                     let passes = Passes::new(
@@ -751,12 +751,12 @@ impl Tlb {
                     );
                     if self
                         .ceiling()
-                        .is_below(
+                        .is_exceeded_by(
                             passes.entry_runs(self.invlpgb_pages, Levels(3)),
                             passes.pages(),
                         )
                     {
-                        owed = owed.and(self.kernel_here_everything(cpu));
+                        owed |= self.kernel_here_everything(cpu);
                     } else {
                         for pass in passes.leaves() {
                             self.kernel_here_pass(cpu, pass);
@@ -769,8 +769,8 @@ impl Tlb {
                     &level_table(c),
                     self.kernel_here_folding(),
                 );
-                if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                    owed = owed.and(self.kernel_here_everything(cpu));
+                if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                    owed |= self.kernel_here_everything(cpu);
                 } else {
                     for pass in passes.cuts() {
                         self.kernel_here_pass(cpu, pass);
@@ -779,7 +779,7 @@ impl Tlb {
                         self.kernel_here_pass(cpu, pass);
                     }
                     // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             }
         } else {
@@ -788,8 +788,8 @@ impl Tlb {
                 &level_table(c),
                 self.kernel_here_folding(),
             );
-            if self.ceiling().is_below(passes.entries(), passes.pages()) {
-                owed = owed.and(self.kernel_here_everything(cpu));
+            if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                owed |= self.kernel_here_everything(cpu);
             } else {
                 for pass in passes.cuts() {
                     self.kernel_here_pass(cpu, pass);
@@ -815,7 +815,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
             if walk {
-                owed = owed.and(self.kernel_wide_everything(cpu));
+                owed |= self.kernel_wide_everything(cpu);
             } else {
                 // The caller stays on this CPU until completion.
                 let passes = Passes::new(
@@ -825,12 +825,12 @@ impl Tlb {
                 );
                 if self
                     .ceiling()
-                    .is_below(
+                    .is_exceeded_by(
                         passes.entry_runs(self.invlpgb_pages, Levels(3)),
                         passes.pages(),
                     )
                 {
-                    owed = owed.and(self.kernel_wide_everything(cpu));
+                    owed |= self.kernel_wide_everything(cpu);
                 } else {
                     for pass in passes.leaves() {
                         self.kernel_wide_pass(cpu, pass);
@@ -838,12 +838,13 @@ impl Tlb {
                 }
             }
         } else {
-            owed = owed.and(self.kernel_here_ranges(cpu, ranges));
+            owed |= self.kernel_here_ranges(cpu, ranges);
         }
         owed
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
+    #[inline]
     fn user_here_folding(&self) -> Folding {
         let c = self.config;
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI)
@@ -863,6 +864,7 @@ impl Tlb {
 
     /// How far one instruction reaches, for ranges of a user space that other CPUs may hold as
     /// well.
+    #[inline]
     fn user_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -871,6 +873,7 @@ impl Tlb {
     }
 
     /// How far one instruction reaches, for ranges of the kernel that only this CPU may hold.
+    #[inline]
     fn kernel_here_folding(&self) -> Folding {
         let c = self.config;
         if c.has(Config::INVLPGB) {
@@ -893,6 +896,7 @@ impl Tlb {
 
     /// How far one instruction reaches, for ranges of the kernel that other CPUs may hold as
     /// well.
+    #[inline]
     fn kernel_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
@@ -1105,7 +1109,7 @@ impl Tlb {
         // x86_64.arch:118-123: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
-            owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+            owed |= Owed::VIEW_UNTIL_RESUME;
         }
         owed
     }
@@ -1135,11 +1139,11 @@ impl Tlb {
             let edx = encode_edx(tag);
             cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed = owed.and(self.user_here_everything(cpu));
+            owed |= self.user_here_everything(cpu);
             if walk {
-                owed = owed.and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed = owed.and(Owed::LAZY_UNTIL_LOAD).and(Owed::PARKED_UNTIL_LOAD);
+                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
         owed
@@ -1163,7 +1167,7 @@ impl Tlb {
                 cpu.issue(Op::MovCr3);
                 if c.has(Config::PCID) {
                     // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVPCID) {
                 // x86_64.arch:108-117: invpcid, form everything
@@ -1194,7 +1198,7 @@ impl Tlb {
                 // x86_64.arch:118-123: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
-                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
             // x86_64.arch:118-123: mov_cr3
@@ -1231,7 +1235,7 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            owed = owed.and(self.kernel_here_everything(cpu));
+            owed |= self.kernel_here_everything(cpu);
         }
         owed
     }
@@ -1239,7 +1243,7 @@ impl Tlb {
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
     /// From: x86_64.arch:69.
-    #[inline]
+    #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
         if c.has(Config::INVLPGB) && of_machine {
@@ -1251,23 +1255,19 @@ impl Tlb {
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
     /// From: x86_64.arch:69.
-    #[inline]
+    #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         // Devices that share the tables have been told by now.
-        if c.has(Config::PGE) || c.has(Config::INVPCID) {
-            // Instructions are complete when they are done.
-        } else if c.has(Config::INVLPGB) {
+        if !c.has(Config::PGE) && !c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
             cpu.issue(Op::Tlbsync);
-        } else {
-            // Instructions are complete when they are done.
         }
     }
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
     /// From: x86_64.arch:69.
-    #[inline]
+    #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::INVLPGB) {
@@ -1296,14 +1296,14 @@ impl Tlb {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
-                    owed = owed.and(self.forget_all(cpu));
+                    owed |= self.forget_all(cpu);
                 }
                 // x86_64.arch:158-161: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
                 if c.has(Config::PTI) {
-                    owed = owed.and(Owed::VIEW_UNTIL_RESUME);
+                    owed |= Owed::VIEW_UNTIL_RESUME;
                 }
             }
         } else {
@@ -1312,7 +1312,7 @@ impl Tlb {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
-                    owed = owed.and(self.forget_all(cpu));
+                    owed |= self.forget_all(cpu);
                 }
             }
             // x86_64.arch:158-161: cr3
@@ -1341,8 +1341,6 @@ impl Tlb {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
             }
-        } else {
-            // User code runs on what the kernel runs on.
         }
     }
 
@@ -1380,7 +1378,7 @@ impl Tlb {
                     // x86_64.arch:118-123: mov_cr3
                     cpu.issue(Op::MovCr3);
                     // Every other tag of this CPU is disowned, not flushed.
-                    owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                    owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVLPGB) {
                 // The caller stays on this CPU until completion.
@@ -1394,7 +1392,7 @@ impl Tlb {
                 // x86_64.arch:118-123: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
-                owed = owed.and(Owed::OTHERS_UNTIL_LOAD);
+                owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
             // x86_64.arch:118-123: mov_cr3
@@ -1404,7 +1402,7 @@ impl Tlb {
     }
 
     /// The CPUs to interrupt for a request that others are to be told of.
-    #[inline]
+    #[inline(always)]
     fn user_told(&self, of_machine: bool, walk: bool) -> Audience {
         let c = self.config;
         if c.has(Config::INVLPGB) {
@@ -1439,7 +1437,7 @@ impl Tlb {
     }
 
     /// The CPUs to interrupt for a request that others are to be told of.
-    #[inline]
+    #[inline(always)]
     fn kernel_told(&self) -> Audience {
         let c = self.config;
         if c.has(Config::INVLPGB) {
@@ -1504,7 +1502,7 @@ impl Backend for Tlb {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let owed = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
@@ -1577,7 +1575,7 @@ impl Backend for Tlb {
         Started::new(request, deliver, owed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let interrupt = match (started.space, started.reach) {
             (Space::User, Reach::Here) => Audience::NOBODY,
@@ -1600,14 +1598,17 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
         self.switch_to(cpu, to, debt)
     }
 
+    #[inline]
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         self.resume_user(cpu, to, owed_view);
     }
 
+    #[inline]
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu)
     }

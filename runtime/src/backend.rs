@@ -6,7 +6,7 @@
 //! [`Finished`] is left.
 
 use core::marker::PhantomData;
-use core::ops::BitOr;
+use core::ops::{BitOr, BitOrAssign};
 
 use crate::change::{Change, ChangeFacts, Obligation, Slot};
 use crate::clause::{Holders, LEVELS, Levels};
@@ -69,6 +69,12 @@ impl BitOr for Owed {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         self.and(other)
+    }
+}
+
+impl BitOrAssign for Owed {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.and(other);
     }
 }
 
@@ -183,7 +189,7 @@ impl Ceiling {
     /// Whether a request takes too many instructions, or names too many pages.
     #[must_use]
     #[inline]
-    pub const fn is_below(&self, operations: u64, pages: u64) -> bool {
+    pub const fn is_exceeded_by(&self, operations: u64, pages: u64) -> bool {
         operations > self.operations || pages > self.pages
     }
 }

@@ -58,9 +58,8 @@ impl Passes {
             pages: 0,
             live: ranges.is_live(),
         };
-        for level in Level::all() {
-            let extent = ranges.walk[level.index()];
-            let shift = levels[level.index()].shift;
+        for ((level, &extent), facts) in Level::all().zip(&ranges.walk).zip(levels) {
+            let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
                 continue;
             }
@@ -89,12 +88,14 @@ impl Passes {
         }
         passes.cuts = passes.len;
         let base = levels[0].shift;
-        for pass in &leaves.passes[..leaves.len] {
+        for pass in leaves.passes.iter().take(leaves.len) {
             passes.push(*pass);
         }
         passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
-            let shift = levels[pass.stride.index()].shift;
-            sum.saturating_add(pass.entries << (shift - base))
+            let shift = levels
+                .get(pass.stride.index())
+                .map_or(base, |facts| facts.shift);
+            sum.saturating_add(pass.entries.wrapping_shl(shift.wrapping_sub(base)))
         });
         passes
     }
@@ -102,7 +103,7 @@ impl Passes {
     fn push(&mut self, pass: Pass) {
         if let Some(slot) = self.all.get_mut(self.len) {
             *slot = pass;
-            self.len += 1;
+            self.len = self.len.wrapping_add(1);
         }
     }
 
@@ -153,7 +154,8 @@ impl Passes {
     pub fn page_runs(&self, levels: &LevelTable, units: Units) -> u64 {
         let page = levels[0].shift;
         self.iter().fold(0, |n: u64, pass| {
-            let entry = levels[pass.stride.index()].shift.wrapping_sub(page);
+            let facts = levels.get(pass.stride.index());
+            let entry = facts.map_or(0, |facts| facts.shift.wrapping_sub(page));
             n.saturating_add(if pass.entries > 1 && units.hold(entry) {
                 let full = units.most.wrapping_shl(units.largest());
                 let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
@@ -185,9 +187,8 @@ impl Leaves {
             extents: [Extent::EMPTY; LEVELS],
             len: 0,
         };
-        for level in Level::all() {
-            let LevelFacts { shift, leaf } = levels[level.index()];
-            let extent = ranges.leaf[level.index()];
+        for ((level, &extent), facts) in Level::all().zip(&ranges.leaf).zip(levels) {
+            let LevelFacts { shift, leaf } = *facts;
             if extent.is_empty() || !leaf {
                 continue;
             }
@@ -195,7 +196,13 @@ impl Leaves {
             if folding.leaves && leaves.absorb(extent) {
                 continue;
             }
-            leaves.passes[leaves.len] = Pass {
+            let (Some(pass), Some(slot)) = (
+                leaves.passes.get_mut(leaves.len),
+                leaves.extents.get_mut(leaves.len),
+            ) else {
+                break;
+            };
+            *pass = Pass {
                 start: extent.start,
                 entries: extent.bytes >> shift,
                 stride: level,
@@ -203,8 +210,8 @@ impl Leaves {
                 leaf: true,
                 walk: false,
             };
-            leaves.extents[leaves.len] = extent;
-            leaves.len += 1;
+            *slot = extent;
+            leaves.len = leaves.len.wrapping_add(1);
         }
         leaves
     }

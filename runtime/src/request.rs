@@ -52,7 +52,7 @@ impl Extent {
     /// How many entries of `1 << shift` bytes it touches.
     #[must_use]
     pub const fn entries(self, shift: u32) -> u64 {
-        self.rounded(shift).bytes >> shift
+        self.rounded(shift).bytes.wrapping_shr(shift)
     }
 
     /// Whether all of `other` lies in it.
@@ -81,9 +81,10 @@ impl Extent {
         } else {
             other.last()
         };
+        // All 2^64 bytes cannot be counted; all but the last one can, and round to the same entries.
         Self {
             start,
-            bytes: last.wrapping_sub(start).wrapping_add(1),
+            bytes: last.wrapping_sub(start).saturating_add(1),
         }
     }
 }
@@ -286,5 +287,7 @@ pub type LevelTable = [LevelFacts; LEVELS];
 
 /// The nearest level below that there is.
 pub(crate) fn below(levels: &LevelTable, level: Level) -> Option<Level> {
-    Level::all().rfind(|l| *l < level && levels[l.index()].shift != 0)
+    let levels = Level::all().zip(levels);
+    let lower = levels.filter(|(l, facts)| *l < level && facts.shift != 0);
+    lower.last().map(|(level, _)| level)
 }

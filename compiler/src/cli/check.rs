@@ -17,7 +17,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
-        let compiled = self.definitions.compile()?;
+        let compiled = self.definitions.check()?;
         if !compiled.diagnostics.is_empty() {
             return Ok(self.definitions.findings(&compiled, color));
         }

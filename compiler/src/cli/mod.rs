@@ -12,7 +12,7 @@ mod machine;
 mod number;
 mod trace;
 
-use crate::compile::{Compiled, compile};
+use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
 use crate::disk::{self, DiskError, Source};
 use crate::render::{self, render};
@@ -113,6 +113,11 @@ impl Definitions {
     fn compile(&self) -> Result<Compiled, DiskError> {
         let sources = disk::read(&self.paths)?;
         Ok(compile(sources.into_iter().map(Source::named)))
+    }
+
+    fn check(&self) -> Result<Compiled, DiskError> {
+        let sources = disk::read(&self.paths)?;
+        Ok(compile::check(sources.into_iter().map(Source::named)))
     }
 
     /// Whether only directories are named, so that what they define is all there should be.

@@ -88,22 +88,25 @@ impl Emit<'_> {
                 #[inline]
                 fn ceiling(&self) -> Ceiling { #ceiling }
 
-                #[inline]
+                #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
 
-                #[inline]
+                #[inline(always)]
                 fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
                     #finish_unused #finish
                 }
 
+                #[inline]
                 fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
                     #switch_unused #switch
                 }
 
+                #[inline]
                 fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
                     #resume_unused #resume
                 }
 
+                #[inline]
                 fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
             }
         }

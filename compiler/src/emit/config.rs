@@ -72,15 +72,16 @@ impl Emit<'_> {
         cases: &Cases<T>,
         value: impl Fn(&T) -> TokenStream,
     ) -> TokenStream {
-        let mut out = quote!(0);
-        for (case, cond) in &cases.cases {
+        let mut chain = quote!();
+        for (case, cond) in cases.cases.iter().rev() {
             let value = value(case);
-            out = match self.cond(cond) {
-                None => value,
-                Some(cond) => quote!(if #cond { #value } else { #out }),
-            };
+            match self.cond(cond) {
+                Some(cond) => chain = quote!(#chain if #cond { #value } else),
+                None if chain.is_empty() => return value,
+                None => return quote!(#chain { #value }),
+            }
         }
-        out
+        quote!(#chain { 0 })
     }
 
     pub(super) fn config(&self) -> TokenStream {

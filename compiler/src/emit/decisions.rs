@@ -22,9 +22,8 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
-        let nothing = |node: &Node| self.node(node, at, shape).is_empty();
-        let same = |a: &Node, b: &Node| a == b || nothing(a) && nothing(b);
-        let (mut test, mut then, mut otherwise) = if nothing(then) {
+        let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
+        let (mut test, mut then, mut otherwise) = if is_silent(then) {
             (self.negated(on), otherwise, then)
         } else {
             (self.test(on), then, otherwise)
@@ -125,7 +124,7 @@ impl Emit<'_> {
                         quote!(passes.page_runs(&level_table(c), #units))
                     }
                 };
-                quote!(self.ceiling().is_below(#operations, passes.pages()))
+                quote!(self.ceiling().is_exceeded_by(#operations, passes.pages()))
             }
             Test::Debt(Debt::None) => quote!(debt == Debt::None),
             Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
@@ -145,5 +144,18 @@ impl Emit<'_> {
                 quote!(self.#name)
             }
         }
+    }
+}
+
+/// Whether a node stands for no words at all.
+fn is_silent(node: &Node) -> bool {
+    match node {
+        Node::Seq(steps) => steps.iter().all(is_silent),
+        Node::Select {
+            then, otherwise, ..
+        } => is_silent(then) && is_silent(otherwise),
+        Node::Publish { barrier } => barrier.is_none(),
+        Node::Change { .. } | Node::Nothing(_) => true,
+        _ => false,
     }
 }

@@ -127,7 +127,11 @@ impl Emit<'_> {
             let fields = operands.iter().map(|&operand| {
                 let (name, of) = (self.operand_name(operand), self.operand_type(operand));
                 let it = &self.model.operands[operand];
-                let text = doc(&format!("Operand: {}.", self.place(it.span)));
+                let fields = it.fields.iter().map(|field| self.files.text(field.span));
+                let fields: Vec<&str> = fields.map(|text| text.trim_end_matches(';')).collect();
+                let fields = fields.join("; ");
+                let fields = fields.split_whitespace().collect::<Vec<_>>().join(" ");
+                let text = doc(&format!("`{fields}`"));
                 quote!(#text #name: #of)
             });
             quote!(#text #variant { #(#fields),* },)
@@ -141,7 +145,11 @@ impl Emit<'_> {
                 quote!(Self::#variant { .. } => #name,)
             }
         });
-        let values = instructions.iter().map(|instruction| {
+        let with = instructions
+            .iter()
+            .filter(|i| !i.template.operands.is_empty());
+        let none = (instructions.len() > with.clone().count()).then(|| quote!(_ => {}));
+        let values = with.map(|instruction| {
             let pattern = self.pattern(instruction);
             let each = instruction.template.operands.iter().map(|&operand| {
                 let name = self.operand_name(operand);
@@ -168,8 +176,7 @@ impl Emit<'_> {
 
                 /// Its operands, by their names in the definition.
                 pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
-                    let _ = &mut each;
-                    match self { #(#values)* }
+                    match self { #(#values)* #none }
                 }
             }
         }

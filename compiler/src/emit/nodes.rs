@@ -11,7 +11,7 @@ use super::operands::PARAMETERS as ENCODED;
 use super::routines::name;
 use super::{Emit, comment};
 use crate::model::Need;
-use crate::plan::ir::{Issue, Node, Reason, Shape};
+use crate::plan::ir::{Issue, Node, Shape};
 use crate::trace::interpret::Which;
 
 /// Where the values of an instruction's operands are found.
@@ -49,7 +49,7 @@ impl Emit<'_> {
                 let body = self.node(body, at, shape);
                 quote!(#note #body)
             }
-            Node::Publish { barrier: None } | Node::Change { .. } => quote!(),
+            Node::Publish { barrier: None } | Node::Change { .. } | Node::Nothing(_) => quote!(),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
             Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
             Node::Issue(issue) => {
@@ -125,11 +125,6 @@ impl Emit<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(other) => self.call_from(*other, shape),
-            Node::Nothing(reason) => comment(match reason {
-                Reason::AtOnce => "Instructions are complete when they are done.",
-                Reason::NobodyElse => "Nobody else has to be told.",
-                Reason::SameView => "User code runs on what the kernel runs on.",
-            }),
         }
     }
 
@@ -199,7 +194,7 @@ impl Emit<'_> {
                 if let At::Page = at {
                     quote!(hint(c, level))
                 } else {
-                    quote!(hint)
+                    quote!(hinted)
                 }
             }
             "stride" if !issue.address => quote!(Level(0)),
@@ -291,7 +286,7 @@ impl Emit<'_> {
                 quote!(let _ = #call;)
             }
         } else if self.owes(other) {
-            quote!(owed = owed.and(#call);)
+            quote!(owed |= #call;)
         } else {
             quote!(#call;)
         }
@@ -305,14 +300,9 @@ fn owe(owed: Owed) -> TokenStream {
         (Owed::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
         (Owed::PARKED_UNTIL_LOAD, "PARKED_UNTIL_LOAD"),
     ];
-    let ands = names
-        .iter()
-        .filter(|(bit, _)| owed.contains(*bit))
-        .map(|(_, name)| {
-            let name = format_ident!("{name}");
-            quote!(.and(Owed::#name))
-        });
-    quote!(owed = owed #(#ands)*;)
+    let bits = names.iter().filter(|(bit, _)| owed.contains(*bit));
+    let bits = bits.map(|(_, name)| format_ident!("{name}"));
+    quote!(owed |= #(Owed::#bits)|*;)
 }
 
 pub fn audience(to: Audience) -> TokenStream {

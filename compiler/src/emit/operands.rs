@@ -174,7 +174,16 @@ impl Emit<'_> {
             value
         } else {
             let low = Literal::u32_unsuffixed(low);
-            quote!((#value) << #low)
+            let call = value
+                .clone()
+                .into_iter()
+                .skip(1)
+                .all(|t| matches!(t, TokenTree::Group(_)));
+            if call {
+                quote!(#value << #low)
+            } else {
+                quote!((#value) << #low)
+            }
         };
         let place = if wide {
             let word = Literal::u32_unsuffixed(field.low / 64);

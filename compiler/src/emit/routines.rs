@@ -194,7 +194,7 @@ impl Emit<'_> {
                 let name = format_ident!("{part}");
                 quote!(let #name = pass.#name;)
             });
-            let hint = body.mentions("hint").then(hint_of_pass);
+            let hint = body.mentions("hinted").then(hint_of_pass);
             let parts: TokenStream = parts.collect();
             quote!(#parts #hint)
         });
@@ -202,11 +202,14 @@ impl Emit<'_> {
         if let Shape::Folding(..) = plan.shape {
             return quote! {
                 #text
+                #[inline]
                 fn #name(&self) -> Folding { #c #tokens }
             };
         }
         let inline = match plan.shape {
             Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) => quote!(#[inline(never)]),
+            // The one-page flush is a straight line wherever it is called.
+            Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
         };
         let (start, end, answer) = if self.interrupts(plan.shape) {
@@ -333,7 +336,7 @@ impl Emit<'_> {
         let text = doc("The CPUs to interrupt for a request that others are to be told of.");
         quote! {
             #text
-            #[inline]
+            #[inline(always)]
             fn #name(&self, #(#parameters),*) -> Audience { #c #tokens }
         }
     }
@@ -365,5 +368,5 @@ impl Emit<'_> {
 }
 
 fn hint_of_pass() -> TokenStream {
-    quote!(let hint = match pass.hint { Some(level) => hint(c, level), None => None };)
+    quote!(let hinted = match pass.hint { Some(level) => hint(c, level), None => None };)
 }

@@ -217,8 +217,8 @@ impl Run<'_> {
                     self.effects.interrupt = *to;
                 }
             }
-            Node::Owe(owed) => self.effects.owed = self.effects.owed | *owed,
-            Node::Retire => self.effects.owed = self.effects.owed | Owed::OTHERS_UNTIL_LOAD,
+            Node::Owe(owed) => self.effects.owed |= *owed,
+            Node::Retire => self.effects.owed |= Owed::OTHERS_UNTIL_LOAD,
             Node::Load {
                 load,
                 view,

@@ -301,6 +301,8 @@ pub struct X86 {
     pub most: u64,
     /// ADL063, RPL042.
     pub alder_lake: bool,
+    /// Whether PCIDs that mean the same on every CPU are in use.
+    pub shared: bool,
     /// The PCID in CR3.
     pub loaded: u64,
 }
