@@ -142,7 +142,9 @@ impl Passes {
         let most = u64::from(if most == 0 { 1 } else { most });
         self.iter().fold(0, |n: u64, pass| {
             n.saturating_add(if levels.contains(pass.stride) {
-                pass.entries.div_ceil(most)
+                pass.entries.checked_div(most).map_or(pass.entries, |full| {
+                    full.saturating_add(u64::from(full.wrapping_mul(most) < pass.entries))
+                })
             } else {
                 pass.entries
             })
@@ -159,7 +161,8 @@ impl Passes {
             n.saturating_add(if pass.entries > 1 && units.hold(entry) {
                 let full = units.most.wrapping_shl(units.largest());
                 let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
-                (pages / full).saturating_add(u64::from(units.scales) + 1)
+                let runs = pages.checked_div(full).unwrap_or(pages);
+                runs.saturating_add(u64::from(units.scales).wrapping_add(1))
             } else {
                 pass.entries
             })

@@ -207,11 +207,12 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &str, pass: &str, instruction: &s
             };
             let loops = routine(&all, pass).loops();
             let is_page = |body: &&&[String]| {
-                body.iter()
-                    .filter(|line| line.starts_with(instruction))
-                    .count()
-                    == 1
-                    && body.len() < 12
+                // A longer mnemonic may begin alike.
+                let is = |line: &&String| {
+                    let rest = line.strip_prefix(instruction);
+                    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+                };
+                body.iter().filter(is).count() == 1 && body.len() < 12
             };
             let pages: Vec<_> = loops.iter().filter(is_page).collect();
             assert!(!pages.is_empty(), "no loop of {instruction} in {loops:#?}");
