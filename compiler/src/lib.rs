@@ -10,6 +10,10 @@
 //! | [`plan`] | [`model`] | [`plan::ir`]: what is issued for each request |
 //! | [`emit`] | [`plan::ir`] | Rust |
 //!
+//! Between `plan` and `emit` is the place of `prove`, a second opinion that will share the vocabulary
+//! with `plan` and no code: the plan IR names primitives and not what they drop, so that whoever
+//! checks it looks that up for himself.
+//!
 //! [`trace`] interprets the plan IR instead of printing it. [`compile`] runs them all and does no
 //! input or output.
 

@@ -222,6 +222,10 @@ pub struct Facts {
 }
 
 /// Flushes for one architecture. Generated.
+///
+/// `start` and `finish` are inlined wherever they are called: with a constant configuration and a
+/// single page they fold to the handful of instructions that one would write by hand. Where nothing
+/// is constant, call them from one function that is not inlined.
 pub trait Backend {
     /// An instruction with its operands.
     type Op: Copy;

@@ -298,7 +298,7 @@ impl<M: Machine> Asked<'_, M> {
             assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
         }
         let mut finish = self.plan(Shape::Finish(space, reach));
-        finish.owed = finish.owed | start.owed;
+        finish.owed |= start.owed;
 
         let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
         let here = Did {
@@ -323,7 +323,7 @@ impl<M: Machine> Asked<'_, M> {
         let mut told = self.plan(shape(Reach::Here));
         let finish = self.plan(Shape::Finish(space, Reach::Here));
         told.issued.extend(finish.issued);
-        told.owed = told.owed | finish.owed;
+        told.owed |= finish.owed;
         self.env.tag = request.tag;
         let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
         let there = Did {

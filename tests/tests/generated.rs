@@ -44,6 +44,19 @@ fn generated_files_are_up_to_date() {
     assert!(expected.is_empty(), "missing: {:?}", expected.keys());
 }
 
+/// What a small definition becomes, with its source.
+#[test]
+fn a_small_definition_becomes_this() {
+    let source = tlbc::codes::TOY;
+    let compiled = tlbc::compile([("toy.arch", source)]);
+    assert!(compiled.diagnostics.is_empty());
+    let generated = &compiled.outputs[0].text;
+    let both = format!("----- SOURCE\n{source}\n----- GENERATED\n{generated}");
+    insta::with_settings!({omit_expression => true}, {
+        insta::assert_snapshot!("toy", both);
+    });
+}
+
 #[test]
 fn sources_are_compiled_alike_in_any_order() {
     let sources = || archdefs::shipped().into_iter().map(|d| (d.path, d.text));
