@@ -200,19 +200,32 @@ impl Op {
     }
 }
 
-/// Executes every instruction on the CPU that it runs on, which must be in the mode that the
-/// definition describes.
+/// Executes every instruction on the CPU that it runs on.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy)]
-pub struct Hardware;
+pub struct Hardware(());
+
+#[cfg(target_arch = "x86_64")]
+impl Hardware {
+    /// A sink that executes.
+    ///
+    /// # Safety
+    /// The CPU is in the mode that the definition describes, and every root that is loaded
+    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    #[must_use]
+    #[inline(always)]
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
 
 #[cfg(target_arch = "x86_64")]
 impl Issue<Op> for Hardware {
     #[inline(always)]
     fn issue(&mut self, op: Op) {
         // SAFETY: invalidating cached translations and ordering accesses has no effect that Rust
-        // can observe, and a load enters tables that the caller of `Backend` vouches for. Memory
-        // operands point at a live local.
+        // can observe, and whoever made this sink vouches for the mode and for what is loaded.
+        // Memory operands point at a live local.
         unsafe {
             match op {
                 Op::Tlbsync => asm!("tlbsync", options(nostack, preserves_flags)),

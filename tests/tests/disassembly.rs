@@ -112,8 +112,8 @@ fn nothing_panics() {
                 assert_eq!(panics(&all), "", "{arch} at opt-level {opt_level}");
             }
             let panicking = kernel(&arch).replace(
-                "tlb.deliver(&mut Hardware, request)",
-                "[tlb.deliver(&mut Hardware, request)][request.tag.value as usize]",
+                "tlb.deliver(&mut cpu(), request)",
+                "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
             );
             let found = panics(&compile(target, "3", &panicking));
             assert!(found.contains("panic_bounds_check"), "{found}");

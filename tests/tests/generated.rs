@@ -128,8 +128,14 @@ fn every_unsafe_block_says_why_it_is_sound() {
             {
                 continue;
             }
-            blocks += 1;
             let above = lines[..at].iter().rev();
+            if line.contains("unsafe fn") {
+                let mut docs = above.take_while(|line| line.starts_with(['/', '#']));
+                let asks = docs.any(|line| *line == "/// # Safety");
+                assert!(asks, "{name}:{}: what does it ask of its caller?", at + 1);
+                continue;
+            }
+            blocks += 1;
             let comment: Vec<_> = above.take_while(|line| line.starts_with("//")).collect();
             let reason = comment
                 .last()
