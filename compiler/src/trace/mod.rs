@@ -8,8 +8,8 @@ pub mod encode;
 pub mod interpret;
 pub mod show;
 
-use tlbc_runtime::backend::{Debt, Owed, Root};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
+use tlbc_runtime::clause::{Holders, Level};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space, Tag};
 
 use crate::model::{Config, Model};
@@ -64,6 +64,8 @@ pub enum Event {
 pub struct Trace {
     /// By this CPU.
     pub here: Vec<Instruction>,
+    /// Who is told by interrupt: classes of CPUs, and sets that the kernel keeps.
+    pub told: Vec<String>,
     /// By each CPU that is told by interrupt.
     pub others: Vec<Instruction>,
     /// By whom what, and until when.
@@ -127,17 +129,20 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
     };
     let here = flush(&env, reach);
     let mut owed = debits(&here, "this CPU");
-    let mut others = Vec::new();
+    let (mut told, mut others) = (Vec::new(), Vec::new());
     let is_flush = !matches!(scope, Asked::Event(_));
     if is_flush && reach == Reach::Wide {
-        let told = interpret(model, plans, Shape::Told(query.space), &env);
-        if !told.deliver.is_nobody() {
+        let deliver = interpret(model, plans, Shape::Told(query.space), &env).deliver;
+        told.extend(names(model, deliver));
+        if !deliver.is_nobody() {
             env.tag.of_machine = false;
             let effects = flush(&env, Reach::Here);
             owed.extend(debits(&effects, "each CPU told"));
             others = instructions(model, query.config, &effects);
         }
-        if here.iter().any(|effects| !effects.interrupt.is_nobody()) {
+        let interrupted = here.iter().find(|effects| !effects.interrupt.is_nobody());
+        if let Some(effects) = interrupted {
+            told.extend(names(model, effects.interrupt));
             others.push(Instruction {
                 name: "interrupt".to_owned(),
                 asm: "(taking the interrupt is all it takes)".to_owned(),
@@ -147,9 +152,23 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
     }
     Ok(Trace {
         here: instructions(model, query.config, &here),
+        told,
         others,
         owed,
     })
+}
+
+/// Those who are in an audience.
+fn names(model: &Model, audience: Audience) -> Vec<String> {
+    let holders = audience
+        .holders
+        .iter()
+        .map(|class| Holders::name(class).to_owned());
+    let sets = model.cpu_sets.iter().enumerate();
+    let sets = sets.filter(|(index, _)| audience.sets & (1 << index) != 0);
+    holders
+        .chain(sets.map(|(_, set)| format!("CPUs of `{}`", set.name)))
+        .collect()
 }
 
 #[derive(Clone, Copy)]

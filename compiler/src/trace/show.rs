@@ -10,7 +10,11 @@ use crate::json::Json;
 pub fn text(trace: &Trace) -> String {
     let mut out = String::from("here:\n");
     section(&mut out, &trace.here, "nothing is issued");
-    out.push_str("others, each CPU told by interrupt:\n");
+    let told = match trace.told.as_slice() {
+        [] => "others:\n".to_owned(),
+        told => format!("others ({}), each told by interrupt:\n", told.join(", ")),
+    };
+    out.push_str(&told);
     section(&mut out, &trace.others, "nobody is told");
     out.push_str("owed:\n");
     for debit in &trace.owed {
