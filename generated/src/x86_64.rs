@@ -32,11 +32,11 @@ impl Config {
     pub const PGE: Self = Self(1 << 0);
     /// Feature: CR4.PCIDE: process-context identifiers.
     pub const PCID: Self = Self(1 << 1);
-    /// Feature: CPUID.07H.EBX[10]: INVPCID.
+    /// Feature: CPUID.07H.EBX\[10\]: INVPCID.
     pub const INVPCID: Self = Self(1 << 2);
     /// Feature: user code runs on tables of its own.
     pub const PTI: Self = Self(1 << 3);
-    /// Feature: CPUID 8000_0008.EBX[3]: INVLPGB and TLBSYNC.
+    /// Feature: CPUID 8000_0008.EBX\[3\]: INVLPGB and TLBSYNC.
     pub const INVLPGB: Self = Self(1 << 4);
     /// Feature: EFER.TCE: translation cache extension.
     pub const TCE: Self = Self(1 << 5);
@@ -371,7 +371,7 @@ const fn encode_cr3(c: Config, tag: u16, root: u64, keep: bool) -> u64 {
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).
     pub config: Config,
-    /// CPUID 8000_0008.EDX[15:0] + 1
+    /// CPUID 8000_0008.EDX\[15:0\] + 1
     pub invlpgb_pages: u32,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: arguments. Out: results on stdout, findings on stderr, and an exit code: 0 all is good,
 //! 1 findings or differences, 2 trouble. Commands print nothing themselves; they return an
-//! [`Outcome`] or a [`Trouble`], and [`main`] shows it.
+//! `Outcome` or a `Trouble`, and [`main`] shows it.
 
 mod check;
 mod diff;

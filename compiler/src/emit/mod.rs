@@ -193,14 +193,14 @@ impl<'a> Emit<'a> {
     }
 }
 
-/// Doc comment lines.
+/// Doc comment lines. Brackets in the words of a definition are bits and no links.
 fn doc(text: &str) -> TokenStream {
     let lines = text.lines().flat_map(|line| {
         let line = line.trim_end();
         let wrapped = if line.is_empty() {
             vec![String::new()]
         } else {
-            wrap(line)
+            wrap(&escaped(line))
         };
         wrapped.into_iter().map(|line| {
             let line = if line.is_empty() {
@@ -212,6 +212,20 @@ fn doc(text: &str) -> TokenStream {
         })
     });
     lines.collect()
+}
+
+/// A line with its brackets escaped, save in code.
+fn escaped(line: &str) -> String {
+    let mut code = false;
+    let mut out = String::new();
+    for c in line.chars() {
+        code ^= c == '`';
+        if !code && matches!(c, '[' | ']') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// A comment, once `text` has been through it.
