@@ -1,6 +1,6 @@
 //! Definitions from disk, and generated files to it.
 //!
-//! In: paths. Out: [`Source`]s, and for generated files first what would change and then the change.
+//! In: paths. Out: sources, and for generated files first what would change and then the change.
 //! Nothing is written before all of it has found room on the disk, and no file is ever half written:
 //! a reader sees the old one or the new one.
 

@@ -14,7 +14,7 @@
 //! with `plan` and no code: the plan IR names primitives and not what they drop, so that whoever
 //! checks it looks that up for himself.
 //!
-//! [`trace`] interprets the plan IR instead of printing it. [`compile`] runs them all and does no
+//! [`trace`] interprets the plan IR instead of printing it. [`compile()`] runs them all and does no
 //! input or output.
 
 pub mod ast;

@@ -1,0 +1,304 @@
+//! Names, and what is said of those that are not known, stand twice or do not belong.
+
+use super::{Lower, of_kind};
+use crate::ast::{self, Ident, Item};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{At, Cases, Cond, Instr, Named, Var};
+use crate::source::Span;
+use crate::spelling::nearest;
+
+impl Lower {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Makes a list of names, reporting those that stand twice.
+    pub(super) fn names<'a>(
+        &mut self,
+        what: &str,
+        names: impl Iterator<Item = (&'a Ident, &'a str)>,
+    ) -> Vec<Named> {
+        let mut list: Vec<Named> = Vec::new();
+        for (ident, text) in names {
+            if let Some(first) = list.iter().find(|named| named.name == ident.node) {
+                let twice = Diagnostic::new(
+                    Code::E0201,
+                    ident.span,
+                    format!("the {what} `{}` is defined twice", ident.node),
+                );
+                self.report(if first.span == ident.span {
+                    twice
+                        .label("defined again by each row of the `for`")
+                        .help("put a variable of the `for` into the name")
+                } else {
+                    twice
+                        .label("again here")
+                        .because(first.span, "first here")
+                        .help("give one of them another name, or join them")
+                });
+            }
+            list.push(Named {
+                name: ident.node.clone(),
+                span: ident.span,
+                text: text.to_owned(),
+            });
+        }
+        list
+    }
+
+    /// Enters every name, so that order does not matter.
+    pub(super) fn declare(&mut self, items: &[Item]) {
+        self.features = self.names(
+            "feature",
+            of_kind!(items, Feature).map(|f| (&f.name, f.text.node.as_str())),
+        );
+        self.geometries = self.names("geometry", of_kind!(items, Geometry).map(|g| (&g.name, "")));
+        self.limits = self.names(
+            "limit",
+            of_kind!(items, Limit).map(|l| (&l.name, l.text.node.as_str())),
+        );
+        self.tags = self.names("tag", of_kind!(items, Tag).map(|t| (&t.name, "")));
+        self.operands = self.names("operand", of_kind!(items, Operand).map(|o| (&o.name, "")));
+        self.loads = self.names("load", of_kind!(items, Load).map(|l| (&l.name, "")));
+        self.cpu_sets = self.names(
+            "set of CPUs",
+            of_kind!(items, Cpus).map(|s| (&s.name, s.text.node.as_str())),
+        );
+        let instructions = items.iter().filter_map(|item| match item {
+            Item::Barrier(b) => Some((&b.name, "")),
+            Item::Invalidate(i) => Some((&i.name, "")),
+            _ => None,
+        });
+        self.names("instruction", instructions);
+        let plain = |name: &Ident| Named {
+            name: name.node.clone(),
+            span: name.span,
+            text: String::new(),
+        };
+        self.barriers = of_kind!(items, Barrier).map(|b| plain(&b.name)).collect();
+        self.invalidates = of_kind!(items, Invalidate)
+            .map(|i| plain(&i.name))
+            .collect();
+        self.declare_levels(items);
+        self.declare_domains(items);
+        if let Some(user) = of_kind!(items, Space).find(|s| s.name.node == "user") {
+            self.views = self.names("view", user.views.iter().map(|v| (&v.name, "")));
+        }
+    }
+
+    /// The index of a name. One that is not known is reported, and taken for the nearest, so that
+    /// nothing else is said about what was likely meant.
+    pub(super) fn find(&mut self, what: &str, list: &[Named], ident: &Ident) -> Option<usize> {
+        let position = |name: &str| list.iter().position(|named| named.name == name);
+        position(&ident.node).or_else(|| {
+            let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
+            self.unknown(what, ident, known.iter().copied());
+            position(nearest(&ident.node, known.iter().copied())?)
+        })
+    }
+
+    pub(super) fn unknown<'a>(
+        &mut self,
+        what: &str,
+        ident: &Ident,
+        known: impl Iterator<Item = &'a str>,
+    ) {
+        let known: Vec<&str> = known.collect();
+        let mut diagnostic = Diagnostic::new(
+            Code::E0202,
+            ident.span,
+            format!("there is no {what} `{}`", ident.node),
+        )
+        .label("not defined");
+        diagnostic = match nearest(&ident.node, known.iter().copied()) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None if known.is_empty() => {
+                diagnostic.help(format!("this definition has no {what}; define one"))
+            }
+            None => diagnostic.help(format!("there are: {}", listed(&known))),
+        };
+        self.report(diagnostic);
+    }
+
+    /// A list lent out while `self` reports.
+    pub(super) fn with<T>(
+        &mut self,
+        list: impl Fn(&mut Self) -> &mut Vec<Named>,
+        f: impl FnOnce(&mut Self, &[Named]) -> T,
+    ) -> T {
+        let names = std::mem::take(list(self));
+        let result = f(self, &names);
+        *list(self) = names;
+        result
+    }
+
+    pub(super) fn feature(&mut self, ident: &Ident) -> Option<usize> {
+        self.with(|s| &mut s.features, |s, l| s.find("feature", l, ident))
+    }
+
+    pub(super) fn barrier(&mut self, ident: &Ident) -> Option<usize> {
+        self.with(|s| &mut s.barriers, |s, l| s.find("barrier", l, ident))
+    }
+
+    pub(super) fn load(&mut self, ident: &Ident) -> Option<usize> {
+        self.with(|s| &mut s.loads, |s, l| s.find("load", l, ident))
+    }
+
+    pub(super) fn level(&mut self, ident: &Ident) -> Option<usize> {
+        self.with(|s| &mut s.levels, |s, l| s.find("level", l, ident))
+    }
+
+    pub(super) fn instruction(&mut self, ident: &Ident) -> Option<Instr> {
+        let by_name = |list: &[Named]| list.iter().position(|n| n.name == ident.node);
+        if let Some(barrier) = by_name(&self.barriers) {
+            return Some(Instr::Barrier(barrier));
+        }
+        if let Some(invalidate) = by_name(&self.invalidates) {
+            return Some(Instr::Invalidate(invalidate));
+        }
+        let known: Vec<String> = self
+            .barriers
+            .iter()
+            .chain(&self.invalidates)
+            .map(|n| n.name.clone())
+            .collect();
+        self.unknown("instruction", ident, known.iter().map(String::as_str));
+        None
+    }
+
+    /// A condition. `extra` are the words beside features and geometries that it may use.
+    /// A geometry may shape tables and operands, but what is flushed is planned for all of them at once.
+    pub(super) fn cond(&mut self, cond: Option<&ast::Cond>, extra: &[(&str, Var)]) -> Cond {
+        let mut cond = self.cond_with_geometry(cond, extra);
+        cond.terms.retain(|term| {
+            let of_geometry = matches!(term.value.0, Var::Geometry(_));
+            if of_geometry {
+                self.misplaced(
+                    term.span,
+                    "this cannot depend on the page size".to_owned(),
+                    "plans serve every geometry alike: only levels, operand fields, addresses and ceilings may differ",
+                );
+            }
+            !of_geometry
+        });
+        cond
+    }
+
+    pub(super) fn cond_with_geometry(
+        &mut self,
+        cond: Option<&ast::Cond>,
+        extra: &[(&str, Var)],
+    ) -> Cond {
+        let mut terms = Vec::new();
+        for term in cond.into_iter().flat_map(|cond| &cond.terms) {
+            let name = &term.name.node;
+            let var = if let Some(i) = self.features.iter().position(|f| f.name == *name) {
+                Some(Var::Feature(i))
+            } else if let Some(i) = self.geometries.iter().position(|g| g.name == *name) {
+                Some(Var::Geometry(i))
+            } else if let Some((_, var)) = extra.iter().find(|(word, _)| word == name) {
+                Some(*var)
+            } else {
+                self.feature(&term.name).map(Var::Feature)
+            };
+            if let Some(var) = var {
+                terms.push(At {
+                    value: (var, !term.negated),
+                    span: term.name.span,
+                });
+            }
+        }
+        Cond { terms }
+    }
+
+    pub(super) fn cases<T, U>(
+        &mut self,
+        cases: &ast::Cases<T>,
+        by_geometry: bool,
+        mut value: impl FnMut(&mut Self, &T) -> Option<U>,
+    ) -> Cases<U> {
+        let mut out = Vec::new();
+        for (case, when) in &cases.cases {
+            let when = if by_geometry {
+                self.cond_with_geometry(when.as_ref(), &[])
+            } else {
+                self.cond(when.as_ref(), &[])
+            };
+            if let Some(value) = value(self, case) {
+                out.push((value, when));
+            }
+        }
+        Cases {
+            cases: out,
+            span: cases.span,
+        }
+    }
+
+    /// The one fact of a kind: reports the second and keeps the first.
+    pub(super) fn once<T>(&mut self, slot: &mut Option<At<T>>, what: &str, value: T, span: Span) {
+        if let Some(first) = slot {
+            let first = first.span;
+            self.said_twice(what, span, first);
+        } else {
+            *slot = Some(At { value, span });
+        }
+    }
+
+    pub(super) fn said_twice(&mut self, what: &str, span: Span, first: Span) {
+        self.report(
+            Diagnostic::new(Code::E0204, span, format!("{what} is stated twice"))
+                .label("again here")
+                .because(first, "first here")
+                .help("keep one of the two"),
+        );
+    }
+
+    pub(super) fn missing(&mut self, span: Span, what: &str, help: &str) {
+        self.report(
+            Diagnostic::new(Code::E0203, span, format!("{what} is missing"))
+                .label("not said in here")
+                .help(help),
+        );
+    }
+
+    pub(super) fn misplaced(&mut self, span: Span, message: String, help: &str) {
+        self.report(
+            Diagnostic::new(Code::E0207, span, message)
+                .label("not possible here")
+                .help(help),
+        );
+    }
+
+    /// The one item of a kind.
+    pub(super) fn single<'a, T>(
+        &mut self,
+        arch: &ast::Arch,
+        what: &str,
+        help: &str,
+        items: impl Iterator<Item = &'a T>,
+        span: impl Fn(&T) -> Span,
+    ) -> Option<&'a T> {
+        let mut first: Option<&'a T> = None;
+        for item in items {
+            match first {
+                Some(first) => self.said_twice(what, span(item), span(first)),
+                None => first = Some(item),
+            }
+        }
+        if first.is_none() {
+            self.missing(arch.name.span, what, help);
+        }
+        first
+    }
+}
+
+/// `a`, `b` and `c`
+fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
