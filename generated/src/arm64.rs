@@ -1180,63 +1180,48 @@ impl Tlb {
             Some(level) => hint(c, level),
             None => None,
         };
-        if c.has(Config::RANGES) {
+        if c.has(Config::RANGES)
+            && RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+        {
             if c.has(Config::KPTI) {
                 if walk {
-                    if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                        let mut runs = Runs::of_pages(
-                            pass,
-                            shift(c, stride),
-                            page_shift(c),
-                            RANGE_UNITS,
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_UNITS,
+                    );
+                    for run in runs.by_ref() {
+                        // arm64.arch:172-178: rvae1
+                        let range = encode_range(
+                            c,
+                            tag,
+                            run.va,
+                            hinted,
+                            run.num,
+                            run.scale,
                         );
-                        for run in runs.by_ref() {
-                            // arm64.arch:172-178: rvae1
-                            let range = encode_range(
-                                c,
-                                tag,
-                                run.va,
-                                hinted,
-                                run.num,
-                                run.scale,
-                            );
-                            cpu.issue(Op::Rvae1 { range });
-                            // arm64.arch:172-178: rvae1, view user
-                            let range = encode_range(
-                                c,
-                                tag | 0x1,
-                                run.va,
-                                hinted,
-                                run.num,
-                                run.scale,
-                            );
-                            cpu.issue(Op::Rvae1 { range });
-                        }
-                        if let Some(va) = runs.rest() {
-                            // arm64.arch:140-146: vae1
-                            let page = encode_page(c, tag, va, None);
-                            cpu.issue(Op::Vae1 { page });
-                            // arm64.arch:140-146: vae1, view user
-                            let page = encode_page(c, tag | 0x1, va, None);
-                            cpu.issue(Op::Vae1 { page });
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(shift(c, stride));
-                        let mut page_kernel = encode_page(c, tag, start, None);
-                        let mut page_user = encode_page(c, tag | 0x1, start, None);
-                        let mut left = entries;
-                        while left > 0 {
-                            // arm64.arch:140-146: vae1
-                            cpu.issue(Op::Vae1 { page: page_kernel });
-                            // arm64.arch:140-146: vae1, view user
-                            cpu.issue(Op::Vae1 { page: page_user });
-                            page_kernel = page_kernel.wrapping_add(step >> 12);
-                            page_user = page_user.wrapping_add(step >> 12);
-                            left = left.wrapping_sub(1);
-                        }
+                        cpu.issue(Op::Rvae1 { range });
+                        // arm64.arch:172-178: rvae1, view user
+                        let range = encode_range(
+                            c,
+                            tag | 0x1,
+                            run.va,
+                            hinted,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvae1 { range });
                     }
-                } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
-                {
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:140-146: vae1
+                        let page = encode_page(c, tag, va, None);
+                        cpu.issue(Op::Vae1 { page });
+                        // arm64.arch:140-146: vae1, view user
+                        let page = encode_page(c, tag | 0x1, va, None);
+                        cpu.issue(Op::Vae1 { page });
+                    }
+                } else {
                     let mut runs = Runs::of_pages(
                         pass,
                         shift(c, stride),
@@ -1273,58 +1258,25 @@ impl Tlb {
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_kernel = encode_page(c, tag, start, hinted);
-                    let mut page_user = encode_page(c, tag | 0x1, start, hinted);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:132-137: vale1
-                        cpu.issue(Op::Vale1 { page: page_kernel });
-                        // arm64.arch:132-137: vale1, view user
-                        cpu.issue(Op::Vale1 { page: page_user });
-                        page_kernel = page_kernel.wrapping_add(step >> 12);
-                        page_user = page_user.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
                 }
             } else if walk {
-                if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
-                    for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1
-                        let range = encode_range(
-                            c,
-                            tag,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1 { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1 { page });
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page = encode_page(c, tag, start, None);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:140-146: vae1
-                        cpu.issue(Op::Vae1 { page });
-                        page = page.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
+                let mut runs = Runs::of_pages(
+                    pass,
+                    shift(c, stride),
+                    page_shift(c),
+                    RANGE_UNITS,
+                );
+                for run in runs.by_ref() {
+                    // arm64.arch:172-178: rvae1
+                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
+                    cpu.issue(Op::Rvae1 { range });
                 }
-            } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                if let Some(va) = runs.rest() {
+                    // arm64.arch:140-146: vae1
+                    let page = encode_page(c, tag, va, None);
+                    cpu.issue(Op::Vae1 { page });
+                }
+            } else {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1340,16 +1292,6 @@ impl Tlb {
                     // arm64.arch:132-137: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
-                }
-            } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page = encode_page(c, tag, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    // arm64.arch:132-137: vale1
-                    cpu.issue(Op::Vale1 { page });
-                    page = page.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else if c.has(Config::KPTI) {
@@ -1424,63 +1366,48 @@ impl Tlb {
             Some(level) => hint(c, level),
             None => None,
         };
-        if c.has(Config::RANGES) {
+        if c.has(Config::RANGES)
+            && RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+        {
             if c.has(Config::KPTI) {
                 if walk {
-                    if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                        let mut runs = Runs::of_pages(
-                            pass,
-                            shift(c, stride),
-                            page_shift(c),
-                            RANGE_UNITS,
+                    let mut runs = Runs::of_pages(
+                        pass,
+                        shift(c, stride),
+                        page_shift(c),
+                        RANGE_UNITS,
+                    );
+                    for run in runs.by_ref() {
+                        // arm64.arch:172-178: rvae1is
+                        let range = encode_range(
+                            c,
+                            tag,
+                            run.va,
+                            hinted,
+                            run.num,
+                            run.scale,
                         );
-                        for run in runs.by_ref() {
-                            // arm64.arch:172-178: rvae1is
-                            let range = encode_range(
-                                c,
-                                tag,
-                                run.va,
-                                hinted,
-                                run.num,
-                                run.scale,
-                            );
-                            cpu.issue(Op::Rvae1is { range });
-                            // arm64.arch:172-178: rvae1is, view user
-                            let range = encode_range(
-                                c,
-                                tag | 0x1,
-                                run.va,
-                                hinted,
-                                run.num,
-                                run.scale,
-                            );
-                            cpu.issue(Op::Rvae1is { range });
-                        }
-                        if let Some(va) = runs.rest() {
-                            // arm64.arch:140-146: vae1is
-                            let page = encode_page(c, tag, va, None);
-                            cpu.issue(Op::Vae1is { page });
-                            // arm64.arch:140-146: vae1is, view user
-                            let page = encode_page(c, tag | 0x1, va, None);
-                            cpu.issue(Op::Vae1is { page });
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(shift(c, stride));
-                        let mut page_kernel = encode_page(c, tag, start, None);
-                        let mut page_user = encode_page(c, tag | 0x1, start, None);
-                        let mut left = entries;
-                        while left > 0 {
-                            // arm64.arch:140-146: vae1is
-                            cpu.issue(Op::Vae1is { page: page_kernel });
-                            // arm64.arch:140-146: vae1is, view user
-                            cpu.issue(Op::Vae1is { page: page_user });
-                            page_kernel = page_kernel.wrapping_add(step >> 12);
-                            page_user = page_user.wrapping_add(step >> 12);
-                            left = left.wrapping_sub(1);
-                        }
+                        cpu.issue(Op::Rvae1is { range });
+                        // arm64.arch:172-178: rvae1is, view user
+                        let range = encode_range(
+                            c,
+                            tag | 0x1,
+                            run.va,
+                            hinted,
+                            run.num,
+                            run.scale,
+                        );
+                        cpu.issue(Op::Rvae1is { range });
                     }
-                } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
-                {
+                    if let Some(va) = runs.rest() {
+                        // arm64.arch:140-146: vae1is
+                        let page = encode_page(c, tag, va, None);
+                        cpu.issue(Op::Vae1is { page });
+                        // arm64.arch:140-146: vae1is, view user
+                        let page = encode_page(c, tag | 0x1, va, None);
+                        cpu.issue(Op::Vae1is { page });
+                    }
+                } else {
                     let mut runs = Runs::of_pages(
                         pass,
                         shift(c, stride),
@@ -1517,58 +1444,25 @@ impl Tlb {
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_kernel = encode_page(c, tag, start, hinted);
-                    let mut page_user = encode_page(c, tag | 0x1, start, hinted);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:132-137: vale1is
-                        cpu.issue(Op::Vale1is { page: page_kernel });
-                        // arm64.arch:132-137: vale1is, view user
-                        cpu.issue(Op::Vale1is { page: page_user });
-                        page_kernel = page_kernel.wrapping_add(step >> 12);
-                        page_user = page_user.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
                 }
             } else if walk {
-                if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
-                    for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1is
-                        let range = encode_range(
-                            c,
-                            tag,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1is { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1is
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1is { page });
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page = encode_page(c, tag, start, None);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:140-146: vae1is
-                        cpu.issue(Op::Vae1is { page });
-                        page = page.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
+                let mut runs = Runs::of_pages(
+                    pass,
+                    shift(c, stride),
+                    page_shift(c),
+                    RANGE_UNITS,
+                );
+                for run in runs.by_ref() {
+                    // arm64.arch:172-178: rvae1is
+                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
+                    cpu.issue(Op::Rvae1is { range });
                 }
-            } else if RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
+                if let Some(va) = runs.rest() {
+                    // arm64.arch:140-146: vae1is
+                    let page = encode_page(c, tag, va, None);
+                    cpu.issue(Op::Vae1is { page });
+                }
+            } else {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1584,16 +1478,6 @@ impl Tlb {
                     // arm64.arch:132-137: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
-                }
-            } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page = encode_page(c, tag, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    // arm64.arch:132-137: vale1is
-                    cpu.issue(Op::Vale1is { page });
-                    page = page.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else if c.has(Config::KPTI) {
@@ -1668,44 +1552,33 @@ impl Tlb {
             Some(level) => hint(c, level),
             None => None,
         };
-        if c.has(Config::RANGES) {
+        if c.has(Config::RANGES)
+            && RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+        {
             if walk {
-                if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_ANY_UNITS,
+                let mut runs = Runs::of_pages(
+                    pass,
+                    shift(c, stride),
+                    page_shift(c),
+                    RANGE_ANY_UNITS,
+                );
+                for run in runs.by_ref() {
+                    // arm64.arch:186-193: rvaae1
+                    let range_any = encode_range_any(
+                        c,
+                        run.va,
+                        hinted,
+                        run.num,
+                        run.scale,
                     );
-                    for run in runs.by_ref() {
-                        // arm64.arch:186-193: rvaae1
-                        let range_any = encode_range_any(
-                            c,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvaae1 { range_any });
-                    }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:155-162: vaae1
-                        let page_any = encode_page_any(c, va, None);
-                        cpu.issue(Op::Vaae1 { page_any });
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_any = encode_page_any(c, start, None);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:155-162: vaae1
-                        cpu.issue(Op::Vaae1 { page_any });
-                        page_any = page_any.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
+                    cpu.issue(Op::Rvaae1 { range_any });
                 }
-            } else if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
-            {
+                if let Some(va) = runs.rest() {
+                    // arm64.arch:155-162: vaae1
+                    let page_any = encode_page_any(c, va, None);
+                    cpu.issue(Op::Vaae1 { page_any });
+                }
+            } else {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1727,16 +1600,6 @@ impl Tlb {
                     // arm64.arch:148-154: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
-                }
-            } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_any = encode_page_any(c, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    // arm64.arch:148-154: vaale1
-                    cpu.issue(Op::Vaale1 { page_any });
-                    page_any = page_any.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {
@@ -1782,44 +1645,33 @@ impl Tlb {
             Some(level) => hint(c, level),
             None => None,
         };
-        if c.has(Config::RANGES) {
+        if c.has(Config::RANGES)
+            && RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+        {
             if walk {
-                if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c))) {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_ANY_UNITS,
+                let mut runs = Runs::of_pages(
+                    pass,
+                    shift(c, stride),
+                    page_shift(c),
+                    RANGE_ANY_UNITS,
+                );
+                for run in runs.by_ref() {
+                    // arm64.arch:186-193: rvaae1is
+                    let range_any = encode_range_any(
+                        c,
+                        run.va,
+                        hinted,
+                        run.num,
+                        run.scale,
                     );
-                    for run in runs.by_ref() {
-                        // arm64.arch:186-193: rvaae1is
-                        let range_any = encode_range_any(
-                            c,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvaae1is { range_any });
-                    }
-                    if let Some(va) = runs.rest() {
-                        // arm64.arch:155-162: vaae1is
-                        let page_any = encode_page_any(c, va, None);
-                        cpu.issue(Op::Vaae1is { page_any });
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(shift(c, stride));
-                    let mut page_any = encode_page_any(c, start, None);
-                    let mut left = entries;
-                    while left > 0 {
-                        // arm64.arch:155-162: vaae1is
-                        cpu.issue(Op::Vaae1is { page_any });
-                        page_any = page_any.wrapping_add(step >> 12);
-                        left = left.wrapping_sub(1);
-                    }
+                    cpu.issue(Op::Rvaae1is { range_any });
                 }
-            } else if RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
-            {
+                if let Some(va) = runs.rest() {
+                    // arm64.arch:155-162: vaae1is
+                    let page_any = encode_page_any(c, va, None);
+                    cpu.issue(Op::Vaae1is { page_any });
+                }
+            } else {
                 let mut runs = Runs::of_pages(
                     pass,
                     shift(c, stride),
@@ -1841,16 +1693,6 @@ impl Tlb {
                     // arm64.arch:148-154: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
-                }
-            } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
-                let mut page_any = encode_page_any(c, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    // arm64.arch:148-154: vaale1is
-                    cpu.issue(Op::Vaale1is { page_any });
-                    page_any = page_any.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else if walk {

@@ -63,11 +63,17 @@ fn merge(on: Test, then: Node, otherwise: Node) -> Node {
                 then: c,
                 otherwise: d,
             },
-        ) if inner == same && (a == c || b == d) => {
+        ) if inner == same && (a == c || b == d || parts_loops(inner)) => {
             merge(inner, merge(on, *a, *c), merge(on, *b, *d))
         }
         (then, otherwise) => ends(on, steps(then), steps(otherwise)),
     }
+}
+
+/// Whether a test tells loops over runs from loops over entries: asked first, it leaves each kind of
+/// loop standing once.
+fn parts_loops(test: Test) -> bool {
+    matches!(test, Test::FitsRun(_) | Test::Stride(_))
 }
 
 /// Moves the steps out that both branches start or end with.
