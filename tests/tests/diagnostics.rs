@@ -655,3 +655,25 @@ policy { delivery broadcast; strides pgd; gather pages at change, tables after f
         snapshot(name, &render(&files, &diagnostics, format, false));
     }
 }
+
+/// One run says both: a statement that cannot be read hides only the names that stand in it.
+#[test]
+fn a_syntax_error_hides_no_unknown_name() {
+    let text = TOY
+        .replace(
+            "    caches {",
+            "    feature lost \"lost\" neds other;\n    caches {",
+        )
+        .replace("after wait;", "after wiat;")
+        .replace(
+            "space kernel {",
+            "tag spare when lost { 8 bits; of machine; }\n    space kernel {",
+        );
+    let found = messages(&text);
+    let has = |part: &str| found.iter().any(|message| message.contains(part));
+    assert!(
+        has("E0101") && has("there is no barrier `wiat`"),
+        "{found:#?}"
+    );
+    assert!(!has("`lost`"), "{found:#?}");
+}
