@@ -127,7 +127,7 @@ const fn shift(c: Config, level: Level) -> u32 {
 pub enum Op {
     /// `tlbsync`: x86_64.arch:69.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 5.5.2, 3.1.7 for TCE. x86_64.arch:100-107.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:100-107.
     Invlpg {
         /// `[63:0] va`
         va: u64,
@@ -143,7 +143,7 @@ pub enum Op {
     MovCr3,
     /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:124-132.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 5.5.3. x86_64.arch:134-146.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:136-148.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -152,7 +152,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:158-161.
+    /// Loads `cr3`. x86_64.arch:160-163.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -344,7 +344,7 @@ const fn encode_edx(tag: u16) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:152-157.
+/// Operand `cr3`: x86_64.arch:154-159.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u16, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -410,7 +410,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -425,7 +425,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:134-146: invlpgb, form run
+            // x86_64.arch:136-148: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -449,7 +449,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
     /// From: x86_64.arch:100-107, x86_64.arch:108-117, x86_64.arch:124-132,
-    /// x86_64.arch:134-146.
+    /// x86_64.arch:136-148.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -518,13 +518,13 @@ impl Tlb {
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:134-146: invlpgb, form nonglobal
+                        // x86_64.arch:136-148: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:134-146: invlpgb, form run_any
+                        // x86_64.arch:136-148: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -552,7 +552,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -567,25 +567,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:134-146: invlpgb, form nonglobal
+                    // x86_64.arch:136-148: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:134-146: invlpgb, form run_any
+                // x86_64.arch:136-148: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:134-146: invlpgb, form nonglobal
+                // x86_64.arch:136-148: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:134-146: invlpgb, form run_any
+                // x86_64.arch:136-148: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -966,7 +966,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, pass: &Pass) {
         let c = self.config;
@@ -980,7 +980,7 @@ impl Tlb {
                 self.invlpgb_pages,
                 ECX_UNITS,
             ) {
-                // x86_64.arch:134-146: invlpgb, form run
+                // x86_64.arch:136-148: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -993,7 +993,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:134-146: invlpgb, form run
+                // x86_64.arch:136-148: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1008,7 +1008,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:100-107, x86_64.arch:134-146.
+    /// From: x86_64.arch:100-107, x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1033,7 +1033,7 @@ impl Tlb {
                     self.invlpgb_pages,
                     ECX_UNITS,
                 ) {
-                    // x86_64.arch:134-146: invlpgb, form run_any
+                    // x86_64.arch:136-148: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1046,7 +1046,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:134-146: invlpgb, form run_any
+                    // x86_64.arch:136-148: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1073,7 +1073,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1087,7 +1087,7 @@ impl Tlb {
                 self.invlpgb_pages,
                 ECX_UNITS,
             ) {
-                // x86_64.arch:134-146: invlpgb, form run_any
+                // x86_64.arch:136-148: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1100,7 +1100,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:134-146: invlpgb, form run_any
+                // x86_64.arch:136-148: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1133,7 +1133,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1146,7 +1146,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:134-146: invlpgb, form tag
+            // x86_64.arch:136-148: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1169,7 +1169,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
     /// From: x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132,
-    /// x86_64.arch:134-146.
+    /// x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1201,7 +1201,7 @@ impl Tlb {
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:134-146: invlpgb, form nonglobal
+                    // x86_64.arch:136-148: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -1227,7 +1227,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:134-146.
+    /// From: x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1235,13 +1235,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:134-146: invlpgb, form everything
+                // x86_64.arch:136-148: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:134-146: invlpgb, form nonglobal
+                // x86_64.arch:136-148: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1293,14 +1293,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:158-161.
+    /// From: x86_64.arch:160-163.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:158-161: cr3
+                // x86_64.arch:160-163: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1311,7 +1311,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:158-161: cr3
+                // x86_64.arch:160-163: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1328,7 +1328,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:158-161: cr3
+            // x86_64.arch:160-163: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1338,18 +1338,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:158-161.
+    /// From: x86_64.arch:160-163.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:158-161: cr3
+                // x86_64.arch:160-163: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:158-161: cr3
+                // x86_64.arch:160-163: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1364,7 +1364,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
     /// From: x86_64.arch:69, x86_64.arch:108-117, x86_64.arch:118-123, x86_64.arch:124-132,
-    /// x86_64.arch:134-146.
+    /// x86_64.arch:136-148.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1395,7 +1395,7 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 // The caller stays on this CPU until completion.
-                // x86_64.arch:134-146: invlpgb, form nonglobal
+                // x86_64.arch:136-148: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
