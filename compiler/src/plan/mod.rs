@@ -14,6 +14,8 @@ mod gaps;
 pub mod ir;
 pub mod pool;
 mod shapes;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::BTreeMap;
