@@ -4,6 +4,7 @@
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::model::Model;
 use crate::source::Files;
 use crate::{Analysis, analyse, emit, parse};
 
@@ -112,7 +113,30 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
             );
         }
     }
+    found.extend(sorted.iter().flat_map(|analysis| taken(&analysis.model)));
     found
+}
+
+/// Names that become items of the module beside one that every module has.
+fn taken(model: &Model) -> Vec<Diagnostic> {
+    let features = model.features.iter().map(|f| &f.named);
+    let errata = model.errata.iter().map(|e| &e.named);
+    let geometries = model.geometries.iter().map(|g| &g.named);
+    let flags = features.chain(errata).chain(geometries);
+    let limits = model.limits.iter().map(|l| &l.named);
+    let named = (flags.map(|named| (named, &["none", "names"][..])))
+        .chain(limits.map(|named| (named, &["config"][..])))
+        .chain(model.levels.iter().map(|named| (named, &["effects"][..])));
+    named
+        .filter(|(named, taken)| taken.contains(&named.name.as_str()))
+        .map(|(named, _)| {
+            let message = format!("nothing of this kind can be called `{}`", named.name);
+            Diagnostic::new(Code::E0207, named.span, message)
+                .label("taken")
+                .note("the generated module has something of its own by that name")
+                .help("give it another name")
+        })
+        .collect()
 }
 
 fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {

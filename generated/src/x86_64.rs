@@ -389,7 +389,8 @@ impl Tlb {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         // x86_64.arch:100-107: invlpg
-        cpu.issue(Op::Invlpg { va: encode_va(va) });
+        let va_bits = encode_va(va);
+        cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
                 // x86_64.arch:108-117: invpcid, form page, view user
@@ -464,7 +465,8 @@ impl Tlb {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
                     // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va: encode_va(va) });
+                    let va_bits = encode_va(va);
+                    cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
@@ -475,7 +477,8 @@ impl Tlb {
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
                         // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va: encode_va(va) });
+                        let va_bits = encode_va(va);
+                        cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
                                 // x86_64.arch:108-117: invpcid, form nonglobal
@@ -499,11 +502,13 @@ impl Tlb {
                         cpu.issue(Op::MovCr4);
                     } else {
                         // x86_64.arch:100-107: invlpg
-                        cpu.issue(Op::Invlpg { va: encode_va(va) });
+                        let va_bits = encode_va(va);
+                        cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
                     // x86_64.arch:100-107: invlpg
-                    cpu.issue(Op::Invlpg { va: encode_va(va) });
+                    let va_bits = encode_va(va);
+                    cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
                         // Every other tag of this CPU is disowned, not flushed.
                         owed |= Owed::OTHERS_UNTIL_LOAD;
@@ -533,13 +538,15 @@ impl Tlb {
                 }
             } else {
                 // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va: encode_va(va) });
+                let va_bits = encode_va(va);
+                cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
             // x86_64.arch:100-107: invlpg
-            cpu.issue(Op::Invlpg { va: encode_va(va) });
+            let va_bits = encode_va(va);
+            cpu.issue(Op::Invlpg { va: va_bits });
         }
         owed
     }
@@ -933,27 +940,27 @@ impl Tlb {
         let stride = pass.stride;
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut va = encode_va(start);
+            let mut va_bits = encode_va(start);
             let kind = encode_kind(0x0);
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va });
+                cpu.issue(Op::Invlpg { va: va_bits });
                 // x86_64.arch:108-117: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
-                va = va.wrapping_add(step);
+                va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut va = encode_va(start);
+            let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va });
-                va = va.wrapping_add(step);
+                cpu.issue(Op::Invlpg { va: va_bits });
+                va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         }
@@ -1017,12 +1024,12 @@ impl Tlb {
         let stride = pass.stride;
         if c.has(Config::PGE) {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut va = encode_va(start);
+            let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va });
-                va = va.wrapping_add(step);
+                cpu.issue(Op::Invlpg { va: va_bits });
+                va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         } else if c.has(Config::INVLPGB) {
@@ -1054,12 +1061,12 @@ impl Tlb {
             }
         } else {
             let step = 1u64.wrapping_shl(shift(c, stride));
-            let mut va = encode_va(start);
+            let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:100-107: invlpg
-                cpu.issue(Op::Invlpg { va });
-                va = va.wrapping_add(step);
+                cpu.issue(Op::Invlpg { va: va_bits });
+                va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         }

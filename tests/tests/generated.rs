@@ -57,6 +57,33 @@ fn a_small_definition_becomes_this() {
     });
 }
 
+/// Two instructions of one loop that take the same operand step a variable each: one between them
+/// would be stepped twice, and every other page left.
+#[test]
+fn instructions_of_a_loop_share_no_variable() {
+    let toy = tlbc::codes::TOY;
+    let both = "drops walk of one page, this tag unless hinted;";
+    let other = "    invalidate drop_walk \"drop.walk {page}\" {
+        per \"Toy manual, 4.6\";
+        drops walk of one page, this tag unless hinted;
+        where cpus;
+        after wait;
+    }
+    invalidate drop_space";
+    let source = toy
+        .replace(both, "")
+        .replace("    invalidate drop_space", other);
+    let compiled = tlbc::compile([("toy.arch", source)]);
+    assert_eq!(compiled.diagnostics, []);
+    let text = &compiled.outputs[0].text;
+    let pass = text.split("fn user_wide_pass").nth(1).unwrap();
+    let (pass, _) = pass.split_once("\n    }\n").unwrap();
+    for variable in ["page_0", "page_1"] {
+        let step = format!("{variable} = {variable}.wrapping_add(");
+        assert_eq!(pass.matches(&step).count(), 1, "{pass}");
+    }
+}
+
 #[test]
 fn sources_are_compiled_alike_in_any_order() {
     let sources = || archdefs::shipped().into_iter().map(|d| (d.path, d.text));

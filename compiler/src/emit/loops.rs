@@ -41,10 +41,12 @@ impl Emit<'_> {
             Node::Issue(issue) => Some(issue),
             _ => None,
         });
-        // An instruction that is issued for several views needs a name for each one's operand.
-        let twice = |issue: &Issue| {
-            let same = issues.clone().filter(|i| i.invalidate == issue.invalidate);
-            same.count() > 1
+        // An operand that several instructions of the loop take needs a variable for each of them.
+        let takers = |operand: usize| {
+            let operands = |i: &Issue| &self.model.invalidates[i.invalidate].template.operands;
+            issues
+                .clone()
+                .filter(move |i| operands(i).contains(&operand))
         };
         let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
@@ -53,12 +55,18 @@ impl Emit<'_> {
                 continue;
             };
             let named = |operand: usize| {
-                let name = self.operand_name(operand);
-                match issue.view.filter(|_| twice(issue)) {
-                    Some(view) => {
+                let name = self.local(operand);
+                let place = takers(operand).position(|taker| taker == issue);
+                let of_view = takers(operand)
+                    .filter(|taker| taker.view == issue.view)
+                    .count()
+                    == 1;
+                match issue.view {
+                    _ if takers(operand).count() == 1 => name,
+                    Some(view) if of_view => {
                         format_ident!("{name}_{}", self.model.user.views[view].named.name)
                     }
-                    None => name,
+                    _ => format_ident!("{name}_{}", place.unwrap_or(0)),
                 }
             };
             for &operand in &self.model.invalidates[issue.invalidate].template.operands {
@@ -99,9 +107,7 @@ impl Emit<'_> {
             return quote!();
         };
         let body = self.node(body, At::Piece, shape);
-        let rest = rest
-            .map(|rest| self.node(rest, At::Rest, shape))
-            .unwrap_or_default();
+        let rest = rest.map(|rest| self.node(rest, At::Rest, shape));
         let units = self.units_name(operand);
         let most = self.most(most);
         let runs = if names.pages {
@@ -109,9 +115,9 @@ impl Emit<'_> {
         } else {
             quote!(Runs::of_entries(pass, shift(c, stride), #most, #units))
         };
-        if rest.is_empty() || !names.pages {
+        let Some(rest) = rest else {
             return quote!(for run in #runs { #body });
-        }
+        };
         quote! {
             let mut runs = #runs;
             for run in runs.by_ref() { #body }

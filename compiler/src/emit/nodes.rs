@@ -1,6 +1,6 @@
 //! Nodes: what each step of a plan is in Rust.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::backend::{Audience, Debt, Owed};
@@ -13,6 +13,34 @@ use super::{Emit, comment};
 use crate::model::Need;
 use crate::plan::ir::{Issue, Node, Shape};
 use crate::trace::interpret::Which;
+
+/// What else is in scope where operands are made.
+const LOCALS: [&str; 24] = [
+    "cpu",
+    "debt",
+    "entries",
+    "granule",
+    "hinted",
+    "interrupt",
+    "leaf",
+    "left",
+    "level",
+    "level_table",
+    "of_machine",
+    "owed",
+    "owed_view",
+    "page_shift",
+    "pass",
+    "passes",
+    "ranges",
+    "run",
+    "runs",
+    "shift",
+    "start",
+    "step",
+    "to",
+    "walk",
+];
 
 /// Where the values of an instruction's operands are found.
 #[derive(Clone, Copy)]
@@ -55,19 +83,13 @@ impl Emit<'_> {
             Node::Issue(issue) => {
                 let note = self.cite(issue);
                 let operands = &self.model.invalidates[issue.invalidate].template.operands;
-                let bound = |operand: usize| {
-                    // An operand that is named like a source would hide it from the next one.
-                    let name = self.operand_name(operand);
-                    let hides = ENCODED.iter().any(|(source, _)| name == source);
-                    (!hides).then_some(name)
-                };
-                let lets = operands.iter().filter_map(|&operand| {
-                    let (name, value) = (bound(operand)?, self.encode(issue, operand, at));
-                    Some(quote!(let #name = #value;))
+                let lets = operands.iter().map(|&operand| {
+                    let (name, value) = (self.local(operand), self.encode(issue, operand, at));
+                    quote!(let #name = #value;)
                 });
-                let op = self.instruction(issue, |operand| match bound(operand) {
-                    Some(name) => quote!(#name),
-                    None => self.encode(issue, operand, at),
+                let op = self.instruction(issue, |operand| {
+                    let name = self.local(operand);
+                    quote!(#name)
                 });
                 quote!(#note #(#lets)* cpu.issue(#op);)
             }
@@ -125,6 +147,17 @@ impl Emit<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(other) => self.call_from(*other, shape),
+        }
+    }
+
+    /// The variable that holds an operand: named like it, unless that would hide a value from which
+    /// the next operand is made.
+    pub(super) fn local(&self, operand: usize) -> Ident {
+        let name = self.operand_name(operand);
+        if ENCODED.iter().any(|(source, _)| name == source) || LOCALS.iter().any(|l| name == l) {
+            format_ident!("{name}_bits")
+        } else {
+            name
         }
     }
 

@@ -35,12 +35,13 @@ impl Lower {
         out
     }
 
-    /// Features and errata become bits of one word, so their names are of one kind.
+    /// Features, errata and geometries become bits of one word, so their names are of one kind.
     fn flags_share_a_name(&mut self, errata: &[Named]) {
-        for erratum in errata {
-            let same = self.features.iter().find(|f| f.name == erratum.name);
+        let geometries = self.geometries.clone();
+        for flag in errata.iter().chain(&geometries) {
+            let same = self.features.iter().find(|f| f.name == flag.name);
             if let Some(first) = same.map(|feature| feature.span) {
-                self.said_twice(&format!("the name `{}`", erratum.name), erratum.span, first);
+                self.said_twice(&format!("the name `{}`", flag.name), flag.span, first);
             }
         }
     }

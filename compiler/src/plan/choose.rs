@@ -234,12 +234,9 @@ type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
 fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
     let means = || set.iter().map(|&i| pool[i]);
     let loses = means().fold(0, |bits, m| bits | m.loses);
-    let beyond = |dropped: &dyn Fn(&Means) -> &Vec<Cells>| {
-        let one = |m: &Means| -> u32 {
-            let views = dropped(m).iter().zip(cells);
-            views.map(|(all, wanted)| all.without(wanted).count()).sum()
-        };
-        means().map(one).sum::<u32>()
+    let beyond = |m: &Means| -> u32 {
+        let views = m.cells.iter().zip(cells);
+        views.map(|(all, wanted)| all.without(wanted).count()).sum()
     };
     let addresses = if need.of == Of::Everything {
         0
@@ -253,7 +250,7 @@ fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
         loses,
         means().map(|m| m.cost).sum(),
         addresses,
-        beyond(&|m| &m.cells),
+        means().map(beyond).sum(),
         set.to_vec(),
     )
 }

@@ -18,8 +18,7 @@ impl Shaper<'_, '_> {
     pub(super) fn switch(&mut self) -> Node {
         let user = Shape::Everything(Space::User, Reach::Here);
         let finish = Shape::Finish(Space::User, Reach::Here);
-        let (keeping, dropping) = (self.loads(true), self.loads(false));
-        let pays = keeping != dropping || self.switch_drops();
+        let pays = self.switch_drops();
         let owe_views = self.views_to_resume();
         let drop = |cx: &Self| {
             let mut steps = vec![Node::Pay(Debt::Tag)];
@@ -38,7 +37,7 @@ impl Shaper<'_, '_> {
         };
         Node::select(
             Test::Debt(Debt::None),
-            keeping,
+            self.loads(true),
             Node::select(Test::Debt(Debt::Tag), drop(self), all),
         )
     }
@@ -50,10 +49,11 @@ impl Shaper<'_, '_> {
         owed.then_some(Node::Owe(Owed::VIEW_UNTIL_RESUME))
     }
 
+    /// Whether what a switch loads drops everything under the tag, so that loading pays.
     fn switch_drops(&self) -> bool {
-        let loads = self.model.switch.loads.iter().flat_map(|l| &l.loads);
-        loads
-            .into_iter()
+        let loads = self.model.switch.loads.iter();
+        let here = loads.filter(|l| l.when.holds(self.config));
+        here.flat_map(|l| &l.loads)
             .any(|&load| load_drops(self.model, load, self.config, false))
     }
 

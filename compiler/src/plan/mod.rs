@@ -24,7 +24,7 @@ use tlbc_runtime::clause::{Clause, Holders, What, Which};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Config, Drops, Model, Source, Value};
+use crate::model::{Cases, Cond, Config, Model, Source, Value};
 use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape, Test};
 use shapes::Shaper;
@@ -129,19 +129,15 @@ fn shapes() -> impl Iterator<Item = Shape> {
 /// The flags on which a plan can depend: not those that only shape operands or tables.
 fn flags(model: &Model) -> tree::Flags {
     let mut conds: Vec<&Cond> = Vec::new();
-    let of_drops = |drops: &mut dyn Iterator<Item = &'_ Drops>| -> Vec<Cond> {
-        drops.map(|d| d.when.clone()).collect()
-    };
-    let mut owned: Vec<Cond> = Vec::new();
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         for form in &invalidate.forms {
             conds.push(&form.requires);
-            owned.extend(of_drops(&mut form.drops.iter()));
+            conds.extend(form.drops.iter().map(|d| &d.when));
         }
     }
     for load in &model.loads {
-        owned.extend(of_drops(&mut load.drops.iter()));
+        conds.extend(load.drops.iter().map(|d| &d.when));
         // A `keep` that only some configurations have.
         for &operand in &load.template.operands {
             let fields = model.operands[operand].fields.iter();
@@ -163,9 +159,8 @@ fn flags(model: &Model) -> tree::Flags {
         conds.extend(erratum.weakens.iter().map(|weakens| &weakens.when));
     }
     let mentions = |feature| {
-        let all = conds.iter().copied().chain(&owned);
-        all.into_iter()
-            .any(|cond| cond.features().any(|f| f == feature))
+        let mut conds = conds.iter();
+        conds.any(|cond| cond.features().any(|f| f == feature))
     };
     let features = (0..model.features.len()).filter(|&feature| mentions(feature));
     let errata = (0..model.errata.len()).map(Test::Erratum);

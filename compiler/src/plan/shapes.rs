@@ -197,7 +197,9 @@ impl<'m> Shaper<'m, '_> {
             return Some(by_entry);
         };
         let body = seq(issues(self.model, many.addressed(), many.hint));
-        let by_run = each(Over::Runs { operand, most }, body, Some(single));
+        // Pages come in units, which may leave one over; entries one by one.
+        let rest = matches!(stride, Stride::Pages).then_some(single);
+        let by_run = each(Over::Runs { operand, most }, body, rest);
         Some(match stride {
             Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
             Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
