@@ -60,6 +60,9 @@ codes! {
     E0306 "an instruction has no place for what it needs";
     E0307 "levels do not fit each other";
     E0308 "a run does not fit its operand";
+    E0309 "a page size has no encoding";
+    E0310 "sets without a count";
+    E0311 "a run without a limit";
 
     // Instructions.
     E0401 "an instruction is silent on a question";
@@ -70,6 +73,7 @@ codes! {
     E0406 "a feature is used whose prerequisite may be off";
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries that it cannot tell apart";
+    E0409 "an instruction needs the table's address where the plan has none";
 
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
@@ -78,6 +82,8 @@ codes! {
     E0504 "leaf entries go before walk entries that can make them again";
     E0505 "plain stores are ruled out, and no instruction writes entries";
     E0506 "an erratum takes completion away, and nothing restores it";
+    E0507 "a remedy that no weakened fact needs";
+    E0508 "an instruction that writes entries is offered for a request that is no change";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -131,7 +137,11 @@ impl Code {
             Code::E0408,
             Code::E0503,
             Code::E0505,
+            Code::E0309,
+            Code::E0310,
+            Code::E0311,
             Code::E0506,
+            Code::E0507,
             Code::E0602,
             Code::E0603,
             Code::E0604,

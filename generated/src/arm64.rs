@@ -14,9 +14,9 @@ use tlbc_runtime::clause::{
 };
 
 use tlbc_runtime::effect::{Effect, When};
-use tlbc_runtime::passes::{Folding, Pass, Passes};
+use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{
-    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -65,7 +65,7 @@ impl Config {
         self.0 & flag.0 != 0
     }
 
-    /// Whether a machine can be like this: every feature has what it needs.
+    /// Whether a machine can be like this: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
         if (self.0 & 0x60).count_ones() > 1 {
@@ -116,35 +116,6 @@ const fn level_table(c: Config) -> LevelTable {
             LevelFacts::NONE,
             LevelFacts::NONE,
         ]
-    }
-}
-
-/// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
-#[inline(always)]
-const fn shift(c: Config, level: Level) -> u32 {
-    if c.has(Config::G16K) {
-        match level.0 {
-            0 => 14,
-            1 => 25,
-            2 => 36,
-            3 => 47,
-            _ => 0,
-        }
-    } else if c.has(Config::G64K) {
-        match level.0 {
-            0 => 16,
-            1 => 29,
-            3 => 42,
-            _ => 0,
-        }
-    } else {
-        match level.0 {
-            0 => 12,
-            1 => 21,
-            2 => 30,
-            3 => 39,
-            _ => 0,
-        }
     }
 }
 
@@ -618,7 +589,7 @@ impl Issue<Op> for Hardware {
 
 /// Operand `page`: arm64.arch:91-96.
 #[inline(always)]
-const fn encode_page(c: Config, tag: u16, va: u64, hint: Option<u64>) -> u64 {
+const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
     let hint = match hint {
         Some(hint) => hint,
@@ -626,7 +597,7 @@ const fn encode_page(c: Config, tag: u16, va: u64, hint: Option<u64>) -> u64 {
     };
     let mut bits = 0u64;
     // [63:48] tag
-    bits |= (tag as u64) << 48;
+    bits |= tag << 48;
     // [47:46] granule when ttl and hinted
     if c.has(Config::TTL) && hinted {
         bits |= granule(c) << 46;
@@ -664,10 +635,10 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
 
 /// Operand `space`: arm64.arch:103-106.
 #[inline(always)]
-const fn encode_space(tag: u16) -> u64 {
+const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
     // [63:48] tag
-    bits |= (tag as u64) << 48;
+    bits |= tag << 48;
     bits
 }
 
@@ -675,7 +646,7 @@ const fn encode_space(tag: u16) -> u64 {
 #[inline(always)]
 const fn encode_range(
     c: Config,
-    tag: u16,
+    tag: u64,
     va: u64,
     hint: Option<u64>,
     num: u64,
@@ -688,7 +659,7 @@ const fn encode_range(
     };
     let mut bits = 0u64;
     // [63:48] tag
-    bits |= (tag as u64) << 48;
+    bits |= tag << 48;
     // [47:46] granule
     bits |= granule(c) << 46;
     // [45:44] scale
@@ -761,10 +732,10 @@ const fn encode_ttbr0(root: u64) -> u64 {
 
 /// Operand `asid`: arm64.arch:222-225.
 #[inline(always)]
-const fn encode_asid(tag: u16) -> u64 {
+const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
     // [15:0] tag
-    bits |= tag as u64;
+    bits |= (tag) & 0xffff;
     bits
 }
 
@@ -791,7 +762,7 @@ impl Tlb {
     fn user_here_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         va: u64,
         level: Level,
         walk: bool,
@@ -837,7 +808,7 @@ impl Tlb {
     fn user_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         va: u64,
         level: Level,
         walk: bool,
@@ -938,12 +909,12 @@ impl Tlb {
     ///
     /// From: arm64.arch:83, arm64.arch:85.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, ranges: &Ranges) {
+    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
             if self
-                .ceiling()
+                .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_UNITS),
                     passes.pages(),
@@ -962,7 +933,10 @@ impl Tlb {
                     self.user_here_pass(cpu, tag, pass);
                 }
             }
-        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+        } else if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
             self.user_here_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -986,12 +960,12 @@ impl Tlb {
     ///
     /// From: arm64.arch:82, arm64.arch:84.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, ranges: &Ranges) {
+    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
         let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
             if self
-                .ceiling()
+                .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_UNITS),
                     passes.pages(),
@@ -1010,7 +984,10 @@ impl Tlb {
                     self.user_wide_pass(cpu, tag, pass);
                 }
             }
-        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+        } else if self
+            .ceiling(Space::User, Reach::Wide)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
             self.user_wide_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1039,7 +1016,7 @@ impl Tlb {
         let passes = Passes::new(ranges, &level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
             if self
-                .ceiling()
+                .ceiling(Space::Kernel, Reach::Here)
                 .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
@@ -1058,7 +1035,10 @@ impl Tlb {
                     self.kernel_here_pass(cpu, pass);
                 }
             }
-        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+        } else if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
             self.kernel_here_everything(cpu);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1088,7 +1068,7 @@ impl Tlb {
         let passes = Passes::new(ranges, &level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
             if self
-                .ceiling()
+                .ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(
                     passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
@@ -1107,7 +1087,10 @@ impl Tlb {
                     self.kernel_wide_pass(cpu, pass);
                 }
             }
-        } else if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+        } else if self
+            .ceiling(Space::Kernel, Reach::Wide)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
             self.kernel_wide_everything(cpu);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1128,7 +1111,7 @@ impl Tlb {
     fn user_here_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: false,
+            walks: Walks::Named,
         }
     }
 
@@ -1138,7 +1121,7 @@ impl Tlb {
     fn user_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: false,
+            walks: Walks::Named,
         }
     }
 
@@ -1147,7 +1130,7 @@ impl Tlb {
     fn kernel_here_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: false,
+            walks: Walks::Named,
         }
     }
 
@@ -1157,7 +1140,7 @@ impl Tlb {
     fn kernel_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: false,
+            walks: Walks::Named,
         }
     }
 
@@ -1170,27 +1153,21 @@ impl Tlb {
     ///
     /// From: arm64.arch:132-137, arm64.arch:140-146, arm64.arch:166-171, arm64.arch:172-178.
     #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, pass: &Pass) {
+    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
         let walk = pass.walk;
         let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
-            && RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
             if c.has(Config::KPTI) {
                 if walk {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
+                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
                         // arm64.arch:172-178: rvae1
                         let range = encode_range(
@@ -1222,12 +1199,7 @@ impl Tlb {
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
+                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
                         // arm64.arch:166-171: rvale1
                         let range = encode_range(
@@ -1260,12 +1232,7 @@ impl Tlb {
                     }
                 }
             } else if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:172-178: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
@@ -1277,12 +1244,7 @@ impl Tlb {
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:166-171: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
@@ -1296,7 +1258,7 @@ impl Tlb {
             }
         } else if c.has(Config::KPTI) {
             if walk {
-                let step = 1u64.wrapping_shl(shift(c, stride));
+                let step = 1u64.wrapping_shl(pass.shift);
                 let mut page_kernel = encode_page(c, tag, start, None);
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
@@ -1310,7 +1272,7 @@ impl Tlb {
                     left = left.wrapping_sub(1);
                 }
             } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
+                let step = 1u64.wrapping_shl(pass.shift);
                 let mut page_kernel = encode_page(c, tag, start, hinted);
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
@@ -1325,7 +1287,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
@@ -1335,7 +1297,7 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
@@ -1356,27 +1318,21 @@ impl Tlb {
     ///
     /// From: arm64.arch:132-137, arm64.arch:140-146, arm64.arch:166-171, arm64.arch:172-178.
     #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, pass: &Pass) {
+    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
         let walk = pass.walk;
         let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
-            && RANGE_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
             if c.has(Config::KPTI) {
                 if walk {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
+                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
                         // arm64.arch:172-178: rvae1is
                         let range = encode_range(
@@ -1408,12 +1364,7 @@ impl Tlb {
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
-                    let mut runs = Runs::of_pages(
-                        pass,
-                        shift(c, stride),
-                        page_shift(c),
-                        RANGE_UNITS,
-                    );
+                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
                         // arm64.arch:166-171: rvale1is
                         let range = encode_range(
@@ -1446,12 +1397,7 @@ impl Tlb {
                     }
                 }
             } else if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:172-178: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
@@ -1463,12 +1409,7 @@ impl Tlb {
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:166-171: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
@@ -1482,7 +1423,7 @@ impl Tlb {
             }
         } else if c.has(Config::KPTI) {
             if walk {
-                let step = 1u64.wrapping_shl(shift(c, stride));
+                let step = 1u64.wrapping_shl(pass.shift);
                 let mut page_kernel = encode_page(c, tag, start, None);
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
@@ -1496,7 +1437,7 @@ impl Tlb {
                     left = left.wrapping_sub(1);
                 }
             } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
+                let step = 1u64.wrapping_shl(pass.shift);
                 let mut page_kernel = encode_page(c, tag, start, hinted);
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
@@ -1511,7 +1452,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
@@ -1521,7 +1462,7 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
@@ -1546,22 +1487,16 @@ impl Tlb {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
         let walk = pass.walk;
         let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
-            && RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
             if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:186-193: rvaae1
                     let range_any = encode_range_any(
@@ -1579,12 +1514,7 @@ impl Tlb {
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:179-185: rvaale1
                     let range_any = encode_range_any(
@@ -1603,7 +1533,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
@@ -1613,7 +1543,7 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
@@ -1639,22 +1569,16 @@ impl Tlb {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
         let walk = pass.walk;
         let hinted = match pass.hint {
             Some(level) => hint(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
-            && RANGE_ANY_UNITS.hold(shift(c, stride).wrapping_sub(page_shift(c)))
+            && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
             if walk {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:186-193: rvaae1is
                     let range_any = encode_range_any(
@@ -1672,12 +1596,7 @@ impl Tlb {
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
-                let mut runs = Runs::of_pages(
-                    pass,
-                    shift(c, stride),
-                    page_shift(c),
-                    RANGE_ANY_UNITS,
-                );
+                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
                     // arm64.arch:179-185: rvaale1is
                     let range_any = encode_range_any(
@@ -1696,7 +1615,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
@@ -1706,7 +1625,7 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
@@ -1726,7 +1645,7 @@ impl Tlb {
     ///
     /// From: arm64.arch:83, arm64.arch:196-201.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u16) {
+    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         // arm64.arch:196-201: aside1
@@ -1747,7 +1666,7 @@ impl Tlb {
     ///
     /// From: arm64.arch:82, arm64.arch:196-201.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u16) {
+    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         // arm64.arch:196-201: aside1is
@@ -1939,15 +1858,6 @@ impl Backend for Tlb {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         effects: EFFECTS,
-        change: ChangeFacts {
-            walk_cached: true,
-            invalid_cached: false,
-            stricter: Stricter::FaultsUntilDropped,
-            plain_store: true,
-            output_through_invalid: true,
-            size_through_invalid: true,
-            clean_to_dirty_walks: true,
-        },
         delivery: Delivery::Broadcast,
         strides: Levels(7),
         pages_batched: true,
@@ -1955,14 +1865,19 @@ impl Backend for Tlb {
         lazy_refcounted: true,
         interrupts_off: false,
         tag_after_publish: true,
+        tag_is_root: false,
+        one_at_a_time: false,
+        changes_deferrable: false,
+        attach_waits_for_changes: false,
     };
     fn levels(&self) -> LevelTable {
         level_table(self.config)
     }
 
     #[inline]
-    fn ceiling(&self) -> Ceiling {
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         let c = self.config;
+        let _ = (space, reach);
         Ceiling {
             operations: if c.has(Config::G64K) {
                 8191
@@ -1972,6 +1887,20 @@ impl Backend for Tlb {
                 511
             },
             pages: 2097152,
+        }
+    }
+
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        let _ = conditions;
+        ChangeFacts {
+            walk_cached: true,
+            invalid_cached: false,
+            stricter: Stricter::FaultsUntilDropped,
+            devices_stay_strict: false,
+            output_through_invalid: true,
+            size_through_invalid: true,
+            rights_through_invalid: false,
+            clean_to_dirty_walks: true,
         }
     }
 
@@ -1992,6 +1921,10 @@ impl Backend for Tlb {
                         self.user_here_everything(cpu, request.tag.value);
                         Owed::NOTHING
                     }
+                    Scope::Teardown => {
+                        self.user_here_everything(cpu, request.tag.value);
+                        Owed::NOTHING
+                    }
                 }
             }
             (Space::User, Reach::Wide) => {
@@ -2005,6 +1938,10 @@ impl Backend for Tlb {
                         Owed::NOTHING
                     }
                     Scope::Everything { .. } => {
+                        self.user_wide_everything(cpu, request.tag.value);
+                        Owed::NOTHING
+                    }
+                    Scope::Teardown => {
                         self.user_wide_everything(cpu, request.tag.value);
                         Owed::NOTHING
                     }
@@ -2024,6 +1961,10 @@ impl Backend for Tlb {
                         self.kernel_here_everything(cpu);
                         Owed::NOTHING
                     }
+                    Scope::Teardown => {
+                        self.kernel_here_everything(cpu);
+                        Owed::NOTHING
+                    }
                 }
             }
             (Space::Kernel, Reach::Wide) => {
@@ -2037,6 +1978,10 @@ impl Backend for Tlb {
                         Owed::NOTHING
                     }
                     Scope::Everything { .. } => {
+                        self.kernel_wide_everything(cpu);
+                        Owed::NOTHING
+                    }
+                    Scope::Teardown => {
                         self.kernel_wide_everything(cpu);
                         Owed::NOTHING
                     }

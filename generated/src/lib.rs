@@ -7,6 +7,14 @@
 #[rustfmt::skip]
 pub mod arm64;
 
+/// The backend that `powerpc64` is defined for.
+#[rustfmt::skip]
+pub mod powerpc64;
+
+/// The backend that `s390` is defined for.
+#[rustfmt::skip]
+pub mod s390;
+
 /// The backend that `x86_64` is defined for.
 #[rustfmt::skip]
 pub mod x86_64;

@@ -14,9 +14,9 @@ use tlbc_runtime::clause::{
 };
 
 use tlbc_runtime::effect::{Effect, When};
-use tlbc_runtime::passes::{Folding, Pass, Passes};
+use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{
-    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -68,7 +68,7 @@ impl Config {
         self.0 & flag.0 != 0
     }
 
-    /// Whether a machine can be like this: every feature has what it needs.
+    /// Whether a machine can be like this: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
         if self.has(Self::INVLPGB) && !self.has(Self::PCID) {
@@ -108,20 +108,6 @@ const fn level_table(c: Config) -> LevelTable {
     ]
 }
 
-/// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
-#[inline(always)]
-const fn shift(c: Config, level: Level) -> u32 {
-    match level.0 {
-        0 => 12,
-        1 => 21,
-        2 => 30,
-        3 if c.has(Config::LA57) => 39,
-        4 if c.has(Config::LA57) => 48,
-        4 => 39,
-        _ => 0,
-    }
-}
-
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
@@ -147,7 +133,7 @@ pub enum Op {
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
-        /// `[31] level is pmd; [30:16] 0; [15:0] num`
+        /// `[31] level as pmd 1, else 0; [30:16] 0; [15:0] num`
         ecx: u32,
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
@@ -296,12 +282,12 @@ const fn encode_kind(form: u64) -> u64 {
 
 /// Operand `descriptor`: x86_64.arch:78-82.
 #[inline(always)]
-const fn encode_descriptor(tag: u16, va: u64) -> [u64; 2] {
+const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
     // [127:64] va
     bits[1] |= va;
     // [11:0] tag
-    bits[0] |= (tag as u64) & 0xfff;
+    bits[0] |= (tag) & 0xfff;
     bits
 }
 
@@ -320,8 +306,12 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
-    // [31] level is pmd
-    bits |= ((stride.0 == 1) as u64) << 31;
+    // [31] level as pmd 1, else 0
+    bits
+        |= (match stride.0 {
+            1 => 1,
+            _ => 0,
+        }) << 31;
     // [15:0] num
     bits |= num;
     bits as u32
@@ -337,16 +327,16 @@ const ECX_UNITS: Units = Units {
 
 /// Operand `edx`: x86_64.arch:94-98.
 #[inline(always)]
-const fn encode_edx(tag: u16) -> u32 {
+const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
     // [27:16] tag
-    bits |= ((tag as u64) & 0xfff) << 16;
+    bits |= ((tag) & 0xfff) << 16;
     bits as u32
 }
 
 /// Operand `cr3`: x86_64.arch:154-159.
 #[inline(always)]
-const fn encode_cr3(c: Config, tag: u16, root: u64, keep: bool) -> u64 {
+const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
     // [63] keep when pcid
     if c.has(Config::PCID) {
@@ -356,7 +346,7 @@ const fn encode_cr3(c: Config, tag: u16, root: u64, keep: bool) -> u64 {
     bits |= ((root >> 12) & 0xff_ffff_ffff) << 12;
     // [11:0] tag when pcid
     if c.has(Config::PCID) {
-        bits |= (tag as u64) & 0xfff;
+        bits |= (tag) & 0xfff;
     }
     bits
 }
@@ -385,7 +375,7 @@ impl Tlb {
     ///
     /// From: x86_64.arch:100-107, x86_64.arch:108-117.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, va: u64) -> Owed {
+    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         // x86_64.arch:100-107: invlpg
@@ -416,7 +406,7 @@ impl Tlb {
     fn user_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         of_machine: bool,
         va: u64,
         level: Level,
@@ -613,13 +603,16 @@ impl Tlb {
     fn user_here_ranges<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         ranges: &Ranges,
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
-        if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
             owed |= self.user_here_everything(cpu);
         } else {
             for pass in passes.cuts() {
@@ -646,7 +639,7 @@ impl Tlb {
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         of_machine: bool,
         ranges: &Ranges,
     ) -> Owed {
@@ -657,7 +650,7 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
             if self
-                .ceiling()
+                .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
                     passes.entry_runs(self.invlpgb_pages, Levels(3)),
                     passes.pages(),
@@ -691,6 +684,8 @@ impl Tlb {
     /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    ///
+    /// From: x86_64.arch:108-117.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -704,7 +699,10 @@ impl Tlb {
                         &level_table(c),
                         self.kernel_here_folding(),
                     );
-                    if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                    if self
+                        .ceiling(Space::Kernel, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                    {
                         owed |= self.kernel_here_everything(cpu);
                     } else {
                         for pass in passes.cuts() {
@@ -718,6 +716,41 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     owed |= self.kernel_here_everything(cpu);
+                } else if c.has(Config::INVPCID) {
+                    let passes = Passes::new(
+                        ranges,
+                        &level_table(c),
+                        self.kernel_here_folding(),
+                    );
+                    if self
+                        .ceiling(Space::Kernel, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                    {
+                        owed |= self.kernel_here_everything(cpu);
+                    } else {
+                        if c.has(Config::INVLPGB) {
+                            if walk {
+                                // x86_64.arch:108-117: invpcid, form nonglobal
+                                let kind = encode_kind(0x3);
+                                let descriptor = encode_descriptor(0, 0);
+                                cpu.issue(Op::Invpcid { kind, descriptor });
+                            }
+                            for pass in passes.leaves() {
+                                self.kernel_here_pass(cpu, pass);
+                            }
+                        } else {
+                            for pass in passes.cuts() {
+                                self.kernel_here_pass(cpu, pass);
+                            }
+                            for pass in passes.leaves() {
+                                self.kernel_here_pass(cpu, pass);
+                            }
+                            if walk {
+                                // Every other tag of this CPU is disowned, not flushed.
+                                owed |= Owed::OTHERS_UNTIL_LOAD;
+                            }
+                        }
+                    }
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         owed |= self.kernel_here_everything(cpu);
@@ -728,7 +761,7 @@ impl Tlb {
                             self.kernel_here_folding(),
                         );
                         if self
-                            .ceiling()
+                            .ceiling(Space::Kernel, Reach::Here)
                             .is_exceeded_by(passes.entries(), passes.pages())
                         {
                             owed |= self.kernel_here_everything(cpu);
@@ -744,7 +777,10 @@ impl Tlb {
                         &level_table(c),
                         self.kernel_here_folding(),
                     );
-                    if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                    if self
+                        .ceiling(Space::Kernel, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                    {
                         owed |= self.kernel_here_everything(cpu);
                     } else {
                         for pass in passes.cuts() {
@@ -770,7 +806,7 @@ impl Tlb {
                         self.kernel_here_folding(),
                     );
                     if self
-                        .ceiling()
+                        .ceiling(Space::Kernel, Reach::Here)
                         .is_exceeded_by(
                             passes.entry_runs(self.invlpgb_pages, Levels(3)),
                             passes.pages(),
@@ -789,7 +825,10 @@ impl Tlb {
                     &level_table(c),
                     self.kernel_here_folding(),
                 );
-                if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+                if self
+                    .ceiling(Space::Kernel, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+                {
                     owed |= self.kernel_here_everything(cpu);
                 } else {
                     for pass in passes.cuts() {
@@ -808,7 +847,10 @@ impl Tlb {
                 &level_table(c),
                 self.kernel_here_folding(),
             );
-            if self.ceiling().is_exceeded_by(passes.entries(), passes.pages()) {
+            if self
+                .ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+            {
                 owed |= self.kernel_here_everything(cpu);
             } else {
                 for pass in passes.cuts() {
@@ -828,13 +870,42 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
+    ///
+    /// From: x86_64.arch:69, x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
         let walk = ranges.tables();
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
-            if walk {
+            if c.has(Config::PGE) {
+                // The caller stays on this CPU until completion.
+                let passes = Passes::new(
+                    ranges,
+                    &level_table(c),
+                    self.kernel_wide_folding(),
+                );
+                if self
+                    .ceiling(Space::Kernel, Reach::Wide)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+                {
+                    owed |= self.kernel_wide_everything(cpu);
+                } else {
+                    if walk {
+                        // x86_64.arch:136-148: invlpgb, form nonglobal
+                        let rax = encode_rax(0, 0x4);
+                        let ecx = encode_ecx(Level(0), 0);
+                        let edx = encode_edx(0);
+                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                        if passes.cuts_are_live() {
+                            cpu.issue(Op::Tlbsync);
+                        }
+                    }
+                    for pass in passes.leaves() {
+                        self.kernel_wide_pass(cpu, pass);
+                    }
+                }
+            } else if walk {
                 owed |= self.kernel_wide_everything(cpu);
             } else {
                 // The caller stays on this CPU until completion.
@@ -844,7 +915,7 @@ impl Tlb {
                     self.kernel_wide_folding(),
                 );
                 if self
-                    .ceiling()
+                    .ceiling(Space::Kernel, Reach::Wide)
                     .is_exceeded_by(
                         passes.entry_runs(self.invlpgb_pages, Levels(3)),
                         passes.pages(),
@@ -872,12 +943,12 @@ impl Tlb {
         {
             Folding {
                 leaves: true,
-                walks: false,
+                walks: Walks::Named,
             }
         } else {
             Folding {
                 leaves: true,
-                walks: true,
+                walks: Walks::All,
             }
         }
     }
@@ -888,7 +959,7 @@ impl Tlb {
     fn user_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: false,
+            walks: Walks::Named,
         }
     }
 
@@ -899,17 +970,17 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             Folding {
                 leaves: true,
-                walks: true,
+                walks: Walks::Apart,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
-                walks: false,
+                walks: Walks::Named,
             }
         } else {
             Folding {
                 leaves: true,
-                walks: true,
+                walks: Walks::All,
             }
         }
     }
@@ -920,7 +991,7 @@ impl Tlb {
     fn kernel_wide_folding(&self) -> Folding {
         Folding {
             leaves: true,
-            walks: true,
+            walks: Walks::Apart,
         }
     }
 
@@ -933,13 +1004,12 @@ impl Tlb {
     ///
     /// From: x86_64.arch:100-107, x86_64.arch:108-117.
     #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, pass: &Pass) {
+    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut va_bits = encode_va(start);
             let kind = encode_kind(0x0);
             let mut descriptor = encode_descriptor(tag | 0x800, start);
@@ -954,7 +1024,7 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
@@ -975,18 +1045,12 @@ impl Tlb {
     ///
     /// From: x86_64.arch:136-148.
     #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u16, pass: &Pass) {
-        let c = self.config;
+    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
-            for run in Runs::of_entries(
-                pass,
-                shift(c, stride),
-                self.invlpgb_pages,
-                ECX_UNITS,
-            ) {
+            for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
                 // x86_64.arch:136-148: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
@@ -994,7 +1058,7 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut rax = encode_rax(start, 0x7);
             let ecx = encode_ecx(stride, 0);
             let edx = encode_edx(tag);
@@ -1023,7 +1087,7 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         if c.has(Config::PGE) {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
@@ -1034,12 +1098,7 @@ impl Tlb {
             }
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
-                for run in Runs::of_entries(
-                    pass,
-                    shift(c, stride),
-                    self.invlpgb_pages,
-                    ECX_UNITS,
-                ) {
+                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
                     // x86_64.arch:136-148: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
@@ -1047,7 +1106,7 @@ impl Tlb {
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                let step = 1u64.wrapping_shl(shift(c, stride));
+                let step = 1u64.wrapping_shl(pass.shift);
                 let mut rax = encode_rax(start, 0xd);
                 let ecx = encode_ecx(stride, 0);
                 let edx = encode_edx(0);
@@ -1060,7 +1119,7 @@ impl Tlb {
                 }
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
@@ -1083,17 +1142,11 @@ impl Tlb {
     /// From: x86_64.arch:136-148.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
-            for run in Runs::of_entries(
-                pass,
-                shift(c, stride),
-                self.invlpgb_pages,
-                ECX_UNITS,
-            ) {
+            for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
                 // x86_64.arch:136-148: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
@@ -1101,7 +1154,7 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            let step = 1u64.wrapping_shl(pass.shift);
             let mut rax = encode_rax(start, 0xd);
             let ecx = encode_ecx(stride, 0);
             let edx = encode_edx(0);
@@ -1145,7 +1198,7 @@ impl Tlb {
     fn user_wide_everything<C: Issue<Op>>(
         &self,
         cpu: &mut C,
-        tag: u16,
+        tag: u64,
         of_machine: bool,
         walk: bool,
     ) -> Owed {
@@ -1493,15 +1546,6 @@ impl Backend for Tlb {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         effects: EFFECTS,
-        change: ChangeFacts {
-            walk_cached: true,
-            invalid_cached: false,
-            stricter: Stricter::DroppedByFault,
-            plain_store: true,
-            output_through_invalid: false,
-            size_through_invalid: false,
-            clean_to_dirty_walks: true,
-        },
         delivery: Delivery::Either,
         strides: Levels(7),
         pages_batched: true,
@@ -1509,16 +1553,35 @@ impl Backend for Tlb {
         lazy_refcounted: true,
         interrupts_off: true,
         tag_after_publish: false,
+        tag_is_root: false,
+        one_at_a_time: false,
+        changes_deferrable: false,
+        attach_waits_for_changes: false,
     };
     fn levels(&self) -> LevelTable {
         level_table(self.config)
     }
 
     #[inline]
-    fn ceiling(&self) -> Ceiling {
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        let _ = (space, reach);
         Ceiling {
             operations: 33,
             pages: u64::MAX,
+        }
+    }
+
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        let _ = conditions;
+        ChangeFacts {
+            walk_cached: true,
+            invalid_cached: false,
+            stricter: Stricter::DroppedByFault,
+            devices_stay_strict: false,
+            output_through_invalid: false,
+            size_through_invalid: false,
+            rights_through_invalid: false,
+            clean_to_dirty_walks: true,
         }
     }
 
@@ -1534,6 +1597,7 @@ impl Backend for Tlb {
                         self.user_here_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { .. } => self.user_here_everything(cpu),
+                    Scope::Teardown => self.user_here_everything(cpu),
                 }
             }
             (Space::User, Reach::Wide) => {
@@ -1564,6 +1628,14 @@ impl Backend for Tlb {
                             walk,
                         )
                     }
+                    Scope::Teardown => {
+                        self.user_wide_everything(
+                            cpu,
+                            request.tag.value,
+                            request.tag.of_machine,
+                            true,
+                        )
+                    }
                 }
             }
             (Space::Kernel, Reach::Here) => {
@@ -1573,6 +1645,7 @@ impl Backend for Tlb {
                     }
                     Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { .. } => self.kernel_here_everything(cpu),
+                    Scope::Teardown => self.kernel_here_everything(cpu),
                 }
             }
             (Space::Kernel, Reach::Wide) => {
@@ -1582,6 +1655,7 @@ impl Backend for Tlb {
                     }
                     Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                     Scope::Everything { .. } => self.kernel_wide_everything(cpu),
+                    Scope::Teardown => self.kernel_wide_everything(cpu),
                 }
             }
         };

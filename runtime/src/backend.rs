@@ -8,10 +8,10 @@
 use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
-use crate::change::{Change, ChangeFacts, Obligation, Slot};
+use crate::change::{Change, ChangeFacts, Changed, Owner, Slot};
 use crate::clause::{Holders, LEVELS, Levels};
 use crate::effect::Effect;
-use crate::request::{LevelTable, Reach, Request, Space, Tag};
+use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
 /// Takes the instructions that a backend issues, in order.
 pub trait Issue<Op> {
@@ -46,6 +46,8 @@ impl Owed {
     pub const LAZY_UNTIL_LOAD: Self = Self(1 << 2);
     /// On parked CPUs, what was asked for, before they load the space again.
     pub const PARKED_UNTIL_LOAD: Self = Self(1 << 3);
+    /// On every CPU, everything of the space, before one attaches it or anything of it gets a new owner.
+    pub const SPACE_UNTIL_ATTACH: Self = Self(1 << 4);
 
     /// Whether all of `other` is owed.
     #[must_use]
@@ -111,6 +113,8 @@ pub struct Started {
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub of_machine: bool,
+    /// What holds of the space.
+    pub conditions: Conditions,
     /// CPUs to interrupt now: each runs [`Backend::deliver`] with the same request and answers.
     pub deliver: Audience,
     /// What is owed already.
@@ -125,6 +129,7 @@ impl Started {
             space: request.space,
             reach: request.reach,
             of_machine: request.tag.of_machine,
+            conditions: request.conditions,
             deliver,
             owed,
             here: PhantomData,
@@ -152,6 +157,8 @@ pub struct Root {
     /// Physical address of a top table with no valid entry, for machines that load root and tag one
     /// after the other.
     pub empty: u64,
+    /// What holds of the space.
+    pub conditions: Conditions,
 }
 
 /// What a CPU owes before it uses a tag.
@@ -163,6 +170,15 @@ pub enum Debt {
     Tag,
     /// Everything under every tag: tags were given out anew.
     All,
+}
+
+/// What a platform answers that was called to invalidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// It could not be done yet, and is asked for again.
+    Busy,
 }
 
 /// How other CPUs are reached.
@@ -203,8 +219,6 @@ pub struct Facts {
     pub level_names: [&'static str; LEVELS],
     /// What each instruction drops, by the book and with every feature.
     pub effects: &'static [Effect],
-    /// What a change of a table entry leaves behind.
-    pub change: ChangeFacts,
     /// How other CPUs are reached.
     pub delivery: Delivery,
     /// Levels whose leaves are worth a stride of their own.
@@ -219,6 +233,15 @@ pub struct Facts {
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,
+    /// Whether the address of the top table is the tag, so that nobody hands tags out.
+    pub tag_is_root: bool,
+    /// Whether the machine bears one flush at a time: the kernel holds a lock from
+    /// [`Backend::start`] to [`Backend::finish`].
+    pub one_at_a_time: bool,
+    /// Whether a change may be put off to a flush of the whole space while no other CPU is attached.
+    pub changes_deferrable: bool,
+    /// Whether a CPU waits for changes under way before it attaches a space.
+    pub attach_waits_for_changes: bool,
 }
 
 /// Flushes for one architecture. Generated.
@@ -236,22 +259,35 @@ pub trait Backend {
     /// The levels of the current configuration.
     fn levels(&self) -> LevelTable;
 
-    /// When the current configuration gives up flushing one by one.
-    fn ceiling(&self) -> Ceiling;
+    /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
+    /// them itself, so that the CPUs that it interrupts need not.
+    const SENDER_ONLY: Conditions = Conditions::NONE;
 
-    /// Changes a table entry, and says what must be flushed for it.
+    /// When the current configuration gives up flushing one by one.
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
+
+    /// What a change of an entry of a space with these conditions leaves behind in the caches.
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
+
+    /// Changes table entries, and says what must be flushed for it.
     ///
-    /// Here: a plain store, for machines that allow one. Where an instruction must write the entry
-    /// the backend overrides this.
+    /// Here: by plain stores, for machines that allow them. Where an instruction must write an entry
+    /// that CPUs may have cached the backend overrides this.
+    ///
+    /// Contexts: the lock of the table is held. Several entries at once all become the same.
     fn change(
         &self,
-        _cpu: &mut impl Issue<Self::Op>,
+        cpu: &mut impl Issue<Self::Op>,
         slot: &Slot<'_>,
         change: &Change,
-    ) -> Obligation {
-        slot.entry
-            .store(change.new_bits, core::sync::atomic::Ordering::Relaxed);
-        change.obligation(&Self::FACTS.change)
+        owner: &Owner,
+    ) -> Changed {
+        let _ = (cpu, owner.space);
+        slot.store(change.new_bits);
+        Changed {
+            obligation: change.obligation(&self.change_facts(owner.conditions)),
+            owed: Owed::NOTHING,
+        }
     }
 
     /// Makes the changes visible and issues what drops the entries.
@@ -264,6 +300,7 @@ pub trait Backend {
     fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Owed {
         let here = Request {
             reach: Reach::Here,
+            conditions: request.conditions.without(Self::SENDER_ONLY),
             ..*request
         };
         let started = self.start(cpu, &here);

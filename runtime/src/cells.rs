@@ -128,6 +128,17 @@ impl Cells {
         self
     }
 
+    /// Those of these caches.
+    #[must_use]
+    pub fn in_stores(mut self, stores: Stores) -> Self {
+        for (index, words) in self.stores.iter_mut().enumerate() {
+            if stores.0 & (1 << index) == 0 {
+                *words = [0; WORDS];
+            }
+        }
+        self
+    }
+
     /// In either.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {

@@ -3,19 +3,50 @@
 //! Obligations are derived here and nowhere written down: from the entry's level, what it was and
 //! what it becomes, what happened to the table below, and what the machine may have cached.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::backend::Owed;
 use crate::clause::{Clause, Holders, Level, Levels, What, Which, Whose};
+use crate::request::{Conditions, Reach, Space, Tag};
 
-/// A table entry in memory.
+/// Consecutive entries of one table in memory: one, or several that all change alike.
 #[derive(Debug)]
 pub struct Slot<'a> {
-    /// The entry.
-    pub entry: &'a AtomicU64,
-    /// Its level.
-    pub level: Level,
-    /// An address that it translates.
+    /// The entries.
+    pub entries: &'a [AtomicU64],
+    /// The physical address of the table that they stand in.
+    pub table: u64,
+    /// The index of the first of them in it.
+    pub index: u16,
+    /// The first address that the first of them translates.
     pub va: u64,
+}
+
+/// Whose table changes, and who may have cached its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Whose mappings.
+    pub space: Space,
+    /// The space's tag.
+    pub tag: Tag,
+    /// Who may have cached the entries.
+    pub reach: Reach,
+    /// What holds of the space.
+    pub conditions: Conditions,
+    /// Whether the flush may be put off where the machine lets it be: no other CPU is attached to the
+    /// space, none will be before [`Owed::SPACE_UNTIL_ATTACH`](crate::Owed::SPACE_UNTIL_ATTACH) is paid,
+    /// and nothing gets a new owner before.
+    pub may_defer: bool,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "entries stay stale until the obligation is met and the debt is paid"]
+pub struct Changed {
+    /// What is left to be flushed.
+    pub obligation: Obligation,
+    /// What was put off.
+    pub owed: Owed,
 }
 
 /// What a table entry says.
@@ -55,10 +86,25 @@ pub struct Change {
     pub old: Entry,
     /// What it says now.
     pub new: Entry,
+    /// The old entry as it stands in memory.
+    pub old_bits: u64,
     /// The new entry as it stands in memory.
     pub new_bits: u64,
     /// What was below it.
     pub below: Below,
+}
+
+/// What a change does, as far as an instruction that makes it is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Something is mapped where nothing was.
+    Appears,
+    /// Nothing is mapped where something was.
+    Vanishes,
+    /// The same page, with more allowed than before.
+    Relaxes,
+    /// Something else is mapped, or less is allowed.
+    Replaces,
 }
 
 /// What becomes of a cached entry that allows less than the table.
@@ -81,12 +127,14 @@ pub struct ChangeFacts {
     pub invalid_cached: bool,
     /// What becomes of entries that allow less than the table.
     pub stricter: Stricter,
-    /// Whether entries of a valid table may be changed by a plain store.
-    pub plain_store: bool,
+    /// Whether devices that share the tables keep such entries all the same.
+    pub devices_stay_strict: bool,
     /// Whether another page goes into a valid entry only through an invalid one.
     pub output_through_invalid: bool,
     /// Whether another size goes into a valid entry only through an invalid one.
     pub size_through_invalid: bool,
+    /// Whether more rights go into a valid entry only through an invalid one.
+    pub rights_through_invalid: bool,
     /// Whether a clean entry becomes dirty only by a walk, so that unmapping dirty pages may be put off.
     pub clean_to_dirty_walks: bool,
 }
@@ -119,7 +167,8 @@ pub struct Obligation {
 }
 
 impl Obligation {
-    const NOTHING: Self = Self {
+    /// Nothing must be dropped.
+    pub const NOTHING: Self = Self {
         walk: None,
         leaf: None,
         absent: None,
@@ -142,19 +191,45 @@ const USERS: Holders = Holders::SELF
 /// Those who walk tables.
 const WALKERS: Holders = USERS.union(Holders::LAZY);
 
+impl Slot<'_> {
+    /// The physical address of the first of them.
+    #[must_use]
+    pub const fn address(&self) -> u64 {
+        self.table.wrapping_add((self.index as u64) << 3)
+    }
+
+    /// Stores the same in each of them.
+    pub fn store(&self, bits: u64) {
+        for entry in self.entries {
+            entry.store(bits, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Change {
-    /// What this change obliges to, on a machine of these facts.
-    pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
+    /// What kind of change it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
         match (self.old, self.new) {
-            (old, new) if old == new => Obligation::NOTHING,
-            (Entry::Invalid, _) => self.absent(facts),
+            (Entry::Invalid, _) => Kind::Appears,
+            (_, Entry::Invalid) => Kind::Vanishes,
             (
                 Entry::Leaf { page, rights },
                 Entry::Leaf {
                     page: to,
                     rights: now,
                 },
-            ) if page == to && rights & !now == 0 => self.more_rights(facts),
+            ) if page == to && rights & !now == 0 => Kind::Relaxes,
+            _ => Kind::Replaces,
+        }
+    }
+
+    /// What this change obliges to, on a machine of these facts.
+    pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
+        match (self.old, self.new) {
+            (old, new) if old == new => Obligation::NOTHING,
+            (Entry::Invalid, _) => self.absent(facts),
+            (Entry::Leaf { .. }, _) if self.kind() == Kind::Relaxes => self.more_rights(facts),
             (Entry::Leaf { .. }, new) => Obligation {
                 leaf: Some(clause(
                     What::leaf(Levels::only(self.level)),
@@ -189,17 +264,31 @@ impl Change {
 
     /// The same page, with more allowed.
     fn more_rights(&self, facts: &ChangeFacts) -> Obligation {
-        match facts.stricter {
-            Stricter::Refetched | Stricter::DroppedByFault => Obligation::NOTHING,
-            Stricter::FaultsUntilDropped => Obligation {
-                leaf: Some(clause(
-                    What::leaf(Levels::only(self.level)),
-                    Which::Containing,
-                )),
-                holders: Holders::SELF,
-                deadline: Deadline::Fault,
-                ..Obligation::NOTHING
+        let cpu = match facts.stricter {
+            Stricter::Refetched | Stricter::DroppedByFault => Holders::NONE,
+            Stricter::FaultsUntilDropped => Holders::SELF,
+        };
+        let device = if facts.devices_stay_strict {
+            Holders::DEVICE
+        } else {
+            Holders::NONE
+        };
+        let holders = cpu.union(device);
+        if holders.is_empty() {
+            return Obligation::NOTHING;
+        }
+        Obligation {
+            leaf: Some(clause(
+                What::leaf(Levels::only(self.level)),
+                Which::Containing,
+            )),
+            holders,
+            deadline: match (facts.rights_through_invalid, device.is_empty()) {
+                (true, _) => Deadline::Store,
+                (false, false) => Deadline::Reuse,
+                (false, true) => Deadline::Fault,
             },
+            ..Obligation::NOTHING
         }
     }
 
@@ -258,9 +347,10 @@ mod tests {
         walk_cached: true,
         invalid_cached: false,
         stricter: Stricter::FaultsUntilDropped,
-        plain_store: true,
+        devices_stay_strict: false,
         output_through_invalid: true,
         size_through_invalid: true,
+        rights_through_invalid: false,
         clean_to_dirty_walks: true,
     };
     const PAGE: Entry = Entry::Leaf { page: 1, rights: 3 };
@@ -271,6 +361,7 @@ mod tests {
             level: Level(level),
             old,
             new,
+            old_bits: 0,
             new_bits: 0,
             below,
         }
@@ -305,10 +396,42 @@ mod tests {
             level: Level(0),
             old: less,
             new: PAGE,
+            old_bits: 0,
             new_bits: 0,
             below: Below::Cleared,
         };
         assert!(upgrade.obligation(&refetched).is_nothing());
+    }
+
+    #[test]
+    fn more_rights_owe_the_leaf_to_devices_that_stay_strict() {
+        let less = Entry::Leaf { page: 1, rights: 1 };
+        let upgrade = Change {
+            level: Level(0),
+            old: less,
+            new: PAGE,
+            old_bits: 0,
+            new_bits: 0,
+            below: Below::Cleared,
+        };
+        let strict = ChangeFacts {
+            stricter: Stricter::Refetched,
+            devices_stay_strict: true,
+            ..FACTS
+        };
+        let owed = upgrade.obligation(&strict);
+        assert_eq!(
+            (owed.holders, owed.deadline),
+            (Holders::DEVICE, Deadline::Reuse)
+        );
+        let through_invalid = ChangeFacts {
+            rights_through_invalid: true,
+            ..strict
+        };
+        assert_eq!(
+            upgrade.obligation(&through_invalid).deadline,
+            Deadline::Store
+        );
     }
 
     #[test]
@@ -322,6 +445,7 @@ mod tests {
             level: Level(0),
             old: Entry::Invalid,
             new: PAGE,
+            old_bits: 0,
             new_bits: 0,
             below: Below::Cleared,
         };

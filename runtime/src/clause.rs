@@ -149,6 +149,27 @@ impl What {
         ..Self::leaf(Levels::ALL)
     };
 
+    /// Bindings of tags to top tables.
+    pub const ROOT: Self = Self {
+        root: true,
+        ..Self::NOTHING
+    };
+
+    /// Remembered absences of these levels.
+    #[must_use]
+    pub const fn absent(levels: Levels) -> Self {
+        Self {
+            absent: levels,
+            ..Self::NOTHING
+        }
+    }
+
+    /// The same, in these caches alone.
+    #[must_use]
+    pub const fn within(self, stores: Stores) -> Self {
+        Self { stores, ..self }
+    }
+
     /// Both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -252,6 +273,12 @@ impl Whose {
     /// Whatever tag is loaded.
     pub const LOADED: Self = Self {
         by: By::Loaded,
+        ..Self::THIS
+    };
+    /// What was made through a table that is given, whatever the tag.
+    pub const TABLE: Self = Self {
+        other: true,
+        by: By::Table,
         ..Self::THIS
     };
     /// Entries that every tag may use, alone.

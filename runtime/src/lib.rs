@@ -22,5 +22,6 @@ pub mod request;
 pub mod runs;
 
 pub use backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Record, Root, Started,
+    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Record, Root,
+    Started,
 };

@@ -15,8 +15,19 @@ pub struct Folding {
     /// Without a hint it drops leaf entries of every level, so a level whose range lies within that
     /// of a smaller one needs no pass of its own.
     pub leaves: bool,
-    /// It drops the walk entries of everything, so one instruction serves every cut.
-    pub walks: bool,
+    /// What it does to the walk entries of cuts.
+    pub walks: Walks,
+}
+
+/// How the walk entries of cut entries go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Walks {
+    /// Those above the address that is named.
+    Named,
+    /// Those of everything, whatever address is named: one instruction serves every cut.
+    All,
+    /// By an instruction of its own that names no address, before the passes: cuts take none.
+    Apart,
 }
 
 /// Consecutive entries of one level that one loop serves.
@@ -26,8 +37,11 @@ pub struct Pass {
     pub start: u64,
     /// How many entries.
     pub entries: u64,
-    /// The level whose reach the loop steps by.
+    /// Their level.
     pub stride: Level,
+    /// log2 of the bytes by which the loop steps: what one of them reaches, or the neighbours that one
+    /// cached translation covers with it.
+    pub shift: u32,
     /// The one level that leaves can have here, where there is just one.
     pub hint: Option<Level>,
     /// Whether leaf entries are owed.
@@ -44,6 +58,7 @@ pub struct Passes {
     len: usize,
     pages: u64,
     live: bool,
+    apart: bool,
 }
 
 impl Passes {
@@ -57,10 +72,11 @@ impl Passes {
             len: 0,
             pages: 0,
             live: ranges.is_live(),
+            apart: matches!(folding.walks, Walks::Apart),
         };
         for ((level, &extent), facts) in Level::all().zip(&ranges.walk).zip(levels) {
             let shift = facts.shift;
-            if extent.is_empty() || shift == 0 {
+            if extent.is_empty() || shift == 0 || passes.apart {
                 continue;
             }
             // Leaves of one pass must not go while walk entries that another pass drops can still make
@@ -69,18 +85,16 @@ impl Passes {
             if !apart && leaves.take(level, extent, shift, folding) {
                 continue;
             }
-            if folding.walks && passes.len > 0 {
+            let all = matches!(folding.walks, Walks::All);
+            if all && passes.len > 0 {
                 continue;
             }
             let rounded = extent.rounded(shift);
             passes.push(Pass {
                 start: rounded.start,
-                entries: if folding.walks {
-                    1
-                } else {
-                    rounded.bytes >> shift
-                },
+                entries: if all { 1 } else { rounded.bytes >> shift },
                 stride: level,
+                shift,
                 hint: below(levels, level),
                 leaf: false,
                 walk: true,
@@ -92,10 +106,7 @@ impl Passes {
             passes.push(*pass);
         }
         passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
-            let shift = levels
-                .get(pass.stride.index())
-                .map_or(base, |facts| facts.shift);
-            sum.saturating_add(pass.entries.wrapping_shl(shift.wrapping_sub(base)))
+            sum.saturating_add(pass.entries.wrapping_shl(pass.shift.wrapping_sub(base)))
         });
         passes
     }
@@ -117,11 +128,11 @@ impl Passes {
         self.all.get(..self.cuts).unwrap_or(&[])
     }
 
-    /// Whether cuts have passes of their own and what is below them is still valid, so that those
-    /// passes must be complete before the leaves go.
+    /// Whether walk entries go by instructions of their own and what is below the cuts is still valid,
+    /// so that those instructions must be complete before the leaves go.
     #[must_use]
     pub fn cuts_are_live(&self) -> bool {
-        self.live && self.cuts > 0
+        self.live && (self.cuts > 0 || self.apart)
     }
 
     /// The passes over leaf entries.
@@ -156,8 +167,7 @@ impl Passes {
     pub fn page_runs(&self, levels: &LevelTable, units: Units) -> u64 {
         let page = levels[0].shift;
         self.iter().fold(0, |n: u64, pass| {
-            let facts = levels.get(pass.stride.index());
-            let entry = facts.map_or(0, |facts| facts.shift.wrapping_sub(page));
+            let entry = pass.shift.wrapping_sub(page);
             n.saturating_add(if pass.entries > 1 && units.hold(entry) {
                 let full = units.most.wrapping_shl(units.largest());
                 let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
@@ -191,10 +201,15 @@ impl Leaves {
             len: 0,
         };
         for ((level, &extent), facts) in Level::all().zip(&ranges.leaf).zip(levels) {
-            let LevelFacts { shift, leaf } = *facts;
+            let LevelFacts {
+                shift,
+                leaf,
+                joined,
+            } = *facts;
             if extent.is_empty() || !leaf {
                 continue;
             }
+            let shift = shift.wrapping_add(joined);
             let extent = extent.rounded(shift);
             if folding.leaves && leaves.absorb(extent) {
                 continue;
@@ -209,6 +224,7 @@ impl Leaves {
                 start: extent.start,
                 entries: extent.bytes >> shift,
                 stride: level,
+                shift,
                 hint: Some(level),
                 leaf: true,
                 walk: false,
@@ -236,7 +252,7 @@ impl Leaves {
         let cut = cut.rounded(shift);
         for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
             let names = pass.stride < level && within.rounded(shift).contains(cut);
-            if folding.walks || names {
+            if matches!(folding.walks, Walks::All) || names {
                 pass.walk = true;
                 return true;
             }

@@ -101,7 +101,8 @@ pub enum Space {
 /// Who may have cached what is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// This CPU alone, which has the space loaded.
+    /// This CPU alone, which has the space loaded. Devices that the definition knows to share the space's
+    /// tables are told all the same.
     Here,
     /// This CPU and others.
     Wide,
@@ -110,8 +111,9 @@ pub enum Reach {
 /// The tag of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Tag {
-    /// Its number, in the view that is loaded while the kernel runs.
-    pub value: u16,
+    /// Its number, in the view that is loaded while the kernel runs. Where the top table's address is the
+    /// tag, that.
+    pub value: u64,
     /// Whether it means the same space on every CPU.
     pub of_machine: bool,
 }
@@ -135,6 +137,31 @@ pub enum Scope<'a> {
         /// Whether tables were unlinked.
         tables: bool,
     },
+    /// The space ends: every entry of it goes, and what binds its tag to its top table. Behind this both
+    /// may be given to another space.
+    Teardown,
+}
+
+/// What holds of one space and not of the machine: those flags of a backend's configuration that its
+/// definition knows `of space`, as bits of the configuration word. Other bits are not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Conditions(pub u32);
+
+impl Conditions {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Those of this that are in `other` too.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those of this that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 /// A flush.
@@ -146,10 +173,12 @@ pub enum Scope<'a> {
 pub struct Request<'a> {
     /// Whose mappings.
     pub space: Space,
-    /// The space's tag; not looked at for the kernel's.
+    /// The space's tag; for the kernel's looked at only where that has no constant one.
     pub tag: Tag,
     /// Who may have cached them.
     pub reach: Reach,
+    /// What holds of this space.
+    pub conditions: Conditions,
     /// Which.
     pub scope: Scope<'a>,
 }
@@ -162,6 +191,7 @@ impl Request<'_> {
             Scope::Page { table, .. } => table,
             Scope::Ranges(ranges) => ranges.tables(),
             Scope::Everything { tables } => tables,
+            Scope::Teardown => true,
         }
     }
 }
@@ -174,6 +204,7 @@ pub struct Ranges {
     /// Where entries of each level pointed at a table and no longer do.
     pub(crate) walk: [Extent; LEVELS],
     live: bool,
+    appeared: bool,
 }
 
 impl Ranges {
@@ -184,6 +215,7 @@ impl Ranges {
             leaf: [Extent::EMPTY; LEVELS],
             walk: [Extent::EMPTY; LEVELS],
             live: false,
+            appeared: false,
         }
     }
 
@@ -191,6 +223,19 @@ impl Ranges {
     pub const fn leaf(&mut self, level: Level, extent: Extent) {
         let slot = &mut self.leaf[level.index()];
         *slot = slot.hull(extent);
+    }
+
+    /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
+    /// remember them.
+    pub const fn appeared(&mut self, level: Level, extent: Extent) {
+        self.leaf(level, extent);
+        self.appeared = true;
+    }
+
+    /// Whether entries appeared where none were.
+    #[must_use]
+    pub const fn have_appeared(&self) -> bool {
+        self.appeared
     }
 
     /// Entries of a level no longer point at the tables they pointed at.
@@ -249,7 +294,7 @@ impl Ranges {
             }
             (Some(_), true) => return None,
         };
-        (!self.live).then_some(Scope::Page { va, level, table })
+        (!self.live && !self.appeared).then_some(Scope::Page { va, level, table })
     }
 }
 
@@ -260,6 +305,8 @@ pub struct LevelFacts {
     pub shift: u32,
     /// Whether an entry may map a page.
     pub leaf: bool,
+    /// log2 of how many neighbouring entries one cached translation covers.
+    pub joined: u32,
 }
 
 impl LevelFacts {
@@ -267,18 +314,36 @@ impl LevelFacts {
     pub const NONE: Self = Self {
         shift: 0,
         leaf: false,
+        joined: 0,
     };
 
     /// Entries of `1 << shift` bytes that may map a page.
     #[must_use]
     pub const fn leaf(shift: u32) -> Self {
-        Self { shift, leaf: true }
+        Self {
+            shift,
+            leaf: true,
+            joined: 0,
+        }
+    }
+
+    /// The same, where one cached translation covers `1 << joined` neighbouring entries.
+    #[must_use]
+    pub const fn joined(shift: u32, joined: u32) -> Self {
+        Self {
+            joined,
+            ..Self::leaf(shift)
+        }
     }
 
     /// Entries of `1 << shift` bytes that only point at tables.
     #[must_use]
     pub const fn table(shift: u32) -> Self {
-        Self { shift, leaf: false }
+        Self {
+            shift,
+            leaf: false,
+            joined: 0,
+        }
     }
 }
 

@@ -61,24 +61,24 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Counts base pages of `1 << page` bytes, for entries of `1 << shift`. A pass of one entry is
-    /// left whole: one instruction for one entry serves as well.
+    /// Counts base pages of `1 << page` bytes. A pass of one entry is left whole: one instruction for one
+    /// entry serves as well.
     #[must_use]
     #[inline]
-    pub const fn of_pages(pass: &Pass, shift: u32, page: u32, units: Units) -> Self {
+    pub const fn of_pages(pass: &Pass, page: u32, units: Units) -> Self {
         Self {
             units,
             shift: page,
             scale: if pass.entries > 1 { units.scales } else { 0 },
             va: pass.start,
-            left: pass.entries.wrapping_shl(shift.wrapping_sub(page)),
+            left: pass.entries.wrapping_shl(pass.shift.wrapping_sub(page)),
         }
     }
 
-    /// Counts entries of `1 << shift` bytes, at most `limit` at a time.
+    /// Counts entries, at most `limit` at a time.
     #[must_use]
     #[inline]
-    pub const fn of_entries(pass: &Pass, shift: u32, limit: u32, units: Units) -> Self {
+    pub const fn of_entries(pass: &Pass, limit: u32, units: Units) -> Self {
         let limit = if limit == 0 { 1 } else { limit as u64 };
         let most = if limit < units.most {
             limit
@@ -87,7 +87,7 @@ impl Runs {
         };
         Self {
             units: Units { most, ..units },
-            shift,
+            shift: pass.shift,
             scale: units.scales,
             va: pass.start,
             left: pass.entries,
@@ -154,6 +154,7 @@ mod tests {
             start: 0x10_0000,
             entries,
             stride: Level(0),
+            shift: 12,
             ..Pass::default()
         }
     }
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn runs_and_rest_are_the_pass() {
         for entries in (1..3000).chain([1 << 16, (1 << 21) - 1, 1 << 21]) {
-            let mut runs = Runs::of_pages(&pass(entries), 12, 12, EVEN);
+            let mut runs = Runs::of_pages(&pass(entries), 12, EVEN);
             let mut at = 0x10_0000;
             for run in runs.by_ref() {
                 assert_eq!(run.va, at);
@@ -178,7 +179,14 @@ mod tests {
 
     #[test]
     fn one_large_entry_is_left_whole() {
-        let mut runs = Runs::of_pages(&pass(1), 21, 12, EVEN);
+        let mut runs = Runs::of_pages(
+            &Pass {
+                shift: 21,
+                ..pass(1)
+            },
+            12,
+            EVEN,
+        );
         assert_eq!(runs.next(), None);
         assert_eq!(runs.rest(), Some(0x10_0000));
     }
@@ -191,7 +199,7 @@ mod tests {
             scales: 1,
             most: 1 << 16,
         };
-        let mut runs = Runs::of_entries(&pass(10), 21, 4, units);
+        let mut runs = Runs::of_entries(&pass(10), 4, units);
         let counts = [3, 3, 1].map(Some);
         assert_eq!(counts, [0; 3].map(|_| runs.next().map(|run| run.num)));
         assert_eq!((runs.next(), runs.rest()), (None, None));

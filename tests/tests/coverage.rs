@@ -148,6 +148,7 @@ impl Case<'_> {
             Which::Barrier(index) => &model.barriers[index].named.name,
             Which::Invalidate(index) => &model.invalidates[index].named.name,
             Which::Load(index) => &model.loads[index].named.name,
+            Which::Store => panic!("a flush stores nothing"),
         };
         let operand =
             |&(index, word): &(usize, u128)| (model.operands[index].named.name.clone(), word);

@@ -594,7 +594,7 @@ fn errata() {
     cases(
         "errata",
         &[
-            &erratum("weakens wait: not walk on some;\n    weakens drop_page: not gone;"),
+            &erratum("weakens wait: not walk on some;"),
             &erratum("weakens wait: not gone on some;"),
             &erratum("weakens wait: not drained on some;"),
             &erratum(

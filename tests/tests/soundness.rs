@@ -42,6 +42,7 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
             levels: vec![0],
             tables: false,
             live: false,
+            appeared: false,
         },
         tag: 0,
         others: false,

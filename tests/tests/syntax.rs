@@ -133,7 +133,9 @@ fn operators_bind_by_strength() {
     let Some(Item::Operand(operand)) = arch.expect("a definition").items.pop() else {
         panic!("an operand");
     };
-    let Some(Expr::Binary(BinaryOp::Shl, left, right)) = operand.names.map(|n| n.count.node) else {
+    let Some(Expr::Binary(BinaryOp::Shl, left, right)) =
+        operand.names.and_then(|n| n.count).map(|count| count.node)
+    else {
         panic!("a shift");
     };
     assert!(matches!(*left, Expr::Binary(BinaryOp::Add, _, ref product)

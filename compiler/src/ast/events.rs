@@ -8,6 +8,8 @@ use crate::source::Span;
 pub struct Change {
     /// `plain store;` (true) or `by writers;`
     pub plain: Option<Spanned<bool>>,
+    /// `by writers, deferred while detached or here;`
+    pub deferred: Option<Span>,
     /// `output, size, merge of a valid entry through invalid;`
     pub through_invalid: Vec<(Vec<Ident>, Option<Cond>, Span)>,
     /// All of it.
@@ -52,8 +54,10 @@ pub enum EventFact {
     HalfLoadedUnsafe,
     /// `resync isb;`
     Resync(Ident),
-    /// `contents unknown;`
-    ContentsUnknown,
+    /// `contents unknown;`, `contents unknown when hv;`
+    ContentsUnknown(Option<Cond>),
+    /// `waits for changes;`
+    WaitsForChanges,
 }
 
 /// `erratum NAME "..." { ... }`
@@ -63,6 +67,8 @@ pub struct Erratum {
     pub name: Ident,
     /// Its number, or what it is.
     pub text: Text,
+    /// On which machines it occurs: `needs not isa31`.
+    pub needs: Option<Cond>,
     /// What it weakens.
     pub weakens: Vec<Weakens>,
     /// What mends it.
@@ -74,12 +80,14 @@ pub struct Erratum {
 /// `weakens dsb_ish for user: not drained on sme;`, `weakens invlpg: not global when pcid;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakens {
-    /// The barrier or invalidation.
-    pub target: Ident,
+    /// The barriers or invalidations.
+    pub targets: Vec<Ident>,
     /// Only for this space.
     pub space: Option<Ident>,
     /// What it no longer does.
     pub lost: Spanned<Lost>,
+    /// In these caches only.
+    pub caches: Vec<Ident>,
     /// On these CPUs only.
     pub on: Option<Ident>,
     /// When.
@@ -101,6 +109,10 @@ pub enum Lost {
     Walk,
     /// `not leaf`
     Leaf,
+    /// `not root`
+    Root,
+    /// `not devices`
+    Devices,
 }
 
 /// `remedy after dsb_ish issue vale1is, dsb_ish;`
@@ -108,12 +120,30 @@ pub enum Lost {
 pub struct Remedy {
     /// `after` (true) or `before`.
     pub after: bool,
-    /// The barrier or invalidation that it stands beside.
-    pub target: Ident,
-    /// What is issued, with zero operands.
-    pub issue: Vec<Ident>,
+    /// The barriers or invalidations that it stands beside.
+    pub targets: Vec<Ident>,
+    /// What is issued.
+    pub issue: Vec<Issued>,
     /// All of it.
     pub span: Span,
+}
+
+/// `tlbie_va with tag 0 and level pte`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The barrier or invalidation.
+    pub name: Ident,
+    /// Sources of its operands that are set: a number, or the name of a level.
+    pub with: Vec<(Ident, Setting)>,
+}
+
+/// What a source is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// A number.
+    Number(Number),
+    /// A level.
+    Level(Ident),
 }
 
 /// `cpus sme "...";`: a set of CPUs that the kernel knows, per space.
@@ -154,11 +184,20 @@ pub enum PolicyFact {
     LazyRefcounted(Spanned<bool>),
     /// `ceiling 511 operations, 2047 operations when g16k;`, `ceiling 2097152 pages;`
     Ceiling {
-        /// The numbers.
-        count: Cases<Number>,
+        /// The numbers, each with `here`, `for user` or `for kernel` if it is for that only.
+        count: Cases<(Number, Option<CeilingOf>)>,
         /// `pages` (true) or `operations`.
         pages: bool,
     },
+}
+
+/// What a ceiling is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CeilingOf {
+    /// `here`: flushes of this CPU alone.
+    Here,
+    /// `for kernel`
+    Space(Ident),
 }
 
 /// How other CPUs are reached.

@@ -1,6 +1,6 @@
 //! Barriers, operands, invalidations and loads.
 
-use super::{Cond, Ident, Kind, Number, Spanned, Text};
+use super::{Cases, Cond, Ident, Kind, Number, Spanned, Text};
 use crate::source::Span;
 
 /// `barrier tlbsync "tlbsync" requires invlpgb { ... }`
@@ -45,8 +45,10 @@ pub struct Operand {
     pub name: Ident,
     /// Its width.
     pub bits: Number,
-    /// `in memory` or `in rax`; any register without.
+    /// `in memory`, `in rax` or a class of registers; any register without.
     pub place: Option<Ident>,
+    /// `in memory by reg_addr`: the class of the register that holds the address.
+    pub by: Option<Ident>,
     /// The fields.
     pub fields: Vec<Field>,
     /// `names (num + 1) << (5 * scale + 1) pages;`
@@ -90,15 +92,20 @@ pub enum FieldValue {
     },
     /// `va >> page`: the number of the page.
     PageNumber(Ident),
-    /// `level is pmd`: one for that level, else zero.
-    LevelIs(Ident),
+    /// `level as pte 0, pte 5 when g64k, pmd 1, else 0`
+    LevelAs {
+        /// The number of each level.
+        cases: Vec<(Ident, Number, Option<Cond>)>,
+        /// The number of every other.
+        otherwise: Option<Number>,
+    },
 }
 
-/// `names (num + 1) << (5 * scale + 1) pages;`
+/// `names (num + 1) << (5 * scale + 1) pages;`, `names any entries;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// How many.
-    pub count: Spanned<Expr>,
+    /// How many; any number where there is no formula.
+    pub count: Option<Spanned<Expr>>,
     /// `pages` (true): base pages whatever the level; `entries`: entries of the level asked for.
     pub pages: bool,
     /// All of it.
@@ -135,7 +142,9 @@ pub struct Invalidate {
     /// Its name: the mnemonic in lower case.
     pub name: Ident,
     /// The instruction or instructions, separated by `;`.
-    pub template: Text,
+    pub template: Option<Text>,
+    /// `call NAME`: a function of the platform in place of instructions.
+    pub call: Option<Ident>,
     /// Operands in fixed registers that the template does not name.
     pub with: Vec<Ident>,
     /// Features it requires.
@@ -153,18 +162,31 @@ pub enum InvalidateFact {
     Per(Text),
     /// `drops leaf, walk of one page, this tag;`
     Drops(Drops),
-    /// `where inner;`
-    Where(Ident),
+    /// `drops nothing;`
+    DropsNothing,
+    /// `where inner;`, `where devices, everyone when broadcast;`
+    Where(Cases<Ident>),
     /// `at once;`
     AtOnce,
     /// `after dsb_ish;`
-    After(Ident),
-    /// `needs same cpu;` or `needs interrupts off;`
+    After(Cases<Ident>),
+    /// `needs same cpu;`, `needs interrupts off;`, `needs lock;`
     Needs(Spanned<Need>),
     /// `clobbers flags;`
     ClobbersFlags,
-    /// `writes entry;`: it changes the table entry as well.
-    WritesEntry,
+    /// `overwrites operands;`
+    OverwritesOperands,
+    /// `retry while busy;`
+    RetryWhileBusy,
+    /// `encoded ".long ...";`: for the assembler, where it does not know the instruction.
+    Encoded(Text),
+    /// `writes entry at pte: invalid;`: it changes the table entry as well.
+    WritesEntry {
+        /// Entries of which levels.
+        levels: Vec<Ident>,
+        /// What they become.
+        to: Written,
+    },
     /// `cost 2;`
     Cost(Number),
     /// `form page = 0 requires pcid { ... }`
@@ -178,6 +200,19 @@ pub enum Need {
     SameCpu,
     /// Interrupts are off.
     InterruptsOff,
+    /// Nobody else in the machine has one under way.
+    Lock,
+}
+
+/// What an instruction that writes an entry makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Written {
+    /// Nothing is mapped any more.
+    Invalid,
+    /// Whatever it is told.
+    Replaced,
+    /// What it was, with more allowed.
+    MoreRights,
 }
 
 /// One of several effects, chosen by a constant operand field.
@@ -204,6 +239,8 @@ pub struct Drops {
     pub which: Spanned<Which>,
     /// Of whom.
     pub whose: Spanned<Whose>,
+    /// In these caches; without any, in all that hold the kind.
+    pub caches: Vec<Ident>,
     /// When.
     pub when: Option<Cond>,
 }
@@ -217,6 +254,8 @@ pub enum Levels {
     AtHint,
     /// `above hint`: the levels above it with a hint, every level without.
     AboveHint,
+    /// `at level`: the level that the instruction must be given.
+    AtGiven,
     /// `at pmd`
     At(Ident),
 }
@@ -235,6 +274,10 @@ pub enum Which {
         /// `pages`, or `entries at ...` of the levels named.
         entries_at: Option<Vec<Ident>>,
     },
+    /// `one set`: what one set of the cache holds.
+    OneSet,
+    /// `subtree`: what was made through one table entry, and all below it.
+    Subtree,
     /// `everything`
     Everything,
 }
@@ -246,6 +289,8 @@ pub enum Most {
     Const(Number),
     /// `limit(name)`
     Limit(Ident),
+    /// Nothing is said.
+    Unsaid,
 }
 
 /// Of whom entries go.
@@ -259,6 +304,8 @@ pub struct Whose {
     pub other: bool,
     /// `global`
     pub global: bool,
+    /// `this table`: made through the table that is given, whatever the tag.
+    pub table: bool,
 }
 
 /// `load cr3 "mov cr3, {cr3}" { ... }`

@@ -14,6 +14,8 @@ pub struct Geometry {
     pub granule: Vec<Number>,
     /// `levels { ... }`, from the leaf up.
     pub levels: Vec<Level>,
+    /// `top pud, p4d, pgd;`: a space has its top table at one of these.
+    pub tops: Vec<Spanned<Vec<Ident>>>,
     /// All of it.
     pub span: Span,
 }
@@ -25,8 +27,8 @@ pub struct Level {
     pub name: Ident,
     /// log2 of the bytes an entry reaches. A level with a condition on its only case exists under it alone.
     pub shift: Cases<Number>,
-    /// `leaf`
-    pub leaf: Option<Span>,
+    /// `leaf`, `leaf when edat1`
+    pub leaf: Option<Spanned<Option<Cond>>>,
     /// `hint 2`
     pub hint: Option<Number>,
     /// All of it.
@@ -45,20 +47,34 @@ pub struct Caches {
 /// What the machine may remember.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheFact {
-    /// `tlb holds leaf, walk;`
+    /// `tlb holds leaf, walk;`, `erat holds leaf from tlb;`
     Holds {
         /// The cache.
         cache: Ident,
         /// The kinds of entries.
         kinds: Vec<Spanned<Kind>>,
+        /// The cache from whose entries it makes its own.
+        from: Option<Ident>,
     },
-    /// `one per cpu;`
-    OnePerCpu,
+    /// `tlb has 128 sets, 1 set when isa31;`
+    Sets {
+        /// The cache.
+        cache: Ident,
+        /// How many.
+        count: Cases<Number>,
+    },
+    /// `one per core;` (true) or `one per cpu;`
+    OnePer {
+        /// Whether the CPUs of a core share it.
+        core: bool,
+    },
+    /// `leaf covers 2 entries;`: one cached translation serves neighbouring table entries.
+    Joined(Number),
     /// `walk spans its reach;`: one address drops a walk entry wherever in its reach it lies.
     WalkSpansReach,
-    /// `large leaf may split;`, with `, dropped together`: one address drops all pieces.
+    /// `large leaf may split, dropped together;`: one address drops all pieces; `large leaf kept whole;`
     LargeLeaf {
-        /// `dropped together`
+        /// `dropped together` or `kept whole`
         together: bool,
     },
     /// `invalid never;` or `invalid cached;`
@@ -69,7 +85,12 @@ pub enum CacheFact {
     /// `fills while loaded;`: a CPU with a root loaded walks by speculation.
     FillsWhileLoaded,
     /// `stricter ...;`: what becomes of an entry that allows less than the table.
-    Stricter(Stricter),
+    Stricter {
+        /// On CPUs.
+        how: Stricter,
+        /// `refetched by cpus`: devices keep it.
+        cpus_only: bool,
+    },
     /// `clean to dirty walks;`: a clean entry never becomes dirty without a walk.
     CleanToDirtyWalks,
 }
@@ -85,6 +106,8 @@ pub enum Kind {
     Walk,
     /// A binding of a tag to its top table.
     Root,
+    /// A remembered absence.
+    Absent,
 }
 
 /// `feature pcid "..." needs a and not b;`, `feature x "..." of space;`
@@ -167,6 +190,8 @@ pub enum TagFact {
     ReadAfterPublish,
     /// `may be retired;`
     MayBeRetired,
+    /// `is the root;`
+    IsRoot,
 }
 
 /// `space user { ... }` or `space kernel { ... }`
@@ -184,17 +209,30 @@ pub struct Space {
     pub views: Vec<View>,
     /// `resync isb;`
     pub resync: Option<Ident>,
+    /// `devices when attached;`: devices walk its tables as well.
+    pub devices: Vec<Spanned<Option<Cond>>>,
     /// All of it.
     pub span: Span,
 }
 
-/// `low 48 bits`, `high 47 bits`
+/// `low 48 bits`, `high 47 bits`, `from 0xc000_0000_0000_0000, 52 bits`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Half {
-    /// Whether it is the upper end of the 64-bit addresses.
-    pub high: bool,
+    /// Where they begin.
+    pub base: Base,
     /// How many bits.
     pub bits: Number,
+}
+
+/// Where the addresses of a space begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// At 0.
+    Low,
+    /// So that they end with the last one.
+    High,
+    /// There.
+    At(Number),
 }
 
 /// Which tag class entries of a space have.
@@ -202,6 +240,8 @@ pub struct Half {
 pub enum Under {
     /// `under slot or shared`
     Tags(Vec<Ident>),
+    /// `under pid 0`
+    Fixed(Ident, Number),
     /// `under every tag`
     EveryTag,
     /// `global`

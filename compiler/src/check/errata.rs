@@ -6,7 +6,8 @@
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Erratum, Instr, Lost, Model, Remedy, Weakens};
+use crate::model::{At, Erratum, Instr, Lost, Model, Remedy, Weakens, Which};
+use crate::plan::names_address;
 
 fn word(lost: Lost) -> &'static str {
     match lost {
@@ -15,6 +16,8 @@ fn word(lost: Lost) -> &'static str {
         Lost::Global => "global",
         Lost::Walk => "walk",
         Lost::Leaf => "leaf",
+        Lost::Root => "root",
+        Lost::Devices => "devices",
     }
 }
 
@@ -43,10 +46,6 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
             Instr::Barrier(_) if !completion => (
                 "a barrier drops no entries",
                 "name the invalidation that leaves them",
-            ),
-            Instr::Invalidate(_) if completion => (
-                "an invalidation completes nothing",
-                "name the barrier that completes it",
             ),
             _ => continue,
         };
@@ -163,8 +162,8 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
 fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnostic> {
     let weakened = &model.barriers[barrier];
     let needed = weakened.completes?;
-    let done = match remedy.issue.last()? {
-        Instr::Barrier(last) => model.barriers[*last].completes,
+    let done = match remedy.issue.last()?.instr {
+        Instr::Barrier(last) => model.barriers[last].completes,
         Instr::Invalidate(_) => None,
     };
     if done.is_some_and(|done| done.value.covers(needed.value)) {
@@ -185,4 +184,101 @@ fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnost
                 weakened.named.name
             )),
     )
+}
+
+/// E0507: a remedy stands beside something that its erratum weakens.
+pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
+    for erratum in &model.errata {
+        for remedy in &erratum.remedies {
+            let mut weakens = erratum.weakens.iter();
+            if weakens.any(|w| w.target.value == remedy.target.value && w.on.is_none()) {
+                continue;
+            }
+            found.push(
+                Diagnostic::new(
+                    Code::E0507,
+                    remedy.target.span,
+                    format!(
+                        "`{}` mends what it does not weaken",
+                        erratum.named.name
+                    ),
+                )
+                .label("nothing is taken from this")
+                .because(erratum.named.span, "weakens other things")
+                .note("a remedy is issued where its erratum takes a fact away, and nowhere else")
+                .help("say what the erratum takes from it: `weakens ...: not ...;`, or leave the remedy out"),
+            );
+        }
+    }
+}
+
+/// E0508: a remedy changes no table entry.
+pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
+    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
+        for issued in &remedy.issue {
+            let Instr::Invalidate(index) = issued.instr else {
+                continue;
+            };
+            let invalidate = &model.invalidates[index];
+            let Some(writes) = &invalidate.writes_entry else {
+                continue;
+            };
+            found.push(
+                Diagnostic::new(
+                    Code::E0508,
+                    remedy.span,
+                    format!(
+                        "`{}` writes a table entry, and a flush changes none",
+                        invalidate.named.name
+                    ),
+                )
+                .label("issued beside a flush")
+                .because(writes.span, "writes the entry")
+                .note("the entry that it would write is not the flush's to change")
+                .help("name an instruction that drops entries and writes none"),
+            );
+        }
+    }
+}
+
+/// E0506: behind a loop over addresses there is a remedy that needs none.
+pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let Instr::Invalidate(index) = weakens.target.value else {
+            continue;
+        };
+        let invalidate = &model.invalidates[index];
+        let mut drops = all_drops(invalidate);
+        if drops.all(|d| !matches!(d.which.value, Which::OnePage | Which::Run { .. })) {
+            continue;
+        }
+        for after in [false, true] {
+            let remedies = erratum.remedies.iter();
+            let mut of_side =
+                remedies.filter(|r| r.target.value == weakens.target.value && r.after == after);
+            let Some(first) = of_side.clone().next() else {
+                continue;
+            };
+            let bare = |r: &Remedy| !r.issue.iter().any(|i| names_address(model, i));
+            if of_side.any(bare) {
+                continue;
+            }
+            found.push(
+                Diagnostic::new(
+                    Code::E0506,
+                    first.span,
+                    format!(
+                        "behind a loop of `{}` there is no address for this remedy",
+                        invalidate.named.name
+                    ),
+                )
+                .label("needs an address or a level")
+                .because(weakens.lost.span, "has to be restored there too")
+                .note("a flush of a range issues the remedy once, and names no address by then")
+                .help(
+                    "add another that needs none, or set them: `issue ... with va 0 and level pte`",
+                ),
+            );
+        }
+    }
 }

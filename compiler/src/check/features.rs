@@ -30,7 +30,8 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
 /// E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        if !Holders::CORE.covers(invalidate.holders.value) {
+        let mut cases = invalidate.holders.cases.iter();
+        if cases.any(|(at, _)| !Holders::CORE.covers(at.value)) {
             let mut compared = compared(invalidate);
             found.extend(
                 compared.find_map(|(drops, conds)| of_one_cpu(model, invalidate, drops, conds)),
@@ -119,8 +120,9 @@ fn tag_may_be_missing(
 pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     let always = Cond::default();
     for invalidate in &model.invalidates {
-        if let Some(after) = invalidate.after {
-            let user = (invalidate.named.name.as_str(), &invalidate.requires);
+        for (after, when) in invalidate.after.iter().flat_map(|after| &after.cases) {
+            let allowed = invalidate.requires.and(when);
+            let user = (invalidate.named.name.as_str(), &allowed);
             may_be_missing(model, user, after.span, Instr::Barrier(after.value), found);
         }
     }
@@ -144,8 +146,8 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
     for erratum in &model.errata {
         for remedy in &erratum.remedies {
             let (_, name, requires) = instruction(model, remedy.target.value);
-            for &issued in &remedy.issue {
-                may_be_missing(model, (name, requires), remedy.span, issued, found);
+            for issued in &remedy.issue {
+                may_be_missing(model, (name, requires), remedy.span, issued.instr, found);
             }
         }
     }
@@ -218,7 +220,17 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
-        early(&field.when, "the layout of an operand is", found);
+        // What holds of a space is known whenever one is flushed.
+        let of_cpu = |cond: &Cond| Cond {
+            terms: (cond.terms.iter())
+                .filter(|term| match term.value.0 {
+                    Var::Feature(feature) => model.features[feature].known == Known::Cpu,
+                    _ => false,
+                })
+                .copied()
+                .collect(),
+        };
+        early(&of_cpu(&field.when), "the layout of an operand is", found);
     }
     for feature in &model.features {
         let what = format!("the feature `{}` is", feature.named.name);

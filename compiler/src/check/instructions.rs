@@ -6,11 +6,13 @@
 
 use tlbc_runtime::clause::Holders;
 
-use super::{all_drops, compares_tag, field_of, listed};
+use super::configs::Configs;
+use super::{all_drops, compares_tag, field_of, listed, source};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Drops, LevelSel, Model, Source, Var, Which};
 use crate::source::Span;
+use crate::trace::encode::source_name;
 
 /// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -25,14 +27,21 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         for drops in all_drops(invalidate) {
             let which = &drops.which;
-            if which.value != Which::Everything {
+            if !matches!(which.value, Which::Everything | Which::OneSet) {
                 lacks(Source::Va, "va", which.span, "the address");
             }
             if compares_tag(drops) {
                 lacks(Source::Tag, "tag", drops.whose.span, "the tag");
             }
-            if matches!(which.value, Which::Run { .. }) {
+            let ends = field_of(model, operands, Source::End).is_some();
+            if matches!(which.value, Which::Run { .. }) && !ends {
                 lacks(Source::Num, "num", which.span, "how many");
+            }
+            if which.value == Which::OneSet && counted_sets(model, drops) {
+                lacks(Source::Set, "set", which.span, "which set");
+            }
+            if drops.whose.value.table {
+                lacks(Source::Table, "table", drops.whose.span, "the table");
             }
             if hinted(drops) {
                 lacks(Source::Hint, "hint", drops.span, "the level");
@@ -44,7 +53,8 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
         }
         let counting = |&operand: &usize| model.operands[operand].names.is_some();
         let run = all_drops(invalidate).find(|d| matches!(d.which.value, Which::Run { .. }));
-        let num = field_of(model, operands, Source::Num);
+        let num = field_of(model, operands, Source::Num)
+            .or_else(|| field_of(model, operands, Source::End));
         if let (Some(run), Some(num), false) = (run, num, operands.iter().any(counting)) {
             found.push(
                 Diagnostic::new(
@@ -57,9 +67,53 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("counts, but what?")
                 .because(run.which.span, "a run")
-                .help("add, for instance, `names num + 1 pages;` to the operand"),
+                .help("add, for instance, `names num + 1 pages;` to the operand, or `names any entries;`"),
             );
         }
+    }
+}
+
+/// Whether a clause speaks of a cache that is said to have more than one set.
+fn counted_sets(model: &Model, drops: &Drops) -> bool {
+    let stores = model.caches.stores.iter().enumerate();
+    let mut named = stores.filter(|(i, _)| drops.stores.is_none_or(|s| s.0 & (1 << i) != 0));
+    named.any(|(_, store)| {
+        let mut counts = store.sets.iter().flat_map(|sets| &sets.cases);
+        counts.any(|(count, _)| *count > 1)
+    })
+}
+
+/// E0409: only an instruction that writes entries is told the table, and what the entry was and becomes.
+pub fn sources_of_changes(model: &Model, found: &mut Vec<Diagnostic>) {
+    let of_change = |operands: &[usize]| {
+        let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
+        fields.find_map(|field| {
+            let source = source(field.value).filter(|source| source.is_of_change())?;
+            Some((field, source_name(source)))
+        })
+    };
+    let writes = |i: &&crate::model::Invalidate| i.writes_entry.is_none();
+    let flushes = model.invalidates.iter().filter(writes);
+    let invalidates = flushes.map(|i| (&i.named, &i.template, "flushes"));
+    let loads = model
+        .loads
+        .iter()
+        .map(|load| (&load.named, &load.template, "loads"));
+    for (named, template, what) in invalidates.chain(loads) {
+        let Some((field, word)) = of_change(&template.operands) else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0409,
+                field.span,
+                format!("`{}` needs `{word}`, and what {what} has none", named.name),
+            )
+            .label("known only where an entry is changed")
+            .because(template.span, "changes no entry")
+            .note("a flush names addresses and tags; no table is at hand when it is asked for")
+            .help("add `writes entry at ...;` if it changes the entry, or take the field out"),
+        );
     }
 }
 
@@ -123,12 +177,16 @@ pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
 /// E0402: the barrier that ends an invalidation ends it wherever it acts.
 pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        let Some(after) = invalidate.after else {
+        let Some(cases) = &invalidate.after else {
             continue;
         };
-        let barrier = &model.barriers[after.value];
-        let (name, ends) = (&invalidate.named.name, &barrier.named.name);
-        let Some(completes) = barrier.completes else {
+        let name = &invalidate.named.name;
+        let nothing = cases.cases.iter().find_map(|(after, _)| {
+            let barrier = &model.barriers[after.value];
+            barrier.completes.is_none().then_some((after, barrier))
+        });
+        if let Some((after, barrier)) = nothing {
+            let ends = &barrier.named.name;
             found.push(
                 Diagnostic::new(
                     Code::E0402,
@@ -142,8 +200,18 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
             );
             continue;
         };
-        let left = invalidate.holders.value.without(completes.value);
-        if !left.is_empty() {
+        let conds = cases.conds().chain(invalidate.holders.conds());
+        let configs = Configs::of(model, conds.chain([&invalidate.requires]));
+        let mut used = configs.iter().filter(|&c| invalidate.requires.holds(c));
+        let short = used.find_map(|config| {
+            let (after, acts) = (cases.get(config)?, invalidate.holders.get(config)?);
+            let barrier = &model.barriers[after.value];
+            let left = acts.value.without(barrier.completes?.value);
+            (!left.is_empty()).then_some((after, acts, barrier, left))
+        });
+        if let Some((after, acts, barrier, left)) = short {
+            let ends = &barrier.named.name;
+            let completes = barrier.completes.map_or(barrier.span, |at| at.span);
             let who: Vec<String> = left.iter().map(|h| Holders::name(h).to_owned()).collect();
             found.push(
                 Diagnostic::new(
@@ -152,8 +220,8 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("`{name}` acts on more holders than `{ends}` waits for"),
                 )
                 .label("waits for fewer")
-                .because(completes.span, "completes here")
-                .because(invalidate.holders.span, "acts here")
+                .because(completes, "completes here")
+                .because(acts.span, "acts here")
                 .note(format!("nobody waits for {}", listed(&who)))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
@@ -203,7 +271,9 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let loaded = all_drops(invalidate).find(|drops| drops.whose.value.loaded);
-        if let (Some(drops), false) = (loaded, Holders::CORE.covers(invalidate.holders.value)) {
+        let mut cases = invalidate.holders.cases.iter();
+        let wide = cases.any(|(at, _)| !Holders::CORE.covers(at.value));
+        if let (Some(drops), true) = (loaded, wide) {
             found.push(
                 Diagnostic::new(
                     Code::E0404,

@@ -12,9 +12,11 @@ mod configs;
 mod errata;
 mod features;
 mod instructions;
+mod levels;
 mod operands;
 mod policy;
 mod runs;
+mod sets;
 mod spaces;
 mod tables;
 mod unused;
@@ -39,10 +41,15 @@ const RULES: &[Rule] = &[
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,
+    instructions::sources_of_changes,
+    levels::numbers,
+    levels::given,
+    sets::counted,
     instructions::promises,
     instructions::loaded_elsewhere,
     runs::lengths,
     runs::strides,
+    runs::limited,
     features::tags_of_one_cpu,
     features::tags_that_may_be_missing,
     features::barriers_that_may_be_missing,
@@ -51,6 +58,9 @@ const RULES: &[Rule] = &[
     errata::subjects,
     errata::leaves_before_walks,
     errata::completion,
+    errata::needless,
+    errata::writers,
+    errata::in_loops,
     policy::writers,
     policy::tables_after_flush,
     policy::pages_at_change,
@@ -84,7 +94,7 @@ fn source(value: Value) -> Option<Source> {
         Value::Source(source) | Value::Slice(source, ..) | Value::PageNumber(source) => {
             Some(source)
         }
-        Value::Const(_) | Value::LevelIs(_) => None,
+        Value::Const(_) | Value::LevelAs(_) => None,
     }
 }
 
@@ -101,6 +111,7 @@ fn user_tags(model: &Model) -> Vec<usize> {
         .flat_map(|(under, _)| match &under.value {
             Under::Tags(tags) => tags.clone(),
             Under::EveryTag => (0..model.tags.len()).collect(),
+            Under::Fixed(tag, _) => vec![*tag],
             Under::Global => Vec::new(),
         })
         .collect();

@@ -28,7 +28,7 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
         )
         .label("rules plain stores out")
         .note("what remains is a plain store under a walker that must not see one")
-        .help("add `writes entry;` to the instruction that changes them, or state `plain store;`"),
+        .help("add `writes entry at ...: invalid;` to the instruction that changes them, or state `plain store;`"),
     );
 }
 
@@ -40,7 +40,10 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let delivery = model.policy.delivery.as_ref();
     let mut cases = delivery.into_iter().flat_map(|delivery| &delivery.cases);
     let broadcast = cases.find(|(by, _)| by.value == Delivery::Broadcast);
-    let wide = |i: &&Invalidate| !Holders::CORE.covers(i.holders.value);
+    let wide = |i: &&Invalidate| {
+        let mut cases = i.holders.cases.iter();
+        cases.any(|(at, _)| !Holders::CORE.covers(at.value))
+    };
     let wide = model.invalidates.iter().find(wide);
     let (message, fact, label) = match (broadcast, wide) {
         (Some((by, _)), _) => (

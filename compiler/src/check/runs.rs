@@ -8,6 +8,7 @@ use tlbc_runtime::clause::{Level, Most, Stride};
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::lower::UNLIMITED;
 use crate::model::{Drops, Invalidate, Model, Names, Value, Which};
 
 /// The runs that instructions drop, each with the formula of its operand.
@@ -39,6 +40,9 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             (Most::Count(most), _) => (u64::from(most), u64::from(most)),
             (_, limit) => limit.map_or((1, 1), |limit| (limit.least, limit.most)),
         };
+        if most == Most::Count(UNLIMITED) {
+            continue;
+        }
         let name = &invalidate.named.name;
         let unit = if names.pages { "pages" } else { "entries" };
         let capacity = (names.most_num + 1) << (names.base + names.step * (names.scales - 1));
@@ -122,11 +126,11 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                     .label("steps by more than one level")
                     .because(
                         invalidate.template.span,
-                        format!("no operand here has `level is {}`", named.name),
+                        format!("no operand here has a number for `{}`", named.name),
                     )
                     .note("it would step by the wrong size, and leaves in between would survive it")
                     .help(format!(
-                        "add a field `level is {}` to the operand, or leave the level out",
+                        "add a field `level as {} ...` to the operand, or leave the level out",
                         named.name
                     )),
                 );
@@ -141,12 +145,44 @@ pub fn maps_pages(model: &Model, level: Level) -> bool {
     geometries.any(|g| {
         g.levels[level.index()]
             .as_ref()
-            .is_some_and(|level| level.leaf)
+            .is_some_and(|level| level.leaf.is_some())
     })
 }
 
 fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
     let operands = invalidate.template.operands.iter();
     let mut fields = operands.flat_map(|&o| &model.operands[o].fields);
-    fields.any(|field| field.value == Value::LevelIs(level.index()))
+    fields.any(|field| match field.value {
+        Value::LevelAs(table) => {
+            let mut cases = model.level_numbers[table].cases.iter();
+            cases.any(|(of, ..)| *of == level.index())
+        }
+        _ => false,
+    })
+}
+
+/// E0311: a run says how long it can be.
+pub fn limited(model: &Model, found: &mut Vec<Diagnostic>) {
+    for invalidate in &model.invalidates {
+        for drops in all_drops(invalidate) {
+            let Which::Run {
+                least,
+                most: Most::Count(UNLIMITED),
+                ..
+            } = drops.which.value
+            else {
+                continue;
+            };
+            found.push(
+                Diagnostic::new(
+                    Code::E0311,
+                    drops.which.span,
+                    format!("the runs of `{}` have no limit", invalidate.named.name),
+                )
+                .label(format!("from {least} to how many?"))
+                .note("one instruction takes as many as its operand holds, or as the machine says; the rest would stay cached")
+                .help("write the largest count, or `limit(...)` for one that is read from the machine"),
+            );
+        }
+    }
 }

@@ -6,7 +6,7 @@
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Level, Model};
+use crate::model::{Addresses, Cases, Cond, Level, Model};
 
 /// The levels that a geometry has, with their names, from the leaf up.
 fn levels(
@@ -139,7 +139,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                 let top = levels(model, g).rev().find_map(|(index, name, level)| {
                     Some((name, level, model.level_shift(index, config)?))
                 });
-                let (Some((name, level, shift)), Some(&(_, bits))) =
+                let (Some((name, level, shift)), Some(&Addresses { bits, .. })) =
                     (top, space.addresses.get(config))
                 else {
                     continue;

@@ -8,8 +8,10 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Drops, Instr, Model, Named, Under, Which};
+use crate::model::{Cases, Ceiling, Cond, Drops, Instr, Model, Named, Under, Which};
+use crate::source::Span;
 use tlbc_runtime::clause::Most;
+use tlbc_runtime::request::{Reach, Space};
 
 /// E0208: what is defined is used.
 pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -103,11 +105,34 @@ fn conds(model: &Model) -> Vec<&Cond> {
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         conds.extend(invalidate.forms.iter().map(|form| &form.requires));
+        conds.extend(invalidate.holders.conds());
+        conds.extend(invalidate.after.iter().flat_map(Cases::conds));
     }
+    let levels = model
+        .geometries
+        .iter()
+        .flat_map(|g| g.levels.iter().flatten());
+    conds.extend(levels.filter_map(|level| level.leaf.as_ref()));
+    let numbers = model
+        .level_numbers
+        .iter()
+        .flat_map(|numbers| &numbers.cases);
+    conds.extend(numbers.map(|(.., when)| when));
+    let sets = model
+        .caches
+        .stores
+        .iter()
+        .filter_map(|store| store.sets.as_ref());
+    conds.extend(sets.flat_map(Cases::conds));
+    let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
+    conds.extend(devices.into_iter().flatten().map(|at| &at.value));
+    conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
+    conds.extend(model.change.through_invalid.iter().map(|(_, when)| when));
     conds.extend(all_drops(model).map(|drops| &drops.when));
     for event in [&model.switch, &model.resume, &model.arrive] {
         conds.extend(event.loads.iter().map(|loads| &loads.when));
     }
+    conds.extend(model.errata.iter().map(|erratum| &erratum.needs));
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     conds.extend(weakens.map(|weakens| &weakens.when));
     let policy = &model.policy;
@@ -126,6 +151,7 @@ fn used_tags(model: &Model) -> Vec<usize> {
     let cases = (model.kernel.leaf.cases.iter()).chain(&model.kernel.walk.cases);
     let named = cases.flat_map(|(under, _)| match &under.value {
         Under::Tags(tags) => tags.clone(),
+        Under::Fixed(tag, _) => vec![*tag],
         Under::EveryTag | Under::Global => Vec::new(),
     });
     named.chain(user_tags(model)).collect()
@@ -140,8 +166,8 @@ fn used_barriers(model: &Model) -> Vec<usize> {
         model
             .invalidates
             .iter()
-            .filter_map(|i| i.after)
-            .map(|at| at.value),
+            .filter_map(|i| i.after.as_ref())
+            .flat_map(|after| after.cases.iter().map(|(at, _)| at.value)),
     );
     let events = [&model.switch, &model.resume, &model.arrive].map(|event| event.resync);
     let spaces = [&model.user, &model.kernel].map(|space| space.resync);
@@ -153,14 +179,12 @@ fn used_barriers(model: &Model) -> Vec<usize> {
             .map(|at| at.value),
     );
     let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
-    used.extend(
-        remedies
-            .flat_map(|remedy| &remedy.issue)
-            .filter_map(|instr| match instr {
-                Instr::Barrier(barrier) => Some(*barrier),
-                Instr::Invalidate(_) => None,
-            }),
-    );
+    used.extend(remedies.flat_map(|remedy| &remedy.issue).filter_map(
+        |issued| match issued.instr {
+            Instr::Barrier(barrier) => Some(barrier),
+            Instr::Invalidate(_) => None,
+        },
+    ));
     used
 }
 
@@ -206,32 +230,50 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
         .delivery
         .iter()
         .for_each(|cases| shadowed(model, cases, found));
-    policy
-        .ceiling_operations
-        .iter()
-        .for_each(|cases| shadowed(model, cases, found));
-    policy
-        .ceiling_pages
-        .iter()
-        .for_each(|cases| shadowed(model, cases, found));
+    for cases in [&policy.ceiling_operations, &policy.ceiling_pages] {
+        cases
+            .iter()
+            .for_each(|cases| shadowed_ceilings(model, cases, found));
+    }
+}
+
+/// The same for ceilings: one counts if it is the last for some space and reach.
+fn shadowed_ceilings(model: &Model, cases: &Cases<Ceiling>, found: &mut Vec<Diagnostic>) {
+    let of_all = [Space::User, Space::Kernel]
+        .into_iter()
+        .flat_map(|space| [Reach::Here, Reach::Wide].map(|reach| (space, reach)));
+    let configs = Configs::of(model, cases.conds());
+    let mut counting = vec![false; cases.cases.len()];
+    for (space, reach) in of_all {
+        for config in configs.iter() {
+            let last = cases
+                .cases
+                .iter()
+                .rposition(|(ceiling, when)| ceiling.is_for(space, reach) && when.holds(config));
+            if let Some(last) = last {
+                counting[last] = true;
+            }
+        }
+    }
+    if let Some(case) = counting.iter().position(|counts| !counts) {
+        found.push(never_counts(cases.span, case, cases.cases.len()));
+    }
 }
 
 fn shadowed<T>(model: &Model, cases: &Cases<T>, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, cases.conds());
     let lost = (0..cases.cases.len()).find(|&case| !configs.iter().any(|c| counts(cases, case, c)));
     let Some(case) = lost else { return };
-    found.push(
-        Diagnostic::new(
-            Code::E0208,
-            cases.span,
-            format!(
-                "alternative {} of {} never counts",
-                case + 1,
-                cases.cases.len()
-            ),
-        )
-        .label("the alternatives")
-        .note("the last alternative whose condition holds is the one that counts")
-        .help("put the alternative without a condition first, or correct the conditions"),
-    );
+    found.push(never_counts(cases.span, case, cases.cases.len()));
+}
+
+fn never_counts(span: Span, case: usize, of: usize) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0208,
+        span,
+        format!("alternative {} of {of} never counts", case + 1),
+    )
+    .label("the alternatives")
+    .note("the last alternative whose condition holds is the one that counts")
+    .help("put the alternative without a condition first, or correct the conditions")
 }

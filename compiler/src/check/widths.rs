@@ -125,14 +125,14 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(source @ (Source::Va | Source::Root)) => Some(Demand {
+        Value::Source(source @ (Source::Va | Source::Root | Source::End)) => Some(Demand {
             bits: 64,
             what: format!(
                 "a whole {} address",
-                if source == Source::Va {
-                    "virtual"
-                } else {
+                if source == Source::Root {
                     "physical"
+                } else {
+                    "virtual"
                 }
             ),
             fact: None,
@@ -204,7 +204,10 @@ fn address(model: &Model, field: &Field) -> Option<Demand> {
 fn address_bits(space: &Space, geometry: usize) -> u32 {
     let cases = space.addresses.cases.iter();
     let admitted = cases.filter(|(_, when): &&(_, Cond)| admits(when, geometry));
-    admitted.map(|((_, bits), _)| *bits).max().unwrap_or(0)
+    admitted
+        .map(|(addresses, _)| addresses.bits)
+        .max()
+        .unwrap_or(0)
 }
 
 /// A run whose count ends before the next larger unit begins.

@@ -20,8 +20,8 @@ pub(super) fn number(text: &str) -> Result<u128, String> {
 }
 
 /// A tag.
-pub(super) fn tag(text: &str) -> Result<u16, String> {
-    u16::try_from(number(text)?).map_err(|_| "a tag has at most 16 bits".to_owned())
+pub(super) fn tag(text: &str) -> Result<u64, String> {
+    u64::try_from(number(text)?).map_err(|_| "a tag has at most 64 bits".to_owned())
 }
 
 /// `START..END`, the end not included.
@@ -75,8 +75,9 @@ mod tests {
         for text in ["", "_", "0x", "0xg", "-1", "+1", "1 ", "0b2", "é1", &huge] {
             assert!(number(text).is_err(), "{text}");
         }
-        assert_eq!(tag("0xffff"), Ok(u16::MAX));
-        assert!(tag("0x1_0000").is_err());
+        assert_eq!(tag("0xffff"), Ok(0xffff));
+        assert_eq!(tag("0xffff_ffff_ffff_ffff"), Ok(u64::MAX));
+        assert!(tag("0x1_0000_0000_0000_0000").is_err());
     }
 
     #[test]

@@ -8,17 +8,20 @@ use super::{Messages, Outcome, Trouble};
 use crate::disk;
 use crate::model::{Config, Model, Tag};
 use crate::source::Files;
+use crate::trace::interpret::Changing;
 use crate::trace::{Event, Query, show, trace};
 use crate::{analyse, parse};
 use clap::{ArgGroup, ValueEnum};
 use std::path::PathBuf;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::request::{Extent, Space};
+use tlbc_runtime::change::Kind;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Reach, Space};
 
 /// Shows every instruction that is issued for a flush, and what is put off
 #[derive(clap::Args)]
 #[command(
-    group = ArgGroup::new("what").required(true).args(["range", "everything", "event"]),
+    group = ArgGroup::new("what").required(true).args(["range", "everything", "teardown", "event"]),
     after_help = "\
 Numbers are decimal, or 0x... or 0b..., with _ between digits: 4096, 0x1000, 0xffff_8000_0000_0000.
 
@@ -56,9 +59,25 @@ pub(super) struct Trace {
     #[arg(long, requires = "tables_freed")]
     below_live: bool,
 
+    /// The entries appeared where there were none, and were not cleared
+    #[arg(long, requires = "range", conflicts_with = "tables_freed")]
+    appeared: bool,
+
+    /// The change of the entries itself, on machines where an instruction writes them
+    #[arg(long, value_enum, value_name = "TO", requires = "range", conflicts_with_all = ["tables_freed", "appeared"])]
+    change: Option<ChangeName>,
+
+    /// The flush of the change may be put off: no other CPU is attached to the space
+    #[arg(long, requires = "change")]
+    defer: bool,
+
     /// The whole space goes, with its tables
     #[arg(long)]
     everything: bool,
+
+    /// The space ends: everything of it goes, and its tag may be given to another
+    #[arg(long, conflicts_with = "kernel")]
+    teardown: bool,
 
     /// No flush: another space is loaded, user code goes on, or the CPU comes up
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "kernel")]
@@ -74,7 +93,7 @@ pub(super) struct Trace {
 
     /// The tag of the space, such as 0x17; the least that a space can have unless given
     #[arg(long, value_name = "N", value_parser = tag)]
-    tag: Option<u16>,
+    tag: Option<u64>,
 
     /// Who may have cached the entries: this CPU alone, or others as well, one of them lazy
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Cpus::Current)]
@@ -91,6 +110,11 @@ pub(super) struct Trace {
     machine: Machine,
 }
 
+/// What stands for the table of the entries that change, and for the entries.
+const TABLE: u64 = 0x2000_0000;
+const OLD: u64 = 0x1000_0001;
+const NEW: u64 = 0x3000_0001;
+
 #[derive(Clone, Copy, ValueEnum)]
 enum EventName {
     /// A space is loaded
@@ -99,6 +123,18 @@ enum EventName {
     Resume,
     /// The CPU comes up
     Arrive,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ChangeName {
+    /// Nothing is mapped any more
+    Invalid,
+    /// Something else is mapped, or less is allowed
+    Replaced,
+    /// More is allowed
+    MoreRights,
+    /// Something is mapped where nothing was
+    New,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -174,14 +210,19 @@ impl Trace {
     fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         if let Some(extent) = self.range {
             check_aligned(model, config, extent)?;
+            if let Some(to) = self.change {
+                return self.changed(model, config, extent, to);
+            }
             return Ok(Event::Cleared {
                 extent,
                 levels: self.levels(model, config)?,
                 tables: self.tables_freed,
                 live: self.below_live,
+                appeared: self.appeared,
             });
         }
         match (self.event, self.owed) {
+            (None, _) if self.teardown => Ok(Event::Teardown),
             (None, _) => Ok(Event::Everything),
             (Some(EventName::Switch), OwedName::None) => Ok(Event::Switch(Debt::None)),
             (Some(EventName::Switch), OwedName::Tag) => Ok(Event::Switch(Debt::Tag)),
@@ -196,6 +237,70 @@ impl Trace {
                 "--event arrive: nothing can be owed by a CPU that was not there".into(),
             )),
         }
+    }
+
+    /// The change of the entries that translate a range.
+    fn changed(
+        &self,
+        model: &Model,
+        config: Config,
+        extent: Extent,
+        to: ChangeName,
+    ) -> Result<Event, Trouble> {
+        let [level] = self.levels(model, config)?[..] else {
+            return Err(Trouble(
+                "--change: entries of one level change at a time; name one `--level`".into(),
+            ));
+        };
+        let Some(shift) = model.level_shift(level, config) else {
+            let name = &model.levels[level].name;
+            return Err(Trouble(format!(
+                "there is no level {name} in this configuration"
+            )));
+        };
+        Ok(Event::Change(Changing {
+            kind: match to {
+                ChangeName::Invalid => Kind::Vanishes,
+                ChangeName::Replaced => Kind::Replaces,
+                ChangeName::MoreRights => Kind::Relaxes,
+                ChangeName::New => Kind::Appears,
+            },
+            level: Level(level as u8),
+            va: extent.start,
+            entries: extent.entries(shift),
+            table: TABLE,
+            index: 0,
+            old: OLD,
+            new: if to == ChangeName::Invalid { 0 } else { NEW },
+            space: if self.kernel {
+                Space::Kernel
+            } else {
+                Space::User
+            },
+            reach: if self.cpus == Cpus::Others {
+                Reach::Wide
+            } else {
+                Reach::Here
+            },
+            may_defer: self.defer,
+        }))
+    }
+
+    /// What is traced, of a change.
+    fn change_heading(&self, model: &Model, change: &Changing, of: &str) -> String {
+        let becomes = match change.kind {
+            Kind::Vanishes => "made invalid",
+            Kind::Replaces => "replaced",
+            Kind::Relaxes => "given more rights",
+            Kind::Appears => "made valid",
+        };
+        let name = &model.levels[change.level.index()].name;
+        let count = if change.entries == 1 {
+            format!("1 {name} entry")
+        } else {
+            format!("{} {name} entries", change.entries)
+        };
+        format!("{count} from {:#x} of {of}, {becomes}", change.va)
     }
 
     fn levels(&self, model: &Model, config: Config) -> Result<Vec<usize>, Trouble> {
@@ -230,6 +335,7 @@ impl Trace {
                 levels,
                 tables,
                 live,
+                appeared,
             } => {
                 let names: Vec<&str> = levels
                     .iter()
@@ -241,6 +347,7 @@ impl Trace {
                     (true, false) => " and their tables",
                     (true, true) => " and their tables, valid below,",
                 };
+                let tables = if *appeared { " that appeared" } else { tables };
                 format!(
                     "{} entries{tables} at {:#x}..{end:#x} of {space}{tag}",
                     names.join(", "),
@@ -248,6 +355,8 @@ impl Trace {
                 )
             }
             Event::Everything => format!("everything of {space}{tag}"),
+            Event::Teardown => format!("the end of {space}{tag}"),
+            Event::Change(change) => self.change_heading(model, change, &format!("{space}{tag}")),
             Event::Switch(debt) => {
                 let owed = match debt {
                     Debt::None => "nothing",
@@ -285,17 +394,17 @@ fn view_bits(model: &Model, config: Config) -> u64 {
 }
 
 /// Refuses a tag that does not fit, and remarks on one that no space has.
-fn checked_tag(model: &Model, config: Config, value: u16) -> Result<u16, Trouble> {
+fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble> {
     let Some(widest) = tags(model, config).max_by_key(|tag| tag.bits.value) else {
         return Ok(value);
     };
     let bits = widest.bits.value;
-    if u64::from(value) >> bits.min(16) != 0 {
+    if bits < 64 && value >> bits != 0 {
         let name = &widest.named.name;
         let message = format!("tag {value:#x} does not fit the {bits} bits of `{name}`");
         return Err(Trouble(message));
     }
-    let shared = u64::from(value) & view_bits(model, config);
+    let shared = value & view_bits(model, config);
     if shared != 0 {
         // A closed stderr is no reason to keep the trace.
         let _ = writeln!(
@@ -308,7 +417,7 @@ fn checked_tag(model: &Model, config: Config, value: u16) -> Result<u16, Trouble
 }
 
 /// The least tag that a space can have, of the kind that the trace is about; 0 is often reserved.
-fn least_tag(model: &Model, config: Config, others: bool) -> u16 {
+fn least_tag(model: &Model, config: Config, others: bool) -> u64 {
     let of_machine = others && tags(model, config).any(|tag| !tag.of_cpu.value);
     let mut tags = tags(model, config);
     let tag = tags.find(|tag| !of_machine || !tag.of_cpu.value);
@@ -316,10 +425,8 @@ fn least_tag(model: &Model, config: Config, others: bool) -> u16 {
         .and_then(|tag| tag.values)
         .map_or(1, |values| values.value.0.max(1));
     let taken = view_bits(model, config);
-    let mut values = (1..=u16::MAX).filter(|&value| u64::from(value) >= least);
-    values
-        .find(|&value| u64::from(value) & taken == 0)
-        .unwrap_or(1)
+    let mut values = least..=u64::MAX;
+    values.find(|&value| value & taken == 0).unwrap_or(1)
 }
 
 /// Refuses a range that is cut off within a page.

@@ -8,7 +8,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::config::unsuffixed;
 use super::{Emit, doc};
-use crate::model::{Delivery, Need, Stricter};
+use crate::model::{Aspect, Cases, Delivery, Known, Need, Stricter};
 use crate::plan::ir::{Node, Shape};
 
 impl Emit<'_> {
@@ -38,13 +38,23 @@ impl Emit<'_> {
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
-        let event = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
-            if self.acts(shape) {
-                self.call(shape, argument)
-            } else {
-                quote!(())
-            }
+        let change_facts = self.change_facts();
+        let change = self.change();
+        let sender_only = self.sender_only();
+        let event = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| match (
+            self.acts(shape),
+            shape,
+        ) {
+            (false, _) => quote!(()),
+            (true, Shape::Arrive) => self.call(shape, argument),
+            (true, _) => self.call_on(&self.receiver(), shape, argument),
         };
+        // Devices are not switched.
+        let tlb = self.for_space(&if sender_only.is_empty() {
+            quote!(to.conditions)
+        } else {
+            quote!(to.conditions.without(Self::SENDER_ONLY))
+        });
         let same = |name: &str| {
             let name = format_ident!("{name}");
             quote!(#name)
@@ -59,7 +69,7 @@ impl Emit<'_> {
         let switch = owing(Shape::Switch, event(Shape::Switch, &same));
         let arrive = owing(Shape::Arrive, event(Shape::Arrive, &same));
         let resume = if self.acts(Shape::Resume) {
-            let call = self.call(Shape::Resume, &same);
+            let call = self.call_on(&self.receiver(), Shape::Resume, &same);
             quote!(#call;)
         } else {
             quote!()
@@ -76,6 +86,7 @@ impl Emit<'_> {
                 .collect()
         };
         let switch_unused = unused(&switch, &["cpu", "to", "debt"]);
+        let resume_tlb = self.acts(Shape::Resume).then_some(&tlb);
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
@@ -83,10 +94,16 @@ impl Emit<'_> {
                 type Op = Op;
                 const FACTS: Facts = #facts;
 
+                #sender_only
+
                 fn levels(&self) -> LevelTable { level_table(self.config) }
 
                 #[inline]
-                fn ceiling(&self) -> Ceiling { #ceiling }
+                fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }
+
+                fn change_facts(&self, conditions: Conditions) -> ChangeFacts { #change_facts }
+
+                #change
 
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
@@ -98,12 +115,12 @@ impl Emit<'_> {
 
                 #[inline]
                 fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-                    #switch_unused #switch
+                    #switch_unused #tlb #switch
                 }
 
                 #[inline]
                 fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
-                    #resume_unused #resume
+                    #resume_unused #resume_tlb #resume
                 }
 
                 #[inline]
@@ -113,17 +130,185 @@ impl Emit<'_> {
     }
 
     fn ceiling(&self) -> TokenStream {
-        let of = |cases: &Option<crate::model::Cases<u64>>| match cases {
-            None => quote!(u64::MAX),
-            Some(cases) => self.cases(cases, |&count| unsuffixed(count)),
+        let of = |cases: &Option<Cases<crate::model::Ceiling>>, space, reach| {
+            let Some(cases) = cases else {
+                return quote!(u64::MAX);
+            };
+            let kept = (cases.cases.iter()).filter(|(ceiling, _)| ceiling.is_for(space, reach));
+            let kept = Cases {
+                cases: kept.cloned().collect(),
+                span: cases.span,
+            };
+            if kept.cases.iter().all(|(_, when)| !when.terms.is_empty()) {
+                let chain = self.cases_or(&kept, |ceiling| unsuffixed(ceiling.count));
+                return quote!(#chain { u64::MAX });
+            }
+            self.cases(&kept, |ceiling| unsuffixed(ceiling.count))
         };
         let policy = &self.model.policy;
-        let (operations, pages) = (of(&policy.ceiling_operations), of(&policy.ceiling_pages));
-        let both = quote!(Ceiling { operations: #operations, pages: #pages });
-        if super::operands::mentions(&both, "c") {
-            quote!(let c = self.config; #both)
+        let both = |space, reach| {
+            let operations = of(&policy.ceiling_operations, space, reach);
+            let pages = of(&policy.ceiling_pages, space, reach);
+            quote!(Ceiling { operations: #operations, pages: #pages })
+        };
+        let mut arms: Vec<(TokenStream, TokenStream)> = Vec::new();
+        for space in [Space::User, Space::Kernel] {
+            for reach in [Reach::Here, Reach::Wide] {
+                let value = both(space, reach);
+                let (space, reach) = (space_name(space), reach_name(reach));
+                let pattern = quote!((Space::#space, Reach::#reach));
+                let same = arms
+                    .iter_mut()
+                    .find(|(_, of)| of.to_string() == value.to_string());
+                match same {
+                    Some((patterns, _)) => *patterns = quote!(#patterns | #pattern),
+                    None => arms.push((pattern, value)),
+                }
+            }
+        }
+        let body = match arms.as_slice() {
+            [(_, only)] => quote!(let _ = (space, reach); #only),
+            _ => {
+                let arms = arms
+                    .iter()
+                    .map(|(pattern, value)| quote!(#pattern => #value,));
+                quote!(match (space, reach) { #(#arms)* })
+            }
+        };
+        if super::operands::mentions(&body, "c") {
+            quote!(let c = self.config; #body)
         } else {
-            both
+            body
+        }
+    }
+
+    /// What a change leaves behind, as far as that depends on the configuration.
+    fn change_facts(&self) -> TokenStream {
+        let model = self.model;
+        let stricter = match model.caches.stricter {
+            Stricter::Refetched => quote!(Refetched),
+            Stricter::DroppedByFault => quote!(DroppedByFault),
+            Stricter::FaultsUntilDropped => quote!(FaultsUntilDropped),
+        };
+        let walk = model.caches.walk.is_some();
+        let invalid = model.caches.invalid_cached;
+        let dirty = model.caches.clean_to_dirty_walks;
+        let through = |aspect: Aspect| {
+            let facts = model.change.through_invalid.iter();
+            let whens = facts.filter(|(of, _)| *of == aspect);
+            self.any_of(whens.map(|(_, when)| when))
+        };
+        let (output, size, rights) = (
+            through(Aspect::Output),
+            through(Aspect::Size),
+            through(Aspect::Rights),
+        );
+        let devices = if model.caches.stricter_on_cpus_only {
+            let spaces = [&model.user, &model.kernel].into_iter();
+            self.any_of(spaces.filter_map(|space| Some(&space.devices.as_ref()?.value)))
+        } else {
+            quote!(false)
+        };
+        let facts = quote! {
+            ChangeFacts {
+                walk_cached: #walk,
+                invalid_cached: #invalid,
+                stricter: Stricter::#stricter,
+                devices_stay_strict: #devices,
+                output_through_invalid: #output,
+                size_through_invalid: #size,
+                rights_through_invalid: #rights,
+                clean_to_dirty_walks: #dirty,
+            }
+        };
+        match (super::operands::mentions(&facts, "c"), self.of_space()) {
+            (true, Some(_)) => quote!(let c = self.config.of_space(conditions); #facts),
+            (true, None) => quote!(let _ = conditions; let c = self.config; #facts),
+            (false, _) => quote!(let _ = conditions; #facts),
+        }
+    }
+
+    /// Whether any of these conditions holds.
+    fn any_of<'c>(&self, conds: impl Iterator<Item = &'c crate::model::Cond>) -> TokenStream {
+        let mut any: Option<TokenStream> = None;
+        for cond in conds {
+            let Some(is) = self.cond(cond) else {
+                return quote!(true);
+            };
+            any = Some(match any {
+                None => is,
+                Some(before) => quote!(#before || #is),
+            });
+        }
+        any.unwrap_or(quote!(false))
+    }
+
+    /// Changes of entries by instructions that write them.
+    fn change(&self) -> TokenStream {
+        if self.model.change.plain_store.value {
+            return quote!();
+        }
+        let argument = |name: &str| match name {
+            "tag" => quote!(owner.tag.value),
+            name => {
+                let name = format_ident!("{name}");
+                quote!(#name)
+            }
+        };
+        let call = self.call_on(&self.receiver(), Shape::Change, &argument);
+        let tlb = self.for_space(&quote!(owner.conditions));
+        let owed = if self.owes(Shape::Change) {
+            quote!(let owed = #call;)
+        } else {
+            quote!(#call; let owed = Owed::NOTHING;)
+        };
+        // What an instruction that writes the entry drops, it has dropped; a stricter entry that other
+        // CPUs keep after more was allowed is dropped by their faults.
+        quote! {
+            fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
+                #tlb
+                #owed
+                let obligation = match change.kind() {
+                    Kind::Appears | Kind::Relaxes => {
+                        change.obligation(&self.change_facts(owner.conditions))
+                    }
+                    Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
+                };
+                Changed { obligation, owed }
+            }
+        }
+    }
+
+    /// The conditions that only the sender of an interrupt looks at.
+    fn sender_only(&self) -> TokenStream {
+        let model = self.model;
+        let devices = model.user.devices.iter().chain(&model.kernel.devices);
+        let features = devices.flat_map(|when| when.value.features_wanted());
+        let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
+        let names: Vec<_> = of_space
+            .map(|feature| super::config::upper(&model.features[feature].named.name))
+            .collect();
+        if names.is_empty() {
+            return quote!();
+        }
+        quote!(const SENDER_ONLY: Conditions = Config::NONE #(.with(Config::#names))* .conditions();)
+    }
+
+    /// The backend of the space at hand, where spaces differ.
+    fn for_space(&self, conditions: &TokenStream) -> TokenStream {
+        if self.of_space().is_none() {
+            return quote!();
+        }
+        let rest = (!self.model.limits.is_empty()).then(|| quote!(, ..*self));
+        quote!(let tlb = Self { config: self.config.of_space(#conditions) #rest };)
+    }
+
+    /// What routines are called on.
+    fn receiver(&self) -> TokenStream {
+        if self.of_space().is_some() {
+            quote!(tlb)
+        } else {
+            quote!(self)
         }
     }
 
@@ -137,8 +322,10 @@ impl Emit<'_> {
                 quote!(#name)
             }
         };
+        let receiver = self.receiver();
+        let tlb = self.for_space(&quote!(request.conditions));
         let call = |shape: Shape| {
-            let call = self.call(shape, &argument);
+            let call = self.call_on(&receiver, shape, &argument);
             if self.owes(shape) {
                 quote!(#call)
             } else if self.acts(shape) {
@@ -154,6 +341,22 @@ impl Emit<'_> {
                     call(Shape::Ranges(space, reach)),
                     call(Shape::Everything(space, reach)),
                 );
+                let teardown = match self.plans.get(Shape::Teardown(space, reach)) {
+                    Some(_) => call(Shape::Teardown(space, reach)),
+                    None => {
+                        let everything = Shape::Everything(space, reach);
+                        let with_tables = |name: &str| match name {
+                            "walk" => quote!(true),
+                            name => argument(name),
+                        };
+                        let call = self.call_on(&receiver, everything, &with_tables);
+                        match (self.owes(everything), self.acts(everything)) {
+                            (true, _) => call,
+                            (false, true) => quote!({ #call; Owed::NOTHING }),
+                            (false, false) => quote!(Owed::NOTHING),
+                        }
+                    }
+                };
                 let (space, reach) = (space_name(space), reach_name(reach));
                 let used = |body: &TokenStream, name: &str| super::operands::mentions(body, name);
                 let field = |name: &str| {
@@ -177,21 +380,20 @@ impl Emit<'_> {
                         Scope::Page { #va #level #table .. } => #page,
                         Scope::Ranges(#ranges_pattern) => #ranges,
                         Scope::Everything #tables => #all,
+                        Scope::Teardown => #teardown,
                     },
                 }
             })
         });
         let told = |space: Space| {
             let arguments = self.told_arguments(space)?;
-            let arguments = arguments.into_iter().map(|name| {
-                if name == "walk" {
-                    quote!(request.tables())
-                } else {
-                    quote!(request.tag.of_machine)
-                }
+            let arguments = arguments.into_iter().map(|name| match name {
+                "walk" => quote!(request.tables()),
+                "ends" => quote!(matches!(request.scope, Scope::Teardown)),
+                _ => quote!(request.tag.of_machine),
             });
             let (name, space) = (super::routines::name(Shape::Told(space)), space_name(space));
-            Some(quote!((Space::#space, Reach::Wide) => self.#name(#(#arguments),*),))
+            Some(quote!((Space::#space, Reach::Wide) => #receiver.#name(#(#arguments),*),))
         };
         let told: Vec<TokenStream> = [Space::User, Space::Kernel]
             .into_iter()
@@ -208,6 +410,7 @@ impl Emit<'_> {
             quote!(match (request.space, request.reach) { #(#told)* #nobody })
         };
         quote! {
+            #tlb
             let owed = match (request.space, request.reach) { #(#cases)* };
             let deliver = #deliver;
             Started::new(request, deliver, owed)
@@ -216,6 +419,8 @@ impl Emit<'_> {
 
     fn finish(&self) -> TokenStream {
         let argument = |_: &str| quote!(started.of_machine);
+        let receiver = self.receiver();
+        let tlb = self.for_space(&quote!(started.conditions));
         let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
             [Reach::Here, Reach::Wide].map(|reach| {
                 let shape = Shape::Finish(space, reach);
@@ -223,15 +428,16 @@ impl Emit<'_> {
                 let body = if !self.acts(shape) {
                     quote!(Audience::NOBODY)
                 } else if self.interrupts(shape) {
-                    self.call(shape, &argument)
+                    self.call_on(&receiver, shape, &argument)
                 } else {
-                    let call = self.call(shape, &argument);
+                    let call = self.call_on(&receiver, shape, &argument);
                     quote!({ #call; Audience::NOBODY })
                 };
                 quote!((Space::#space, Reach::#reach) => #body,)
             })
         });
         quote! {
+            #tlb
             let interrupt = match (started.space, started.reach) { #(#cases)* };
             Finished { interrupt, owed: started.owed }
         }
@@ -241,19 +447,6 @@ impl Emit<'_> {
         let model = self.model;
         let name = &model.arch.name;
         let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
-        let stricter = match model.caches.stricter {
-            Stricter::Refetched => quote!(Refetched),
-            Stricter::DroppedByFault => quote!(DroppedByFault),
-            Stricter::FaultsUntilDropped => quote!(FaultsUntilDropped),
-        };
-        let walk = model.caches.walk.is_some();
-        let invalid = model.caches.invalid_cached;
-        let dirty = model.caches.clean_to_dirty_walks;
-        let (plain, output, size) = (
-            model.change.plain_store.value,
-            model.change.output_through_invalid,
-            model.change.size_through_invalid,
-        );
         let delivery = self.delivery();
         let strides = model.policy.strides.map_or_else(
             || {
@@ -261,7 +454,7 @@ impl Emit<'_> {
                     model
                         .geometries
                         .iter()
-                        .any(|g| g.levels[i].as_ref().is_some_and(|l| l.leaf))
+                        .any(|g| g.levels[i].as_ref().is_some_and(|l| l.leaf.is_some()))
                 };
                 let levels = (0..model.levels.len()).filter(|&i| leaf(i));
                 levels.fold(0u8, |bits, i| bits | 1 << i)
@@ -277,20 +470,15 @@ impl Emit<'_> {
             .tags
             .iter()
             .any(|tag| tag.read_after_publish.is_some());
+        let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
+        let one_at_a_time = self.guards(Need::Lock);
+        let deferrable = model.change.deferred.is_some();
+        let waits = model.switch.waits_for_changes.is_some();
         quote! {
             Facts {
                 name: #name,
                 level_names: [#(#level_names),*],
                 effects: EFFECTS,
-                change: ChangeFacts {
-                    walk_cached: #walk,
-                    invalid_cached: #invalid,
-                    stricter: Stricter::#stricter,
-                    plain_store: #plain,
-                    output_through_invalid: #output,
-                    size_through_invalid: #size,
-                    clean_to_dirty_walks: #dirty,
-                },
                 delivery: Delivery::#delivery,
                 strides: Levels(#strides),
                 pages_batched: #pages,
@@ -298,6 +486,10 @@ impl Emit<'_> {
                 lazy_refcounted: #lazy,
                 interrupts_off: #interrupts_off,
                 tag_after_publish: #after_publish,
+                tag_is_root: #is_root,
+                one_at_a_time: #one_at_a_time,
+                changes_deferrable: #deferrable,
+                attach_waits_for_changes: #waits,
             }
         }
     }
@@ -327,14 +519,14 @@ impl Emit<'_> {
     }
 }
 
-fn space_name(space: Space) -> proc_macro2::Ident {
+pub(super) fn space_name(space: Space) -> proc_macro2::Ident {
     match space {
         Space::User => format_ident!("User"),
         Space::Kernel => format_ident!("Kernel"),
     }
 }
 
-fn reach_name(reach: Reach) -> proc_macro2::Ident {
+pub(super) fn reach_name(reach: Reach) -> proc_macro2::Ident {
     match reach {
         Reach::Here => format_ident!("Here"),
         Reach::Wide => format_ident!("Wide"),

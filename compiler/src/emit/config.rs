@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::{Emit, doc};
-use crate::model::{Cases, Cond, Var};
+use crate::model::{Cases, Cond, Known, Var};
 
 /// A constant's name.
 pub fn upper(name: &str) -> Ident {
@@ -31,6 +31,14 @@ impl Emit<'_> {
 
     fn geometry_bit(&self, geometry: usize) -> usize {
         self.model.features.len() + self.model.errata.len() + geometry - 1
+    }
+
+    /// The flags that are known for each space, if there are any.
+    pub(super) fn of_space(&self) -> Option<u32> {
+        let features = self.model.features.iter().enumerate();
+        let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
+        let mask = of_space.fold(0, |mask, (index, _)| mask | 1 << index);
+        (mask != 0).then_some(mask)
     }
 
     /// A condition over the configuration `c`; `None` when it always holds.
@@ -72,6 +80,17 @@ impl Emit<'_> {
         cases: &Cases<T>,
         value: impl Fn(&T) -> TokenStream,
     ) -> TokenStream {
+        let chain = self.cases_or(cases, value);
+        let always = cases.cases.iter().any(|(_, cond)| cond.terms.is_empty());
+        if always { chain } else { quote!(#chain { 0 }) }
+    }
+
+    /// The same; where no alternative may count, the chain wants a last branch.
+    pub(super) fn cases_or<T>(
+        &self,
+        cases: &Cases<T>,
+        value: impl Fn(&T) -> TokenStream,
+    ) -> TokenStream {
         let mut chain = quote!();
         for (case, cond) in cases.cases.iter().rev() {
             let value = value(case);
@@ -81,7 +100,7 @@ impl Emit<'_> {
                 None => return quote!(#chain { #value }),
             }
         }
-        quote!(#chain { 0 })
+        chain
     }
 
     pub(super) fn config(&self) -> TokenStream {
@@ -96,9 +115,11 @@ impl Emit<'_> {
             let text = name.to_string().to_lowercase();
             quote!((#text, Self(1 << #bit)))
         });
-        let needs = self.model.features.iter().flat_map(|feature| {
-            let name = upper(&feature.named.name);
-            feature.needs.terms.iter().filter_map(move |term| {
+        let features = self.model.features.iter().map(|f| (&f.named, &f.needs));
+        let errata = self.model.errata.iter().map(|e| (&e.named, &e.needs));
+        let needs = features.chain(errata).flat_map(|(named, needs)| {
+            let name = upper(&named.name);
+            needs.terms.iter().filter_map(move |term| {
                 let (Var::Feature(other), wanted) = term.value else {
                     return None;
                 };
@@ -119,6 +140,26 @@ impl Emit<'_> {
             quote!(if (self.0 & #mask).count_ones() > 1 { return false; })
         };
         let count = Literal::usize_unsuffixed(flags.len());
+        let of_space = self.of_space().map(|mask| {
+            let mask = hex(u64::from(mask));
+            quote! {
+                /// The flags that hold of a space and not of the machine.
+                pub const OF_SPACE: Conditions = Conditions(#mask);
+
+                /// Those of its flags that hold of a space and not of the machine.
+                #[must_use]
+                pub const fn conditions(self) -> Conditions {
+                    Conditions(self.0).and(Self::OF_SPACE)
+                }
+
+                /// The configuration in which a space with these conditions is flushed.
+                #[must_use]
+                #[inline(always)]
+                pub const fn of_space(self, conditions: Conditions) -> Self {
+                    Self(self.0 | conditions.and(Self::OF_SPACE).0)
+                }
+            }
+        });
         quote! {
             /// What a machine has: features, errata and page size, in one word.
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +186,9 @@ impl Emit<'_> {
                     self.0 & flag.0 != 0
                 }
 
-                /// Whether a machine can be like this: every feature has what it needs.
+                #of_space
+
+                /// Whether a machine can be like this: every feature and erratum has what it needs.
                 #[must_use]
                 pub const fn is_possible(self) -> bool {
                     #needs
@@ -157,7 +200,7 @@ impl Emit<'_> {
     }
 
     /// Levels: names, shifts, leaves and hints.
-    pub(super) fn levels(&self) -> TokenStream {
+    pub(super) fn levels(&self, rest: &super::Body) -> TokenStream {
         let names = self.model.levels.iter().enumerate().map(|(index, level)| {
             let name = upper(&level.name);
             let index = Literal::usize_unsuffixed(index);
@@ -173,6 +216,13 @@ impl Emit<'_> {
             },
             &quote!(0),
         );
+        let shift = rest.mentions("shift_of").then(|| {
+            quote! {
+                /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
+                #[inline(always)]
+                const fn shift_of(c: Config, level: Level) -> u32 { #shift }
+            }
+        });
         let hint_fn = self.uses_hint().then(|| {
             let body = self.level_fn(
                 |level| {
@@ -213,9 +263,7 @@ impl Emit<'_> {
             /// The levels of a configuration.
             const fn level_table(c: Config) -> LevelTable { #table }
 
-            /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
-            #[inline(always)]
-            const fn shift(c: Config, level: Level) -> u32 { #shift }
+            #shift
 
             #hint_fn
             #granule
@@ -230,13 +278,22 @@ impl Emit<'_> {
             let Some(Some(level)) = levels.get(index) else {
                 return quote!(LevelFacts::NONE);
             };
-            let kind = if level.leaf {
-                quote!(leaf)
-            } else {
-                quote!(table)
-            };
             let shift = self.cases(&level.shift, |&shift| unsuffixed(u64::from(shift)));
-            quote!(LevelFacts::#kind(#shift))
+            let table = quote!(LevelFacts::table(#shift));
+            let Some(when) = &level.leaf else {
+                return table;
+            };
+            let leaf = match self.model.caches.joined {
+                0 => quote!(LevelFacts::leaf(#shift)),
+                joined => {
+                    let joined = Literal::u32_unsuffixed(joined);
+                    quote!(LevelFacts::joined(#shift, #joined))
+                }
+            };
+            match self.cond(when) {
+                None => leaf,
+                Some(cond) => quote!(if #cond { #leaf } else { #table }),
+            }
         });
         quote!([#(#entries),*])
     }

@@ -4,9 +4,11 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::backend::Debt;
+use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::Most;
 
 use super::Emit;
+use super::backend::{reach_name, space_name};
 use super::config::upper;
 use super::nodes::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
@@ -24,9 +26,9 @@ impl Emit<'_> {
     ) -> TokenStream {
         let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
         let (mut test, mut then, mut otherwise) = if is_silent(then) {
-            (self.negated(on), otherwise, then)
+            (self.negated(on, shape), otherwise, then)
         } else {
-            (self.test(on), then, otherwise)
+            (self.test(on, shape), then, otherwise)
         };
         let mut alternatives = false;
         loop {
@@ -37,7 +39,7 @@ impl Emit<'_> {
             } = otherwise
                 && same(other, then)
             {
-                let next = self.test(*next);
+                let next = self.test(*next, shape);
                 test = quote!(#test || #next);
                 otherwise = rest;
                 alternatives = true;
@@ -52,9 +54,9 @@ impl Emit<'_> {
                 break;
             };
             let (next, inner) = if same(b, otherwise) {
-                (self.test(*next), a)
+                (self.test(*next, shape), a)
             } else if same(a, otherwise) {
-                (self.negated(*next), b)
+                (self.negated(*next, shape), b)
             } else {
                 break;
             };
@@ -75,19 +77,19 @@ impl Emit<'_> {
         }
     }
 
-    fn negated(&self, test: Test) -> TokenStream {
+    fn negated(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
             Test::Debt(Debt::None) => quote!(debt != Debt::None),
             Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
             Test::Debt(Debt::All) => quote!(debt != Debt::All),
             other => {
-                let test = self.test(other);
+                let test = self.test(other, shape);
                 quote!(!#test)
             }
         }
     }
 
-    pub(super) fn test(&self, test: Test) -> TokenStream {
+    pub(super) fn test(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
             Test::Feature(feature) => {
                 let name = upper(&self.model.features[feature].named.name);
@@ -100,6 +102,15 @@ impl Emit<'_> {
             Test::OfMachine => quote!(of_machine),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
+            Test::Absent => quote!(absent),
+            Test::Ends => quote!(ends),
+            Test::Kind(Kind::Appears) => quote!(change.kind() == Kind::Appears),
+            Test::Kind(Kind::Vanishes) => quote!(change.kind() == Kind::Vanishes),
+            Test::Kind(Kind::Relaxes) => quote!(change.kind() == Kind::Relaxes),
+            Test::Kind(Kind::Replaces) => quote!(change.kind() == Kind::Replaces),
+            Test::MayDefer => quote!(owner.may_defer),
+            Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
+            Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
             Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {
                 let levels = levels
@@ -109,7 +120,7 @@ impl Emit<'_> {
             }
             Test::FitsRun(operand) => {
                 let units = self.units_name(operand);
-                quote!(#units.hold(shift(c, stride).wrapping_sub(page_shift(c))))
+                quote!(#units.hold(pass.shift.wrapping_sub(page_shift(c))))
             }
             Test::OverCeiling(count) => {
                 let operations = match count {
@@ -124,7 +135,8 @@ impl Emit<'_> {
                         quote!(passes.page_runs(&level_table(c), #units))
                     }
                 };
-                quote!(self.ceiling().is_exceeded_by(#operations, passes.pages()))
+                let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
+                quote!(self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(#operations, passes.pages()))
             }
             Test::Debt(Debt::None) => quote!(debt == Debt::None),
             Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
@@ -155,7 +167,7 @@ fn is_silent(node: &Node) -> bool {
             then, otherwise, ..
         } => is_silent(then) && is_silent(otherwise),
         Node::Publish { barrier } => barrier.is_none(),
-        Node::Change { .. } | Node::Nothing(_) => true,
+        Node::Nothing(_) => true,
         _ => false,
     }
 }

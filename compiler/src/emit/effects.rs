@@ -30,7 +30,7 @@ impl Emit<'_> {
             .iter()
             .filter(|d| d.when.holds(Config::default()));
         let drops = plain.map(|d| self.clause(d, it));
-        let holders = match it.holders.value {
+        let holders = match it.reach(Config::default()) {
             Holders::SELF => quote!(Holders::SELF),
             Holders::CORE => quote!(Holders::CORE),
             Holders::CPUS => quote!(Holders::CPUS),
@@ -39,11 +39,11 @@ impl Emit<'_> {
                 quote!(Holders(#bits))
             }
         };
-        let when = match it.after {
+        let when = match it.done_after(Config::default()) {
             None => quote!(When::AT_ONCE),
             Some(barrier) => {
-                let same = self.model.barriers[barrier.value].same_cpu;
-                let barrier = Literal::usize_unsuffixed(barrier.value);
+                let same = self.model.barriers[barrier].same_cpu;
+                let barrier = Literal::usize_unsuffixed(barrier);
                 quote!(When::after(#barrier, #same))
             }
         };
@@ -67,11 +67,24 @@ impl Emit<'_> {
             }
             (Some(leaf), Some(walk)) => quote!(#leaf.and(#walk)),
             (Some(one), None) | (None, Some(one)) => one,
+            (None, None) if d.root => quote!(What::ROOT),
             (None, None) => quote!(What::NOTHING),
         };
-        let which = self.which(&d.which.value, it);
+        let tagged = d.leaf.is_some() || d.walk.is_some();
+        let root = (d.root && tagged).then(|| quote!(.and(What::ROOT)));
+        let absent = d
+            .absent
+            .map(levels)
+            .map(|levels| quote!(.and(What::absent(#levels))));
+        let within = d.stores.map(|stores| {
+            let bits = Literal::u8_unsuffixed(stores.0);
+            quote!(.within(Stores(#bits)))
+        });
+        let what = quote!(#what #root #absent #within);
+        let which = self.which(d, it);
         let whose = d.whose.value;
         let named = match (whose.this, whose.loaded, whose.other, whose.global) {
+            _ if whose.table => quote!(Whose::TABLE),
             (true, _, true, true) => quote!(Whose::ANY),
             (false, false, _, true) => quote!(Whose::GLOBAL),
             (_, true, ..) => quote!(Whose::LOADED),
@@ -84,10 +97,19 @@ impl Emit<'_> {
         quote!(Clause::new(#what, #which, #named #other #global))
     }
 
-    fn which(&self, which: &Which, it: &Invalidate) -> TokenStream {
-        let (least, most, stride) = match which {
+    fn which(&self, d: &Drops, it: &Invalidate) -> TokenStream {
+        let (least, most, stride) = match &d.which.value {
             Which::OnePage => return quote!(Which::Containing),
             Which::Everything => return quote!(Which::Everything),
+            Which::Subtree => return quote!(Which::Subtree),
+            Which::OneSet => {
+                let stores = self.model.caches.stores.iter().enumerate();
+                let named = stores.filter(|(i, _)| d.stores.is_none_or(|s| s.0 & (1 << i) != 0));
+                let counts =
+                    named.filter_map(|(_, store)| store.sets.as_ref()?.get(Config::default()));
+                let count = Literal::u64_unsuffixed(counts.max().copied().unwrap_or(1));
+                return quote!(Which::Set { index: 0, of: #count });
+            }
             Which::Run {
                 least,
                 most,

@@ -6,6 +6,7 @@ use quote::{format_ident, quote};
 use tlbc_runtime::clause::Most;
 
 use super::Emit;
+use super::config::unsuffixed;
 use super::nodes::At;
 use crate::plan::ir::{Issue, Node, Over, Shape};
 
@@ -28,6 +29,17 @@ impl Emit<'_> {
             }
             Over::Entries => self.entries(body, shape),
             Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
+            Over::Sets { first, count } => {
+                let body = self.node(body, At::Set, shape);
+                let (first, count) = (unsuffixed(first), unsuffixed(count));
+                quote! {
+                    let mut set = #first;
+                    while set < #count {
+                        #body
+                        set = set.wrapping_add(1);
+                    }
+                }
+            }
         }
     }
 
@@ -64,7 +76,8 @@ impl Emit<'_> {
                 match issue.view {
                     _ if takers(operand).count() == 1 => name,
                     Some(view) if of_view => {
-                        format_ident!("{name}_{}", self.model.user.views[view].named.name)
+                        let views = &self.model.space(issue.space).views;
+                        format_ident!("{name}_{}", views[view].named.name)
                     }
                     _ => format_ident!("{name}_{}", place.unwrap_or(0)),
                 }
@@ -77,14 +90,16 @@ impl Emit<'_> {
                 after.push(advance);
             }
             let note = self.cite(issue);
-            let op = self.instruction(issue, |operand| {
+            let op = self.instruction(issue.invalidate, |operand| {
                 let name = named(operand);
                 quote!(#name)
             });
             inside.push(quote!(#note cpu.issue(#op);));
         }
+        let steps = after.iter().any(|advance| !advance.is_empty());
+        let step = steps.then(|| quote!(let step = 1u64.wrapping_shl(pass.shift);));
         quote! {
-            let step = 1u64.wrapping_shl(shift(c, stride));
+            #step
             #(#before)*
             let mut left = entries;
             while left > 0 {
@@ -111,9 +126,9 @@ impl Emit<'_> {
         let units = self.units_name(operand);
         let most = self.most(most);
         let runs = if names.pages {
-            quote!(Runs::of_pages(pass, shift(c, stride), page_shift(c), #units))
+            quote!(Runs::of_pages(pass, page_shift(c), #units))
         } else {
-            quote!(Runs::of_entries(pass, shift(c, stride), #most, #units))
+            quote!(Runs::of_entries(pass, #most, #units))
         };
         let Some(rest) = rest else {
             return quote!(for run in #runs { #body });

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use super::text::Asm;
 use super::{Emit, doc};
-use crate::model::{Named, Place, Template};
+use crate::model::{Invalidate, Named, Place, Template};
 use crate::trace::interpret::Which;
 
 /// A variant's name.
@@ -30,6 +30,8 @@ pub struct Instruction<'a> {
     pub text: String,
     /// Whether it changes the flags.
     pub clobbers_flags: bool,
+    /// The invalidation that it is, if it is one.
+    pub invalidate: Option<&'a Invalidate>,
 }
 
 impl Emit<'_> {
@@ -50,6 +52,7 @@ impl Emit<'_> {
                     self.place(it.span)
                 ),
                 clobbers_flags: false,
+                invalidate: None,
             });
         let invalidates = model.invalidates.iter().enumerate().map(|(index, it)| {
             let per = it.per.as_ref().map_or("", |per| per.value.as_str());
@@ -59,6 +62,7 @@ impl Emit<'_> {
                 template: &it.template,
                 text: format!("{per}. {}.", self.place(it.span)),
                 clobbers_flags: it.clobbers_flags,
+                invalidate: Some(it),
             }
         });
         let loads = model
@@ -71,6 +75,7 @@ impl Emit<'_> {
                 template: &it.template,
                 text: format!("Loads `{}`. {}.", it.named.name, self.place(it.span)),
                 clobbers_flags: false,
+                invalidate: None,
             });
         let all = barriers.chain(invalidates).chain(loads);
         all.filter(|instruction| self.used.contains(&instruction.which))
@@ -84,6 +89,7 @@ impl Emit<'_> {
             Which::Invalidate(index) => camel(&self.model.invalidates[index].named.name),
             // A register may be named like an instruction.
             Which::Load(index) => camel(&format!("load_{}", self.model.loads[index].named.name)),
+            Which::Store => camel("store"),
         }
     }
 
@@ -184,24 +190,60 @@ impl Emit<'_> {
 
     pub(super) fn hardware(&self) -> TokenStream {
         let target = &self.model.target_arch.value;
-        let arms = self.instructions().into_iter().map(|instruction| {
-            let pattern = self.pattern(&instruction);
-            let asm = self.asm(&instruction).marker();
-            quote!(#pattern => #asm,)
+        let instructions = self.instructions();
+        let calls: Vec<&Invalidate> = instructions
+            .iter()
+            .filter_map(|instruction| instruction.invalidate)
+            .filter(|it| it.call.is_some())
+            .collect();
+        let arms = instructions.iter().map(|instruction| {
+            let pattern = self.pattern(instruction);
+            match instruction.invalidate {
+                Some(it) if it.call.is_some() => {
+                    let call = self.platform_call(it);
+                    quote!(#pattern => #call,)
+                }
+                _ => {
+                    let asm = self.asm(instruction).marker();
+                    quote!(#pattern => #asm,)
+                }
+            }
         });
+        let platform = self.calls(&calls);
+        let (fields, made_of, new, parameter, bound, of) = if calls.is_empty() {
+            (
+                quote!(()),
+                quote!(()),
+                quote!(),
+                quote!(),
+                quote!(),
+                quote!(),
+            )
+        } else {
+            (
+                quote!(P),
+                quote!(calls),
+                quote!(calls: P),
+                quote!(<P>),
+                quote!(<P: Calls>),
+                quote!(<P>),
+            )
+        };
         let safety = super::comment(
             "SAFETY: invalidating cached translations and ordering accesses has no effect that Rust \
              can observe, and whoever made this sink vouches for the mode and for what is loaded. \
              Memory operands point at a live local.",
         );
         quote! {
+            #platform
+
             /// Executes every instruction on the CPU that it runs on.
             #[cfg(target_arch = #target)]
             #[derive(Debug, Clone, Copy)]
-            pub struct Hardware(());
+            pub struct Hardware #parameter (#fields);
 
             #[cfg(target_arch = #target)]
-            impl Hardware {
+            impl #parameter Hardware #of {
                 /// A sink that executes.
                 ///
                 /// # Safety
@@ -209,11 +251,11 @@ impl Emit<'_> {
                 /// through the sink is that of tables which stay valid while a CPU can walk them.
                 #[must_use]
                 #[inline(always)]
-                pub const unsafe fn new() -> Self { Self(()) }
+                pub const unsafe fn new(#new) -> Self { Self(#made_of) }
             }
 
             #[cfg(target_arch = #target)]
-            impl Issue<Op> for Hardware {
+            impl #bound Issue<Op> for Hardware #of {
                 #[inline(always)]
                 fn issue(&mut self, op: Op) {
                     #safety
@@ -225,8 +267,65 @@ impl Emit<'_> {
         }
     }
 
+    /// What the platform has to bring, for instructions that are calls of it.
+    fn calls(&self, calls: &[&Invalidate]) -> TokenStream {
+        let mut names: Vec<&str> = Vec::new();
+        let mut functions = Vec::new();
+        for it in calls {
+            let Some(call) = it
+                .call
+                .as_ref()
+                .filter(|c| !names.contains(&c.value.as_str()))
+            else {
+                continue;
+            };
+            names.push(&call.value);
+            let name = format_ident!("{}", call.value);
+            let parameters = it.template.operands.iter().map(|&operand| {
+                let (name, of) = (self.operand_name(operand), self.operand_type(operand));
+                quote!(#name: #of)
+            });
+            let answer = it.retry_while_busy.then(|| quote!(-> Answer));
+            let per = it.per.as_ref().map_or("", |per| per.value.as_str());
+            let text = doc(&format!("{per}."));
+            functions.push(quote!(#text fn #name(&mut self, #(#parameters),*) #answer;));
+        }
+        if functions.is_empty() {
+            return quote!();
+        }
+        quote! {
+            /// What the platform does where no instruction may.
+            ///
+            /// Contexts: those of [`Backend::start`](tlbc_runtime::Backend::start). A call returns when
+            /// the entries are gone and drained.
+            pub trait Calls { #(#functions)* }
+        }
+    }
+
+    fn platform_call(&self, it: &Invalidate) -> TokenStream {
+        let Some(call) = &it.call else {
+            return quote!();
+        };
+        let name = format_ident!("{}", call.value);
+        let operands = it.template.operands.iter().map(|&o| self.operand_name(o));
+        let call = quote!(self.0.#name(#(#operands),*));
+        if it.retry_while_busy {
+            quote!(while #call == Answer::Busy { core::hint::spin_loop(); })
+        } else {
+            call
+        }
+    }
+
     pub(super) fn asm(&self, instruction: &Instruction<'_>) -> Asm {
         let template = instruction.template;
+        let overwritten = instruction
+            .invalidate
+            .is_some_and(|it| it.overwrites_operands);
+        let (way, back) = if overwritten {
+            ("inout", " => _")
+        } else {
+            ("in", "")
+        };
         let mut operands: Vec<String> = template
             .operands
             .iter()
@@ -234,17 +333,23 @@ impl Emit<'_> {
                 let it = &self.model.operands[operand];
                 let name = self.operand_name(operand);
                 match &it.place {
-                    Place::Register => format!("{name} = in(reg) {name}"),
-                    Place::Fixed(register) => format!("in(\"{register}\") {name}"),
-                    Place::Memory => format!("{name} = in(reg) &raw const {name}"),
+                    Place::Register => format!("{name} = {way}(reg) {name}{back}"),
+                    Place::Class(class) => format!("{name} = {way}({class}) {name}{back}"),
+                    Place::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
+                    Place::Memory(by) => {
+                        let class = by.as_deref().unwrap_or("reg");
+                        format!("{name} = in({class}) &raw const {name}")
+                    }
                 }
             })
             .collect();
-        if template.lines.iter().any(|line| line.contains("{scratch}")) {
+        let encoded = instruction.invalidate.and_then(|it| it.encoded.as_ref());
+        let lines = encoded.unwrap_or(&template.lines);
+        if lines.iter().any(|line| line.contains("{scratch}")) {
             operands.push("scratch = out(reg) _".to_owned());
         }
         Asm {
-            lines: template.lines.clone(),
+            lines: lines.clone(),
             operands,
             preserves_flags: !instruction.clobbers_flags,
         }

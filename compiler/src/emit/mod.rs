@@ -61,6 +61,12 @@ impl Body {
     fn mentions(&self, name: &str) -> bool {
         self.names.contains(name)
     }
+
+    /// Whether a name is used for what the runtime has by it, and not for a scope of that name.
+    fn takes(&self, name: &str) -> bool {
+        let is_scope = name == "Ranges";
+        self.mentions(name) && (!is_scope || self.mentions("ranges"))
+    }
 }
 
 /// The names in tokens, and the words in rows of tables, which are literals until the text is written.
@@ -89,8 +95,6 @@ fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
     let parts = [
-        emit.config(),
-        emit.levels(),
         emit.op(),
         emit.hardware(),
         emit.operands(),
@@ -99,8 +103,10 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
         emit.effects(),
         emit.backend(),
     ];
-    let body: TokenStream = parts.into_iter().collect();
-    let body = Body::new(body);
+    let rest: TokenStream = parts.into_iter().collect();
+    let rest = Body::new(rest);
+    let (config, levels, tokens) = (emit.config(), emit.levels(&rest), &rest.tokens);
+    let body = Body::new(quote!(#config #levels #tokens));
     let imports = imports(&analysis.model.target_arch.value, &body);
     let body = body.tokens;
     let source = emit.source(analysis.model.arch.span);
@@ -111,18 +117,21 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 const RUNTIME: [(&str, &str); 7] = [
     (
         "backend",
-        "Audience Backend Ceiling Debt Delivery Facts Finished Issue Owed Root Started",
+        "Answer Audience Backend Ceiling Debt Delivery Facts Finished Issue Owed Root Started",
     ),
-    ("change", "ChangeFacts Stricter"),
+    (
+        "change",
+        "Change ChangeFacts Changed Kind Obligation Owner Slot Stricter",
+    ),
     (
         "clause",
-        "Clause Holders Level Levels Most Stride What Which Whose",
+        "Clause Holders Level Levels Most Stores Stride What Which Whose",
     ),
     ("effect", "Effect When"),
-    ("passes", "Folding Pass Passes"),
+    ("passes", "Folding Pass Passes Walks"),
     (
         "request",
-        "LevelFacts LevelTable Ranges Reach Request Scope Space",
+        "Conditions LevelFacts LevelTable Ranges Reach Request Scope Space",
     ),
     ("runs", "Runs Units"),
 ];
@@ -131,7 +140,7 @@ const RUNTIME: [(&str, &str); 7] = [
 fn imports(target: &str, body: &Body) -> TokenStream {
     let lines = RUNTIME.iter().map(|(module, names)| {
         let module = quote::format_ident!("{module}");
-        let names = names.split(' ').filter(|name| body.mentions(name));
+        let names = names.split(' ').filter(|name| body.takes(name));
         let names: Vec<_> = names.map(|name| quote::format_ident!("{name}")).collect();
         (!names.is_empty()).then(|| quote!(use tlbc_runtime::#module::{#(#names),*};))
     });
@@ -165,7 +174,7 @@ impl<'a> Emit<'a> {
             model: &analysis.model,
             plans: &analysis.plans,
             files,
-            used: routines::used(&analysis.plans),
+            used: routines::used(&analysis.model, &analysis.plans),
             encoders: Vec::new(),
             bodies: RefCell::default(),
         };

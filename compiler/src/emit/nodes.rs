@@ -5,19 +5,25 @@ use quote::{format_ident, quote};
 
 use tlbc_runtime::backend::{Audience, Debt, Owed};
 use tlbc_runtime::clause::Holders;
+use tlbc_runtime::passes::Walks;
+use tlbc_runtime::request::Space;
 
-use super::config::hex;
+use super::config::{hex, upper};
 use super::operands::PARAMETERS as ENCODED;
 use super::routines::name;
 use super::{Emit, comment};
-use crate::model::Need;
+use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
+use crate::trace::encode::source_name;
 use crate::trace::interpret::Which;
 
 /// What else is in scope where operands are made.
-const LOCALS: [&str; 24] = [
+const LOCALS: [&str; 30] = [
+    "absent",
+    "change",
     "cpu",
     "debt",
+    "ends",
     "entries",
     "granule",
     "hinted",
@@ -29,6 +35,7 @@ const LOCALS: [&str; 24] = [
     "of_machine",
     "owed",
     "owed_view",
+    "owner",
     "page_shift",
     "pass",
     "passes",
@@ -36,8 +43,10 @@ const LOCALS: [&str; 24] = [
     "run",
     "runs",
     "shift",
+    "slot",
     "start",
     "step",
+    "tlb",
     "to",
     "walk",
 ];
@@ -55,6 +64,8 @@ pub enum At {
     Piece,
     /// `va` alone.
     Rest,
+    /// `set`, and no address.
+    Set,
 }
 
 impl Emit<'_> {
@@ -73,11 +84,13 @@ impl Emit<'_> {
                 let note = comment(match scope {
                     Need::SameCpu => "The caller stays on this CPU until completion.",
                     Need::InterruptsOff => "The caller has interrupts off.",
+                    Need::Lock => "The caller holds the lock: one flush at a time in the machine.",
                 });
                 let body = self.node(body, at, shape);
                 quote!(#note #body)
             }
-            Node::Publish { barrier: None } | Node::Change { .. } | Node::Nothing(_) => quote!(),
+            Node::Publish { barrier: None } | Node::Nothing(_) => quote!(),
+            Node::Store => quote!(slot.store(change.new_bits);),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
             Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
             Node::Issue(issue) => {
@@ -87,7 +100,7 @@ impl Emit<'_> {
                     let (name, value) = (self.local(operand), self.encode(issue, operand, at));
                     quote!(let #name = #value;)
                 });
-                let op = self.instruction(issue, |operand| {
+                let op = self.instruction(issue.invalidate, |operand| {
                     let name = self.local(operand);
                     quote!(#name)
                 });
@@ -102,29 +115,25 @@ impl Emit<'_> {
                 }
             }
             Node::Fold(folding) => {
-                let (leaves, walks) = (folding.leaves, folding.walks);
-                quote!(Folding { leaves: #leaves, walks: #walks })
+                let leaves = folding.leaves;
+                let walks = match folding.walks {
+                    Walks::Named => quote!(Named),
+                    Walks::All => quote!(All),
+                    Walks::Apart => quote!(Apart),
+                };
+                quote!(Folding { leaves: #leaves, walks: Walks::#walks })
             }
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
             Node::Remedy {
                 erratum,
-                invalidate,
+                number: (number, step),
+                of,
             } => {
-                let note = comment(&format!(
-                    "Erratum: {}.",
-                    self.model.errata[*erratum].named.text
-                ));
-                let variant = self.variant(Which::Invalidate(*invalidate));
-                let operands = &self.model.invalidates[*invalidate].template.operands;
-                let zeros = operands.iter().map(|&operand| {
-                    let name = self.operand_name(operand);
-                    if self.model.operands[operand].bits.value > 64 {
-                        quote!(#name: [0, 0])
-                    } else {
-                        quote!(#name: 0)
-                    }
-                });
-                quote!(#note cpu.issue(Op::#variant { #(#zeros),* });)
+                let erratum = &self.model.errata[*erratum];
+                let note = comment(&format!("Erratum: {}.", erratum.named.text));
+                let issued = &erratum.remedies[*number].issue[*step];
+                let op = self.remedy(issued, of.as_ref(), at);
+                quote!(#note cpu.issue(#op);)
             }
             Node::Deliver { to, .. } => {
                 let note = comment("Taking an interrupt is what these CPUs need.");
@@ -174,8 +183,13 @@ impl Emit<'_> {
             .map(|(named, _)| named.name.as_str());
         let view = issue
             .view
-            .filter(|&view| !self.model.user.views[view].loaded);
-        let view = view.map(|view| self.model.user.views[view].named.name.as_str());
+            .filter(|&view| !self.model.space(issue.space).views[view].loaded);
+        let view = view.map(|view| {
+            self.model.space(issue.space).views[view]
+                .named
+                .name
+                .as_str()
+        });
         let mut text = format!("{}: {}", self.place(it.span), it.named.name);
         if let Some(form) = form {
             text.push_str(&format!(", form {form}"));
@@ -188,11 +202,11 @@ impl Emit<'_> {
 
     pub(super) fn instruction(
         &self,
-        issue: &Issue,
+        invalidate: usize,
         operand: impl Fn(usize) -> TokenStream,
     ) -> TokenStream {
-        let variant = self.variant(Which::Invalidate(issue.invalidate));
-        let operands = &self.model.invalidates[issue.invalidate].template.operands;
+        let variant = self.variant(Which::Invalidate(invalidate));
+        let operands = &self.model.invalidates[invalidate].template.operands;
         if operands.is_empty() {
             return quote!(Op::#variant);
         }
@@ -207,21 +221,86 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields),* })
     }
 
+    /// The instruction of a remedy: with zeros, or with the operands of what it mends save for what is
+    /// set.
+    fn remedy(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
+        let Instr::Invalidate(invalidate) = issued.instr else {
+            return quote!();
+        };
+        let Some(issue) = of else {
+            return self.instruction(invalidate, |operand| {
+                if self.model.operands[operand].bits.value > 64 {
+                    quote!([0, 0])
+                } else {
+                    quote!(0)
+                }
+            });
+        };
+        let value = |name: &str| {
+            let set = issued.with.iter().find(|(of, _)| source_name(*of) == name);
+            match (name, set, issued.level) {
+                (_, Some((_, value)), _) => hex(*value),
+                ("stride", _, Some(level)) => {
+                    let name = upper(&self.model.levels[level].name);
+                    quote!(#name)
+                }
+                ("form", ..) => quote!(0),
+                _ => self.parameter(issue, name, at),
+            }
+        };
+        self.instruction(invalidate, |operand| {
+            let encoder = self.encoder_name(operand);
+            let arguments = self.encoder_parameters(operand).into_iter().map(value);
+            quote!(#encoder(#(#arguments),*))
+        })
+    }
+
     /// A call of an operand's encoder.
     pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
+        let encoder = self.encoder_name(operand);
+        let parameters = self.encoder_parameters(operand).into_iter();
+        let arguments = parameters.map(|name| self.parameter(issue, name, at));
+        quote!(#encoder(#(#arguments),*))
+    }
+
+    /// Where a parameter of an encoder comes from.
+    fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
         let it = &self.model.invalidates[issue.invalidate];
-        let value = |name: &str| match name {
+        match name {
             "c" => quote!(c),
-            "tag" => match issue.view {
-                None => quote!(0),
-                Some(view) => self.tag(view, &quote!(tag)),
+            "tag" => match (issue.view, issue.tag) {
+                (None, _) => quote!(0),
+                (Some(_), Some(tag)) => hex(tag),
+                (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
             },
-            "va" if !issue.address => quote!(0),
+            "va" | "end" if !issue.address => quote!(0),
             "va" => match at {
                 At::Piece => quote!(run.va),
                 At::First => quote!(start),
                 _ => quote!(va),
             },
+            "end" => match at {
+                At::Piece => {
+                    quote!(
+                        run.va
+                            .wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift))
+                    )
+                }
+                At::First => quote!(start.wrapping_add(1u64.wrapping_shl(pass.shift))),
+                At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
+                _ => quote!(0),
+            },
+            "set" => {
+                if let At::Set = at {
+                    quote!(set)
+                } else {
+                    quote!(0)
+                }
+            }
+            "table" => quote!(slot.table),
+            "entry" => quote!(slot.address()),
+            "old" => quote!(change.old_bits),
+            "new" => quote!(change.new_bits),
             "hint" if !issue.hint => quote!(None),
             "hint" => {
                 if let At::Page = at {
@@ -258,15 +337,12 @@ impl Emit<'_> {
                 .map_or(0, |(_, value)| *value)),
             "keep" => quote!(false),
             _ => quote!(0),
-        };
-        let encoder = self.encoder_name(operand);
-        let arguments = self.encoder_parameters(operand).into_iter().map(value);
-        quote!(#encoder(#(#arguments),*))
+        }
     }
 
     /// A tag in a view.
-    pub(super) fn tag(&self, view: usize, tag: &TokenStream) -> TokenStream {
-        match self.model.user.views[view].or {
+    pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
+        match self.model.space(space).views[view].or {
             0 => tag.clone(),
             or => {
                 let or = hex(or);
@@ -282,7 +358,7 @@ impl Emit<'_> {
             let name = self.operand_name(operand);
             let value = |parameter: &str| match parameter {
                 "c" => quote!(c),
-                "tag" => self.tag(view, &quote!(to.tag.value)),
+                "tag" => self.tag(Space::User, view, &quote!(to.tag.value)),
                 "root" if empty => quote!(to.empty),
                 "root" => quote!(to.table),
                 "keep" => quote!(#keep),
@@ -332,6 +408,7 @@ fn owe(owed: Owed) -> TokenStream {
         (Owed::VIEW_UNTIL_RESUME, "VIEW_UNTIL_RESUME"),
         (Owed::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
         (Owed::PARKED_UNTIL_LOAD, "PARKED_UNTIL_LOAD"),
+        (Owed::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),
     ];
     let bits = names.iter().filter(|(bit, _)| owed.contains(*bit));
     let bits = bits.map(|(_, name)| format_ident!("{name}"));

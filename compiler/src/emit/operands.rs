@@ -11,9 +11,9 @@ use crate::model::{Field, Source, Value, Var};
 use crate::trace::encode::source_name;
 
 /// What an encoder is given, in the order of its parameters.
-pub const PARAMETERS: [(&str, &str); 10] = [
+pub const PARAMETERS: [(&str, &str); 16] = [
     ("c", "Config"),
-    ("tag", "u16"),
+    ("tag", "u64"),
     ("va", "u64"),
     ("root", "u64"),
     ("hint", "Option<u64>"),
@@ -22,6 +22,12 @@ pub const PARAMETERS: [(&str, &str); 10] = [
     ("scale", "u32"),
     ("form", "u64"),
     ("keep", "bool"),
+    ("set", "u64"),
+    ("end", "u64"),
+    ("table", "u64"),
+    ("entry", "u64"),
+    ("old", "u64"),
+    ("new", "u64"),
 ];
 
 /// Whether a name occurs in tokens.
@@ -132,7 +138,7 @@ impl Emit<'_> {
         let statements: Vec<TokenStream> = fields
             .into_iter()
             .filter(|field| field.value != Value::Const(0))
-            .map(|field| self.field(field, wide))
+            .map(|field| self.field(field, it.bits.value))
             .collect();
         let takes_hint = statements.iter().any(|s| mentions(s, "hint"));
         let hinted = takes_hint.then(|| {
@@ -167,8 +173,9 @@ impl Emit<'_> {
         }
     }
 
-    fn field(&self, field: &Field, wide: bool) -> TokenStream {
-        let value = Self::value(field);
+    fn field(&self, field: &Field, bits: u64) -> TokenStream {
+        let wide = bits > 64;
+        let value = self.value(field, bits);
         let low = field.low % 64;
         let value = if low == 0 {
             value
@@ -228,10 +235,13 @@ impl Emit<'_> {
         })
     }
 
-    fn value(field: &Field) -> TokenStream {
+    /// What stands in a field. What lies beyond the word needs no mask: it is shifted out.
+    fn value(&self, field: &Field, bits: u64) -> TokenStream {
         let width = field.width();
+        let word = if bits <= 32 { bits as u32 } else { 64 };
+        let topmost = (field.high + 1) % word == 0;
         let masked = |value: TokenStream, bits: u32| {
-            if bits <= width {
+            if bits <= width || topmost {
                 value
             } else {
                 let mask = hex((1u64 << width) - 1);
@@ -241,12 +251,18 @@ impl Emit<'_> {
         let source = |source: Source| {
             let name = format_ident!("{}", source_name(source));
             match source {
-                Source::Tag => masked(quote!(tag as u64), 16),
+                Source::Tag => masked(quote!(tag), 64),
                 Source::Granule => quote!(granule(c)),
                 Source::Keep => quote!(keep as u64),
                 Source::Scale => quote!(scale as u64),
-                Source::Va | Source::Root => masked(quote!(#name), 64),
-                Source::Num | Source::Hint | Source::Form => quote!(#name),
+                Source::Va
+                | Source::Root
+                | Source::End
+                | Source::Table
+                | Source::Entry
+                | Source::Old
+                | Source::New => masked(quote!(#name), 64),
+                Source::Num | Source::Hint | Source::Form | Source::Set => quote!(#name),
             }
         };
         match field.value {
@@ -267,9 +283,15 @@ impl Emit<'_> {
                 let name = format_ident!("{}", source_name(s));
                 masked(quote!(#name >> page_shift(c)), 64)
             }
-            Value::LevelIs(level) => {
-                let level = Literal::usize_unsuffixed(level);
-                quote!((stride.0 == #level) as u64)
+            Value::LevelAs(table) => {
+                let numbers = &self.model.level_numbers[table];
+                let arms = numbers.cases.iter().rev().map(|(level, number, when)| {
+                    let (level, number) = (Literal::usize_unsuffixed(*level), unsuffixed(*number));
+                    let guard = self.cond(when).map(|cond| quote!(if #cond));
+                    quote!(#level #guard => #number,)
+                });
+                let otherwise = unsuffixed(numbers.otherwise.unwrap_or(0));
+                quote!(match stride.0 { #(#arms)* _ => #otherwise })
             }
         }
     }
@@ -287,9 +309,9 @@ impl Emit<'_> {
                     (source, quote!(>> #low))
                 }
                 Value::PageNumber(source) => (source, quote!(>> page_shift(c))),
-                Value::Const(_) | Value::LevelIs(_) => return None,
+                Value::Const(_) | Value::LevelAs(_) => return None,
             };
-            if source != Source::Va {
+            if !matches!(source, Source::Va | Source::End) {
                 return None;
             }
             let low = field.low % 64;

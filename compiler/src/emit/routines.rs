@@ -14,22 +14,27 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::nodes::{At, audience};
 use super::{Body, Emit, doc};
-use crate::plan::Plans;
+use crate::model::{Instr, Model};
 use crate::plan::ir::{Node, Plan, Shape};
+use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
 /// What a routine may be given, in the order of its parameters.
-const PARAMETERS: [(&str, &str); 10] = [
-    ("tag", "u16"),
+const PARAMETERS: [(&str, &str); 14] = [
+    ("tag", "u64"),
     ("of_machine", "bool"),
     ("va", "u64"),
     ("level", "Level"),
     ("walk", "bool"),
+    ("ends", "bool"),
     ("pass", "&Pass"),
     ("ranges", "&Ranges"),
     ("to", "&Root"),
     ("debt", "Debt"),
     ("owed_view", "bool"),
+    ("slot", "&Slot<'_>"),
+    ("change", "&Change"),
+    ("owner", "&Owner"),
 ];
 
 /// Those of a shape.
@@ -38,12 +43,13 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Page(..) => &["tag", "of_machine", "va", "level", "walk"],
         Shape::Pass(..) => &["tag", "of_machine", "pass"],
         Shape::Ranges(..) => &["tag", "of_machine", "ranges"],
-        Shape::Everything(..) => &["tag", "of_machine", "walk"],
-        Shape::Told(_) => &["of_machine", "walk"],
+        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "of_machine", "walk"],
+        Shape::Told(_) => &["of_machine", "walk", "ends"],
+        Shape::Change => &["tag", "slot", "change", "owner"],
         Shape::Finish(..) => &["of_machine"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],
-        Shape::Folding(..) | Shape::Change | Shape::Arrive => &[],
+        Shape::Folding(..) | Shape::Arrive => &[],
     }
 }
 
@@ -66,6 +72,7 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Pass(space, reach) => of("pass", space, reach),
         Shape::Folding(space, reach) => of("folding", space, reach),
         Shape::Everything(space, reach) => of("everything", space, reach),
+        Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
         Shape::Told(Space::User) => format_ident!("user_told"),
         Shape::Told(Space::Kernel) => format_ident!("kernel_told"),
@@ -77,7 +84,7 @@ pub fn name(shape: Shape) -> Ident {
 }
 
 /// The instructions that some plan issues.
-pub fn used(plans: &Plans) -> BTreeSet<Which> {
+pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
     let mut used = BTreeSet::new();
     for plan in plans.iter() {
         plan.body.walk(&mut |node| {
@@ -87,7 +94,12 @@ pub fn used(plans: &Plans) -> BTreeSet<Which> {
                     Some(Which::Barrier(*barrier))
                 }
                 Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
-                Node::Remedy { invalidate, .. } => Some(Which::Invalidate(*invalidate)),
+                Node::Remedy {
+                    erratum, number, ..
+                } => match issued(model, *erratum, *number).instr {
+                    Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
+                    Instr::Barrier(_) => None,
+                },
                 Node::Load { load, .. } => Some(Which::Load(*load)),
                 _ => None,
             });
@@ -146,7 +158,10 @@ impl Emit<'_> {
         // A pass is taken apart, and what is owed for tables follows from the ranges.
         let parts = |name: &str| match (plan.shape, name) {
             (Shape::Pass(..), "pass") => true,
-            (Shape::Ranges(..), "ranges") => body.mentions("ranges") || body.mentions("walk"),
+            (Shape::Ranges(..), "ranges") => ["ranges", "walk", "absent"]
+                .iter()
+                .any(|name| body.mentions(name)),
+            (Shape::Change, "slot" | "change") => true,
             _ => body.mentions(name),
         };
         let may = may_take(shape).iter().copied();
@@ -155,14 +170,25 @@ impl Emit<'_> {
 
     /// A call of a shape; `argument` says where a parameter comes from.
     pub(super) fn call(&self, shape: Shape, argument: &dyn Fn(&str) -> TokenStream) -> TokenStream {
+        self.call_on(&quote!(self), shape, argument)
+    }
+
+    /// The same, on this backend.
+    pub(super) fn call_on(
+        &self,
+        receiver: &TokenStream,
+        shape: Shape,
+        argument: &dyn Fn(&str) -> TokenStream,
+    ) -> TokenStream {
         let name = name(shape);
         let arguments = self.parameters(shape).into_iter().map(argument);
-        quote!(self.#name(cpu, #(#arguments),*))
+        quote!(#receiver.#name(cpu, #(#arguments),*))
     }
 
     pub(super) fn routines(&self) -> TokenStream {
         let methods = self.plans.iter().filter(|plan| {
-            let flush = !matches!(plan.shape, Shape::Change | Shape::Told(_));
+            let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
+            let flush = !matches!(plan.shape, Shape::Told(_)) && !stores;
             self.acts(plan.shape) && flush || matches!(plan.shape, Shape::Folding(..))
         });
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
@@ -188,8 +214,22 @@ impl Emit<'_> {
         let c = body.mentions("c").then(|| quote!(let c = self.config;));
         let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
         let walk = walk.then(|| quote!(let walk = ranges.tables();));
-        let parts = matches!(plan.shape, Shape::Pass(..)).then(|| {
-            let parts = ["start", "entries", "stride", "leaf", "walk"];
+        let absent = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("absent");
+        let absent = absent.then(|| quote!(let absent = ranges.have_appeared();));
+        let pass = (plan.shape == Shape::Change).then(|| {
+            quote! {
+                let pass = &Pass {
+                    start: slot.va,
+                    entries: slot.entries.len() as u64,
+                    stride: change.level,
+                    shift: shift_of(c, change.level),
+                    ..Pass::default()
+                };
+            }
+        });
+        let c = pass.as_ref().map(|_| quote!(let c = self.config;)).or(c);
+        let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
+            let parts = ["start", "entries", "stride", "leaf", "walk", "absent"];
             let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
                 let name = format_ident!("{part}");
                 quote!(let #name = pass.#name;)
@@ -207,7 +247,9 @@ impl Emit<'_> {
             };
         }
         let inline = match plan.shape {
-            Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) => quote!(#[inline(never)]),
+            Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
+                quote!(#[inline(never)])
+            }
             // The one-page flush is a straight line wherever it is called.
             Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
@@ -231,7 +273,7 @@ impl Emit<'_> {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #walk #parts #start
+                #c #walk #absent #pass #parts #start
                 #tokens
                 #end
             }
@@ -266,17 +308,25 @@ impl Emit<'_> {
                 by(r)
             ),
             Shape::Everything(s, r) => format!("Every entry of {} {}.", of(s), by(r)),
+            Shape::Teardown(s, r) => format!(
+                "Every entry of {} {}, and what binds its tag to its top table.",
+                of(s),
+                by(r)
+            ),
+            Shape::Change => {
+                "Changes table entries by the instructions that write them.".to_owned()
+            }
             Shape::Finish(s, r) => format!("Completion, for entries of {} {}.", of(s), by(r)),
             Shape::Switch => "Loads another address space.".to_owned(),
             Shape::Resume => "Loads what user code runs on.".to_owned(),
             Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
-            Shape::Told(_) | Shape::Change => String::new(),
+            Shape::Told(_) => String::new(),
         };
         for (clause, holders) in &plan.obligation {
-            let kind = if clause.what.leaf.is_empty() {
-                "walk"
-            } else {
-                "leaf"
+            let kind = match (clause.what.root, clause.what.leaf.is_empty()) {
+                (true, _) => "root",
+                (false, true) => "walk",
+                (false, false) => "leaf",
             };
             let mut classes = Vec::new();
             let names = [
@@ -308,7 +358,7 @@ impl Emit<'_> {
         }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
-            Shape::Pass(..) => At::First,
+            Shape::Pass(..) | Shape::Change => At::First,
             _ => At::Nothing,
         };
         let body = Rc::new(Body::new(self.node(&plan.body, at, plan.shape)));
@@ -325,7 +375,7 @@ impl Emit<'_> {
             return quote!();
         };
         let name = name(shape);
-        let body = Body::new(self.told_by(&plan.body));
+        let body = Body::new(self.told_by(&plan.body, shape));
         let c = body.mentions("c").then(|| quote!(let c = self.config;));
         let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         let parameters = parameters.map(|(name, _)| {
@@ -341,15 +391,15 @@ impl Emit<'_> {
         }
     }
 
-    pub(super) fn told_by(&self, node: &Node) -> TokenStream {
+    pub(super) fn told_by(&self, node: &Node, shape: Shape) -> TokenStream {
         match node {
             Node::Select {
                 on,
                 then,
                 otherwise,
             } => {
-                let test = self.test(*on);
-                let (then, otherwise) = (self.told_by(then), self.told_by(otherwise));
+                let test = self.test(*on, shape);
+                let (then, otherwise) = (self.told_by(then, shape), self.told_by(otherwise, shape));
                 quote!(if #test { #then } else { #otherwise })
             }
             Node::Deliver { to, .. } => audience(*to),
@@ -361,7 +411,7 @@ impl Emit<'_> {
     pub(super) fn told_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
         let shape = Shape::Told(space);
         let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
-        let body = Body::new(self.told_by(&plan.body));
+        let body = Body::new(self.told_by(&plan.body, shape));
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         Some(taken.map(|(name, _)| *name).collect())
     }

@@ -1,11 +1,14 @@
 //! Errata, changes of entries, events and the policy.
 
 use tlbc_runtime::clause::{Level, Levels};
-use tlbc_runtime::request::Space;
+use tlbc_runtime::request::{Reach, Space};
 
 use super::{Lower, of_kind};
-use crate::ast::{self, EventFact, EventKind, Item, PolicyFact};
-use crate::model::{At, Change, Erratum, Event, Loads, Named, Policy, Remedy, Weakens};
+use crate::ast::{self, EventFact, EventKind, Ident, Item, PolicyFact};
+use crate::model::{
+    Aspect, At, Ceiling, Change, Erratum, Event, Instr, Issued, Loads, Named, Policy, Remedy,
+    Weakens,
+};
 use crate::source::Span;
 
 impl Lower {
@@ -17,8 +20,8 @@ impl Lower {
         self.flags_share_a_name(&named);
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Erratum).zip(named) {
-            let weakens = it.weakens.iter().filter_map(|w| self.weakens(w)).collect();
-            let remedies = it.remedies.iter().filter_map(|r| self.remedy(r)).collect();
+            let weakens = it.weakens.iter().flat_map(|w| self.weakens(w)).collect();
+            let remedies = it.remedies.iter().flat_map(|r| self.remedy(r)).collect();
             if it.weakens.is_empty() {
                 self.missing(
                     it.name.span,
@@ -28,6 +31,7 @@ impl Lower {
             }
             out.push(Erratum {
                 named,
+                needs: self.cond(it.needs.as_ref(), &[]),
                 weakens,
                 remedies,
             });
@@ -73,52 +77,91 @@ impl Lower {
         beyond.is_some()
     }
 
-    fn weakens(&mut self, it: &ast::Weakens) -> Option<Weakens> {
-        let target = At {
-            value: self.instruction(&it.target)?,
-            span: it.target.span,
-        };
-        let space = match it.space.as_ref() {
-            None => None,
-            Some(name) if name.node == "user" => Some(Space::User),
-            Some(name) if name.node == "kernel" => Some(Space::Kernel),
-            Some(name) => {
+    /// A barrier or an invalidation, where it is named.
+    fn target(&mut self, name: &Ident) -> Option<At<Instr>> {
+        Some(At {
+            value: self.instruction(name)?,
+            span: name.span,
+        })
+    }
+
+    /// `user` or `kernel`
+    fn of_space(&mut self, name: &Ident) -> Option<Space> {
+        match name.node.as_str() {
+            "user" => Some(Space::User),
+            "kernel" => Some(Space::Kernel),
+            _ => {
                 self.unknown("space", name, ["user", "kernel"].into_iter());
-                return None;
+                None
             }
+        }
+    }
+
+    /// One for each target.
+    fn weakens(&mut self, it: &ast::Weakens) -> Vec<Weakens> {
+        let space = it.space.as_ref().map(|name| self.of_space(name));
+        let on = it
+            .on
+            .as_ref()
+            .map(|name| self.with(|s| &mut s.cpu_sets, |s, l| s.find("set of CPUs", l, name)));
+        let (stores, when) = (self.stores(&it.caches), self.cond(it.when.as_ref(), &[]));
+        let (Some(space), Some(on)) = (
+            space.map_or(Some(None), |s| s.map(Some)),
+            on.map_or(Some(None), |o| o.map(Some)),
+        ) else {
+            return Vec::new();
         };
-        let on = match it.on.as_ref() {
-            None => None,
-            Some(name) => {
-                Some(self.with(|s| &mut s.cpu_sets, |s, l| s.find("set of CPUs", l, name))?)
-            }
-        };
-        Some(Weakens {
+        let targets = it.targets.iter().filter_map(|name| self.target(name));
+        let weakens = targets.map(|target| Weakens {
             target,
             space,
             lost: At {
                 value: it.lost.node,
                 span: it.lost.span,
             },
+            stores,
             on,
-            when: self.cond(it.when.as_ref(), &[]),
-        })
+            when: when.clone(),
+        });
+        weakens.collect()
     }
 
-    fn remedy(&mut self, it: &ast::Remedy) -> Option<Remedy> {
-        Some(Remedy {
+    /// One for each target.
+    fn remedy(&mut self, it: &ast::Remedy) -> Vec<Remedy> {
+        let issue: Vec<Issued> = it.issue.iter().filter_map(|i| self.issued(i)).collect();
+        let targets = it.targets.iter().filter_map(|name| self.target(name));
+        let remedies = targets.map(|target| Remedy {
             after: it.after,
-            target: At {
-                value: self.instruction(&it.target)?,
-                span: it.target.span,
-            },
-            issue: it
-                .issue
-                .iter()
-                .filter_map(|i| self.instruction(i))
-                .collect(),
+            target,
+            issue: issue.clone(),
             span: it.span,
-        })
+        });
+        remedies.collect()
+    }
+
+    fn issued(&mut self, it: &ast::Issued) -> Option<Issued> {
+        let mut out = Issued {
+            instr: self.instruction(&it.name)?,
+            with: Vec::new(),
+            level: None,
+        };
+        for (source, value) in &it.with {
+            match value {
+                ast::Setting::Level(level) if source.node == "level" => {
+                    out.level = Some(self.level(level)?);
+                }
+                ast::Setting::Level(level) => self.misplaced(
+                    level.span,
+                    format!("`{}` is set to a name", source.node),
+                    "give it a number; only `level` is set to the name of a level",
+                ),
+                ast::Setting::Number(number) => {
+                    let source = self.source(source)?;
+                    out.with.push((source, number.node));
+                }
+            }
+        }
+        Some(out)
     }
 
     pub(super) fn lower_change(&mut self, it: &ast::Change) -> Change {
@@ -127,8 +170,8 @@ impl Lower {
                 value: it.plain.as_ref().is_none_or(|plain| plain.node),
                 span: it.plain.as_ref().map_or(it.span, |plain| plain.span),
             },
-            output_through_invalid: false,
-            size_through_invalid: false,
+            deferred: it.deferred,
+            through_invalid: Vec::new(),
         };
         if it.plain.is_none() {
             self.missing(
@@ -138,13 +181,19 @@ impl Lower {
             );
         }
         for (aspects, when, _) in &it.through_invalid {
-            self.cond(when.as_ref(), &[]);
+            let when = self.cond(when.as_ref(), &[]);
             for aspect in aspects {
-                match aspect.node.as_str() {
-                    "output" => out.output_through_invalid = true,
-                    "size" | "merge" => out.size_through_invalid = true,
-                    _ => self.unknown("aspect", aspect, ["output", "size", "merge"].into_iter()),
-                }
+                let known = match aspect.node.as_str() {
+                    "output" => Aspect::Output,
+                    "size" | "merge" => Aspect::Size,
+                    "rights" => Aspect::Rights,
+                    _ => {
+                        let known = ["output", "size", "merge", "rights"];
+                        self.unknown("aspect", aspect, known.into_iter());
+                        continue;
+                    }
+                };
+                out.through_invalid.push((known, when.clone()));
             }
         }
         out
@@ -177,6 +226,7 @@ impl Lower {
             half_loaded_unsafe: None,
             resync: None,
             contents_unknown: None,
+            waits_for_changes: None,
             span: it.span,
         };
         for fact in &it.facts {
@@ -201,7 +251,13 @@ impl Lower {
                         self.once(&mut event.resync, "`resync`", barrier, name.span);
                     }
                 }
-                EventFact::ContentsUnknown => event.contents_unknown = Some(fact.span),
+                EventFact::ContentsUnknown(when) => {
+                    event.contents_unknown = Some(At {
+                        value: self.cond(when.as_ref(), &[]),
+                        span: fact.span,
+                    });
+                }
+                EventFact::WaitsForChanges => event.waits_for_changes = Some(fact.span),
             }
         }
         Some(event)
@@ -261,7 +317,21 @@ impl Lower {
                     self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);
                 }
                 PolicyFact::Ceiling { count, pages } => {
-                    let cases = self.cases(count, true, |_, number| Some(number.node));
+                    let cases = self.cases(count, true, |cx, (number, of)| {
+                        let (mut reach, mut space) = (None, None);
+                        match of {
+                            None => {}
+                            Some(ast::CeilingOf::Here) => reach = Some(Reach::Here),
+                            Some(ast::CeilingOf::Space(name)) => {
+                                space = Some(cx.of_space(name)?);
+                            }
+                        }
+                        Some(Ceiling {
+                            count: number.node,
+                            reach,
+                            space,
+                        })
+                    });
                     let slot = if *pages {
                         &mut out.ceiling_pages
                     } else {

@@ -121,13 +121,25 @@ impl Values<'_> {
 
     fn invalidate(&self, it: &mut ast::Invalidate) {
         self.ident(&mut it.name);
-        self.text(&mut it.template.node);
+        if let Some(template) = &mut it.template {
+            self.text(&mut template.node);
+        }
+        if let Some(call) = &mut it.call {
+            self.ident(call);
+        }
         it.with.iter_mut().for_each(|operand| self.ident(operand));
         self.cond(it.requires.as_mut());
         for fact in &mut it.facts {
             match &mut fact.node {
-                InvalidateFact::Per(text) => self.text(&mut text.node),
-                InvalidateFact::Where(name) | InvalidateFact::After(name) => self.ident(name),
+                InvalidateFact::Per(text) | InvalidateFact::Encoded(text) => {
+                    self.text(&mut text.node);
+                }
+                InvalidateFact::Where(names) | InvalidateFact::After(names) => {
+                    for (name, when) in &mut names.cases {
+                        self.ident(name);
+                        self.cond(when.as_mut());
+                    }
+                }
                 InvalidateFact::Drops(drops) => self.cond(drops.when.as_mut()),
                 InvalidateFact::Form(form) => {
                     self.cond(form.requires.as_mut());
@@ -136,9 +148,12 @@ impl Values<'_> {
                     }
                 }
                 InvalidateFact::AtOnce
+                | InvalidateFact::DropsNothing
                 | InvalidateFact::Needs(_)
                 | InvalidateFact::ClobbersFlags
-                | InvalidateFact::WritesEntry
+                | InvalidateFact::OverwritesOperands
+                | InvalidateFact::RetryWhileBusy
+                | InvalidateFact::WritesEntry { .. }
                 | InvalidateFact::Cost(_) => {}
             }
         }

@@ -7,9 +7,13 @@ use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Barrier, Drops, Form, Invalidate, LevelSel, Load, Named, Template, Var, Which,
+    At, Barrier, Cases, Drops, Form, Invalidate, LevelSel, Load, Named, Template, Var, Which,
+    Writes,
 };
 use crate::source::Span;
+
+/// The largest count of a run that says none.
+pub const UNLIMITED: u32 = u32::MAX;
 
 pub(super) fn named(ident: &Ident) -> Named {
     Named {
@@ -94,12 +98,31 @@ impl Lower {
         all.into_iter().map(|it| self.invalidate(it)).collect()
     }
 
+    /// What a call of the platform looks like in a trace.
+    fn call(&mut self, name: &Ident, with: &[Ident]) -> Template {
+        let mut operands = Vec::new();
+        for ident in with {
+            self.place_operand(ident, &mut operands);
+        }
+        let arguments: Vec<String> = with.iter().map(|o| format!("{{{}}}", o.node)).collect();
+        Template {
+            lines: vec![format!("{}({})", name.node, arguments.join(", "))],
+            operands,
+            span: name.span,
+        }
+    }
+
     fn invalidate(&mut self, it: &ast::Invalidate) -> Invalidate {
-        let template = self.template(&it.template, &it.with);
+        let template = match (&it.template, &it.call) {
+            (Some(text), _) => self.template(text, &it.with),
+            (None, Some(call)) => self.call(call, &it.with),
+            (None, None) => unreachable!("the grammar demands one of them"),
+        };
         let requires = self.cond(it.requires.as_ref(), &[]);
         let (mut per, mut holders, mut after) = (None, None, None);
         let (mut needs, mut cost) = (Vec::new(), None);
-        let (mut clobbers, mut writes) = (None, None);
+        let (mut clobbers, mut overwrites, mut retry) = (None, None, None);
+        let (mut encoded, mut writes, mut nothing) = (None, None, None);
         let mut drops = Vec::new();
         let mut forms: Vec<Form> = Vec::new();
         for fact in &it.facts {
@@ -108,16 +131,30 @@ impl Lower {
                     self.once(&mut per, "`per`", text.node.clone(), text.span);
                 }
                 InvalidateFact::Drops(d) => drops.extend(self.drops(d, fact.span)),
-                InvalidateFact::Where(name) => {
-                    if let Some(found) = self.holders(name) {
-                        self.once(&mut holders, "`where`", found, name.span);
+                InvalidateFact::DropsNothing => {
+                    self.once(&mut nothing, "`drops nothing`", (), fact.span);
+                }
+                InvalidateFact::Where(names) => {
+                    let found = self.cases(names, false, |cx, name| {
+                        Some(At {
+                            value: cx.holders(name)?,
+                            span: name.span,
+                        })
+                    });
+                    if !found.cases.is_empty() {
+                        self.once(&mut holders, "`where`", found, names.span);
                     }
                 }
                 InvalidateFact::AtOnce => self.once(&mut after, "when it is done", None, fact.span),
-                InvalidateFact::After(name) => {
-                    let barrier = self.barrier(name);
-                    if barrier.is_some() {
-                        self.once(&mut after, "when it is done", barrier, name.span);
+                InvalidateFact::After(names) => {
+                    let found = self.cases(names, false, |cx, name| {
+                        Some(At {
+                            value: cx.barrier(name)?,
+                            span: name.span,
+                        })
+                    });
+                    if !found.cases.is_empty() {
+                        self.once(&mut after, "when it is done", Some(found), names.span);
                     }
                 }
                 InvalidateFact::Needs(need) => needs.push(At {
@@ -127,8 +164,28 @@ impl Lower {
                 InvalidateFact::ClobbersFlags => {
                     self.once(&mut clobbers, "`clobbers flags`", (), fact.span);
                 }
-                InvalidateFact::WritesEntry => {
-                    self.once(&mut writes, "`writes entry`", (), fact.span);
+                InvalidateFact::OverwritesOperands => {
+                    self.once(&mut overwrites, "`overwrites operands`", (), fact.span);
+                }
+                InvalidateFact::RetryWhileBusy => {
+                    self.once(&mut retry, "`retry while busy`", (), fact.span);
+                }
+                InvalidateFact::Encoded(text) => {
+                    let lines = text.node.split(';').map(|line| line.trim().to_owned());
+                    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+                    self.once(&mut encoded, "`encoded`", lines, text.span);
+                }
+                InvalidateFact::WritesEntry { levels, to } => {
+                    let levels = levels.iter().filter_map(|name| self.level(name));
+                    let levels = levels.fold(Levels::NONE, |set, level| {
+                        set.union(Levels::only(Level(level as u8)))
+                    });
+                    let written = Writes {
+                        levels,
+                        to: *to,
+                        span: fact.span,
+                    };
+                    self.once(&mut writes, "`writes entry`", written, fact.span);
                 }
                 InvalidateFact::Cost(n) => {
                     if n.node == 0 {
@@ -148,7 +205,11 @@ impl Lower {
             }
         }
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
-        if !drops.is_empty() {
+        if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
+            let other = drops.first().map_or(it.span, |d: &Drops| d.span);
+            self.said_twice("what it drops", other, nothing.span);
+        }
+        if !drops.is_empty() || nothing.is_some() {
             forms.insert(
                 0,
                 Form {
@@ -166,19 +227,24 @@ impl Lower {
             template,
             requires,
             per,
-            holders: holders.unwrap_or(At {
-                value: tlbc_runtime::clause::Holders::NONE,
-                span: it.name.span,
+            call: it.call.as_ref().map(|call| At {
+                value: call.node.clone(),
+                span: call.span,
             }),
-            after: after.and_then(|at| {
-                at.value.map(|value| At {
-                    value,
-                    span: at.span,
-                })
-            }),
+            encoded: encoded.map(|at| at.value),
+            holders: holders.map_or_else(
+                || Cases {
+                    cases: Vec::new(),
+                    span: it.name.span,
+                },
+                |at| at.value,
+            ),
+            after: after.and_then(|at| at.value),
             needs,
             clobbers_flags: clobbers.is_some(),
-            writes_entry: writes.map(|at| at.span),
+            overwrites_operands: overwrites.is_some(),
+            retry_while_busy: retry.is_some(),
+            writes_entry: writes.map(|at| at.value),
             cost: cost.map_or(1, |at| at.value),
             forms,
             span: it.span,
@@ -187,8 +253,12 @@ impl Lower {
 
     /// A primitive that is silent on a question is an error.
     fn silences(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
-        let drops = (it.facts.iter())
-            .any(|f| matches!(f.node, InvalidateFact::Drops(_) | InvalidateFact::Form(_)));
+        let drops = (it.facts.iter()).any(|f| {
+            matches!(
+                f.node,
+                InvalidateFact::Drops(_) | InvalidateFact::Form(_) | InvalidateFact::DropsNothing
+            )
+        });
         let questions = [
             (
                 drops,
@@ -250,12 +320,13 @@ impl Lower {
             it.when.as_ref(),
             &[("hinted", Var::Hinted), ("keep", Var::Keep)],
         );
-        let (mut leaf, mut walk) = (None, None);
+        let (mut leaf, mut walk, mut absent, mut root) = (None, None, None, false);
         for (kind, levels) in &it.what {
             let levels = match levels {
                 ast::Levels::Any => LevelSel::Any,
                 ast::Levels::AtHint => LevelSel::Hint,
                 ast::Levels::AboveHint => LevelSel::AboveHint,
+                ast::Levels::AtGiven => LevelSel::Given,
                 ast::Levels::At(name) => {
                     LevelSel::Only(Levels::only(Level(self.level(name)? as u8)))
                 }
@@ -263,16 +334,15 @@ impl Lower {
             match kind.node {
                 ast::Kind::Leaf => leaf = Some(levels),
                 ast::Kind::Walk => walk = Some(levels),
-                ast::Kind::Root => self.misplaced(
-                    kind.span,
-                    "root bindings cannot be described yet".to_owned(),
-                    "leave `root` out",
-                ),
+                ast::Kind::Absent => absent = Some(levels),
+                ast::Kind::Root => root = true,
             }
         }
         let which = match &it.which.node {
             ast::Which::OnePage => Which::OnePage,
             ast::Which::Everything => Which::Everything,
+            ast::Which::OneSet => Which::OneSet,
+            ast::Which::Subtree => Which::Subtree,
             ast::Which::Run {
                 least,
                 most,
@@ -282,6 +352,9 @@ impl Lower {
         Some(Drops {
             leaf,
             walk,
+            absent,
+            root,
+            stores: self.stores(&it.caches),
             which: At {
                 value: which,
                 span: it.which.span,
@@ -297,7 +370,8 @@ impl Lower {
 
     fn run(&mut self, least: u64, most: &ast::Most, at: Option<&[Ident]>) -> Option<Which> {
         let most = match most {
-            ast::Most::Const(n) => Most::Count(u32::try_from(n.node).unwrap_or(u32::MAX)),
+            ast::Most::Unsaid => Most::Count(UNLIMITED),
+            ast::Most::Const(n) => Most::Count(u32::try_from(n.node).unwrap_or(u32::MAX - 1)),
             ast::Most::Limit(name) => {
                 Most::Limit(self.with(|s| &mut s.limits, |s, l| s.find("limit", l, name))? as u8)
             }

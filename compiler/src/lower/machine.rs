@@ -1,12 +1,14 @@
 //! Geometries, levels, caches, features, limits and domains.
 
-use tlbc_runtime::clause::{Holders, LEVELS};
+use tlbc_runtime::clause::{Holders, LEVELS, Stores};
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Caches, Feature, Geometry, Known, Level, Limit, Named, Stricter, Var};
+use crate::model::{
+    At, Caches, Feature, Geometry, Known, Level, Limit, Named, Store, Stricter, Var,
+};
 use crate::source::Span;
 use crate::spelling::nearest;
 
@@ -40,6 +42,47 @@ impl Lower {
             order.truncate(LEVELS);
         }
         self.levels = order;
+    }
+
+    /// The caches, in the order in which they are said to hold something.
+    pub(super) fn declare_stores(&mut self, items: &[Item]) {
+        let mut stores: Vec<Named> = Vec::new();
+        let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
+        for fact in facts {
+            let CacheFact::Holds { cache, .. } = &fact.node else {
+                continue;
+            };
+            if stores.iter().all(|named| named.name != cache.node) {
+                stores.push(Named {
+                    name: cache.node.clone(),
+                    span: cache.span,
+                    text: String::new(),
+                });
+            }
+        }
+        if stores.len() > Stores::MOST {
+            self.misplaced(
+                stores[Stores::MOST].span,
+                format!(
+                    "there are {} caches; at most {} can be told apart",
+                    stores.len(),
+                    Stores::MOST
+                ),
+                "join those that every instruction drops alike",
+            );
+            stores.truncate(Stores::MOST);
+        }
+        self.stores = stores;
+    }
+
+    /// The caches of these names; none where no name is given.
+    pub(super) fn stores(&mut self, names: &[Ident]) -> Option<Stores> {
+        let mut stores = None;
+        for name in names {
+            let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, name));
+            stores = found.map(|store| Stores(stores.map_or(0, |s: Stores| s.0) | 1 << store));
+        }
+        stores
     }
 
     pub(super) fn declare_domains(&mut self, items: &[Item]) {
@@ -124,6 +167,13 @@ impl Lower {
             );
             return None;
         }
+        let mut tops = Vec::new();
+        for (index, top) in it.tops.iter().enumerate() {
+            if index > 0 {
+                self.said_twice("`top`", top.span, it.tops[0].span);
+            }
+            tops.extend(top.node.iter().filter_map(|name| self.level(name)));
+        }
         let mut levels = vec![None; self.levels.len()];
         for level in &it.levels {
             let shift = self.cases(&level.shift, true, |_, number| {
@@ -133,7 +183,10 @@ impl Lower {
             if let Some(index) = self.levels.iter().position(|l| l.name == level.name.node) {
                 levels[index] = Some(Level {
                     shift,
-                    leaf: level.leaf.is_some(),
+                    leaf: level
+                        .leaf
+                        .as_ref()
+                        .map(|leaf| self.cond(leaf.node.as_ref(), &[])),
                     hint: hint.map(|number| At {
                         value: number.node,
                         span: number.span,
@@ -159,58 +212,104 @@ impl Lower {
             page_shift: page.value.trailing_zeros(),
             granule,
             levels,
+            tops,
         })
     }
 
     pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
         let mut out = Caches {
+            stores: Vec::new(),
             leaf: None,
             walk: None,
+            root: None,
+            shared_by_core: false,
+            joined: 0,
             walk_spans_reach: false,
             invalid_cached: false,
             fills_while_loaded: false,
             stricter: Stricter::FaultsUntilDropped,
+            stricter_on_cpus_only: false,
             clean_to_dirty_walks: false,
             span: it.span,
         };
         let mut invalid = None;
         let mut stricter = None;
-        let (mut one_per_cpu, mut together) = (false, false);
+        let (mut shared, mut joined) = (None, None);
+        let mut together = false;
+        let names = self.stores.clone();
+        out.stores.extend(names.into_iter().map(|named| Store {
+            named,
+            holds: Vec::new(),
+            from: None,
+            sets: None,
+        }));
         for fact in &it.facts {
             match &fact.node {
-                CacheFact::Holds { cache, kinds } => {
-                    if cache.node != "tlb" {
-                        self.unknown("cache", cache, std::iter::once("tlb"));
-                    }
+                CacheFact::Holds { cache, kinds, from } => {
+                    let position = self.stores.iter().position(|s| s.name == cache.node);
+                    let Some(store) = position.and_then(|index| out.stores.get_mut(index)) else {
+                        continue;
+                    };
                     for kind in kinds {
+                        store.holds.push(kind.node);
                         match kind.node {
                             ast::Kind::Leaf => out.leaf = Some(kind.span),
                             ast::Kind::Walk => out.walk = Some(kind.span),
-                            ast::Kind::Root => self.misplaced(
+                            ast::Kind::Root => out.root = Some(kind.span),
+                            ast::Kind::Absent => self.misplaced(
                                 kind.span,
-                                "root bindings cannot be described yet".to_owned(),
-                                "leave `root` out",
+                                "absences are not held apart".to_owned(),
+                                "write `invalid cached;`: they are where leaf entries are",
                             ),
                         }
                     }
+                    if let Some(from) = from {
+                        let of = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, from));
+                        if let (Some(of), Some(store)) = (of, position.map(|i| &mut out.stores[i])) {
+                            store.from = Some(At {
+                                value: of,
+                                span: from.span,
+                            });
+                        }
+                    }
                 }
-                CacheFact::OnePerCpu => one_per_cpu = true,
+                CacheFact::Sets { cache, count } => {
+                    let sets = self.cases(count, false, |_, number| Some(number.node));
+                    let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, cache));
+                    let Some(store) = found.map(|index| &mut out.stores[index]) else {
+                        continue;
+                    };
+                    let first = store.sets.as_ref().map(|sets| sets.span);
+                    if first.is_none() {
+                        store.sets = Some(sets);
+                    }
+                    if let Some(first) = first {
+                        self.said_twice("how many sets the cache has", fact.span, first);
+                    }
+                }
+                CacheFact::OnePer { core } => {
+                    self.once(&mut shared, "whether CPUs share a TLB", *core, fact.span);
+                }
+                CacheFact::Joined(count) => {
+                    if !count.node.is_power_of_two() || count.node > 1 << 6 {
+                        self.misplaced(
+                            count.span,
+                            format!("a leaf that covers {} entries cannot be described", count.node),
+                            "one translation covers 2, 4, 8 and up to 64 neighbouring entries",
+                        );
+                    }
+                    let log = count.node.trailing_zeros().min(6);
+                    self.once(&mut joined, "how many entries a leaf covers", log, fact.span);
+                }
                 CacheFact::LargeLeaf { together: true } => together = true,
                 CacheFact::LargeLeaf { together: false } => self.misplaced(
                     fact.span,
                     "large leaves whose pieces are dropped one by one cannot be described yet"
                         .to_owned(),
-                    "write `large leaf may split, dropped together;` if that is how the machine is",
+                    "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is how the machine is",
                 ),
                 CacheFact::WalkSpansReach => out.walk_spans_reach = true,
                 CacheFact::Invalid { cached } => {
-                    if *cached {
-                        self.misplaced(
-                            fact.span,
-                            "cached absences cannot be described yet".to_owned(),
-                            "no `drops` can name them; write `invalid never;` if that is how the machine is",
-                        );
-                    }
                     self.once(
                         &mut invalid,
                         "whether absences are cached",
@@ -219,8 +318,8 @@ impl Lower {
                     );
                 }
                 CacheFact::FillsWhileLoaded => out.fills_while_loaded = true,
-                CacheFact::Stricter(what) => {
-                    self.once(&mut stricter, "`stricter`", *what, fact.span);
+                CacheFact::Stricter { how, cpus_only } => {
+                    self.once(&mut stricter, "`stricter`", (*how, *cpus_only), fact.span);
                 }
                 CacheFact::CleanToDirtyWalks => out.clean_to_dirty_walks = true,
             }
@@ -234,24 +333,26 @@ impl Lower {
             ),
         }
         match stricter {
-            Some(at) => out.stricter = at.value,
+            Some(at) => (out.stricter, out.stricter_on_cpus_only) = at.value,
             None => self.missing(
                 it.span,
                 "what becomes of entries that allow less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
         }
+        out.shared_by_core = shared.is_some_and(|at| at.value);
+        out.joined = joined.map_or(0, |at| at.value);
         // Plans rest on these four; a machine that is otherwise cannot be described yet.
         let rests = [
             (
-                one_per_cpu,
+                shared.is_some(),
                 "whether CPUs share a TLB",
-                "add `one per cpu;`",
+                "add `one per cpu;` or `one per core;`",
             ),
             (
                 together,
                 "what becomes of a large leaf",
-                "add `large leaf may split, dropped together;`",
+                "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
             ),
             (
                 out.walk_spans_reach || out.walk.is_none(),

@@ -13,9 +13,11 @@ mod names;
 mod operands;
 mod spaces;
 
+pub use instructions::UNLIMITED;
+
 use crate::ast::{self, Item, Spanned};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, Model, Named, Policy};
+use crate::model::{At, Event, LevelNumbers, Model, Named, Policy};
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -38,6 +40,8 @@ struct Lower {
     tags: Vec<Named>,
     barriers: Vec<Named>,
     operands: Vec<Named>,
+    level_numbers: Vec<LevelNumbers>,
+    stores: Vec<Named>,
     invalidates: Vec<Named>,
     loads: Vec<Named>,
     cpu_sets: Vec<Named>,
@@ -144,6 +148,7 @@ impl Lower {
             assumed,
             barriers,
             operands,
+            level_numbers: std::mem::take(&mut self.level_numbers),
             invalidates,
             loads,
             change: change?,
@@ -153,6 +158,7 @@ impl Lower {
                 half_loaded_unsafe: None,
                 resync: None,
                 contents_unknown: None,
+                waits_for_changes: None,
                 span: arch.name.span,
             }),
             arrive: arrive?,

@@ -82,6 +82,7 @@ impl Lower {
             .collect();
         self.declare_levels(items);
         self.declare_domains(items);
+        self.declare_stores(items);
         if let Some(user) = of_kind!(items, Space).find(|s| s.name.node == "user") {
             self.views = self.names("view", user.views.iter().map(|v| (&v.name, "")));
         }

@@ -5,10 +5,10 @@ use super::{Lower, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Field, Names, Operand, Place, Source, Value, Var};
+use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, Value, Var};
 use crate::spelling::nearest;
 
-const SOURCES: [(&str, Source); 9] = [
+const SOURCES: [(&str, Source); 15] = [
     ("tag", Source::Tag),
     ("va", Source::Va),
     ("root", Source::Root),
@@ -18,6 +18,12 @@ const SOURCES: [(&str, Source); 9] = [
     ("granule", Source::Granule),
     ("form", Source::Form),
     ("keep", Source::Keep),
+    ("set", Source::Set),
+    ("end", Source::End),
+    ("table", Source::Table),
+    ("entry", Source::Entry),
+    ("old", Source::Old),
+    ("new", Source::New),
 ];
 
 impl Lower {
@@ -26,10 +32,22 @@ impl Lower {
         for it in of_kind!(items, Operand) {
             let place = match it.place.as_ref() {
                 None => Place::Register,
-                Some(place) if place.node == "memory" => Place::Memory,
+                Some(place) if place.node == "memory" => {
+                    Place::Memory(it.by.as_ref().map(|class| class.node.clone()))
+                }
+                // Rust names classes of registers so, and no register.
+                Some(place) if place.node.starts_with("reg") => Place::Class(place.node.clone()),
                 Some(place) => Place::Fixed(place.node.clone()),
             };
-            let most = if place == Place::Memory { 128 } else { 64 };
+            let in_memory = matches!(place, Place::Memory(_));
+            if let (Some(by), false) = (&it.by, in_memory) {
+                self.misplaced(
+                    by.span,
+                    "only an operand in memory has an address".to_owned(),
+                    "write `in memory by` a class of registers, or the class itself behind `in`",
+                );
+            }
+            let most = if in_memory { 128 } else { 64 };
             if it.bits.node == 0 || it.bits.node > most || it.bits.node > 64 && it.bits.node != 128
             {
                 self.misplaced(
@@ -96,7 +114,20 @@ impl Lower {
                 }
             }
             FieldValue::PageNumber(source) => Value::PageNumber(self.source(source)?),
-            FieldValue::LevelIs(level) => Value::LevelIs(self.level(level)?),
+            FieldValue::LevelAs { cases, otherwise } => {
+                let mut numbers = LevelNumbers {
+                    cases: Vec::new(),
+                    otherwise: otherwise.as_ref().map(|number| number.node),
+                    span: it.value.span,
+                };
+                for (level, number, when) in cases {
+                    let when = self.cond_with_geometry(when.as_ref(), &[]);
+                    let level = self.level(level)?;
+                    numbers.cases.push((level, number.node, when));
+                }
+                self.level_numbers.push(numbers);
+                Value::LevelAs(self.level_numbers.len() - 1)
+            }
         };
         Some(Field {
             high: high as u32,
@@ -108,7 +139,7 @@ impl Lower {
     }
 
     /// The source of that name; for a name that is not known, the one that was likely meant.
-    fn source(&mut self, ident: &Ident) -> Option<Source> {
+    pub(super) fn source(&mut self, ident: &Ident) -> Option<Source> {
         let names = SOURCES.map(|(name, _)| name);
         let mut name = ident.node.as_str();
         if !names.contains(&name) {
@@ -133,12 +164,23 @@ impl Lower {
                     _ => None,
                 })
         };
+        let any = |span| Names {
+            base: 0,
+            step: 0,
+            scales: 1,
+            most_num: u64::from(u32::MAX) - 1,
+            pages: it.pages,
+            span,
+        };
+        let Some(formula) = &it.count else {
+            return any(it.span);
+        };
         let num_bits = bits("num").unwrap_or(0).min(32);
         let scale_bits = bits("scale").unwrap_or(0).min(4);
         let most_num = (1u64 << num_bits) - 1;
         let samples = [0, 1, most_num / 2, most_num];
         let units = (0..1u64 << scale_bits).map(|scale| {
-            let count = |num| evaluate(&it.count.node, num, scale);
+            let count = |num| evaluate(&formula.node, num, scale);
             let unit = count(0).filter(|unit| unit.is_power_of_two())?;
             let linear = (samples.iter()).all(|&num| count(num) == (num + 1).checked_mul(unit));
             linear.then_some(unit.trailing_zeros())
@@ -153,7 +195,7 @@ impl Lower {
             self.report(
                 Diagnostic::new(
                     Code::E0304,
-                    it.count.span,
+                    formula.span,
                     "a run must name `num + 1` units, each a power of two",
                 )
                 .label("this formula does not")
@@ -161,14 +203,7 @@ impl Lower {
                 .help("write it as `(num + 1) << (a * scale + b) pages` or `num + 1 entries`"),
             );
             // Any count, so that nothing else is said about it.
-            return Names {
-                base: 0,
-                step: 0,
-                scales: 1,
-                most_num: u64::from(u32::MAX),
-                pages: it.pages,
-                span: it.span,
-            };
+            return any(it.span);
         };
         Names {
             base,

@@ -2,14 +2,14 @@
 
 use super::{Lower, of_kind};
 use crate::ast::{self, Item, TagFact};
-use crate::model::{At, Cond, Named, Space, Tag, Under, View};
+use crate::model::{Addresses, At, Cond, Named, Space, Tag, Under, View};
 
 impl Lower {
     pub(super) fn lower_tags(&mut self, items: &[Item]) -> Vec<Tag> {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut of_cpu, mut values) = (None, None, None);
-            let (mut retired, mut read) = (None, None);
+            let (mut retired, mut read, mut root) = (None, None, None);
             for fact in &it.facts {
                 match &fact.node {
                     TagFact::Bits(number) => {
@@ -27,6 +27,7 @@ impl Lower {
                     TagFact::ReadAfterPublish => {
                         self.once(&mut read, "`read after publish`", (), fact.span);
                     }
+                    TagFact::IsRoot => self.once(&mut root, "`is the root`", (), fact.span),
                     TagFact::Reserved(_) | TagFact::From(_) => {}
                 }
             }
@@ -55,11 +56,12 @@ impl Lower {
                 value: false,
                 span: nothing,
             });
-            if bits.value == 0 || bits.value > 16 {
+            let most = if root.is_some() { 64 } else { 32 };
+            if bits.value == 0 || bits.value > most {
                 self.misplaced(
                     bits.span,
                     format!("a tag of {} bits cannot be described", bits.value),
-                    "tags have 1 to 16 bits",
+                    "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
             out.push(Tag {
@@ -70,6 +72,7 @@ impl Lower {
                 may_be_retired: retired.map(|at| at.span),
                 read_after_publish: read.map(|at| at.span),
                 values,
+                is_root: root.map(|at| at.span),
             });
         }
         out
@@ -81,9 +84,14 @@ impl Lower {
         }
         let halves = it.addresses.first().map(|cases| {
             self.cases(cases, true, |_, half| {
-                u32::try_from(half.bits.node)
-                    .ok()
-                    .map(|bits| (half.high, bits))
+                let bits = u32::try_from(half.bits.node).ok()?;
+                let base = match &half.base {
+                    ast::Base::Low => 0,
+                    ast::Base::High if bits >= 64 => 0,
+                    ast::Base::High => u64::MAX << bits,
+                    ast::Base::At(base) => base.node,
+                };
+                Some(Addresses { base, bits })
             })
         });
         let leaf = self.under(it, &it.leaf, "leaf");
@@ -99,6 +107,9 @@ impl Lower {
                 "which addresses the space has",
                 "add, for instance, `addresses low 47 bits;`",
             );
+        }
+        if let [first, second, ..] = it.devices.as_slice() {
+            self.said_twice("`devices`", second.span, first.span);
         }
         let mut views = Vec::new();
         for view in &it.views {
@@ -127,7 +138,7 @@ impl Lower {
         }
         Space {
             addresses: halves.unwrap_or(crate::model::Cases {
-                cases: vec![((false, 1), Cond::default())],
+                cases: vec![(Addresses { base: 0, bits: 1 }, Cond::default())],
                 span: it.span,
             }),
             leaf,
@@ -138,6 +149,10 @@ impl Lower {
                     value,
                     span: ident.span,
                 })
+            }),
+            devices: it.devices.first().map(|devices| At {
+                value: self.cond(devices.node.as_ref(), &[]),
+                span: devices.span,
             }),
             span: it.span,
         }
@@ -171,6 +186,10 @@ impl Lower {
             let value = match under {
                 ast::Under::Global => Under::Global,
                 ast::Under::EveryTag => Under::EveryTag,
+                ast::Under::Fixed(tag, value) => Under::Fixed(
+                    cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, tag))?,
+                    value.node,
+                ),
                 ast::Under::Tags(tags) => Under::Tags(
                     tags.iter()
                         .filter_map(|t| cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, t)))

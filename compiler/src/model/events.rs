@@ -1,8 +1,9 @@
 //! Changes of entries, events, errata and policy.
 
-use tlbc_runtime::clause::Levels;
+use tlbc_runtime::clause::{Levels, Stores};
+use tlbc_runtime::request::{Reach, Space};
 
-use super::{At, Cases, Cond, Delivery, Instr, Lost, Named};
+use super::{At, Cases, Cond, Config, Delivery, Instr, Lost, Named, Source};
 use crate::source::Span;
 
 /// An erratum.
@@ -10,6 +11,8 @@ use crate::source::Span;
 pub struct Erratum {
     /// Its name.
     pub named: Named,
+    /// On which machines it occurs.
+    pub needs: Cond,
     /// What it weakens.
     pub weakens: Vec<Weakens>,
     /// What mends it.
@@ -22,9 +25,11 @@ pub struct Weakens {
     /// Of what.
     pub target: At<Instr>,
     /// For this space alone.
-    pub space: Option<tlbc_runtime::request::Space>,
+    pub space: Option<Space>,
     /// What it no longer does.
     pub lost: At<Lost>,
+    /// In these caches alone.
+    pub stores: Option<Stores>,
     /// On these CPUs alone: index of the set.
     pub on: Option<usize>,
     /// When.
@@ -38,10 +43,22 @@ pub struct Remedy {
     pub after: bool,
     /// What it stands beside.
     pub target: At<Instr>,
-    /// What is issued, with zero operands.
-    pub issue: Vec<Instr>,
+    /// What is issued.
+    pub issue: Vec<Issued>,
     /// All of it.
     pub span: Span,
+}
+
+/// An instruction of a remedy. Behind or before an invalidation it has the operands of that, beside a
+/// barrier all are zero; save for the sources that are set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Issued {
+    /// Which.
+    pub instr: Instr,
+    /// Sources that are set to a number.
+    pub with: Vec<(Source, u64)>,
+    /// The level that is given, by its index.
+    pub level: Option<usize>,
 }
 
 /// How an entry may be changed.
@@ -49,10 +66,30 @@ pub struct Remedy {
 pub struct Change {
     /// By a plain store.
     pub plain_store: At<bool>,
-    /// Another page goes into a valid entry through an invalid one.
-    pub output_through_invalid: bool,
-    /// Another size goes into a valid entry through an invalid one.
-    pub size_through_invalid: bool,
+    /// Where an instruction changes entries, a plain store may do while no other CPU is attached.
+    pub deferred: Option<Span>,
+    /// What of a valid entry changes only through an invalid one, and when.
+    pub through_invalid: Vec<(Aspect, Cond)>,
+}
+
+/// What of a table entry may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aspect {
+    /// The page that it maps.
+    Output,
+    /// Its size or its contiguity.
+    Size,
+    /// More is allowed.
+    Rights,
+}
+
+impl Change {
+    /// Whether that changes only through an invalid entry in a configuration.
+    #[must_use]
+    pub fn goes_through_invalid(&self, aspect: Aspect, config: Config) -> bool {
+        let mut facts = self.through_invalid.iter();
+        facts.any(|(of, when)| *of == aspect && when.holds(config))
+    }
 }
 
 /// A moment at which a CPU's translations change as a whole.
@@ -64,8 +101,10 @@ pub struct Event {
     pub half_loaded_unsafe: Option<Span>,
     /// The barrier behind it.
     pub resync: Option<At<usize>>,
-    /// Nothing is known of the caches.
-    pub contents_unknown: Option<Span>,
+    /// When nothing is known of the caches, if that is ever so.
+    pub contents_unknown: Option<At<Cond>>,
+    /// It waits for changes of entries that are under way.
+    pub waits_for_changes: Option<Span>,
     /// Where it is said.
     pub span: Span,
 }
@@ -97,9 +136,38 @@ pub struct Policy {
     /// A lazy CPU holds a reference.
     pub lazy_refcounted: Option<At<bool>>,
     /// The most instructions of one view.
-    pub ceiling_operations: Option<Cases<u64>>,
+    pub ceiling_operations: Option<Cases<Ceiling>>,
     /// The most base pages.
-    pub ceiling_pages: Option<Cases<u64>>,
+    pub ceiling_pages: Option<Cases<Ceiling>>,
     /// Where it is said.
     pub span: Span,
+}
+
+/// A ceiling, and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The most.
+    pub count: u64,
+    /// For flushes of this reach alone.
+    pub reach: Option<Reach>,
+    /// For this space alone.
+    pub space: Option<Space>,
+}
+
+impl Ceiling {
+    /// Whether it is for flushes of this space and reach.
+    #[must_use]
+    pub fn is_for(self, space: Space, reach: Reach) -> bool {
+        self.space.is_none_or(|of| of == space) && self.reach.is_none_or(|of| of == reach)
+    }
+}
+
+impl Cases<Ceiling> {
+    /// The ceiling of a space and a reach: the last that is for them.
+    #[must_use]
+    pub fn of(&self, config: Config, space: Space, reach: Reach) -> Option<u64> {
+        let mut cases = self.cases.iter().rev();
+        let case = cases.find(|(ceiling, when)| when.holds(config) && ceiling.is_for(space, reach));
+        case.map(|(ceiling, _)| ceiling.count)
+    }
 }

@@ -1,8 +1,8 @@
 //! Barriers, operands, invalidations and loads.
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
+use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
-use super::{At, Cond, Named, Need};
+use super::{At, Cases, Cond, Config, Named, Need, Written};
 use crate::source::Span;
 
 /// A barrier or an invalidation.
@@ -57,8 +57,10 @@ pub enum Place {
     Register,
     /// This register.
     Fixed(String),
-    /// In memory, its address in a register.
-    Memory,
+    /// Any register of this class.
+    Class(String),
+    /// In memory, its address in a register, of this class if one is named.
+    Memory(Option<String>),
 }
 
 /// An operand.
@@ -124,6 +126,29 @@ pub enum Source {
     Form,
     /// Whether what is cached under the tag is kept.
     Keep,
+    /// The number of the set.
+    Set,
+    /// The first address behind what is named.
+    End,
+    /// The physical address of the table whose entry changes.
+    Table,
+    /// The physical address of the entry that changes.
+    Entry,
+    /// The entry as it was.
+    Old,
+    /// The entry as it becomes.
+    New,
+}
+
+impl Source {
+    /// Whether it is there only where a table entry is changed.
+    #[must_use]
+    pub fn is_of_change(self) -> bool {
+        matches!(
+            self,
+            Source::Table | Source::Entry | Source::Old | Source::New
+        )
+    }
 }
 
 /// The value of a field.
@@ -137,8 +162,29 @@ pub enum Value {
     Slice(Source, u32, u32),
     /// A source divided by the page size.
     PageNumber(Source),
-    /// One when the entry's level is this, else zero.
-    LevelIs(usize),
+    /// The number of the entry's level: index of the table in [`Model`](super::Model).
+    LevelAs(usize),
+}
+
+/// The numbers of levels in an operand.
+#[derive(Debug, Clone)]
+pub struct LevelNumbers {
+    /// Level, number, and when it has that number; the last that holds counts.
+    pub cases: Vec<(usize, u64, Cond)>,
+    /// The number of every other level; without it there is no other.
+    pub otherwise: Option<u64>,
+    /// Where it is said.
+    pub span: Span,
+}
+
+impl LevelNumbers {
+    /// The number of a level.
+    #[must_use]
+    pub fn get(&self, level: usize, config: Config) -> Option<u64> {
+        let mut cases = self.cases.iter().rev();
+        let case = cases.find(|(of, _, when)| *of == level && when.holds(config));
+        case.map(|(_, number, _)| *number).or(self.otherwise)
+    }
 }
 
 /// What a run names: `(num + 1) << (step * scale + base)`.
@@ -169,21 +215,56 @@ pub struct Invalidate {
     pub requires: Cond,
     /// Where its behaviour is documented.
     pub per: Option<At<String>>,
+    /// The function of the platform that does it; otherwise instructions do.
+    pub call: Option<At<String>>,
+    /// Lines for the assembler, where it does not know the instruction.
+    pub encoded: Option<Vec<String>>,
     /// Whose caches.
-    pub holders: At<Holders>,
+    pub holders: Cases<At<Holders>>,
     /// The barrier after which it is done; `None` for at once.
-    pub after: Option<At<usize>>,
+    pub after: Option<Cases<At<usize>>>,
     /// What must hold while it is issued.
     pub needs: Vec<At<Need>>,
     /// Whether it changes the flags.
     pub clobbers_flags: bool,
-    /// Whether it changes the table entry.
-    pub writes_entry: Option<Span>,
+    /// Whether its operands are not what they were behind it.
+    pub overwrites_operands: bool,
+    /// Whether it is called again as long as it answers that it is busy.
+    pub retry_while_busy: bool,
+    /// How it changes the table entry, if it does.
+    pub writes_entry: Option<Writes>,
     /// What it costs, beside others.
     pub cost: u64,
     /// Its forms: one without a name where it has just one.
     pub forms: Vec<Form>,
     /// All of it.
+    pub span: Span,
+}
+
+impl Invalidate {
+    /// Whose caches, in a configuration.
+    #[must_use]
+    pub fn reach(&self, config: Config) -> Holders {
+        self.holders
+            .get(config)
+            .map_or(Holders::NONE, |at| at.value)
+    }
+
+    /// The barrier after which it is done in a configuration.
+    #[must_use]
+    pub fn done_after(&self, config: Config) -> Option<usize> {
+        Some(self.after.as_ref()?.get(config)?.value)
+    }
+}
+
+/// How an instruction changes a table entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Writes {
+    /// Entries of which levels.
+    pub levels: Levels,
+    /// What they become.
+    pub to: Written,
+    /// Where it is said.
     pub span: Span,
 }
 
@@ -207,6 +288,8 @@ pub enum LevelSel {
     Hint,
     /// Levels above the hinted one; every level without a hint.
     AboveHint,
+    /// The level that it must be given.
+    Given,
     /// This set.
     Only(Levels),
 }
@@ -225,6 +308,10 @@ pub enum Which {
         /// What is counted.
         stride: Stride,
     },
+    /// Those in one set of the cache.
+    OneSet,
+    /// Those made through the table entry, and all below it.
+    Subtree,
     /// All.
     Everything,
 }
@@ -236,6 +323,12 @@ pub struct Drops {
     pub leaf: Option<LevelSel>,
     /// Pointers to tables.
     pub walk: Option<LevelSel>,
+    /// Remembered absences.
+    pub absent: Option<LevelSel>,
+    /// Bindings of tags to top tables.
+    pub root: bool,
+    /// In these caches; without any, in all that hold the kind.
+    pub stores: Option<Stores>,
     /// Which.
     pub which: At<Which>,
     /// Whose: `this` or `loaded`, `other`, `global`.

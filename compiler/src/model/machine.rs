@@ -1,6 +1,8 @@
 //! Tables, caches, features, tags and spaces.
 
-use super::{At, Cases, Cond, Known, Named, Stricter};
+use tlbc_runtime::clause::Stores;
+
+use super::{At, Cases, Cond, Config, Known, Named, Stricter};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -14,6 +16,8 @@ pub struct Geometry {
     pub granule: Option<At<u64>>,
     /// By the index of the level's name; `None` where there is no such level.
     pub levels: Vec<Option<Level>>,
+    /// The levels at which a space may have its top table; the highest alone where none is named.
+    pub tops: Vec<usize>,
 }
 
 /// A level of tables.
@@ -21,21 +25,53 @@ pub struct Geometry {
 pub struct Level {
     /// log2 of the reach of an entry.
     pub shift: Cases<u32>,
-    /// Whether an entry may map a page.
-    pub leaf: bool,
+    /// When an entry may map a page, if it ever may.
+    pub leaf: Option<Cond>,
     /// What stands for the level in operands.
     pub hint: Option<At<u64>>,
     /// Where it is said.
     pub span: Span,
 }
 
+impl Level {
+    /// Whether an entry may map a page in a configuration.
+    #[must_use]
+    pub fn maps_pages(&self, config: Config) -> bool {
+        self.leaf.as_ref().is_some_and(|when| when.holds(config))
+    }
+}
+
+/// A kind of cached entry.
+pub use crate::ast::Kind;
+
+/// A named cache.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Its name.
+    pub named: Named,
+    /// What it holds.
+    pub holds: Vec<Kind>,
+    /// The cache from whose entries it makes its own.
+    pub from: Option<At<usize>>,
+    /// Of how many sets it consists, where an instruction drops one at a time.
+    pub sets: Option<Cases<u64>>,
+}
+
 /// What the machine may remember.
 #[derive(Debug, Clone)]
 pub struct Caches {
+    /// The caches, by name.
+    pub stores: Vec<Store>,
     /// Translations.
     pub leaf: Option<Span>,
     /// Pointers to tables.
     pub walk: Option<Span>,
+    /// Bindings of tags to top tables.
+    pub root: Option<Span>,
+    /// The CPUs of a core share them.
+    pub shared_by_core: bool,
+    /// log2 of how many neighbouring entries one translation covers.
+    pub joined: u32,
     /// One address drops a walk entry wherever in its reach it lies.
     pub walk_spans_reach: bool,
     /// Absences.
@@ -44,10 +80,35 @@ pub struct Caches {
     pub fills_while_loaded: bool,
     /// What becomes of entries that allow less than the table.
     pub stricter: Stricter,
+    /// On CPUs alone: devices keep them.
+    pub stricter_on_cpus_only: bool,
     /// A clean entry becomes dirty only by a walk.
     pub clean_to_dirty_walks: bool,
     /// Where it is said.
     pub span: Span,
+}
+
+impl Caches {
+    /// The caches that hold entries of a kind.
+    #[must_use]
+    pub fn holding(&self, kind: Kind) -> Stores {
+        let kind = if kind == Kind::Absent {
+            Kind::Leaf
+        } else {
+            kind
+        };
+        let stores = self.stores.iter().enumerate();
+        let holding = stores.filter(|(_, store)| store.holds.contains(&kind));
+        Stores(holding.fold(0, |set, (index, _)| set | 1 << index))
+    }
+
+    /// The caches whose entries are made from those of another, and which therefore go after it.
+    #[must_use]
+    pub fn made_from_others(&self) -> Stores {
+        let stores = self.stores.iter().enumerate();
+        let made = stores.filter(|(_, store)| store.from.is_some());
+        Stores(made.fold(0, |set, (index, _)| set | 1 << index))
+    }
 }
 
 /// A feature.
@@ -89,6 +150,8 @@ pub struct Tag {
     pub read_after_publish: Option<Span>,
     /// The values it may have, both included.
     pub values: Option<At<(u64, u64)>>,
+    /// The address of the top table is the tag.
+    pub is_root: Option<Span>,
 }
 
 /// Which tag class entries have.
@@ -96,6 +159,8 @@ pub struct Tag {
 pub enum Under {
     /// One of these tags, by index.
     Tags(Vec<usize>),
+    /// This value of this tag, by index.
+    Fixed(usize, u64),
     /// Every tag.
     EveryTag,
     /// No tag.
@@ -105,8 +170,8 @@ pub enum Under {
 /// A space.
 #[derive(Debug, Clone)]
 pub struct Space {
-    /// How many bits of which half of the addresses it has: (high, bits).
-    pub addresses: Cases<(bool, u32)>,
+    /// Which addresses it has.
+    pub addresses: Cases<Addresses>,
     /// Its translations.
     pub leaf: Cases<At<Under>>,
     /// Its pointers to tables.
@@ -115,8 +180,44 @@ pub struct Space {
     pub views: Vec<View>,
     /// The barrier that this CPU needs after a flush, to fetch anew.
     pub resync: Option<At<usize>>,
+    /// When devices walk its tables as well, if they ever do.
+    pub devices: Option<At<Cond>>,
     /// Where it is said.
     pub span: Span,
+}
+
+impl Space {
+    /// Whether devices walk its tables in a configuration.
+    #[must_use]
+    pub fn has_devices(&self, config: Config) -> bool {
+        (self.devices.as_ref()).is_some_and(|when| when.value.holds(config))
+    }
+
+    /// The value of its tag, where that is always the same.
+    #[must_use]
+    pub fn fixed_tag(&self, config: Config) -> Option<u64> {
+        match self.leaf.get(config)?.value {
+            Under::Fixed(_, value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// A stretch of addresses: `1 << bits` from `base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The first.
+    pub base: u64,
+    /// log2 of how many there are.
+    pub bits: u32,
+}
+
+impl Addresses {
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn contain(self, va: u64) -> bool {
+        self.bits >= 64 || va >> self.bits == self.base >> self.bits
+    }
 }
 
 /// A loadable view of a space.

@@ -12,7 +12,7 @@ pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 
-pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter};
+pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, Written};
 use crate::source::Span;
 
 /// A value and the words that it comes from.
@@ -89,6 +89,14 @@ impl Cond {
     #[must_use]
     pub fn holds(&self, config: Config) -> bool {
         self.holds_with(config, false, false)
+    }
+
+    /// This and another.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            terms: [self.terms.as_slice(), other.terms.as_slice()].concat(),
+        }
     }
 
     /// The features that have to be on.
@@ -176,6 +184,8 @@ pub struct Model {
     pub barriers: Vec<Barrier>,
     /// Operands.
     pub operands: Vec<Operand>,
+    /// The numbers of levels in their fields.
+    pub level_numbers: Vec<LevelNumbers>,
     /// Instructions that invalidate.
     pub invalidates: Vec<Invalidate>,
     /// Instructions that load a root or a tag.
@@ -204,12 +214,13 @@ impl Model {
         }
     }
 
-    /// Whether a configuration can be: every feature has what it needs.
+    /// Whether a configuration can be: every feature and erratum has what it needs.
     #[must_use]
     pub fn possible(&self, config: Config) -> bool {
-        let bits = self.features.iter().enumerate();
-        bits.into_iter()
-            .all(|(i, feature)| !config.has(i) || feature.needs.holds(config))
+        let mut features = self.features.iter().enumerate();
+        let mut errata = self.errata.iter().enumerate();
+        features.all(|(i, feature)| !config.has(i) || feature.needs.holds(config))
+            && errata.all(|(i, erratum)| !config.suffers(i) || erratum.needs.holds(config))
     }
 
     /// The index of a level of that name.

@@ -3,9 +3,9 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form, Invalidate,
-    InvalidateFact, Levels, Load, Lost, Most, Need, Policy, PolicyFact, Remedy, Spanned, Weakens,
-    Which, Whose,
+    Cases, CeilingOf, Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form, Ident,
+    Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact, Remedy,
+    Setting, Spanned, Weakens, Which, Whose, Written,
 };
 
 impl Builder<'_> {
@@ -13,7 +13,8 @@ impl Builder<'_> {
         Invalidate {
             doc: self.doc(node),
             name: self.name(node),
-            template: self.text(node),
+            template: first(node, Rule::text).map(|text| self.quoted(&text)),
+            call: first(node, Rule::call).map(|call| self.name(&call)),
             with: all(node, Rule::with)
                 .flat_map(|with| self.names(&with))
                 .collect(),
@@ -27,27 +28,49 @@ impl Builder<'_> {
         Some(match node.as_rule() {
             Rule::per => InvalidateFact::Per(self.text(node)),
             Rule::drops => InvalidateFact::Drops(self.drops(node)),
-            Rule::reach => InvalidateFact::Where(self.name(node)),
+            Rule::drops_nothing => InvalidateFact::DropsNothing,
+            Rule::reach => InvalidateFact::Where(self.name_cases(node)),
             Rule::at_once => InvalidateFact::AtOnce,
-            Rule::after => InvalidateFact::After(self.name(node)),
+            Rule::after => InvalidateFact::After(self.name_cases(node)),
             Rule::needs => InvalidateFact::Needs(self.need(node)),
             Rule::clobbers => InvalidateFact::ClobbersFlags,
-            Rule::writes => InvalidateFact::WritesEntry,
+            Rule::overwrites => InvalidateFact::OverwritesOperands,
+            Rule::retry => InvalidateFact::RetryWhileBusy,
+            Rule::encoded => InvalidateFact::Encoded(self.text(node)),
+            Rule::writes => InvalidateFact::WritesEntry {
+                levels: self.names(node),
+                to: if has(node, Rule::written_invalid) {
+                    Written::Invalid
+                } else if has(node, Rule::written_rights) {
+                    Written::MoreRights
+                } else {
+                    Written::Replaced
+                },
+            },
             Rule::cost => InvalidateFact::Cost(self.number_in(node)),
             Rule::form => InvalidateFact::Form(self.form(node)),
             _ => return None,
         })
     }
 
+    fn name_cases(&mut self, node: &Node) -> Cases<Ident> {
+        let cases = one(node, Rule::name_cases);
+        self.cases(&cases, Rule::name_case, Self::name)
+    }
+
     fn need(&self, node: &Node) -> Spanned<Need> {
-        let (need, node) = match first(node, Rule::same_cpu) {
-            Some(node) => (Need::SameCpu, node),
-            None => (Need::InterruptsOff, one(node, Rule::interrupts_off)),
-        };
-        Spanned {
-            node: need,
-            span: self.span(&node),
-        }
+        let needs = [
+            (Rule::same_cpu, Need::SameCpu),
+            (Rule::interrupts_off, Need::InterruptsOff),
+            (Rule::lock, Need::Lock),
+        ];
+        let found = needs.into_iter().find_map(|(rule, need)| {
+            first(node, rule).map(|node| Spanned {
+                node: need,
+                span: self.span(&node),
+            })
+        });
+        found.expect("the grammar demands a need")
     }
 
     fn form(&mut self, node: &Node) -> Form {
@@ -75,13 +98,20 @@ impl Builder<'_> {
             what,
             which: which.expect("the grammar demands which entries"),
             whose: self.whose(&one(node, Rule::whose)),
+            caches: self.in_caches(node),
             when: self.cond(node),
         }
+    }
+
+    fn in_caches(&mut self, node: &Node) -> Vec<Ident> {
+        first(node, Rule::in_caches).map_or_else(Vec::new, |caches| self.names(&caches))
     }
 
     fn levels(&mut self, node: &Node) -> Levels {
         if has(node, Rule::at_hint) {
             Levels::AtHint
+        } else if has(node, Rule::at_given) {
+            Levels::AtGiven
         } else if has(node, Rule::above_hint) {
             Levels::AboveHint
         } else {
@@ -93,13 +123,21 @@ impl Builder<'_> {
         let which = match node.as_rule() {
             Rule::one_page => Which::OnePage,
             Rule::everything => Which::Everything,
+            Rule::one_set => Which::OneSet,
+            Rule::subtree => Which::Subtree,
             Rule::run => {
-                let (least, most) = self.pair(node);
+                let numbers: Vec<_> = all(node, Rule::number)
+                    .map(|number| self.number(&number))
+                    .collect();
                 let limit = first(node, Rule::most_limit);
                 let levels = first(node, Rule::run_levels);
+                let (least, most) = (numbers.first().cloned(), numbers.get(1).cloned());
                 Which::Run {
-                    least,
-                    most: limit.map_or(Most::Const(most), |limit| Most::Limit(self.name(&limit))),
+                    least: least.expect("the grammar demands a number"),
+                    most: match limit {
+                        Some(limit) => Most::Limit(self.name(&limit)),
+                        None => most.map_or(Most::Unsaid, Most::Const),
+                    },
                     entries_at: levels.map(|levels| self.idents(&levels)),
                 }
             }
@@ -113,12 +151,14 @@ impl Builder<'_> {
 
     fn whose(&self, node: &Node) -> Spanned<Whose> {
         let any = has(node, Rule::any_tag);
+        let table = has(node, Rule::this_table);
         Spanned {
             node: Whose {
                 this: any || has(node, Rule::k_this),
                 loaded: has(node, Rule::k_loaded),
                 other: any || has(node, Rule::k_other),
                 global: any || has(node, Rule::k_global),
+                table,
             },
             span: self.span(node),
         }
@@ -137,8 +177,12 @@ impl Builder<'_> {
                 plain = Some(Spanned { node, span });
             }
         }
+        let deferred = all(&body, Rule::by_writers)
+            .find_map(|writers| first(&writers, Rule::deferred))
+            .map(|deferred| self.span(&deferred));
         Change {
             plain,
+            deferred,
             through_invalid: self.each(&body, Rule::through, |builder, node| {
                 (builder.names(node), builder.cond(node), builder.span(node))
             }),
@@ -185,7 +229,8 @@ impl Builder<'_> {
             },
             Rule::half_loaded => EventFact::HalfLoadedUnsafe,
             Rule::resync => EventFact::Resync(self.name(node)),
-            Rule::contents => EventFact::ContentsUnknown,
+            Rule::contents => EventFact::ContentsUnknown(self.cond(node)),
+            Rule::waits => EventFact::WaitsForChanges,
             _ => return None,
         })
     }
@@ -195,6 +240,7 @@ impl Builder<'_> {
         Erratum {
             name: self.name(node),
             text: self.text(node),
+            needs: self.cond(node),
             weakens: self.each(&body, Rule::weakens, Self::weakens),
             remedies: self.each(&body, Rule::remedy, Self::remedy),
             span: self.span(node),
@@ -208,10 +254,13 @@ impl Builder<'_> {
             (Rule::k_drained, Lost::Drained),
             (Rule::k_global, Lost::Global),
             (Rule::k_walk, Lost::Walk),
+            (Rule::k_root, Lost::Root),
+            (Rule::k_devices, Lost::Devices),
         ];
         let kind = kinds.iter().find(|&&(rule, _)| has(&lost, rule));
         Weakens {
-            target: self.name(node),
+            targets: self.names(node),
+            caches: self.in_caches(node),
             space: first(node, Rule::for_space).map(|space| self.name(&space)),
             lost: Spanned {
                 node: kind.map_or(Lost::Leaf, |&(_, kind)| kind),
@@ -226,9 +275,25 @@ impl Builder<'_> {
     fn remedy(&mut self, node: &Node) -> Remedy {
         Remedy {
             after: has(node, Rule::k_after),
-            target: self.name(node),
-            issue: self.names(node),
+            targets: self.names(node),
+            issue: self.each(node, Rule::issued, Self::issued),
             span: self.span(node),
+        }
+    }
+
+    fn issued(&mut self, node: &Node) -> Issued {
+        Issued {
+            name: self.name(node),
+            with: self.each(node, Rule::setting, |builder, node| {
+                let value = match first(node, Rule::number) {
+                    Some(number) => Setting::Number(builder.number(&number)),
+                    None => {
+                        let level = all(node, Rule::name).nth(1);
+                        Setting::Level(builder.ident(&level.expect("the grammar demands a value")))
+                    }
+                };
+                (builder.name(node), value)
+            }),
         }
     }
 
@@ -261,7 +326,16 @@ impl Builder<'_> {
                     None => (one(node, Rule::operations), Rule::operations_case),
                 };
                 PolicyFact::Ceiling {
-                    count: self.cases(&cases, case, Self::number_in),
+                    count: self.cases(&cases, case, |builder, node| {
+                        let of = first(node, Rule::ceiling_of).map(|of| {
+                            if has(&of, Rule::k_here) {
+                                CeilingOf::Here
+                            } else {
+                                CeilingOf::Space(builder.name(&of))
+                            }
+                        });
+                        (builder.number_in(node), of)
+                    }),
                     pages: pages.is_some(),
                 }
             }

@@ -38,7 +38,7 @@ impl Expected {
             Rule::number => return self.add_kind("a number"),
             Rule::text => return self.add_kind("a text in quotes"),
             Rule::EOI => return self.add_kind("the end of the file"),
-            Rule::kind | Rule::what => &[Rule::k_leaf, Rule::k_walk, Rule::k_root],
+            Rule::kind | Rule::what => &[Rule::k_leaf, Rule::k_walk, Rule::k_root, Rule::k_absent],
             Rule::term | Rule::cond | Rule::terms => &[Rule::k_not, Rule::name],
             Rule::half | Rule::halves => &[Rule::k_low, Rule::k_high],
             Rule::under | Rule::unders => &[Rule::k_global, Rule::k_under],
@@ -56,6 +56,8 @@ impl Expected {
                 Rule::k_global,
                 Rule::k_walk,
                 Rule::k_leaf,
+                Rule::k_root,
+                Rule::k_devices,
             ],
             Rule::event_kind | Rule::event => &[Rule::k_switch, Rule::k_resume, Rule::k_arrive],
             Rule::deliveries | Rule::deliver | Rule::delivery_by => {

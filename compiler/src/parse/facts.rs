@@ -3,8 +3,8 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    BarrierFact, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Kind, Names, Operand,
-    Space, Spanned, Stricter, TagFact, Under, View,
+    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Kind, Names,
+    Operand, Space, Spanned, Stricter, TagFact, Under, View,
 };
 
 /// The most operators of an expression. The stages behind walk it by recursion.
@@ -16,23 +16,34 @@ impl Builder<'_> {
             Rule::holds => CacheFact::Holds {
                 cache: self.name(node),
                 kinds: all(node, Rule::kind).map(|kind| self.kind(&kind)).collect(),
+                from: first(node, Rule::filled_from).map(|from| self.name(&from)),
             },
-            Rule::one_per_cpu => CacheFact::OnePerCpu,
+            Rule::sets => CacheFact::Sets {
+                cache: self.name(node),
+                count: self.cases(&one(node, Rule::set_cases), Rule::set_case, Self::number_in),
+            },
+            Rule::one_per => CacheFact::OnePer {
+                core: has(node, Rule::k_core),
+            },
+            Rule::joined => CacheFact::Joined(self.number_in(node)),
             Rule::walk_spans => CacheFact::WalkSpansReach,
             Rule::large_leaf => CacheFact::LargeLeaf {
-                together: has(node, Rule::k_together),
+                together: has(node, Rule::k_together) || has(node, Rule::k_whole),
             },
             Rule::invalid => CacheFact::Invalid {
                 cached: has(node, Rule::k_cached),
             },
             Rule::fills => CacheFact::FillsWhileLoaded,
-            Rule::stricter => CacheFact::Stricter(if has(node, Rule::k_refetched) {
-                Stricter::Refetched
-            } else if has(node, Rule::k_faults) {
-                Stricter::FaultsUntilDropped
-            } else {
-                Stricter::DroppedByFault
-            }),
+            Rule::stricter => CacheFact::Stricter {
+                how: if has(node, Rule::k_refetched) {
+                    Stricter::Refetched
+                } else if has(node, Rule::k_faults) {
+                    Stricter::FaultsUntilDropped
+                } else {
+                    Stricter::DroppedByFault
+                },
+                cpus_only: has(node, Rule::k_cpus),
+            },
             Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks,
             _ => return None,
         })
@@ -44,6 +55,8 @@ impl Builder<'_> {
             Kind::Leaf
         } else if has(node, Rule::k_walk) {
             Kind::Walk
+        } else if has(node, Rule::k_absent) {
+            Kind::Absent
         } else {
             Kind::Root
         };
@@ -65,6 +78,7 @@ impl Builder<'_> {
             Rule::tag_from => TagFact::From(self.name(node)),
             Rule::tag_read => TagFact::ReadAfterPublish,
             Rule::tag_retired => TagFact::MayBeRetired,
+            Rule::tag_root => TagFact::IsRoot,
             _ => return None,
         })
     }
@@ -82,13 +96,22 @@ impl Builder<'_> {
             resync: self
                 .at_most_one(&body, Rule::resync)
                 .map(|resync| self.name(&resync)),
+            devices: self.each(&body, Rule::space_devices, |builder, node| Spanned {
+                node: builder.cond(node),
+                span: builder.span(node),
+            }),
             span: self.span(node),
         }
     }
 
     fn half(&mut self, node: &Node) -> Half {
+        let from = first(node, Rule::half_from);
         Half {
-            high: has(node, Rule::k_high),
+            base: match from {
+                Some(from) => Base::At(self.number_in(&from)),
+                None if has(node, Rule::k_high) => Base::High,
+                None => Base::Low,
+            },
             bits: self.number_in(node),
         }
     }
@@ -97,6 +120,8 @@ impl Builder<'_> {
         self.cases(&one(node, Rule::unders), Rule::under, |builder, under| {
             if let Some(tags) = first(under, Rule::tags) {
                 Under::Tags(builder.idents(&tags))
+            } else if let Some(fixed) = first(under, Rule::fixed_tag) {
+                Under::Fixed(builder.name(&fixed), builder.number_in(&fixed))
             } else if has(under, Rule::every_tag) {
                 Under::EveryTag
             } else {
@@ -151,6 +176,7 @@ impl Builder<'_> {
             name: self.name(node),
             bits: self.number_in(node),
             place: all(node, Rule::name).nth(1).map(|place| self.ident(&place)),
+            by: first(node, Rule::by_class).map(|by| self.name(&by)),
             fields: self.each(&body, Rule::field, Self::field),
             names: names.and_then(|names| self.sound(|builder| builder.count(&names))),
             aligned: aligned.map(|aligned| self.span(&aligned)),
@@ -175,7 +201,16 @@ impl Builder<'_> {
         let value = match node.as_rule() {
             Rule::constant => FieldValue::Const(self.number_in(node).node),
             Rule::source => FieldValue::Source(self.name(node)),
-            Rule::level_is => FieldValue::LevelIs(self.name(node)),
+            Rule::level_as => FieldValue::LevelAs {
+                cases: self.each(node, Rule::level_case, |builder, case| {
+                    (
+                        builder.name(case),
+                        builder.number_in(case),
+                        builder.cond(case),
+                    )
+                }),
+                otherwise: first(node, Rule::number).map(|number| self.number(&number)),
+            },
             Rule::page_number => FieldValue::PageNumber(self.name(node)),
             Rule::slice => {
                 let (high, low) = self.pair(node);
@@ -194,7 +229,13 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, node: &Node) -> Names {
-        let expr = one(node, Rule::expr);
+        let Some(expr) = first(node, Rule::expr) else {
+            return Names {
+                count: None,
+                pages: false,
+                span: self.span(node),
+            };
+        };
         let is_operator = |node: &Node| operator(node.as_rule()).is_some();
         let operators = expr
             .clone()
@@ -209,10 +250,10 @@ impl Builder<'_> {
             self.expr(&expr)
         };
         Names {
-            count: Spanned {
+            count: Some(Spanned {
                 node: count,
                 span: self.span(&expr),
-            },
+            }),
             pages: has(node, Rule::k_pages),
             span: self.span(node),
         }

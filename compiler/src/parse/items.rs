@@ -4,8 +4,8 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Item, Known, Level, Limit, Number,
-    Spanned, Tag, Text,
+    Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
+    Number, Spanned, Tag, Text,
 };
 
 impl Builder<'_> {
@@ -93,7 +93,17 @@ impl Builder<'_> {
             name: self.name(node),
             page: self.each(&body, Rule::page, Self::page),
             granule: self.each(&body, Rule::granule, Self::number_in),
+            tops: levels
+                .as_ref()
+                .map_or_else(Vec::new, |body| self.each(body, Rule::top, Self::top)),
             levels: levels.map_or_else(Vec::new, |body| self.each(&body, Rule::level, Self::level)),
+            span: self.span(node),
+        }
+    }
+
+    fn top(&mut self, node: &Node) -> Spanned<Vec<Ident>> {
+        Spanned {
+            node: self.names(node),
             span: self.span(node),
         }
     }
@@ -111,7 +121,10 @@ impl Builder<'_> {
         Level {
             name: self.name(node),
             shift: self.cases(&one(node, Rule::shifts), Rule::shift, Self::number_in),
-            leaf: first(node, Rule::k_leaf).map(|leaf| self.span(&leaf)),
+            leaf: first(node, Rule::level_leaf).map(|leaf| Spanned {
+                node: self.cond(&leaf),
+                span: self.span(&leaf),
+            }),
             hint: first(node, Rule::number).map(|hint| self.number(&hint)),
             span: self.span(node),
         }

@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Level, Levels, What, Whose};
+use tlbc_runtime::clause::{By, Holders, Level, Levels, Whose};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::Config;
+use crate::model::{Config, Kind};
 
 use super::pool::{Means, Names, Setting};
 
@@ -26,6 +26,10 @@ pub struct Need {
     pub leaf: bool,
     /// Walk entries.
     pub walk: bool,
+    /// Remembered absences.
+    pub absent: bool,
+    /// What binds the tag to its top table.
+    pub root: bool,
     /// Of which addresses.
     pub of: Of,
 }
@@ -54,6 +58,16 @@ impl Choice {
     /// Whether leaf and walk entries go by address, so that a loop over a range makes sense.
     pub fn by_address(&self) -> bool {
         self.means.iter().any(|m| m.names != Names::Everything)
+    }
+
+    /// Whether leaf entries of one level alone go with each instruction.
+    pub fn exact(&self) -> bool {
+        self.means.iter().any(|m| m.exact)
+    }
+
+    /// The means that come at the start: all but those that wait for others.
+    pub fn early(&self) -> impl Iterator<Item = &Means> {
+        self.means.iter().filter(|m| !m.late)
     }
 
     /// The means that name addresses.
@@ -86,6 +100,7 @@ struct Pool {
     means: Rc<Vec<Means>>,
     leaf: Whose,
     walk: Whose,
+    holders: Holders,
     views: usize,
 }
 
@@ -121,8 +136,9 @@ impl Chooser {
         let (number, pool) = self.settings.entry(key).or_insert_with(|| {
             let pool = Pool {
                 means: Rc::new(setting.pool(widened)),
-                leaf: setting.classes(true),
-                walk: setting.classes(false),
+                leaf: setting.classes(Kind::Leaf),
+                walk: setting.classes(Kind::Walk),
+                holders: setting.holders(),
                 views: setting.views().len(),
             };
             let next = self.pools.len();
@@ -134,7 +150,7 @@ impl Chooser {
         }
         let means: Vec<&Means> = pool.means.iter().filter(|m| fits(m, need.of)).collect();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-        let choice = least(&means, &cells, need).map(|means| Choice {
+        let choice = least(setting, &means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
             means,
         });
@@ -147,6 +163,8 @@ impl Chooser {
         let need = Need {
             leaf: true,
             walk: true,
+            absent: true,
+            root: true,
             of: Of::Everything,
         };
         let whose = Whose {
@@ -155,12 +173,17 @@ impl Chooser {
             global: setting.may_hold_globals(),
             by: By::Operand,
         };
-        let cells = Cells::of(What::LEAF_AND_WALK, whose, setting.holders());
+        let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Absent].into_iter();
+        let cells = kinds
+            .filter(|kind| held(setting, *kind))
+            .fold(Cells::NONE, |all, kind| {
+                all.union(&setting.cells(kind, Levels::ALL, whose, setting.holders()))
+            });
         let cells = vec![cells; setting.views().len()];
         [false, true].into_iter().find_map(|widened| {
             let pool = setting.pool(widened);
             let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
-            let means = least(&pool, &cells, need)?;
+            let means = least(setting, &pool, &cells, need)?;
             Some(Choice { means, hint: false })
         })
     }
@@ -168,17 +191,32 @@ impl Chooser {
 
 /// The cells of a need, for each view of the space.
 pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> Vec<Cells> {
+    let kinds = [
+        (need.leaf, Kind::Leaf, leaf),
+        (need.walk, Kind::Walk, walk),
+        (need.absent, Kind::Absent, leaf),
+        (need.root, Kind::Root, Levels::ALL),
+    ];
+    let cells = kinds
+        .into_iter()
+        .fold(Cells::NONE, |all, (asked, kind, levels)| {
+            if !asked || !held(setting, kind) {
+                return all;
+            }
+            all.union(&setting.cells(kind, levels, setting.classes(kind), setting.holders()))
+        });
+    vec![cells; setting.views().len()]
+}
+
+/// Whether a kind of entry is cached at all.
+pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
     let caches = &setting.model.caches;
-    let part = |asked: bool, what: What, is_leaf: bool| {
-        if asked {
-            Cells::of(what, setting.classes(is_leaf), setting.holders())
-        } else {
-            Cells::NONE
-        }
-    };
-    let leaf = part(need.leaf && caches.leaf.is_some(), What::leaf(leaf), true);
-    let walk = part(need.walk && caches.walk.is_some(), What::walk(walk), false);
-    vec![leaf.union(&walk); setting.views().len()]
+    match kind {
+        Kind::Leaf => caches.leaf.is_some(),
+        Kind::Walk => caches.walk.is_some(),
+        Kind::Root => caches.root.is_some(),
+        Kind::Absent => caches.invalid_cached,
+    }
 }
 
 fn fits(means: &Means, of: Of) -> bool {
@@ -189,7 +227,13 @@ fn fits(means: &Means, of: Of) -> bool {
     }
 }
 
-fn least(pool: &[&Means], cells: &[Cells], need: Need) -> Option<Vec<Means>> {
+fn least(
+    setting: &Setting<'_>,
+    pool: &[&Means],
+    cells: &[Cells],
+    need: Need,
+) -> Option<Vec<Means>> {
+    let leaves = setting.leaves_of_classes();
     let mut best: Option<(Rank, Vec<usize>)> = None;
     let mut covering: Vec<Vec<usize>> = Vec::new();
     for set in subsets(pool.len()) {
@@ -204,7 +248,7 @@ fn least(pool: &[&Means], cells: &[Cells], need: Need) -> Option<Vec<Means>> {
         if need.of == Of::Runs && !runs {
             continue;
         }
-        let rank = rank(pool, &set, cells, need);
+        let rank = rank(pool, &set, cells, &leaves, need);
         if best.as_ref().is_none_or(|(least, _)| rank < *least) {
             best = Some((rank, set));
         }
@@ -231,9 +275,14 @@ fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
 
 type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
 
-fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], need: Need) -> Rank {
+fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], need: Need) -> Rank {
     let means = || set.iter().map(|&i| pool[i]);
-    let loses = means().fold(0, |bits, m| bits | m.loses);
+    let gone = |view: usize| means().fold(Cells::NONE, |all, m| all.union(&m.everywhere[view]));
+    let gone: Vec<Cells> = (0..cells.len()).map(gone).collect();
+    let classes = leaves.iter().enumerate();
+    let lost = classes.filter(|(_, leaves)| gone.iter().any(|gone| gone.covers(leaves)));
+    let lost = lost.fold(0, |bits, (class, _)| bits | 1 << class);
+    let loses = means().fold(lost, |bits, m| bits | m.puts_off);
     let beyond = |m: &Means| -> u32 {
         let views = m.cells.iter().zip(cells);
         views.map(|(all, wanted)| all.without(wanted).count()).sum()

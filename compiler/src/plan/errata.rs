@@ -1,9 +1,9 @@
 //! What errata take away, and what they want issued for it.
 
 use super::pool::Setting;
-use crate::model::{Instr, Lost};
+use crate::model::{Instr, Lost, Remedy, Weakens};
 
-impl Setting<'_> {
+impl<'m> Setting<'m> {
     /// The remedies that the errata of this configuration want beside an instruction.
     pub fn remedies(&self, target: Instr) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
@@ -22,24 +22,26 @@ impl Setting<'_> {
     }
 
     /// Whether a weakening holds for this space in this configuration.
-    pub fn meets(&self, weakens: &crate::model::Weakens) -> bool {
+    pub fn meets(&self, weakens: &Weakens) -> bool {
         weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.config)
     }
 
     /// What errata take away from an instruction and no remedy gives back.
-    pub fn lost(&self, target: Instr) -> Vec<Lost> {
-        let mut lost = Vec::new();
-        for (index, erratum) in self.model.errata.iter().enumerate() {
-            let mended = |r: &crate::model::Remedy| r.target.value == target;
-            if !self.config.suffers(index) || erratum.remedies.iter().any(mended) {
-                continue;
-            }
-            for weakens in &erratum.weakens {
-                if weakens.target.value == target && self.meets(weakens) {
-                    lost.push(weakens.lost.value);
-                }
-            }
-        }
-        lost
+    pub fn lost(&self, target: Instr) -> Vec<&'m Weakens> {
+        let errata = self.model.errata.iter().enumerate();
+        let present = errata.filter(|(index, _)| self.config.suffers(*index));
+        let mended = |r: &Remedy| r.target.value == target;
+        let lasting = present.filter(|(_, erratum)| !erratum.remedies.iter().any(mended));
+        let weakens = lasting.flat_map(|(_, erratum)| &erratum.weakens);
+        weakens
+            .filter(|w| w.target.value == target && self.meets(w))
+            .collect()
+    }
+
+    /// Whether an erratum keeps an instruction from ever being done.
+    pub fn never_done(&self, target: Instr) -> bool {
+        let lost = self.lost(target);
+        let mut lost = lost.iter().map(|weakens| weakens.lost.value);
+        lost.any(|lost| matches!(lost, Lost::Gone | Lost::Drained))
     }
 }

@@ -9,8 +9,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Need, Of};
 use super::factor::seq;
+use super::finish::barriers;
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{How, can_keep, load_drops};
+use super::pool::{How, Means, can_keep, load_drops};
 use super::shapes::{LEAF_AND_WALK, Shaper, guarded, issues};
 
 impl Shaper<'_, '_> {
@@ -30,7 +31,14 @@ impl Shaper<'_, '_> {
             seq(steps)
         };
         let all = {
-            let mut steps = vec![Node::Pay(Debt::All), Node::Call(Shape::Arrive)];
+            let mut steps = vec![Node::Pay(Debt::All)];
+            // Where a CPU comes up clean nothing may be able to drop everything, nor need it: tags are
+            // not given out anew there.
+            if self.arrives_clean() {
+                steps.extend([Node::Call(user), Node::Call(finish)]);
+            } else {
+                steps.push(Node::Call(Shape::Arrive));
+            }
             steps.push(self.loads(false));
             steps.extend(owe_views.clone());
             seq(steps)
@@ -119,8 +127,17 @@ impl Shaper<'_, '_> {
         Node::select(Test::Owed, loads(false), loads(true))
     }
 
+    /// Whether a CPU comes up with nothing cached.
+    fn arrives_clean(&self) -> bool {
+        let unknown = self.model.arrive.contents_unknown.as_ref();
+        unknown.is_some_and(|when| !when.value.holds(self.config))
+    }
+
     /// Everything of both spaces, under any tag.
     pub(super) fn arrive(&mut self) -> Node {
+        if self.arrives_clean() {
+            return Node::Nothing(Reason::Clean);
+        }
         let kernel = self.setting(Space::Kernel, Reach::Here, true);
         let need = Need {
             of: Of::Everything,
@@ -131,11 +148,12 @@ impl Shaper<'_, '_> {
             self.gaps.push((Space::Kernel, Reach::Here, need));
             return Node::Seq(Vec::new());
         };
-        steps.extend(issues(self.model, choice.means.iter(), false));
-        let mut done: Vec<usize> = choice.means.iter().filter_map(|m| m.after).collect();
-        done.dedup();
-        for barrier in done {
-            steps.push(self.complete(&kernel, barrier));
+        let (late, early): (Vec<&Means>, Vec<&Means>) = choice.means.iter().partition(|m| m.late);
+        for means in [early, late] {
+            steps.extend(issues(&kernel, means.iter().copied(), false, true));
+            for barrier in barriers(&means) {
+                steps.push(self.complete(&kernel, barrier));
+            }
         }
         if let Some(resync) = self.model.arrive.resync {
             steps.push(Node::Resync {

@@ -63,11 +63,39 @@ fn merge(on: Test, then: Node, otherwise: Node) -> Node {
                 then: c,
                 otherwise: d,
             },
-        ) if inner == same && (a == c || b == d || parts_loops(inner)) => {
-            merge(inner, merge(on, *a, *c), merge(on, *b, *d))
+        ) if inner == same => {
+            if a == c || b == d || parts_loops(inner) {
+                return merge(inner, merge(on, *a, *c), merge(on, *b, *d));
+            }
+            // Whichever of the two is asked first, each path stays what it was: the shorter text wins.
+            let yes = merge(on, (*a).clone(), (*c).clone());
+            let no = merge(on, (*b).clone(), (*d).clone());
+            let turned = if is_select(&yes) && is_select(&no) {
+                Node::select(inner, yes, no)
+            } else {
+                merge(inner, yes, no)
+            };
+            let straight =
+                Node::select(on, Node::select(inner, *a, *b), Node::select(inner, *c, *d));
+            if size(&turned) < size(&straight) {
+                turned
+            } else {
+                straight
+            }
         }
         (then, otherwise) => ends(on, steps(then), steps(otherwise)),
     }
+}
+
+fn is_select(node: &Node) -> bool {
+    matches!(node, Node::Select { .. })
+}
+
+/// How many steps and decisions a node has.
+fn size(node: &Node) -> usize {
+    let mut count = 0;
+    node.walk(&mut |_| count += 1);
+    count
 }
 
 /// Whether a test tells loops over runs from loops over entries: asked first, it leaves each kind of

@@ -11,34 +11,50 @@ use tlbc_runtime::request::{Reach, Space};
 use super::choose::{Need, Of};
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
-use super::pool::Setting;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, either, remedies};
+use super::pool::{Means, Setting};
+use super::remedies;
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, WALK, absent_too, either, issues};
 use crate::model::{Instr, Lost};
 
 impl<'m> Shaper<'m, '_> {
-    /// The barriers after which the chosen instructions are done.
-    pub(super) fn completions(&mut self, setting: &Setting<'m>) -> Vec<usize> {
+    /// Every means of every choice that a flush in this setting can make.
+    fn chosen(&mut self, setting: &Setting<'m>) -> Vec<Means> {
         let all = |need: Need| Need {
             of: Of::Everything,
-            ..need
+            ..absent_too(need)
         };
-        let needs = [LEAF, LEAF_AND_WALK, WALK, all(LEAF), all(LEAF_AND_WALK)];
-        let mut barriers = Vec::new();
-        for need in needs {
-            let choice = self.choose(setting, need);
-            for barrier in choice.means.iter().filter_map(|means| means.after) {
-                if !barriers.contains(&barrier) {
-                    barriers.push(barrier);
-                }
-            }
+        let mut needs = vec![LEAF, LEAF_AND_WALK, WALK, all(LEAF), all(LEAF_AND_WALK)];
+        if self.model.caches.invalid_cached {
+            needs.push(absent_too(LEAF));
         }
-        barriers
+        if self.model.caches.root.is_some() {
+            needs.push(TEARDOWN);
+        }
+        let mut means = Vec::new();
+        for need in needs {
+            means.extend(self.choose(setting, need).means);
+        }
+        means
     }
 
+    /// Completion: what is made from other entries goes when those are gone.
     pub(super) fn completion(&mut self, setting: &Setting<'m>) -> Node {
+        let chosen = self.chosen(setting);
+        let mut late: Vec<&Means> = Vec::new();
+        for means in chosen.iter().filter(|means| means.late) {
+            if !late.contains(&means) {
+                late.push(means);
+            }
+        }
         let mut steps = vec![Node::Notify];
         let mut interrupts = 0u8;
-        for barrier in self.completions(setting) {
+        let early: Vec<&Means> = chosen.iter().filter(|means| !means.late).collect();
+        for barrier in barriers(&early) {
+            steps.push(self.complete(setting, barrier));
+            interrupts |= self.undrained(setting, barrier);
+        }
+        steps.extend(issues(setting, late.iter().copied(), false, true));
+        for barrier in barriers(&late) {
             steps.push(self.complete(setting, barrier));
             interrupts |= self.undrained(setting, barrier);
         }
@@ -81,8 +97,8 @@ impl<'m> Shaper<'m, '_> {
     }
 
     fn with(&self, wanted: &[(usize, usize)], barrier: usize) -> Node {
-        let before = remedies(self.model, wanted, false);
-        let after = remedies(self.model, wanted, true);
+        let before = remedies::beside_barrier(self.model, wanted, false);
+        let after = remedies::beside_barrier(self.model, wanted, true);
         seq(before
             .into_iter()
             .chain([Node::Complete { barrier }])
@@ -113,12 +129,32 @@ impl<'m> Shaper<'m, '_> {
                 to: Audience { holders, sets: 0 },
                 flush: true,
             };
-            let walkers = to(Holders::ACTIVE.union(Holders::LAZY));
-            nodes.push(match space {
+            let loaded = Holders::ACTIVE.union(Holders::LAZY);
+            let walkers = to(loaded);
+            let told = match space {
                 Space::Kernel => walkers,
                 Space::User => Node::select(Test::Walk, walkers, to(Holders::ACTIVE)),
+            };
+            // The tag of a space that ends may go to another, under which nobody would look for what
+            // parked CPUs still owe.
+            let ends = self.model.caches.root.is_some() && setting.of_machine;
+            nodes.push(if ends && space == Space::User {
+                Node::select(Test::Ends, to(loaded.union(Holders::PARKED)), told)
+            } else {
+                told
             });
         }
         either(nodes).unwrap_or(Node::Nothing(Reason::NobodyElse))
     }
+}
+
+/// The barriers after which means are done.
+pub fn barriers(means: &[&Means]) -> Vec<usize> {
+    let mut barriers = Vec::new();
+    for barrier in means.iter().filter_map(|means| means.after) {
+        if !barriers.contains(&barrier) {
+            barriers.push(barrier);
+        }
+    }
+    barriers
 }

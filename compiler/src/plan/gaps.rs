@@ -10,6 +10,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Gap;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
+use super::shapes::LEAF_AND_WALK;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Delivery, Model};
@@ -50,8 +51,11 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
     let what = named(cell, owner);
     let with = configuration(model, gap.config);
     let nearest = nearest.and_then(|means| match means.how {
-        How::Issue { invalidate, .. } => Some(&model.invalidates[invalidate]),
-        _ => None,
+        How::Retire | How::OweView => None,
+        how => how
+            .primitives()
+            .next()
+            .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
     let tagged = cell.class != Class::This && nearest.is_some();
     let code = if tagged { Code::E0502 } else { Code::E0501 };
@@ -70,7 +74,7 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
     diagnostic
-        .note(format!("{request} needs them gone on {}", place(gap.reach)))
+        .note(format!("{request} needs them gone on {}", place(cell, gap.reach)))
         .help(if tagged {
             "describe an instruction that drops them whatever the tag, or correct under which tags they are cached"
         } else {
@@ -80,10 +84,10 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
 
 /// Each space has what it needs, and still something may be left of whoever ran before.
 fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
-    let unknown = model.arrive.contents_unknown;
+    let unknown = &model.arrive.contents_unknown;
     Diagnostic::new(
         Code::E0501,
-        unknown.unwrap_or(model.arrive.span),
+        unknown.as_ref().map_or(model.arrive.span, |at| at.span),
         format!(
             "nothing drops everything that a CPU may hold when it comes up{}",
             configuration(model, config)
@@ -101,7 +105,10 @@ fn owner(space: Space) -> &'static str {
     }
 }
 
-fn place(reach: Reach) -> &'static str {
+fn place(cell: Cell, reach: Reach) -> &'static str {
+    if Holders::DEVICE.0 == 1 << cell.holder {
+        return "devices that share the tables";
+    }
     match reach {
         Reach::Here => "this CPU",
         Reach::Wide => "every CPU that runs the space",
@@ -110,10 +117,12 @@ fn place(reach: Reach) -> &'static str {
 
 fn request(need: Need) -> &'static str {
     match (need.of, need.leaf, need.walk) {
+        _ if need.root => "giving up a space and its tag",
         (Of::Everything, _, true) => "giving up a whole space with its tables",
         (Of::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
+        _ if need.absent => "mapping a page where none was",
         _ => "unmapping a page",
     }
 }
@@ -186,14 +195,13 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
                 of_machine: true,
             };
             let need = Need {
-                leaf: true,
-                walk: true,
                 of: Of::Everything,
+                ..LEAF_AND_WALK
             };
             if chooser.choose(&setting, need).is_some() {
                 continue;
             }
-            let local = (model.invalidates.iter()).find(|i| Holders::CORE.covers(i.holders.value));
+            let local = (model.invalidates.iter()).find(|i| Holders::CORE.covers(i.reach(config)));
             let mut diagnostic = Diagnostic::new(
                 Code::E0601,
                 at.span,

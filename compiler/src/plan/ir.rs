@@ -6,6 +6,7 @@
 //! later reader are folds over the same nodes.
 
 use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
 use tlbc_runtime::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
@@ -26,6 +27,8 @@ pub enum Shape {
     Pass(Space, Reach),
     /// Everything of the space.
     Everything(Space, Reach),
+    /// Everything of the space and what binds its tag to its top table, where that is cached.
+    Teardown(Space, Reach),
     /// Who is interrupted for a request that others are to be told of.
     Told(Space),
     /// Completion.
@@ -38,6 +41,40 @@ pub enum Shape {
     Resume,
     /// A CPU comes up.
     Arrive,
+}
+
+impl Shape {
+    /// Whose mappings; a user space's where it does not say.
+    #[must_use]
+    pub const fn space(self) -> Space {
+        match self {
+            Shape::Page(space, _)
+            | Shape::Ranges(space, _)
+            | Shape::Folding(space, _)
+            | Shape::Pass(space, _)
+            | Shape::Everything(space, _)
+            | Shape::Teardown(space, _)
+            | Shape::Told(space)
+            | Shape::Finish(space, _) => space,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Space::User,
+        }
+    }
+
+    /// Who may have cached them; this CPU alone where it does not say.
+    #[must_use]
+    pub const fn reach(self) -> Reach {
+        match self {
+            Shape::Page(_, reach)
+            | Shape::Ranges(_, reach)
+            | Shape::Folding(_, reach)
+            | Shape::Pass(_, reach)
+            | Shape::Everything(_, reach)
+            | Shape::Teardown(_, reach)
+            | Shape::Finish(_, reach) => reach,
+            Shape::Told(_) => Reach::Wide,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Reach::Here,
+        }
+    }
 }
 
 /// The plan of a shape.
@@ -104,12 +141,14 @@ pub enum Node {
         /// By a barrier.
         barrier: usize,
     },
-    /// Something with zero operands, because of an erratum.
+    /// An invalidation because of an erratum.
     Remedy {
         /// The erratum.
         erratum: usize,
-        /// An invalidation.
-        invalidate: usize,
+        /// Which of its remedies, and which instruction of that.
+        number: (usize, usize),
+        /// The instruction that it mends, whose operands it has; without one all are zero.
+        of: Option<Issue>,
     },
     /// This CPU fetches anew.
     Resync {
@@ -125,11 +164,8 @@ pub enum Node {
     },
     /// Devices that share the tables are told here, between start and finish.
     Notify,
-    /// The entry is changed.
-    Change {
-        /// By the instruction that writes it; by a store where there is none.
-        by: Option<usize>,
-    },
+    /// The entries that change are stored.
+    Store,
     /// Something is put off.
     Owe(Owed),
     /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
@@ -162,6 +198,8 @@ pub enum Reason {
     NobodyElse,
     /// What the kernel runs on is what user code runs on.
     SameView,
+    /// The CPU comes with nothing cached.
+    Clean,
 }
 
 /// What a [`Node::Select`] looks at.
@@ -177,9 +215,21 @@ pub enum Test {
     Walk,
     /// Leaf entries are owed.
     Leaf,
+    /// Remembered absences are owed.
+    Absent,
+    /// The space ends.
+    Ends,
+    /// Table entries change like this.
+    Kind(Kind),
+    /// The flush of a change may be put off.
+    MayDefer,
+    /// Only this CPU may have cached the entries that change.
+    OnlyHere,
+    /// The entries that change are the kernel's.
+    OfKernel,
     /// Cuts have passes of their own, and what is below them is still valid.
     Live,
-    /// The pass steps by one of these levels.
+    /// The level at hand is one of these.
     Stride(Levels),
     /// One run of this operand can name an entry of the pass.
     FitsRun(usize),
@@ -218,6 +268,13 @@ pub enum Over {
         /// The most that one instruction may be asked for.
         most: Most,
     },
+    /// The sets of a cache, from the first given to the last.
+    Sets {
+        /// The first.
+        first: u64,
+        /// How many the cache has.
+        count: u64,
+    },
 }
 
 /// One invalidation, and where its operands come from.
@@ -227,8 +284,12 @@ pub struct Issue {
     pub invalidate: usize,
     /// Its form.
     pub form: usize,
+    /// Whose mappings.
+    pub space: Space,
     /// The view whose tag is an operand; none where no tag is compared.
     pub view: Option<usize>,
+    /// The tag, where it is always the same.
+    pub tag: Option<u64>,
     /// Whether an address is named.
     pub address: bool,
     /// Whether the level is hinted when it is known.

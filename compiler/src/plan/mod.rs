@@ -5,6 +5,7 @@
 //! afterwards: each path of each tree covers its obligation, in the least way that the selection
 //! rule knows. `prove` checks that again with code of its own.
 
+mod change;
 pub mod choose;
 mod errata;
 mod events;
@@ -13,6 +14,8 @@ mod finish;
 mod gaps;
 pub mod ir;
 pub mod pool;
+mod remedies;
+mod setting;
 mod shapes;
 #[cfg(test)]
 mod tests;
@@ -20,13 +23,14 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-use tlbc_runtime::clause::{Clause, Holders, What, Which};
+use tlbc_runtime::clause::{Clause, Holders, Levels, What, Which};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Config, Model, Source, Value};
+use crate::model::{Cases, Cond, Config, Instr, Kind, Model, Source, Value};
 use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape, Test};
+pub use remedies::{issued, names_address};
 use shapes::Shaper;
 
 /// The plans of an architecture.
@@ -74,6 +78,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
             config,
             chooser: &mut chooser,
             gaps: Vec::new(),
+            unwritten: Vec::new(),
         };
         for shape in shapes() {
             if let Some(node) = shaper.node(shape) {
@@ -121,6 +126,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Folding))
         .chain(of(Shape::Pass))
         .chain(of(Shape::Everything))
+        .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
         .chain(spaces.into_iter().map(Shape::Told))
         .chain([Shape::Change, Shape::Switch, Shape::Resume, Shape::Arrive])
@@ -153,9 +159,22 @@ fn flags(model: &Model) -> tree::Flags {
         conds.extend(space.views.iter().map(|view| &view.when));
         conds.extend(space.leaf.conds());
         conds.extend(space.walk.conds());
+        conds.extend(space.devices.iter().map(|devices| &devices.value));
     }
+    for invalidate in &model.invalidates {
+        conds.extend(invalidate.holders.conds());
+        conds.extend(invalidate.after.iter().flat_map(Cases::conds));
+    }
+    let stores = model.caches.stores.iter();
+    conds.extend(
+        stores
+            .filter_map(|s| s.sets.as_ref())
+            .flat_map(Cases::conds),
+    );
+    conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
     conds.extend(model.policy.delivery.iter().flat_map(Cases::conds));
     for erratum in &model.errata {
+        conds.push(&erratum.needs);
         conds.extend(erratum.weakens.iter().map(|weakens| &weakens.when));
     }
     let mentions = |feature| {
@@ -204,7 +223,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .iter()
         .any(|field| match field.value {
             Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => s == source,
-            Value::Const(_) | Value::LevelIs(_) => false,
+            Value::Const(_) | Value::LevelAs(_) => false,
         })
 }
 
@@ -214,7 +233,9 @@ fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach) => {
             (space, reach, Which::Containing)
         }
-        Shape::Everything(space, reach) => (space, reach, Which::Everything),
+        Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {
+            (space, reach, Which::Everything)
+        }
         Shape::Arrive => (Space::Kernel, Reach::Here, Which::Everything),
         _ => return Vec::new(),
     };
@@ -234,22 +255,30 @@ fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
         reach,
         of_machine: true,
     };
-    let users = Holders::SELF.union(match reach {
-        Reach::Here => Holders::NONE,
-        Reach::Wide => Holders::ACTIVE,
-    });
-    let walkers = users.union(match reach {
-        Reach::Here => Holders::NONE,
-        Reach::Wide => Holders::LAZY,
-    });
-    let clause = |what, leaf| Clause {
+    let devices = setting.holders().and(Holders::DEVICE);
+    let (others, lazy) = match reach {
+        Reach::Here => (Holders::NONE, Holders::NONE),
+        Reach::Wide => (Holders::ACTIVE, Holders::LAZY),
+    };
+    let users = Holders::SELF.union(others).union(devices);
+    let walkers = users.union(lazy);
+    let clause = |kind, what| Clause {
         what,
         which,
-        whose: setting.classes(leaf),
+        whose: setting.classes(kind),
     };
-    let leaf = What::leaf(tlbc_runtime::clause::Levels::ALL);
-    let walk = What::walk(tlbc_runtime::clause::Levels::ALL);
-    vec![(clause(leaf, true), users), (clause(walk, false), walkers)]
+    let root = What {
+        root: true,
+        ..What::NOTHING
+    };
+    let mut out = vec![(clause(Kind::Leaf, What::leaf(Levels::ALL)), users)];
+    if model.caches.walk.is_some() {
+        out.push((clause(Kind::Walk, What::walk(Levels::ALL)), walkers));
+    }
+    if let Shape::Teardown(..) = shape {
+        out.push((clause(Kind::Root, root), walkers));
+    }
+    out
 }
 
 /// The places of the primitives that a node names.
@@ -258,7 +287,12 @@ fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
     body.walk(&mut |node| {
         spans.extend(match node {
             Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
-            Node::Remedy { invalidate, .. } => Some(model.invalidates[*invalidate].span),
+            Node::Remedy {
+                erratum, number, ..
+            } => match remedies::issued(model, *erratum, *number).instr {
+                Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
+                Instr::Barrier(_) => None,
+            },
             Node::Complete { barrier } | Node::Resync { barrier } => {
                 Some(model.barriers[*barrier].span)
             }

@@ -1,46 +1,57 @@
 //! What can be done in one configuration: every primitive with its effect, cut into cells.
 //!
-//! In: the model and a [`Setting`]. Out: the [`Means`], in the order of the definition. Holds:
-//! `when` is evaluated, and an erratum has taken away what it weakens, unless its own remedy
-//! follows, which is then recorded with the means.
+//! In: a [`Setting`]. Out: the [`Means`], in the order of the definition. Holds: `when` is evaluated,
+//! and an erratum has taken away what it weakens, unless its own remedy follows, which is then recorded
+//! with the means. A means that drops one set of a cache at a time is there as the loop over all sets.
 
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Levels, Most, Stride, What, Whose};
 use tlbc_runtime::request::{Reach, Space};
 
+pub use super::setting::Setting;
 use crate::model::{
-    Config, Delivery, Drops, Instr, LevelSel, Lost, Model, Source, Under, Value, Which,
+    Config, Drops, Instr, Kind, LevelSel, Lost, Model, Source, Value, Weakens, Which,
 };
-
-/// One configuration and one kind of request, for which means are chosen.
-#[derive(Clone, Copy)]
-pub struct Setting<'m> {
-    /// The definition.
-    pub model: &'m Model,
-    /// The configuration.
-    pub config: Config,
-    /// Whose mappings.
-    pub space: Space,
-    /// Who may have cached them.
-    pub reach: Reach,
-    /// Whether the tag means the same space on every CPU.
-    pub of_machine: bool,
-}
 
 /// How a means is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
     /// By an instruction.
-    Issue {
-        /// The primitive.
-        invalidate: usize,
-        /// Its form.
-        form: usize,
+    Issue(Primitive),
+    /// By one instruction for the first set of a cache, and another for each of the rest.
+    Sets {
+        /// For set 0.
+        first: Primitive,
+        /// For the others.
+        rest: Primitive,
+        /// How many sets there are.
+        count: u64,
     },
     /// By disowning every other tag of this CPU.
     Retire,
     /// By putting off a view's flush until it is loaded.
     OweView,
+}
+
+/// An instruction, or one of its forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Primitive {
+    /// The instruction.
+    pub invalidate: usize,
+    /// Its form.
+    pub form: usize,
+}
+
+impl How {
+    /// The instructions.
+    pub fn primitives(self) -> impl Iterator<Item = Primitive> {
+        let (first, second) = match self {
+            How::Issue(one) => (Some(one), None),
+            How::Sets { first, rest, .. } => (Some(first), Some(rest)),
+            How::Retire | How::OweView => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
 }
 
 /// Which entries a means names.
@@ -68,18 +79,27 @@ pub enum Names {
 pub struct Means {
     /// How.
     pub how: How,
+    /// Whose mappings it is for.
+    pub space: Space,
     /// The view whose tag it is given.
     pub view: Option<usize>,
+    /// That tag, where it is always the same.
+    pub tag: Option<u64>,
     /// What it names.
     pub names: Names,
+    /// Whether it drops leaf entries of the level that it is given alone.
+    pub exact: bool,
+    /// Whether it drops nothing but what caches have made from entries of others, so that it comes when
+    /// those are gone.
+    pub late: bool,
     /// What it drops for each view of the space, without a hint.
     pub cells: Vec<Cells>,
     /// The same with a hint for each level that has one; empty where it takes none.
     pub hinted: Vec<(Level, Vec<Cells>)>,
     /// What of `cells` goes for every address.
     pub everywhere: Vec<Cells>,
-    /// Tag classes that lose all their leaves: this, other, global.
-    pub loses: u8,
+    /// Tag classes whose leaves are all put off: this, other, global.
+    pub puts_off: u8,
     /// What it costs.
     pub cost: u64,
     /// The barrier after which it is done.
@@ -88,72 +108,18 @@ pub struct Means {
     pub remedies: Vec<(usize, usize)>,
 }
 
+/// What of a clause's cells is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of them.
+    Whole,
+    /// Those that go for every address.
+    Everywhere,
+    /// Those of one set at a time.
+    OfSet,
+}
+
 impl Setting<'_> {
-    /// The views of the space in this configuration, by index.
-    pub fn views(&self) -> Vec<usize> {
-        let views = self.model.space(self.space).views.iter().enumerate();
-        views
-            .filter(|(_, view)| view.when.holds(self.config))
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    fn tags(&self) -> impl Iterator<Item = &crate::model::Tag> {
-        (self.model.tags.iter()).filter(|tag| tag.when.holds(self.config))
-    }
-
-    /// Whether instructions of this CPU may reach others: not for a space whose tags mean something
-    /// else there, since what hits it would have to hit every tag.
-    fn may_broadcast(&self) -> bool {
-        let named = self.space == Space::Kernel || self.of_machine || self.tags().next().is_none();
-        named && self.delivery() != Some(Delivery::Interrupts)
-    }
-
-    /// Whether the user space may have a tag of that reach.
-    pub fn has_tag(&self, of_machine: bool) -> bool {
-        self.tags().any(|tag| tag.of_cpu.value != of_machine)
-    }
-
-    /// Whether this CPU may hold global entries, whoever made them: somebody before this kernel may have
-    /// run with fewer features, but not without what global entries take.
-    pub fn may_hold_globals(&self) -> bool {
-        let spaces = [&self.model.user, &self.model.kernel];
-        let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
-        cases.any(|(under, cond)| {
-            let mut taken = cond.features_wanted();
-            under.value == Under::Global && taken.all(|feature| self.config.has(feature))
-        })
-    }
-
-    /// The tag classes that entries of the space have.
-    pub fn classes(&self, leaf: bool) -> Whose {
-        let space = self.model.space(self.space);
-        let cases = if leaf { &space.leaf } else { &space.walk };
-        let tagged = self.tags().next().is_some();
-        match cases.get(self.config).map(|at| &at.value) {
-            Some(Under::Global) => Whose {
-                this: false,
-                other: false,
-                global: true,
-                by: By::Operand,
-            },
-            Some(Under::EveryTag) => Whose {
-                other: tagged,
-                global: false,
-                ..Whose::ANY
-            },
-            _ => Whose::THIS,
-        }
-    }
-
-    /// The holders that an instruction of this CPU would have to reach.
-    pub fn holders(&self) -> Holders {
-        match self.reach {
-            Reach::Here => Holders::SELF,
-            Reach::Wide => Holders::CPUS,
-        }
-    }
-
     /// Every means there is. On this CPU: local forms and debts, and wider forms if `widened`.
     /// On others: wide forms, where the policy has not ruled them out.
     pub fn pool(&self, widened: bool) -> Vec<Means> {
@@ -172,20 +138,15 @@ impl Setting<'_> {
         pool
     }
 
-    /// How the policy has others told in this configuration.
-    pub fn delivery(&self) -> Option<Delivery> {
-        let stated = self.model.policy.delivery.as_ref()?;
-        stated.get(self.config).map(|at| at.value)
-    }
-
     fn primitives(&self, local: bool, pool: &mut Vec<Means>) {
+        let mut of_sets: Vec<(Primitive, Option<usize>, Vec<&Drops>)> = Vec::new();
         for (index, invalidate) in self.model.invalidates.iter().enumerate() {
-            let holders = invalidate.holders.value;
-            let is_local = Holders::CORE.covers(holders);
-            if is_local != local
-                || !holders.covers(self.holders())
+            let holders = invalidate.reach(self.config);
+            if Holders::CORE.covers(holders) != local
+                || holders.and(self.holders()).is_empty()
                 || !invalidate.requires.holds(self.config)
                 || invalidate.writes_entry.is_some()
+                || self.never_done(Instr::Invalidate(index))
             {
                 continue;
             }
@@ -194,62 +155,131 @@ impl Setting<'_> {
                     continue;
                 }
                 let drops: Vec<&Drops> = form.drops.iter().collect();
-                let how = How::Issue {
+                let primitive = Primitive {
                     invalidate: index,
                     form: number,
                 };
-                if wants_tag(&drops) {
-                    if self.gives_tag() {
-                        for view in self.views() {
-                            pool.extend(self.means(how, Some(view), &drops));
-                        }
+                let views = match (wants_tag(&drops), self.gives_tag()) {
+                    (true, true) => self.views().into_iter().map(Some).collect(),
+                    (true, false) => Vec::new(),
+                    (false, _) => vec![None],
+                };
+                for view in views {
+                    if drops.iter().any(|d| d.which.value == Which::OneSet) {
+                        of_sets.push((primitive, view, drops.clone()));
+                    } else {
+                        pool.extend(self.means(primitive, view, &drops));
                     }
-                } else {
-                    pool.extend(self.means(how, None, &drops));
                 }
             }
         }
+        self.loops_over_sets(&of_sets, pool);
     }
 
-    fn gives_tag(&self) -> bool {
-        self.space == Space::User
-            && match self.reach {
-                Reach::Here => self.tags().next().is_some(),
-                Reach::Wide => self.of_machine && self.has_tag(true),
-            }
-    }
-
-    fn means(&self, how: How, view: Option<usize>, drops: &[&Drops]) -> Option<Means> {
-        let How::Issue { invalidate, .. } = how else {
-            return None;
-        };
-        let primitive = &self.model.invalidates[invalidate];
-        let lost = self.lost(Instr::Invalidate(invalidate));
-        let takes_hint = primitive.template.operands.iter().any(|&operand| {
+    fn means(&self, primitive: Primitive, view: Option<usize>, drops: &[&Drops]) -> Option<Means> {
+        let it = &self.model.invalidates[primitive.invalidate];
+        let cells = |hint, part| self.drops(primitive, drops, view, hint, part);
+        let takes_hint = it.template.operands.iter().any(|&operand| {
             let fields = &self.model.operands[operand].fields;
             fields
                 .iter()
                 .any(|f| f.value == Value::Source(Source::Hint))
         });
-        let cells = |hint| self.cells(drops, view, hint, &lost, false);
-        let hints = self.hints();
-        let names = self.names(primitive.template.operands.as_slice(), drops)?;
+        let names = self.names(it.template.operands.as_slice(), drops)?;
+        let whole = cells(None, Part::Whole);
         Some(Means {
-            how,
+            how: How::Issue(primitive),
+            space: self.space,
             view,
+            tag: self.fixed_tag(),
             names,
-            cells: cells(None),
+            exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
+            late: self.is_late(&whole),
+            cells: whole,
             hinted: if takes_hint {
-                hints.into_iter().map(|l| (l, cells(Some(l)))).collect()
+                let hints = self.hints().into_iter();
+                hints.map(|l| (l, cells(Some(l), Part::Whole))).collect()
             } else {
                 Vec::new()
             },
-            everywhere: self.cells(drops, view, None, &lost, true),
-            loses: self.loses(drops),
-            cost: primitive.cost,
-            after: primitive.after.map(|at| at.value),
-            remedies: self.remedies(Instr::Invalidate(invalidate)),
+            everywhere: cells(None, Part::Everywhere),
+            puts_off: 0,
+            cost: it.cost,
+            after: it.done_after(self.config),
+            remedies: self.remedies(Instr::Invalidate(primitive.invalidate)),
         })
+    }
+
+    /// Loops over the sets of a cache: an instruction for the first set that may drop more than the set,
+    /// and one for the rest that drops nothing else, or the same.
+    fn loops_over_sets(
+        &self,
+        of_sets: &[(Primitive, Option<usize>, Vec<&Drops>)],
+        pool: &mut Vec<Means>,
+    ) {
+        for (first, view, drops) in of_sets {
+            for (rest, other, of_rest) in of_sets {
+                let only_sets = of_rest.iter().all(|d| d.which.value == Which::OneSet);
+                if view != other || first != rest && !only_sets {
+                    continue;
+                }
+                let count = self.sets(drops);
+                let (Some(head), Some(tail)) = (
+                    self.means(*first, *view, drops),
+                    self.means(*rest, *view, of_rest),
+                ) else {
+                    continue;
+                };
+                if count == 1 && first != rest || head.after != tail.after {
+                    continue;
+                }
+                // What goes set by set has to go for the first and for the rest.
+                let by_set =
+                    |primitive, drops| self.drops(primitive, drops, *view, None, Part::OfSet);
+                let (a, b) = (by_set(*first, drops), by_set(*rest, of_rest));
+                let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
+                let cells: Vec<Cells> = (head.cells.iter().zip(&a).zip(both))
+                    .map(|((all, of_set), both)| all.without(of_set).union(&both))
+                    .collect();
+                pool.push(Means {
+                    how: How::Sets {
+                        first: *first,
+                        rest: *rest,
+                        count,
+                    },
+                    names: Names::Everything,
+                    late: self.is_late(&cells),
+                    everywhere: cells.clone(),
+                    cells,
+                    cost: head
+                        .cost
+                        .saturating_add(tail.cost.saturating_mul(count.saturating_sub(1))),
+                    ..head
+                });
+            }
+        }
+    }
+
+    /// Of how many sets the caches consist that the clauses drop one set of.
+    fn sets(&self, drops: &[&Drops]) -> u64 {
+        let of_set = drops.iter().filter(|d| d.which.value == Which::OneSet);
+        let counts = of_set.flat_map(|d| {
+            let stores = d
+                .stores
+                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf));
+            let named = self.model.caches.stores.iter().enumerate();
+            named
+                .filter(move |(index, _)| stores.0 & (1 << index) != 0)
+                .filter_map(|(_, store)| store.sets.as_ref()?.get(self.config).copied())
+        });
+        counts.max().unwrap_or(1).max(1)
+    }
+
+    /// Whether it drops nothing but what caches have made from entries of others.
+    fn is_late(&self, cells: &[Cells]) -> bool {
+        let made = self.model.caches.made_from_others();
+        let of_others = |cells: &Cells| cells.iter().all(|c| made.0 & (1 << c.store) != 0);
+        made.0 != 0 && cells.iter().all(of_others)
     }
 
     /// The levels that have a hint in some geometry.
@@ -284,66 +314,86 @@ impl Setting<'_> {
                         operand: counting?,
                     };
                 }
-                Which::Everything => {}
+                Which::Everything | Which::OneSet | Which::Subtree => {}
             }
         }
         Some(names)
     }
 
-    /// For each view of the space, the cells that go: all of them, or those that go everywhere.
-    fn cells(
+    /// For each view of the space, the cells that an instruction drops, as far as they are asked for.
+    fn drops(
         &self,
+        primitive: Primitive,
         drops: &[&Drops],
         given: Option<usize>,
         hint: Option<Level>,
-        lost: &[Lost],
-        everywhere: bool,
+        part: Part,
     ) -> Vec<Cells> {
+        let it = &self.model.invalidates[primitive.invalidate];
+        let lost = self.lost(Instr::Invalidate(primitive.invalidate));
+        let mut holders = it.reach(self.config).and(self.holders());
+        if lost.iter().any(|w| w.lost.value == Lost::Devices) {
+            holders = holders.without(Holders::DEVICE);
+        }
         let views = &self.model.space(self.space).views;
+        let wanted = |d: &&&Drops| match part {
+            Part::Whole => true,
+            Part::Everywhere => d.which.value == Which::Everything,
+            Part::OfSet => d.which.value == Which::OneSet,
+        };
         let one = |view: usize| {
-            let mut cells = Cells::NONE;
-            for d in drops {
-                if !d.when.holds_with(self.config, hint.is_some(), false)
-                    || everywhere && d.which.value != Which::Everything
-                {
-                    continue;
-                }
-                let whose = d.whose.value;
-                let this = whose.this && (given.is_none() || given == Some(view))
-                    || whose.loaded && views[view].loaded;
-                let what = What {
-                    leaf: levels(d.leaf, hint, lost.contains(&Lost::Leaf)),
-                    walk: levels(d.walk, hint, lost.contains(&Lost::Walk)),
-                    ..What::NOTHING
-                };
-                let whose = Whose {
-                    this,
-                    other: whose.other,
-                    global: whose.global && !lost.contains(&Lost::Global),
-                    by: By::Operand,
-                };
-                cells = cells.union(&Cells::of(what, whose, self.holders()));
-            }
-            cells
+            let clauses = drops.iter().filter(wanted);
+            let holding = clauses.filter(|d| d.when.holds_with(self.config, hint.is_some(), false));
+            holding.fold(Cells::NONE, |cells, d| {
+                let this = d.whose.value.this && (given.is_none() || given == Some(view))
+                    || d.whose.value.loaded && views[view].loaded && self.fixed_tag().is_none();
+                cells.union(&self.clause(d, this, hint, &lost, holders))
+            })
         };
         self.views().into_iter().map(one).collect()
     }
 
-    /// The tag classes that lose every leaf.
-    fn loses(&self, drops: &[&Drops]) -> u8 {
-        let all = |d: &&&Drops| {
-            d.leaf.is_some() && d.which.value == Which::Everything && d.when.holds(self.config)
+    /// The cells of a clause.
+    pub fn clause(
+        &self,
+        d: &Drops,
+        this: bool,
+        hint: Option<Level>,
+        lost: &[&Weakens],
+        holders: Holders,
+    ) -> Cells {
+        let takes = |what| {
+            lost.iter()
+                .any(|w| w.lost.value == what && w.stores.is_none())
         };
-        drops.iter().filter(all).fold(0, |bits, d| {
-            let whose = d.whose.value;
-            bits | Whose {
-                this: whose.this || whose.loaded,
-                other: whose.other,
-                global: whose.global,
-                by: By::Operand,
-            }
-            .bits()
-        })
+        let whose = Whose {
+            this: this || d.whose.value.table,
+            other: d.whose.value.other || d.whose.value.table,
+            global: d.whose.value.global && !takes(Lost::Global),
+            by: By::Operand,
+        };
+        let kinds = [
+            (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
+            (Kind::Walk, levels(d.walk, hint), Lost::Walk),
+            (Kind::Absent, levels(d.absent, hint), Lost::Leaf),
+            (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
+        ];
+        kinds
+            .into_iter()
+            .fold(Cells::NONE, |all, (kind, levels, loss)| {
+                if levels.is_empty() {
+                    return all;
+                }
+                let mut stores = self.model.caches.holding(kind);
+                if let Some(named) = d.stores {
+                    stores.0 &= named.0;
+                }
+                for weakens in lost.iter().filter(|w| w.lost.value == loss) {
+                    stores.0 &= weakens.stores.map_or(0, |named| !named.0);
+                }
+                let cells = self.cells(kind, levels, whose, holders);
+                all.union(&cells.in_stores(stores))
+            })
     }
 
     /// What can be put off instead of being dropped now.
@@ -351,8 +401,12 @@ impl Setting<'_> {
         let views = self.views();
         let owe = |how, view: Option<usize>, whose: Whose| Means {
             how,
+            space: self.space,
             view,
+            tag: None,
             names: Names::Everything,
+            exact: false,
+            late: false,
             cells: (views.iter())
                 .map(|&v| {
                     let whose = Whose {
@@ -364,7 +418,7 @@ impl Setting<'_> {
                 .collect(),
             hinted: Vec::new(),
             everywhere: vec![Cells::NONE; views.len()],
-            loses: whose.bits(),
+            puts_off: whose.bits(),
             cost: 0,
             after: None,
             remedies: Vec::new(),
@@ -429,12 +483,12 @@ pub fn can_keep(model: &Model, load: usize, config: Config) -> bool {
     })
 }
 
-fn levels(selected: Option<LevelSel>, hint: Option<Level>, lost: bool) -> Levels {
+fn levels(selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
     match (selected, hint) {
-        _ if lost => Levels::NONE,
         (None, _) => Levels::NONE,
         (Some(LevelSel::Only(levels)), _) => levels,
-        (Some(LevelSel::Any), _) | (Some(_), None) => Levels::ALL,
+        // One that must be given a level is given each that is asked for, one pass a level.
+        (Some(LevelSel::Any | LevelSel::Given), _) | (Some(_), None) => Levels::ALL,
         (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
         (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
     }

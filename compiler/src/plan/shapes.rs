@@ -6,15 +6,17 @@
 
 use tlbc_runtime::backend::Owed;
 use tlbc_runtime::clause::{Levels, Most, Stride};
-use tlbc_runtime::passes::Folding;
+use tlbc_runtime::passes::{Folding, Walks};
 use tlbc_runtime::request::{Reach, Space};
 
+use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
 use super::ir::{Count, Issue, Node, Over, Shape, Test};
-use super::pool::{How, Means, Names, Setting};
+use super::pool::{How, Means, Names, Primitive, Setting};
+use super::remedies;
 use crate::model::Need as Scope;
-use crate::model::{Config, Instr, Model};
+use crate::model::{Config, Model};
 
 /// Makes nodes for one configuration.
 pub struct Shaper<'m, 'c> {
@@ -23,18 +25,21 @@ pub struct Shaper<'m, 'c> {
     pub chooser: &'c mut Chooser,
     /// Needs that nothing covers.
     pub gaps: Vec<(Space, Reach, Need)>,
+    /// Changes that no instruction makes.
+    pub unwritten: Vec<Unwritten>,
 }
 
 pub const LEAF: Need = Need {
     leaf: true,
     walk: false,
+    absent: false,
+    root: false,
     of: Of::One,
 };
 pub const LEAF_AND_WALK: Need = Need { walk: true, ..LEAF };
 pub const WALK: Need = Need {
     leaf: false,
-    walk: true,
-    of: Of::One,
+    ..LEAF_AND_WALK
 };
 
 impl<'m> Shaper<'m, '_> {
@@ -59,8 +64,12 @@ impl<'m> Shaper<'m, '_> {
             Shape::Finish(space, reach) => {
                 self.flush(space, reach, Shape::Finish, |cx, s| Some(cx.completion(s)))?
             }
+            Shape::Teardown(space, reach) => {
+                self.model.caches.root?;
+                self.flush(space, reach, Shape::Teardown, |cx, s| Some(cx.teardown(s)))?
+            }
             Shape::Told(space) => self.told(space),
-            Shape::Change => Node::Change { by: None },
+            Shape::Change => self.change(),
             Shape::Switch => self.switch(),
             Shape::Resume => self.resume(),
             Shape::Arrive => self.arrive(),
@@ -121,6 +130,8 @@ impl<'m> Shaper<'m, '_> {
             match shape(space, reach) {
                 Shape::Pass(..) | Shape::Folding(..) => {}
                 Shape::Finish(..) => nodes.push(here),
+                // Parked CPUs are told as well.
+                Shape::Teardown(..) if setting.of_machine => nodes.push(here),
                 _ => nodes.push(seq([Some(here), others_owe(space)].into_iter().flatten())),
             }
         }
@@ -154,7 +165,7 @@ impl<'m> Shaper<'m, '_> {
     fn page(&mut self, setting: &Setting<'m>) -> Node {
         let with = |cx: &mut Self, need| {
             let choice = cx.choose(setting, need);
-            let steps = seq(issues(cx.model, choice.means.iter(), choice.hint));
+            let steps = seq(issues(setting, choice.early(), choice.hint, true));
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
         let both = with(self, LEAF_AND_WALK);
@@ -166,12 +177,18 @@ impl<'m> Shaper<'m, '_> {
         let leaf = self.entries(setting, LEAF)?;
         let both = self.entries(setting, LEAF_AND_WALK);
         let walk = self.entries(setting, WALK);
-        Some(match (both, walk) {
-            (Some(both), Some(walk)) => {
+        let apart = !self.choose(setting, WALK).by_address();
+        let node = match (both, walk) {
+            (Some(both), Some(walk)) if !apart => {
                 Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
             }
             _ => leaf,
-        })
+        };
+        if !self.model.caches.invalid_cached {
+            return Some(node);
+        }
+        let absent = self.entries(setting, absent_too(LEAF))?;
+        Some(Node::select(Test::Absent, absent, node))
     }
 
     fn entries(&mut self, setting: &Setting<'m>, need: Need) -> Option<Node> {
@@ -179,7 +196,7 @@ impl<'m> Shaper<'m, '_> {
         if !one.by_address() {
             return None;
         }
-        let single = seq(issues(self.model, one.addressed(), one.hint));
+        let single = seq(issues(setting, one.addressed(), one.hint, false));
         let each = |over, body, rest: Option<Node>| Node::Each {
             over,
             body: Box::new(body),
@@ -196,7 +213,7 @@ impl<'m> Shaper<'m, '_> {
         let Some((operand, most, stride)) = many.means.iter().find_map(run_of) else {
             return Some(by_entry);
         };
-        let body = seq(issues(self.model, many.addressed(), many.hint));
+        let body = seq(issues(setting, many.addressed(), many.hint, false));
         // Pages come in units, which may leave one over; entries one by one.
         let rest = matches!(stride, Stride::Pages).then_some(single);
         let by_run = each(Over::Runs { operand, most }, body, rest);
@@ -215,24 +232,38 @@ impl<'m> Shaper<'m, '_> {
                 .collect()
         };
         let (leaves, tables) = (choices(&[LEAF]), choices(&[LEAF_AND_WALK, LEAF, WALK]));
+        let absent = choices(&[absent_too(LEAF)]);
         let by_address = |choices: &[Choice]| choices.iter().all(Choice::by_address);
         let all = Node::Call(Shape::Everything(setting.space, setting.reach));
-        if !by_address(&leaves) {
+        if !by_address(&leaves) || !by_address(&absent) {
             return all;
         }
-        if !by_address(&tables) {
+        let node = if tables[0].by_address() {
+            self.loops(setting, &leaves, &tables)
+        } else {
             let loops = self.loops(setting, &leaves, &[]);
-            return Node::select(Test::Walk, all, loops);
+            Node::select(Test::Walk, all, loops)
+        };
+        if !self.model.caches.invalid_cached {
+            return node;
         }
-        self.loops(setting, &leaves, &tables)
+        Node::select(Test::Absent, self.loops(setting, &absent, &[]), node)
     }
 
     /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
     fn folding(&mut self, setting: &Setting<'m>) -> Option<Node> {
-        self.choose(setting, LEAF).by_address().then(|| {
+        let leaf = self.choose(setting, LEAF);
+        let walk = self.choose(setting, WALK);
+        leaf.by_address().then(|| {
             Node::Fold(Folding {
-                leaves: true,
-                walks: self.walks_go_everywhere(setting),
+                leaves: !leaf.exact(),
+                walks: if !walk.by_address() {
+                    Walks::Apart
+                } else if self.walks_go_everywhere(setting) {
+                    Walks::All
+                } else {
+                    Walks::Named
+                },
             })
         })
     }
@@ -267,20 +298,41 @@ impl<'m> Shaper<'m, '_> {
             body: Box::new(Node::Call(Shape::Pass(space, reach))),
             rest: None,
         };
+        let none = || Node::Seq(Vec::new());
         let mut steps = vec![self.publish(setting)];
-        let mut whole = seq(issues(self.model, whole_of(leaves).into_iter(), false));
-        if !tables.is_empty() {
-            steps.push(each(Over::Cuts));
-            let mut after = tables.iter().flat_map(Choice::addressed);
-            if let Some(barrier) = after.find_map(|means| means.after) {
+        let once = |means: Vec<&Means>| seq(issues(setting, means.into_iter(), false, false));
+        let mut whole = once(whole_of(leaves));
+        if let [_, _, walk] = tables {
+            let apart = !walk.by_address();
+            let (first, after) = if apart {
+                // Nothing drops walk entries by address: what does goes first, for all cuts at once.
+                let means: Vec<&Means> = walk.early().collect();
+                let after = walk.early().find_map(|means| means.after);
+                (once(means), after)
+            } else {
+                let mut addressed = tables.iter().flat_map(Choice::addressed);
+                (each(Over::Cuts), addressed.find_map(|means| means.after))
+            };
+            let mut first = vec![first];
+            if let Some(barrier) = after {
                 let complete = self.gone(setting, barrier);
-                steps.push(Node::select(Test::Live, complete, Node::Seq(Vec::new())));
+                let mended = remedies::behind_loop(self.model, [walk].into_iter());
+                let complete = seq(mended.into_iter().chain([complete]));
+                first.push(Node::select(Test::Live, complete, none()));
             }
-            let of_tables = seq(issues(self.model, whole_of(tables).into_iter(), false));
-            whole = Node::select(Test::Walk, of_tables, whole);
+            if apart {
+                steps.push(Node::select(Test::Walk, seq(first), none()));
+            } else {
+                steps.extend(first);
+                whole = Node::select(Test::Walk, once(whole_of(tables)), whole);
+            }
         }
         steps.push(each(Over::Leaves));
         steps.push(whole);
+        steps.extend(remedies::behind_loop(
+            self.model,
+            leaves.iter().chain(tables),
+        ));
         let all = Node::Call(Shape::Everything(space, reach));
         let count = self.count(setting, !tables.is_empty());
         let node = Node::Passes {
@@ -321,18 +373,43 @@ impl<'m> Shaper<'m, '_> {
                     ..need
                 },
             );
-            let steps = seq(issues(cx.model, choice.means.iter(), false));
+            let steps = seq(issues(setting, choice.early(), false, true));
             seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
         };
-        let both = with(self, LEAF_AND_WALK);
-        Node::select(Test::Walk, both, with(self, LEAF))
+        let both = with(self, absent_too(LEAF_AND_WALK));
+        Node::select(Test::Walk, both, with(self, absent_too(LEAF)))
+    }
+
+    /// Everything of the space, and what binds its tag.
+    fn teardown(&mut self, setting: &Setting<'m>) -> Node {
+        let choice = self.choose(setting, TEARDOWN);
+        let steps = seq(issues(setting, choice.early(), false, true));
+        seq([self.publish(setting), guarded(self.model, &choice, steps)])
+    }
+}
+
+/// Everything that a space can have left.
+pub const TEARDOWN: Need = Need {
+    leaf: true,
+    walk: true,
+    absent: true,
+    root: true,
+    of: Of::Everything,
+};
+
+/// The same, with the absences that are remembered.
+pub fn absent_too(need: Need) -> Need {
+    Need {
+        absent: true,
+        ..need
     }
 }
 
 /// The means of a loop that name no address: each once.
 fn whole_of(choices: &[Choice]) -> Vec<&Means> {
     let mut whole: Vec<&Means> = Vec::new();
-    for means in choices.iter().flat_map(Choice::whole) {
+    let all = choices.iter().flat_map(Choice::whole);
+    for means in all.filter(|means| !means.late) {
         if !whole.contains(&means) {
             whole.push(means);
         }
@@ -365,66 +442,75 @@ fn run_of(means: &Means) -> Option<(usize, Most, Stride)> {
     }
 }
 
-/// The nodes of means, those that drop walk entries first.
+/// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
 pub fn issues<'a>(
-    model: &'a Model,
+    setting: &Setting<'a>,
     means: impl Iterator<Item = &'a Means>,
     hint: bool,
+    beside: bool,
 ) -> impl Iterator<Item = Node> {
+    let model = setting.model;
     let mut means: Vec<&Means> = means.collect();
-    means.sort_by_key(|m| !matches!(m.how, How::Issue { .. }));
-    means.into_iter().flat_map(move |m| match m.how {
-        How::Issue { invalidate, form } => {
-            let issue = Node::Issue(Issue {
-                invalidate,
-                form,
-                view: m.view,
-                address: m.names != Names::Everything,
-                hint: hint && !m.hinted.is_empty(),
-            });
-            let mut steps = remedies(model, &m.remedies, false);
-            steps.push(issue);
-            steps.extend(remedies(model, &m.remedies, true));
+    means.sort_by_key(|m| matches!(m.how, How::Retire | How::OweView));
+    let node = move |m: &Means| {
+        let issue = |primitive| issue_of(m, primitive, hint);
+        let with_remedies = |issue: Issue, nodes: Vec<Node>| {
+            let mut steps = remedies::beside(model, m, issue, false);
+            steps.extend(nodes);
+            if beside {
+                steps.extend(remedies::beside(model, m, issue, true));
+            }
             steps
+        };
+        match m.how {
+            How::Issue(primitive) => {
+                let issue = issue(primitive);
+                with_remedies(issue, vec![Node::Issue(issue)])
+            }
+            How::Sets { first, rest, count } => {
+                let (first, rest) = (issue(first), issue(rest));
+                let mut nodes = vec![Node::Issue(first)];
+                if count > 1 {
+                    nodes.push(Node::Each {
+                        over: Over::Sets { first: 1, count },
+                        body: Box::new(Node::Issue(rest)),
+                        rest: None,
+                    });
+                }
+                with_remedies(first, nodes)
+            }
+            How::Retire => vec![Node::Retire],
+            How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
         }
-        How::Retire => vec![Node::Retire],
-        How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
-    })
+    };
+    let nodes: Vec<Node> = means.into_iter().flat_map(node).collect();
+    nodes.into_iter()
 }
 
-/// The steps of remedies that stand behind (or before) what they mend.
-pub fn remedies(model: &Model, remedies: &[(usize, usize)], after: bool) -> Vec<Node> {
-    let mut steps = Vec::new();
-    for &(erratum, number) in remedies {
-        let remedy = &model.errata[erratum].remedies[number];
-        if remedy.after == after {
-            steps.extend(remedy.issue.iter().map(|instr| match *instr {
-                Instr::Barrier(barrier) => Node::Complete { barrier },
-                Instr::Invalidate(invalidate) => Node::Remedy {
-                    erratum,
-                    invalidate,
-                },
-            }));
-        }
+/// One instruction of a means.
+pub fn issue_of(means: &Means, primitive: Primitive, hint: bool) -> Issue {
+    Issue {
+        invalidate: primitive.invalidate,
+        form: primitive.form,
+        space: means.space,
+        view: means.view,
+        tag: means.view.and(means.tag),
+        address: means.names != Names::Everything,
+        hint: hint && !means.hinted.is_empty(),
     }
-    steps
 }
 
 /// Wrapped in what its instructions need of the caller.
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Scope> = Vec::new();
     for means in &choice.means {
-        let How::Issue { invalidate, .. } = means.how else {
-            continue;
-        };
-        let stated = model.invalidates[invalidate]
-            .needs
-            .iter()
-            .map(|need| need.value);
+        let primitives = means.how.primitives();
+        let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
         let same = means
             .after
             .filter(|&barrier| model.barriers[barrier].same_cpu);
-        for need in stated.chain(same.map(|_| Scope::SameCpu)) {
+        let needs = stated.map(|need| need.value);
+        for need in needs.chain(same.map(|_| Scope::SameCpu)) {
             if !scopes.contains(&need) {
                 scopes.push(need);
             }

@@ -94,6 +94,7 @@ fn trees_do_what_was_planned_for_each_configuration() {
                 config,
                 chooser: &mut chooser,
                 gaps: Vec::new(),
+                unwritten: Vec::new(),
             };
             for shape in shapes() {
                 let Some(node) = shaper.node(shape) else {

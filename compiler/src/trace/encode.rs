@@ -23,12 +23,24 @@ pub struct Sources {
     pub scale: u64,
     /// The level that is hinted.
     pub hint: Option<Level>,
-    /// The level by which a run steps.
+    /// The level at hand.
     pub stride: Option<Level>,
     /// The value of the form.
     pub form: u64,
     /// Whether what is cached under the tag is kept.
     pub keep: bool,
+    /// The number of the set.
+    pub set: u64,
+    /// The first address behind what is named.
+    pub end: u64,
+    /// The physical address of the table whose entry changes.
+    pub table: u64,
+    /// The physical address of the entry that changes.
+    pub entry: u64,
+    /// The entry as it was.
+    pub old: u64,
+    /// The entry as it becomes.
+    pub new: u64,
 }
 
 /// One field with its value.
@@ -57,7 +69,7 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
             high: field.high,
             low: field.low,
             bits: value & mask(field.width()),
-            name: name(model, field.value),
+            name: name(field.value),
         }
     };
     let mut fields: Vec<FieldBits> = operand.fields.iter().map(one).collect();
@@ -99,13 +111,22 @@ fn value(model: &Model, config: Config, value: Value, from: &Sources, hint: Opti
         Source::Granule => geometry.granule.map_or(0, |at| at.value),
         Source::Form => from.form,
         Source::Keep => u64::from(from.keep),
+        Source::Set => from.set,
+        Source::End => from.end,
+        Source::Table => from.table,
+        Source::Entry => from.entry,
+        Source::Old => from.old,
+        Source::New => from.new,
     };
     match value {
         Value::Const(bits) => bits,
         Value::Source(s) => source(s),
         Value::Slice(s, high, low) => source(s) >> low & mask(high - low + 1),
         Value::PageNumber(s) => source(s) >> geometry.page_shift,
-        Value::LevelIs(level) => u64::from(from.stride.is_some_and(|s| s.index() == level)),
+        Value::LevelAs(table) => from.stride.map_or(0, |level| {
+            let numbers = &model.level_numbers[table];
+            numbers.get(level.index(), config).unwrap_or(0)
+        }),
     }
 }
 
@@ -121,15 +142,21 @@ pub fn source_name(source: Source) -> &'static str {
         Source::Granule => "granule",
         Source::Form => "form",
         Source::Keep => "keep",
+        Source::Set => "set",
+        Source::End => "end",
+        Source::Table => "table",
+        Source::Entry => "entry",
+        Source::Old => "old",
+        Source::New => "new",
     }
 }
 
-fn name(model: &Model, value: Value) -> String {
+fn name(value: Value) -> String {
     match value {
         Value::Const(bits) => format!("{bits:#x}"),
         Value::Source(s) => source_name(s).to_owned(),
         Value::Slice(s, high, low) => format!("{}[{high}:{low}]", source_name(s)),
         Value::PageNumber(s) => format!("{} >> page", source_name(s)),
-        Value::LevelIs(level) => format!("level is {}", model.levels[level].name),
+        Value::LevelAs(_) => "level".to_owned(),
     }
 }

@@ -4,13 +4,14 @@
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
 use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
+use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::{LEVELS, Level, Most};
-use tlbc_runtime::passes::{Folding, Pass, Passes};
-use tlbc_runtime::request::{LevelFacts, LevelTable, Ranges, Tag};
+use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::{LevelFacts, LevelTable, Ranges, Reach, Space, Tag};
 use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
-use crate::model::{Config, Model};
+use crate::model::{Config, Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
 
@@ -23,6 +24,8 @@ pub enum Which {
     Invalidate(usize),
     /// A load, by its index.
     Load(usize),
+    /// A plain store of the entries that change.
+    Store,
 }
 
 /// One instruction with its operands.
@@ -72,6 +75,10 @@ pub struct Env {
     pub tag: Tag,
     /// Whether walk entries are owed.
     pub walk: bool,
+    /// Whether the space ends.
+    pub ends: bool,
+    /// How entries change, for `Change`.
+    pub change: Changing,
     /// The one entry, for `Page`.
     pub page: (u64, Level),
     /// What changed, for `Ranges`.
@@ -84,6 +91,51 @@ pub struct Env {
     pub owed: bool,
 }
 
+/// A change of table entries, as the nodes ask for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Changing {
+    /// What kind of change.
+    pub kind: Kind,
+    /// The level of the entries.
+    pub level: Level,
+    /// The first address that the first of them translates.
+    pub va: u64,
+    /// How many they are.
+    pub entries: u64,
+    /// The physical address of their table.
+    pub table: u64,
+    /// The index of the first in it.
+    pub index: u64,
+    /// The entry as it was.
+    pub old: u64,
+    /// The entry as it becomes.
+    pub new: u64,
+    /// Whose it is.
+    pub space: Space,
+    /// Who may have cached it.
+    pub reach: Reach,
+    /// Whether the flush may be put off.
+    pub may_defer: bool,
+}
+
+impl Default for Changing {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Vanishes,
+            level: Level(0),
+            va: 0,
+            entries: 1,
+            table: 0,
+            index: 0,
+            old: 0,
+            new: 0,
+            space: Space::User,
+            reach: Reach::Wide,
+            may_defer: false,
+        }
+    }
+}
+
 /// Runs the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Run {
@@ -92,8 +144,10 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         env,
         folding: Folding {
             leaves: false,
-            walks: false,
+            walks: Walks::Named,
         },
+        walk: env.walk,
+        ranges: (Space::User, Reach::Here),
         passes: None,
         pass: None,
         effects: Effects {
@@ -113,22 +167,21 @@ pub fn level_table(model: &Model, config: Config) -> LevelTable {
     let levels = &model.geometries[config.geometry].levels;
     for (index, level) in levels.iter().enumerate() {
         if let (Some(level), Some(shift)) = (level, model.level_shift(index, config)) {
-            table[index] = LevelFacts {
-                shift,
-                leaf: level.leaf,
+            table[index] = if level.maps_pages(config) {
+                LevelFacts::joined(shift, model.caches.joined)
+            } else {
+                LevelFacts::table(shift)
             };
         }
     }
     table
 }
 
-/// The ceilings of a configuration: instructions, base pages.
-pub fn ceiling(model: &Model, config: Config) -> (u64, u64) {
-    let of = |cases: &Option<crate::model::Cases<u64>>| {
-        cases
-            .as_ref()
-            .and_then(|c| c.get(config).copied())
-            .unwrap_or(u64::MAX)
+/// The ceilings of a space and a reach in a configuration: instructions, base pages.
+pub fn ceiling(model: &Model, config: Config, space: Space, reach: Reach) -> (u64, u64) {
+    let of = |cases: &Option<crate::model::Cases<crate::model::Ceiling>>| {
+        let stated = cases.as_ref().and_then(|c| c.of(config, space, reach));
+        stated.unwrap_or(u64::MAX)
     };
     (
         of(&model.policy.ceiling_operations),
@@ -141,6 +194,10 @@ struct Run<'a> {
     plans: &'a Plans,
     env: &'a Env,
     folding: Folding,
+    /// Whether walk entries are owed.
+    walk: bool,
+    /// Whose ranges are sorted into passes, for whom.
+    ranges: (Space, Reach),
     passes: Option<Passes>,
     pass: Option<Pass>,
     effects: Effects,
@@ -152,6 +209,7 @@ struct Piece {
     va: u64,
     num: u64,
     scale: u64,
+    set: u64,
 }
 
 impl Run<'_> {
@@ -159,16 +217,30 @@ impl Run<'_> {
         let plans = self.plans;
         if let Some(plan) = plans.get(shape) {
             let before = self.pass;
-            if let Shape::Page(..) = shape {
-                let (va, level) = self.env.page;
-                self.pass = Some(Pass {
-                    start: va,
-                    entries: 1,
-                    stride: level,
-                    hint: Some(level),
-                    leaf: true,
-                    walk: self.env.walk,
-                });
+            let alone = |start, entries, level| Pass {
+                start,
+                entries,
+                stride: level,
+                shift: self.shift(level),
+                hint: Some(level),
+                leaf: true,
+                walk: self.env.walk,
+            };
+            match shape {
+                Shape::Page(..) => {
+                    let (va, level) = self.env.page;
+                    self.pass = Some(alone(va, 1, level));
+                }
+                Shape::Change => {
+                    let Changing {
+                        va, entries, level, ..
+                    } = self.env.change;
+                    self.pass = Some(alone(va, entries, level));
+                }
+                Shape::Ranges(space, reach) => self.ranges = (space, reach),
+                // What is owed for a tag or a CPU is owed for all kinds of entries.
+                Shape::Switch | Shape::Resume | Shape::Arrive => self.walk = true,
+                _ => {}
             }
             self.node(&plan.body, None);
             self.pass = before;
@@ -202,14 +274,16 @@ impl Run<'_> {
             }
             Node::Fold(folding) => self.folding = *folding,
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref()),
-            Node::Remedy { invalidate, .. } => {
-                let operands = &self.model.invalidates[*invalidate].template.operands;
-                self.effects.ops.push(Op {
-                    which: Which::Invalidate(*invalidate),
-                    operands: operands.iter().map(|&operand| (operand, 0)).collect(),
-                    sources: SourcesEq::default(),
-                });
-            }
+            Node::Remedy {
+                erratum,
+                number,
+                of,
+            } => self.remedy(*erratum, *number, *of, piece),
+            Node::Store => self.effects.ops.push(Op {
+                which: Which::Store,
+                operands: Vec::new(),
+                sources: SourcesEq::default(),
+            }),
             Node::Deliver { to, flush } => {
                 if *flush {
                     self.effects.deliver = *to;
@@ -226,7 +300,7 @@ impl Run<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(shape) => self.shape(*shape),
-            Node::Notify | Node::Change { .. } | Node::Pay(_) | Node::Nothing(_) => {}
+            Node::Notify | Node::Pay(_) | Node::Nothing(_) => {}
         }
     }
 
@@ -236,13 +310,19 @@ impl Run<'_> {
             Test::Feature(feature) => env.config.has(feature),
             Test::Erratum(erratum) => env.config.suffers(erratum),
             Test::OfMachine => env.tag.of_machine,
-            Test::Walk => self.pass.map_or(env.walk, |pass| pass.walk),
+            Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
+            Test::Absent => env.ranges.have_appeared(),
+            Test::Ends => env.ends,
+            Test::Kind(kind) => env.change.kind == kind,
+            Test::MayDefer => env.change.may_defer,
+            Test::OnlyHere => env.change.reach == Reach::Here,
+            Test::OfKernel => env.change.space == Space::Kernel,
             Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),
             Test::FitsRun(operand) => self.pass.is_some_and(|pass| {
                 let page = self.model.geometries[env.config.geometry].page_shift;
-                let entry = self.shift(pass.stride) - page;
+                let entry = pass.shift - page;
                 self.units(operand).is_some_and(|units| units.hold(entry))
             }),
             Test::OverCeiling(count) => self.over_ceiling(count),
@@ -255,7 +335,8 @@ impl Run<'_> {
         let Some(passes) = &self.passes else {
             return false;
         };
-        let (operations, pages) = ceiling(self.model, self.env.config);
+        let (space, reach) = self.ranges;
+        let (operations, pages) = ceiling(self.model, self.env.config, space, reach);
         let needed = match count {
             Count::Entries => passes.entries(),
             Count::EntryRuns(most, levels) => passes.entry_runs(self.most(most), levels),
@@ -294,18 +375,24 @@ impl Run<'_> {
             }
             Over::Entries => {
                 if let Some(pass) = self.pass {
-                    let step = 1u64 << self.shift(pass.stride);
+                    let step = 1u64 << pass.shift;
                     for entry in 0..pass.entries {
                         let va = pass.start.wrapping_add(entry.wrapping_mul(step));
-                        self.node(
-                            body,
-                            Some(Piece {
-                                va,
-                                num: 0,
-                                scale: 0,
-                            }),
-                        );
+                        let piece = Piece {
+                            va,
+                            ..Piece::default()
+                        };
+                        self.node(body, Some(piece));
                     }
+                }
+            }
+            Over::Sets { first, count } => {
+                for set in first..count {
+                    let piece = Piece {
+                        set,
+                        ..Piece::default()
+                    };
+                    self.node(body, Some(piece));
                 }
             }
             Over::Runs { operand, most } => self.runs(operand, most, body, rest),
@@ -332,33 +419,30 @@ impl Run<'_> {
         let (Some(pass), Some(names)) = (self.pass, model.operands[operand].names.as_ref()) else {
             return;
         };
-        let shift = self.shift(pass.stride);
         let Some(units) = self.units(operand) else {
             return;
         };
         let mut runs = if names.pages {
             let page = model.geometries[self.env.config.geometry].page_shift;
-            Runs::of_pages(&pass, shift, page, units)
+            Runs::of_pages(&pass, page, units)
         } else {
-            Runs::of_entries(&pass, shift, self.most(most), units)
+            Runs::of_entries(&pass, self.most(most), units)
         };
         for run in runs.by_ref() {
             let piece = Piece {
                 va: run.va,
                 num: run.num,
                 scale: u64::from(run.scale),
+                set: 0,
             };
             self.node(body, Some(piece));
         }
         if let (Some(va), Some(rest)) = (runs.rest(), rest) {
-            self.node(
-                rest,
-                Some(Piece {
-                    va,
-                    num: 0,
-                    scale: 0,
-                }),
-            );
+            let piece = Piece {
+                va,
+                ..Piece::default()
+            };
+            self.node(rest, Some(piece));
         }
     }
 
@@ -372,25 +456,7 @@ impl Run<'_> {
 
     fn issue(&mut self, issue: &Issue, piece: Option<Piece>) {
         let primitive = &self.model.invalidates[issue.invalidate];
-        let form = &primitive.forms[issue.form];
-        let views = &self.model.user.views;
-        let pass = self.pass.filter(|_| issue.address);
-        let piece = piece.unwrap_or(Piece {
-            va: pass.map_or(0, |pass| pass.start),
-            ..Piece::default()
-        });
-        let sources = Sources {
-            tag: issue
-                .view
-                .map_or(0, |view| u64::from(self.env.tag.value) | views[view].or),
-            va: if issue.address { piece.va } else { 0 },
-            num: piece.num,
-            scale: piece.scale,
-            hint: pass.and_then(|pass| pass.hint).filter(|_| issue.hint),
-            stride: pass.map(|pass| pass.stride),
-            form: form.named.as_ref().map_or(0, |(_, value)| *value),
-            ..Sources::default()
-        };
+        let sources = self.sources(issue, piece);
         self.push(
             Which::Invalidate(issue.invalidate),
             &primitive.template.operands,
@@ -398,10 +464,84 @@ impl Run<'_> {
         );
     }
 
+    /// Where the operands of an instruction come from.
+    fn sources(&self, issue: &Issue, piece: Option<Piece>) -> Sources {
+        let form = &self.model.invalidates[issue.invalidate].forms[issue.form];
+        let views = &self.model.space(issue.space).views;
+        let pass = self.pass.filter(|_| issue.address);
+        let piece = piece.unwrap_or(Piece {
+            va: pass.map_or(0, |pass| pass.start),
+            ..Piece::default()
+        });
+        let va = if issue.address { piece.va } else { 0 };
+        let end = pass.map_or(0, |pass| {
+            va.wrapping_add(piece.num.wrapping_add(1).wrapping_shl(pass.shift))
+        });
+        let change = &self.env.change;
+        let tag = issue.tag.unwrap_or(self.env.tag.value);
+        Sources {
+            tag: issue.view.map_or(0, |view| tag | views[view].or),
+            va,
+            end,
+            num: piece.num,
+            scale: piece.scale,
+            set: piece.set,
+            hint: pass.and_then(|pass| pass.hint).filter(|_| issue.hint),
+            stride: pass.map(|pass| pass.stride),
+            form: form.named.as_ref().map_or(0, |(_, value)| *value),
+            table: change.table,
+            entry: change.table.wrapping_add(change.index << 3),
+            old: change.old,
+            new: change.new,
+            ..Sources::default()
+        }
+    }
+
+    fn remedy(
+        &mut self,
+        erratum: usize,
+        (number, step): (usize, usize),
+        of: Option<Issue>,
+        piece: Option<Piece>,
+    ) {
+        let issued = &self.model.errata[erratum].remedies[number].issue[step];
+        let Instr::Invalidate(invalidate) = issued.instr else {
+            return;
+        };
+        let operands = &self.model.invalidates[invalidate].template.operands;
+        let which = Which::Invalidate(invalidate);
+        let Some(issue) = of else {
+            self.effects.ops.push(Op {
+                which,
+                operands: operands.iter().map(|&operand| (operand, 0)).collect(),
+                sources: SourcesEq::default(),
+            });
+            return;
+        };
+        let mut sources = self.sources(&issue, piece);
+        sources.form = 0;
+        for &(source, value) in &issued.with {
+            match source {
+                Source::Tag => sources.tag = value,
+                Source::Va => sources.va = value,
+                Source::End => sources.end = value,
+                Source::Form => sources.form = value,
+                Source::Num => sources.num = value,
+                Source::Scale => sources.scale = value,
+                Source::Set => sources.set = value,
+                _ => {}
+            }
+        }
+        if let Some(level) = issued.level {
+            sources.stride = Some(Level(level as u8));
+        }
+        self.push(which, operands, sources);
+    }
+
     fn load(&mut self, load: usize, view: usize, empty: bool, keep: bool) {
         let root = &self.env.root;
         let sources = Sources {
-            tag: u64::from(root.tag.value) | self.model.user.views[view].or,
+            tag: root.tag.value | self.model.user.views[view].or,
             root: if empty { root.empty } else { root.table },
             keep,
             ..Sources::default()

@@ -10,13 +10,13 @@ pub mod show;
 
 use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
 use tlbc_runtime::clause::{Holders, Level};
-use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space, Tag};
+use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Scope, Space, Tag};
 
-use crate::model::{Config, Model};
+use crate::model::{Config, Known, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use encode::FieldBits;
-use interpret::{Effects, Env, Op, Which, interpret, level_table};
+use interpret::{Changing, Effects, Env, Op, Which, interpret, level_table};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Query {
     /// What happened.
     pub event: Event,
     /// The tag of the space.
-    pub tag: u16,
+    pub tag: u64,
     /// Whether other CPUs are active in the space, and one is lazy.
     pub others: bool,
 }
@@ -48,9 +48,15 @@ pub enum Event {
         tables: bool,
         /// Whether what is below the cuts is still valid.
         live: bool,
+        /// Whether they appeared where none were, and were not cleared.
+        appeared: bool,
     },
     /// The whole space goes, with its tables.
     Everything,
+    /// The space ends: everything of it goes, and its tag may be given to another.
+    Teardown,
+    /// Table entries change.
+    Change(Changing),
     /// The space is loaded, with this owed for it.
     Switch(Debt),
     /// User code goes on; whether its view's flush was put off.
@@ -118,10 +124,22 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
     let flush = |env: &Env, reach| {
         let space = query.space;
         let shape = match scope {
+            Asked::Teardown if plans.get(Shape::Teardown(space, reach)).is_some() => {
+                Shape::Teardown(space, reach)
+            }
+            Asked::Teardown => Shape::Everything(space, reach),
             Asked::Page => Shape::Page(space, reach),
             Asked::Ranges => Shape::Ranges(space, reach),
             Asked::Everything => Shape::Everything(space, reach),
-            Asked::Event(shape) => return vec![interpret(model, plans, shape, env)],
+            Asked::Event(shape) => {
+                // Devices are not switched, nor do they come up.
+                let config = without_devices(model, env.config);
+                let env = Env {
+                    config,
+                    ..env.clone()
+                };
+                return vec![interpret(model, plans, shape, &env)];
+            }
         };
         [shape, Shape::Finish(space, reach)]
             .map(|shape| interpret(model, plans, shape, env))
@@ -136,6 +154,7 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
         told.extend(names(model, deliver));
         if !deliver.is_nobody() {
             env.tag.of_machine = false;
+            env.config = without_devices(model, env.config);
             let effects = flush(&env, Reach::Here);
             owed.extend(debits(&effects, "each CPU told"));
             others = instructions(model, query.config, &effects);
@@ -176,7 +195,19 @@ enum Asked {
     Page,
     Ranges,
     Everything,
+    Teardown,
     Event(Shape),
+}
+
+/// The configuration as a CPU has it that is told by interrupt: who sends that tells the devices.
+fn without_devices(model: &Model, config: Config) -> Config {
+    let devices = model.user.devices.iter().chain(&model.kernel.devices);
+    let features = devices.flat_map(|when| when.value.features_wanted());
+    let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
+    Config {
+        features: of_space.fold(config.features, |all, feature| all & !(1 << feature)),
+        ..config
+    }
 }
 
 fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
@@ -190,12 +221,15 @@ fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
         limits: query.limits.clone(),
         tag,
         walk: false,
+        ends: false,
+        change: Changing::default(),
         page: (0, Level(0)),
         ranges: Ranges::new(),
         root: Root {
             table: ROOT,
             tag,
             empty: EMPTY,
+            conditions: Conditions::NONE,
         },
         debt: Debt::None,
         owed: false,
@@ -206,8 +240,9 @@ fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
             levels,
             tables,
             live,
+            appeared,
         } => {
-            env.ranges = ranges(model, query, *extent, levels, *tables)?;
+            env.ranges = ranges(model, query, *extent, levels, *tables, *appeared)?;
             if *live {
                 env.ranges.below_live();
             }
@@ -223,6 +258,14 @@ fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
         Event::Everything => {
             env.walk = true;
             Asked::Everything
+        }
+        Event::Teardown => {
+            (env.walk, env.ends) = (true, true);
+            Asked::Teardown
+        }
+        Event::Change(change) => {
+            env.change = *change;
+            Asked::Event(Shape::Change)
         }
         Event::Switch(debt) => {
             env.debt = *debt;
@@ -249,20 +292,18 @@ fn ranges(
     extent: Extent,
     levels: &[usize],
     tables: bool,
+    appeared: bool,
 ) -> Result<Ranges, String> {
     let config = query.config;
     let space = model.space(query.space);
-    if let Some((high, bits)) = space.addresses.get(config).copied() {
-        let inside = |va: u64| {
-            let top = if bits >= 64 { 0 } else { u64::MAX << bits };
-            va & top == if high { top } else { 0 }
-        };
-        if !inside(extent.start) || !inside(extent.last()) {
-            let half = if high { "upper" } else { "lower" };
+    if let Some(addresses) = space.addresses.get(config) {
+        if !addresses.contain(extent.start) || !addresses.contain(extent.last()) {
+            let end = u128::from(addresses.base) + (1u128 << addresses.bits);
             return Err(format!(
-                "{:#x}..{:#x} is not in the {half} {bits} bits of addresses that the space has",
+                "{:#x}..{:#x} is not in {:#x}..{end:#x}, the addresses that the space has",
                 extent.start,
-                u128::from(extent.last()) + 1
+                u128::from(extent.last()) + 1,
+                addresses.base
             ));
         }
     }
@@ -274,7 +315,9 @@ fn ranges(
         if facts.shift == 0 {
             return Err(format!("there is no level {name} in this configuration"));
         }
-        if facts.leaf {
+        if facts.leaf && appeared {
+            ranges.appeared(Level(level as u8), extent);
+        } else if facts.leaf {
             ranges.leaf(Level(level as u8), extent);
         } else if !tables {
             return Err(format!("entries of level {name} map no pages"));
@@ -330,6 +373,12 @@ fn debits(effects: &[Effects], holder: &'static str) -> Vec<Debit> {
             "what was asked for, or everything under the tag",
             "load",
         ),
+        (
+            Owed::SPACE_UNTIL_ATTACH,
+            "every CPU",
+            "leaf and walk entries of the whole space",
+            "attach",
+        ),
     ];
     let of = |(what, holder, text, until)| {
         owed.contains(what).then_some(Debit {
@@ -360,6 +409,13 @@ fn lines(model: &Model, config: Config, op: &Op) -> Vec<Instruction> {
         Which::Load(index) => {
             let it = &model.loads[index];
             (&it.named, &it.template)
+        }
+        Which::Store => {
+            return vec![Instruction {
+                name: "store".to_owned(),
+                asm: "(the entries are stored)".to_owned(),
+                operands: Vec::new(),
+            }];
         }
     };
     let operands = |line: &str| {

@@ -9,17 +9,22 @@ use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
-use tlbc::trace::interpret::{Effects, Env, Which, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, Which, interpret};
 use tlbc::trace::{Event, Query, Trace, show, trace};
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{Debt, Root};
 use tlbc_runtime::clause::Level;
-use tlbc_runtime::request::{Extent, Ranges, Reach, Space, Tag};
+use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
 
 /// The text of a shipped definition.
 pub const ARM64: &str = include_str!("../../../archdefs/arm64.arch");
 /// The text of a shipped definition.
 pub const X86_64: &str = include_str!("../../../archdefs/x86_64.arch");
+
+/// The text of a shipped definition.
+pub const POWERPC64: &str = include_str!("../../../archdefs/powerpc64.arch");
+/// The text of a shipped definition.
+pub const S390: &str = include_str!("../../../archdefs/s390.arch");
 
 /// The shipped definition of arm64.
 pub fn arm64() -> &'static Analysis {
@@ -31,6 +36,18 @@ pub fn arm64() -> &'static Analysis {
 pub fn x86() -> &'static Analysis {
     static IT: OnceLock<Analysis> = OnceLock::new();
     IT.get_or_init(|| good(X86_64))
+}
+
+/// The shipped definition of powerpc64.
+pub fn powerpc() -> &'static Analysis {
+    static IT: OnceLock<Analysis> = OnceLock::new();
+    IT.get_or_init(|| good(POWERPC64))
+}
+
+/// The shipped definition of s390.
+pub fn s390() -> &'static Analysis {
+    static IT: OnceLock<Analysis> = OnceLock::new();
+    IT.get_or_init(|| good(S390))
 }
 
 /// A definition and what is said about it.
@@ -105,7 +122,7 @@ pub struct Ask {
     /// What happened.
     pub event: What,
     /// The tag of the space.
-    pub tag: u16,
+    pub tag: u64,
     /// Whether other CPUs are active in the space.
     pub others: bool,
 }
@@ -121,7 +138,7 @@ pub enum What {
 
 /// A tag with which a space may be known on any machine: not reserved, and even, since an odd one
 /// belongs to arm64's user view.
-pub const TAG: u16 = 0x42;
+pub const TAG: u64 = 0x42;
 
 impl Ask {
     /// Leaf entries of user space were cleared.
@@ -182,7 +199,7 @@ impl Ask {
     }
 
     /// The space has this tag.
-    pub fn tag(mut self, tag: u16) -> Self {
+    pub fn tag(mut self, tag: u64) -> Self {
         self.tag = tag;
         self
     }
@@ -197,6 +214,7 @@ impl Ask {
                 levels: levels.iter().map(level).collect(),
                 tables: *tables,
                 live: *live,
+                appeared: false,
             },
             What::Event(event) => event.clone(),
         };
@@ -228,12 +246,15 @@ pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
         limits: machine.limits,
         tag,
         walk: ranges.tables(),
+        ends: false,
+        change: Changing::default(),
         page: (0, Level(0)),
         ranges,
         root: Root {
             table: 0,
             tag,
             empty: 0,
+            conditions: Conditions::NONE,
         },
         debt: Debt::None,
         owed: false,
@@ -263,9 +284,10 @@ fn names(arch: &Analysis, effects: &Effects) -> Vec<String> {
     let model = &arch.model;
     let line = |op: &tlbc::trace::interpret::Op| {
         let name = match op.which {
-            Which::Barrier(index) => &model.barriers[index].named.name,
-            Which::Invalidate(index) => &model.invalidates[index].named.name,
-            Which::Load(index) => &model.loads[index].named.name,
+            Which::Barrier(index) => model.barriers[index].named.name.as_str(),
+            Which::Invalidate(index) => model.invalidates[index].named.name.as_str(),
+            Which::Load(index) => model.loads[index].named.name.as_str(),
+            Which::Store => "store",
         };
         let operands = op.operands.iter().map(|&(index, word)| {
             let operand = &model.operands[index].named.name;

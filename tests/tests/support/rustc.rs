@@ -6,8 +6,10 @@ use std::process::Command;
 
 /// Bare-metal targets, by Rust's name of the processor architecture. A new architecture needs a
 /// line here.
-const TARGETS: [(&str, &str); 2] = [
+const TARGETS: [(&str, &str); 4] = [
     ("aarch64", "aarch64-unknown-none"),
+    ("powerpc64", "powerpc64le-unknown-linux-gnu"),
+    ("s390x", "s390x-unknown-linux-gnu"),
     ("x86_64", "x86_64-unknown-none"),
 ];
 

@@ -1,0 +1,337 @@
+//! How table entries are changed.
+//!
+//! In: what the definition says of changes and of the instructions that write entries. Out: the node of
+//! `Change`. Holds: an entry that some CPU may use is changed by a plain store only where the machine
+//! bears it; an instruction that writes an entry serves a change of an entry of its level, to what it
+//! writes, and drops all that was made through the old one; what is put off is owed.
+
+use std::collections::BTreeMap;
+
+use tlbc_runtime::backend::Owed;
+use tlbc_runtime::cells::Cells;
+use tlbc_runtime::change::Kind as Change;
+use tlbc_runtime::clause::{Holders, Level, Levels, Whose};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::factor::seq;
+use super::ir::{Issue, Node, Over, Test};
+use super::pool::{Primitive, Setting};
+use super::shapes::Shaper;
+use crate::model::{Instr, Invalidate, Kind, Which, Written};
+
+/// What has to be written by an instruction, and for whom nothing does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unwritten {
+    /// Whose mappings.
+    pub space: Space,
+    /// Who may have cached the entries.
+    pub reach: Reach,
+    /// Entries of which level.
+    pub level: Level,
+    /// What they should become.
+    pub to: Written,
+}
+
+/// How much an instruction is wanted that writes an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// There has to be one.
+    Needed,
+    /// Something else does as well; unless it is `dear`, better than one that drops every leaf of a tag.
+    Optional { dear: bool },
+}
+
+impl Shaper<'_, '_> {
+    pub(super) fn change(&mut self) -> Node {
+        let change = &self.model.change;
+        if change.plain_store.value {
+            return Node::Store;
+        }
+        let written = self.by_space(Self::vanish);
+        let replaced = self.by_space(Self::replace);
+        let relaxed = self.by_space(Self::relax);
+        let by_kind = Node::select(
+            Test::Kind(Change::Vanishes),
+            written,
+            Node::select(Test::Kind(Change::Relaxes), relaxed, replaced),
+        );
+        let put_off = seq([Node::Store, Node::Owe(Owed::SPACE_UNTIL_ATTACH)]);
+        let valid = if change.deferred.is_some() {
+            Node::select(Test::MayDefer, put_off, by_kind)
+        } else {
+            by_kind
+        };
+        Node::select(Test::Kind(Change::Appears), Node::Store, valid)
+    }
+
+    fn by_space(&mut self, node: fn(&mut Self, &Setting<'_>, Level) -> Node) -> Node {
+        let kernel = self.by_level(Space::Kernel, node);
+        Node::select(Test::OfKernel, kernel, self.by_level(Space::User, node))
+    }
+
+    /// What is done for each level, on this CPU alone and for others: levels that are served alike
+    /// together.
+    fn by_level(&mut self, space: Space, node: fn(&mut Self, &Setting<'_>, Level) -> Node) -> Node {
+        let of_reach = |cx: &mut Self, reach| {
+            let setting = cx.setting(space, reach, true);
+            let mut groups: Vec<(Levels, Node)> = Vec::new();
+            for level in cx.levels() {
+                let node = node(cx, &setting, level);
+                match groups.iter_mut().find(|(_, same)| *same == node) {
+                    Some((levels, _)) => *levels = levels.union(Levels::only(level)),
+                    None => groups.push((Levels::only(level), node)),
+                }
+            }
+            let last = groups.pop().map_or(Node::Seq(Vec::new()), |(_, node)| node);
+            groups.into_iter().rev().fold(last, |rest, (levels, node)| {
+                Node::select(Test::Stride(levels), node, rest)
+            })
+        };
+        let here = of_reach(self, Reach::Here);
+        Node::select(Test::OnlyHere, here, of_reach(self, Reach::Wide))
+    }
+
+    /// The levels that there are in some geometry.
+    fn levels(&self) -> Vec<Level> {
+        let there = |level: &Level| {
+            let mut geometries = self.model.geometries.iter();
+            geometries.any(|g| g.levels.get(level.index()).is_some_and(Option::is_some))
+        };
+        Level::all().filter(there).collect()
+    }
+
+    /// Nothing is mapped any more: entry by entry, or in runs where an instruction can.
+    fn vanish(&mut self, setting: &Setting<'_>, level: Level) -> Node {
+        let Some(one) = self.writer(setting, level, Written::Invalid, Wish::Needed) else {
+            return Node::Seq(Vec::new());
+        };
+        let each = |over, primitive| Node::Each {
+            over,
+            body: Box::new(Node::Issue(issue(setting, primitive))),
+            rest: None,
+        };
+        let Some(many) = self.writer_of_runs(setting, level) else {
+            return each(Over::Entries, one);
+        };
+        let (operand, most) = many.1;
+        each(Over::Runs { operand, most }, many.0)
+    }
+
+    /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
+    /// anew, so there the entry is never invalid if an instruction can help it, whatever else that drops.
+    fn replace(&mut self, setting: &Setting<'_>, level: Level) -> Node {
+        let dear = setting.space == Space::Kernel;
+        match self.writer(setting, level, Written::Replaced, Wish::Optional { dear }) {
+            Some(primitive) => Node::Each {
+                over: Over::Entries,
+                body: Box::new(Node::Issue(issue(setting, primitive))),
+                rest: None,
+            },
+            None => seq([self.vanish(setting, level), Node::Store]),
+        }
+    }
+
+    /// More is allowed. What the instruction does not write, a store may change in a valid entry as well.
+    fn relax(&mut self, setting: &Setting<'_>, level: Level) -> Node {
+        match self.writer(
+            setting,
+            level,
+            Written::MoreRights,
+            Wish::Optional { dear: true },
+        ) {
+            Some(primitive) => seq([
+                Node::Each {
+                    over: Over::Entries,
+                    body: Box::new(Node::Issue(issue(setting, primitive))),
+                    rest: None,
+                },
+                Node::Store,
+            ]),
+            None => self.replace(setting, level),
+        }
+    }
+
+    /// The instruction that writes one entry, the least by the selection rule.
+    fn writer(
+        &mut self,
+        setting: &Setting<'_>,
+        level: Level,
+        to: Written,
+        wish: Wish,
+    ) -> Option<Primitive> {
+        let leaves = setting.leaves_of_classes();
+        let mut candidates = BTreeMap::new();
+        for (index, primitive, cells) in self.writers(setting, level, to) {
+            let whole = self.model.invalidates[primitive.invalidate].forms[primitive.form]
+                .drops
+                .iter()
+                .any(|d| d.which.value == Which::Everything && d.leaf.is_some());
+            let lost = leaves.iter().filter(|l| whole && cells.covers(l)).count();
+            if wish == (Wish::Optional { dear: false }) && lost > 0 {
+                continue;
+            }
+            let wide = !Holders::CORE
+                .covers(self.model.invalidates[primitive.invalidate].reach(self.config));
+            let cost = self.model.invalidates[primitive.invalidate].cost;
+            candidates.insert(
+                (
+                    wide && setting.reach == Reach::Here,
+                    lost,
+                    cost,
+                    cells.count(),
+                    index,
+                ),
+                primitive,
+            );
+        }
+        let least = candidates.into_values().next();
+        if least.is_none() && wish == Wish::Needed {
+            let unwritten = Unwritten {
+                space: setting.space,
+                reach: setting.reach,
+                level,
+                to,
+            };
+            if !self.unwritten.contains(&unwritten) {
+                self.unwritten.push(unwritten);
+            }
+        }
+        least
+    }
+
+    /// The instruction that writes several entries at once, and what counts them.
+    fn writer_of_runs(
+        &self,
+        setting: &Setting<'_>,
+        level: Level,
+    ) -> Option<(Primitive, (usize, tlbc_runtime::clause::Most))> {
+        let writers = self.model.invalidates.iter().enumerate();
+        let mut usable =
+            writers.filter(|(index, it)| self.usable(setting, *index, it, level, Written::Invalid));
+        usable.find_map(|(invalidate, it)| {
+            let operands = &it.template.operands;
+            let counts = |o: &&usize| self.model.operands[**o].names.is_some();
+            let operand = operands.iter().find(counts)?;
+            let mut forms = it.forms.iter().enumerate();
+            forms.find_map(|(form, of)| {
+                let most = of.drops.iter().find_map(|d| match d.which.value {
+                    Which::Run { most, .. } => Some(most),
+                    _ => None,
+                })?;
+                let local = Holders::CORE.covers(it.reach(self.config));
+                let fits = local == (setting.reach == Reach::Here && self.has_local(level));
+                fits.then_some((Primitive { invalidate, form }, (*operand, most)))
+            })
+        })
+    }
+
+    /// Whether an instruction of this CPU alone makes entries of the level invalid.
+    fn has_local(&self, level: Level) -> bool {
+        let here = Setting {
+            model: self.model,
+            config: self.config,
+            space: Space::User,
+            reach: Reach::Here,
+            of_machine: true,
+        };
+        let writers = self.writers(&here, level, Written::Invalid);
+        let mut writers = writers.into_iter();
+        writers.any(|(_, primitive, _)| {
+            let it = &self.model.invalidates[primitive.invalidate];
+            Holders::CORE.covers(it.reach(self.config))
+        })
+    }
+
+    fn usable(
+        &self,
+        setting: &Setting<'_>,
+        index: usize,
+        it: &Invalidate,
+        level: Level,
+        to: Written,
+    ) -> bool {
+        it.requires.holds(self.config)
+            && it.reach(self.config).covers(setting.holders())
+            && !setting.never_done(Instr::Invalidate(index))
+            && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
+    }
+
+    /// The instructions that write one entry of a level and drop all that was made through it.
+    fn writers(
+        &self,
+        setting: &Setting<'_>,
+        level: Level,
+        to: Written,
+    ) -> Vec<(usize, Primitive, Cells)> {
+        let wanted = wanted(setting, level, to);
+        let mut out = Vec::new();
+        for (index, it) in self.model.invalidates.iter().enumerate() {
+            if !self.usable(setting, index, it, level, to) {
+                continue;
+            }
+            let lost = setting.lost(Instr::Invalidate(index));
+            for (form, of) in it.forms.iter().enumerate() {
+                let run = |d: &crate::model::Drops| matches!(d.which.value, Which::Run { .. });
+                if !of.requires.holds(self.config) || of.drops.iter().any(run) {
+                    continue;
+                }
+                let drops = of.drops.iter().filter(|d| d.when.holds(self.config));
+                let cells = drops.fold(Cells::NONE, |all, d| {
+                    let this = d.whose.value.this || d.whose.value.loaded;
+                    all.union(&setting.clause(d, this, None, &lost, setting.holders()))
+                });
+                if cells.covers(&wanted) {
+                    let primitive = Primitive {
+                        invalidate: index,
+                        form,
+                    };
+                    out.push((index, primitive, cells));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// What was made through an entry: of the lowest level translations, of another also pointers to the
+/// tables below it and all that was made through those. Entries that allow less than the table are
+/// somebody else's business.
+fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
+    if to == Written::MoreRights {
+        return Cells::NONE;
+    }
+    let upto = Levels::only(level).union(Levels::below(level));
+    let mut maps = setting.model.geometries.iter();
+    let leaf = maps.any(|g| {
+        let level = g.levels.get(level.index()).and_then(Option::as_ref);
+        level.is_some_and(|level| level.leaf.is_some())
+    });
+    let lowest = level == Level(0);
+    let cells = |kind, levels| {
+        let held = super::choose::held(setting, kind);
+        if held {
+            setting.cells(kind, levels, Whose::THIS, setting.holders())
+        } else {
+            Cells::NONE
+        }
+    };
+    let leaves = if lowest || leaf {
+        upto
+    } else {
+        Levels::below(level)
+    };
+    let walks = if lowest { Levels::NONE } else { upto };
+    cells(Kind::Leaf, leaves).union(&cells(Kind::Walk, walks))
+}
+
+fn issue(setting: &Setting<'_>, primitive: Primitive) -> Issue {
+    Issue {
+        invalidate: primitive.invalidate,
+        form: primitive.form,
+        space: setting.space,
+        view: Some(0),
+        tag: None,
+        address: true,
+        hint: false,
+    }
+}

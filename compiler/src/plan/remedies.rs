@@ -1,0 +1,100 @@
+//! What errata want issued: the steps of their remedies.
+//!
+//! In: the remedies recorded with means and barriers. Out: the nodes that stand before or behind what
+//! is mended. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
+//! of those given whose operands are known there; behind a loop no address is.
+
+use super::choose::Choice;
+use super::ir::{Issue, Node};
+use super::pool::{How, Means};
+use super::shapes::issue_of;
+use crate::model::{Instr, Issued, Model, Source, Value};
+
+/// What a [`Node::Remedy`] issues.
+pub fn issued(model: &Model, erratum: usize, (remedy, step): (usize, usize)) -> &Issued {
+    &model.errata[erratum].remedies[remedy].issue[step]
+}
+
+/// The steps of remedies that stand behind (or before) a barrier: all operands are zero.
+pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> Vec<Node> {
+    let of_side = wanted
+        .iter()
+        .filter(|&&(erratum, number)| model.errata[erratum].remedies[number].after == after);
+    of_side
+        .flat_map(|&remedy| steps(model, remedy, None))
+        .collect()
+}
+
+/// The steps of remedies that stand before an instruction, or right behind it.
+pub fn beside(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
+    of_means(model, means, issue, after)
+}
+
+/// The steps of remedies that stand once behind a loop over these means.
+pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>) -> Vec<Node> {
+    let mut steps: Vec<Node> = Vec::new();
+    for means in choices.flat_map(Choice::addressed) {
+        let How::Issue(primitive) = means.how else {
+            continue;
+        };
+        let issue = Issue {
+            address: false,
+            ..issue_of(means, primitive, false)
+        };
+        let more = of_means(model, means, issue, true);
+        let new = more.iter().any(|step| !steps.contains(step));
+        if new {
+            steps.extend(more);
+        }
+    }
+    steps
+}
+
+fn of_means(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
+    let mut out = Vec::new();
+    let mut mended: Vec<usize> = Vec::new();
+    for &(erratum, number) in &means.remedies {
+        let remedy = &model.errata[erratum].remedies[number];
+        let known = |issued: &Issued| issue.address || !names_address(model, issued);
+        if remedy.after != after
+            || mended.contains(&erratum)
+            || remedy.target.value != Instr::Invalidate(issue.invalidate)
+            || !remedy.issue.iter().all(known)
+        {
+            continue;
+        }
+        mended.push(erratum);
+        out.extend(steps(model, (erratum, number), Some(issue)));
+    }
+    out
+}
+
+fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Vec<Node> {
+    let issue = model.errata[erratum].remedies[number].issue.iter();
+    let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
+        Instr::Barrier(barrier) => Node::Complete { barrier },
+        Instr::Invalidate(_) => Node::Remedy {
+            erratum,
+            number: (number, step),
+            of,
+        },
+    });
+    nodes.collect()
+}
+
+/// Whether an instruction of a remedy needs an address or a level that it does not set itself.
+pub fn names_address(model: &Model, issued: &Issued) -> bool {
+    let Instr::Invalidate(invalidate) = issued.instr else {
+        return false;
+    };
+    let operands = &model.invalidates[invalidate].template.operands;
+    let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
+    let set = |source| issued.with.iter().any(|(of, _)| *of == source);
+    fields.any(|field| match field.value {
+        Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => {
+            matches!(s, Source::Va | Source::End) && !set(s)
+        }
+        Value::LevelAs(_) => issued.level.is_none(),
+        Value::Const(_) => false,
+    })
+}

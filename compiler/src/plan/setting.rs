@@ -1,0 +1,152 @@
+//! One configuration and one kind of request: what there is to drop, and on whom.
+
+use tlbc_runtime::cells::Cells;
+use tlbc_runtime::clause::{By, Holders, Levels, What, Whose};
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::model::{Config, Delivery, Kind, Model, Tag, Under};
+
+/// One configuration and one kind of request, for which means are chosen.
+#[derive(Clone, Copy)]
+pub struct Setting<'m> {
+    /// The definition.
+    pub model: &'m Model,
+    /// The configuration.
+    pub config: Config,
+    /// Whose mappings.
+    pub space: Space,
+    /// Who may have cached them.
+    pub reach: Reach,
+    /// Whether the tag means the same space on every CPU.
+    pub of_machine: bool,
+}
+
+impl<'m> Setting<'m> {
+    /// The views of the space in this configuration, by index.
+    pub fn views(&self) -> Vec<usize> {
+        let views = self.model.space(self.space).views.iter().enumerate();
+        views
+            .filter(|(_, view)| view.when.holds(self.config))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// The tags that there are.
+    pub fn tags(&self) -> impl Iterator<Item = &'m Tag> + use<'m> {
+        let config = self.config;
+        let tags = self.model.tags.iter();
+        tags.filter(move |tag| tag.when.holds(config))
+    }
+
+    /// Whether instructions of this CPU may reach others: not for a space whose tags mean something
+    /// else there, since what hits it would have to hit every tag.
+    pub fn may_broadcast(&self) -> bool {
+        let named = self.space == Space::Kernel || self.of_machine || self.tags().next().is_none();
+        named && self.delivery() != Some(Delivery::Interrupts)
+    }
+
+    /// How the policy has others told in this configuration.
+    pub fn delivery(&self) -> Option<Delivery> {
+        let stated = self.model.policy.delivery.as_ref()?;
+        stated.get(self.config).map(|at| at.value)
+    }
+
+    /// Whether the user space may have a tag of that reach.
+    pub fn has_tag(&self, of_machine: bool) -> bool {
+        self.tags().any(|tag| tag.of_cpu.value != of_machine)
+    }
+
+    /// Whether there is one tag that all entries of the space are under, and it is known.
+    pub fn gives_tag(&self) -> bool {
+        if self.space == Space::Kernel {
+            let under = self.model.kernel.leaf.get(self.config);
+            return under.is_some_and(|at| matches!(at.value, Under::Fixed(..) | Under::Tags(_)));
+        }
+        match self.reach {
+            Reach::Here => self.tags().next().is_some(),
+            Reach::Wide => self.of_machine && self.has_tag(true),
+        }
+    }
+
+    /// The value of the space's tag, where that is always the same.
+    pub fn fixed_tag(&self) -> Option<u64> {
+        self.model.space(self.space).fixed_tag(self.config)
+    }
+
+    /// Whether this CPU may hold global entries, whoever made them: somebody before this kernel may have
+    /// run with fewer features, but not without what global entries take.
+    pub fn may_hold_globals(&self) -> bool {
+        let spaces = [&self.model.user, &self.model.kernel];
+        let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
+        cases.any(|(under, cond)| {
+            let mut taken = cond.features_wanted();
+            under.value == Under::Global && taken.all(|feature| self.config.has(feature))
+        })
+    }
+
+    /// The tag classes that entries of the space have.
+    pub fn classes(&self, kind: Kind) -> Whose {
+        let space = self.model.space(self.space);
+        let cases = match kind {
+            Kind::Leaf | Kind::Absent => &space.leaf,
+            Kind::Walk | Kind::Root => &space.walk,
+        };
+        let tagged = self.tags().next().is_some();
+        match cases.get(self.config).map(|at| &at.value) {
+            Some(Under::Global) => Whose::GLOBAL,
+            Some(Under::EveryTag) => Whose {
+                other: tagged,
+                global: false,
+                ..Whose::ANY
+            },
+            _ => Whose::THIS,
+        }
+    }
+
+    /// Who may hold what is to be dropped.
+    pub fn holders(&self) -> Holders {
+        let cpus = match self.reach {
+            Reach::Here => Holders::SELF,
+            Reach::Wide => Holders::CPUS,
+        };
+        if self.model.space(self.space).has_devices(self.config) {
+            cpus.union(Holders::DEVICE)
+        } else {
+            cpus
+        }
+    }
+
+    /// The cells of a kind of entry, in the caches that hold it.
+    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Holders) -> Cells {
+        let stores = self.model.caches.holding(kind);
+        let what = match kind {
+            Kind::Leaf => What::leaf(levels),
+            Kind::Walk => What::walk(levels),
+            Kind::Root => What {
+                root: true,
+                ..What::NOTHING
+            },
+            Kind::Absent => What {
+                absent: levels,
+                ..What::NOTHING
+            },
+        };
+        Cells::of(What { stores, ..what }, whose, holders)
+    }
+
+    /// The leaf cells of each tag class, for whoever asks whether one loses all of them.
+    pub fn leaves_of_classes(&self) -> [Cells; 3] {
+        let class = |this, other, global| Whose {
+            this,
+            other,
+            global,
+            by: By::Operand,
+        };
+        [
+            class(true, false, false),
+            class(false, true, false),
+            class(false, false, true),
+        ]
+        .map(|whose| self.cells(Kind::Leaf, Levels::ALL, whose, self.holders()))
+    }
+}
