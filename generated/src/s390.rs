@@ -813,65 +813,13 @@ impl Tlb {
         } else if change.kind() == Kind::Vanishes {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
-                    if c.has(Config::LOCAL_CLEAR) {
-                        if matches!(owner.space, Space::Kernel) {
-                            if matches!(owner.reach, Reach::Here) {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:116-125: ipte_run_local
-                                    let table_bits = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table: table_bits,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:106-115: ipte_run
-                                    let table_bits = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRun {
-                                        table: table_bits,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else if matches!(owner.reach, Reach::Here) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:116-125: ipte_run_local
-                                let table_bits = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table: table_bits,
-                                    page,
-                                    more,
-                                });
-                            }
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:106-115: ipte_run
-                                let table_bits = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun {
-                                    table: table_bits,
-                                    page,
-                                    more,
-                                });
-                            }
-                        }
-                    } else if matches!(owner.space, Space::Kernel) {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:106-115: ipte_run
+                            // s390.arch:116-125: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun {
+                            cpu.issue(Op::IpteRunLocal {
                                 table: table_bits,
                                 page,
                                 more,
@@ -890,74 +838,16 @@ impl Tlb {
                             });
                         }
                     }
-                } else if c.has(Config::LOCAL_CLEAR) {
-                    if matches!(owner.space, Space::Kernel) {
-                        if matches!(owner.reach, Reach::Here) {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                // s390.arch:98-104: ipte_local
-                                cpu.issue(Op::IpteLocal {
-                                    table: table_bits,
-                                    page,
-                                });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                // s390.arch:91-97: ipte
-                                cpu.issue(Op::Ipte {
-                                    table: table_bits,
-                                    page,
-                                });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else if matches!(owner.reach, Reach::Here) {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:98-104: ipte_local
-                            cpu.issue(Op::IpteLocal {
-                                table: table_bits,
-                                page,
-                            });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:91-97: ipte
-                            cpu.issue(Op::Ipte {
-                                table: table_bits,
-                                page,
-                            });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if matches!(owner.space, Space::Kernel) {
+                } else if c.has(Config::LOCAL_CLEAR)
+                    && matches!(owner.reach, Reach::Here)
+                {
                     let step = 1u64.wrapping_shl(pass.shift);
                     let table_bits = encode_table(slot.table);
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:91-97: ipte
-                        cpu.issue(Op::Ipte {
+                        // s390.arch:98-104: ipte_local
+                        cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
                         });
@@ -979,62 +869,14 @@ impl Tlb {
                         left = left.wrapping_sub(1);
                     }
                 }
-            } else if c.has(Config::LOCAL_CLEAR) {
-                if matches!(owner.space, Space::Kernel) {
-                    if matches!(owner.reach, Reach::Here) {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:136-142: idte_local
-                            cpu.issue(Op::IdteLocal { origin, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:129-135: idte
-                            cpu.issue(Op::Idte { origin, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if matches!(owner.reach, Reach::Here) {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:136-142: idte_local
-                        cpu.issue(Op::IdteLocal { origin, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:129-135: idte
-                        cpu.issue(Op::Idte { origin, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if matches!(owner.space, Space::Kernel) {
+            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let origin = encode_origin(stride, slot.table);
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:129-135: idte
-                    cpu.issue(Op::Idte { origin, page });
+                    // s390.arch:136-142: idte_local
+                    cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
                 }
@@ -1050,38 +892,12 @@ impl Tlb {
                     left = left.wrapping_sub(1);
                 }
             }
+            slot.store(change.new_bits);
         } else if c.has(Config::EDAT2) {
             if c.has(Config::LOCAL_CLEAR) && c.has(Config::RDP)
                 && change.kind() == Kind::Relaxes && matches!(stride, PTE)
             {
-                if matches!(owner.space, Space::Kernel) {
-                    if matches!(owner.reach, Reach::Here) {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:211-218: rdp_local
-                            cpu.issue(Op::RdpLocal {
-                                table: table_bits,
-                                page,
-                            });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            // s390.arch:203-210: rdp
-                            cpu.issue(Op::Rdp { table: table_bits, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if matches!(owner.reach, Reach::Here) {
+                if matches!(owner.reach, Reach::Here) {
                     let step = 1u64.wrapping_shl(pass.shift);
                     let table_bits = encode_table(slot.table);
                     let mut page = encode_page(start);
@@ -1108,26 +924,6 @@ impl Tlb {
                     }
                 }
                 slot.store(change.new_bits);
-            } else if matches!(owner.space, Space::Kernel) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let asce = encode_asce(tag);
-                let old_in_r2 = encode_old_in_r2(change.old_bits);
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                let mut address_in_r5 = encode_address_in_r5(start);
-                let mut left = entries;
-                while left > 0 {
-                    // s390.arch:180-189: crdte
-                    cpu.issue(Op::Crdte {
-                        asce,
-                        old_in_r2,
-                        new_in_r3,
-                        origin_in_r4,
-                        address_in_r5,
-                    });
-                    address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let asce = encode_asce(tag);

@@ -470,7 +470,7 @@ fn tables() {
 
 #[test]
 fn runs() {
-    let fields = "[63:56] tag; [55] level is pmd; [54:48] num; [47:0] va[59:12];";
+    let fields = "[63:56] tag; [55] level as pte 0, pmd 1; [54:48] num; [47:0] va[59:12];";
     let entries = format!("{fields} names num + 1 entries;");
     let pairs = format!("{fields} names (num + 1) << 1 pages;");
     cases(

@@ -98,7 +98,7 @@ fn every_construct_parses() {
         /// What it does.
         invalidate i requires a, b "i" with x, y requires c {
             form f = 0xFF { drops root at pmd of run of 1..limit(l) entries at pte, global, this tag or other tag unless keep; }
-            writes entry;
+            writes entry at pte: invalid;
         }
         erratum e "e" {
             remedy before i issue j, k;

@@ -199,7 +199,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 .help("name the barrier that waits for invalidations, or add `completes on ...;` to this one"),
             );
             continue;
-        };
+        }
         let conds = cases.conds().chain(invalidate.holders.conds());
         let configs = Configs::of(model, conds.chain([&invalidate.requires]));
         let mut used = configs.iter().filter(|&c| invalidate.requires.holds(c));

@@ -6,7 +6,7 @@
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Kind, Model, Which};
+use crate::model::{Cases, Cond, Kind, Model, Which};
 
 /// E0310: what is dropped one set at a time is in a cache that says how many it has.
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -19,7 +19,7 @@ pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
             let mut named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
             let always = |cond: &Cond| cond.terms.is_empty();
             let uncounted = named.find(|(_, store)| {
-                let mut counts = store.sets.iter().flat_map(|sets| sets.conds());
+                let mut counts = store.sets.iter().flat_map(Cases::conds);
                 !counts.any(always)
             });
             let Some((_, store)) = uncounted else {

@@ -230,10 +230,9 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
         .delivery
         .iter()
         .for_each(|cases| shadowed(model, cases, found));
-    for cases in [&policy.ceiling_operations, &policy.ceiling_pages] {
-        cases
-            .iter()
-            .for_each(|cases| shadowed_ceilings(model, cases, found));
+    let ceilings = [&policy.ceiling_operations, &policy.ceiling_pages];
+    for cases in ceilings.into_iter().flatten() {
+        shadowed_ceilings(model, cases, found);
     }
 }
 

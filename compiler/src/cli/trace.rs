@@ -287,7 +287,7 @@ impl Trace {
     }
 
     /// What is traced, of a change.
-    fn change_heading(&self, model: &Model, change: &Changing, of: &str) -> String {
+    fn change_heading(model: &Model, change: &Changing, of: &str) -> String {
         let becomes = match change.kind {
             Kind::Vanishes => "made invalid",
             Kind::Replaces => "replaced",
@@ -356,7 +356,7 @@ impl Trace {
             }
             Event::Everything => format!("everything of {space}{tag}"),
             Event::Teardown => format!("the end of {space}{tag}"),
-            Event::Change(change) => self.change_heading(model, change, &format!("{space}{tag}")),
+            Event::Change(change) => Self::change_heading(model, change, &format!("{space}{tag}")),
             Event::Switch(debt) => {
                 let owed = match debt {
                     Debt::None => "nothing",

@@ -166,14 +166,13 @@ impl Emit<'_> {
                 }
             }
         }
-        let body = match arms.as_slice() {
-            [(_, only)] => quote!(let _ = (space, reach); #only),
-            _ => {
-                let arms = arms
-                    .iter()
-                    .map(|(pattern, value)| quote!(#pattern => #value,));
-                quote!(match (space, reach) { #(#arms)* })
-            }
+        let body = if let [(_, only)] = arms.as_slice() {
+            quote!(let _ = (space, reach); #only)
+        } else {
+            let arms = arms
+                .iter()
+                .map(|(pattern, value)| quote!(#pattern => #value,));
+            quote!(match (space, reach) { #(#arms)* })
         };
         if super::operands::mentions(&body, "c") {
             quote!(let c = self.config; #body)
@@ -324,8 +323,8 @@ impl Emit<'_> {
         };
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(request.conditions));
-        let call = |shape: Shape| {
-            let call = self.call_on(&receiver, shape, &argument);
+        let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
+            let call = self.call_on(&receiver, shape, argument);
             if self.owes(shape) {
                 quote!(#call)
             } else if self.acts(shape) {
@@ -337,25 +336,18 @@ impl Emit<'_> {
         let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
             [Reach::Here, Reach::Wide].map(|reach| {
                 let (page, ranges, all) = (
-                    call(Shape::Page(space, reach)),
-                    call(Shape::Ranges(space, reach)),
-                    call(Shape::Everything(space, reach)),
+                    call(Shape::Page(space, reach), &argument),
+                    call(Shape::Ranges(space, reach), &argument),
+                    call(Shape::Everything(space, reach), &argument),
                 );
-                let teardown = match self.plans.get(Shape::Teardown(space, reach)) {
-                    Some(_) => call(Shape::Teardown(space, reach)),
-                    None => {
-                        let everything = Shape::Everything(space, reach);
-                        let with_tables = |name: &str| match name {
-                            "walk" => quote!(true),
-                            name => argument(name),
-                        };
-                        let call = self.call_on(&receiver, everything, &with_tables);
-                        match (self.owes(everything), self.acts(everything)) {
-                            (true, _) => call,
-                            (false, true) => quote!({ #call; Owed::NOTHING }),
-                            (false, false) => quote!(Owed::NOTHING),
-                        }
-                    }
+                let teardown = if self.plans.get(Shape::Teardown(space, reach)).is_some() {
+                    call(Shape::Teardown(space, reach), &argument)
+                } else {
+                    let with_tables = |name: &str| match name {
+                        "walk" => quote!(true),
+                        name => argument(name),
+                    };
+                    call(Shape::Everything(space, reach), &with_tables)
                 };
                 let (space, reach) = (space_name(space), reach_name(reach));
                 let used = |body: &TokenStream, name: &str| super::operands::mentions(body, name);

@@ -239,7 +239,7 @@ impl Emit<'_> {
     fn value(&self, field: &Field, bits: u64) -> TokenStream {
         let width = field.width();
         let word = if bits <= 32 { bits as u32 } else { 64 };
-        let topmost = (field.high + 1) % word == 0;
+        let topmost = (field.high + 1).is_multiple_of(word);
         let masked = |value: TokenStream, bits: u32| {
             if bits <= width || topmost {
                 value

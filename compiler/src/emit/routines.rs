@@ -157,11 +157,10 @@ impl Emit<'_> {
         let body = self.body(plan);
         // A pass is taken apart, and what is owed for tables follows from the ranges.
         let parts = |name: &str| match (plan.shape, name) {
-            (Shape::Pass(..), "pass") => true,
+            (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
             (Shape::Ranges(..), "ranges") => ["ranges", "walk", "absent"]
                 .iter()
                 .any(|name| body.mentions(name)),
-            (Shape::Change, "slot" | "change") => true,
             _ => body.mentions(name),
         };
         let may = may_take(shape).iter().copied();

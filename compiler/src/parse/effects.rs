@@ -285,12 +285,11 @@ impl Builder<'_> {
         Issued {
             name: self.name(node),
             with: self.each(node, Rule::setting, |builder, node| {
-                let value = match first(node, Rule::number) {
-                    Some(number) => Setting::Number(builder.number(&number)),
-                    None => {
-                        let level = all(node, Rule::name).nth(1);
-                        Setting::Level(builder.ident(&level.expect("the grammar demands a value")))
-                    }
+                let value = if let Some(number) = first(node, Rule::number) {
+                    Setting::Number(builder.number(&number))
+                } else {
+                    let level = all(node, Rule::name).nth(1);
+                    Setting::Level(builder.ident(&level.expect("the grammar demands a value")))
                 };
                 (builder.name(node), value)
             }),

@@ -47,7 +47,8 @@ impl Shaper<'_, '_> {
         if change.plain_store.value {
             return Node::Store;
         }
-        let written = self.by_space(Self::vanish);
+        // The instruction leaves the entry invalid and otherwise as it was; what an invalid one says is free.
+        let written = seq([self.by_space(Self::vanish), Node::Store]);
         let replaced = self.by_space(Self::replace);
         let relaxed = self.by_space(Self::relax);
         let by_kind = Node::select(
@@ -107,7 +108,7 @@ impl Shaper<'_, '_> {
         };
         let each = |over, primitive| Node::Each {
             over,
-            body: Box::new(Node::Issue(issue(setting, primitive))),
+            body: Box::new(Node::Issue(issue(primitive))),
             rest: None,
         };
         let Some(many) = self.writer_of_runs(setting, level) else {
@@ -124,7 +125,7 @@ impl Shaper<'_, '_> {
         match self.writer(setting, level, Written::Replaced, Wish::Optional { dear }) {
             Some(primitive) => Node::Each {
                 over: Over::Entries,
-                body: Box::new(Node::Issue(issue(setting, primitive))),
+                body: Box::new(Node::Issue(issue(primitive))),
                 rest: None,
             },
             None => seq([self.vanish(setting, level), Node::Store]),
@@ -142,7 +143,7 @@ impl Shaper<'_, '_> {
             Some(primitive) => seq([
                 Node::Each {
                     over: Over::Entries,
-                    body: Box::new(Node::Issue(issue(setting, primitive))),
+                    body: Box::new(Node::Issue(issue(primitive))),
                     rest: None,
                 },
                 Node::Store,
@@ -324,11 +325,12 @@ fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
     cells(Kind::Leaf, leaves).union(&cells(Kind::Walk, walks))
 }
 
-fn issue(setting: &Setting<'_>, primitive: Primitive) -> Issue {
+/// An instruction that writes an entry: its tag is the owner's, whose mappings they are.
+fn issue(primitive: Primitive) -> Issue {
     Issue {
         invalidate: primitive.invalidate,
         form: primitive.form,
-        space: setting.space,
+        space: Space::User,
         view: Some(0),
         tag: None,
         address: true,

@@ -3,17 +3,18 @@
 //! In: the gaps that planning met, fewest features first. Out: one diagnostic for each cell and kind
 //! of request, naming the first configuration in which it has no answer.
 
-use tlbc_runtime::cells::{Cell, Class, Kind};
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::cells::{Cell, Cells, Class, Kind};
+use tlbc_runtime::clause::{Holders, Level};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
+use super::change::Unwritten;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
 use super::shapes::LEAF_AND_WALK;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Delivery, Model};
+use crate::model::{Config, Delivery, Invalidate, Model};
 
 /// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
@@ -57,6 +58,16 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
             .next()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
+    let setting = Setting {
+        model,
+        config: gap.config,
+        space: gap.space,
+        reach: gap.reach,
+        of_machine: true,
+    };
+    if let Some(writer) = writer_of(&setting, cell) {
+        return only_writers(&setting, gap, cell, writer);
+    }
     let tagged = cell.class != Class::This && nearest.is_some();
     let code = if tagged { Code::E0502 } else { Code::E0501 };
     let fact = match cell.kind {
@@ -80,6 +91,76 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         } else {
             "describe an instruction that drops them, or correct what may be cached"
         })
+}
+
+/// An instruction that drops a cell and writes the entry as well.
+fn writer_of<'m>(setting: &Setting<'m>, cell: Cell) -> Option<&'m Invalidate> {
+    let mut writers = setting
+        .model
+        .invalidates
+        .iter()
+        .filter(|it| it.writes_entry.is_some() && it.requires.holds(setting.config));
+    writers.find(|it| {
+        let drops = it.forms.iter().flat_map(|form| &form.drops);
+        let holders = it.reach(setting.config).and(setting.holders());
+        let cells = drops.fold(Cells::NONE, |all, d| {
+            let this = d.whose.value.this || d.whose.value.loaded;
+            all.union(&setting.clause(d, this, None, &[], holders))
+        });
+        cells.iter().any(|dropped| dropped == cell)
+    })
+}
+
+/// What only an instruction drops that serves a change and nothing else.
+fn only_writers(setting: &Setting<'_>, gap: &Gap, cell: Cell, writer: &Invalidate) -> Diagnostic {
+    let (owner, request) = (owner(gap.space), request(gap.need));
+    let name = &writer.named.name;
+    let span = writer
+        .writes_entry
+        .map_or(writer.span, |writes| writes.span);
+    let space = setting.model.space(gap.space);
+    Diagnostic::new(
+        Code::E0508,
+        span,
+        format!(
+            "only `{name}`, which writes a table entry, drops {}{}",
+            named(cell, owner),
+            configuration(setting.model, gap.config)
+        ),
+    )
+    .label("changes the entry as well")
+    .because(space.leaf.span, format!("entries of the {owner} are cached so"))
+    .note(format!("{request} changes no entry: the flush would undo what the kernel stored"))
+    .help("describe an instruction that drops them and writes nothing, such as one for everything of a tag")
+}
+
+/// Changes that no instruction makes, where plain stores are ruled out: each once.
+pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic> {
+    let mut seen: Vec<Level> = Vec::new();
+    let mut out = Vec::new();
+    for (gap, config) in gaps {
+        if seen.contains(&gap.level) {
+            continue;
+        }
+        seen.push(gap.level);
+        let level = &model.levels[gap.level.index()];
+        out.push(
+            Diagnostic::new(
+                Code::E0505,
+                model.change.plain_store.span,
+                format!(
+                    "no instruction makes entries of `{}` invalid and drops what was made of them{}",
+                    level.name,
+                    configuration(model, *config)
+                ),
+            )
+            .label("rules plain stores out")
+            .because(level.span, "entries of this level")
+            .note("what remains is a plain store under a walker that must not see one")
+            .help("add `writes entry at ...: invalid;` to the instruction that does, with all that it drops"),
+        );
+    }
+    out
 }
 
 /// Each space has what it needs, and still something may be left of whoever ran before.

@@ -71,6 +71,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     let configs = configs(model, &flags);
     let mut nodes: BTreeMap<Shape, BTreeMap<Config, Node>> = BTreeMap::new();
     let mut gaps: Vec<Gap> = Vec::new();
+    let mut unwritten = Vec::new();
     let mut chooser = Chooser::default();
     for &config in &configs {
         let mut shaper = Shaper {
@@ -85,6 +86,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
                 nodes.entry(shape).or_default().insert(config, node);
             }
         }
+        unwritten.extend(shaper.unwritten.iter().map(|gap| (*gap, config)));
         for (space, reach, need) in shaper.gaps {
             gaps.push(Gap {
                 space,
@@ -105,6 +107,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         (shape, plan)
     });
     let mut diagnostics = gaps::diagnose(model, &gaps);
+    diagnostics.extend(gaps::unwritten(model, &unwritten));
     if diagnostics.is_empty() {
         diagnostics = gaps::delivery(model, &configs, &mut chooser);
     }

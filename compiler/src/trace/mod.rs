@@ -127,10 +127,9 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
             Asked::Teardown if plans.get(Shape::Teardown(space, reach)).is_some() => {
                 Shape::Teardown(space, reach)
             }
-            Asked::Teardown => Shape::Everything(space, reach),
             Asked::Page => Shape::Page(space, reach),
             Asked::Ranges => Shape::Ranges(space, reach),
-            Asked::Everything => Shape::Everything(space, reach),
+            Asked::Everything | Asked::Teardown => Shape::Everything(space, reach),
             Asked::Event(shape) => {
                 // Devices are not switched, nor do they come up.
                 let config = without_devices(model, env.config);
@@ -296,16 +295,16 @@ fn ranges(
 ) -> Result<Ranges, String> {
     let config = query.config;
     let space = model.space(query.space);
-    if let Some(addresses) = space.addresses.get(config) {
-        if !addresses.contain(extent.start) || !addresses.contain(extent.last()) {
-            let end = u128::from(addresses.base) + (1u128 << addresses.bits);
-            return Err(format!(
-                "{:#x}..{:#x} is not in {:#x}..{end:#x}, the addresses that the space has",
-                extent.start,
-                u128::from(extent.last()) + 1,
-                addresses.base
-            ));
-        }
+    if let Some(addresses) = space.addresses.get(config)
+        && (!addresses.contain(extent.start) || !addresses.contain(extent.last()))
+    {
+        let end = u128::from(addresses.base) + (1u128 << addresses.bits);
+        return Err(format!(
+            "{:#x}..{:#x} is not in {:#x}..{end:#x}, the addresses that the space has",
+            extent.start,
+            u128::from(extent.last()) + 1,
+            addresses.base
+        ));
     }
     let table = level_table(model, config);
     let mut ranges = Ranges::new();
