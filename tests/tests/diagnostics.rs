@@ -642,6 +642,59 @@ invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf of ever
     );
 }
 
+/// Sizes that must be given, sets, calls of the platform, entries that instructions write.
+#[test]
+fn stranger_machines() {
+    let page = |fields: &str, drops: &str| {
+        format!(
+            "operand page 64 bits {{ [63:56] tag; {fields} [47:0] va[59:12]; }}
+invalidate drop_page \"drop.page {{page}}\" {{ per \"Toy manual, 4.1\"; drops {drops}; where cpus; after wait; }}"
+        )
+    };
+    let call = |name: &str, with: &str| {
+        format!(
+            "invalidate {name} call firmware with {with} {{ per \"Toy manual, 9\"; drops leaf, walk of everything, any tag; where cpus; at once; }}"
+        )
+    };
+    let writer = |levels: &str, drops: &str| {
+        format!(
+            "operand entry 64 bits {{ [63:0] table; }}
+operand of 64 bits {{ [63:0] va; }}
+change {{ by writers; }}
+invalidate clear \"clear {{entry}}, {{of}}\" {{ per \"Toy manual, 4.5\"; writes entry at {levels}: invalid; drops {drops}; where cpus; at once; }}"
+        )
+    };
+    let erratum = "erratum e \"Toy 9\" {
+    weakens drop_page: not leaf;
+    remedy after drop_page issue drop_page with tag 0;
+}";
+    let leafless = "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops walk of one page, this tag; where cpus; after wait; }
+invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops walk of everything, this tag; where cpus; after wait; }
+invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops walk of everything, any tag; where cpus; after wait; }
+invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops walk of everything, any tag; where self; after wait; }";
+    let levels = "pte, pmd, pgd";
+    cases(
+        "stranger_machines",
+        &[
+            &page("[55:48] 0;", "leaf at level of one page, this tag"),
+            &page(
+                "[55:50] 0; [49:48] level as pte 1, pmd 2 when big;",
+                "leaf at level of one page, this tag",
+            )
+            .replace("operand", "feature big \"large pages\";\noperand"),
+            "caches { tlb holds leaf, walk; tlb has 8 sets; one per core; walk spans its reach; large leaf kept whole; fills while loaded; invalid never; stricter refetched; }
+invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf, walk of one set, any tag; where core; after wait; }",
+            &format!("{}\n{}", call("a", "page"), call("b", "page, space")),
+            &call("a", "page, page"),
+            &writer("pte, pmd", "leaf, walk of subtree, this table"),
+            &writer(levels, "leaf of one page, this tag"),
+            &writer(levels, "walk of subtree, this table"),
+            &format!("{}\n{leafless}", writer(levels, "leaf, walk of subtree, this table")),
+            erratum,
+        ],
+    );
+}
+
 #[test]
 fn several_findings_in_one_run() {
     let items = "operand space 64 bits { [63:58] tag; [57:1] 0; }

@@ -10,7 +10,7 @@ use super::configs::Configs;
 use super::{all_drops, compares_tag, field_of, listed, source};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Drops, LevelSel, Model, Source, Var, Which};
+use crate::model::{Drops, Invalidate, LevelSel, Model, Source, Var, Which};
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
@@ -83,6 +83,36 @@ fn counted_sets(model: &Model, drops: &Drops) -> bool {
     })
 }
 
+/// E0207: a function of the platform takes the same operands and answers alike wherever it is called.
+pub fn calls(model: &Model, found: &mut Vec<Diagnostic>) {
+    let calls: Vec<_> = (model.invalidates.iter())
+        .filter_map(|it| Some((it, it.call.as_ref()?)))
+        .collect();
+    for (index, (it, call)) in calls.iter().enumerate() {
+        let mut before = calls[..index].iter();
+        let alike = |other: &Invalidate| {
+            let widths = |it: &Invalidate| -> Vec<u64> {
+                let operands = it.template.operands.iter();
+                operands.map(|&o| model.operands[o].bits.value).collect()
+            };
+            widths(it) == widths(other) && it.retry_while_busy == other.retry_while_busy
+        };
+        let other = before.find(|(other, first)| first.value == call.value && !alike(other));
+        let Some((_, first)) = other else { continue };
+        found.push(
+            Diagnostic::new(
+                Code::E0207,
+                call.span,
+                format!("`{}` is called with other operands than before", call.value),
+            )
+            .label("here")
+            .because(first.span, "called first here")
+            .note("the platform brings one function of that name: as many operands, as wide, busy or not")
+            .help("give both calls the same operands, or two names"),
+        );
+    }
+}
+
 /// E0409: only an instruction that writes entries is told the table, and what the entry was and becomes.
 pub fn sources_of_changes(model: &Model, found: &mut Vec<Diagnostic>) {
     let of_change = |operands: &[usize]| {
@@ -92,7 +122,7 @@ pub fn sources_of_changes(model: &Model, found: &mut Vec<Diagnostic>) {
             Some((field, source_name(source)))
         })
     };
-    let writes = |i: &&crate::model::Invalidate| i.writes_entry.is_none();
+    let writes = |i: &&Invalidate| i.writes_entry.is_none();
     let flushes = model.invalidates.iter().filter(writes);
     let invalidates = flushes.map(|i| (&i.named, &i.template, "flushes"));
     let loads = model

@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,
+    instructions::calls,
     instructions::sources_of_changes,
     levels::numbers,
     levels::given,
@@ -142,7 +143,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 /// `a`, `b` and `c`
-fn listed(words: &[String]) -> String {
+pub(crate) fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),

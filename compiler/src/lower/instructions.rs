@@ -113,6 +113,16 @@ impl Lower {
     }
 
     fn invalidate(&mut self, it: &ast::Invalidate) -> Invalidate {
+        for (index, operand) in it.with.iter().enumerate() {
+            let mut before = it.with[..index].iter();
+            if let Some(first) = before.find(|first| first.node == operand.node) {
+                self.said_twice(
+                    &format!("the operand `{}`", operand.node),
+                    operand.span,
+                    first.span,
+                );
+            }
+        }
         let template = match (&it.template, &it.call) {
             (Some(text), _) => self.template(text, &it.with),
             (None, Some(call)) => self.call(call, &it.with),

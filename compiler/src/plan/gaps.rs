@@ -12,6 +12,7 @@ use super::change::Unwritten;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
 use super::shapes::LEAF_AND_WALK;
+use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Delivery, Invalidate, Model};
@@ -68,7 +69,11 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
     if let Some(writer) = writer_of(&setting, cell) {
         return only_writers(&setting, gap, cell, writer);
     }
-    let tagged = cell.class != Class::This && nearest.is_some();
+    let compares = nearest.is_some_and(|it| {
+        let mut drops = it.forms.iter().flat_map(|form| &form.drops);
+        drops.any(|d| !d.whose.value.other || !d.whose.value.global)
+    });
+    let tagged = cell.class != Class::This && compares;
     let code = if tagged { Code::E0502 } else { Code::E0501 };
     let fact = match cell.kind {
         Kind::Walk(_) => space.walk.span,
@@ -130,37 +135,46 @@ fn only_writers(setting: &Setting<'_>, gap: &Gap, cell: Cell, writer: &Invalidat
     )
     .label("changes the entry as well")
     .because(space.leaf.span, format!("entries of the {owner} are cached so"))
-    .note(format!("{request} changes no entry: the flush would undo what the kernel stored"))
+    .note(format!("{request} asks for a flush when entries have been changed already; one more would be"))
     .help("describe an instruction that drops them and writes nothing, such as one for everything of a tag")
 }
 
-/// Changes that no instruction makes, where plain stores are ruled out: each once.
+/// Changes that no instruction makes, where plain stores are ruled out: levels that lack the same together.
 pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic> {
-    let mut seen: Vec<Level> = Vec::new();
-    let mut out = Vec::new();
+    let mut levels: Vec<(Level, Config)> = Vec::new();
     for (gap, config) in gaps {
-        if seen.contains(&gap.level) {
-            continue;
+        if levels.iter().all(|(level, _)| *level != gap.level) {
+            levels.push((gap.level, *config));
         }
-        seen.push(gap.level);
-        let level = &model.levels[gap.level.index()];
-        out.push(
-            Diagnostic::new(
-                Code::E0505,
-                model.change.plain_store.span,
-                format!(
-                    "no instruction makes entries of `{}` invalid and drops what was made of them{}",
-                    level.name,
-                    configuration(model, *config)
-                ),
-            )
-            .label("rules plain stores out")
-            .because(level.span, "entries of this level")
+    }
+    levels.sort();
+    let Some((_, config)) = levels.first().copied() else {
+        return Vec::new();
+    };
+    levels.retain(|(_, other)| *other == config);
+    let named = |level: &(Level, Config)| &model.levels[level.0.index()];
+    let names: Vec<String> = levels
+        .iter()
+        .map(|l| format!("`{}`", named(l).name))
+        .collect();
+    let diagnostic = Diagnostic::new(
+        Code::E0505,
+        model.change.plain_store.span,
+        format!(
+            "no instruction makes entries of {} invalid and drops what was made of them{}",
+            listed(&names),
+            configuration(model, config)
+        ),
+    )
+    .label("rules plain stores out");
+    let diagnostic = levels.iter().fold(diagnostic, |diagnostic, level| {
+        diagnostic.because(named(level).span, "entries of this level")
+    });
+    vec![
+        diagnostic
             .note("what remains is a plain store under a walker that must not see one")
             .help("add `writes entry at ...: invalid;` to the instruction that does, with all that it drops"),
-        );
-    }
-    out
+    ]
 }
 
 /// Each space has what it needs, and still something may be left of whoever ran before.
