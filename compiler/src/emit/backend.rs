@@ -1,15 +1,13 @@
 //! The backend: the struct, its facts, and the trait that dispatches to the routines.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use tlbc_runtime::clause::LEVELS;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::config::unsuffixed;
 use super::{Emit, doc};
-use crate::model::{Aspect, Cases, Delivery, Known, Need, Stricter};
-use crate::plan::ir::{Node, Shape};
+use crate::model::Known;
+use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     pub(super) fn tlb(&self) -> TokenStream {
@@ -127,119 +125,6 @@ impl Emit<'_> {
                 fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
             }
         }
-    }
-
-    fn ceiling(&self) -> TokenStream {
-        let of = |cases: &Option<Cases<crate::model::Ceiling>>, space, reach| {
-            let Some(cases) = cases else {
-                return quote!(u64::MAX);
-            };
-            let kept = (cases.cases.iter()).filter(|(ceiling, _)| ceiling.is_for(space, reach));
-            let kept = Cases {
-                cases: kept.cloned().collect(),
-                span: cases.span,
-            };
-            if kept.cases.iter().all(|(_, when)| !when.terms.is_empty()) {
-                let chain = self.cases_or(&kept, |ceiling| unsuffixed(ceiling.count));
-                return quote!(#chain { u64::MAX });
-            }
-            self.cases(&kept, |ceiling| unsuffixed(ceiling.count))
-        };
-        let policy = &self.model.policy;
-        let both = |space, reach| {
-            let operations = of(&policy.ceiling_operations, space, reach);
-            let pages = of(&policy.ceiling_pages, space, reach);
-            quote!(Ceiling { operations: #operations, pages: #pages })
-        };
-        let mut arms: Vec<(TokenStream, TokenStream)> = Vec::new();
-        for space in [Space::User, Space::Kernel] {
-            for reach in [Reach::Here, Reach::Wide] {
-                let value = both(space, reach);
-                let (space, reach) = (space_name(space), reach_name(reach));
-                let pattern = quote!((Space::#space, Reach::#reach));
-                let same = arms
-                    .iter_mut()
-                    .find(|(_, of)| of.to_string() == value.to_string());
-                match same {
-                    Some((patterns, _)) => *patterns = quote!(#patterns | #pattern),
-                    None => arms.push((pattern, value)),
-                }
-            }
-        }
-        let body = if let [(_, only)] = arms.as_slice() {
-            quote!(let _ = (space, reach); #only)
-        } else {
-            let arms = arms
-                .iter()
-                .map(|(pattern, value)| quote!(#pattern => #value,));
-            quote!(match (space, reach) { #(#arms)* })
-        };
-        if super::operands::mentions(&body, "c") {
-            quote!(let c = self.config; #body)
-        } else {
-            body
-        }
-    }
-
-    /// What a change leaves behind, as far as that depends on the configuration.
-    fn change_facts(&self) -> TokenStream {
-        let model = self.model;
-        let stricter = match model.caches.stricter {
-            Stricter::Refetched => quote!(Refetched),
-            Stricter::DroppedByFault => quote!(DroppedByFault),
-            Stricter::FaultsUntilDropped => quote!(FaultsUntilDropped),
-        };
-        let walk = model.caches.walk.is_some();
-        let invalid = model.caches.invalid_cached;
-        let dirty = model.caches.clean_to_dirty_walks;
-        let through = |aspect: Aspect| {
-            let facts = model.change.through_invalid.iter();
-            let whens = facts.filter(|(of, _)| *of == aspect);
-            self.any_of(whens.map(|(_, when)| when))
-        };
-        let (output, size, rights) = (
-            through(Aspect::Output),
-            through(Aspect::Size),
-            through(Aspect::Rights),
-        );
-        let devices = if model.caches.stricter_on_cpus_only {
-            let spaces = [&model.user, &model.kernel].into_iter();
-            self.any_of(spaces.filter_map(|space| Some(&space.devices.as_ref()?.value)))
-        } else {
-            quote!(false)
-        };
-        let facts = quote! {
-            ChangeFacts {
-                walk_cached: #walk,
-                invalid_cached: #invalid,
-                stricter: Stricter::#stricter,
-                devices_stay_strict: #devices,
-                output_through_invalid: #output,
-                size_through_invalid: #size,
-                rights_through_invalid: #rights,
-                clean_to_dirty_walks: #dirty,
-            }
-        };
-        match (super::operands::mentions(&facts, "c"), self.of_space()) {
-            (true, Some(_)) => quote!(let c = self.config.of_space(conditions); #facts),
-            (true, None) => quote!(let _ = conditions; let c = self.config; #facts),
-            (false, _) => quote!(let _ = conditions; #facts),
-        }
-    }
-
-    /// Whether any of these conditions holds.
-    fn any_of<'c>(&self, conds: impl Iterator<Item = &'c crate::model::Cond>) -> TokenStream {
-        let mut any: Option<TokenStream> = None;
-        for cond in conds {
-            let Some(is) = self.cond(cond) else {
-                return quote!(true);
-            };
-            any = Some(match any {
-                None => is,
-                Some(before) => quote!(#before || #is),
-            });
-        }
-        any.unwrap_or(quote!(false))
     }
 
     /// Changes of entries by instructions that write them.
@@ -432,81 +317,6 @@ impl Emit<'_> {
             #tlb
             let interrupt = match (started.space, started.reach) { #(#cases)* };
             Finished { interrupt, owed: started.owed }
-        }
-    }
-
-    fn facts(&self) -> TokenStream {
-        let model = self.model;
-        let name = &model.arch.name;
-        let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
-        let delivery = self.delivery();
-        let strides = model.policy.strides.map_or_else(
-            || {
-                let leaf = |i: usize| {
-                    model
-                        .geometries
-                        .iter()
-                        .any(|g| g.levels[i].as_ref().is_some_and(|l| l.leaf.is_some()))
-                };
-                let levels = (0..model.levels.len()).filter(|&i| leaf(i));
-                levels.fold(0u8, |bits, i| bits | 1 << i)
-            },
-            |at| at.value.0,
-        );
-        let strides = Literal::u8_unsuffixed(strides);
-        let pages = model.policy.pages_batched.is_none_or(|at| at.value);
-        let tables = model.policy.tables_deferred.is_none_or(|at| at.value);
-        let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
-        let interrupts_off = self.guards(Need::InterruptsOff);
-        let after_publish = model
-            .tags
-            .iter()
-            .any(|tag| tag.read_after_publish.is_some());
-        let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
-        let one_at_a_time = self.guards(Need::Lock);
-        let deferrable = model.change.deferred.is_some();
-        let waits = model.switch.waits_for_changes.is_some();
-        quote! {
-            Facts {
-                name: #name,
-                level_names: [#(#level_names),*],
-                effects: EFFECTS,
-                delivery: Delivery::#delivery,
-                strides: Levels(#strides),
-                pages_batched: #pages,
-                tables_deferred: #tables,
-                lazy_refcounted: #lazy,
-                interrupts_off: #interrupts_off,
-                tag_after_publish: #after_publish,
-                tag_is_root: #is_root,
-                one_at_a_time: #one_at_a_time,
-                changes_deferrable: #deferrable,
-                attach_waits_for_changes: #waits,
-            }
-        }
-    }
-
-    fn guards(&self, need: Need) -> bool {
-        let mut found = false;
-        for plan in self.plans.iter() {
-            plan.body.walk(&mut |node| {
-                found |= matches!(node, Node::Guard { scope, .. } if *scope == need);
-            });
-        }
-        found
-    }
-
-    /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts.
-    fn delivery(&self) -> TokenStream {
-        let told = [Space::User, Space::Kernel].map(|space| self.acts(Shape::Told(space)));
-        let stated = self.model.policy.delivery.iter().flat_map(|d| &d.cases);
-        let broadcasts = stated
-            .clone()
-            .any(|(at, _)| at.value == Delivery::Broadcast);
-        match (told.contains(&true), broadcasts) {
-            (false, _) => quote!(Broadcast),
-            (true, false) => quote!(Interrupts),
-            (true, true) => quote!(Either),
         }
     }
 }

@@ -10,6 +10,7 @@ mod backend;
 mod config;
 mod decisions;
 mod effects;
+mod facts;
 mod loops;
 mod machine;
 mod nodes;

@@ -1,14 +1,12 @@
 //! Geometries, levels, caches, features, limits and domains.
 
-use tlbc_runtime::clause::{Holders, LEVELS, Stores};
+use tlbc_runtime::clause::{Holders, LEVELS};
 
 use super::{Lower, of_kind};
-use crate::ast::{self, CacheFact, Ident, Item};
+use crate::ast::{self, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    At, Caches, Feature, Geometry, Known, Level, Limit, Named, Store, Stricter, Var,
-};
+use crate::model::{At, Feature, Geometry, Known, Level, Limit, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 
@@ -42,47 +40,6 @@ impl Lower {
             order.truncate(LEVELS);
         }
         self.levels = order;
-    }
-
-    /// The caches, in the order in which they are said to hold something.
-    pub(super) fn declare_stores(&mut self, items: &[Item]) {
-        let mut stores: Vec<Named> = Vec::new();
-        let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
-        for fact in facts {
-            let CacheFact::Holds { cache, .. } = &fact.node else {
-                continue;
-            };
-            if stores.iter().all(|named| named.name != cache.node) {
-                stores.push(Named {
-                    name: cache.node.clone(),
-                    span: cache.span,
-                    text: String::new(),
-                });
-            }
-        }
-        if stores.len() > Stores::MOST {
-            self.misplaced(
-                stores[Stores::MOST].span,
-                format!(
-                    "there are {} caches; at most {} can be told apart",
-                    stores.len(),
-                    Stores::MOST
-                ),
-                "join those that every instruction drops alike",
-            );
-            stores.truncate(Stores::MOST);
-        }
-        self.stores = stores;
-    }
-
-    /// The caches of these names; none where no name is given.
-    pub(super) fn stores(&mut self, names: &[Ident]) -> Option<Stores> {
-        let mut stores = None;
-        for name in names {
-            let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, name));
-            stores = found.map(|store| Stores(stores.map_or(0, |s: Stores| s.0) | 1 << store));
-        }
-        stores
     }
 
     pub(super) fn declare_domains(&mut self, items: &[Item]) {
@@ -214,166 +171,6 @@ impl Lower {
             levels,
             tops,
         })
-    }
-
-    pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
-        let mut out = Caches {
-            stores: Vec::new(),
-            leaf: None,
-            walk: None,
-            root: None,
-            shared_by_core: false,
-            joined: 0,
-            walk_spans_reach: false,
-            invalid_cached: false,
-            fills_while_loaded: false,
-            stricter: Stricter::FaultsUntilDropped,
-            stricter_on_cpus_only: false,
-            clean_to_dirty_walks: false,
-            span: it.span,
-        };
-        let mut invalid = None;
-        let mut stricter = None;
-        let (mut shared, mut joined) = (None, None);
-        let mut together = false;
-        let names = self.stores.clone();
-        out.stores.extend(names.into_iter().map(|named| Store {
-            named,
-            holds: Vec::new(),
-            from: None,
-            sets: None,
-        }));
-        for fact in &it.facts {
-            match &fact.node {
-                CacheFact::Holds { cache, kinds, from } => {
-                    let position = self.stores.iter().position(|s| s.name == cache.node);
-                    let Some(store) = position.and_then(|index| out.stores.get_mut(index)) else {
-                        continue;
-                    };
-                    for kind in kinds {
-                        store.holds.push(kind.node);
-                        match kind.node {
-                            ast::Kind::Leaf => out.leaf = Some(kind.span),
-                            ast::Kind::Walk => out.walk = Some(kind.span),
-                            ast::Kind::Root => out.root = Some(kind.span),
-                            ast::Kind::Absent => self.misplaced(
-                                kind.span,
-                                "absences are not held apart".to_owned(),
-                                "write `invalid cached;`: they are where leaf entries are",
-                            ),
-                        }
-                    }
-                    if let Some(from) = from {
-                        let of = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, from));
-                        if let (Some(of), Some(store)) = (of, position.map(|i| &mut out.stores[i])) {
-                            store.from = Some(At {
-                                value: of,
-                                span: from.span,
-                            });
-                        }
-                    }
-                }
-                CacheFact::Sets { cache, count } => {
-                    let sets = self.cases(count, false, |_, number| Some(number.node));
-                    let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, cache));
-                    let Some(store) = found.map(|index| &mut out.stores[index]) else {
-                        continue;
-                    };
-                    let first = store.sets.as_ref().map(|sets| sets.span);
-                    if first.is_none() {
-                        store.sets = Some(sets);
-                    }
-                    if let Some(first) = first {
-                        self.said_twice("how many sets the cache has", fact.span, first);
-                    }
-                }
-                CacheFact::OnePer { core } => {
-                    self.once(&mut shared, "whether CPUs share a TLB", *core, fact.span);
-                }
-                CacheFact::Joined(count) => {
-                    if !count.node.is_power_of_two() || count.node > 1 << 6 {
-                        self.misplaced(
-                            count.span,
-                            format!("a leaf that covers {} entries cannot be described", count.node),
-                            "one translation covers 2, 4, 8 and up to 64 neighbouring entries",
-                        );
-                    }
-                    let log = count.node.trailing_zeros().min(6);
-                    self.once(&mut joined, "how many entries a leaf covers", log, fact.span);
-                }
-                CacheFact::LargeLeaf { together: true } => together = true,
-                CacheFact::LargeLeaf { together: false } => self.misplaced(
-                    fact.span,
-                    "large leaves whose pieces are dropped one by one cannot be described yet"
-                        .to_owned(),
-                    "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is how the machine is",
-                ),
-                CacheFact::WalkSpansReach => out.walk_spans_reach = true,
-                CacheFact::Invalid { cached } => {
-                    self.once(
-                        &mut invalid,
-                        "whether absences are cached",
-                        *cached,
-                        fact.span,
-                    );
-                }
-                CacheFact::FillsWhileLoaded => out.fills_while_loaded = true,
-                CacheFact::Stricter { how, cpus_only } => {
-                    self.once(&mut stricter, "`stricter`", (*how, *cpus_only), fact.span);
-                }
-                CacheFact::CleanToDirtyWalks => out.clean_to_dirty_walks = true,
-            }
-        }
-        match invalid {
-            Some(at) => out.invalid_cached = at.value,
-            None => self.missing(
-                it.span,
-                "whether absences are cached",
-                "add `invalid never;` or `invalid cached;`",
-            ),
-        }
-        match stricter {
-            Some(at) => (out.stricter, out.stricter_on_cpus_only) = at.value,
-            None => self.missing(
-                it.span,
-                "what becomes of entries that allow less than the table",
-                "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
-            ),
-        }
-        out.shared_by_core = shared.is_some_and(|at| at.value);
-        out.joined = joined.map_or(0, |at| at.value);
-        // Plans rest on these four; a machine that is otherwise cannot be described yet.
-        let rests = [
-            (
-                shared.is_some(),
-                "whether CPUs share a TLB",
-                "add `one per cpu;` or `one per core;`",
-            ),
-            (
-                together,
-                "what becomes of a large leaf",
-                "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
-            ),
-            (
-                out.walk_spans_reach || out.walk.is_none(),
-                "which address drops a walk entry",
-                "add `walk spans its reach;` if any address in its reach does",
-            ),
-            (
-                out.fills_while_loaded,
-                "when entries are filled",
-                "add `fills while loaded;`",
-            ),
-        ];
-        for (said, what, help) in rests {
-            if !said {
-                self.missing(it.span, what, help);
-            }
-        }
-        if out.leaf.is_none() {
-            self.missing(it.span, "what the TLB holds", "add `tlb holds leaf, walk;`");
-        }
-        out
     }
 
     pub(super) fn lower_features(&mut self, items: &[Item]) -> Vec<Feature> {

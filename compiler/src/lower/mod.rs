@@ -5,6 +5,8 @@
 //! afterwards: what [`Model`] promises. A statement that cannot be resolved is left out, so that
 //! one run reports as much as it can; without its essential parts there is no model.
 
+mod caches;
+mod drops;
 mod events;
 mod expand;
 mod instructions;
@@ -13,7 +15,7 @@ mod names;
 mod operands;
 mod spaces;
 
-pub use instructions::UNLIMITED;
+pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item, Spanned};
 use crate::diagnostic::Diagnostic;

@@ -12,7 +12,8 @@ use super::factor::seq;
 use super::finish::barriers;
 use super::ir::{Node, Reason, Shape, Test};
 use super::pool::{How, Means, can_keep, load_drops};
-use super::shapes::{LEAF_AND_WALK, Shaper, guarded, issues};
+use super::shapes::{LEAF_AND_WALK, Shaper};
+use super::steps::{guarded, issues};
 
 impl Shaper<'_, '_> {
     /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.

@@ -13,7 +13,8 @@ use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::pool::{Means, Setting};
 use super::remedies;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, WALK, absent_too, either, issues};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, WALK, absent_too, either};
+use super::steps::issues;
 use crate::model::{Instr, Lost};
 
 impl<'m> Shaper<'m, '_> {

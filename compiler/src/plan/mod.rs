@@ -7,6 +7,7 @@
 
 mod change;
 pub mod choose;
+mod drops;
 mod errata;
 mod events;
 mod factor;
@@ -14,9 +15,11 @@ mod finish;
 mod gaps;
 pub mod ir;
 pub mod pool;
+mod ranges;
 mod remedies;
 mod setting;
 mod shapes;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -5,13 +5,12 @@
 //! with the means. A means that drops one set of a cache at a time is there as the loop over all sets.
 
 use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Levels, Most, Stride, What, Whose};
+use tlbc_runtime::clause::{By, Holders, Level, Most, Stride, What, Whose};
 use tlbc_runtime::request::{Reach, Space};
 
+use super::drops::Part;
 pub use super::setting::Setting;
-use crate::model::{
-    Config, Drops, Instr, Kind, LevelSel, Lost, Model, Source, Value, Weakens, Which,
-};
+use crate::model::{Config, Drops, Instr, Kind, LevelSel, Model, Source, Value, Which};
 
 /// How a means is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,17 +105,6 @@ pub struct Means {
     pub after: Option<usize>,
     /// What errata want issued beside it: (erratum, remedy), by index.
     pub remedies: Vec<(usize, usize)>,
-}
-
-/// What of a clause's cells is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// All of them.
-    Whole,
-    /// Those that go for every address.
-    Everywhere,
-    /// Those of one set at a time.
-    OfSet,
 }
 
 impl Setting<'_> {
@@ -320,82 +308,6 @@ impl Setting<'_> {
         Some(names)
     }
 
-    /// For each view of the space, the cells that an instruction drops, as far as they are asked for.
-    fn drops(
-        &self,
-        primitive: Primitive,
-        drops: &[&Drops],
-        given: Option<usize>,
-        hint: Option<Level>,
-        part: Part,
-    ) -> Vec<Cells> {
-        let it = &self.model.invalidates[primitive.invalidate];
-        let lost = self.lost(Instr::Invalidate(primitive.invalidate));
-        let mut holders = it.reach(self.config).and(self.holders());
-        if lost.iter().any(|w| w.lost.value == Lost::Devices) {
-            holders = holders.without(Holders::DEVICE);
-        }
-        let views = &self.model.space(self.space).views;
-        let wanted = |d: &&&Drops| match part {
-            Part::Whole => true,
-            Part::Everywhere => d.which.value == Which::Everything,
-            Part::OfSet => d.which.value == Which::OneSet,
-        };
-        let one = |view: usize| {
-            let clauses = drops.iter().filter(wanted);
-            let holding = clauses.filter(|d| d.when.holds_with(self.config, hint.is_some(), false));
-            holding.fold(Cells::NONE, |cells, d| {
-                let this = d.whose.value.this && (given.is_none() || given == Some(view))
-                    || d.whose.value.loaded && views[view].loaded && self.fixed_tag().is_none();
-                cells.union(&self.clause(d, this, hint, &lost, holders))
-            })
-        };
-        self.views().into_iter().map(one).collect()
-    }
-
-    /// The cells of a clause.
-    pub fn clause(
-        &self,
-        d: &Drops,
-        this: bool,
-        hint: Option<Level>,
-        lost: &[&Weakens],
-        holders: Holders,
-    ) -> Cells {
-        let takes = |what| {
-            lost.iter()
-                .any(|w| w.lost.value == what && w.stores.is_none())
-        };
-        let whose = Whose {
-            this: this || d.whose.value.table,
-            other: d.whose.value.other || d.whose.value.table,
-            global: d.whose.value.global && !takes(Lost::Global),
-            by: By::Operand,
-        };
-        let kinds = [
-            (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
-            (Kind::Walk, levels(d.walk, hint), Lost::Walk),
-            (Kind::Absent, levels(d.absent, hint), Lost::Leaf),
-            (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
-        ];
-        kinds
-            .into_iter()
-            .fold(Cells::NONE, |all, (kind, levels, loss)| {
-                if levels.is_empty() {
-                    return all;
-                }
-                let mut stores = self.model.caches.holding(kind);
-                if let Some(named) = d.stores {
-                    stores.0 &= named.0;
-                }
-                for weakens in lost.iter().filter(|w| w.lost.value == loss) {
-                    stores.0 &= weakens.stores.map_or(0, |named| !named.0);
-                }
-                let cells = self.cells(kind, levels, whose, holders);
-                all.union(&cells.in_stores(stores))
-            })
-    }
-
     /// What can be put off instead of being dropped now.
     fn debts(&self, pool: &mut Vec<Means>) {
         let views = self.views();
@@ -481,15 +393,4 @@ pub fn can_keep(model: &Model, load: usize, config: Config) -> bool {
         let mut fields = model.operands[operand].fields.iter();
         fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(config))
     })
-}
-
-fn levels(selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
-    match (selected, hint) {
-        (None, _) => Levels::NONE,
-        (Some(LevelSel::Only(levels)), _) => levels,
-        // One that must be given a level is given each that is asked for, one pass a level.
-        (Some(LevelSel::Any | LevelSel::Given), _) | (Some(_), None) => Levels::ALL,
-        (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
-        (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
-    }
 }

@@ -7,7 +7,7 @@
 use super::choose::Choice;
 use super::ir::{Issue, Node};
 use super::pool::{How, Means};
-use super::shapes::issue_of;
+use super::steps::issue_of;
 use crate::model::{Instr, Issued, Model, Source, Value};
 
 /// What a [`Node::Remedy`] issues.

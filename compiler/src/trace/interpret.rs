@@ -3,138 +3,18 @@
 //! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
-use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::{LEVELS, Level, Most};
+use tlbc_runtime::backend::{Audience, Owed};
+use tlbc_runtime::clause::{Level, Most};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
-use tlbc_runtime::request::{LevelFacts, LevelTable, Ranges, Reach, Space, Tag};
+use tlbc_runtime::request::{Reach, Space};
 use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
-use crate::model::{Config, Instr, Model, Source};
+use super::env::SourcesEq;
+pub use super::env::{Changing, Effects, Env, Op, Which, ceiling, level_table};
+use crate::model::{Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
-
-/// Which instruction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Which {
-    /// A barrier, by its index.
-    Barrier(usize),
-    /// An invalidation, by its index.
-    Invalidate(usize),
-    /// A load, by its index.
-    Load(usize),
-    /// A plain store of the entries that change.
-    Store,
-}
-
-/// One instruction with its operands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Op {
-    /// Which.
-    pub which: Which,
-    /// The operands, by index, with their bits.
-    pub operands: Vec<(usize, u128)>,
-    /// Where the bits come from.
-    pub sources: SourcesEq,
-}
-
-/// [`Sources`], not compared: two instructions are the same when their bits are.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SourcesEq(pub Sources);
-
-impl PartialEq for SourcesEq {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for SourcesEq {}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effects {
-    /// Instructions, in order.
-    pub ops: Vec<Op>,
-    /// What is put off.
-    pub owed: Owed,
-    /// Who flushes for themselves.
-    pub deliver: Audience,
-    /// Who is interrupted with nothing to do.
-    pub interrupt: Audience,
-}
-
-/// A request, as the nodes ask for it.
-#[derive(Debug, Clone)]
-pub struct Env {
-    /// The configuration.
-    pub config: Config,
-    /// The limits of the machine, by index.
-    pub limits: Vec<u64>,
-    /// The tag of the space.
-    pub tag: Tag,
-    /// Whether walk entries are owed.
-    pub walk: bool,
-    /// Whether the space ends.
-    pub ends: bool,
-    /// How entries change, for `Change`.
-    pub change: Changing,
-    /// The one entry, for `Page`.
-    pub page: (u64, Level),
-    /// What changed, for `Ranges`.
-    pub ranges: Ranges,
-    /// What is loaded, for events.
-    pub root: Root,
-    /// What is owed, for `Switch`.
-    pub debt: Debt,
-    /// Whether the view's flush was put off, for `Resume`.
-    pub owed: bool,
-}
-
-/// A change of table entries, as the nodes ask for it.
-#[derive(Debug, Clone, Copy)]
-pub struct Changing {
-    /// What kind of change.
-    pub kind: Kind,
-    /// The level of the entries.
-    pub level: Level,
-    /// The first address that the first of them translates.
-    pub va: u64,
-    /// How many they are.
-    pub entries: u64,
-    /// The physical address of their table.
-    pub table: u64,
-    /// The index of the first in it.
-    pub index: u64,
-    /// The entry as it was.
-    pub old: u64,
-    /// The entry as it becomes.
-    pub new: u64,
-    /// Whose it is.
-    pub space: Space,
-    /// Who may have cached it.
-    pub reach: Reach,
-    /// Whether the flush may be put off.
-    pub may_defer: bool,
-}
-
-impl Default for Changing {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Vanishes,
-            level: Level(0),
-            va: 0,
-            entries: 1,
-            table: 0,
-            index: 0,
-            old: 0,
-            new: 0,
-            space: Space::User,
-            reach: Reach::Wide,
-            may_defer: false,
-        }
-    }
-}
 
 /// Runs the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
@@ -159,34 +39,6 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
     };
     run.shape(shape);
     run.effects
-}
-
-/// The levels of a configuration.
-pub fn level_table(model: &Model, config: Config) -> LevelTable {
-    let mut table = [LevelFacts::default(); LEVELS];
-    let levels = &model.geometries[config.geometry].levels;
-    for (index, level) in levels.iter().enumerate() {
-        if let (Some(level), Some(shift)) = (level, model.level_shift(index, config)) {
-            table[index] = if level.maps_pages(config) {
-                LevelFacts::joined(shift, model.caches.joined)
-            } else {
-                LevelFacts::table(shift)
-            };
-        }
-    }
-    table
-}
-
-/// The ceilings of a space and a reach in a configuration: instructions, base pages.
-pub fn ceiling(model: &Model, config: Config, space: Space, reach: Reach) -> (u64, u64) {
-    let of = |cases: &Option<crate::model::Cases<crate::model::Ceiling>>| {
-        let stated = cases.as_ref().and_then(|c| c.of(config, space, reach));
-        stated.unwrap_or(u64::MAX)
-    };
-    (
-        of(&model.policy.ceiling_operations),
-        of(&model.policy.ceiling_pages),
-    )
 }
 
 struct Run<'a> {

@@ -5,6 +5,7 @@
 //! and until when. `show` prints it.
 
 pub mod encode;
+mod env;
 pub mod interpret;
 pub mod show;
 

@@ -1,0 +1,91 @@
+//! What instructions drop.
+
+use tlbc_runtime::clause::{Level, Levels, Most, Stride};
+
+use super::Lower;
+use crate::ast::{self, Ident};
+use crate::model::{At, Drops, LevelSel, Var, Which};
+use crate::source::Span;
+
+/// The largest count of a run that says none.
+pub const UNLIMITED: u32 = u32::MAX;
+
+impl Lower {
+    pub(super) fn drops(&mut self, it: &ast::Drops, span: Span) -> Option<Drops> {
+        let when = self.cond(
+            it.when.as_ref(),
+            &[("hinted", Var::Hinted), ("keep", Var::Keep)],
+        );
+        let (mut leaf, mut walk, mut absent, mut root) = (None, None, None, false);
+        for (kind, levels) in &it.what {
+            let levels = match levels {
+                ast::Levels::Any => LevelSel::Any,
+                ast::Levels::AtHint => LevelSel::Hint,
+                ast::Levels::AboveHint => LevelSel::AboveHint,
+                ast::Levels::AtGiven => LevelSel::Given,
+                ast::Levels::At(name) => {
+                    LevelSel::Only(Levels::only(Level(self.level(name)? as u8)))
+                }
+            };
+            match kind.node {
+                ast::Kind::Leaf => leaf = Some(levels),
+                ast::Kind::Walk => walk = Some(levels),
+                ast::Kind::Absent => absent = Some(levels),
+                ast::Kind::Root => root = true,
+            }
+        }
+        let which = match &it.which.node {
+            ast::Which::OnePage => Which::OnePage,
+            ast::Which::Everything => Which::Everything,
+            ast::Which::OneSet => Which::OneSet,
+            ast::Which::Subtree => Which::Subtree,
+            ast::Which::Run {
+                least,
+                most,
+                entries_at,
+            } => self.run(least.node, most, entries_at.as_deref())?,
+        };
+        Some(Drops {
+            leaf,
+            walk,
+            absent,
+            root,
+            stores: self.stores(&it.caches),
+            which: At {
+                value: which,
+                span: it.which.span,
+            },
+            whose: At {
+                value: it.whose.node,
+                span: it.whose.span,
+            },
+            when,
+            span,
+        })
+    }
+
+    fn run(&mut self, least: u64, most: &ast::Most, at: Option<&[Ident]>) -> Option<Which> {
+        let most = match most {
+            ast::Most::Unsaid => Most::Count(UNLIMITED),
+            ast::Most::Const(n) => Most::Count(u32::try_from(n.node).unwrap_or(u32::MAX - 1)),
+            ast::Most::Limit(name) => {
+                Most::Limit(self.with(|s| &mut s.limits, |s, l| s.find("limit", l, name))? as u8)
+            }
+        };
+        let stride = match at {
+            None => Stride::Pages,
+            Some(levels) => {
+                let mut set = Levels::NONE;
+                for level in levels {
+                    set = set.union(Levels::only(Level(self.level(level)? as u8)));
+                }
+                Stride::Entries(set)
+            }
+        };
+        Some(Which::Run {
+            least,
+            most,
+            stride,
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! The steps that carry out means: instructions, loops over sets, debts, and what errata want beside them.
+
+use tlbc_runtime::backend::Owed;
+
+use super::choose::Choice;
+use super::ir::{Issue, Node, Over};
+use super::pool::{How, Means, Names, Primitive, Setting};
+use super::remedies;
+use crate::model::{Model, Need};
+
+/// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
+pub fn issues<'a>(
+    setting: &Setting<'a>,
+    means: impl Iterator<Item = &'a Means>,
+    hint: bool,
+    beside: bool,
+) -> impl Iterator<Item = Node> {
+    let model = setting.model;
+    let mut means: Vec<&Means> = means.collect();
+    means.sort_by_key(|m| matches!(m.how, How::Retire | How::OweView));
+    let node = move |m: &Means| {
+        let issue = |primitive| issue_of(m, primitive, hint);
+        let with_remedies = |issue: Issue, nodes: Vec<Node>| {
+            let mut steps = remedies::beside(model, m, issue, false);
+            steps.extend(nodes);
+            if beside {
+                steps.extend(remedies::beside(model, m, issue, true));
+            }
+            steps
+        };
+        match m.how {
+            How::Issue(primitive) => {
+                let issue = issue(primitive);
+                with_remedies(issue, vec![Node::Issue(issue)])
+            }
+            How::Sets { first, rest, count } => {
+                let (first, rest) = (issue(first), issue(rest));
+                let mut nodes = vec![Node::Issue(first)];
+                if count > 1 {
+                    nodes.push(Node::Each {
+                        over: Over::Sets { first: 1, count },
+                        body: Box::new(Node::Issue(rest)),
+                        rest: None,
+                    });
+                }
+                with_remedies(first, nodes)
+            }
+            How::Retire => vec![Node::Retire],
+            How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
+        }
+    };
+    let nodes: Vec<Node> = means.into_iter().flat_map(node).collect();
+    nodes.into_iter()
+}
+
+/// One instruction of a means.
+pub fn issue_of(means: &Means, primitive: Primitive, hint: bool) -> Issue {
+    Issue {
+        invalidate: primitive.invalidate,
+        form: primitive.form,
+        space: means.space,
+        view: means.view,
+        tag: means.view.and(means.tag),
+        address: means.names != Names::Everything,
+        hint: hint && !means.hinted.is_empty(),
+    }
+}
+
+/// Wrapped in what its instructions need of the caller.
+pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
+    let mut scopes: Vec<Need> = Vec::new();
+    for means in &choice.means {
+        let primitives = means.how.primitives();
+        let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
+        let same = means
+            .after
+            .filter(|&barrier| model.barriers[barrier].same_cpu);
+        let needs = stated.map(|need| need.value);
+        for need in needs.chain(same.map(|_| Need::SameCpu)) {
+            if !scopes.contains(&need) {
+                scopes.push(need);
+            }
+        }
+    }
+    scopes.into_iter().fold(node, |body, scope| match body {
+        Node::Guard { scope: same, .. } if same == scope => body,
+        body => Node::Guard {
+            scope,
+            body: Box::new(body),
+        },
+    })
+}
