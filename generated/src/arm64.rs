@@ -735,14 +735,14 @@ const fn encode_ttbr0(root: u64) -> u64 {
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
     // [15:0] tag
-    bits |= (tag) & 0xffff;
+    bits |= tag & 0xffff;
     bits
 }
 
 /// Arm A-profile: the EL1&0 translation regime, stage 1, without LPA2.
 ///
-/// Citations are to the Arm Architecture Reference Manual for A-profile
-/// (DDI 0487) and the A-profile register descriptions (DDI 0601).
+/// Citations are to the Arm Architecture Reference Manual for A-profile (DDI 0487) and the
+/// A-profile register descriptions (DDI 0601).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).

@@ -666,7 +666,7 @@ const fn encode_rs_none() -> u64 {
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
     // [19:0] tag
-    bits |= (tag) & 0xf_ffff;
+    bits |= tag & 0xf_ffff;
     bits
 }
 
@@ -763,18 +763,16 @@ const fn encode_rpt_to_last() -> u64 {
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
     // [19:0] tag
-    bits |= (tag) & 0xf_ffff;
+    bits |= tag & 0xf_ffff;
     bits
 }
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
 /// The text of the Power ISA could not be read for this file. Citations name its sections
-/// where Linux or
-/// QEMU name them, and otherwise the Linux sources in which the behaviour is relied on
-/// (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave something
-/// open the weaker
-/// fact stands, and says so.
+/// where Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is
+/// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
+/// something open the weaker fact stands, and says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).

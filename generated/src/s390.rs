@@ -595,12 +595,9 @@ const fn encode_control(tag: u64) -> u64 {
 /// own.
 ///
 /// The Principles of Operation could not be read for this file. Citations are to the
-/// System/370 edition
-/// (GA22-7000) where that says it, to IBM patents that reproduce the later text, and
-/// otherwise to the
-/// Linux sources in which the behaviour is relied on (`arch/s390`). Where these leave
-/// something open the
-/// weaker fact stands, and says so.
+/// System/370 edition (GA22-7000) where that says it, to IBM patents that reproduce the
+/// later text, and otherwise to the Linux sources in which the behaviour is relied on
+/// (`arch/s390`). Where these leave something open the weaker fact stands, and says so.
 ///
 /// Changes of entries are published by the serialisation that every one of these
 /// instructions performs.

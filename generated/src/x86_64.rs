@@ -287,7 +287,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     // [127:64] va
     bits[1] |= va;
     // [11:0] tag
-    bits[0] |= (tag) & 0xfff;
+    bits[0] |= tag & 0xfff;
     bits
 }
 
@@ -330,7 +330,7 @@ const ECX_UNITS: Units = Units {
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
     // [27:16] tag
-    bits |= ((tag) & 0xfff) << 16;
+    bits |= (tag & 0xfff) << 16;
     bits as u32
 }
 
@@ -346,7 +346,7 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     bits |= ((root >> 12) & 0xff_ffff_ffff) << 12;
     // [11:0] tag when pcid
     if c.has(Config::PCID) {
-        bits |= (tag) & 0xfff;
+        bits |= tag & 0xfff;
     }
     bits
 }

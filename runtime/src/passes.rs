@@ -260,3 +260,81 @@ impl Leaves {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of 4 KiB in pairs, tables of 512 entries.
+    const PAIRED: LevelTable = {
+        let mut table = [LevelFacts::NONE; LEVELS];
+        table[0] = LevelFacts::joined(12, 1);
+        table[1] = LevelFacts::joined(21, 1);
+        table[2] = LevelFacts::table(30);
+        table
+    };
+
+    fn folding(walks: Walks) -> Folding {
+        Folding {
+            leaves: false,
+            walks,
+        }
+    }
+
+    #[test]
+    fn neighbours_that_one_translation_covers_are_named_once() {
+        let mut ranges = Ranges::new();
+        // From the second of a pair to the first of another: three pairs.
+        ranges.leaf(Level(0), Extent::new(0x1000, 0x4000));
+        let passes = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        let [pass] = passes.leaves() else {
+            panic!("{passes:?}");
+        };
+        assert_eq!((pass.start, pass.entries, pass.shift), (0, 3, 13));
+        assert_eq!(passes.pages(), 6);
+    }
+
+    #[test]
+    fn a_cut_is_of_one_entry_whatever_a_translation_covers() {
+        let mut ranges = Ranges::new();
+        ranges.walk(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let passes = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        let [pass] = passes.cuts() else {
+            panic!("{passes:?}");
+        };
+        assert_eq!((pass.start, pass.entries, pass.shift), (0x20_0000, 1, 21));
+    }
+
+    #[test]
+    fn cuts_take_no_pass_where_walk_entries_go_apart() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        let passes = Passes::new(&ranges, &PAIRED, folding(Walks::Apart));
+        assert!(passes.cuts().is_empty());
+        assert!(passes.leaves().iter().all(|pass| pass.leaf && !pass.walk));
+        assert!(!passes.cuts_are_live());
+        ranges.below_live();
+        let live = Passes::new(&ranges, &PAIRED, folding(Walks::Apart));
+        assert!(live.cuts_are_live());
+    }
+
+    #[test]
+    fn levels_stay_apart_where_an_instruction_must_be_told_them() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0, 0x80_0000));
+        ranges.leaf(Level(1), Extent::new(0, 0x40_0000));
+        let apart = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        let levels = |passes: &Passes| {
+            let mut levels = passes.leaves().iter().map(|pass| pass.stride);
+            (levels.next(), levels.next())
+        };
+        assert_eq!(levels(&apart), (Some(Level(0)), Some(Level(1))));
+        let both = Folding {
+            leaves: true,
+            walks: Walks::Named,
+        };
+        let folded = Passes::new(&ranges, &PAIRED, both);
+        assert_eq!(levels(&folded), (Some(Level(0)), None));
+    }
+}

@@ -684,6 +684,8 @@ invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops walk of ever
             .replace("operand", "feature big \"large pages\";\noperand"),
             "caches { tlb holds leaf, walk; tlb has 8 sets; one per core; walk spans its reach; large leaf kept whole; fills while loaded; invalid never; stricter refetched; }
 invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf, walk of one set, any tag; where core; after wait; }",
+            "caches { tlb holds leaf, walk; one per core; walk spans its reach; large leaf kept whole; fills while loaded; invalid never; stricter refetched; }
+tag color { 8 bits; of cpu; from slots; }",
             &format!("{}\n{}", call("a", "page"), call("b", "page, space")),
             &call("a", "page, page"),
             &writer("pte, pmd", "leaf, walk of subtree, this table"),

@@ -70,6 +70,29 @@ fn of_one_cpu(
     )
 }
 
+/// E0405: where CPUs share a TLB a tag means the same on all of them.
+pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(shared) = model.caches.shared_by_core else {
+        return;
+    };
+    for tag in model.tags.iter().filter(|tag| tag.of_cpu.value) {
+        found.push(
+            Diagnostic::new(
+                Code::E0405,
+                tag.of_cpu.span,
+                format!(
+                    "CPUs share a TLB, and the tag `{}` means another space on each",
+                    tag.named.name
+                ),
+            )
+            .label("handed out by each CPU for itself")
+            .because(shared, "entries of one CPU are used by its siblings")
+            .note("a sibling with the same number for another space would use its entries")
+            .help("write `of machine;` if the tag means the same everywhere, or `one per cpu;` if CPUs share nothing"),
+        );
+    }
+}
+
 /// E0406: wherever an instruction that compares a tag may be used there is a tag.
 pub fn tags_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {

@@ -52,6 +52,7 @@ const RULES: &[Rule] = &[
     runs::strides,
     runs::limited,
     features::tags_of_one_cpu,
+    features::tags_in_shared_caches,
     features::tags_that_may_be_missing,
     features::barriers_that_may_be_missing,
     features::known_too_late,

@@ -203,28 +203,28 @@ impl<'a> Emit<'a> {
     }
 }
 
-/// Doc comment lines. Brackets in the words of a definition are bits and no links.
+/// Doc comment lines, a paragraph of the text wrapped anew. Brackets in the words of a definition are bits
+/// and no links.
 fn doc(text: &str) -> TokenStream {
-    let lines = text.lines().flat_map(|line| {
-        let line = line.trim_end();
-        let wrapped = if line.is_empty() {
-            vec![String::new()]
+    let mut lines: Vec<String> = Vec::new();
+    for (index, paragraph) in text.split("\n\n").enumerate() {
+        if index > 0 {
+            lines.push(String::new());
+        }
+        lines.extend(wrap(&escaped(paragraph)));
+    }
+    let lines = lines.into_iter().map(|line| {
+        let line = if line.is_empty() {
+            line
         } else {
-            wrap(&escaped(line))
+            format!(" {line}")
         };
-        wrapped.into_iter().map(|line| {
-            let line = if line.is_empty() {
-                line
-            } else {
-                format!(" {line}")
-            };
-            quote!(#[doc = #line])
-        })
+        quote!(#[doc = #line])
     });
     lines.collect()
 }
 
-/// A line with its brackets escaped, save in code.
+/// A text with its brackets escaped, save in code.
 fn escaped(line: &str) -> String {
     let mut code = false;
     let mut out = String::new();

@@ -245,7 +245,12 @@ impl Emit<'_> {
                 value
             } else {
                 let mask = hex((1u64 << width) - 1);
-                quote!((#value) & #mask)
+                let single = value.clone().into_iter().count() == 1;
+                if single {
+                    quote!(#value & #mask)
+                } else {
+                    quote!((#value) & #mask)
+                }
             }
         };
         let source = |source: Source| {

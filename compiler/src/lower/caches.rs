@@ -54,7 +54,7 @@ impl Lower {
             leaf: None,
             walk: None,
             root: None,
-            shared_by_core: false,
+            shared_by_core: None,
             joined: 0,
             walk_spans_reach: false,
             invalid_cached: false,
@@ -172,7 +172,7 @@ impl Lower {
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
         }
-        out.shared_by_core = shared.is_some_and(|at| at.value);
+        out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
         out.joined = joined.map_or(0, |at| at.value);
         // Plans rest on these four; a machine that is otherwise cannot be described yet.
         let rests = [

@@ -69,7 +69,7 @@ pub struct Caches {
     /// Bindings of tags to top tables.
     pub root: Option<Span>,
     /// The CPUs of a core share them.
-    pub shared_by_core: bool,
+    pub shared_by_core: Option<Span>,
     /// log2 of how many neighbouring entries one translation covers.
     pub joined: u32,
     /// One address drops a walk entry wherever in its reach it lies.
