@@ -70,16 +70,19 @@ fn planned<N: Into<String>, T: Into<Vec<u8>>>(
         outputs: Vec::new(),
         diagnostics: Vec::new(),
     };
-    let mut good = Vec::new();
+    let mut decoded = Vec::new();
     for (name, bytes) in sources {
-        match parse::decode(&mut compiled.files, name, bytes) {
-            Ok(file) => {
-                let (analysis, found) = analyse(&compiled.files, file);
-                good.extend(analysis);
-                compiled.diagnostics.extend(found);
-            }
-            Err(found) => compiled.diagnostics.push(*found),
-        }
+        decoded.push(parse::decode(&mut compiled.files, name, bytes));
+    }
+    let files = &compiled.files;
+    let analysed = at_once(decoded, |decoded| match decoded {
+        Ok(file) => analyse(files, file),
+        Err(found) => (None, vec![*found]),
+    });
+    let mut good = Vec::new();
+    for (analysis, found) in analysed {
+        good.extend(analysis);
+        compiled.diagnostics.extend(found);
     }
     good.sort_by(|a, b| a.model.arch.name.cmp(&b.model.arch.name));
     compiled.diagnostics.extend(bad_names(&good));
@@ -141,13 +144,10 @@ fn taken(model: &Model) -> Vec<Diagnostic> {
 
 fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {
     let names: Vec<&str> = sorted.iter().map(|a| a.model.arch.name.as_str()).collect();
-    let mut outputs: Vec<Output> = sorted
-        .iter()
-        .map(|analysis| Output {
-            path: file_name(&analysis.model.arch.name),
-            text: emit::emit(analysis, files),
-        })
-        .collect();
+    let mut outputs = at_once(sorted.iter().collect(), |analysis| Output {
+        path: file_name(&analysis.model.arch.name),
+        text: emit::emit(analysis, files),
+    });
     outputs.push(Output {
         path: LIB.to_owned(),
         text: emit::lib(&names),
@@ -157,4 +157,22 @@ fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {
 
 fn file_name(arch: &str) -> String {
     format!("{arch}.rs")
+}
+
+/// What becomes of each, in order, worked out side by side: definitions have nothing to do with each other.
+fn at_once<T: Send, R: Send>(all: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = all
+            .into_iter()
+            .map(|one| scope.spawn(move || each(one)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
