@@ -3290,7 +3290,7 @@ const EFFECTS: &[Effect] = &[
     Effect::new("tlbiel_pid2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
     Effect::new("tlbiel_all0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY)], Holders::CORE, When::after(0, false)),
     Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::LOADED)], Holders::SELF, When::after(3, false)),
+    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
     Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
     Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(1048576), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
     Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),

@@ -296,7 +296,8 @@ pub trait Backend {
     /// Waits until the entries are gone and what they had translated is done.
     fn finish(&self, cpu: &mut impl Issue<Self::Op>, started: Started) -> Finished;
 
-    /// What a CPU does that was interrupted for a request of another; it has the space loaded.
+    /// What a CPU does that was interrupted for a request of another; it has the space loaded, unless the
+    /// space ends.
     fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Owed {
         let here = Request {
             reach: Reach::Here,

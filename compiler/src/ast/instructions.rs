@@ -306,6 +306,8 @@ pub struct Whose {
     pub global: bool,
     /// `this table`: made through the table that is given, whatever the tag.
     pub table: bool,
+    /// `user tags`: under whatever tag user spaces have, and not under one that is the kernel's alone.
+    pub user: bool,
 }
 
 /// `load cr3 "mov cr3, {cr3}" { ... }`

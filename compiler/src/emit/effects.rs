@@ -85,6 +85,7 @@ impl Emit<'_> {
         let whose = d.whose.value;
         let named = match (whose.this, whose.loaded, whose.other, whose.global) {
             _ if whose.table => quote!(Whose::TABLE),
+            _ if whose.user => quote!(Whose::THIS.or_other()),
             (true, _, true, true) => quote!(Whose::ANY),
             (false, false, _, true) => quote!(Whose::GLOBAL),
             (_, true, ..) => quote!(Whose::LOADED),

@@ -152,6 +152,7 @@ impl Builder<'_> {
     fn whose(&self, node: &Node) -> Spanned<Whose> {
         let any = has(node, Rule::any_tag);
         let table = has(node, Rule::this_table);
+        let user = has(node, Rule::user_tags);
         Spanned {
             node: Whose {
                 this: any || has(node, Rule::k_this),
@@ -159,6 +160,7 @@ impl Builder<'_> {
                 other: any || has(node, Rule::k_other),
                 global: any || has(node, Rule::k_global),
                 table,
+                user,
             },
             span: self.span(node),
         }

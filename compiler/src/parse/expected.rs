@@ -48,6 +48,7 @@ impl Expected {
                 Rule::k_loaded,
                 Rule::k_other,
                 Rule::k_any,
+                Rule::k_user,
                 Rule::k_global,
             ],
             Rule::lost => &[

@@ -234,6 +234,7 @@ impl Shaper<'_, '_> {
             space: Space::User,
             reach: Reach::Here,
             of_machine: true,
+            entering: false,
         };
         let writers = self.writers(&here, level, Written::Invalid);
         let mut writers = writers.into_iter();

@@ -92,7 +92,7 @@ pub struct Chooser {
 }
 
 /// A setting, and whether its pool is widened.
-type Key = (Config, Space, Reach, bool, bool);
+type Key = (Config, Space, Reach, bool, bool, bool);
 
 /// The means of a setting, and the tag classes of what they have to drop.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -131,6 +131,7 @@ impl Chooser {
             setting.space,
             setting.reach,
             setting.of_machine,
+            setting.entering,
             widened,
         );
         let (number, pool) = self.settings.entry(key).or_insert_with(|| {

@@ -5,6 +5,7 @@
 
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Levels, Whose};
+use tlbc_runtime::request::Space;
 
 use super::pool::Primitive;
 use super::setting::Setting;
@@ -47,8 +48,9 @@ impl Setting<'_> {
             let clauses = drops.iter().filter(wanted);
             let holding = clauses.filter(|d| d.when.holds_with(self.config, hint.is_some(), false));
             holding.fold(Cells::NONE, |cells, d| {
-                let this = d.whose.value.this && (given.is_none() || given == Some(view))
-                    || d.whose.value.loaded && views[view].loaded && self.fixed_tag().is_none();
+                let this = d.whose.value.user && self.space == Space::User
+                    || d.whose.value.this && (given.is_none() || given == Some(view))
+                    || d.whose.value.loaded && views[view].loaded && self.has_loaded_tag();
                 cells.union(&self.clause(d, this, hint, &lost, holders))
             })
         };
@@ -70,7 +72,7 @@ impl Setting<'_> {
         };
         let whose = Whose {
             this: this || d.whose.value.table,
-            other: d.whose.value.other || d.whose.value.table,
+            other: d.whose.value.other || d.whose.value.table || d.whose.value.user,
             global: d.whose.value.global && !takes(Lost::Global),
             by: By::Operand,
         };

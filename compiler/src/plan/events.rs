@@ -7,25 +7,24 @@
 use tlbc_runtime::backend::{Debt, Owed};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::choose::{Need, Of};
+use super::choose::{Choice, Need, Of};
 use super::factor::seq;
 use super::finish::barriers;
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{How, Means, can_keep, load_drops};
+use super::pool::{How, Means, Setting, can_keep, load_drops};
 use super::shapes::{LEAF_AND_WALK, Shaper};
 use super::steps::{guarded, issues};
 
 impl Shaper<'_, '_> {
     /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
     pub(super) fn switch(&mut self) -> Node {
-        let user = Shape::Everything(Space::User, Reach::Here);
-        let finish = Shape::Finish(Space::User, Reach::Here);
         let pays = self.switch_drops();
         let owe_views = self.views_to_resume();
+        let flush = self.flush_before_load();
         let drop = |cx: &Self| {
             let mut steps = vec![Node::Pay(Debt::Tag)];
             if !pays {
-                steps.extend([Node::Call(user), Node::Call(finish)]);
+                steps.push(flush.clone());
             }
             steps.push(cx.loads(false));
             steps.extend(owe_views.clone());
@@ -36,7 +35,7 @@ impl Shaper<'_, '_> {
             // Where a CPU comes up clean nothing may be able to drop everything, nor need it: tags are
             // not given out anew there.
             if self.arrives_clean() {
-                steps.extend([Node::Call(user), Node::Call(finish)]);
+                steps.push(flush.clone());
             } else {
                 steps.push(Node::Call(Shape::Arrive));
             }
@@ -49,6 +48,45 @@ impl Shaper<'_, '_> {
             self.loads(true),
             Node::select(Test::Debt(Debt::Tag), drop(self), all),
         )
+    }
+
+    /// Everything of a space that is about to be loaded. Where an instruction on the loaded tag would be
+    /// among what a loaded space is flushed by, another takes its place.
+    fn flush_before_load(&mut self) -> Node {
+        let user = Shape::Everything(Space::User, Reach::Here);
+        let finish = Shape::Finish(Space::User, Reach::Here);
+        let need = Need {
+            of: Of::Everything,
+            ..LEAF_AND_WALK
+        };
+        let loaded = self.setting(Space::User, Reach::Here, true);
+        let entering = Setting {
+            entering: true,
+            ..loaded
+        };
+        let usual = self.choose(&loaded, need);
+        let choice = self.chooser.choose(&entering, need);
+        match choice {
+            Some(choice) if choice.means != usual.means => {
+                let steps = self.complete_steps(&entering, &choice);
+                let steps = [self.publish(&entering)].into_iter().chain(steps);
+                guarded(self.model, &choice, seq(steps))
+            }
+            _ => seq([Node::Call(user), Node::Call(finish)]),
+        }
+    }
+
+    /// The instructions of a choice, complete: what is made from other entries goes when those are gone.
+    pub(super) fn complete_steps(&self, setting: &Setting<'_>, choice: &Choice) -> Vec<Node> {
+        let mut steps = Vec::new();
+        let (late, early): (Vec<&Means>, Vec<&Means>) = choice.means.iter().partition(|m| m.late);
+        for means in [early, late] {
+            steps.extend(issues(setting, means.iter().copied(), false, true));
+            for barrier in barriers(&means) {
+                steps.push(self.complete(setting, barrier));
+            }
+        }
+        steps
     }
 
     /// The views whose flush is put off to the return to user code when their tag is dropped whole.
@@ -149,13 +187,7 @@ impl Shaper<'_, '_> {
             self.gaps.push((Space::Kernel, Reach::Here, need));
             return Node::Seq(Vec::new());
         };
-        let (late, early): (Vec<&Means>, Vec<&Means>) = choice.means.iter().partition(|m| m.late);
-        for means in [early, late] {
-            steps.extend(issues(&kernel, means.iter().copied(), false, true));
-            for barrier in barriers(&means) {
-                steps.push(self.complete(&kernel, barrier));
-            }
-        }
+        steps.extend(self.complete_steps(&kernel, &choice));
         if let Some(resync) = self.model.arrive.resync {
             steps.push(Node::Resync {
                 barrier: resync.value,

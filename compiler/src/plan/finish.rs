@@ -28,10 +28,15 @@ impl<'m> Shaper<'m, '_> {
         if self.model.caches.invalid_cached {
             needs.push(absent_too(LEAF));
         }
-        if self.model.caches.root.is_some() {
-            needs.push(TEARDOWN);
-        }
         let mut means = Vec::new();
+        if self.model.caches.root.is_some() {
+            let left = Setting {
+                entering: true,
+                ..*setting
+            };
+            let early = |means: &Means| !means.late;
+            means.extend(self.choose(&left, TEARDOWN).means.into_iter().filter(early));
+        }
         for need in needs {
             means.extend(self.choose(setting, need).means);
         }

@@ -31,6 +31,7 @@ pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
             space: gap.space,
             reach: gap.reach,
             of_machine: true,
+            entering: false,
         };
         let (cells, nearest) = left_over(&setting, gap.need);
         let first = cells.iter().next();
@@ -65,6 +66,7 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         space: gap.space,
         reach: gap.reach,
         of_machine: true,
+        entering: false,
     };
     if let Some(writer) = writer_of(&setting, cell) {
         return only_writers(&setting, gap, cell, writer);
@@ -288,6 +290,7 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
                 space,
                 reach: Reach::Wide,
                 of_machine: true,
+                entering: false,
             };
             let need = Need {
                 of: Of::Everything,

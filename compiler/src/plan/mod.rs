@@ -260,6 +260,7 @@ fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
         space,
         reach,
         of_machine: true,
+        entering: false,
     };
     let devices = setting.holders().and(Holders::DEVICE);
     let (others, lazy) = match reach {

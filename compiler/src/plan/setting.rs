@@ -19,6 +19,8 @@ pub struct Setting<'m> {
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub of_machine: bool,
+    /// Whether the space is only about to be loaded, so that what is loaded is another's.
+    pub entering: bool,
 }
 
 impl<'m> Setting<'m> {
@@ -66,6 +68,11 @@ impl<'m> Setting<'m> {
             Reach::Here => self.tags().next().is_some(),
             Reach::Wide => self.of_machine && self.has_tag(true),
         }
+    }
+
+    /// Whether what is dropped of the loaded tag is the space's: it has that tag, or there are none.
+    pub fn has_loaded_tag(&self) -> bool {
+        self.fixed_tag().is_none() && !(self.entering && self.tags().next().is_some())
     }
 
     /// The value of the space's tag, where that is always the same.

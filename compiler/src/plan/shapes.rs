@@ -11,7 +11,7 @@ use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
 use super::ir::{Node, Shape, Test};
-use super::pool::Setting;
+use super::pool::{How, Setting};
 use super::steps::{guarded, issues};
 use crate::model::{Config, Model};
 
@@ -80,6 +80,7 @@ impl<'m> Shaper<'m, '_> {
             space,
             reach,
             of_machine,
+            entering: false,
         }
     }
 
@@ -186,10 +187,24 @@ impl<'m> Shaper<'m, '_> {
         Node::select(Test::Walk, both, with(self, absent_too(LEAF)))
     }
 
-    /// Everything of the space, and what binds its tag.
-    fn teardown(&mut self, setting: &Setting<'m>) -> Node {
+    /// Everything of the space, and what binds its tag. Who tells and who is told may have left the space
+    /// long ago, so nothing rests on what is loaded; and what is made from other entries goes here, unless
+    /// completion drops it in the same way as for a loaded space.
+    fn teardown(&mut self, loaded: &Setting<'m>) -> Node {
+        let setting = &Setting {
+            entering: true,
+            ..*loaded
+        };
         let choice = self.choose(setting, TEARDOWN);
-        let steps = seq(issues(setting, choice.early(), false, true));
+        let late = |choice: &Choice| -> Vec<How> {
+            let late = choice.means.iter().filter(|means| means.late);
+            late.map(|means| means.how).collect()
+        };
+        let steps = if late(&choice) == late(&self.choose(loaded, TEARDOWN)) {
+            seq(issues(setting, choice.early(), false, true))
+        } else {
+            seq(self.complete_steps(setting, &choice))
+        };
         seq([self.publish(setting), guarded(self.model, &choice, steps)])
     }
 }
