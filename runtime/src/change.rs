@@ -88,7 +88,8 @@ pub struct Change {
     pub new: Entry,
     /// The old entry as it stands in memory.
     pub old_bits: u64,
-    /// The new entry as it stands in memory.
+    /// The new entry as it stands in memory. Where the machine has an instruction replace a valid entry, that
+    /// instruction stores it.
     pub new_bits: u64,
     /// What was below it.
     pub below: Below,
@@ -101,7 +102,8 @@ pub enum Kind {
     Appears,
     /// Nothing is mapped where something was.
     Vanishes,
-    /// The same page, with more allowed than before.
+    /// The same page, with more allowed than before. Apart from that the new entry may differ from the old
+    /// one only in bits that are software's: it stays valid while it changes.
     Relaxes,
     /// Something else is mapped, or less is allowed.
     Replaces,
