@@ -126,22 +126,29 @@ fn row(svg: &mut Svg, model: &Model, config: Config, mut x: u32, y: u32) -> u32 
         let fill = if leaf.is_some() { "#e2f2e4" } else { "#e6edf9" };
         let bits = if above > shift {
             let entries = 1u128 << (above - shift);
-            format!("bits {}:{shift}, {entries} entries", above - 1)
+            let place = if above == shift + 1 {
+                format!("bit {shift}")
+            } else {
+                format!("bits {}:{shift}", above - 1)
+            };
+            format!("{place}, {entries} entries")
         } else {
             "not indexed".to_owned()
         };
         let top = if geometry.tops.len() > 1 && geometry.tops.contains(&level) {
-            ", may be the top"
+            "may be the top"
         } else {
             ""
         };
-        let name = format!("{}{top}", model.levels[level].name);
+        let name = &model.levels[level].name;
         boxed(
             svg,
             (x, y),
             fill,
-            [&name, &bits, &format!("an entry: {}", bytes(shift)), &maps],
+            [name, &bits, &format!("an entry: {}", bytes(shift)), &maps],
         );
+        let behind = x + 20 + width(name, 14, Face::Mono);
+        svg.text(behind, y + 22, 11, Face::Sans, GREY, top);
         svg.arrow(x + BOX + 3, y + HEIGHT / 2, GAP - 6, GREY);
         x += BOX + GAP;
         above = shift;

@@ -6,10 +6,10 @@
 
 use tlbc_runtime::clause::Holders;
 
+use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
-use crate::matrix::done;
-use crate::model::{Barrier, Drops, Form, Invalidate, Kind, LevelSel, Model, Which};
+use crate::model::{Barrier, Invalidate, Kind, Model, Which};
 use crate::words;
 
 const MARGIN: u32 = 28;
@@ -33,23 +33,6 @@ const WHERE: [(&str, Holders); 4] = [
     ("CPUs", Holders::CPUS),
     ("devices", Holders::DEVICE),
 ];
-
-/// What stands in a picture of an instruction, or of one of its forms.
-struct Block<'m> {
-    /// Its name and what it takes.
-    name: Vec<String>,
-    invalidate: &'m Invalidate,
-    clauses: Vec<Clause<'m>>,
-    when: Vec<String>,
-}
-
-/// A line of it.
-struct Clause<'m> {
-    drops: &'m Drops,
-    levels: String,
-    stretch: String,
-    note: String,
-}
 
 /// Where columns begin.
 struct Columns {
@@ -95,116 +78,6 @@ pub fn picture(model: &Model) -> String {
         .right
         .max(MARGIN + tables.max(below).max(width(&title, 22, Face::Bold)));
     svg.finish(right + MARGIN, y + MARGIN, &title)
-}
-
-/// A text for the picture, which has no backticks.
-fn bare(text: &str) -> String {
-    text.replace('`', "")
-}
-
-fn blocks(model: &Model) -> Vec<Block<'_>> {
-    let of = |invalidate| {
-        let forms = invalidate_forms(invalidate);
-        forms.map(move |form| block(model, invalidate, form))
-    };
-    model.invalidates.iter().flat_map(of).collect()
-}
-
-fn invalidate_forms(invalidate: &Invalidate) -> impl Iterator<Item = &Form> {
-    invalidate.forms.iter()
-}
-
-fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Block<'m> {
-    let mut name = vec![match &form.named {
-        Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
-        None => invalidate.named.name.clone(),
-    }];
-    let needed = bare(&words::cond(
-        model,
-        &invalidate.requires.and(&form.requires),
-    ));
-    if !needed.is_empty() {
-        name.extend(wrapped(&format!("when {needed}"), 26));
-    }
-    if let Some(writes) = &invalidate.writes_entry {
-        name.extend(wrapped(&bare(&words::writes(model, writes)), 26));
-    }
-    let mut when = wrapped(&bare(&done(model, invalidate)), 18);
-    if invalidate.holders.cases.len() > 1 {
-        let reach = words::cases(model, &invalidate.holders, |at| words::holders(at.value));
-        when.extend(wrapped(&format!("on {}", bare(&reach)), 18));
-    }
-    let clauses = form.drops.iter().map(|drops| Clause {
-        drops,
-        levels: levels_of(model, drops),
-        stretch: bare(&words::which(model, &drops.which.value)),
-        note: note(model, drops),
-    });
-    Block {
-        name,
-        invalidate,
-        clauses: clauses.collect(),
-        when,
-    }
-}
-
-/// Lines of at most so many letters, where words are no longer.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// The levels of a clause: once where they are the same for every kind.
-fn levels_of(model: &Model, drops: &Drops) -> String {
-    let word = |of: LevelSel| match of {
-        LevelSel::Any => "all levels".to_owned(),
-        LevelSel::Hint => "at the hint".to_owned(),
-        LevelSel::AboveHint => "above the hint".to_owned(),
-        LevelSel::Given => "the one given".to_owned(),
-        LevelSel::Only(levels) => format!("at {}", bare(&words::levels(model, levels))),
-    };
-    let kinds = [
-        ("leaf", drops.leaf),
-        ("walk", drops.walk),
-        ("absent", drops.absent),
-    ];
-    let kinds = kinds
-        .into_iter()
-        .filter_map(|(kind, of)| Some((kind, word(of?))));
-    let kinds: Vec<(&str, String)> = kinds.collect();
-    match kinds.as_slice() {
-        [] => String::new(),
-        [(_, first), rest @ ..] if rest.iter().all(|(_, word)| word == first) => first.clone(),
-        all => {
-            let all = all.iter().map(|(kind, word)| format!("{kind} {word}"));
-            all.collect::<Vec<_>>().join(", ")
-        }
-    }
-}
-
-fn note(model: &Model, drops: &Drops) -> String {
-    let caches = drops.stores.map(|stores| {
-        let named = model.caches.stores.iter().enumerate();
-        let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
-        let names: Vec<&str> = named.map(|(_, store)| store.named.name.as_str()).collect();
-        format!("in {}", names.join(", "))
-    });
-    let when = words::cond(model, &drops.when);
-    let when = (!when.is_empty()).then(|| format!("when {}", bare(&when)));
-    caches
-        .into_iter()
-        .chain(when)
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 fn columns(model: &Model, blocks: &[Block]) -> Columns {
@@ -270,7 +143,8 @@ fn heads(svg: &mut Svg, at: &Columns, y: u32) -> u32 {
         (at.held, "in whose caches"),
         (at.when, "when"),
     ];
-    for (x, text) in groups {
+    let only = (at.note < at.right).then_some((at.note, "only"));
+    for (x, text) in groups.into_iter().chain(only) {
         svg.text(x, top, 13, Face::Bold, INK, text);
     }
     let below = top + 19;
@@ -300,7 +174,7 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
         .len()
         .max(block.name.len())
         .max(block.when.len())
-        .max(1);
+        .max(1 + block.reach.len());
     let height = lines as u32 * LINE + 8;
     if shade {
         svg.rect(MARGIN, y, at.right - MARGIN, height, "#f6f6f6", "none");
@@ -312,6 +186,16 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
     }
     for (index, text) in block.when.iter().enumerate() {
         svg.text(at.when, line(index) + 14, 12, Face::Mono, INK, text);
+    }
+    for (index, text) in block.reach.iter().enumerate() {
+        svg.text(
+            at.held + 8,
+            line(index + 1) + 14,
+            12,
+            Face::Mono,
+            GREY,
+            text,
+        );
     }
     holders(svg, at.held, line(0), block.invalidate);
     for (index, clause) in block.clauses.iter().enumerate() {
@@ -419,7 +303,7 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
             .to_owned(),
         "A leaf entry is a translation, a walk entry a pointer to a table, a root entry the top table of a tag.".to_owned(),
     ];
-    lines.extend(model.barriers.iter().map(barrier));
+    lines.extend(model.barriers.iter().map(|of| barrier(model, of)));
     let mut widest = 0;
     for (index, line) in lines.iter().enumerate() {
         svg.text(MARGIN, y + index as u32 * 19, 12, Face::Sans, GREY, line);
@@ -428,7 +312,7 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
     (widest, y + lines.len() as u32 * 19 - 12)
 }
 
-fn barrier(barrier: &Barrier) -> String {
+fn barrier(model: &Model, barrier: &Barrier) -> String {
     let publishes = barrier
         .publishes
         .map(|at| format!("publishes stores to {}", words::holders(at.value)));
@@ -440,5 +324,6 @@ fn barrier(barrier: &Barrier) -> String {
         .into_iter()
         .flatten()
         .collect();
-    format!("{}: {}", barrier.named.name, roles.join("; "))
+    let needed = bare(&words::when(model, &barrier.requires));
+    format!("{}{needed}: {}", barrier.named.name, roles.join("; "))
 }

@@ -4,12 +4,15 @@
 //! backticks, on one line. Holds: texts of the definition come without backticks and control
 //! characters of their own, so that what stands between two backticks is a name or an instruction.
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stride};
-use tlbc_runtime::request::{Reach, Space as SpaceKind};
+mod events;
+
+pub use events::{aspect, ceiling, remedy, weakens};
+
+use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
 use crate::model::{
-    Addresses, Aspect, Cases, Ceiling, Cond, Drops, Instr, Issued, Known, LevelSel, Lost, Model,
-    Need, Remedy, Source, Space, Tag, Under, Var, Weakens, Which, Writes, Written,
+    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Tag, Under, Var,
+    Which, Writes, Written,
 };
 
 /// A name or an instruction, marked as one.
@@ -56,7 +59,7 @@ pub fn number(number: u64) -> String {
     }
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -106,6 +109,15 @@ pub fn levels(model: &Model, levels: Levels) -> String {
         .map(|named| code(&named.name))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The names of caches.
+#[must_use]
+pub fn stores(model: &Model, stores: Stores) -> String {
+    let named = model.caches.stores.iter().enumerate();
+    let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
+    let named: Vec<String> = named.map(|(_, store)| code(&store.named.name)).collect();
+    joined(&named, "and")
 }
 
 /// Whose caches.
@@ -199,12 +211,9 @@ pub fn whose(of: crate::ast::Whose) -> String {
 /// A clause: `leaf, walk of one page, this tag when x`.
 #[must_use]
 pub fn drops(model: &Model, drops: &Drops) -> String {
-    let stores = drops.stores.map_or(String::new(), |stores| {
-        let named = model.caches.stores.iter().enumerate();
-        let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
-        let named: Vec<String> = named.map(|(_, store)| code(&store.named.name)).collect();
-        format!(" in {}", joined(&named, "and"))
-    });
+    let stores = drops
+        .stores
+        .map_or(String::new(), |of| format!(" in {}", stores(model, of)));
     format!(
         "{} of {}, {}{stores}{}",
         kinds(model, drops).join(", "),
@@ -335,99 +344,5 @@ pub fn addresses(of: Addresses) -> String {
         format!("{} bits from 0", of.bits)
     } else {
         format!("{} bits from {:#x}", of.bits, of.base)
-    }
-}
-
-/// What changes only through an invalid entry.
-#[must_use]
-pub fn aspect(aspect: Aspect) -> &'static str {
-    match aspect {
-        Aspect::Output => "another page",
-        Aspect::Size => "another size",
-        Aspect::Rights => "more rights",
-    }
-}
-
-/// A ceiling.
-#[must_use]
-pub fn ceiling(of: &Ceiling, unit: &str) -> String {
-    let reach = match of.reach {
-        None => "",
-        Some(Reach::Here) => " on this CPU",
-        Some(Reach::Wide) => " on others",
-    };
-    let space = match of.space {
-        None => "",
-        Some(SpaceKind::User) => " of a user space",
-        Some(SpaceKind::Kernel) => " of the kernel",
-    };
-    format!("{} {unit}{reach}{space}", number(of.count))
-}
-
-/// What an erratum takes away.
-#[must_use]
-pub fn weakens(model: &Model, weakens: &Weakens) -> String {
-    let lost = match weakens.lost.value {
-        Lost::Gone => "entries may not be gone",
-        Lost::Drained => "accesses may not be drained",
-        Lost::Global => "global entries may stay",
-        Lost::Walk => "walk entries may stay",
-        Lost::Leaf => "leaf entries may stay",
-        Lost::Root => "root bindings may stay",
-        Lost::Devices => "entries of devices may stay",
-    };
-    let stores = weakens.stores.map_or(String::new(), |stores| {
-        let named = model.caches.stores.iter().enumerate();
-        let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
-        let named: Vec<String> = named.map(|(_, store)| code(&store.named.name)).collect();
-        format!(" in {}", joined(&named, "and"))
-    });
-    let space = match weakens.space {
-        None => "",
-        Some(SpaceKind::User) => " for user spaces",
-        Some(SpaceKind::Kernel) => " for the kernel",
-    };
-    let on = weakens.on.map_or(String::new(), |set| {
-        format!(" on the CPUs of {}", code(&model.cpu_sets[set].name))
-    });
-    format!(
-        "after {}{space}{}: {lost}{stores}{on}",
-        instr(model, weakens.target.value),
-        when(model, &weakens.when)
-    )
-}
-
-/// What mends an erratum.
-#[must_use]
-pub fn remedy(model: &Model, remedy: &Remedy) -> String {
-    let side = if remedy.after { "behind" } else { "before" };
-    let issue: Vec<String> = remedy.issue.iter().map(|it| issued(model, it)).collect();
-    format!(
-        "{side} {}: {}",
-        instr(model, remedy.target.value),
-        issue.join(", ")
-    )
-}
-
-fn issued(model: &Model, issued: &Issued) -> String {
-    let with = issued.with.iter().map(|(source, value)| {
-        let name = match source {
-            Source::Tag => "tag",
-            Source::Va => "address",
-            _ => "operand",
-        };
-        format!("{name} {value:#x}")
-    });
-    let level = issued
-        .level
-        .map(|level| format!("level {}", code(&model.levels[level].name)));
-    let with: Vec<String> = with.chain(level).collect();
-    match with.is_empty() {
-        true => instr(model, issued.instr),
-        false => format!(
-            "{} with {}",
-            instr(model, issued.instr),
-            joined(&with, "and")
-        ),
     }
 }
