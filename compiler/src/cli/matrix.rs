@@ -10,7 +10,9 @@ use clap::ValueEnum;
 One column an architecture, one row a question: what may be cached, what each instruction drops,
 where, and when that is done, how other CPUs are told, what is issued for a few requests, features
 and errata. Policies say whether the definition states them or they are derived. Where a cell has
-several alternatives, each with a condition, the last whose condition holds counts.
+several alternatives, each with a condition, the last whose condition holds counts. What is issued is
+shown for a machine without a feature and for one with most: with each that goes with those before it,
+as `tlbc trace --features all` has it; `tlbc doc` has all machines.
 
 --brief keeps the rows that a newcomer asks for first, as one table.
 

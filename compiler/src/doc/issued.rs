@@ -1,8 +1,8 @@
 //! What is issued on which machine: the answers of a sample over all configurations, as few lines as
 //! say it.
 //!
-//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, a machine and what is
-//! issued on it. Holds: the machines of the lines are all that there can be, and no machine is of two.
+//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, machines and what is
+//! issued on them. Holds: the machines of the lines are all that there can be, and no machine is of two.
 
 use std::collections::BTreeSet;
 
@@ -80,15 +80,16 @@ pub fn lines(
     let answers: Vec<Answer> = configs
         .map(|config| (config, sample.summary(analysis, config, others)))
         .collect();
-    let mut lines = Vec::new();
-    split(
-        &answers.iter().collect::<Vec<_>>(),
-        &flags.0,
-        &mut Vec::new(),
-        &mut |path, answer| {
-            lines.push((machine(&analysis.model, path), answer.to_owned()));
-        },
-    );
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let all: Vec<&Answer> = answers.iter().collect();
+    split(&all, &flags.0, &mut Vec::new(), &mut |path, answer| {
+        let machine = machine(&analysis.model, path);
+        // What is issued on several kinds of machines is said once.
+        match lines.iter_mut().find(|(_, known)| known == answer) {
+            Some((machines, _)) => *machines += &format!("\nor {machine}"),
+            None => lines.push((machine, answer.to_owned())),
+        }
+    });
     lines
 }
 
