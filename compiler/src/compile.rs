@@ -55,8 +55,9 @@ pub fn check<N: Into<String>, T: Into<Vec<u8>>>(
     planned(sources).0
 }
 
-/// Everything up to the plans, and the definitions in the order of their names.
-fn planned<N: Into<String>, T: Into<Vec<u8>>>(
+/// [`check`], and the definitions with their plans, in the order of their names; they are of use where
+/// there is no diagnostic.
+pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> (Compiled, Vec<Analysis>) {
     let sources = sources.into_iter();

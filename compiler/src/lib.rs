@@ -14,7 +14,8 @@
 //! with `plan` and no code: the plan IR names primitives and not what they drop, so that whoever
 //! checks it looks that up for himself.
 //!
-//! [`trace`] interprets the plan IR instead of printing it. [`compile()`] runs them all and does no
+//! [`trace`] interprets the plan IR instead of printing it. [`matrix`] and [`doc`] tell people what a
+//! definition says and what follows from it. [`compile()`] runs them all and does no
 //! input or output.
 
 pub mod ast;
@@ -26,16 +27,20 @@ pub mod codes;
 pub mod compile;
 pub mod diagnostic;
 pub mod disk;
+pub mod doc;
 pub mod emit;
 pub mod json;
 pub mod lower;
+pub mod matrix;
 pub mod model;
 pub mod parse;
 pub mod plan;
 pub mod render;
+pub mod samples;
 pub mod source;
 pub mod spelling;
 pub mod trace;
+pub mod words;
 
 pub use builder::{BuildError, Builder};
 pub use compile::compile;

@@ -52,7 +52,7 @@ fn snapshot(name: &str, text: &str) {
 
 #[test]
 fn help() {
-    let commands = ["check", "gen", "diff", "trace", "explain"];
+    let commands = ["check", "gen", "diff", "trace", "matrix", "doc", "explain"];
     let mut shown = session(&[&["--help"]]);
     for command in commands {
         shown += &session(&[&[command, "--help"]]);
@@ -72,6 +72,13 @@ fn exit_codes() {
         (&["diff", "--against", "nowhere"], 2),
         (&["trace", "compiler/Cargo.toml", "--everything"], 1),
         (&["trace", "archdefs", "--everything"], 2),
+        (&["matrix", "archdefs/x86_64.arch"], 0),
+        (&["matrix", "compiler/Cargo.toml"], 1),
+        (&["matrix", "nowhere.arch"], 2),
+        (&["matrix", "--format", "pink"], 2),
+        (&["doc", "compiler/Cargo.toml", "--out", "nowhere"], 1),
+        (&["doc", "nowhere.arch"], 2),
+        (&["doc", "archdefs"], 2),
         (&["explain", "E0101"], 0),
         (&["explain", "E9999"], 2),
         (&["frobnicate"], 2),
@@ -333,6 +340,20 @@ fn trace_refuses() {
             ],
             &["trace", x86, "--event", "arrive", "--owed", "tag"],
             &["trace", x86],
+        ]),
+    );
+}
+
+#[test]
+fn matrices() {
+    let x86 = "archdefs/x86_64.arch";
+    let arm = "archdefs/arm64.arch";
+    snapshot(
+        "matrices",
+        &session(&[
+            &["matrix", "--brief", arm, x86],
+            &["matrix", "--brief", "--format", "markdown", x86],
+            &["matrix", "--width", "120", x86],
         ]),
     );
 }

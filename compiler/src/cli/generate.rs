@@ -67,7 +67,7 @@ pub(super) fn changes(
     Ok(disk::changes(directory, &outputs, whole)?)
 }
 
-fn listed(changes: &[Change], new: &str, different: &str, stale: &str) -> String {
+pub(super) fn listed(changes: &[Change], new: &str, different: &str, stale: &str) -> String {
     let line = |change: &Change| {
         let what = match (&change.old, &change.new) {
             (None, _) => new,

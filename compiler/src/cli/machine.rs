@@ -3,6 +3,7 @@
 use super::number::number;
 use super::{Trouble, unknown};
 use crate::model::{Config, Model, Named, Var};
+use crate::samples::with_all_features;
 
 /// The word for everything that can be on.
 const ALL: &str = "all";
@@ -78,34 +79,6 @@ impl Machine {
     }
 }
 
-/// `features a, b; no errata; ...` of a machine, for people.
-pub(super) fn described(model: &Model, config: Config, limits: &[u64]) -> String {
-    let mut parts = vec![model.geometries[config.geometry].named.name.clone()];
-    let features = model.features.iter().enumerate();
-    let features = features
-        .filter(|(i, _)| config.has(*i))
-        .map(|(_, it)| &it.named);
-    parts.push(names("features", features));
-    let errata = model.errata.iter().enumerate();
-    let errata = errata
-        .filter(|(i, _)| config.suffers(*i))
-        .map(|(_, it)| &it.named);
-    parts.push(names("errata", errata));
-    for (limit, value) in model.limits.iter().zip(limits) {
-        parts.push(format!("{} {value}", limit.named.name));
-    }
-    parts.join("; ")
-}
-
-fn names<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
-    let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
-    if names.is_empty() {
-        format!("no {what}")
-    } else {
-        format!("{what} {}", names.join(", "))
-    }
-}
-
 /// The index of a name.
 pub(super) fn find<'a>(
     what: &str,
@@ -115,21 +88,6 @@ pub(super) fn find<'a>(
     let known: Vec<&str> = known.map(|named| named.name.as_str()).collect();
     let found = known.iter().position(|known| *known == name);
     found.ok_or_else(|| unknown(what, name, &known))
-}
-
-/// Turns on one feature after the other as long as the machine stays possible.
-fn with_all_features(model: &Model, mut config: Config) -> Config {
-    // A feature may need one that is defined behind it: as many rounds as there are features.
-    for _ in &model.features {
-        for feature in 0..model.features.len() {
-            let features = config.features | 1 << feature;
-            let more = Config { features, ..config };
-            if model.possible(more) {
-                config = more;
-            }
-        }
-    }
-    config
 }
 
 /// Which features lack what.

@@ -6,12 +6,15 @@
 
 mod check;
 mod diff;
+mod doc;
 mod explain;
 mod generate;
 mod machine;
+mod matrix;
 mod number;
 mod trace;
 
+use crate::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
 use crate::disk::{self, DiskError, Source};
@@ -51,6 +54,8 @@ enum Command {
     Gen(generate::Generate),
     Diff(diff::Diff),
     Trace(trace::Trace),
+    Matrix(matrix::Matrix),
+    Doc(doc::Doc),
     Explain(explain::Explain),
 }
 
@@ -120,6 +125,11 @@ impl Definitions {
         Ok(compile::check(sources.into_iter().map(Source::named)))
     }
 
+    fn planned(&self) -> Result<(Compiled, Vec<Analysis>), DiskError> {
+        let sources = disk::read(&self.paths)?;
+        Ok(compile::planned(sources.into_iter().map(Source::named)))
+    }
+
     /// Whether only directories are named, so that what they define is all there should be.
     fn are_whole(&self) -> bool {
         self.paths.iter().all(|path| path.is_dir())
@@ -173,6 +183,8 @@ pub fn main() -> ExitCode {
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color),
             Command::Trace(command) => command.run(color),
+            Command::Matrix(command) => command.run(color),
+            Command::Doc(command) => command.run(color),
             Command::Explain(command) => command.run(),
         };
         show(result)

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write as _};
 
-use super::machine::{Machine, described, find};
+use super::machine::{Machine, find};
 use super::number::{range, tag};
 use super::{Messages, Outcome, Trouble};
 use crate::disk;
-use crate::model::{Config, Model, Tag};
+use crate::model::{Config, Model};
+use crate::samples::{described, least_tag, tags, view_bits};
 use crate::source::Files;
 use crate::trace::interpret::Changing;
 use crate::trace::{Event, Query, show, trace};
@@ -381,18 +382,6 @@ impl Trace {
     }
 }
 
-/// The tags that there are in a configuration.
-fn tags(model: &Model, config: Config) -> impl Iterator<Item = &Tag> + Clone {
-    model.tags.iter().filter(move |tag| tag.when.holds(config))
-}
-
-/// The bits of a tag by which views differ, so that a space's tag has zeros there.
-fn view_bits(model: &Model, config: Config) -> u64 {
-    let views = model.user.views.iter();
-    let views = views.filter(|view| view.when.holds(config));
-    views.fold(0, |bits, view| bits | view.or)
-}
-
 /// Refuses a tag that does not fit, and remarks on one that no space has.
 fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble> {
     let Some(widest) = tags(model, config).max_by_key(|tag| tag.bits.value) else {
@@ -414,19 +403,6 @@ fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble
         );
     }
     Ok(value)
-}
-
-/// The least tag that a space can have, of the kind that the trace is about; 0 is often reserved.
-fn least_tag(model: &Model, config: Config, others: bool) -> u64 {
-    let of_machine = others && tags(model, config).any(|tag| !tag.of_cpu.value);
-    let mut tags = tags(model, config);
-    let tag = tags.find(|tag| !of_machine || !tag.of_cpu.value);
-    let least = tag
-        .and_then(|tag| tag.values)
-        .map_or(1, |values| values.value.0.max(1));
-    let taken = view_bits(model, config);
-    let mut values = least..=u64::MAX;
-    values.find(|&value| value & taken == 0).unwrap_or(1)
 }
 
 /// Refuses a range that is cut off within a page.

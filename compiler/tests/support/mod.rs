@@ -1,5 +1,9 @@
 //! Runs the command.
 
+#![allow(dead_code)] // Not every test uses all of it.
+
+pub mod xml;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,59 @@
+//! `tlbc doc`.
+
+use super::generate::listed;
+use super::{Messages, Outcome, Trouble};
+use crate::compile;
+use crate::disk;
+use crate::doc::documents;
+use std::path::PathBuf;
+
+/// Writes a page about an architecture, with a picture
+#[derive(clap::Args)]
+#[command(after_help = "\
+DIR/NAME.md has the facts of the architecture, what follows from them and whether that is stated or
+derived, features, errata with their remedies, every instruction with its source, and what is issued
+for each kind of request on which machine. DIR/NAME.svg shows the levels of its tables and what each
+instruction reaches. If the definition has an error, nothing is written. Files that would not change
+are left alone.
+
+Examples:
+  tlbc doc foo.arch                         to doc/foo.md and doc/foo.svg
+  tlbc doc foo.arch --out site              to site/foo.md and site/foo.svg
+  generate-foo | tlbc doc -                 a definition from standard input")]
+pub(super) struct Doc {
+    /// The definition, or - for standard input
+    file: PathBuf,
+
+    /// Where the files go; made if there is no such directory
+    #[arg(long, value_name = "DIR", default_value = "doc")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    messages: Messages,
+}
+
+impl Doc {
+    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+        let source = disk::read_one(self.file.clone())?.named();
+        let (compiled, analyses) = compile::planned([source]);
+        if !compiled.diagnostics.is_empty() {
+            let findings = self
+                .messages
+                .render(&compiled.files, &compiled.diagnostics, color);
+            return Ok(Outcome::Findings(findings));
+        }
+        let outputs: Vec<_> = analyses
+            .iter()
+            .flat_map(|it| documents(it, &compiled.files))
+            .collect();
+        let changes = disk::changes(&self.out, &outputs, false)?;
+        if changes.is_empty() {
+            let text = format!("{} is up to date\n", self.out.display());
+            return Ok(Outcome::Good(text));
+        }
+        disk::apply(&self.out, &changes)?;
+        Ok(Outcome::Good(listed(
+            &changes, "written", "written", "deleted",
+        )))
+    }
+}

@@ -1,0 +1,312 @@
+//! The part of the page about instructions: invalidations, barriers, loads and operands.
+
+use std::fmt::Write as _;
+
+use super::page::{anchor, fenced, heading, place, table};
+use crate::matrix::{done, marked, reach};
+use crate::model::{
+    Drops, Field, Form, Invalidate, Model, Operand, Place, Source, Template, Value,
+};
+use crate::source::Files;
+use crate::words::{self, code, plain, when};
+
+/// Writes it.
+pub fn write(out: &mut String, model: &Model, files: &Files) {
+    heading(out, "Instructions");
+    let links = model.invalidates.iter().map(|it| {
+        let title = title(it);
+        format!("[{}](#{})", code(&it.named.name), anchor(&title))
+    });
+    let links: Vec<String> = links.collect();
+    let _ = writeln!(
+        out,
+        "{}",
+        if links.is_empty() {
+            "None.".to_owned()
+        } else {
+            links.join(", ")
+        }
+    );
+    for it in &model.invalidates {
+        invalidate(out, model, files, it);
+    }
+    barriers(out, model);
+    loads(out, model, files);
+    operands(out, model);
+}
+
+fn title(invalidate: &Invalidate) -> String {
+    format!("Instruction {}", invalidate.named.name)
+}
+
+/// What it looks like.
+fn template(invalidate: &Invalidate, model: &Model) -> String {
+    let lines = match &invalidate.call {
+        Some(function) => {
+            let operands = invalidate.template.operands.iter();
+            let names: Vec<String> = operands
+                .map(|&of| format!("{{{}}}", model.operands[of].named.name))
+                .collect();
+            vec![format!("call {}({})", function.value, names.join(", "))]
+        }
+        None => invalidate.template.lines.clone(),
+    };
+    let encoded = invalidate.encoded.iter().flatten();
+    let encoded = encoded.map(|line| format!("  encoded: {line}"));
+    lines
+        .into_iter()
+        .chain(encoded)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
+    let _ = write!(out, "\n### {}\n\n", title(it));
+    fenced(out, &template(it, model));
+    out.push('\n');
+    let mut say = |what: &str, text: &str| {
+        let _ = writeln!(out, "- **{what}**: {}", marked(text));
+    };
+    for form in &it.forms {
+        let (head, text) = effect(model, form);
+        say(&head, &text);
+    }
+    if let Some(writes) = &it.writes_entry {
+        say("Also", &words::writes(model, writes));
+    }
+    say("In the caches of", &reach(model, it));
+    say("Done", &done(model, it));
+    let requires = words::cond(model, &it.requires);
+    if !requires.is_empty() {
+        say("There when", &requires);
+    }
+    let mut needs: Vec<String> = it
+        .needs
+        .iter()
+        .map(|need| words::need(need.value).to_owned())
+        .collect();
+    if it.retry_while_busy {
+        needs.push("another call as long as it is busy".to_owned());
+    }
+    if !needs.is_empty() {
+        say("Needs", &needs.join("; "));
+    }
+    let changed = [
+        (it.clobbers_flags, "flags"),
+        (it.overwrites_operands, "its operands"),
+    ];
+    let changed: Vec<&str> = changed
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, what)| *what)
+        .collect();
+    if !changed.is_empty() {
+        say("Changes", &changed.join(" and "));
+    }
+    if it.cost != 1 {
+        say("Cost beside others", &it.cost.to_string());
+    }
+    say(
+        "Per",
+        &it.per
+            .as_ref()
+            .map_or("nothing".to_owned(), |per| plain(&per.value)),
+    );
+    say("Defined at", &code(&place(files, it.span)));
+}
+
+/// What a form drops.
+fn effect(model: &Model, form: &Form) -> (String, String) {
+    let head = match &form.named {
+        None => "Drops".to_owned(),
+        Some((named, value)) => {
+            let needed = when(model, &form.requires);
+            format!("Form {} ({value:#x}){needed} drops", code(&named.name))
+        }
+    };
+    (head, clauses(model, &form.drops))
+}
+
+fn clauses(model: &Model, drops: &[Drops]) -> String {
+    let clauses: Vec<String> = drops
+        .iter()
+        .map(|drops| words::drops(model, drops))
+        .collect();
+    if clauses.is_empty() {
+        "nothing".to_owned()
+    } else {
+        clauses.join("; ")
+    }
+}
+
+fn lines(template: &Template) -> String {
+    let lines: Vec<String> = template.lines.iter().map(|line| code(line)).collect();
+    lines.join("\n")
+}
+
+fn barriers(out: &mut String, model: &Model) {
+    heading(out, "Barriers");
+    if let Some(assumed) = &model.assumed {
+        let text = marked(&plain(&assumed.value));
+        let _ = writeln!(
+            out,
+            "Changes are published without an instruction, by {text}.\n"
+        );
+    }
+    if model.barriers.is_empty() {
+        out.push_str("None.\n");
+        return;
+    }
+    let rows = model.barriers.iter().map(|barrier| {
+        let publishes = barrier
+            .publishes
+            .map(|at| words::holders(at.value))
+            .unwrap_or_default();
+        let completes = barrier.completes.map(|at| {
+            let facts = [
+                (barrier.gone.is_some(), "gone"),
+                (barrier.drained.is_some(), "drained"),
+            ];
+            let facts = facts.iter().filter(|(is, _)| *is).map(|(_, fact)| *fact);
+            let facts: Vec<&str> = facts.collect();
+            let same = if barrier.same_cpu {
+                ", for what the same CPU issued"
+            } else {
+                ""
+            };
+            format!(
+                "{}: {}{same}",
+                words::holders(at.value),
+                facts.join(" and ")
+            )
+        });
+        let resyncs = barrier.resyncs.map_or("", |_| "this CPU");
+        [
+            code(&barrier.named.name),
+            lines(&barrier.template),
+            words::cond(model, &barrier.requires),
+            publishes,
+            completes.unwrap_or_default(),
+            resyncs.to_owned(),
+        ]
+    });
+    table(
+        out,
+        [
+            "barrier",
+            "instruction",
+            "there when",
+            "publishes to",
+            "completes on",
+            "resyncs",
+        ],
+        rows,
+    );
+}
+
+fn loads(out: &mut String, model: &Model, files: &Files) {
+    heading(out, "Loads");
+    if model.loads.is_empty() {
+        out.push_str("None.\n");
+        return;
+    }
+    let rows = model.loads.iter().map(|load| {
+        let drops = clauses(model, &load.drops);
+        let place = code(&place(files, load.span));
+        [code(&load.named.name), lines(&load.template), drops, place]
+    });
+    table(out, ["load", "instruction", "drops", "defined at"], rows);
+}
+
+fn operands(out: &mut String, model: &Model) {
+    heading(out, "Operands");
+    if model.operands.is_empty() {
+        out.push_str("None.\n");
+        return;
+    }
+    let rows = model.operands.iter().map(|operand| {
+        let fields = operand.fields.iter().map(|of| field(model, of));
+        let names = operand.names.as_ref().map(|names| {
+            let unit = if names.pages { "pages" } else { "entries" };
+            let counted = operand
+                .fields
+                .iter()
+                .any(|of| of.value == Value::Source(Source::Num));
+            match (names.step, names.base) {
+                _ if !counted => format!("names any number of {unit}"),
+                (0, 0) => format!("names num + 1 {unit}"),
+                (0, base) => format!("names (num + 1) << {base} {unit}"),
+                (step, base) => format!("names (num + 1) << ({step} * scale + {base}) {unit}"),
+            }
+        });
+        let fields: Vec<String> = fields.chain(names).collect();
+        [
+            code(&operand.named.name),
+            stands(operand),
+            fields.join("\n"),
+        ]
+    });
+    table(out, ["operand", "where", "fields"], rows);
+}
+
+fn stands(operand: &Operand) -> String {
+    let place = match &operand.place {
+        Place::Register => "in a register".to_owned(),
+        Place::Fixed(name) => format!("in {}", code(name)),
+        Place::Class(name) => format!("in a register of class {}", code(name)),
+        Place::Memory(None) => "in memory".to_owned(),
+        Place::Memory(Some(class)) => format!("in memory, by a register of class {}", code(class)),
+    };
+    format!("{} bits {place}", operand.bits.value)
+}
+
+fn field(model: &Model, field: &Field) -> String {
+    let bits = if field.high == field.low {
+        field.high.to_string()
+    } else {
+        format!("{}:{}", field.high, field.low)
+    };
+    let value = match field.value {
+        Value::Const(number) => format!("{number:#x}"),
+        Value::Source(of) => source(of).to_owned(),
+        Value::Slice(of, high, low) => format!("{}[{high}:{low}]", source(of)),
+        Value::PageNumber(of) => format!("{} >> page", source(of)),
+        Value::LevelAs(index) => {
+            let numbers = &model.level_numbers[index];
+            let cases = numbers.cases.iter().map(|(level, number, cond)| {
+                format!(
+                    "{} {number:#x}{}",
+                    code(&model.levels[*level].name),
+                    when(model, cond)
+                )
+            });
+            let otherwise = numbers.otherwise.map(|number| format!("else {number:#x}"));
+            format!(
+                "level as {}",
+                cases.chain(otherwise).collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
+    let bits = code(&format!("[{bits}]"));
+    format!("{bits} {value}{}", when(model, &field.when))
+}
+
+fn source(of: Source) -> &'static str {
+    match of {
+        Source::Tag => "tag",
+        Source::Va => "va",
+        Source::Root => "root",
+        Source::Num => "num",
+        Source::Scale => "scale",
+        Source::Hint => "hint",
+        Source::Granule => "granule",
+        Source::Form => "form",
+        Source::Keep => "keep",
+        Source::Set => "set",
+        Source::End => "end",
+        Source::Table => "table",
+        Source::Entry => "entry",
+        Source::Old => "old",
+        Source::New => "new",
+    }
+}

@@ -1,0 +1,325 @@
+//! The page about an architecture.
+//!
+//! In: a definition with its plans, and the sources. Out: Markdown. Holds: every link is to the picture
+//! or to a heading of the page, and no two headings are alike.
+
+use std::fmt::Write as _;
+
+use super::instructions;
+use super::issued::{Flags, lines};
+use crate::Analysis;
+use crate::matrix::{Matrix, Section, marked, wants};
+use crate::model::{Config, Model};
+use crate::samples::{Sample, described, with_all_features};
+use crate::source::{Files, Span};
+use crate::trace::show;
+use crate::words::{self, code, plain};
+
+/// The longest trace that is shown whole, in lines.
+const MOST_LINES: usize = 40;
+
+/// The page.
+#[must_use]
+pub fn page(analysis: &Analysis, files: &Files) -> String {
+    let model = &analysis.model;
+    let name = &model.arch.name;
+    let matrix = Matrix::new(std::slice::from_ref(analysis), false);
+    let is_shown = |section: &&Section| {
+        !["Instructions", "What is issued", "Features and errata"].contains(&section.title)
+    };
+    let facts: Vec<&Section> = matrix.sections.iter().filter(is_shown).collect();
+    let own = [
+        "Picture",
+        "Instructions",
+        "Barriers",
+        "Loads",
+        "Operands",
+        "Features",
+        "Errata",
+    ];
+    let titles = own[..1].iter().copied();
+    let titles = titles.chain(facts.iter().map(|section| section.title));
+    let titles = titles
+        .chain(own[1..].iter().copied())
+        .chain(["What is issued", "Traces"]);
+
+    let mut out = format!("# {}\n\n", marked(name));
+    for line in model.doc.iter().map(|line| line.trim()) {
+        // Where marks are not in pairs, none of them is one.
+        let in_pairs = line.matches('`').count() % 2 == 0;
+        let line = if in_pairs {
+            line.to_owned()
+        } else {
+            plain(line)
+        };
+        let _ = writeln!(out, "{}", marked(&line));
+    }
+    let _ = writeln!(
+        out,
+        "\nWritten by `tlbc doc` from {}, for `target_arch = \"{}\"`. Policies say whether they are stated in the \
+         definition or derived. Where several conditions hold, the last counts.\n",
+        code(&source(files, model.arch.span)),
+        plain(&model.target_arch.value)
+    );
+    for title in titles {
+        let _ = writeln!(out, "- [{title}](#{})", anchor(title));
+    }
+    let _ = write!(
+        out,
+        "\n## Picture\n\n![The tables and instructions of {name}]({name}.svg)\n"
+    );
+    for section in facts {
+        heading(&mut out, section.title);
+        let rows = section.rows.iter();
+        let rows = rows.map(|row| [row.question.to_owned(), row.cells[0].join("\n")]);
+        table(&mut out, ["", ""], rows);
+    }
+    instructions::write(&mut out, model, files);
+    features(&mut out, model);
+    errata(&mut out, model);
+    issued(&mut out, analysis);
+    traces(&mut out, analysis, &source(files, model.arch.span));
+    out
+}
+
+/// The name of a source without its directories, so that the page does not depend on who writes it.
+fn source(files: &Files, span: Span) -> String {
+    let name = &files.get(span.file).name;
+    plain(name.rsplit(['/', '\\']).next().unwrap_or(name))
+}
+
+/// `foo.arch:12`
+pub fn place(files: &Files, span: Span) -> String {
+    format!("{}:{}", source(files, span), files.lines(span).0)
+}
+
+/// What links to a heading say.
+#[must_use]
+pub fn anchor(title: &str) -> String {
+    let letters = title
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    letters
+        .map(|c| {
+            if c == ' ' {
+                '-'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect()
+}
+
+/// A heading of the second order.
+pub fn heading(out: &mut String, title: &str) {
+    let _ = write!(out, "\n## {title}\n\n");
+}
+
+/// A table; lines of a cell end with `\n`.
+pub fn table<const N: usize>(
+    out: &mut String,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
+    let _ = writeln!(out, "| {} |\n|{}", head.join(" | "), "---|".repeat(N));
+    for row in rows {
+        let cells = row.map(|cell| cell.lines().map(marked).collect::<Vec<_>>().join("<br>"));
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+}
+
+/// A text as it is, in a fence that nothing in it ends.
+pub fn fenced(out: &mut String, text: &str) {
+    let fence = "`".repeat(3 + text.matches("```").count());
+    let _ = writeln!(out, "{fence}text\n{}\n{fence}", text.trim_end());
+}
+
+fn features(out: &mut String, model: &Model) {
+    heading(out, "Features");
+    if model.features.is_empty() {
+        out.push_str("None.\n");
+    } else {
+        let rows = model.features.iter().map(|feature| {
+            let known = match words::known(feature.known) {
+                "" => "at boot".to_owned(),
+                known => known.to_owned(),
+            };
+            let needs = words::cond(model, &feature.needs);
+            [
+                code(&feature.named.name),
+                plain(&feature.named.text),
+                known,
+                needs,
+            ]
+        });
+        table(out, ["feature", "what it is", "known", "needs"], rows);
+    }
+    if !model.limits.is_empty() {
+        out.push('\n');
+        let rows = model.limits.iter().map(|limit| {
+            let range = format!("{} to {}", limit.least, words::number(limit.most));
+            [code(&limit.named.name), plain(&limit.named.text), range]
+        });
+        table(out, ["limit", "what it is", "values"], rows);
+    }
+    if !model.cpu_sets.is_empty() {
+        out.push('\n');
+        let rows = model
+            .cpu_sets
+            .iter()
+            .map(|set| [code(&set.name), plain(&set.text)]);
+        table(out, ["set of CPUs", "what it is"], rows);
+    }
+}
+
+fn errata(out: &mut String, model: &Model) {
+    heading(out, "Errata");
+    if model.errata.is_empty() {
+        out.push_str("None.\n");
+        return;
+    }
+    let rows = model.errata.iter().map(|erratum| {
+        let weakens = erratum
+            .weakens
+            .iter()
+            .map(|weakens| words::weakens(model, weakens));
+        let remedies = erratum
+            .remedies
+            .iter()
+            .map(|remedy| words::remedy(model, remedy));
+        let mut remedies: Vec<String> = remedies.collect();
+        if remedies.is_empty() {
+            let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);
+            remedies.extend(on.map(|set| {
+                format!(
+                    "an interrupt to the CPUs of {}",
+                    code(&model.cpu_sets[set].name)
+                )
+            }));
+        }
+        if remedies.is_empty() {
+            remedies.push("none: other instructions are chosen".to_owned());
+        }
+        let what = format!(
+            "{}{}",
+            plain(&erratum.named.text),
+            wants(model, &erratum.needs)
+        );
+        let weakens: Vec<String> = weakens.collect();
+        [
+            code(&erratum.named.name),
+            what,
+            weakens.join("\n"),
+            remedies.join("\n"),
+        ]
+    });
+    table(
+        out,
+        ["erratum", "what it is", "what it weakens", "remedy"],
+        rows,
+    );
+}
+
+fn issued(out: &mut String, analysis: &Analysis) {
+    let model = &analysis.model;
+    heading(out, "What is issued");
+    let _ = writeln!(
+        out,
+        "On every machine that there can be, with pages of {}. A count says how often an instruction is issued \
+         in a row. On others as well: other CPUs run the space, and one is lazy. What is owed is put off until \
+         the moment named.",
+        words::bytes(model.geometries[0].page_shift)
+    );
+    let flags = Flags::of(analysis);
+    for sample in samples(model) {
+        let reaches: &[bool] = if sample.may_concern_others() {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        for &others in reaches {
+            let whom = match (sample.may_concern_others(), others) {
+                (false, _) => "",
+                (true, false) => ", on this CPU alone",
+                (true, true) => ", on others as well",
+            };
+            let _ = write!(out, "\n### {}{whom}\n\n", sample.title());
+            let lines = lines(analysis, &flags, sample, others).into_iter();
+            let rows = lines.map(|(machine, issued)| [machine, issued.replace("; ", "\n")]);
+            table(out, ["machine", "issued"], rows);
+        }
+    }
+}
+
+/// The samples that mean something: on most machines changes of entries are plain stores, and nothing
+/// is loaded on the way to user code.
+fn samples(model: &Model) -> impl Iterator<Item = Sample> {
+    let stores = model.change.plain_store.value;
+    let resumes = !model.resume.loads.is_empty();
+    Sample::ALL.into_iter().filter(move |sample| match sample {
+        Sample::Unmap => !stores,
+        Sample::Resume | Sample::ResumeOwing => resumes,
+        _ => true,
+    })
+}
+
+fn traces(out: &mut String, analysis: &Analysis, file: &str) {
+    let model = &analysis.model;
+    heading(out, "Traces");
+    out.push_str("A few requests in full, as `tlbc trace` shows them.\n");
+    let plain = Config::default();
+    let rich = with_all_features(model, plain);
+    let configs = if plain == rich {
+        vec![plain]
+    } else {
+        vec![plain, rich]
+    };
+    let wanted = samples(model).filter(|sample| {
+        matches!(
+            sample,
+            Sample::Unmap | Sample::Page | Sample::Table | Sample::KernelPage
+        )
+    });
+    for sample in wanted {
+        for &config in &configs {
+            let Some(answer) = sample.answer(analysis, config, true) else {
+                continue;
+            };
+            let all = if config == plain {
+                ""
+            } else {
+                " --features all"
+            };
+            let limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
+            let _ = write!(
+                out,
+                "\n{}, on others as well ({}):\n\n",
+                sample.title(),
+                marked(&described(model, config, &limits))
+            );
+            let command = format!(
+                "$ tlbc trace {file} {} --cpus others{all}",
+                sample.arguments(model, config)
+            );
+            fenced(
+                out,
+                &format!("{command}\n{}", shortened(&show::text(&answer))),
+            );
+        }
+    }
+}
+
+/// The beginning and the end of a text that is long.
+fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.len() <= MOST_LINES {
+        return lines.join("\n");
+    }
+    let (head, tail) = (&lines[..MOST_LINES / 2], &lines[lines.len() - 8..]);
+    let left = lines.len() - head.len() - tail.len();
+    format!(
+        "{}\n  ... {left} more lines\n{}",
+        head.join("\n"),
+        tail.join("\n")
+    )
+}

@@ -1,0 +1,329 @@
+//! The picture of an architecture: the levels of its tables, and what each instruction reaches.
+//!
+//! In: a [`Model`]. Out: an SVG. A clause of an instruction is a line: which kinds of entries, which
+//! stretch of them, whose, in whose caches, and when they are gone. Holds: columns are as wide as what
+//! stands in them, so that nothing overlaps.
+
+use tlbc_runtime::clause::Holders;
+
+use super::blocks::{Block, Clause, bare, blocks};
+use super::levels;
+use super::svg::{Face, Svg, width};
+use crate::model::{Barrier, Invalidate, Kind, Model, Which};
+use crate::words;
+
+const MARGIN: u32 = 28;
+const LINE: u32 = 20;
+const BAR: u32 = 56;
+const INK: &str = "#1a1a1a";
+const GREY: &str = "#555555";
+const RULE: &str = "#d0d0d0";
+
+/// What colour stands for a kind of entry.
+const KINDS: [(Kind, &str, &str); 4] = [
+    (Kind::Leaf, "leaf", "#2f7d4f"),
+    (Kind::Walk, "walk", "#2e5aa8"),
+    (Kind::Root, "root", "#8a4b9c"),
+    (Kind::Absent, "absent", "#a3641a"),
+];
+const WHOSE: [&str; 5] = ["this", "loaded", "other", "global", "table"];
+const WHERE: [(&str, Holders); 4] = [
+    ("self", Holders::SELF),
+    ("core", Holders::CORE),
+    ("CPUs", Holders::CPUS),
+    ("devices", Holders::DEVICE),
+];
+
+/// Where columns begin.
+struct Columns {
+    kinds: Vec<(Kind, &'static str, &'static str)>,
+    kind: u32,
+    levels: u32,
+    bar: u32,
+    stretch: u32,
+    whose: u32,
+    held: u32,
+    when: u32,
+    note: u32,
+    right: u32,
+}
+
+/// How wide a column of marks is.
+const MARK: u32 = 50;
+
+/// The picture.
+#[must_use]
+pub fn picture(model: &Model) -> String {
+    let mut svg = Svg::default();
+    let title = format!("{}: tables and instructions", model.arch.name);
+    svg.text(MARGIN, 42, 22, Face::Bold, INK, &title);
+    let (tables, y) = levels::draw(&mut svg, model, MARGIN, 64);
+    let blocks = blocks(model);
+    let columns = columns(model, &blocks);
+    svg.text(
+        MARGIN,
+        y + 20,
+        17,
+        Face::Bold,
+        INK,
+        "What each instruction drops",
+    );
+    let y = heads(&mut svg, &columns, y + 34);
+    let y = blocks.iter().enumerate().fold(y, |y, (index, block)| {
+        let shade = index % 2 == 1;
+        draw(&mut svg, &columns, block, y, shade)
+    });
+    let (below, y) = legend(&mut svg, model, y + 24);
+    let right = columns
+        .right
+        .max(MARGIN + tables.max(below).max(width(&title, 22, Face::Bold)));
+    svg.finish(right + MARGIN, y + MARGIN, &title)
+}
+
+fn columns(model: &Model, blocks: &[Block]) -> Columns {
+    let widest = |texts: &mut dyn Iterator<Item = &String>, size| {
+        texts
+            .map(|text| width(text, size, Face::Mono))
+            .max()
+            .unwrap_or(0)
+    };
+    let clauses = || blocks.iter().flat_map(|block| &block.clauses);
+    let caches = &model.caches;
+    let kinds: Vec<_> = (KINDS.into_iter())
+        .filter(|(kind, ..)| match kind {
+            Kind::Leaf => true,
+            Kind::Walk => caches.walk.is_some(),
+            Kind::Root => caches.root.is_some(),
+            Kind::Absent => caches.invalid_cached,
+        })
+        .collect();
+    let name = MARGIN + 10;
+    let names = blocks.iter().flat_map(|block| block.name.iter());
+    let kind = name
+        + names
+            .map(|text| width(text, 12, Face::Mono))
+            .max()
+            .unwrap_or(0)
+        + 22;
+    let levels = kind + kinds.len() as u32 * MARK + 10;
+    let bar = levels + widest(&mut clauses().map(|c| &c.levels), 12).max(80) + 20;
+    let stretch = bar + BAR + 10;
+    let whose = stretch + widest(&mut clauses().map(|c| &c.stretch), 12).max(80) + 16;
+    let held = whose + WHOSE.len() as u32 * MARK + 22;
+    let when = held + WHERE.len() as u32 * MARK + 22;
+    let note = when + widest(&mut blocks.iter().flat_map(|b| &b.when), 12).max(60) + 20;
+    let notes = widest(&mut clauses().map(|c| &c.note), 12);
+    let right = if notes == 0 {
+        note - 10
+    } else {
+        note + notes + 10
+    };
+    Columns {
+        kinds,
+        kind,
+        levels,
+        bar,
+        stretch,
+        whose,
+        held,
+        when,
+        note,
+        right,
+    }
+}
+
+/// The heads of the columns.
+fn heads(svg: &mut Svg, at: &Columns, y: u32) -> u32 {
+    let top = y + 16;
+    let groups = [
+        (MARGIN + 10, "instruction"),
+        (at.kind, "kinds of entries"),
+        (at.bar, "which of them"),
+        (at.whose, "under which tag"),
+        (at.held, "in whose caches"),
+        (at.when, "when"),
+    ];
+    let only = (at.note < at.right).then_some((at.note, "only"));
+    for (x, text) in groups.into_iter().chain(only) {
+        svg.text(x, top, 13, Face::Bold, INK, text);
+    }
+    let below = top + 19;
+    let mut marks = |x: u32, texts: &mut dyn Iterator<Item = &str>| {
+        for (index, text) in texts.enumerate() {
+            svg.centred(
+                x + index as u32 * MARK + MARK / 2,
+                below,
+                11,
+                Face::Sans,
+                GREY,
+                text,
+            );
+        }
+    };
+    marks(at.kind, &mut at.kinds.iter().map(|(_, name, _)| *name));
+    marks(at.whose, &mut WHOSE.into_iter());
+    marks(at.held, &mut WHERE.into_iter().map(|(name, _)| name));
+    svg.line((MARGIN, below + 9), (at.right, below + 9), GREY);
+    below + 10
+}
+
+/// Draws an instruction; says where it ends.
+fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 {
+    let lines = block
+        .clauses
+        .len()
+        .max(block.name.len())
+        .max(block.when.len())
+        .max(1 + block.reach.len());
+    let height = lines as u32 * LINE + 8;
+    if shade {
+        svg.rect(MARGIN, y, at.right - MARGIN, height, "#f6f6f6", "none");
+    }
+    let line = |index: usize| y + 4 + index as u32 * LINE;
+    for (index, text) in block.name.iter().enumerate() {
+        let ink = if index == 0 { INK } else { GREY };
+        svg.text(MARGIN + 10, line(index) + 14, 12, Face::Mono, ink, text);
+    }
+    for (index, text) in block.when.iter().enumerate() {
+        svg.text(at.when, line(index) + 14, 12, Face::Mono, INK, text);
+    }
+    for (index, text) in block.reach.iter().enumerate() {
+        svg.text(
+            at.held + 8,
+            line(index + 1) + 14,
+            12,
+            Face::Mono,
+            GREY,
+            text,
+        );
+    }
+    holders(svg, at.held, line(0), block.invalidate);
+    for (index, clause) in block.clauses.iter().enumerate() {
+        draw_clause(svg, at, clause, line(index));
+    }
+    if block.clauses.is_empty() {
+        svg.text(
+            at.levels,
+            line(0) + 14,
+            12,
+            Face::Mono,
+            GREY,
+            "drops nothing",
+        );
+    }
+    svg.line((MARGIN, y + height), (at.right, y + height), RULE);
+    y + height
+}
+
+/// Whose caches: filled where always, hollow where only under a condition.
+fn holders(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
+    let cases = || invalidate.holders.cases.iter().map(|(at, _)| at.value);
+    for (index, (_, class)) in WHERE.into_iter().enumerate() {
+        let fill = match (
+            cases().all(|of| of.covers(class)),
+            cases().any(|of| of.covers(class)),
+        ) {
+            (true, _) => "#444444",
+            (false, true) => "#ffffff",
+            (false, false) => continue,
+        };
+        let middle = x + index as u32 * MARK + MARK / 2;
+        svg.rect(middle - 7, y + 3, 14, 14, fill, "#444444");
+    }
+}
+
+fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
+    let drops = clause.drops;
+    let some = !drops.when.terms.is_empty();
+    let mut colour = GREY;
+    for (index, (kind, _, of)) in at.kinds.iter().enumerate().rev() {
+        let is = match kind {
+            Kind::Leaf => drops.leaf.is_some(),
+            Kind::Walk => drops.walk.is_some(),
+            Kind::Root => drops.root,
+            Kind::Absent => drops.absent.is_some(),
+        };
+        if is {
+            colour = of;
+            let fill = if some { "#ffffff" } else { of };
+            svg.rect(
+                at.kind + index as u32 * MARK + MARK / 2 - 10,
+                y + 3,
+                20,
+                14,
+                fill,
+                of,
+            );
+        }
+    }
+    svg.text(at.levels, y + 14, 12, Face::Mono, INK, &clause.levels);
+    bar(svg, at.bar, y + 5, &drops.which.value, colour);
+    svg.text(at.stretch, y + 14, 12, Face::Mono, INK, &clause.stretch);
+    let whose = drops.whose.value;
+    let classes = [
+        whose.this,
+        whose.loaded,
+        whose.other,
+        whose.global,
+        whose.table,
+    ];
+    for (index, _) in classes.iter().enumerate().filter(|(_, is)| **is) {
+        let middle = at.whose + index as u32 * MARK + MARK / 2;
+        svg.circle(
+            middle,
+            y + 10,
+            6,
+            if some { "#ffffff" } else { "#444444" },
+            "#444444",
+        );
+    }
+    svg.text(at.note, y + 14, 12, Face::Mono, GREY, &clause.note);
+}
+
+/// How much of the addresses a clause speaks of, as a bar.
+fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
+    svg.rect(x, y, BAR, 10, "#ffffff", "#b0b0b0");
+    let parts: &[(u32, u32)] = match which {
+        Which::OnePage => &[(22, 5)],
+        Which::Run { .. } => &[(14, 22)],
+        Which::OneSet => &[(4, 3), (14, 3), (24, 3), (34, 3), (44, 3)],
+        Which::Subtree => &[(28, 28)],
+        Which::Everything => &[(0, BAR)],
+    };
+    for (from, wide) in parts {
+        svg.rect(x + from, y, *wide, 10, colour, "none");
+    }
+}
+
+/// What marks mean, and what the barriers do; says how wide it is and where it ends.
+fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
+    let mut lines = vec![
+        "Filled marks hold always, hollow ones under the condition that stands beside them. Where several conditions \
+         hold, the last counts."
+            .to_owned(),
+        "A leaf entry is a translation, a walk entry a pointer to a table, a root entry the top table of a tag.".to_owned(),
+    ];
+    lines.extend(model.barriers.iter().map(|of| barrier(model, of)));
+    let mut widest = 0;
+    for (index, line) in lines.iter().enumerate() {
+        svg.text(MARGIN, y + index as u32 * 19, 12, Face::Sans, GREY, line);
+        widest = widest.max(width(line, 12, Face::Sans));
+    }
+    (widest, y + lines.len() as u32 * 19 - 12)
+}
+
+fn barrier(model: &Model, barrier: &Barrier) -> String {
+    let publishes = barrier
+        .publishes
+        .map(|at| format!("publishes stores to {}", words::holders(at.value)));
+    let completes = barrier
+        .completes
+        .map(|at| format!("waits for invalidations on {}", words::holders(at.value)));
+    let resyncs = barrier.resyncs.map(|_| "this CPU looks anew".to_owned());
+    let roles: Vec<String> = [publishes, completes, resyncs]
+        .into_iter()
+        .flatten()
+        .collect();
+    let needed = bare(&words::when(model, &barrier.requires));
+    format!("{}{needed}: {}", barrier.named.name, roles.join("; "))
+}

@@ -1,0 +1,118 @@
+//! A small writer of SVG: boxes, lines, marks and texts.
+//!
+//! Holds: the picture has a white ground, so that it can be read on any page, and nothing of a text is
+//! markup. Texts are never measured: [`width`] says how wide one is at most in common fonts.
+
+use std::fmt::Write as _;
+
+use crate::matrix::escaped;
+
+/// A face of letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// For words.
+    Sans,
+    /// For words that matter more.
+    Bold,
+    /// For names and bits.
+    Mono,
+}
+
+/// How wide a text is at most.
+#[must_use]
+pub fn width(text: &str, size: u32, face: Face) -> u32 {
+    let letter = match face {
+        Face::Sans => 60,
+        Face::Bold => 68,
+        Face::Mono => 61,
+    };
+    (text.chars().count() as u32 * size * letter).div_ceil(100)
+}
+
+/// A picture in the making.
+#[derive(Debug, Default)]
+pub struct Svg {
+    body: String,
+}
+
+impl Svg {
+    /// A box.
+    pub fn rect(&mut self, x: u32, y: u32, width: u32, height: u32, fill: &str, stroke: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3" fill="{fill}" stroke="{stroke}"/>"#
+        );
+    }
+
+    /// A line.
+    pub fn line(&mut self, from: (u32, u32), to: (u32, u32), stroke: &str) {
+        let ((x1, y1), (x2, y2)) = (from, to);
+        let _ = writeln!(
+            self.body,
+            r#"<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{stroke}"/>"#
+        );
+    }
+
+    /// An arrow to the right.
+    pub fn arrow(&mut self, x: u32, y: u32, length: u32, stroke: &str) {
+        let end = x + length;
+        self.line((x, y), (end - 4, y), stroke);
+        let (back, up, down) = (end - 6, y - 4, y + 4);
+        let _ = writeln!(
+            self.body,
+            r#"<path d="M {back} {up} L {end} {y} L {back} {down} Z" fill="{stroke}"/>"#
+        );
+    }
+
+    /// A round mark.
+    pub fn circle(&mut self, x: u32, y: u32, radius: u32, fill: &str, stroke: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<circle cx="{x}" cy="{y}" r="{radius}" fill="{fill}" stroke="{stroke}" stroke-width="1.5"/>"#
+        );
+    }
+
+    /// A text, its left end at `x` and the line it stands on at `y`.
+    pub fn text(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
+        self.anchored(x, y, size, face, fill, text, "start");
+    }
+
+    /// A text with its middle at `x`.
+    pub fn centred(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
+        self.anchored(x, y, size, face, fill, text, "middle");
+    }
+
+    #[allow(clippy::too_many_arguments)] // What SVG wants to know of a text.
+    fn anchored(
+        &mut self,
+        x: u32,
+        y: u32,
+        size: u32,
+        face: Face,
+        fill: &str,
+        text: &str,
+        anchor: &str,
+    ) {
+        let (family, weight) = match face {
+            Face::Sans => ("sans-serif", "normal"),
+            Face::Bold => ("sans-serif", "bold"),
+            Face::Mono => ("monospace", "normal"),
+        };
+        let text = escaped(text);
+        let _ = writeln!(
+            self.body,
+            r#"<text x="{x}" y="{y}" font-family="{family}" font-weight="{weight}" font-size="{size}" fill="{fill}" text-anchor="{anchor}">{text}</text>"#
+        );
+    }
+
+    /// The whole picture, with what it shows in words for those who do not see it.
+    #[must_use]
+    pub fn finish(self, width: u32, height: u32, title: &str) -> String {
+        let (title, body) = (escaped(title), self.body);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>{title}</title>\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+        )
+    }
+}

@@ -1,0 +1,298 @@
+//! What the machine is like: tables, caches, tags, changes.
+
+use super::{Ask, brief, long};
+use crate::Analysis;
+use crate::ast::Stricter;
+use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
+use crate::words::{self, code, joined, when};
+
+pub(super) const TABLES: &[Ask] = &[
+    brief("Page sizes", page_sizes),
+    long("Levels, from the leaf up", levels),
+    long("Top tables", tops),
+    long("Addresses of user spaces", |it| {
+        space_addresses(it, &it.model.user)
+    }),
+    long("Addresses of the kernel", |it| {
+        space_addresses(it, &it.model.kernel)
+    }),
+];
+
+pub(super) const CACHES: &[Ask] = &[
+    brief("Caches", stores),
+    brief("There is one for each", shared),
+    long("One leaf entry covers", joined_entries),
+    brief("That an entry is absent", absences),
+    brief("An entry stricter than the table", stricter),
+    long("A clean entry becomes dirty", clean),
+    long("Filled by speculation", fills),
+];
+
+pub(super) const TAGS: &[Ask] = &[
+    brief("Tags", tags),
+    long("User entries", |it| entries(it, &it.model.user)),
+    brief("Kernel entries", |it| entries(it, &it.model.kernel)),
+    long("Views of a user space", |it| {
+        words::views(&it.model, &it.model.user)
+    }),
+    long("Devices walk user tables", |it| {
+        devices(&it.model, &it.model.user)
+    }),
+    long("Devices walk kernel tables", |it| {
+        devices(&it.model, &it.model.kernel)
+    }),
+];
+
+pub(super) const CHANGES: &[Ask] = &[
+    brief("A table entry changes by", change),
+    brief("Invalid first, then anew", through_invalid),
+];
+
+/// The sizes that pages have in a geometry, with the levels that map them.
+fn mapped(model: &Model, geometry: &Geometry) -> Vec<String> {
+    let present = geometry.levels.iter().flatten();
+    let leaves = present.filter_map(|level| Some((level, level.leaf.as_ref()?)));
+    let sizes = leaves.map(|(level, when)| {
+        let size = words::cases(model, &level.shift, |&shift| words::bytes(shift));
+        format!("{size}{}", words::when(model, when))
+    });
+    sizes.collect()
+}
+
+/// The name of a geometry where there are several.
+fn of_geometry(model: &Model, geometry: &Geometry) -> String {
+    if model.geometries.len() == 1 {
+        return String::new();
+    }
+    format!("{}: ", code(&geometry.named.name))
+}
+
+fn page_sizes(it: &Analysis) -> Vec<String> {
+    let geometries = it.model.geometries.iter();
+    let line = |geometry| {
+        let sizes = mapped(&it.model, geometry).join(", ");
+        format!("{}{sizes}", of_geometry(&it.model, geometry))
+    };
+    geometries.map(line).collect()
+}
+
+/// A level: its name, what an entry reaches, and whether it may map a page.
+fn level(model: &Model, name: &str, level: &Level) -> String {
+    let reach = words::cases(model, &level.shift, |&shift| words::bytes(shift));
+    let maps = match &level.leaf {
+        None => ", tables only".to_owned(),
+        Some(of) if of.terms.is_empty() => String::new(),
+        Some(of) => format!(", pages{}", when(model, of)),
+    };
+    let hint = level
+        .hint
+        .map_or(String::new(), |hint| format!(", hint {}", hint.value));
+    format!("{} {reach}{maps}{hint}", code(name))
+}
+
+fn levels(it: &Analysis) -> Vec<String> {
+    let model = &it.model;
+    let of = |geometry: &Geometry| -> Vec<String> {
+        let named = model.levels.iter().zip(&geometry.levels);
+        let present = named.filter_map(|(named, of)| Some((named, of.as_ref()?)));
+        let prefix = of_geometry(model, geometry);
+        present
+            .map(|(named, of)| format!("{prefix}{}", level(model, &named.name, of)))
+            .collect()
+    };
+    model.geometries.iter().flat_map(of).collect()
+}
+
+fn tops(it: &Analysis) -> Vec<String> {
+    let model = &it.model;
+    let several = model
+        .geometries
+        .iter()
+        .filter(|geometry| geometry.tops.len() > 1);
+    let line = |geometry: &Geometry| {
+        let names = geometry
+            .tops
+            .iter()
+            .map(|&level| code(&model.levels[level].name));
+        let names: Vec<String> = names.collect();
+        format!(
+            "{}{}, as the space needs",
+            of_geometry(model, geometry),
+            joined(&names, "or")
+        )
+    };
+    several.map(line).collect()
+}
+
+fn space_addresses(it: &Analysis, space: &Space) -> Vec<String> {
+    let cases = space.addresses.cases.iter();
+    cases
+        .map(|(of, cond)| format!("{}{}", words::addresses(*of), when(&it.model, cond)))
+        .collect()
+}
+
+fn kind(kind: Kind) -> String {
+    match kind {
+        Kind::Leaf => "leaf",
+        Kind::Walk => "walk",
+        Kind::Root => "root",
+        Kind::Absent => "absent",
+    }
+    .to_owned()
+}
+
+fn stores(it: &Analysis) -> Vec<String> {
+    let model = &it.model;
+    let line = |store: &crate::model::Store| {
+        let holds: Vec<String> = store.holds.iter().map(|&of| kind(of)).collect();
+        let from = store.from.map_or(String::new(), |from| {
+            format!(
+                ", made from {}",
+                code(&model.caches.stores[from.value].named.name)
+            )
+        });
+        let sets = store.sets.as_ref().map_or(String::new(), |sets| {
+            let count = |count: &u64| match count {
+                1 => "1 set".to_owned(),
+                _ => format!("{count} sets"),
+            };
+            format!("; {}", words::cases(model, sets, count))
+        });
+        format!(
+            "{}: {}{from}{sets}",
+            code(&store.named.name),
+            joined(&holds, "and")
+        )
+    };
+    model.caches.stores.iter().map(line).collect()
+}
+
+fn shared(it: &Analysis) -> Vec<String> {
+    let by = if it.model.caches.shared_by_core {
+        "core"
+    } else {
+        "CPU"
+    };
+    vec![by.to_owned()]
+}
+
+fn joined_entries(it: &Analysis) -> Vec<String> {
+    vec![match it.model.caches.joined {
+        0 => "one table entry".to_owned(),
+        log => format!("up to {} neighbouring table entries", 1u64 << log),
+    }]
+}
+
+fn absences(it: &Analysis) -> Vec<String> {
+    let cached = it.model.caches.invalid_cached;
+    let text = if cached {
+        "is cached: a new mapping owes a flush"
+    } else {
+        "is not cached"
+    };
+    vec![text.to_owned()]
+}
+
+fn stricter(it: &Analysis) -> Vec<String> {
+    let caches = &it.model.caches;
+    let on = if caches.stricter_on_cpus_only {
+        " by CPUs; devices keep it"
+    } else {
+        ""
+    };
+    vec![match caches.stricter {
+        Stricter::Refetched => format!("is walked again{on}"),
+        Stricter::DroppedByFault => format!("is dropped by the fault{on}"),
+        Stricter::FaultsUntilDropped => "faults until this CPU drops it".to_owned(),
+    }]
+}
+
+fn clean(it: &Analysis) -> Vec<String> {
+    let walks = it.model.caches.clean_to_dirty_walks;
+    vec![
+        if walks {
+            "by a walk that sees the table"
+        } else {
+            "perhaps without a walk"
+        }
+        .to_owned(),
+    ]
+}
+
+fn fills(it: &Analysis) -> Vec<String> {
+    let fills = it.model.caches.fills_while_loaded;
+    vec![
+        if fills {
+            "while the root is loaded, so lazy CPUs as well"
+        } else {
+            "not said"
+        }
+        .to_owned(),
+    ]
+}
+
+fn tags(it: &Analysis) -> Vec<String> {
+    let model = &it.model;
+    let tags: Vec<String> = model
+        .tags
+        .iter()
+        .map(|tag| words::tag(model, tag))
+        .collect();
+    if tags.is_empty() {
+        vec!["none".to_owned()]
+    } else {
+        tags
+    }
+}
+
+fn entries(it: &Analysis, space: &Space) -> Vec<String> {
+    let model = &it.model;
+    let of = |cases| {
+        words::cases(model, cases, |at: &crate::model::At<_>| {
+            words::under(model, &at.value)
+        })
+    };
+    let (leaf, walk) = (of(&space.leaf), of(&space.walk));
+    if leaf == walk {
+        return vec![format!("leaf and walk {leaf}")];
+    }
+    vec![format!("leaf {leaf}"), format!("walk {walk}")]
+}
+
+fn devices(model: &Model, space: &Space) -> Vec<String> {
+    let line = space
+        .devices
+        .as_ref()
+        .map(|at| match words::cond(model, &at.value) {
+            always if always.is_empty() => "always".to_owned(),
+            terms => format!("when {terms}"),
+        });
+    line.into_iter().collect()
+}
+
+fn change(it: &Analysis) -> Vec<String> {
+    let change = &it.model.change;
+    let how = if change.plain_store.value {
+        "a plain store"
+    } else {
+        "an instruction that flushes as well"
+    };
+    let deferred = change.deferred.map(|_| {
+        "a plain store while no other CPU is attached; the flush is owed until one is".to_owned()
+    });
+    std::iter::once(how.to_owned()).chain(deferred).collect()
+}
+
+fn through_invalid(it: &Analysis) -> Vec<String> {
+    let facts = it.model.change.through_invalid.iter();
+    let line =
+        |(of, cond): &(Aspect, _)| format!("{}{}", words::aspect(*of), when(&it.model, cond));
+    // A size and a contiguity are said apart and are one fact.
+    let mut lines: Vec<String> = facts.map(line).collect();
+    lines.dedup();
+    if lines.is_empty() {
+        vec!["nothing: valid entries are replaced in place".to_owned()]
+    } else {
+        lines
+    }
+}

@@ -1,0 +1,390 @@
+//! What follows from the facts, stated or derived; what is issued; features and errata.
+
+use std::fmt;
+
+use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::clause::{Level, Levels};
+use tlbc_runtime::request::Space;
+
+use super::{Ask, brief, long};
+use crate::Analysis;
+use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
+use crate::plan::ir::{Node, Shape};
+use crate::samples::{Sample, with_all_features};
+use crate::words::{self, code, plain, when};
+
+pub(super) const POLICIES: &[Ask] = &[
+    brief("Other CPUs are told by", delivery_line),
+    long("Strides", strides),
+    long("Unmapped pages", pages),
+    brief("Freed tables", tables),
+    brief("Lazy CPUs", lazy),
+    brief("At most, then everything", ceilings),
+    long("A flush needs", needs),
+    long("The tag is read", tag_read),
+];
+
+pub(super) const ISSUED: &[Ask] = &[
+    long("An entry made invalid, here", |it| unmapped(it, false)),
+    brief("An entry made invalid, others too", |it| unmapped(it, true)),
+    long("One page of a user space, here", |it| {
+        issued(it, Sample::Page, false)
+    }),
+    brief("One page of a user space, others too", |it| {
+        issued(it, Sample::Page, true)
+    }),
+    long("One page and its table, here", |it| {
+        issued(it, Sample::Table, false)
+    }),
+    long("One page and its table, others too", |it| {
+        issued(it, Sample::Table, true)
+    }),
+    long("All of a user space, here", |it| {
+        issued(it, Sample::Everything, false)
+    }),
+    long("All of a user space, others too", |it| {
+        issued(it, Sample::Everything, true)
+    }),
+    long("One page of the kernel, here", |it| {
+        issued(it, Sample::KernelPage, false)
+    }),
+    long("One page of the kernel, others too", |it| {
+        issued(it, Sample::KernelPage, true)
+    }),
+];
+
+pub(super) const EVENTS: &[Ask] = &[
+    long("Another space is loaded", |it| event(it, &it.model.switch)),
+    long("Return to user code", |it| event(it, &it.model.resume)),
+    long("A CPU comes up", |it| event(it, &it.model.arrive)),
+];
+
+pub(super) const VARIANTS: &[Ask] = &[
+    long("Features", features),
+    long("Limits", limits),
+    long("Sets of CPUs that the kernel keeps", |it| {
+        it.model.cpu_sets.iter().map(named).collect()
+    }),
+    brief("Errata", errata_names),
+    long("What errata weaken, and what mends it", errata),
+];
+
+/// Where a policy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The definition says it.
+    Stated,
+    /// The definition leaves it out, and it follows.
+    Derived,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stated => "stated",
+            Self::Derived => "derived",
+        })
+    }
+}
+
+fn origin<T>(stated: Option<&T>) -> Origin {
+    if stated.is_some() {
+        Origin::Stated
+    } else {
+        Origin::Derived
+    }
+}
+
+/// A value, and where it comes from.
+fn policy(value: &str, origin: Origin) -> Vec<String> {
+    vec![format!("{value} ({origin})")]
+}
+
+/// How others are reached over all configurations, by the plans: by nobody's interrupt, or only by
+/// interrupts, or by either.
+#[must_use]
+pub fn delivery(analysis: &Analysis) -> Delivery {
+    let plans = [Space::User, Space::Kernel].map(|space| analysis.plans.get(Shape::Told(space)));
+    let interrupts = plans.into_iter().flatten().any(|plan| {
+        let mut told = false;
+        plan.body
+            .walk(&mut |node| told |= matches!(node, Node::Deliver { .. } | Node::Owe(_)));
+        told
+    });
+    let stated = analysis
+        .model
+        .policy
+        .delivery
+        .iter()
+        .flat_map(|cases| &cases.cases);
+    let mut stated = stated.map(|(at, _)| at.value);
+    match (
+        interrupts,
+        stated.any(|by| by == model::Delivery::Broadcast),
+    ) {
+        (false, _) => Delivery::Broadcast,
+        (true, false) => Delivery::Interrupts,
+        (true, true) => Delivery::Either,
+    }
+}
+
+fn delivery_line(it: &Analysis) -> Vec<String> {
+    let by = match delivery(it) {
+        Delivery::Broadcast => "instructions that reach them",
+        Delivery::Interrupts => "interrupts",
+        Delivery::Either => "instructions that reach them, or interrupts",
+    };
+    let mut lines = policy(by, Origin::Derived);
+    lines.extend(it.model.policy.delivery.as_ref().map(|stated| {
+        let by = words::cases(&it.model, stated, |at| {
+            match at.value {
+                model::Delivery::Broadcast => "broadcast",
+                model::Delivery::Interrupts => "interrupts",
+            }
+            .to_owned()
+        });
+        format!("{by} ({})", Origin::Stated)
+    }));
+    lines
+}
+
+/// The levels that map pages on some machine.
+fn map_pages(model: &Model) -> Levels {
+    let geometries = model.geometries.iter();
+    let leaves = geometries.flat_map(|geometry| {
+        let levels = geometry.levels.iter().enumerate();
+        levels.filter(|(_, level)| level.as_ref().is_some_and(|level| level.leaf.is_some()))
+    });
+    leaves.fold(Levels::NONE, |all, (index, _)| {
+        all.union(Levels::only(Level(index as u8)))
+    })
+}
+
+fn strides(it: &Analysis) -> Vec<String> {
+    let stated = it.model.policy.strides;
+    let levels = stated.map_or_else(|| map_pages(&it.model), |at| at.value);
+    policy(&words::levels(&it.model, levels), origin(stated.as_ref()))
+}
+
+fn yes(stated: Option<At<bool>>, yes: &str, no: &str) -> Vec<String> {
+    let is = stated.is_none_or(|at| at.value);
+    policy(if is { yes } else { no }, origin(stated.as_ref()))
+}
+
+fn pages(it: &Analysis) -> Vec<String> {
+    yes(
+        it.model.policy.pages_batched,
+        "gathered behind one flush",
+        "flushed by the change itself",
+    )
+}
+
+fn tables(it: &Analysis) -> Vec<String> {
+    let stated = it.model.policy.tables_deferred;
+    yes(
+        stated,
+        "wait for readers without locks",
+        "freed right behind the flush",
+    )
+}
+
+fn lazy(it: &Analysis) -> Vec<String> {
+    let stated = it.model.policy.lazy_refcounted;
+    yes(
+        stated,
+        "hold a reference to the space",
+        "are made to leave when the space ends",
+    )
+}
+
+fn ceilings(it: &Analysis) -> Vec<String> {
+    let policy = &it.model.policy;
+    let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
+        let cases = cases.iter().flat_map(|cases| &cases.cases);
+        let line = |(of, cond): &(Ceiling, Cond)| {
+            let value = words::ceiling(of, unit);
+            format!("{value}{} ({})", when(&it.model, cond), Origin::Stated)
+        };
+        cases.map(line).collect::<Vec<_>>()
+    };
+    let mut lines = of(&policy.ceiling_operations, "operations");
+    lines.extend(of(&policy.ceiling_pages, "pages"));
+    if lines.is_empty() {
+        lines.push(format!("no ceiling ({})", Origin::Derived));
+    }
+    lines
+}
+
+fn needs(it: &Analysis) -> Vec<String> {
+    let mut found: Vec<Need> = Vec::new();
+    for plan in it.plans.iter() {
+        plan.body.walk(&mut |node| {
+            if let Node::Guard { scope, .. } = node
+                && !found.contains(scope)
+            {
+                found.push(*scope);
+            }
+        });
+    }
+    let all = [Need::SameCpu, Need::InterruptsOff, Need::Lock];
+    let found = all.into_iter().filter(|need| found.contains(need));
+    found
+        .flat_map(|need| policy(words::need(need), Origin::Derived))
+        .collect()
+}
+
+fn tag_read(it: &Analysis) -> Vec<String> {
+    let mut tags = it.model.tags.iter();
+    let after = tags.any(|tag| tag.read_after_publish.is_some());
+    after
+        .then(|| "after changes are published".to_owned())
+        .into_iter()
+        .collect()
+}
+
+/// What is issued on the plainest machine, and on one with every feature that goes with those before it.
+fn issued(it: &Analysis, sample: Sample, others: bool) -> Vec<String> {
+    let plain = Config::default();
+    let rich = with_all_features(&it.model, plain);
+    let (least, most) = (
+        sample.summary(it, plain, others),
+        sample.summary(it, rich, others),
+    );
+    if least == most {
+        return vec![least];
+    }
+    vec![
+        format!("no feature: {least}"),
+        format!("most features: {most}"),
+    ]
+}
+
+fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
+    if it.model.change.plain_store.value {
+        return vec!["a plain store".to_owned()];
+    }
+    issued(it, Sample::Unmap, others)
+}
+
+fn event(it: &Analysis, event: &Event) -> Vec<String> {
+    let model = &it.model;
+    let loads = event.loads.iter().map(|loads| {
+        let names: Vec<String> = loads
+            .loads
+            .iter()
+            .map(|&load| code(&model.loads[load].named.name))
+            .collect();
+        let view = match model.user.views.len() {
+            0 | 1 => String::new(),
+            _ => format!(
+                " in view {}",
+                code(&model.user.views[loads.view].named.name)
+            ),
+        };
+        format!(
+            "loads {}{view}{}",
+            words::joined(&names, "and"),
+            when(model, &loads.when)
+        )
+    });
+    let mut lines: Vec<String> = loads.collect();
+    if event.half_loaded_unsafe.is_some() {
+        lines.push("an empty root stands between".to_owned());
+    }
+    if let Some(unknown) = &event.contents_unknown {
+        lines.push(format!(
+            "contents unknown{}: drops everything",
+            when(model, &unknown.value)
+        ));
+    }
+    if event.waits_for_changes.is_some() {
+        lines.push("waits for changes under way".to_owned());
+    }
+    lines.extend(
+        event
+            .resync
+            .map(|at| format!("then {}", code(&model.barriers[at.value].named.name))),
+    );
+    if lines.is_empty() {
+        lines.push("nothing is loaded".to_owned());
+    }
+    lines
+}
+
+fn named(of: &Named) -> String {
+    if of.text.is_empty() {
+        return code(&of.name);
+    }
+    format!("{}: {}", code(&of.name), plain(&of.text))
+}
+
+/// ` (needs a and not b)`
+pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
+    match words::cond(model, needs) {
+        nothing if nothing.is_empty() => nothing,
+        terms => format!(" (needs {terms})"),
+    }
+}
+
+fn features(it: &Analysis) -> Vec<String> {
+    let line = |feature: &model::Feature| {
+        let known = match words::known(feature.known) {
+            "" => String::new(),
+            known => format!(", {known}"),
+        };
+        format!(
+            "{}{known}{}",
+            named(&feature.named),
+            wants(&it.model, &feature.needs)
+        )
+    };
+    it.model.features.iter().map(line).collect()
+}
+
+fn limits(it: &Analysis) -> Vec<String> {
+    let line = |limit: &model::Limit| {
+        format!(
+            "{}: {} to {}",
+            named(&limit.named),
+            limit.least,
+            words::number(limit.most)
+        )
+    };
+    it.model.limits.iter().map(line).collect()
+}
+
+fn errata_names(it: &Analysis) -> Vec<String> {
+    let names: Vec<String> = it
+        .model
+        .errata
+        .iter()
+        .map(|erratum| code(&erratum.named.name))
+        .collect();
+    vec![if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }]
+}
+
+fn errata(it: &Analysis) -> Vec<String> {
+    let lines = |erratum: &model::Erratum| {
+        let head = format!(
+            "{}{}",
+            named(&erratum.named),
+            wants(&it.model, &erratum.needs)
+        );
+        let weakens = erratum
+            .weakens
+            .iter()
+            .map(|weakens| words::weakens(&it.model, weakens));
+        let remedies = erratum.remedies.iter();
+        let remedies =
+            remedies.map(|remedy| format!("remedy {}", words::remedy(&it.model, remedy)));
+        std::iter::once(head)
+            .chain(weakens)
+            .chain(remedies)
+            .collect::<Vec<_>>()
+    };
+    it.model.errata.iter().flat_map(lines).collect()
+}

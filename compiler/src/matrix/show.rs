@@ -1,0 +1,229 @@
+//! A [`Matrix`] as text, as Markdown and as HTML.
+//!
+//! Holds: whatever the definitions say, the text has aligned columns, the Markdown is one valid table a
+//! subject, and the HTML is one whole page in which nothing of a definition is markup.
+
+use std::fmt::Write as _;
+
+use super::Matrix;
+
+/// The least width of a column of text.
+const NARROWEST: usize = 20;
+
+/// For a terminal: columns aligned, cells wrapped to fit the width, if it is not too small for that.
+#[must_use]
+pub fn text(matrix: &Matrix, width: usize) -> String {
+    let rows = || matrix.sections.iter().flat_map(|section| &section.rows);
+    let longest = rows()
+        .map(|row| row.question.len())
+        .max()
+        .unwrap_or(0)
+        .min(28);
+    let count = matrix.columns.len().max(1);
+    let room = (width.saturating_sub(longest + 2 * count) / count).max(NARROWEST);
+    let columns = matrix.columns.iter().enumerate().map(|(index, name)| {
+        let cells = rows().filter_map(|row| row.cells.get(index));
+        let lines = cells.flatten().map(|line| line.chars().count());
+        lines
+            .chain([name.chars().count()])
+            .max()
+            .unwrap_or(0)
+            .min(room)
+    });
+    let widths: Vec<usize> = std::iter::once(longest).chain(columns).collect();
+    let mut out = String::new();
+    let head: Vec<Vec<String>> = std::iter::once(Vec::new())
+        .chain(matrix.columns.iter().map(|name| vec![name.clone()]))
+        .collect();
+    row(&mut out, &widths, &head);
+    for section in &matrix.sections {
+        let _ = write!(out, "\n{}\n", section.title);
+        let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
+        let _ = writeln!(out, "{}", rule.join("  "));
+        for asked in &section.rows {
+            let question = vec![asked.question.to_owned()];
+            let cells = std::iter::once(&question).chain(&asked.cells);
+            let wrapped: Vec<Vec<String>> = (cells.zip(&widths))
+                .map(|(cell, &width)| wrapped(cell, width))
+                .collect();
+            row(&mut out, &widths, &wrapped);
+        }
+    }
+    out
+}
+
+/// Lines of cells beside each other.
+fn row(out: &mut String, widths: &[usize], cells: &[Vec<String>]) {
+    let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+    for number in 0..height {
+        let parts = cells.iter().zip(widths).map(|(cell, width)| {
+            let text = cell.get(number).map_or("", String::as_str);
+            format!("{text:width$}")
+        });
+        let line = parts.collect::<Vec<_>>().join("  ");
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// Lines that are no wider, continued ones indented.
+fn wrapped(lines: &[String], width: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for line in lines {
+        let (mut now, mut length) = (String::new(), 0);
+        for word in line
+            .split(' ')
+            .flat_map(|word| pieces(word, width.saturating_sub(2).max(1)))
+        {
+            let more = word.chars().count();
+            if length > 0 && length + 1 + more > width {
+                out.push(std::mem::replace(&mut now, "  ".to_owned()));
+                length = 2;
+            } else if length > 0 {
+                now.push(' ');
+                length += 1;
+            }
+            now.push_str(&word);
+            length += more;
+        }
+        out.push(now);
+    }
+    out
+}
+
+/// A word cut where it is too long for a line.
+fn pieces(word: &str, width: usize) -> Vec<String> {
+    let letters: Vec<char> = word.chars().collect();
+    letters
+        .chunks(width)
+        .map(|chunk| chunk.iter().collect())
+        .collect()
+}
+
+/// As Markdown: a heading and a table for each subject; one table where `whole`.
+#[must_use]
+pub fn markdown(matrix: &Matrix, whole: bool) -> String {
+    let mut out = String::new();
+    let head = |out: &mut String| {
+        let names: Vec<String> = matrix.columns.iter().map(|name| marked(name)).collect();
+        let _ = writeln!(out, "| | {} |", names.join(" | "));
+        let _ = writeln!(out, "|---|{}", "---|".repeat(matrix.columns.len()));
+    };
+    if whole {
+        head(&mut out);
+    }
+    for (index, section) in matrix.sections.iter().enumerate() {
+        if !whole {
+            let gap = if index == 0 { "" } else { "\n" };
+            let _ = write!(out, "{gap}## {}\n\n", section.title);
+            head(&mut out);
+        }
+        for row in &section.rows {
+            let cells = row.cells.iter().map(|lines| {
+                let lines: Vec<String> = lines.iter().map(|line| marked(line)).collect();
+                lines.join("<br>")
+            });
+            let cells: Vec<String> = cells.collect();
+            let _ = writeln!(out, "| {} | {} |", marked(row.question), cells.join(" | "));
+        }
+    }
+    out
+}
+
+/// A line of words and code for a cell of a Markdown table: nothing in it is markup but the backticks.
+#[must_use]
+pub fn marked(line: &str) -> String {
+    let mut out = String::new();
+    for (index, part) in line.split('`').enumerate() {
+        let is_code = index % 2 == 1;
+        if index > 0 {
+            out.push('`');
+        }
+        for letter in part.chars() {
+            match letter {
+                '|' => out.push_str("\\|"),
+                '<' if !is_code => out.push_str("&lt;"),
+                '&' if !is_code => out.push_str("&amp;"),
+                '\\' | '*' | '_' | '[' | ']' | '~' if !is_code => {
+                    out.push('\\');
+                    out.push(letter);
+                }
+                _ => out.push(letter),
+            }
+        }
+    }
+    out
+}
+
+const STYLE: &str = "\
+body { font: 15px/1.4 sans-serif; margin: 2em; background: #fff; color: #111; }
+table { border-collapse: collapse; margin-bottom: 2em; }
+th, td { border: 1px solid #ccc; padding: .35em .6em; text-align: left; vertical-align: top; }
+thead th { background: #eee; position: sticky; top: 0; }
+tbody th { background: #f7f7f7; font-weight: normal; min-width: 11em; }
+code { font: 13px monospace; background: #f2f2f2; overflow-wrap: anywhere; }
+td div + div { margin-top: .4em; }
+";
+
+/// As a page that needs nothing but itself.
+#[must_use]
+pub fn html(matrix: &Matrix) -> String {
+    let title = "How architectures invalidate their TLBs";
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"/>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+    );
+    for section in &matrix.sections {
+        let _ = write!(
+            out,
+            "<h2>{}</h2>\n<table>\n<thead><tr><th></th>",
+            section.title
+        );
+        for name in &matrix.columns {
+            let _ = write!(out, "<th>{}</th>", escaped(name));
+        }
+        out.push_str("</tr></thead>\n<tbody>\n");
+        for row in &section.rows {
+            let _ = write!(out, "<tr><th>{}</th>", coded(row.question));
+            for cell in &row.cells {
+                let lines = cell
+                    .iter()
+                    .map(|line| format!("<div>{}</div>", coded(line)));
+                let _ = write!(out, "<td>{}</td>", lines.collect::<String>());
+            }
+            out.push_str("</tr>\n");
+        }
+        out.push_str("</tbody>\n</table>\n");
+    }
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+/// Words and code, as HTML.
+fn coded(line: &str) -> String {
+    let parts = line.split('`').enumerate().map(|(index, part)| {
+        if index % 2 == 1 {
+            format!("<code>{}</code>", escaped(part))
+        } else {
+            escaped(part)
+        }
+    });
+    parts.collect()
+}
+
+/// A text in which nothing is markup.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(letter),
+        }
+    }
+    out
+}

@@ -1,0 +1,97 @@
+//! Changes, errata and ceilings in words.
+
+use tlbc_runtime::request::{Reach, Space};
+
+use super::{code, instr, joined, number, stores, when};
+use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Remedy, Source, Weakens};
+
+/// What changes only through an invalid entry.
+#[must_use]
+pub fn aspect(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Output => "another page",
+        Aspect::Size => "another size",
+        Aspect::Rights => "more rights",
+    }
+}
+
+/// A ceiling.
+#[must_use]
+pub fn ceiling(of: &Ceiling, unit: &str) -> String {
+    let reach = match of.reach {
+        None => "",
+        Some(Reach::Here) => " on this CPU",
+        Some(Reach::Wide) => " on others",
+    };
+    let space = match of.space {
+        None => "",
+        Some(Space::User) => " for user spaces",
+        Some(Space::Kernel) => " for the kernel",
+    };
+    format!("{} {unit}{reach}{space}", number(of.count))
+}
+
+/// What an erratum takes away.
+#[must_use]
+pub fn weakens(model: &Model, weakens: &Weakens) -> String {
+    let lost = match weakens.lost.value {
+        Lost::Gone => "entries may not be gone",
+        Lost::Drained => "accesses may not be drained",
+        Lost::Global => "global entries may stay",
+        Lost::Walk => "walk entries may stay",
+        Lost::Leaf => "leaf entries may stay",
+        Lost::Root => "root bindings may stay",
+        Lost::Devices => "entries of devices may stay",
+    };
+    let stores = weakens
+        .stores
+        .map_or(String::new(), |of| format!(" in {}", stores(model, of)));
+    let space = match weakens.space {
+        None => "",
+        Some(Space::User) => " for user spaces",
+        Some(Space::Kernel) => " for the kernel",
+    };
+    let on = weakens.on.map_or(String::new(), |set| {
+        format!(" on the CPUs of {}", code(&model.cpu_sets[set].name))
+    });
+    format!(
+        "after {}{space}{}: {lost}{stores}{on}",
+        instr(model, weakens.target.value),
+        when(model, &weakens.when)
+    )
+}
+
+/// What mends an erratum.
+#[must_use]
+pub fn remedy(model: &Model, remedy: &Remedy) -> String {
+    let side = if remedy.after { "behind" } else { "before" };
+    let issue: Vec<String> = remedy.issue.iter().map(|it| issued(model, it)).collect();
+    format!(
+        "{side} {}: {}",
+        instr(model, remedy.target.value),
+        issue.join(", ")
+    )
+}
+
+fn issued(model: &Model, issued: &Issued) -> String {
+    let with = issued.with.iter().map(|(source, value)| {
+        let name = match source {
+            Source::Tag => "tag",
+            Source::Va => "address",
+            _ => "operand",
+        };
+        format!("{name} {value:#x}")
+    });
+    let level = issued
+        .level
+        .map(|level| format!("level {}", code(&model.levels[level].name)));
+    let with: Vec<String> = with.chain(level).collect();
+    if with.is_empty() {
+        return instr(model, issued.instr);
+    }
+    format!(
+        "{} with {}",
+        instr(model, issued.instr),
+        joined(&with, "and")
+    )
+}

@@ -1,0 +1,175 @@
+//! Architectures side by side: what is shown of any definition, and that nothing of it is markup.
+
+mod support;
+
+use support::{root, shipped, tlbc};
+use tlbc::compile::planned;
+use tlbc::matrix::{Matrix, delivery, html, markdown, text};
+use tlbc::{Analysis, codes::TOY};
+use tlbc_runtime::backend::Delivery;
+
+/// A definition whose texts are markup in every language there is.
+const HOSTILE: &str = "<b>|&amp; \\\\ `x` *y* _z_ [a](b) ]]> <!-- </table>";
+
+fn analyses(texts: &[String]) -> Vec<Analysis> {
+    let sources = texts.iter().enumerate();
+    let sources = sources.map(|(index, text)| (format!("{index}.arch"), text.clone()));
+    let (compiled, analyses) = planned(sources);
+    assert!(
+        compiled.diagnostics.is_empty(),
+        "{:?}",
+        compiled.diagnostics
+    );
+    analyses
+}
+
+fn all() -> Vec<Analysis> {
+    let names = support::names_in(&root().join("archdefs"));
+    let names = names.iter().filter(|name| name.ends_with(".arch"));
+    analyses(&names.map(|name| shipped(name)).collect::<Vec<_>>())
+}
+
+fn hostile() -> Vec<Analysis> {
+    let text = shipped("x86_64.arch");
+    let text = text.replace("CR4.PGE: global pages", &HOSTILE.replace("\\\\", "\\"));
+    assert!(text.contains("<b>"));
+    analyses(&[text])
+}
+
+#[test]
+fn any_number_of_architectures() {
+    assert_eq!(Matrix::new(&[], false).sections, []);
+    let toy = Matrix::new(&analyses(&[TOY.to_owned()]), false);
+    assert_eq!(toy.columns, ["toy"]);
+    let many = Matrix::new(&all(), false);
+    for matrix in [&toy, &many] {
+        for row in matrix.sections.iter().flat_map(|section| &section.rows) {
+            assert_eq!(row.cells.len(), matrix.columns.len(), "{}", row.question);
+        }
+    }
+}
+
+#[test]
+fn the_brief_form_is_part_of_the_whole() {
+    let all = all();
+    let rows = |is_brief| {
+        let sections = Matrix::new(&all, is_brief).sections.into_iter();
+        sections
+            .flat_map(|section| section.rows)
+            .collect::<Vec<_>>()
+    };
+    let (brief, whole) = (rows(true), rows(false));
+    assert!(brief.len() < whole.len());
+    assert!(brief.iter().all(|row| whole.contains(row)));
+}
+
+/// Every instruction is in the whole table, under a heading of its own.
+#[test]
+fn every_instruction_is_shown_once() {
+    for analysis in all() {
+        let matrix = Matrix::new(std::slice::from_ref(&analysis), false);
+        let section = matrix
+            .sections
+            .iter()
+            .find(|section| section.title == "Instructions");
+        let rows = section.expect("instructions").rows.iter();
+        let lines: Vec<&String> = rows.flat_map(|row| &row.cells[0]).collect();
+        for invalidate in &analysis.model.invalidates {
+            for form in &invalidate.forms {
+                let name = match &form.named {
+                    Some((named, _)) => format!("`{} {}`", invalidate.named.name, named.name),
+                    None => format!("`{}`", invalidate.named.name),
+                };
+                let shown = |line: &&&String| {
+                    let rest = line.strip_prefix(&name);
+                    rest.is_some_and(|rest| rest.starts_with(':') || rest.starts_with(" when"))
+                        && line.contains("; on ")
+                };
+                assert_eq!(lines.iter().filter(shown).count(), 1, "{name}");
+            }
+        }
+    }
+}
+
+/// The derived delivery is the one that the generated backend states.
+#[test]
+fn delivery_is_what_the_backend_says() {
+    for analysis in all() {
+        let name = &analysis.model.arch.name;
+        let path = root().join(format!("generated/src/{name}.rs"));
+        let backend = std::fs::read_to_string(path).expect("a generated backend");
+        let word = match delivery(&analysis) {
+            Delivery::Broadcast => "Broadcast",
+            Delivery::Interrupts => "Interrupts",
+            Delivery::Either => "Either",
+        };
+        assert!(
+            backend.contains(&format!("delivery: Delivery::{word},")),
+            "{name}: {word}"
+        );
+    }
+}
+
+#[test]
+fn text_is_no_wider_than_asked_for() {
+    for width in [120, 160, 240] {
+        let text = text(&Matrix::new(&all(), false), width);
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+            assert_eq!(line.trim_end(), line);
+        }
+    }
+    // Narrower than can be is no trouble.
+    assert!(!text(&Matrix::new(&hostile(), false), 0).is_empty());
+}
+
+/// How many cells a line of a Markdown table has.
+fn cells(line: &str) -> usize {
+    line.replace("\\|", "").matches('|').count() - 1
+}
+
+#[test]
+fn markdown_is_a_table() {
+    for analyses in [all(), hostile()] {
+        let count = analyses.len() + 1;
+        for (is_brief, whole) in [(true, true), (false, false), (false, true)] {
+            let text = markdown(&Matrix::new(&analyses, is_brief), whole);
+            for line in text
+                .lines()
+                .filter(|line| !line.is_empty() && !line.starts_with("## "))
+            {
+                assert!(line.starts_with("| ") || line.starts_with("|--"), "{line}");
+                assert_eq!(cells(line), count, "{line}");
+            }
+        }
+    }
+    let text = markdown(&Matrix::new(&hostile(), false), false);
+    let shown =
+        "&lt;b>\\|&amp;amp; \\\\ 'x' \\*y\\* \\_z\\_ \\[a\\](b) \\]\\]> &lt;!-- &lt;/table>";
+    assert!(text.contains(shown), "{text}");
+}
+
+#[test]
+fn html_is_escaped() {
+    let page = html(&Matrix::new(&hostile(), false));
+    assert!(
+        page.contains("&lt;b&gt;|&amp;amp; \\ &#39;x&#39;"),
+        "{page}"
+    );
+    assert!(!page.contains("<b>") && !page.contains("<!-- ") && !page.contains("<script"));
+    let outer = page.trim_start_matches("<!DOCTYPE html>");
+    support::xml::elements(outer);
+}
+
+#[test]
+fn findings_and_trouble() {
+    let run = support::tlbc_reading(&root(), &["matrix", "-"], b"arch m { frobnicate; }");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(
+        run.stderr.contains("E0102") || run.stderr.contains("E0101"),
+        "{}",
+        run.stderr
+    );
+    let run = tlbc(&root(), &["matrix", "nowhere.arch"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+}
