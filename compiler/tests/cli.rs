@@ -330,6 +330,7 @@ fn trace_refuses() {
                 "--tag",
                 "0x801",
             ],
+            &["trace", x86, "--range", page, "--tag", "7"],
             &[
                 "trace",
                 x86,

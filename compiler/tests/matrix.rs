@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::{root, shipped, tlbc};
 use tlbc::compile::planned;
 use tlbc::matrix::{Matrix, delivery, html, markdown, text};
@@ -25,7 +27,9 @@ fn analyses(texts: &[String]) -> Vec<Analysis> {
 
 fn all() -> Vec<Analysis> {
     let names = support::names_in(&root().join("archdefs"));
-    let names = names.iter().filter(|name| name.ends_with(".arch"));
+    let names = names
+        .iter()
+        .filter(|name| Path::new(name).extension() == Some("arch".as_ref()));
     analyses(&names.map(|name| shipped(name)).collect::<Vec<_>>())
 }
 

@@ -385,6 +385,7 @@ impl Trace {
 /// Refuses a tag that does not fit, and remarks on one that no space has.
 fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble> {
     let Some(widest) = tags(model, config).max_by_key(|tag| tag.bits.value) else {
+        note("there are no tags on this machine: --tag makes no difference");
         return Ok(value);
     };
     let bits = widest.bits.value;
@@ -395,14 +396,18 @@ fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble
     }
     let shared = value & view_bits(model, config);
     if shared != 0 {
-        // A closed stderr is no reason to keep the trace.
-        let _ = writeln!(
-            io::stderr(),
-            "note: tag {value:#x} has bit {shared:#x}, by which views differ: no space has it, and its views \
+        note(&format!(
+            "tag {value:#x} has bit {shared:#x}, by which views differ: no space has it, and its views \
              are the same here"
-        );
+        ));
     }
     Ok(value)
+}
+
+/// A remark to the user, beside the trace.
+fn note(text: &str) {
+    // A closed stderr is no reason to keep the trace.
+    let _ = writeln!(io::stderr(), "note: {text}");
 }
 
 /// Refuses a range that is cut off within a page.

@@ -168,7 +168,7 @@ fn stores(it: &Analysis) -> Vec<String> {
 }
 
 fn shared(it: &Analysis) -> Vec<String> {
-    let by = if it.model.caches.shared_by_core {
+    let by = if it.model.caches.shared_by_core.is_some() {
         "core"
     } else {
         "CPU"
