@@ -52,7 +52,7 @@ fn snapshot(name: &str, text: &str) {
 
 #[test]
 fn help() {
-    let commands = ["check", "gen", "diff", "trace", "explain"];
+    let commands = ["new", "check", "gen", "diff", "trace", "explain"];
     let mut shown = session(&[&["--help"]]);
     for command in commands {
         shown += &session(&[&[command, "--help"]]);
@@ -74,6 +74,8 @@ fn exit_codes() {
         (&["trace", "archdefs", "--everything"], 2),
         (&["explain", "E0101"], 0),
         (&["explain", "E9999"], 2),
+        (&["new", "foo", "--out", "-"], 0),
+        (&["new", "Foo"], 2),
         (&["frobnicate"], 2),
         (&["--version"], 0),
     ];
