@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use support::{Run, names_in, tlbc, tlbc_reading};
+use support::{Run, names_in, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 
 /// A machine whose flushes reach every CPU.
@@ -129,6 +129,19 @@ arch ??? {
     ? ?? ???;
 "#;
     snapshot("blanks", &check(text, "human").stderr);
+}
+
+/// Half of what is wrong with an unfinished file would follow from its blanks.
+#[test]
+fn nothing_else_is_said_while_a_blank_is_left() {
+    let text = shipped("x86_64.arch")
+        .replacen("page 4 KiB", "page ??? KiB", 1)
+        .replacen("tlb holds leaf, walk", "tlb frobnicates", 1);
+    let run = check(&text, "short");
+    assert_eq!(
+        run.stderr,
+        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, behind `page`\n"
+    );
 }
 
 #[test]
