@@ -274,3 +274,30 @@ fn one_more_architecture_takes_one_file() {
         assert_eq!(did, format!("{here}|{others}|{owed}"), "{asked}");
     }
 }
+
+/// A run counts table entries, and a pass the translations that are cached of them: half of what is
+/// asked for would stay.
+#[test]
+fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
+    const RUN: &str = "operand stretch 64 bits {
+        [63:13] va[63:13]; [12] level as pte 0, pmd 1; [11:6] num; [5:0] tag; names num + 1 entries;
+    }
+    invalidate drop_run \"drop.run {stretch}\" {
+        per \"Quartz manual, 7.9\";
+        drops leaf of run of 1..64 entries at pte, pmd, this tag;
+        where self;
+        after settle;
+    }
+    change";
+    let tlbc = tlbc();
+    let directory = TempDir::new().expect("a directory");
+    for (covers, issued) in [("", 1), ("leaf covers 2 entries;", 8)] {
+        let text = DEFINITION
+            .replacen("leaf covers 2 entries;", covers, 1)
+            .replacen("change", RUN, 1);
+        fs::write(directory.path().join("runs.arch"), text).expect("a file");
+        let trace = "trace runs.arch --range 0x4000..0x24000";
+        let trace = tlbc_in(directory.path(), &tlbc, trace);
+        assert_eq!(trace.matches("\n  drop.").count(), issued, "{trace}");
+    }
+}
