@@ -40,6 +40,7 @@ codes! {
     E0104 "the source is not text";
     E0105 "the source is too large or nested too deep";
     E0106 "a file holds exactly one definition";
+    E0107 "a blank is left";
 
     // Names.
     E0201 "a name is defined twice";

@@ -107,8 +107,7 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
     }
     for analysis in sorted {
         let arch = &analysis.model.arch;
-        let is_module = syn::parse_str::<syn::Ident>(&arch.name).is_ok();
-        if !is_module || file_name(&arch.name) == LIB {
+        if !is_module(&arch.name) {
             let message = format!("an architecture cannot be called `{}`", arch.name);
             found.push(
                 Diagnostic::new(Code::E0207, arch.span, message)
@@ -119,6 +118,11 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
     }
     found.extend(sorted.iter().flat_map(|analysis| taken(&analysis.model)));
     found
+}
+
+/// Whether a module of the generated crate can be called so.
+pub(crate) fn is_module(name: &str) -> bool {
+    syn::parse_str::<syn::Ident>(name).is_ok() && file_name(name) != LIB
 }
 
 /// Names that become items of the module beside one that every module has.

@@ -52,7 +52,9 @@ fn snapshot(name: &str, text: &str) {
 
 #[test]
 fn help() {
-    let commands = ["check", "gen", "diff", "trace", "matrix", "doc", "explain"];
+    let commands = [
+        "new", "check", "gen", "diff", "trace", "matrix", "doc", "explain",
+    ];
     let mut shown = session(&[&["--help"]]);
     for command in commands {
         shown += &session(&[&[command, "--help"]]);
@@ -81,6 +83,8 @@ fn exit_codes() {
         (&["doc", "archdefs"], 2),
         (&["explain", "E0101"], 0),
         (&["explain", "E9999"], 2),
+        (&["new", "foo", "--out", "-"], 0),
+        (&["new", "Foo"], 2),
         (&["frobnicate"], 2),
         (&["--version"], 0),
     ];

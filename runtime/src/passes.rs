@@ -48,6 +48,8 @@ pub struct Pass {
     pub leaf: bool,
     /// Whether walk entries are owed.
     pub walk: bool,
+    /// Whether remembered absences are owed.
+    pub absent: bool,
 }
 
 /// The passes of a request: cuts first, which are done before leaves can be made again through them.
@@ -98,6 +100,7 @@ impl Passes {
                 hint: below(levels, level),
                 leaf: false,
                 walk: true,
+                absent: false,
             });
         }
         passes.cuts = passes.len;
@@ -228,6 +231,7 @@ impl Leaves {
                 hint: Some(level),
                 leaf: true,
                 walk: false,
+                absent: ranges.have_appeared(),
             };
             *slot = extent;
             leaves.len = leaves.len.wrapping_add(1);

@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod machine;
 mod matrix;
+mod new;
 mod number;
 mod trace;
 
@@ -50,6 +51,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    New(new::New),
     Check(check::Check),
     Gen(generate::Generate),
     Diff(diff::Diff),
@@ -179,6 +181,7 @@ pub fn main() -> ExitCode {
         let cli = Cli::parse();
         let color = cli.color.wanted();
         let result = match cli.command {
+            Command::New(command) => command.run(),
             Command::Check(command) => command.run(color),
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color),

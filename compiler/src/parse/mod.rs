@@ -3,13 +3,14 @@
 //! In: a file of [`Files`]. Out: the [`Arch`] that stands in it, and a diagnostic for each thing that
 //! is wrong with the text. The tree holds every statement that can be read and leaves the others
 //! out, so the stages behind can go on; it is whole if there is no diagnostic. There is no tree only
-//! if there is no definition whose first words can be read. Spans are bytes of the file as it is,
+//! if there is no definition whose first words can be read, or if a blank is left. Spans are bytes of the file as it is,
 //! with byte-order mark and carriage returns.
 //!
-//! Four steps: `scan` refuses what is too large and closes what is left open; `Grammar` parses;
-//! `recover` explains what did not fit, after which the parse is repeated with the semicolons that
-//! were missing; `tree` builds the tree.
+//! Five steps: `blanks` names what is not filled in yet, and then that is all; `scan` refuses what is
+//! too large and closes what is left open; `Grammar` parses; `recover` explains what did not fit,
+//! after which the parse is repeated with the semicolons that were missing; `tree` builds the tree.
 
+mod blanks;
 mod effects;
 mod expected;
 mod facts;
@@ -78,6 +79,12 @@ pub fn decode(
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     let original = &files.get(file).text;
+    let blanks = blanks::find(file, original);
+    if !blanks.listed.is_empty() {
+        let mut left = blanks.listed;
+        cap(&mut left, blanks.more);
+        return (None, left);
+    }
     let Scanned { mut text, findings } = match scan::scan(file, original) {
         Ok(scanned) => scanned,
         Err(refused) => return (None, vec![*refused]),

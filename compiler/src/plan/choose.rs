@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Levels, Whose};
+use tlbc_runtime::clause::{By, Holders, Level, Levels, Stride, Whose};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{Config, Kind};
+use crate::model::{Config, Kind, Model};
 
 use super::pool::{Means, Names, Setting};
 
@@ -149,7 +149,8 @@ impl Chooser {
         if let Some(choice) = self.known.get(&(number, need)) {
             return choice.clone();
         }
-        let means: Vec<&Means> = pool.means.iter().filter(|m| fits(m, need.of)).collect();
+        let means = pool.means.iter();
+        let means: Vec<&Means> = means.filter(|m| fits(setting.model, m, need.of)).collect();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
         let choice = least(setting, &means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
@@ -183,7 +184,10 @@ impl Chooser {
         let cells = vec![cells; setting.views().len()];
         [false, true].into_iter().find_map(|widened| {
             let pool = setting.pool(widened);
-            let pool: Vec<&Means> = pool.iter().filter(|m| fits(m, need.of)).collect();
+            let pool: Vec<&Means> = pool
+                .iter()
+                .filter(|m| fits(setting.model, m, need.of))
+                .collect();
             let means = least(setting, &pool, &cells, need)?;
             Some(Choice { means, hint: false })
         })
@@ -220,8 +224,16 @@ pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
     }
 }
 
-fn fits(means: &Means, of: Of) -> bool {
+fn fits(model: &Model, means: &Means, of: Of) -> bool {
     match (means.names, of) {
+        // Passes step by all the entries that one cached translation covers, and these runs by one.
+        (
+            Names::Run {
+                stride: Stride::Entries(_),
+                ..
+            },
+            Of::Runs,
+        ) => model.caches.joined == 0,
         (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,
@@ -331,7 +343,7 @@ fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
 pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
     let mut pool = setting.pool(true);
-    pool.retain(|means| fits(means, need.of) || matches!(need.of, Of::Everything));
+    pool.retain(|means| fits(setting.model, means, need.of) || matches!(need.of, Of::Everything));
     let left = |means: &Means| {
         let views = cells.iter().zip(&means.cells);
         views.fold(Cells::NONE, |all, (wanted, dropped)| {

@@ -86,12 +86,15 @@ impl<'m> Shaper<'m, '_> {
             self.loops(setting, &leaves, &tables)
         } else {
             let loops = self.loops(setting, &leaves, &[]);
-            Node::select(Test::Walk, all, loops)
+            Node::select(Test::Walk, all.clone(), loops)
         };
         if !self.model.caches.invalid_cached {
             return node;
         }
-        Node::select(Test::Absent, self.loops(setting, &absent, &[]), node)
+        // Entries that appear while tables go are too rare for passes of their own.
+        let appeared = self.loops(setting, &absent, &[]);
+        let appeared = Node::select(Test::Walk, all, appeared);
+        Node::select(Test::Absent, appeared, node)
     }
 
     /// How far one instruction of a pass reaches: without a hint, to leaves of every level.

@@ -87,8 +87,9 @@ fn trees_do_what_was_planned_for_each_configuration() {
         let (plans, findings) = plan(&model);
         assert!(findings.is_empty());
         let mut chooser = Chooser::default();
-        let mut compared = 0;
+        let (mut compared, mut all) = (0, 0);
         for config in configs(&model, &flags(&model)) {
+            all += 1;
             let mut shaper = Shaper {
                 model: &model,
                 config,
@@ -116,6 +117,6 @@ fn trees_do_what_was_planned_for_each_configuration() {
                 }
             }
         }
-        assert!(compared > 1000, "{compared}");
+        assert!(compared > 20 * all, "{compared} in {all}");
     }
 }

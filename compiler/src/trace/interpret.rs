@@ -77,6 +77,7 @@ impl Run<'_> {
                 hint: Some(level),
                 leaf: true,
                 walk: self.env.walk,
+                absent: false,
             };
             match shape {
                 Shape::Page(..) => {
@@ -164,7 +165,10 @@ impl Run<'_> {
             Test::OfMachine => env.tag.of_machine,
             Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
-            Test::Absent => env.ranges.have_appeared(),
+            Test::Absent => {
+                let appeared = env.ranges.have_appeared();
+                self.pass.map_or(appeared, |pass| pass.absent)
+            }
             Test::Ends => env.ends,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,

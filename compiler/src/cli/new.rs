@@ -1,0 +1,77 @@
+//! `tlbc new`.
+
+use super::{Outcome, Trouble};
+use crate::compile;
+use crate::disk::{self, DiskError};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+/// A definition whose every answer is a blank, the first of them its name.
+const TEMPLATE: &str = include_str!("../../explain/new.arch");
+
+/// Writes a definition to fill in: every question of the language, and blanks for the answers
+#[derive(clap::Args)]
+#[command(after_help = "\
+A blank is written ???, and what is asked stands beside it. `tlbc check` lists the blanks that are left.
+Nothing is overwritten.
+
+Examples:
+  tlbc new foo                              foo.arch
+  tlbc new foo --out archdefs               archdefs/foo.arch, if there is such a directory
+  tlbc new foo --out -                      to standard output")]
+pub(super) struct New {
+    /// The name of the architecture, which is also that of the module that will be generated
+    name: String,
+
+    /// The file, or a directory for NAME.arch, or - for standard output; NAME.arch unless given
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+}
+
+impl New {
+    pub(super) fn run(&self) -> Result<Outcome, Trouble> {
+        check_name(&self.name)?;
+        let text = definition(&self.name);
+        let file = format!("{}.{}", self.name, disk::EXTENSION);
+        let path = match &self.out {
+            Some(path) if path.as_os_str() == "-" => return Ok(Outcome::Good(text)),
+            Some(directory) if directory.is_dir() => directory.join(file),
+            Some(path) => path.clone(),
+            None => file.into(),
+        };
+        disk::create(&path, &text).map_err(|refused| match refused {
+            DiskError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
+                let path = path.display();
+                Trouble(format!(
+                    "{path} is there already, and nothing is overwritten"
+                ))
+            }
+            refused => refused.into(),
+        })?;
+        let path = path.display();
+        Ok(Outcome::Good(format!(
+            "{path}: written; `tlbc check {path}` lists what is to be filled in\n"
+        )))
+    }
+}
+
+/// The definition to fill in.
+fn definition(name: &str) -> String {
+    TEMPLATE.replacen("arch ??? {", &format!("arch {name} {{"), 1)
+}
+
+/// Refuses what no architecture can be called.
+fn check_name(name: &str) -> Result<(), Trouble> {
+    let is_start = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_part = |c: char| is_start(c) || c.is_ascii_digit();
+    let why = if !name.starts_with(is_start) || !name.chars().all(is_part) {
+        "a name begins with a lower-case letter or `_`; lower-case letters, digits and `_` follow"
+    } else if !compile::is_module(name) {
+        "it is the name of a Rust module; keywords and `lib` are taken"
+    } else {
+        return Ok(());
+    };
+    Err(Trouble(format!(
+        "an architecture cannot be called `{name}`\n  {why}"
+    )))
+}

@@ -1,0 +1,160 @@
+//! Blanks: the `???` that a new definition has wherever its author still has to say something.
+//!
+//! In: a text. Out: a finding for each blank outside of comments, with what is asked there. While one
+//! is left nothing else is worth saying about the file: most of it would follow from the blanks.
+//!
+//! What is asked stands in a comment that begins with `?`: behind the blank on its line, or else the
+//! last such comment directly above it. Without one it is the statement that the blank stands in.
+
+use super::lex::{self, Kind};
+use super::recover::MAX_FINDINGS;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::{FileId, Span};
+use std::ops::Range;
+
+/// How a blank is written; more question marks are the same one.
+const BLANK: &str = "???";
+/// How many words of a statement name it, and how long they may be.
+const MAX_WORDS: usize = 4;
+const MAX_WORD: usize = 40;
+
+/// The blanks of a file.
+#[derive(Default)]
+pub(super) struct Blanks {
+    /// A finding for each of the first.
+    pub(super) listed: Vec<Diagnostic>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+/// A blank, and what is around it.
+struct Blank<'t> {
+    at: Range<usize>,
+    quoted: bool,
+    /// The first words of the block that it stands in.
+    block: &'t [&'t str],
+    /// The first words of its statement, if they stand before it.
+    words: &'t [&'t str],
+}
+
+/// Finds the blanks of `text`.
+pub(super) fn find(file: FileId, text: &str) -> Blanks {
+    let mut blanks = Blanks::default();
+    if !text.contains(BLANK) {
+        return blanks;
+    }
+    let (mut blocks, mut words) = (Vec::new(), Vec::new());
+    let mut behind = 0;
+    for (kind, token) in lex::tokens(text, 0) {
+        match kind {
+            Kind::Word if words.len() < MAX_WORDS && token.len() <= MAX_WORD => {
+                let word = &text[token.clone()];
+                if !word.starts_with(|c: char| c.is_ascii_digit()) {
+                    words.push(word);
+                }
+            }
+            Kind::Mark(';') => words.clear(),
+            Kind::Mark('{') => blocks.push(std::mem::take(&mut words)),
+            Kind::Mark('}') => {
+                blocks.pop();
+                words.clear();
+            }
+            _ => {}
+        }
+        let quoted = matches!(kind, Kind::Text | Kind::Unclosed);
+        if token.start < behind || !(quoted || kind == Kind::Mark('?')) {
+            continue;
+        }
+        // A text may have several; outside of one, marks are tokens of their own.
+        let end = if quoted { token.end } else { text.len() };
+        let mut at = token.start;
+        while let Some(found) = run(text, at..end, quoted) {
+            at = found.end;
+            behind = at;
+            if blanks.listed.len() == MAX_FINDINGS {
+                blanks.more += 1;
+                continue;
+            }
+            let blank = Blank {
+                at: found,
+                quoted,
+                block: blocks.last().map_or(&[], Vec::as_slice),
+                words: &words,
+            };
+            blanks.listed.push(finding(file, text, &blank));
+            if !quoted {
+                break;
+            }
+        }
+    }
+    blanks
+}
+
+/// The next blank of a text between quotes, or the one that begins right here.
+fn run(text: &str, within: Range<usize>, quoted: bool) -> Option<Range<usize>> {
+    let rest = &text[within.clone()];
+    let start = rest.find(BLANK).filter(|&start| quoted || start == 0)?;
+    let marks = rest[start..].bytes().take_while(|&byte| byte == b'?');
+    let start = within.start + start;
+    Some(start..start + marks.count())
+}
+
+fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
+    let named = blank.block.iter().take(2).copied();
+    let block = named.collect::<Vec<_>>().join(" ");
+    let statement = blank.words.join(" ");
+    let message = match (block.as_str(), statement.as_str()) {
+        ("", "") => "a blank is left".to_owned(),
+        ("", behind) => format!("a blank is left behind `{behind}`"),
+        (within, "") => format!("a blank is left in `{within}`"),
+        (within, behind) => format!("a blank is left in `{within}`, behind `{behind}`"),
+    };
+    let label = match question(text, &blank.at) {
+        Some(question) => question.to_owned(),
+        None if statement.is_empty() => "what belongs here?".to_owned(),
+        None => format!("`{statement}` what?"),
+    };
+    let help = if blank.quoted {
+        "write a text between the quotes, instead of the question marks"
+    } else {
+        "write a number, a name or another word instead of the question marks"
+    };
+    Diagnostic::new(Code::E0107, Span::new(file, blank.at.clone()), message)
+        .label(label)
+        .help(format!("{help}; what the machine does not have is deleted"))
+}
+
+/// What the comments ask for at a place.
+fn question<'t>(text: &'t str, at: &Range<usize>) -> Option<&'t str> {
+    let line_start = text[..at.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
+    let line_end = text[at.end..]
+        .find('\n')
+        .map_or(text.len(), |to| at.end + to);
+    let behind = comment_of(text, at.end..line_end).and_then(asked);
+    behind.or_else(|| {
+        let above = text[..line_start].lines().rev();
+        let mut comments = above.map_while(|line| line.trim().strip_prefix("//"));
+        comments.find_map(asked)
+    })
+}
+
+/// The comment at the end of a line, of which this is the rest.
+fn comment_of(text: &str, rest: Range<usize>) -> Option<&str> {
+    // From the start of the line, so that `//` in a text is no comment.
+    let line = text[..rest.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
+    let tokens = lex::tokens(&text[line..rest.end], 0);
+    let behind = tokens.map(|(_, token)| line + token.end).last()?;
+    let tail = text[behind.max(rest.start)..rest.end].trim();
+    tail.strip_prefix("//")
+}
+
+/// The question of a comment that is one.
+fn asked(comment: &str) -> Option<&str> {
+    let question = comment.trim().strip_prefix('?')?.trim();
+    (!question.is_empty()).then_some(question)
+}

@@ -1,0 +1,153 @@
+//! `tlbc new`, and what is said about blanks until they are filled.
+
+mod support;
+
+use std::fs;
+use support::{Run, names_in, shipped, tlbc, tlbc_reading};
+use tempfile::TempDir;
+
+/// A machine whose flushes reach every CPU.
+const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | cpu | never | refetched | 8 | machine | 255 | 38 | \
+    38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | \
+    leaf, walk | cpus | flush.tag | 4.2 | cpus | flush.all | 4.3 | cpus | 56 | 55 | \
+    55 | load.root | 3.1 | broadcast | 64";
+
+/// A machine on which each CPU flushes for itself, and tags are its own.
+const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | core | never | dropped by the fault | 16 | cpu | \
+    65535 | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
+    15 | flush.page | 4.1 | leaf | self | flush.tag | 4.2 | self | flush.all | \
+    4.3 | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+
+/// A definition with one answer after the other in its blanks; comments keep their question marks.
+fn filled(definition: &str, answers: &str) -> String {
+    let mut answers = answers.split(" | ");
+    let mut text = String::new();
+    for line in definition.lines() {
+        let (code, comment) = line.split_at(line.find("//").unwrap_or(line.len()));
+        let mut parts = code.split("???");
+        text.extend(parts.next());
+        for part in parts {
+            text.push_str(answers.next().expect("an answer"));
+            text.push_str(part);
+        }
+        text.push_str(comment);
+        text.push('\n');
+    }
+    assert_eq!(answers.next(), None, "answers are left");
+    text
+}
+
+/// What `check` says about a text, a line a finding.
+fn check(text: &str, format: &str) -> Run {
+    let arguments = ["check", "--message-format", format, "-"];
+    tlbc_reading(&support::root(), &arguments, text.as_bytes())
+}
+
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+#[test]
+fn a_new_definition_says_what_is_asked() {
+    let run = tlbc(&support::root(), &["new", "foo", "--out", "-"]);
+    assert_eq!(run.code, Some(0));
+    let findings = check(&run.stdout, "human");
+    assert_eq!(findings.code, Some(1));
+    snapshot("new", &findings.stderr);
+    let questions = run.stdout.matches("// ? ").count();
+    let errors = findings.stderr.matches("error[").count();
+    assert_eq!(errors, findings.stderr.matches("error[E0107]").count());
+    assert_eq!(errors, BROADCAST.split(" | ").count());
+    assert!(questions <= errors && !findings.stderr.contains("what?"));
+}
+
+#[test]
+fn a_new_definition_that_is_filled_in_has_no_errors() {
+    let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
+    for answers in [BROADCAST, INTERRUPTS] {
+        let run = check(&filled(&new, answers), "human");
+        assert_eq!(run.stdout, "1 definition, no errors\n", "{}", run.stderr);
+    }
+}
+
+#[test]
+fn new_writes_one_file_and_overwrites_none() {
+    let directory = TempDir::new().expect("a directory");
+    let new = |arguments: &[&str]| tlbc(directory.path(), &[&["new"], arguments].concat());
+    let first = new(&["foo"]);
+    assert_eq!(
+        first.stdout,
+        "foo.arch: written; `tlbc check foo.arch` lists what is to be filled in\n"
+    );
+    let mine = directory.path().join("foo.arch");
+    fs::write(&mine, "mine").expect("a file");
+    let again = new(&["foo"]);
+    assert_eq!(again.code, Some(2));
+    assert_eq!(
+        again.stderr,
+        "error: foo.arch is there already, and nothing is overwritten\n"
+    );
+    assert_eq!(fs::read_to_string(&mine).expect("a file"), "mine");
+
+    assert_eq!(new(&["bar", "--out", "new/dir/it.arch"]).code, Some(0));
+    assert_eq!(new(&["bar", "--out", "new/dir"]).code, Some(0));
+    let under_a_file = new(&["bar", "--out", "foo.arch/bar.arch"]);
+    assert_eq!(under_a_file.code, Some(2));
+    assert_eq!(names_in(directory.path()), ["foo.arch", "new"]);
+    let below = directory.path().join("new/dir");
+    assert_eq!(names_in(&below), ["bar.arch", "it.arch"]);
+}
+
+#[test]
+fn new_refuses_what_no_architecture_is_called() {
+    let directory = TempDir::new().expect("a directory");
+    for name in ["Foo", "6502", "a-b", "é", "", "lib", "fn", "_", "a{b}"] {
+        let run = tlbc(directory.path(), &["new", name]);
+        assert_eq!(run.code, Some(2), "{name}");
+        let start = format!("error: an architecture cannot be called `{name}`\n  ");
+        assert!(run.stderr.starts_with(&start), "{}", run.stderr);
+    }
+    assert_eq!(names_in(directory.path()), [""; 0]);
+}
+
+#[test]
+fn blanks_are_found_wherever_they_stand() {
+    let text = r#"/// ??? in a comment is none
+arch ??? {
+    // ? not this one
+
+    // ? the page, and
+    // its size
+    geometry g { page ???? KiB; frobnicate; }
+    invalidate x "?? ??? {a} ???" {     // "???"
+        per "http://???";               // ? in a text that looks like a comment
+        ???                             // not a question
+        drops leaf of ???, "???         // ? unclosed
+    }
+    ? ?? ???;
+"#;
+    snapshot("blanks", &check(text, "human").stderr);
+}
+
+/// Half of what is wrong with an unfinished file would follow from its blanks.
+#[test]
+fn nothing_else_is_said_while_a_blank_is_left() {
+    let text = shipped("x86_64.arch")
+        .replacen("page 4 KiB", "page ??? KiB", 1)
+        .replacen("tlb holds leaf, walk", "tlb frobnicates", 1);
+    let run = check(&text, "short");
+    assert_eq!(
+        run.stderr,
+        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, behind `page`\n"
+    );
+}
+
+#[test]
+fn many_blanks_are_counted() {
+    let text = format!("arch m {{ {} }}", "frob ???;\n".repeat(70));
+    let run = check(&text, "human");
+    assert_eq!(run.stderr.matches("error[E0107]").count(), 50);
+    assert!(run.stderr.contains("20 more errors in this file not shown"));
+}

@@ -1,0 +1,303 @@
+//! One more architecture, made up, from its definition to the instructions that its backend issues:
+//! with the command alone, in a directory of its own.
+//!
+//! The machine has what the shipped ones have not: cached entries that cover two pages, absences that
+//! are cached, a broadcast of which the machine bears one at a time, and tags that are each CPU's own
+//! while the broadcast compares none.
+
+#[path = "support/tlbc.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::{Run, root, run, tlbc};
+use tempfile::TempDir;
+
+const DEFINITION: &str = include_str!("fifth/quartz.arch");
+const ASKS: &str = include_str!("fifth/asks.rs");
+
+/// What is asked for: arguments of `trace`, the same in Rust, and what has to come of it: issued here,
+/// by each CPU that is told, and who owes something. `=` is the same as here.
+type Case = (&'static str, &'static str, [&'static str; 3]);
+
+const NOBODY: [&str; 2] = ["", ""];
+/// Those who are not told, as they cannot use what is stale before they load the space again.
+const LATER: &str = "lazy CPUs; parked CPUs";
+
+const CASES: &[Case] = &[
+    // Two neighbours stand in one entry, or in two.
+    (
+        "--range 0x4000..0x8000",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x4000, 0x4000)))",
+        [
+            "order; drop_leaf entry=0x4005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--range 0x6000..0xa000",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x6000, 0x4000)))",
+        [
+            "order; drop_leaf entry=0x4005; drop_leaf entry=0x8005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--range 0x6000..0x8000",
+        "flush(Space::User, Reach::Here, Scope::Page { va: 0x6000, level: PTE, table: false })",
+        [
+            "order; drop_leaf entry=0x6005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--range 0x400000..0xc00000 --level pmd",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PMD, 0x400000, 0x800000)))",
+        [
+            "order; drop_leaf entry=0x5; drop_leaf entry=0x800005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    // The broadcast would have to hit every tag: others are told, by the tag that each has.
+    (
+        "--range 0x4000..0x8000 --cpus others",
+        "flush(Space::User, Reach::Wide, Scope::Ranges(&cleared(PTE, 0x4000, 0x4000)))",
+        ["order; drop_leaf entry=0x4005; settle", "=", LATER],
+    ),
+    // Eight entries are sixteen pages, and one page more is too many.
+    (
+        "--range 0x8000..0x28000",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x8000, 0x20000)))",
+        [
+            "order; drop_leaf entry=0x8005; drop_leaf entry=0xc005; drop_leaf entry=0x10005; \
+             drop_leaf entry=0x14005; drop_leaf entry=0x18005; drop_leaf entry=0x1c005; \
+             drop_leaf entry=0x20005; drop_leaf entry=0x24005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--range 0x8000..0x2a000",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x8000, 0x22000)))",
+        ["order; drop_slot number=0x5; settle", NOBODY[0], NOBODY[1]],
+    ),
+    // Only one of the two instructions drops absences.
+    (
+        "--range 0x4000..0x6000 --appeared",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&appeared(PTE, 0x4000, 0x2000)))",
+        [
+            "order; drop_entry entry=0x4005; settle",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--range 0x4000..0x8000 --appeared --cpus others",
+        "flush(Space::User, Reach::Wide, Scope::Ranges(&appeared(PTE, 0x4000, 0x4000)))",
+        ["order; drop_entry entry=0x4005; settle", "=", LATER],
+    ),
+    // Beside a table that goes, anywhere, that is not enough: as much as for everything.
+    (
+        "--everything",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&both()))",
+        ["order; drop_slot number=0x5; settle", NOBODY[0], NOBODY[1]],
+    ),
+    // Lazy CPUs walk, and so are told of a table that goes.
+    (
+        "--range 0x400000..0x404000 --tables-freed --cpus others",
+        "flush(Space::User, Reach::Wide, Scope::Ranges(&freed(0x400000, 0x4000)))",
+        [
+            "order; drop_entry entry=0x400005; settle",
+            "=",
+            "parked CPUs",
+        ],
+    ),
+    (
+        "--everything --cpus others",
+        "flush(Space::User, Reach::Wide, Scope::Everything { tables: true })",
+        ["order; drop_slot number=0x5; settle", "=", "parked CPUs"],
+    ),
+    // The kernel's entries stand under every tag, and the broadcast compares none.
+    (
+        "--kernel --range 0xffffff0000004000..0xffffff0000008000 --cpus others",
+        "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&cleared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
+        [
+            "order; shout_page address=0xffffff0000004000; settled",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--kernel --range 0xffffff0000004000..0xffffff0000008000 --appeared --cpus others",
+        "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&appeared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
+        [
+            "order; shout_page address=0xffffff0000004000; settled",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--kernel --everything --cpus others",
+        "flush(Space::Kernel, Reach::Wide, Scope::Everything { tables: true })",
+        ["order; shout_all; settled", NOBODY[0], NOBODY[1]],
+    ),
+    (
+        "--event switch",
+        "switch(Debt::None)",
+        ["root root=0x40000005", NOBODY[0], NOBODY[1]],
+    ),
+    (
+        "--event switch --owed tag",
+        "switch(Debt::Tag)",
+        [
+            "order; drop_slot number=0x5; settle; root root=0x40000005",
+            NOBODY[0],
+            NOBODY[1],
+        ],
+    ),
+    (
+        "--event arrive",
+        "arrive()",
+        ["order; drop_all; settle", NOBODY[0], NOBODY[1]],
+    ),
+];
+
+/// A crate with nothing but the definition's backend, the runtime, and who asks.
+fn project() -> TempDir {
+    let project = TempDir::new().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = project.path().join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    };
+    let runtime = root().join("runtime");
+    let manifest = format!(
+        "[package]\nname = \"fifth\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\ntlbc-runtime = {{ path = '{}' }}\n",
+        runtime.display()
+    );
+    let calls = CASES.iter().map(|(_, call, _)| format!("{call};\n"));
+    write("Cargo.toml", &manifest);
+    write("archdefs/quartz.arch", DEFINITION);
+    write("src/lib.rs", "#![no_std]\npub mod quartz;\n");
+    write("src/main.rs", ASKS);
+    write(
+        "src/cases.rs",
+        &format!("{{\n{}}}\n", calls.collect::<String>()),
+    );
+    project
+}
+
+/// Runs the command in the project.
+fn tlbc_in(project: &Path, tlbc: &Path, arguments: &str) -> String {
+    let mut command = Command::new(tlbc);
+    let Run {
+        good,
+        stdout,
+        stderr,
+    } = run(command.args(arguments.split(' ')).current_dir(project));
+    assert!(good, "{arguments}: {stderr}");
+    stdout
+}
+
+/// Builds and runs the project, and gives what it prints.
+fn cargo_run(project: &Path) -> String {
+    // The compiler knows the names of the architectures that there are.
+    let flags = "-Dwarnings --check-cfg=cfg(target_arch,values(\"quartz\"))";
+    let mut command = Command::new(env!("CARGO"));
+    let Run {
+        good,
+        stdout,
+        stderr,
+    } = run(command
+        .args(["run", "--offline", "--quiet"])
+        .current_dir(project)
+        .env("CARGO_TARGET_DIR", project.join("target"))
+        .env("RUSTFLAGS", flags));
+    assert!(good, "{stderr}");
+    stdout
+}
+
+/// A trace in JSON, as the project prints what it did.
+fn shown(json: &str) -> String {
+    let (here, rest) = json.split_once("\"others\":").expect("others");
+    let (others, owed) = rest.split_once("\"owed\":").expect("owed");
+    let instruction = |text: &str| {
+        let (name, rest) = text.split_once('"').expect("a name");
+        let (_, operands) = rest.split_once("\"operands\":{").expect("operands");
+        let (operands, _) = operands.split_once('}').expect("operands");
+        let operands = operands.split(',').filter(|it| !it.is_empty());
+        let operands = operands.map(|it| format!(" {}", it.replace('"', "").replace(':', "=")));
+        format!("{name}{}", operands.collect::<String>())
+    };
+    let instructions = |text: &str| {
+        let parts = text.split("{\"name\":\"").skip(1).map(instruction);
+        parts.collect::<Vec<_>>().join("; ")
+    };
+    let holders = owed.split("\"holder\":\"").skip(1);
+    let holders: Vec<&str> = holders.filter_map(|it| it.split('"').next()).collect();
+    format!(
+        "{}|{}|{}",
+        instructions(here),
+        instructions(others),
+        holders.join("; ")
+    )
+}
+
+#[test]
+fn one_more_architecture_takes_one_file() {
+    let tlbc = tlbc();
+    let project = project();
+    let project = project.path();
+    let checked = tlbc_in(project, &tlbc, "check");
+    assert_eq!(checked, "1 definition, no errors\n");
+    let written = tlbc_in(project, &tlbc, "gen archdefs/quartz.arch --out src");
+    assert_eq!(written, "src/quartz.rs: written\n");
+    let did = cargo_run(project);
+    let did: Vec<&str> = did.lines().collect();
+    assert_eq!(did.len(), CASES.len());
+    for ((asked, _, expected), did) in CASES.iter().zip(did) {
+        let arguments = format!("trace archdefs/quartz.arch {asked} --tag 5 --format json");
+        let arguments = if asked.contains("arrive") || asked.contains("kernel") {
+            arguments.replace(" --tag 5", "")
+        } else {
+            arguments
+        };
+        assert_eq!(did, shown(&tlbc_in(project, &tlbc, &arguments)), "{asked}");
+        let [here, others, owed] = *expected;
+        let others = if others == "=" { here } else { others };
+        assert_eq!(did, format!("{here}|{others}|{owed}"), "{asked}");
+    }
+}
+
+/// A run counts table entries, and a pass the translations that are cached of them: half of what is
+/// asked for would stay.
+#[test]
+fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
+    const RUN: &str = "operand stretch 64 bits {
+        [63:13] va[63:13]; [12] level as pte 0, pmd 1; [11:6] num; [5:0] tag; names num + 1 entries;
+    }
+    invalidate drop_run \"drop.run {stretch}\" {
+        per \"Quartz manual, 7.9\";
+        drops leaf of run of 1..64 entries at pte, pmd, this tag;
+        where self;
+        after settle;
+    }
+    change";
+    let tlbc = tlbc();
+    let directory = TempDir::new().expect("a directory");
+    for (covers, issued) in [("", 1), ("leaf covers 2 entries;", 8)] {
+        let text = DEFINITION
+            .replacen("leaf covers 2 entries;", covers, 1)
+            .replacen("change", RUN, 1);
+        fs::write(directory.path().join("runs.arch"), text).expect("a file");
+        let trace = "trace runs.arch --range 0x4000..0x24000";
+        let trace = tlbc_in(directory.path(), &tlbc, trace);
+        assert_eq!(trace.matches("\n  drop.").count(), issued, "{trace}");
+    }
+}

@@ -1,0 +1,132 @@
+//! Asks a generated backend for flushes, and prints what it issues: a line for each, with what is
+//! issued here, what by each CPU that is told, and who owes something, apart by `|`.
+
+use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
+use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::{Backend, Debt, Delivery, Owed, Record, Root};
+
+const TAG: Tag = Tag {
+    value: 5,
+    of_machine: false,
+};
+const TLB: Tlb = Tlb {
+    config: Config::NONE,
+};
+
+fn text(op: Op) -> String {
+    let mut text = op.name().to_owned();
+    op.operands(|name, bits| text += &format!(" {name}={bits:#x}"));
+    text
+}
+
+fn show(here: Vec<String>, others: Vec<String>, owed: Owed) {
+    let debts = [
+        (Owed::OTHERS_UNTIL_LOAD, "this CPU"),
+        (Owed::VIEW_UNTIL_RESUME, "this CPU"),
+        (Owed::LAZY_UNTIL_LOAD, "lazy CPUs"),
+        (Owed::PARKED_UNTIL_LOAD, "parked CPUs"),
+    ];
+    let owing = debts.iter().filter(|(debt, _)| owed.contains(*debt));
+    let owing: Vec<&str> = owing.map(|(_, who)| *who).collect();
+    println!(
+        "{}|{}|{}",
+        here.join("; "),
+        others.join("; "),
+        owing.join("; ")
+    );
+}
+
+fn flush(space: Space, reach: Reach, scope: Scope<'_>) {
+    let request = Request {
+        space,
+        tag: TAG,
+        reach,
+        conditions: Conditions::NONE,
+        scope,
+    };
+    let (mut here, mut others) = (Vec::new(), Vec::new());
+    let mut sink = Record(|op| here.push(text(op)));
+    let started = TLB.start(&mut sink, &request);
+    let told = !started.deliver.is_nobody();
+    let finished = TLB.finish(&mut sink, started);
+    assert!(finished.interrupt.is_nobody());
+    let mut owed = finished.owed;
+    if told {
+        owed |= TLB.deliver(&mut Record(|op| others.push(text(op))), &request);
+    }
+    show(here, others, owed);
+}
+
+fn cleared(level: Level, start: u64, bytes: u64) -> Ranges {
+    let mut ranges = Ranges::new();
+    ranges.leaf(level, Extent::new(start, bytes));
+    ranges
+}
+
+fn appeared(level: Level, start: u64, bytes: u64) -> Ranges {
+    let mut ranges = Ranges::new();
+    ranges.appeared(level, Extent::new(start, bytes));
+    ranges
+}
+
+/// Two pages appeared, and a table somewhere else went.
+fn both() -> Ranges {
+    let mut ranges = appeared(PTE, 0x4000, 0x4000);
+    ranges.walk(PMD, Extent::new(0x8000_0000, 0x40_0000));
+    ranges
+}
+
+fn freed(start: u64, bytes: u64) -> Ranges {
+    let mut ranges = cleared(PTE, start, bytes);
+    ranges.walk(PMD, Extent::new(start, bytes));
+    ranges
+}
+
+fn switch(debt: Debt) {
+    let to = Root {
+        table: 0x4000_0000,
+        tag: TAG,
+        empty: 0,
+        conditions: Conditions::NONE,
+    };
+    let mut here = Vec::new();
+    let owed = TLB.switch(&mut Record(|op| here.push(text(op))), &to, debt);
+    show(here, Vec::new(), owed);
+}
+
+fn arrive() {
+    let mut here = Vec::new();
+    let owed = TLB.arrive(&mut Record(|op| here.push(text(op))));
+    show(here, Vec::new(), owed);
+}
+
+/// What the shared runtime is told about the machine.
+fn facts() {
+    let facts = Tlb::FACTS;
+    assert!(facts.one_at_a_time, "the bus takes one at a time");
+    // Tags mean something else on other CPUs, so that user spaces are told by interrupt.
+    assert_eq!(facts.delivery, Delivery::Either);
+    let page = Entry::Leaf { page: 7, rights: 1 };
+    let new = Change {
+        level: PTE,
+        old: Entry::Invalid,
+        new: page,
+        old_bits: 0,
+        new_bits: 7,
+        below: Below::Cleared,
+    };
+    let owed = new.obligation(&TLB.change_facts(Conditions::NONE));
+    assert!(
+        owed.absent.is_some() && owed.leaf.is_none(),
+        "an absence is wrong now"
+    );
+    let levels = TLB.levels();
+    assert_eq!([levels[0].joined, levels[1].joined], [1, 1]);
+}
+
+fn main() {
+    facts();
+    include!("cases.rs");
+}
