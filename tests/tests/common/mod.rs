@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test target uses its part")]
 
 pub mod manual;
+pub mod operand;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
