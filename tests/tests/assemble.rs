@@ -294,7 +294,8 @@ fn machine_code_is_that_of_the_manuals() {
         let known: Vec<&str> = expected.keys().copied().collect();
         assert_eq!(names, known, "{target}");
         for (name, expected) in expected {
-            let digits: String = code[name].iter().map(|b| format!("{b:02x}")).collect();
+            let digits = code[name].iter().map(|b| format!("{b:02x}"));
+            let digits = digits.collect::<Vec<_>>().concat();
             assert!(
                 has(&digits, &expected),
                 "{name}: {digits} has no {expected}"

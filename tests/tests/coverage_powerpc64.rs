@@ -169,47 +169,48 @@ impl Cpu {
             // IH = 3 spares what was made under PID 0.
             "slbia_use" => drop(Place::Everything, Some(TAG), Where::Erat),
             "slbia_al" => drop(Place::Everything, None, Where::Erat),
-            "rpt_ru" | "rpt_spac" => self.call(name, &|name| bits(operand(name), 63, 0)),
+            "rpt_ru" | "rpt_spac" => call(name, &|name| bits(operand(name), 63, 0)),
             _ => panic!("{name} flushes nothing of a space"),
         })
     }
+}
 
-    fn call(self, name: &str, operand: &dyn Fn(&str) -> u64) -> Drop {
-        let (form, target) = (operand("rpt_type"), operand("rpt_target"));
-        assert!(target == 1 || target == 5, "target {target}");
-        let place = if name == "rpt_run" {
-            let shift = match operand("rpt_size") {
-                1 => 12,
-                2 => 16,
-                4 => 21,
-                8 => 30,
-                size => panic!("size {size} is none"),
-            };
-            let (start, end) = (operand("rpt_start"), operand("rpt_end"));
-            // The end of the addresses is 0.
-            let bytes = end.wrapping_sub(start);
-            Place::Sized(
-                shift,
-                u128::from(start)..u128::from(start) + u128::from(bytes),
-            )
-        } else {
-            assert_eq!(operand("rpt_every_size"), u64::MAX);
-            assert_eq!(
-                (operand("rpt_from_first"), operand("rpt_to_last")),
-                (0, u64::MAX)
-            );
-            Place::Everything
+/// What a call of the hypervisor drops.
+fn call(name: &str, operand: &dyn Fn(&str) -> u64) -> Drop {
+    let (form, target) = (operand("rpt_type"), operand("rpt_target"));
+    assert!(target == 1 || target == 5, "target {target}");
+    let place = if name == "rpt_run" {
+        let shift = match operand("rpt_size") {
+            1 => 12,
+            2 => 16,
+            4 => 21,
+            8 => 30,
+            size => panic!("size {size} is none"),
         };
-        Drop {
-            leaf: form & 2 != 0,
-            walk: form & 4 != 0,
-            place,
-            pid: Some(operand("rpt_pid")),
-            at: Where::All {
-                cpus: true,
-                nest: target == 5,
-            },
-        }
+        let (start, end) = (operand("rpt_start"), operand("rpt_end"));
+        // The end of the addresses is 0.
+        let bytes = end.wrapping_sub(start);
+        Place::Sized(
+            shift,
+            u128::from(start)..u128::from(start) + u128::from(bytes),
+        )
+    } else {
+        assert_eq!(operand("rpt_every_size"), u64::MAX);
+        assert_eq!(
+            (operand("rpt_from_first"), operand("rpt_to_last")),
+            (0, u64::MAX)
+        );
+        Place::Everything
+    };
+    Drop {
+        leaf: form & 2 != 0,
+        walk: form & 4 != 0,
+        place,
+        pid: Some(operand("rpt_pid")),
+        at: Where::All {
+            cpus: true,
+            nest: target == 5,
+        },
     }
 }
 
@@ -489,7 +490,7 @@ fn ranges(raw: &[Raw], cpu: Cpu, anchor: u64, space: &Range<u128>) -> Vec<(usize
             0 => space.end - bytes,
             1 => space.start,
             _ => {
-                let at = u128::from(anchor) % (space.end - space.start) & !0x3fff_ffff;
+                let at = (u128::from(anchor) % (space.end - space.start)) & !0x3fff_ffff;
                 let at = space.start + at + (u128::from(offset) << cpu.page());
                 at.min(space.end - bytes)
             }

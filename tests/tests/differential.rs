@@ -374,11 +374,11 @@ impl<M: Machine> Asked<'_, M> {
 
     /// Changes entries, both ways, on a machine where instructions write them.
     fn changes(&mut self, table: &LevelTable) {
+        const OLD: u64 = 0x1234_5001;
+        const NEW: u64 = 0x6789_a003;
         if self.model.change.plain_store.value {
             return;
         }
-        const OLD: u64 = 0x1234_5001;
-        const NEW: u64 = 0x6789_a003;
         let page = |page, rights| Entry::Leaf { page, rights };
         let kinds = [
             (Kind::Appears, Entry::Invalid, page(1, 1)),

@@ -169,21 +169,25 @@ fn invlpg_does_not_serve_global_leaves_that_it_may_leave() {
     assert!(seen > 0);
 }
 
-/// The words of each instruction that this CPU issues, and of those that it has to be before: the
-/// completion on all CPUs.
-fn tlbies(trace: &Trace) -> (Vec<(usize, &str, u128, u128)>, Vec<usize>) {
-    let operand = |i: &tlbc::trace::Instruction, wanted: &[&str]| {
-        let mut all = i.operands.iter();
-        all.find(|(name, ..)| wanted.contains(&name.as_str()))
-            .map(|(_, word, _)| *word)
-    };
+/// A `tlbie` among what this CPU issues.
+struct Tlbie<'a> {
+    at: usize,
+    name: &'a str,
+    rs: u128,
+}
+
+/// Every `tlbie` that this CPU issues, and where it waits for them.
+fn tlbies(trace: &Trace) -> (Vec<Tlbie<'_>>, Vec<usize>) {
     let mut issued = Vec::new();
     let mut syncs = Vec::new();
     for (at, i) in trace.here.iter().enumerate() {
         if i.name.starts_with("tlbie_") {
-            let rb = operand(i, &["rb_va", "rb_pid"]).expect("RB");
-            let rs = operand(i, &["rs"]).expect("RS");
-            issued.push((at, i.name.as_str(), rb, rs));
+            let rs = i.operands.iter().find(|(name, ..)| name == "rs");
+            issued.push(Tlbie {
+                at,
+                name: &i.name,
+                rs: rs.expect("RS").1,
+            });
         } else if i.asm == "tlbsync" {
             syncs.push(at);
         }
@@ -206,20 +210,20 @@ fn power9_repeats_tlbie_before_it_waits() {
             let tag = u128::from(ask.tag) << 32;
             let mut from = 0;
             for sync in syncs {
-                let all = issued.iter().filter(|it| from < it.0 && it.0 < sync);
+                let all = issued.iter().filter(|it| from < it.at && it.at < sync);
                 let before: Vec<_> = all.collect();
                 from = sync;
-                let Some(last) = before.iter().rposition(|it| it.1 != "tlbie_pid1") else {
+                let Some(last) = before.iter().rposition(|it| it.name != "tlbie_pid1") else {
                     continue;
                 };
                 let context = || format!("{words}: {:?}", trace.here);
-                let remedy = |of: &dyn Fn(&(usize, &str, u128, u128)) -> bool| {
+                let remedy = |of: &dyn Fn(&Tlbie<'_>) -> bool| {
                     before
                         .iter()
-                        .rposition(|it| behind_ptesync(it.0) && it.0 > 1 && of(it))
+                        .rposition(|it| behind_ptesync(it.at) && it.at > 1 && of(it))
                 };
-                let cold = remedy(&|it| it.1 != "tlbie_pid1" && it.3 == 0);
-                let again = remedy(&|it| it.1 == "tlbie_va" && it.3 == tag);
+                let cold = remedy(&|it| it.name != "tlbie_pid1" && it.rs == 0);
+                let again = remedy(&|it| it.name == "tlbie_va" && it.rs == tag);
                 if erat {
                     assert!(
                         cold.is_some_and(|at| at + usize::from(stq) >= last),
@@ -263,7 +267,9 @@ fn the_nest_mmu_gets_ric_2() {
                 "{words}: the device keeps {:?}",
                 ask.event
             );
-            let of_pid = issued.iter().filter(|it| it.1 == "tlbie_pid0" && it.3 != 0);
+            let of_pid = issued
+                .iter()
+                .filter(|it| it.name == "tlbie_pid0" && it.rs != 0);
             let count = of_pid.count();
             assert!(!weak || count == 0, "{words}: {:?}", trace.here);
             seen += count;

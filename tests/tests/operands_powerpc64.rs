@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::operand::{is, operands};
+use common::operand::{Fields, is, operands};
 use common::{Ask, powerpc};
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
@@ -95,9 +95,8 @@ fn by_address() {
 #[test]
 fn by_pid() {
     // RIC stands in the instruction: RB is the same for 0, 1 and 2.
-    let row: (&[(u32, u32, u64)], u128) = (&[(63, 12, 0), (11, 10, 1), (9, 0, 0)], 0x400);
-    let pid: (&[(u32, u32, u64)], u128) =
-        (&[(63, 32, 0x1_2345), (31, 0, 0)], 0x0001_2345_0000_0000);
+    let row: (Fields<'_>, u128) = (&[(63, 12, 0), (11, 10, 1), (9, 0, 0)], 0x400);
+    let pid: (Fields<'_>, u128) = (&[(63, 32, 0x1_2345), (31, 0, 0)], 0x0001_2345_0000_0000);
     let page = user(0x3000, 0x3000, &["pte"]).tables();
     let many = user(0, 300 * 0x1000, &["pte"]);
     let all = Ask::event(Event::Everything).tag(0x1_2345);

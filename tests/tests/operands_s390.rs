@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::operand::{is, operands};
+use common::operand::{Fields, is, operands};
 use common::{Ask, level, s390};
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Trace};
@@ -71,7 +71,7 @@ fn ipte() {
         is(
             &trace,
             (name, 0, "page"),
-            &[(63, 12, 0x3ff_8000_5), (11, 11, 0), (10, 10, 0), (9, 0, 0)],
+            &[(63, 12, 0x3ff8_0005), (11, 11, 0), (10, 10, 0), (9, 0, 0)],
             0x3ff_8000_5000,
         );
     }
@@ -199,7 +199,7 @@ fn crdte() {
     ] {
         let trace = on(change(Kind::Replaces, at, va, 1), "edat1 edat2");
         let table = if at == "pte" { 0x24_68ad } else { 0x24_68a8 };
-        let expected: [(&str, &[(u32, u32, u64)], u128); 5] = [
+        let expected: [(&str, Fields<'_>, u128); 5] = [
             ("old_in_r2", &[(63, 0, 0x7_6543_2001)], 0x7_6543_2001),
             ("new_in_r3", &[(63, 0, 0x8_9abc_d201)], 0x8_9abc_d201),
             (

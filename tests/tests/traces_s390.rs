@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Ask, level, report, s390, snapshot};
+use common::{Ask, What, level, report, s390, snapshot};
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::backend::Debt;
@@ -66,9 +66,9 @@ fn change(kind: Kind, at: &str, entries: u64, reach: Reach, may_defer: bool) -> 
     Ask::event(Event::Change(change)).tag(ASCE)
 }
 
-fn of_kernel(ask: Ask) -> Ask {
+fn of_kernel(ask: &Ask) -> Ask {
     let Ask {
-        event: common::What::Event(Event::Change(change)),
+        event: What::Event(Event::Change(change)),
         ..
     } = ask
     else {
@@ -77,8 +77,8 @@ fn of_kernel(ask: Ask) -> Ask {
     let space = Space::Kernel;
     Ask {
         space,
-        event: common::What::Event(Event::Change(Changing { space, ..change })),
-        ..ask
+        event: What::Event(Event::Change(Changing { space, ..*change })),
+        ..*ask
     }
 }
 
@@ -153,7 +153,7 @@ fn changes_of_the_kernel() {
     let asks = changes(&["pte", "pmd"], Reach::Wide, false);
     let asks: Vec<_> = asks
         .into_iter()
-        .map(|(words, ask)| (words.replace("user", "kernel"), of_kernel(ask)))
+        .map(|(words, ask)| (words.replace("user", "kernel"), of_kernel(&ask)))
         .collect();
     theme("changes_of_the_kernel", &asks);
 }

@@ -113,10 +113,9 @@ fn trap_14_the_table_is_the_operand() {
             for i in &trace.here {
                 let is_page_table = change.level.index() == 0;
                 let right = match i.name.as_str() {
-                    "ipte" | "ipte_local" | "ipte_run" | "ipte_run_local" => is_page_table,
-                    "rdp" | "rdp_local" => is_page_table,
                     "idte" | "idte_local" => !is_page_table,
-                    _ => true,
+                    "crdte" | "cspg" | "store" => true,
+                    _ => is_page_table,
                 };
                 assert!(right, "{words}: {} of {change:?}", i.name);
                 let table = ["table", "origin", "origin_in_r4", "entry"];
