@@ -3,6 +3,7 @@
 
 pub mod manual;
 pub mod operand;
+pub mod power;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
