@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use tlbc_backends::{arm64, x86_64};
 use tlbc_runtime::clause::Level;
-use tlbc_runtime::request::{Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
 use tlbc_runtime::{Backend, Record};
 
 /// Starts and finishes a flush; returns how many instructions it took.
@@ -28,6 +28,7 @@ fn request(scope: Scope<'_>) -> Request<'_> {
             of_machine: false,
         },
         reach: Reach::Wide,
+        conditions: Conditions::NONE,
         scope,
     }
 }

@@ -420,7 +420,7 @@ proptest! {
         let levels = manual::arm64_levels(granule);
         let kpti = arch.model.features.iter().position(|f| f.named.name == "kpti").expect("a feature");
         let kpti = features & 1 << kpti != 0;
-        let asid = u64::from(TAG);
+        let asid = TAG;
         let (leaf_keys, walk_keys) = match (space, kpti) {
             (Space::User, false) => (vec![Key::Tag(asid)], vec![Key::Tag(asid)]),
             (Space::User, true) => {
@@ -464,7 +464,7 @@ proptest! {
             config.has(feature.expect("a feature"))
         };
         let levels = manual::x86_levels(has("la57"));
-        let tag = if has("pcid") { u64::from(TAG) } else { 0 };
+        let tag = if has("pcid") { TAG } else { 0 };
         let mut keys = vec![Key::Tag(tag)];
         let (leaf_keys, walk_keys) = match space {
             Space::User => {

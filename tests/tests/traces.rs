@@ -1,4 +1,4 @@
-//! What is issued for every shape of request on machines of both shipped definitions.
+//! What is issued for every shape of request on machines of arm64 and x86-64.
 //!
 //! One snapshot a theme. In each: the request in words, the machines with the same answer, and the
 //! answer. To be read as a reviewer of a kernel would: is it published before and complete after,

@@ -1,4 +1,4 @@
-//! The traps of the cover relation, as far as these two machines have them: that the planner falls
+//! The traps of the cover relation, as far as arm64 and x86-64 have them: that the planner falls
 //! into none, on the shipped definitions or on copies with one fact changed.
 //!
 //! Not here: a mandatory page size (6), entries keyed by their table (14) and loops over sets (15),

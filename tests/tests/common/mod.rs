@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test target uses its part")]
 
 pub mod manual;
+pub mod operand;
+pub mod power;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! As much of ELF as it takes to find functions in an object: 64 bits, little-endian, each function
+//! As much of ELF as it takes to find functions in an object: 64 bits, either byte order, each function
 //! in a section of its own.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,20 @@ pub fn functions(object: &[u8]) -> BTreeMap<String, Vec<u8>> {
     const SECTION_HEADERS: usize = 0x28;
     const HEADER_SIZE: usize = 0x3a;
     assert!(
-        object.starts_with(b"\x7fELF\x02\x01"),
+        object.starts_with(b"\x7fELF\x02"),
         "an ELF object of 64 bits"
     );
+    let is_little = match object[5] {
+        1 => true,
+        2 => false,
+        other => panic!("byte order {other} is none"),
+    };
     let number = |at: usize, size: usize| {
-        let bytes = object[at..at + size].iter().rev();
-        bytes.fold(0, |n, byte| n << 8 | usize::from(*byte))
+        let mut bytes = object[at..at + size].to_vec();
+        if is_little {
+            bytes.reverse();
+        }
+        bytes.iter().fold(0, |n, byte| n << 8 | usize::from(*byte))
     };
     let (size, count) = (number(HEADER_SIZE, 2), number(HEADER_SIZE + 2, 2));
     let section = |index: usize| {

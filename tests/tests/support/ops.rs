@@ -41,7 +41,8 @@ pub fn modules() -> Vec<Module> {
 }
 
 impl Module {
-    /// The instructions, by the arms of the hardware's `match` over them.
+    /// The instructions, by the arms of the hardware's `match` over them. What the platform is
+    /// called for is none.
     pub fn instructions(&self) -> Vec<Instruction> {
         let file = syn::parse_file(&self.text).expect("Rust");
         let variants = file.items.iter().find_map(|item| match item {
@@ -68,7 +69,12 @@ impl Module {
         };
         let variants = variants.expect("an enum of instructions");
         assert_eq!(variants.len(), issues.len(), "an arm for each instruction");
-        variants.iter().map(instruction).collect()
+        let is_asm = |it: &Instruction| {
+            let is_call = it.asm.contains("self . 0");
+            assert!(it.asm.starts_with("asm !") != is_call, "{}", it.asm);
+            !is_call
+        };
+        variants.iter().map(instruction).filter(is_asm).collect()
     }
 }
 
@@ -76,8 +82,7 @@ impl Module {
 fn arms(file: &syn::File, of: &str, method: &str, of_trait: bool) -> Vec<(String, String)> {
     let body = file.items.iter().find_map(|item| {
         let Item::Impl(block) = item else { return None };
-        let is_wanted =
-            block.self_ty.to_token_stream().to_string() == of && block.trait_.is_some() == of_trait;
+        let is_wanted = names(&block.self_ty, of) && block.trait_.is_some() == of_trait;
         block.items.iter().find_map(|item| match item {
             ImplItem::Fn(it) if is_wanted && it.sig.ident == method => Some(&it.block),
             _ => None,
@@ -95,6 +100,15 @@ fn arms(file: &syn::File, of: &str, method: &str, of_trait: bool) -> Vec<(String
         (variant, expression(&arm.body).to_token_stream().to_string())
     };
     found.arms.iter().map(arm).collect()
+}
+
+/// Whether a type is of this name, with parameters or without.
+fn names(ty: &syn::Type, name: &str) -> bool {
+    let syn::Type::Path(it) = ty else {
+        return false;
+    };
+    let last = it.path.segments.last();
+    last.is_some_and(|segment| segment.ident == name)
 }
 
 /// The `match` at the end of a block, within `unsafe` or not.

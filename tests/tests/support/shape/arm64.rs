@@ -1,7 +1,7 @@
 // One page and many, by hand.
 use core::arch::global_asm;
 use tlbc_backends::arm64::{Config, PTE};
-use tlbc_runtime::request::{Reach, Scope, Space, Tag};
+use tlbc_runtime::request::{Conditions, Reach, Scope, Space, Tag};
 
 global_asm!(
     ".globl hand_page",
@@ -23,7 +23,7 @@ global_asm!(
 );
 
 #[unsafe(no_mangle)]
-pub extern "C" fn generated_page(tag: u16, va: u64) {
+pub extern "C" fn generated_page(tag: u64, va: u64) {
     let tlb = Tlb {
         config: Config::NONE.with(Config::TTL),
     };
@@ -34,6 +34,7 @@ pub extern "C" fn generated_page(tag: u16, va: u64) {
             of_machine: true,
         },
         reach: Reach::Wide,
+        conditions: Conditions::NONE,
         scope: Scope::Page {
             va,
             level: PTE,

@@ -1,0 +1,279 @@
+//! Every configuration that a machine can have: what an erratum weakens is mended behind it, or does not
+//! serve where the lost fact is needed.
+
+mod common;
+
+use common::{Ask, arm64, powerpc, s390, x86};
+use tlbc::Analysis;
+use tlbc::model::{Config, Instr, Model};
+use tlbc::trace::{Event, Trace};
+use tlbc_runtime::request::Space;
+
+/// The features and errata of each configuration, as words.
+fn machines(model: &Model) -> Vec<(Config, String)> {
+    let features = 0u32..1 << model.features.len();
+    let errata = 0u32..1 << model.errata.len();
+    let configs = features.flat_map(|features| {
+        errata.clone().flat_map(move |errata| {
+            let geometries = 0..model.geometries.len();
+            geometries.map(move |geometry| Config {
+                features,
+                errata,
+                geometry,
+            })
+        })
+    });
+    let words = |config: Config| {
+        let geometry = std::iter::once(&model.geometries[config.geometry].named.name);
+        let features = model.features.iter().enumerate();
+        let features = features.filter(move |(i, _)| config.has(*i));
+        let errata = model.errata.iter().enumerate();
+        let errata = errata.filter(move |(i, _)| config.suffers(*i));
+        let names = geometry
+            .chain(features.map(|(_, it)| &it.named.name))
+            .chain(errata.map(|(_, it)| &it.named.name));
+        names.map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let possible = configs.filter(|config| model.possible(*config));
+    possible.map(|config| (config, words(config))).collect()
+}
+
+/// Requests of every shape, at addresses that all geometries align.
+fn asks(kernel: u64) -> Vec<Ask> {
+    const PAGE: u64 = 1 << 16;
+    const USER: u64 = 0x40_0000_0000;
+    let page = [1, 3, 40, 600].map(|pages| {
+        [
+            Ask::user(USER, pages * PAGE, &["pte"]),
+            Ask::kernel(kernel, pages * PAGE, &["pte"]),
+        ]
+    });
+    let page = page.into_iter().flatten();
+    let flushes = page.flat_map(|ask| [ask.clone(), ask.clone().tables(), ask.live()]);
+    let events = [Event::Everything, Event::Teardown].map(Ask::event);
+    let all = flushes.chain(events);
+    all.flat_map(|ask| [ask.clone().here(), ask.others()])
+        .collect()
+}
+
+fn all() -> [(&'static Analysis, u64); 4] {
+    [
+        (arm64(), 0xffff_8000_4000_0000),
+        (powerpc(), 0xc008_0000_4000_0000),
+        (s390(), 0x40_0000_0000),
+        (x86(), 0xffff_8000_4000_0000),
+    ]
+}
+
+fn name(model: &Model, instr: Instr) -> &str {
+    match instr {
+        Instr::Barrier(index) => &model.barriers[index].named.name,
+        Instr::Invalidate(index) => &model.invalidates[index].named.name,
+    }
+}
+
+fn has(words: &str, word: &str) -> bool {
+    words.split(' ').any(|known| known == word)
+}
+
+fn names(trace: &Trace) -> Vec<&str> {
+    trace.here.iter().map(|i| i.name.as_str()).collect()
+}
+
+#[test]
+fn remedies_follow_what_they_mend() {
+    for (arch, kernel) in all() {
+        let model = &arch.model;
+        let asks = asks(kernel);
+        let mut seen = 0;
+        for (config, words) in machines(model) {
+            let errata = model.errata.iter().enumerate();
+            for (_, erratum) in errata.filter(|(i, _)| config.suffers(*i)) {
+                for ask in &asks {
+                    let trace = ask.on(arch, &words);
+                    let names = names(&trace);
+                    for weakens in &erratum.weakens {
+                        let weak = name(model, weakens.target.value);
+                        let Some(last) = names.iter().rposition(|name| *name == weak) else {
+                            continue;
+                        };
+                        let same = |space: &Space| *space == ask.space;
+                        if !weakens.when.holds(config) || !weakens.space.as_ref().is_none_or(same) {
+                            continue;
+                        }
+                        let of_it = erratum.remedies.iter().filter(|remedy| {
+                            remedy.after && name(model, remedy.target.value) == weak
+                        });
+                        let mut remedies = of_it.map(|remedy| {
+                            let issued = remedy.issue.iter();
+                            issued.map(|it| name(model, it.instr)).collect::<Vec<_>>()
+                        });
+                        if erratum.remedies.is_empty() {
+                            continue;
+                        }
+                        // The last one may be the remedy's own.
+                        let mended = remedies.any(|remedy| {
+                            let mut all = names.windows(remedy.len()).enumerate();
+                            all.any(|(at, window)| at + remedy.len() > last && window == remedy)
+                        });
+                        assert!(mended, "{words}: {weak} in {names:?}");
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        let mends = model.errata.iter().any(|it| !it.remedies.is_empty());
+        assert_eq!(seen > 0, mends, "{}", model.arch.name);
+    }
+}
+
+/// C1-Pro: who runs user code in streaming mode is interrupted behind every broadcast.
+#[test]
+fn sets_of_cpus_are_interrupted() {
+    let arch = arm64();
+    for (config, words) in machines(&arch.model) {
+        let sme = arch
+            .model
+            .errata
+            .iter()
+            .position(|e| e.named.name == "c1pro_sme");
+        let suffers = config.suffers(sme.expect("an erratum"));
+        for ask in asks(0xffff_8000_4000_0000) {
+            let told = ask.on(arch, &words).told;
+            let wanted = suffers && ask.others && ask.space == Space::User;
+            assert_eq!(!told.is_empty(), wanted, "{words}: {told:?}");
+        }
+    }
+}
+
+/// Alder Lake: with PCIDs INVLPG does not serve where leaves are global, which is without PTI.
+#[test]
+fn invlpg_does_not_serve_global_leaves_that_it_may_leave() {
+    let arch = x86();
+    let mut seen = 0;
+    for (_, words) in machines(&arch.model) {
+        let weak = ["pge", "pcid", "alder_lake_invlpg"]
+            .iter()
+            .all(|w| has(&words, w));
+        if !weak || has(&words, "pti") {
+            continue;
+        }
+        seen += 1;
+        for ask in asks(0xffff_8000_4000_0000) {
+            let trace = ask.on(arch, &words);
+            let issued = trace.here.iter().chain(&trace.others);
+            let used = issued.filter(|i| i.name == "invlpg").count();
+            assert!(ask.space == Space::User || used == 0, "{words}: {trace:?}");
+        }
+    }
+    assert!(seen > 0);
+}
+
+/// A `tlbie` among what this CPU issues.
+struct Tlbie<'a> {
+    at: usize,
+    name: &'a str,
+    rs: u128,
+}
+
+/// Every `tlbie` that this CPU issues, and where it waits for them.
+fn tlbies(trace: &Trace) -> (Vec<Tlbie<'_>>, Vec<usize>) {
+    let mut issued = Vec::new();
+    let mut syncs = Vec::new();
+    for (at, i) in trace.here.iter().enumerate() {
+        if i.name.starts_with("tlbie_") {
+            let rs = i.operands.iter().find(|(name, ..)| name == "rs");
+            issued.push(Tlbie {
+                at,
+                name: &i.name,
+                rs: rs.expect("RS").1,
+            });
+        } else if i.asm == "tlbsync" {
+            syncs.push(at);
+        }
+    }
+    (issued, syncs)
+}
+
+/// POWER9: before the `tlbsync` that waits for a `tlbie` of leaves, and behind a `ptesync`, stands one of
+/// PID 0 for the ERAT and one of any address under the real PID for the stores, in that order.
+#[test]
+fn power9_repeats_tlbie_before_it_waits() {
+    let arch = powerpc();
+    let mut seen = [0; 2];
+    for (_, words) in machines(&arch.model) {
+        let (erat, stq) = (has(&words, "p9_erat"), has(&words, "p9_stq"));
+        for ask in asks(0xc008_0000_4000_0000) {
+            let trace = ask.on(arch, &words);
+            let (issued, syncs) = tlbies(&trace);
+            let behind_ptesync = |at: usize| at > 0 && trace.here[at - 1].asm == "ptesync";
+            let tag = u128::from(ask.tag) << 32;
+            let mut from = 0;
+            for sync in syncs {
+                let all = issued.iter().filter(|it| from < it.at && it.at < sync);
+                let before: Vec<_> = all.collect();
+                from = sync;
+                let Some(last) = before.iter().rposition(|it| it.name != "tlbie_pid1") else {
+                    continue;
+                };
+                let context = || format!("{words}: {:?}", trace.here);
+                let remedy = |of: &dyn Fn(&Tlbie<'_>) -> bool| {
+                    before
+                        .iter()
+                        .rposition(|it| behind_ptesync(it.at) && it.at > 1 && of(it))
+                };
+                let cold = remedy(&|it| it.name != "tlbie_pid1" && it.rs == 0);
+                let again = remedy(&|it| it.name == "tlbie_va" && it.rs == tag);
+                if erat {
+                    assert!(
+                        cold.is_some_and(|at| at + usize::from(stq) >= last),
+                        "{}",
+                        context()
+                    );
+                    seen[0] += 1;
+                }
+                if stq {
+                    assert_eq!(again, Some(last), "{}", context());
+                    seen[1] += 1;
+                }
+            }
+            let others = trace.others.iter();
+            let told = others.filter(|i| i.name.starts_with("tlbie_")).count();
+            assert_eq!(told, 0, "{words}: who is told leaves the others alone");
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
+}
+
+/// POWER9's nest MMU: RIC = 0 with a PID is not enough for a space with a device, other than as a
+/// remedy, which is of PID 0.
+#[test]
+fn the_nest_mmu_gets_ric_2() {
+    let arch = powerpc();
+    let mut seen = 0;
+    for (_, words) in machines(&arch.model) {
+        if !has(&words, "coprocessors") || !has(&words, "gtse") {
+            continue;
+        }
+        let weak = has(&words, "p9_nest");
+        for ask in asks(0xc008_0000_4000_0000) {
+            let trace = ask.on(arch, &words);
+            let (issued, _) = tlbies(&trace);
+            if ask.space == Space::Kernel {
+                continue;
+            }
+            assert!(
+                !issued.is_empty(),
+                "{words}: the device keeps {:?}",
+                ask.event
+            );
+            let of_pid = issued
+                .iter()
+                .filter(|it| it.name == "tlbie_pid0" && it.rs != 0);
+            let count = of_pid.count();
+            assert!(!weak || count == 0, "{words}: {:?}", trace.here);
+            seen += count;
+        }
+    }
+    assert!(seen > 0, "without the erratum RIC = 0 serves");
+}
