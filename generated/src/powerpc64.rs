@@ -169,7 +169,7 @@ pub enum Op {
     /// `ptesync`: powerpc64.arch:75.
     Ptesync,
     /// `ptesync; cpabort`: powerpc64.arch:76.
-    Local,
+    PtesyncCpabort,
     /// `eieio; tlbsync; ptesync`: powerpc64.arch:77.
     Tlbsync,
     /// `isync`: powerpc64.arch:78.
@@ -295,7 +295,7 @@ impl Op {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ptesync => "ptesync",
-            Self::Local => "local",
+            Self::PtesyncCpabort => "ptesync_cpabort",
             Self::Tlbsync => "tlbsync",
             Self::Isync => "isync",
             Self::TlbieVa { .. } => "tlbie_va",
@@ -443,7 +443,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
         unsafe {
             match op {
                 Op::Ptesync => asm!("ptesync", options(nostack, preserves_flags)),
-                Op::Local => {
+                Op::PtesyncCpabort => {
                     asm!(
                         "ptesync",
                         "cpabort",
@@ -1246,7 +1246,7 @@ impl Tlb {
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                                 if passes.cuts_are_live() {
-                                    cpu.issue(Op::Local);
+                                    cpu.issue(Op::PtesyncCpabort);
                                 }
                             }
                         }
@@ -1356,7 +1356,7 @@ impl Tlb {
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                         if passes.cuts_are_live() {
                             if c.has(Config::ISA31) {
-                                cpu.issue(Op::Local);
+                                cpu.issue(Op::PtesyncCpabort);
                             } else {
                                 cpu.issue(Op::Ptesync);
                             }
@@ -1531,7 +1531,7 @@ impl Tlb {
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                     if passes.cuts_are_live() {
                         if c.has(Config::ISA31) {
-                            cpu.issue(Op::Local);
+                            cpu.issue(Op::PtesyncCpabort);
                         } else {
                             cpu.issue(Op::Ptesync);
                         }
@@ -3071,7 +3071,7 @@ impl Tlb {
                     cpu.issue(Op::Tlbsync);
                 } else {
                     if c.has(Config::ISA31) {
-                        cpu.issue(Op::Local);
+                        cpu.issue(Op::PtesyncCpabort);
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
@@ -3081,7 +3081,7 @@ impl Tlb {
                 }
             } else {
                 if c.has(Config::ISA31) {
-                    cpu.issue(Op::Local);
+                    cpu.issue(Op::PtesyncCpabort);
                 } else {
                     cpu.issue(Op::Ptesync);
                 }
@@ -3122,7 +3122,7 @@ impl Tlb {
         // Devices that share the tables have been told by now.
         if c.has(Config::GTSE) {
             if c.has(Config::ISA31) {
-                cpu.issue(Op::Local);
+                cpu.issue(Op::PtesyncCpabort);
             } else {
                 cpu.issue(Op::Ptesync);
             }
@@ -3204,7 +3204,7 @@ impl Tlb {
                 rs_none,
             });
             if c.has(Config::ISA31) {
-                cpu.issue(Op::Local);
+                cpu.issue(Op::PtesyncCpabort);
             } else {
                 let mut set = 1;
                 while set < 128 {

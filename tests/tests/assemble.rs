@@ -192,7 +192,7 @@ const X86_64: &[(&str, &str)] = &[
 const POWERPC64: &[(&str, &[u32])] = &[
     ("ptesync", &[0x7c40_04ac]),
     // ptesync; cp_abort
-    ("local", &[0x7c40_04ac, 0x7c00_068c]),
+    ("ptesync_cpabort", &[0x7c40_04ac, 0x7c00_068c]),
     // eieio; tlbsync; ptesync
     ("tlbsync", &[0x7c00_06ac, 0x7c00_046c, 0x7c40_04ac]),
     ("isync", &[0x4c00_012c]),

@@ -111,7 +111,7 @@ impl Case {
         let drops = ops.iter().enumerate();
         let drops = drops.filter_map(|(at, op)| Some((at, self.cpu.read(op)?)));
         let local = if self.cpu.has("isa31") {
-            &["local"][..]
+            &["ptesync_cpabort"][..]
         } else {
             &["ptesync", "tlbsync"]
         };

@@ -275,9 +275,9 @@ fn live_tables_wait_for_the_walk_entries() {
         let expected = [
             "ptesync",
             "tlbiel_pid1",
-            "local",
+            "ptesync_cpabort",
             "tlbiel_va",
-            "local",
+            "ptesync_cpabort",
             "slbia_user",
             "isync",
         ];
