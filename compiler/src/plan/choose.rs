@@ -226,9 +226,13 @@ pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
 fn fits(model: &Model, means: &Means, of: Of) -> bool {
     match (means.names, of) {
         // Passes step by all the entries that one cached translation covers, and these runs by one.
-        (Names::Run { stride, .. }, Of::Runs) if matches!(stride, Stride::Entries(_)) => {
-            model.caches.joined == 0
-        }
+        (
+            Names::Run {
+                stride: Stride::Entries(_),
+                ..
+            },
+            Of::Runs,
+        ) => model.caches.joined == 0,
         (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,

@@ -10,7 +10,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Gap;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
-use super::shapes::LEAF_AND_WALK;
+use super::shapes::{LEAF_AND_WALK, absent_too};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Delivery, Model};
@@ -196,7 +196,7 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
             };
             let need = Need {
                 of: Of::Everything,
-                ..LEAF_AND_WALK
+                ..absent_too(LEAF_AND_WALK)
             };
             if chooser.choose(&setting, need).is_some() {
                 continue;
