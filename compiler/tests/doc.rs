@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use support::xml::elements;
 use support::{names_in, root, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
@@ -29,7 +30,9 @@ fn documents(text: &str) -> (String, String, String) {
 /// The shipped definitions, the one that explanations use, and one whose texts are markup.
 fn definitions() -> Vec<String> {
     let names = names_in(&root().join("archdefs"));
-    let names = names.iter().filter(|name| Path::new(name).extension() == Some("arch".as_ref()));
+    let names = names
+        .iter()
+        .filter(|name| Path::new(name).extension() == Some("arch".as_ref()));
     let mut texts: Vec<String> = names.map(|name| shipped(name)).collect();
     let hostile = "<b>|&amp; `x` *y* ``` [a](b) ]]> <!-- </svg>";
     let text = shipped("x86_64.arch");

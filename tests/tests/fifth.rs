@@ -275,6 +275,35 @@ fn one_more_architecture_takes_one_file() {
     }
 }
 
+/// What is issued here for a request, on a machine that differs.
+fn traced(edits: &[(&str, &str)], request: &str) -> Vec<String> {
+    let text = edits
+        .iter()
+        .fold(DEFINITION.to_owned(), |text, (old, new)| {
+            assert!(text.contains(old), "{old}");
+            text.replace(old, new)
+        });
+    let directory = TempDir::new().expect("a directory");
+    fs::write(directory.path().join("it.arch"), text).expect("a file");
+    let trace = tlbc_in(
+        directory.path(),
+        &tlbc(),
+        &format!("trace it.arch {request}"),
+    );
+    let here = trace
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with(' '));
+    here.map(|line| {
+        line.trim()
+            .split("  ")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    })
+    .collect()
+}
+
 /// A run counts table entries, and a pass the translations that are cached of them: half of what is
 /// asked for would stay.
 #[test]
@@ -289,15 +318,44 @@ fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
         after settle;
     }
     change";
-    let tlbc = tlbc();
-    let directory = TempDir::new().expect("a directory");
-    for (covers, issued) in [("", 1), ("leaf covers 2 entries;", 8)] {
-        let text = DEFINITION
-            .replacen("leaf covers 2 entries;", covers, 1)
-            .replacen("change", RUN, 1);
-        fs::write(directory.path().join("runs.arch"), text).expect("a file");
-        let trace = "trace runs.arch --range 0x4000..0x24000";
-        let trace = tlbc_in(directory.path(), &tlbc, trace);
-        assert_eq!(trace.matches("\n  drop.").count(), issued, "{trace}");
-    }
+    let pages = "--range 0x4000..0x14000";
+    let apart = traced(&[("leaf covers 2 entries;", ""), ("change", RUN)], pages);
+    assert_eq!(apart, ["order", "drop.run 0x41c1", "settle"]);
+    let joined = traced(&[("change", RUN)], pages);
+    let dropped = joined.iter().filter(|line| line.starts_with("drop."));
+    assert_eq!(dropped.count(), 4, "{joined:?}");
+}
+
+/// What is put off until a space is loaded may be absences, too.
+#[test]
+fn a_load_that_leaves_absences_pays_no_debt() {
+    let load = "load root \"load.root {root}\" { per \"Quartz manual, 3.2\"; ";
+    let switch = |drops: &str| {
+        let edit = (
+            load,
+            &*format!("{load}drops {drops} of everything, this tag; "),
+        );
+        traced(&[edit], "--event switch --owed tag")
+    };
+    assert_eq!(switch("leaf, walk, absent"), ["load.root 0x40000001"]);
+    let flushed = ["order", "drop.slot 0x1", "settle", "load.root 0x40000001"];
+    assert_eq!(switch("leaf, walk"), flushed);
+}
+
+/// A broadcast that leaves absences is no broadcast for those who remember them.
+#[test]
+fn what_no_broadcast_drops_is_told_by_interrupt() {
+    let edits = [
+        (
+            "drops leaf, walk, absent of one page, any tag",
+            "drops leaf, walk of one page, any tag",
+        ),
+        (
+            "walk, absent of everything, any tag;\n        where cpus",
+            "walk of everything, any tag;\n        where cpus",
+        ),
+        ("delivery broadcast;", ""),
+    ];
+    let page = "--kernel --cpus others --range 0xffffff0000004000..0xffffff0000008000";
+    assert_eq!(traced(&edits, page), ["order", "drop.all", "settle"]);
 }

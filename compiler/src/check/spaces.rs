@@ -93,6 +93,7 @@ fn drops_everything(model: &Model, load: &Load, config: Config) -> bool {
     load.drops.iter().any(|drops| {
         drops.leaf == Some(LevelSel::Any)
             && (!walk || drops.walk == Some(LevelSel::Any))
+            && (!model.caches.invalid_cached || drops.absent == Some(LevelSel::Any))
             && drops.which.value == Which::Everything
             && (drops.whose.value.this || drops.whose.value.loaded)
             && drops.when.holds_with(config, false, keep)

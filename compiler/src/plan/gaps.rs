@@ -11,7 +11,7 @@ use super::Gap;
 use super::change::Unwritten;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
-use super::shapes::LEAF_AND_WALK;
+use super::shapes::{LEAF_AND_WALK, absent_too};
 use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -294,7 +294,7 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
             };
             let need = Need {
                 of: Of::Everything,
-                ..LEAF_AND_WALK
+                ..absent_too(LEAF_AND_WALK)
             };
             if chooser.choose(&setting, need).is_some() {
                 continue;

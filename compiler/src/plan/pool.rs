@@ -381,6 +381,7 @@ pub fn load_drops(model: &Model, load: usize, config: Config, keep: bool) -> boo
     model.loads[load].drops.iter().any(|d| {
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
+            && (d.absent == Some(LevelSel::Any) || !model.caches.invalid_cached)
             && d.which.value == Which::Everything
             && d.whose.value.this
             && d.when.holds_with(config, false, keep)

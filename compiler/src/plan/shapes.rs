@@ -105,7 +105,7 @@ impl<'m> Shaper<'m, '_> {
     pub(super) fn direct(&mut self, setting: &Setting<'_>) -> bool {
         let all = Need {
             of: Of::Everything,
-            ..LEAF_AND_WALK
+            ..absent_too(LEAF_AND_WALK)
         };
         setting.reach == Reach::Here || self.chooser.choose(setting, all).is_some()
     }
