@@ -88,34 +88,40 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
-const fn level_table(c: Config) -> LevelTable {
+const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G16K) {
-        [
-            LevelFacts::leaf(14),
-            LevelFacts::leaf(25),
-            LevelFacts::table(36),
-            LevelFacts::table(47),
-            LevelFacts::NONE,
-            LevelFacts::NONE,
-        ]
+        const {
+            &[
+                LevelFacts::leaf(14),
+                LevelFacts::leaf(25),
+                LevelFacts::table(36),
+                LevelFacts::table(47),
+                LevelFacts::NONE,
+                LevelFacts::NONE,
+            ]
+        }
     } else if c.has(Config::G64K) {
-        [
-            LevelFacts::leaf(16),
-            LevelFacts::leaf(29),
-            LevelFacts::NONE,
-            LevelFacts::table(42),
-            LevelFacts::NONE,
-            LevelFacts::NONE,
-        ]
+        const {
+            &[
+                LevelFacts::leaf(16),
+                LevelFacts::leaf(29),
+                LevelFacts::NONE,
+                LevelFacts::table(42),
+                LevelFacts::NONE,
+                LevelFacts::NONE,
+            ]
+        }
     } else {
-        [
-            LevelFacts::leaf(12),
-            LevelFacts::leaf(21),
-            LevelFacts::leaf(30),
-            LevelFacts::table(39),
-            LevelFacts::NONE,
-            LevelFacts::NONE,
-        ]
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::leaf(21),
+                LevelFacts::leaf(30),
+                LevelFacts::table(39),
+                LevelFacts::NONE,
+                LevelFacts::NONE,
+            ]
+        }
     }
 }
 
@@ -911,12 +917,12 @@ impl Tlb {
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
-        let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
             if self
                 .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(
-                    passes.page_runs(&level_table(c), RANGE_UNITS),
+                    passes.page_runs(level_table(c), RANGE_UNITS),
                     passes.pages(),
                 )
             {
@@ -962,12 +968,12 @@ impl Tlb {
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
-        let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
+        let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
-                    passes.page_runs(&level_table(c), RANGE_UNITS),
+                    passes.page_runs(level_table(c), RANGE_UNITS),
                     passes.pages(),
                 )
             {
@@ -1013,12 +1019,12 @@ impl Tlb {
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
-        let passes = Passes::new(ranges, &level_table(c), self.kernel_here_folding());
+        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
             if self
                 .ceiling(Space::Kernel, Reach::Here)
                 .is_exceeded_by(
-                    passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
                 )
             {
@@ -1065,12 +1071,12 @@ impl Tlb {
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
-        let passes = Passes::new(ranges, &level_table(c), self.kernel_wide_folding());
+        let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
             if self
                 .ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(
-                    passes.page_runs(&level_table(c), RANGE_ANY_UNITS),
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS),
                     passes.pages(),
                 )
             {
@@ -1870,7 +1876,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
-    fn levels(&self) -> LevelTable {
+    fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
 

@@ -119,25 +119,29 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
-const fn level_table(c: Config) -> LevelTable {
+const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G64K) {
-        [
-            LevelFacts::leaf(16),
-            LevelFacts::leaf(21),
-            LevelFacts::leaf(30),
-            LevelFacts::table(39),
-            LevelFacts::NONE,
-            LevelFacts::NONE,
-        ]
+        const {
+            &[
+                LevelFacts::leaf(16),
+                LevelFacts::leaf(21),
+                LevelFacts::leaf(30),
+                LevelFacts::table(39),
+                LevelFacts::NONE,
+                LevelFacts::NONE,
+            ]
+        }
     } else {
-        [
-            LevelFacts::leaf(12),
-            LevelFacts::leaf(21),
-            LevelFacts::leaf(30),
-            LevelFacts::table(39),
-            LevelFacts::NONE,
-            LevelFacts::NONE,
-        ]
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::leaf(21),
+                LevelFacts::leaf(30),
+                LevelFacts::table(39),
+                LevelFacts::NONE,
+                LevelFacts::NONE,
+            ]
+        }
     }
 }
 
@@ -1220,7 +1224,7 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.user_here_folding(),
                 );
                 if self
@@ -1303,7 +1307,7 @@ impl Tlb {
                 } else {
                     let passes = Passes::new(
                         ranges,
-                        &level_table(c),
+                        level_table(c),
                         self.user_here_folding(),
                     );
                     if self
@@ -1339,7 +1343,7 @@ impl Tlb {
             } else {
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.user_here_folding(),
                 );
                 if self
@@ -1368,7 +1372,7 @@ impl Tlb {
                 }
             }
         } else {
-            let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
+            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
             if self
                 .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(passes.entries(), passes.pages())
@@ -1422,7 +1426,7 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.user_wide_folding(),
                 );
                 if self
@@ -1470,7 +1474,7 @@ impl Tlb {
                 }
             }
         } else {
-            let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
+            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(passes.entries(), passes.pages())
@@ -1515,7 +1519,7 @@ impl Tlb {
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
         let walk = ranges.tables();
-        let passes = Passes::new(ranges, &level_table(c), self.kernel_here_folding());
+        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if self
             .ceiling(Space::Kernel, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
@@ -1576,7 +1580,7 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.kernel_wide_folding(),
                 );
                 if self
@@ -1619,11 +1623,7 @@ impl Tlb {
                 self.kernel_here_ranges(cpu, ranges);
             }
         } else {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_wide_folding(),
-            );
+            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
             if self
                 .ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(passes.entries(), passes.pages())
@@ -3318,7 +3318,7 @@ impl Backend for Tlb {
         attach_waits_for_changes: false,
     };
     const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
-    fn levels(&self) -> LevelTable {
+    fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
 

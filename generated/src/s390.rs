@@ -88,15 +88,54 @@ pub const P4D: Level = Level(3);
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
-const fn level_table(c: Config) -> LevelTable {
-    [
-        LevelFacts::leaf(12),
-        if c.has(Config::EDAT1) { LevelFacts::leaf(20) } else { LevelFacts::table(20) },
-        if c.has(Config::EDAT2) { LevelFacts::leaf(31) } else { LevelFacts::table(31) },
-        LevelFacts::table(42),
-        LevelFacts::table(53),
-        LevelFacts::NONE,
-    ]
+const fn level_table(c: Config) -> &'static LevelTable {
+    if c.has(Config::EDAT1) {
+        if c.has(Config::EDAT2) {
+            const {
+                &[
+                    LevelFacts::leaf(12),
+                    LevelFacts::leaf(20),
+                    LevelFacts::leaf(31),
+                    LevelFacts::table(42),
+                    LevelFacts::table(53),
+                    LevelFacts::NONE,
+                ]
+            }
+        } else {
+            const {
+                &[
+                    LevelFacts::leaf(12),
+                    LevelFacts::leaf(20),
+                    LevelFacts::table(31),
+                    LevelFacts::table(42),
+                    LevelFacts::table(53),
+                    LevelFacts::NONE,
+                ]
+            }
+        }
+    } else if c.has(Config::EDAT2) {
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::table(20),
+                LevelFacts::leaf(31),
+                LevelFacts::table(42),
+                LevelFacts::table(53),
+                LevelFacts::NONE,
+            ]
+        }
+    } else {
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::table(20),
+                LevelFacts::table(31),
+                LevelFacts::table(42),
+                LevelFacts::table(53),
+                LevelFacts::NONE,
+            ]
+        }
+    }
 }
 
 /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
@@ -1200,7 +1239,7 @@ impl Backend for Tlb {
         changes_deferrable: true,
         attach_waits_for_changes: true,
     };
-    fn levels(&self) -> LevelTable {
+    fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
 

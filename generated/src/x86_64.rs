@@ -97,15 +97,30 @@ pub const P4D: Level = Level(3);
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
-const fn level_table(c: Config) -> LevelTable {
-    [
-        LevelFacts::leaf(12),
-        LevelFacts::leaf(21),
-        LevelFacts::leaf(30),
-        LevelFacts::table(if c.has(Config::LA57) { 39 } else { 0 }),
-        LevelFacts::table(if c.has(Config::LA57) { 48 } else { 39 }),
-        LevelFacts::NONE,
-    ]
+const fn level_table(c: Config) -> &'static LevelTable {
+    if c.has(Config::LA57) {
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::leaf(21),
+                LevelFacts::leaf(30),
+                LevelFacts::table(39),
+                LevelFacts::table(48),
+                LevelFacts::NONE,
+            ]
+        }
+    } else {
+        const {
+            &[
+                LevelFacts::leaf(12),
+                LevelFacts::leaf(21),
+                LevelFacts::leaf(30),
+                LevelFacts::NONE,
+                LevelFacts::table(39),
+                LevelFacts::NONE,
+            ]
+        }
+    }
 }
 
 /// An instruction with its operands.
@@ -608,7 +623,7 @@ impl Tlb {
     ) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        let passes = Passes::new(ranges, &level_table(c), self.user_here_folding());
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if self
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
@@ -648,7 +663,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            let passes = Passes::new(ranges, &level_table(c), self.user_wide_folding());
+            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
@@ -696,7 +711,7 @@ impl Tlb {
                 if c.has(Config::PTI) {
                     let passes = Passes::new(
                         ranges,
-                        &level_table(c),
+                        level_table(c),
                         self.kernel_here_folding(),
                     );
                     if self
@@ -719,7 +734,7 @@ impl Tlb {
                 } else if c.has(Config::INVPCID) {
                     let passes = Passes::new(
                         ranges,
-                        &level_table(c),
+                        level_table(c),
                         self.kernel_here_folding(),
                     );
                     if self
@@ -757,7 +772,7 @@ impl Tlb {
                     } else {
                         let passes = Passes::new(
                             ranges,
-                            &level_table(c),
+                            level_table(c),
                             self.kernel_here_folding(),
                         );
                         if self
@@ -774,7 +789,7 @@ impl Tlb {
                 } else {
                     let passes = Passes::new(
                         ranges,
-                        &level_table(c),
+                        level_table(c),
                         self.kernel_here_folding(),
                     );
                     if self
@@ -802,7 +817,7 @@ impl Tlb {
                     // The caller stays on this CPU until completion.
                     let passes = Passes::new(
                         ranges,
-                        &level_table(c),
+                        level_table(c),
                         self.kernel_here_folding(),
                     );
                     if self
@@ -822,7 +837,7 @@ impl Tlb {
             } else {
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.kernel_here_folding(),
                 );
                 if self
@@ -842,11 +857,7 @@ impl Tlb {
                 }
             }
         } else {
-            let passes = Passes::new(
-                ranges,
-                &level_table(c),
-                self.kernel_here_folding(),
-            );
+            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
             if self
                 .ceiling(Space::Kernel, Reach::Here)
                 .is_exceeded_by(passes.entries(), passes.pages())
@@ -882,7 +893,7 @@ impl Tlb {
                 // The caller stays on this CPU until completion.
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.kernel_wide_folding(),
                 );
                 if self
@@ -911,7 +922,7 @@ impl Tlb {
                 // The caller stays on this CPU until completion.
                 let passes = Passes::new(
                     ranges,
-                    &level_table(c),
+                    level_table(c),
                     self.kernel_wide_folding(),
                 );
                 if self
@@ -1558,7 +1569,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
-    fn levels(&self) -> LevelTable {
+    fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
 

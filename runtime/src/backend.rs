@@ -257,7 +257,7 @@ pub trait Backend {
     const FACTS: Facts;
 
     /// The levels of the current configuration.
-    fn levels(&self) -> LevelTable;
+    fn levels(&self) -> &'static LevelTable;
 
     /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
     /// them itself, so that the CPUs that it interrupts need not.

@@ -12,7 +12,7 @@ use std::ops::Range;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, interpret, level_table};
+use tlbc::trace::interpret::{Effects, Op, Which, interpret};
 use tlbc_runtime::backend::Owed;
 use tlbc_runtime::clause;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
@@ -130,7 +130,7 @@ impl Case<'_> {
             limits: self.limits.clone(),
         };
         let mut env = env(machine, self.of_machine, ranges);
-        let levels = level_table(&self.arch.model, self.config);
+        let levels = self.arch.model.level_table(self.config);
         let shape = match ranges.scope(&levels) {
             Scope::Page { va, level, .. } => {
                 env.page = (va, level);

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::ops::Range;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, interpret, level_table};
+use tlbc::trace::interpret::{Effects, Op, Which, interpret};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 const LEVELS: [&str; 4] = ["pte", "pmd", "pud", "pgd"];
@@ -85,7 +85,7 @@ impl Case {
         if self.space == Space::Kernel {
             env.tag.value = 0;
         }
-        let shape = match ranges.scope(&level_table(&arch.model, config)) {
+        let shape = match ranges.scope(&arch.model.level_table(config)) {
             Scope::Page { va, level, .. } => {
                 env.page = (va, level);
                 Shape::Page(self.space, reach)

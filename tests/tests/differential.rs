@@ -17,7 +17,7 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Known, Model, Named};
 use tlbc::plan::ir::{Issue, Node, Shape};
 use tlbc::plan::{self, Plans};
-use tlbc::trace::interpret::{Changing, Effects, Env, Which, ceiling, interpret, level_table};
+use tlbc::trace::interpret::{Changing, Effects, Env, Which, ceiling, interpret};
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
 use tlbc_runtime::clause::{LEVELS, Level};
@@ -191,7 +191,7 @@ fn a_machine_is_what_the_definition_says<M: Machine>(Analysis { model, .. }: &An
         let tlb = machine::<M>(model, config, &most(model));
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
         let Some(tlb) = tlb else { continue };
-        assert_eq!(tlb.levels(), level_table(model, config), "{config:?}");
+        assert_eq!(*tlb.levels(), model.level_table(config), "{config:?}");
         for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
             let one_by_one = tlb.ceiling(space, reach);
             let (operations, pages) = (one_by_one.operations, one_by_one.pages);
@@ -542,7 +542,7 @@ fn plans_and_backend_agree_in_every_configuration<M: Machine>(analysis: &Analysi
     for config in configs(model).filter(|config| model.possible(*config)) {
         all += 1;
         let tlb = machine_of::<M>(model, config, &limits).expect("a possible machine");
-        let table = level_table(model, config);
+        let table = model.level_table(config);
         for of_machine in [false, true] {
             let tag = Tag { of_machine, ..TAG };
             let mut asked = Asked {
@@ -742,7 +742,7 @@ fn plans_and_backend_agree_on_ranges<M: Machine>(analysis: &Analysis) {
         };
         let limits: Vec<u64> = model.limits.iter().zip(&case.limits).map(limit).collect();
         let tlb = machine_of::<M>(model, config, &limits).expect("a possible machine");
-        let table = level_table(model, config);
+        let table = model.level_table(config);
         let ranges = case.ranges(addresses(model, case.space, config), &table);
         let mut env = env(config, &limits, case.tag);
         env.ranges = ranges;

@@ -94,7 +94,7 @@ impl Emit<'_> {
 
                 #sender_only
 
-                fn levels(&self) -> LevelTable { level_table(self.config) }
+                fn levels(&self) -> &'static LevelTable { level_table(self.config) }
 
                 #[inline]
                 fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }

@@ -3,8 +3,10 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use tlbc_runtime::request::LevelFacts;
+
 use super::{Emit, doc};
-use crate::model::{Cases, Cond, Known, Var};
+use crate::model::{Cases, Cond, Config, Known, Var};
 
 /// A constant's name.
 pub fn upper(name: &str) -> Ident {
@@ -255,13 +257,12 @@ impl Emit<'_> {
                 const fn page_shift(c: Config) -> u32 { #body }
             }
         });
-        let table = self.nth_geometry(|geometry| self.level_facts(geometry));
-        let table = using_c(table);
+        let table = using_c(self.nth_geometry(|geometry| self.level_table(geometry)));
         quote! {
             #(#names)*
 
             /// The levels of a configuration.
-            const fn level_table(c: Config) -> LevelTable { #table }
+            const fn level_table(c: Config) -> &'static LevelTable { #table }
 
             #shift
 
@@ -271,31 +272,57 @@ impl Emit<'_> {
         }
     }
 
-    /// The table of a geometry.
-    fn level_facts(&self, geometry: usize) -> TokenStream {
-        let levels = &self.model.geometries[geometry].levels;
-        let entries = (0..tlbc_runtime::clause::LEVELS).map(|index| {
-            let Some(Some(level)) = levels.get(index) else {
-                return quote!(LevelFacts::NONE);
-            };
-            let shift = self.cases(&level.shift, |&shift| unsuffixed(u64::from(shift)));
-            let table = quote!(LevelFacts::table(#shift));
-            let Some(when) = &level.leaf else {
-                return table;
-            };
-            let leaf = match self.model.caches.joined {
-                0 => quote!(LevelFacts::leaf(#shift)),
-                joined => {
-                    let joined = Literal::u32_unsuffixed(joined);
-                    quote!(LevelFacts::joined(#shift, #joined))
-                }
-            };
-            match self.cond(when) {
-                None => leaf,
-                Some(cond) => quote!(if #cond { #leaf } else { #table }),
-            }
+    /// The tables of a geometry, each a constant: one built on the stack is an invitation to vectors.
+    fn level_table(&self, geometry: usize) -> TokenStream {
+        let levels = self.model.geometries[geometry].levels.iter().flatten();
+        let conds = levels.flat_map(|level| {
+            let shifts = level.shift.cases.iter().map(|(_, cond)| cond);
+            shifts.chain(&level.leaf)
         });
-        quote!([#(#entries),*])
+        let vars = conds.flat_map(|cond| &cond.terms).map(|term| term.value.0);
+        let mut features: Vec<usize> = vars
+            .filter_map(|var| match var {
+                Var::Feature(feature) => Some(feature),
+                _ => None,
+            })
+            .collect();
+        features.sort_unstable();
+        features.dedup();
+        let config = Config {
+            geometry,
+            ..Config::default()
+        };
+        self.level_table_with(&features, config)
+    }
+
+    /// The tables of a configuration and those that have some of `features` as well.
+    fn level_table_with(&self, features: &[usize], config: Config) -> TokenStream {
+        let Some((&feature, others)) = features.split_first() else {
+            let table = self.model.level_table(config);
+            let facts = table.map(|level| {
+                let (shift, joined) = (level.shift, level.joined);
+                let shift = Literal::u32_unsuffixed(shift);
+                let joined = Literal::u32_unsuffixed(joined);
+                match level {
+                    LevelFacts::NONE => quote!(LevelFacts::NONE),
+                    LevelFacts { leaf: false, .. } => quote!(LevelFacts::table(#shift)),
+                    LevelFacts { joined: 0, .. } => quote!(LevelFacts::leaf(#shift)),
+                    _ => quote!(LevelFacts::joined(#shift, #joined)),
+                }
+            });
+            return quote!(const { &[#(#facts),*] });
+        };
+        let mut having = config;
+        having.features |= 1 << feature;
+        let having = self.level_table_with(others, having);
+        let lacking = self.level_table_with(others, config);
+        let lacking = if others.is_empty() {
+            quote!({ #lacking })
+        } else {
+            lacking
+        };
+        let name = upper(&self.model.features[feature].named.name);
+        quote!(if c.has(Config::#name) { #having } else #lacking)
     }
 
     /// A match over levels in each geometry: arms for what is not the default.

@@ -132,7 +132,7 @@ impl Emit<'_> {
                     }
                     Count::PageRuns(operand) => {
                         let units = self.units_name(operand);
-                        quote!(passes.page_runs(&level_table(c), #units))
+                        quote!(passes.page_runs(level_table(c), #units))
                     }
                 };
                 let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));

@@ -110,7 +110,7 @@ impl Emit<'_> {
                 let body = self.node(body, at, shape);
                 let folding = name(*folding);
                 quote! {
-                    let passes = Passes::new(ranges, &level_table(c), self.#folding());
+                    let passes = Passes::new(ranges, level_table(c), self.#folding());
                     #body
                 }
             }

@@ -12,6 +12,8 @@ pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 
+use tlbc_runtime::request::{LevelFacts, LevelTable};
+
 pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, Written};
 use crate::source::Span;
 
@@ -221,6 +223,23 @@ impl Model {
         let mut errata = self.errata.iter().enumerate();
         features.all(|(i, feature)| !config.has(i) || feature.needs.holds(config))
             && errata.all(|(i, erratum)| !config.suffers(i) || erratum.needs.holds(config))
+    }
+
+    /// The levels of a configuration.
+    #[must_use]
+    pub fn level_table(&self, config: Config) -> LevelTable {
+        let mut table = LevelTable::default();
+        let levels = &self.geometries[config.geometry].levels;
+        for (index, level) in levels.iter().enumerate() {
+            if let (Some(level), Some(shift)) = (level, self.level_shift(index, config)) {
+                table[index] = if level.maps_pages(config) {
+                    LevelFacts::joined(shift, self.caches.joined)
+                } else {
+                    LevelFacts::table(shift)
+                };
+            }
+        }
+        table
     }
 
     /// The index of a level of that name.

@@ -2,8 +2,8 @@
 
 use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
 use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::{LEVELS, Level};
-use tlbc_runtime::request::{LevelFacts, LevelTable, Ranges, Reach, Space, Tag};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
 
 use super::encode::Sources;
 use crate::model::{Cases, Ceiling, Config, Model};
@@ -127,22 +127,6 @@ impl Default for Changing {
             may_defer: false,
         }
     }
-}
-
-/// The levels of a configuration.
-pub fn level_table(model: &Model, config: Config) -> LevelTable {
-    let mut table = [LevelFacts::default(); LEVELS];
-    let levels = &model.geometries[config.geometry].levels;
-    for (index, level) in levels.iter().enumerate() {
-        if let (Some(level), Some(shift)) = (level, model.level_shift(index, config)) {
-            table[index] = if level.maps_pages(config) {
-                LevelFacts::joined(shift, model.caches.joined)
-            } else {
-                LevelFacts::table(shift)
-            };
-        }
-    }
-    table
 }
 
 /// The ceilings of a space and a reach in a configuration: instructions, base pages.

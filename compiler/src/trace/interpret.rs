@@ -11,7 +11,7 @@ use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
-pub use super::env::{Changing, Effects, Env, Op, Which, ceiling, level_table};
+pub use super::env::{Changing, Effects, Env, Op, Which, ceiling};
 use crate::model::{Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
@@ -121,7 +121,7 @@ impl Run<'_> {
             Node::Issue(issue) => self.issue(issue, piece),
             Node::Passes { folding, body } => {
                 self.shape(*folding);
-                let levels = level_table(self.model, self.env.config);
+                let levels = self.model.level_table(self.env.config);
                 self.passes = Some(Passes::new(&self.env.ranges, &levels, self.folding));
                 self.node(body, piece);
             }
@@ -197,7 +197,7 @@ impl Run<'_> {
             Count::Entries => passes.entries(),
             Count::EntryRuns(most, levels) => passes.entry_runs(self.most(most), levels),
             Count::PageRuns(operand) => {
-                let levels = level_table(self.model, self.env.config);
+                let levels = self.model.level_table(self.env.config);
                 self.units(operand)
                     .map_or(0, |units| passes.page_runs(&levels, units))
             }
@@ -267,7 +267,7 @@ impl Run<'_> {
     }
 
     fn shift(&self, level: Level) -> u32 {
-        level_table(self.model, self.env.config)[level.index()].shift
+        self.model.level_table(self.env.config)[level.index()].shift
     }
 
     fn runs(&mut self, operand: usize, most: Most, body: &Node, rest: Option<&Node>) {

@@ -17,7 +17,7 @@ use crate::model::{Config, Known, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use encode::FieldBits;
-use interpret::{Changing, Effects, Env, Op, Which, interpret, level_table};
+use interpret::{Changing, Effects, Env, Op, Which, interpret};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -247,7 +247,7 @@ fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
                 env.ranges.below_live();
             }
             env.walk = env.ranges.tables();
-            match env.ranges.scope(&level_table(model, query.config)) {
+            match env.ranges.scope(&model.level_table(query.config)) {
                 Scope::Page { va, level, .. } => {
                     env.page = (va, level);
                     Asked::Page
@@ -307,7 +307,7 @@ fn ranges(
             addresses.base
         ));
     }
-    let table = level_table(model, config);
+    let table = model.level_table(config);
     let mut ranges = Ranges::new();
     for &level in levels {
         let facts = table[level];
