@@ -963,12 +963,14 @@ impl Tlb {
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let asce = encode_asce(tag);
-                let old_in_r2 = encode_old_in_r2(change.old_bits);
                 let new_in_r3 = encode_new_in_r3(change.new_bits);
                 let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
                 let mut address_in_r5 = encode_address_in_r5(start);
                 let mut left = entries;
                 while left > 0 {
+                    let old_in_r2 = encode_old_in_r2(
+                        slot.load(entries.wrapping_sub(left)),
+                    );
                     // s390.arch:180-189: crdte
                     cpu.issue(Op::Crdte {
                         asce,
@@ -1013,11 +1015,15 @@ impl Tlb {
                 }
                 slot.store(change.new_bits);
             } else {
-                let entry_bits = encode_entry(slot.address());
-                let old_in_r2 = encode_old_in_r2(change.old_bits);
                 let new_in_r3 = encode_new_in_r3(change.new_bits);
                 let mut left = entries;
                 while left > 0 {
+                    let entry_bits = encode_entry(
+                        slot.address(entries.wrapping_sub(left)),
+                    );
+                    let old_in_r2 = encode_old_in_r2(
+                        slot.load(entries.wrapping_sub(left)),
+                    );
                     // s390.arch:190-199: cspg
                     cpu.issue(Op::Cspg {
                         entry: entry_bits,

@@ -86,8 +86,6 @@ pub struct Change {
     pub old: Entry,
     /// What it says now.
     pub new: Entry,
-    /// The old entry as it stands in memory.
-    pub old_bits: u64,
     /// The new entry as it stands in memory. Where the machine has an instruction replace a valid entry, that
     /// instruction stores it.
     pub new_bits: u64,
@@ -194,10 +192,18 @@ const USERS: Holders = Holders::SELF
 const WALKERS: Holders = USERS.union(Holders::LAZY);
 
 impl Slot<'_> {
-    /// The physical address of the first of them.
+    /// The physical address of the nth of them.
     #[must_use]
-    pub const fn address(&self) -> u64 {
-        self.table.wrapping_add((self.index as u64) << 3)
+    pub const fn address(&self, nth: u64) -> u64 {
+        self.table
+            .wrapping_add((self.index as u64).wrapping_add(nth) << 3)
+    }
+
+    /// What stands in the nth of them; 0 where there is none.
+    #[must_use]
+    pub fn load(&self, nth: u64) -> u64 {
+        let entry = usize::try_from(nth).ok().and_then(|n| self.entries.get(n));
+        entry.map_or(0, |entry| entry.load(Ordering::Relaxed))
     }
 
     /// Stores the same in each of them.
@@ -363,7 +369,6 @@ mod tests {
             level: Level(level),
             old,
             new,
-            old_bits: 0,
             new_bits: 0,
             below,
         }
@@ -398,7 +403,6 @@ mod tests {
             level: Level(0),
             old: less,
             new: PAGE,
-            old_bits: 0,
             new_bits: 0,
             below: Below::Cleared,
         };
@@ -412,7 +416,6 @@ mod tests {
             level: Level(0),
             old: less,
             new: PAGE,
-            old_bits: 0,
             new_bits: 0,
             below: Below::Cleared,
         };
@@ -447,7 +450,6 @@ mod tests {
             level: Level(0),
             old: Entry::Invalid,
             new: PAGE,
-            old_bits: 0,
             new_bits: 0,
             below: Below::Cleared,
         };

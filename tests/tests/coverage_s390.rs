@@ -178,18 +178,13 @@ proptest! {
         let size = if at == 0 { 256 } else { 2048 };
         let index = first % size;
         let space = if kernel { Space::Kernel } else { Space::User };
-        let edat2 = s390().model.features.iter().position(|f| f.named.name == "edat2");
-        // Of several entries CSPG is given the first each time: `operands_s390` has that alone.
-        let cspg = kernel
-            && !config.has(edat2.expect("a feature"))
-            && matches!(kind, Kind::Relaxes | Kind::Replaces);
         let (name, shift) = LEVELS[at];
         let whole = (table << shift << if at == 0 { 8 } else { 11 }) & !(1 << 63);
         let change = Changing {
             kind,
             level: level(&s390().model, name),
             va: whole | index << shift,
-            entries: if cspg { 1 } else { count.min(size - index) },
+            entries: count.min(size - index),
             table: TABLE,
             index,
             old: 0x1000_0001,

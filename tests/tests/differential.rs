@@ -397,9 +397,6 @@ impl<M: Machine> Asked<'_, M> {
         let cases: Vec<_> = cases.collect();
         for (space, reach) in owners {
             for &(level, (kind, old, new), entries) in &cases {
-                if entries > 1 && kind != Kind::Vanishes {
-                    continue;
-                }
                 for may_defer in [false, true] {
                     self.env.change = Changing {
                         kind,
@@ -431,7 +428,6 @@ impl<M: Machine> Asked<'_, M> {
                         level,
                         old,
                         new,
-                        old_bits: OLD,
                         new_bits: NEW,
                         below: Below::Cleared,
                     };

@@ -255,7 +255,6 @@ fn cspg() {
 
 /// Entries that are replaced one after the other stand one after the other.
 #[test]
-#[ignore = "CSPG is issued at the first entry every time"]
 fn cspg_of_several() {
     let change = Changing {
         space: tlbc_runtime::request::Space::Kernel,

@@ -43,7 +43,8 @@ impl Emit<'_> {
         }
     }
 
-    /// One entry after the other, operands built once and stepped by adding.
+    /// One entry after the other, operands built once and stepped by adding; those that say which entry it
+    /// is, or what stands in it, are built for each.
     pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
         let steps = match body {
             Node::Seq(steps) => steps.as_slice(),
@@ -83,7 +84,17 @@ impl Emit<'_> {
                 }
             };
             for &operand in &self.model.invalidates[issue.invalidate].template.operands {
-                let (name, value) = (named(operand), self.encode(issue, operand, At::First));
+                let name = named(operand);
+                let parameters = self.encoder_parameters(operand);
+                if parameters
+                    .iter()
+                    .any(|name| ["entry", "old"].contains(name))
+                {
+                    let value = self.encode(issue, operand, At::Each);
+                    inside.push(quote!(let #name = #value;));
+                    continue;
+                }
+                let value = self.encode(issue, operand, At::First);
                 let advance = self.advance(operand, &name);
                 let mutable = (!advance.is_empty()).then(|| quote!(mut));
                 before.push(quote!(let #mutable #name = #value;));

@@ -60,6 +60,8 @@ pub enum At {
     Page,
     /// `start`, the first of the pass.
     First,
+    /// The entry of the pass that a loop is at: `left` are still to come, itself included.
+    Each,
     /// `va`, `num` and `scale`.
     Piece,
     /// `va` alone.
@@ -277,6 +279,9 @@ impl Emit<'_> {
             "va" => match at {
                 At::Piece => quote!(run.va),
                 At::First => quote!(start),
+                At::Each => {
+                    quote!(start.wrapping_add(entries.wrapping_sub(left).wrapping_shl(pass.shift)))
+                }
                 _ => quote!(va),
             },
             "end" => match at {
@@ -287,6 +292,14 @@ impl Emit<'_> {
                     )
                 }
                 At::First => quote!(start.wrapping_add(1u64.wrapping_shl(pass.shift))),
+                At::Each => quote!(
+                    start.wrapping_add(
+                        entries
+                            .wrapping_sub(left)
+                            .wrapping_add(1)
+                            .wrapping_shl(pass.shift)
+                    )
+                ),
                 At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
                 _ => quote!(0),
             },
@@ -298,8 +311,17 @@ impl Emit<'_> {
                 }
             }
             "table" => quote!(slot.table),
-            "entry" => quote!(slot.address()),
-            "old" => quote!(change.old_bits),
+            "entry" | "old" => {
+                let nth = match at {
+                    At::Each => quote!(entries.wrapping_sub(left)),
+                    At::Piece => quote!(run.va.wrapping_sub(start).wrapping_shr(pass.shift)),
+                    _ => quote!(0),
+                };
+                match name {
+                    "entry" => quote!(slot.address(#nth)),
+                    _ => quote!(slot.load(#nth)),
+                }
+            }
             "new" => quote!(change.new_bits),
             "hint" if !issue.hint => quote!(None),
             "hint" => {

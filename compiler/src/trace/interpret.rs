@@ -334,6 +334,7 @@ impl Run<'_> {
             va.wrapping_add(piece.num.wrapping_add(1).wrapping_shl(pass.shift))
         });
         let change = &self.env.change;
+        let nth = pass.map_or(0, |pass| va.wrapping_sub(pass.start) >> pass.shift);
         let tag = issue.tag.unwrap_or(self.env.tag.value);
         Sources {
             tag: issue.view.map_or(0, |view| tag | views[view].or),
@@ -346,7 +347,9 @@ impl Run<'_> {
             stride: pass.map(|pass| pass.stride),
             form: form.named.as_ref().map_or(0, |(_, value)| *value),
             table: change.table,
-            entry: change.table.wrapping_add(change.index << 3),
+            entry: change
+                .table
+                .wrapping_add(change.index.wrapping_add(nth) << 3),
             old: change.old,
             new: change.new,
             ..Sources::default()

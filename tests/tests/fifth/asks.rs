@@ -113,7 +113,6 @@ fn facts() {
         level: PTE,
         old: Entry::Invalid,
         new: page,
-        old_bits: 0,
         new_bits: 7,
         below: Below::Cleared,
     };
