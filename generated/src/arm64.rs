@@ -922,7 +922,7 @@ impl Tlb {
             if self
                 .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS),
+                    passes.page_runs(level_table(c), RANGE_UNITS, true),
                     passes.pages(),
                 )
             {
@@ -973,7 +973,7 @@ impl Tlb {
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS),
+                    passes.page_runs(level_table(c), RANGE_UNITS, true),
                     passes.pages(),
                 )
             {
@@ -1024,7 +1024,7 @@ impl Tlb {
             if self
                 .ceiling(Space::Kernel, Reach::Here)
                 .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS),
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
                     passes.pages(),
                 )
             {
@@ -1076,7 +1076,7 @@ impl Tlb {
             if self
                 .ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS),
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
                     passes.pages(),
                 )
             {

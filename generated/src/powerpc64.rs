@@ -1375,7 +1375,10 @@ impl Tlb {
             let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
             if self
                 .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
             {
                 self.user_here_everything(cpu, tag, walk);
             } else {
@@ -1477,7 +1480,10 @@ impl Tlb {
             let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             if self
                 .ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
             {
                 owed |= self.user_wide_everything(cpu, tag, walk);
             } else {
@@ -1520,15 +1526,15 @@ impl Tlb {
         let c = self.config;
         let walk = ranges.tables();
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            self.kernel_here_everything(cpu, walk);
-        } else {
-            cpu.issue(Op::Ptesync);
-            if walk {
-                if c.has(Config::GTSE) {
+        if c.has(Config::GTSE) {
+            if self
+                .ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+            {
+                self.kernel_here_everything(cpu, walk);
+            } else {
+                cpu.issue(Op::Ptesync);
+                if walk {
                     // powerpc64.arch:162-168: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
@@ -1540,23 +1546,34 @@ impl Tlb {
                             cpu.issue(Op::Ptesync);
                         }
                     }
-                } else {
-                    // powerpc64.arch:251-261: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(0x0);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
                 }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, pass);
+                }
+            }
+        } else if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(passes.entry_runs(1048576, Levels(7), false), passes.pages())
+        {
+            self.kernel_here_everything(cpu, walk);
+        } else {
+            cpu.issue(Op::Ptesync);
+            if walk {
+                // powerpc64.arch:251-261: rpt_space, form walk
+                let rpt_pid = encode_rpt_pid(0x0);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x4);
+                let rpt_every_size = encode_rpt_every_size();
+                let rpt_from_first = encode_rpt_from_first();
+                let rpt_to_last = encode_rpt_to_last();
+                cpu.issue(Op::RptSpace {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
+                });
             }
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, pass);
@@ -1626,7 +1643,10 @@ impl Tlb {
             let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
             if self
                 .ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
             {
                 self.kernel_wide_everything(cpu, walk);
             } else {
@@ -1658,17 +1678,9 @@ impl Tlb {
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
     #[inline]
     fn user_here_folding(&self) -> Folding {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-            }
+        Folding {
+            leaves: false,
+            walks: Walks::Apart,
         }
     }
 
@@ -1676,34 +1688,18 @@ impl Tlb {
     /// well.
     #[inline]
     fn user_wide_folding(&self) -> Folding {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-            }
+        Folding {
+            leaves: false,
+            walks: Walks::Apart,
         }
     }
 
     /// How far one instruction reaches, for ranges of the kernel that only this CPU may hold.
     #[inline]
     fn kernel_here_folding(&self) -> Folding {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-            }
+        Folding {
+            leaves: false,
+            walks: Walks::Apart,
         }
     }
 
@@ -1711,17 +1707,9 @@ impl Tlb {
     /// well.
     #[inline]
     fn kernel_wide_folding(&self) -> Folding {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-            }
+        Folding {
+            leaves: false,
+            walks: Walks::Apart,
         }
     }
 

@@ -667,7 +667,7 @@ impl Tlb {
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                    passes.entry_runs(self.invlpgb_pages, Levels(3), true),
                     passes.pages(),
                 )
             {
@@ -823,7 +823,7 @@ impl Tlb {
                     if self
                         .ceiling(Space::Kernel, Reach::Here)
                         .is_exceeded_by(
-                            passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                            passes.entry_runs(self.invlpgb_pages, Levels(3), false),
                             passes.pages(),
                         )
                     {
@@ -898,7 +898,10 @@ impl Tlb {
                 );
                 if self
                     .ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
+                    .is_exceeded_by(
+                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                        passes.pages(),
+                    )
                 {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
@@ -928,7 +931,7 @@ impl Tlb {
                 if self
                     .ceiling(Space::Kernel, Reach::Wide)
                     .is_exceeded_by(
-                        passes.entry_runs(self.invlpgb_pages, Levels(3)),
+                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
                         passes.pages(),
                     )
                 {

@@ -150,35 +150,43 @@ impl Passes {
         self.iter().fold(0, |n: u64, p| n.saturating_add(p.entries))
     }
 
-    /// How many instructions they take where entries of `levels` go in runs of at most `most`.
+    /// How many instructions they take where entries of `levels` go in runs of at most `most`. Passes with
+    /// walk entries do if `walks` says so.
     #[must_use]
-    pub fn entry_runs(&self, most: u32, levels: Levels) -> u64 {
+    pub fn entry_runs(&self, most: u32, levels: Levels, walks: bool) -> u64 {
         let most = u64::from(if most == 0 { 1 } else { most });
-        self.iter().fold(0, |n: u64, pass| {
-            n.saturating_add(if levels.contains(pass.stride) {
-                pass.entries.checked_div(most).map_or(pass.entries, |full| {
-                    full.saturating_add(u64::from(full.wrapping_mul(most) < pass.entries))
-                })
-            } else {
-                pass.entries
+        self.in_runs(walks, |pass| {
+            if !levels.contains(pass.stride) {
+                return pass.entries;
+            }
+            pass.entries.checked_div(most).map_or(pass.entries, |full| {
+                full.saturating_add(u64::from(full.wrapping_mul(most) < pass.entries))
             })
         })
     }
 
-    /// The most instructions they take where entries that a run can hold go in runs of pages.
+    /// The most instructions they take where entries that a run can hold go in runs of pages. Passes with
+    /// walk entries do if `walks` says so.
     #[must_use]
-    pub fn page_runs(&self, levels: &LevelTable, units: Units) -> u64 {
+    pub fn page_runs(&self, levels: &LevelTable, units: Units, walks: bool) -> u64 {
         let page = levels[0].shift;
-        self.iter().fold(0, |n: u64, pass| {
+        self.in_runs(walks, |pass| {
             let entry = pass.shift.wrapping_sub(page);
-            n.saturating_add(if pass.entries > 1 && units.hold(entry) {
-                let full = units.most.wrapping_shl(units.largest());
-                let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
-                let runs = pages.checked_div(full).unwrap_or(pages);
-                runs.saturating_add(u64::from(units.scales).wrapping_add(1))
-            } else {
-                pass.entries
-            })
+            if pass.entries <= 1 || !units.hold(entry) {
+                return pass.entries;
+            }
+            let full = units.most.wrapping_shl(units.largest());
+            let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
+            let runs = pages.checked_div(full).unwrap_or(pages);
+            runs.saturating_add(u64::from(units.scales).wrapping_add(1))
+        })
+    }
+
+    #[inline]
+    fn in_runs(&self, walks: bool, runs: impl Fn(&Pass) -> u64) -> u64 {
+        self.iter().fold(0, |n: u64, pass| {
+            let one_by_one = pass.walk && !walks;
+            n.saturating_add(if one_by_one { pass.entries } else { runs(pass) })
         })
     }
 

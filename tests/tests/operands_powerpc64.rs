@@ -257,10 +257,10 @@ fn calls_for_a_range() {
 
 #[test]
 fn calls_for_a_space() {
-    let row = |ask: &Ask, words: &str, target: u64, form: u64| {
+    let row = |ask: &Ask, words: &str, pid: u64, target: u64, form: u64| {
         let trace = on(&ask.clone().tag(0x1_2345), words);
         let expected = [
-            ("rpt_pid", 0x1_2345),
+            ("rpt_pid", pid),
             ("rpt_target", target),
             ("rpt_type", form),
             ("rpt_every_size", u64::MAX),
@@ -276,16 +276,14 @@ fn calls_for_a_space() {
             );
         }
     };
-    row(&user(0, 300 * 0x1000, &["pte"]), "", 1, 2);
-    row(&user(0x3000, 0x1000, &["pte"]).tables(), "", 1, 4);
-    row(
-        &user(0x3000, 0x1000, &["pte"]).tables(),
-        "coprocessors",
-        5,
-        4,
-    );
-    row(&Ask::event(Event::Everything), "", 1, 6);
-    row(&Ask::event(Event::Teardown), "coprocessors", 5, 14);
+    let pid = 0x1_2345;
+    // Pages of the kernel are not flushed one by one.
+    row(&Ask::kernel(KERNEL, 0x2000, &["pte"]), "", 0, 1, 2);
+    let tables = user(0x3000, 0x1000, &["pte"]).tables();
+    row(&tables, "", pid, 1, 4);
+    row(&tables, "coprocessors", pid, 5, 4);
+    row(&Ask::event(Event::Everything), "", pid, 1, 6);
+    row(&Ask::event(Event::Teardown), "coprocessors", pid, 5, 14);
 }
 
 #[test]

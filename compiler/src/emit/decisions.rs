@@ -125,14 +125,14 @@ impl Emit<'_> {
             Test::OverCeiling(count) => {
                 let operations = match count {
                     Count::Entries => quote!(passes.entries()),
-                    Count::EntryRuns(most, levels) => {
+                    Count::EntryRuns(most, levels, walks) => {
                         let most = self.most(most);
                         let levels = Literal::u8_unsuffixed(levels.0);
-                        quote!(passes.entry_runs(#most, Levels(#levels)))
+                        quote!(passes.entry_runs(#most, Levels(#levels), #walks))
                     }
-                    Count::PageRuns(operand) => {
+                    Count::PageRuns(operand, walks) => {
                         let units = self.units_name(operand);
-                        quote!(passes.page_runs(level_table(c), #units))
+                        quote!(passes.page_runs(level_table(c), #units, #walks))
                     }
                 };
                 let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));

@@ -246,10 +246,10 @@ pub enum Test {
 pub enum Count {
     /// One an entry.
     Entries,
-    /// One a run of at most so many entries of these levels.
-    EntryRuns(Most, Levels),
-    /// One a run of pages that this operand can name.
-    PageRuns(usize),
+    /// One a run of at most so many entries of these levels, also where walk entries go if the last says so.
+    EntryRuns(Most, Levels, bool),
+    /// One a run of pages that this operand can name, also where walk entries go if the last says so.
+    PageRuns(usize, bool),
 }
 
 /// What a [`Node::Each`] goes through.

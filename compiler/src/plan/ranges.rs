@@ -202,10 +202,10 @@ impl<'m> Shaper<'m, '_> {
             )?;
             choice.means.iter().find_map(run_of)
         };
+        let walks = tables && runs(WALK).is_some() && runs(LEAF_AND_WALK).is_some();
         match runs(LEAF) {
-            Some(_) if tables && runs(WALK).is_none() => Count::Entries,
-            Some((operand, _, Stride::Pages)) => Count::PageRuns(operand),
-            Some((_, most, Stride::Entries(levels))) => Count::EntryRuns(most, levels),
+            Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),
+            Some((_, most, Stride::Entries(levels))) => Count::EntryRuns(most, levels, walks),
             None => Count::Entries,
         }
     }

@@ -195,11 +195,13 @@ impl Run<'_> {
         let (operations, pages) = ceiling(self.model, self.env.config, space, reach);
         let needed = match count {
             Count::Entries => passes.entries(),
-            Count::EntryRuns(most, levels) => passes.entry_runs(self.most(most), levels),
-            Count::PageRuns(operand) => {
+            Count::EntryRuns(most, levels, walks) => {
+                passes.entry_runs(self.most(most), levels, walks)
+            }
+            Count::PageRuns(operand, walks) => {
                 let levels = self.model.level_table(self.env.config);
                 self.units(operand)
-                    .map_or(0, |units| passes.page_runs(&levels, units))
+                    .map_or(0, |units| passes.page_runs(&levels, units, walks))
             }
         };
         needed > operations || passes.pages() > pages
