@@ -930,24 +930,66 @@ impl Tlb {
             }
             slot.store(change.new_bits);
         } else if c.has(Config::EDAT2) {
-            if c.has(Config::LOCAL_CLEAR) && c.has(Config::RDP)
-                && change.kind() == Kind::Relaxes && matches!(stride, PTE)
-            {
+            if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
                 if matches!(owner.reach, Reach::Here) {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:211-218: rdp_local
-                        cpu.issue(Op::RdpLocal {
-                            table: table_bits,
-                            page,
-                        });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
+                    if matches!(stride, PTE) {
+                        if c.has(Config::RDP) && change.kind() == Kind::Relaxes {
+                            let step = 1u64.wrapping_shl(pass.shift);
+                            let table_bits = encode_table(slot.table);
+                            let mut page = encode_page(start);
+                            let mut left = entries;
+                            while left > 0 {
+                                // s390.arch:211-218: rdp_local
+                                cpu.issue(Op::RdpLocal {
+                                    table: table_bits,
+                                    page,
+                                });
+                                page = page.wrapping_add((step >> 12) << 12);
+                                left = left.wrapping_sub(1);
+                            }
+                        } else if c.has(Config::IPTE_RANGE) {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:116-125: ipte_run_local
+                                let table_bits = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table: table_bits,
+                                    page,
+                                    more,
+                                });
+                            }
+                        } else {
+                            let step = 1u64.wrapping_shl(pass.shift);
+                            let table_bits = encode_table(slot.table);
+                            let mut page = encode_page(start);
+                            let mut left = entries;
+                            while left > 0 {
+                                // s390.arch:98-104: ipte_local
+                                cpu.issue(Op::IpteLocal {
+                                    table: table_bits,
+                                    page,
+                                });
+                                page = page.wrapping_add((step >> 12) << 12);
+                                left = left.wrapping_sub(1);
+                            }
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let origin = encode_origin(stride, slot.table);
+                        let mut page = encode_page(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:136-142: idte_local
+                            cpu.issue(Op::IdteLocal { origin, page });
+                            page = page.wrapping_add((step >> 12) << 12);
+                            left = left.wrapping_sub(1);
+                        }
                     }
-                } else {
+                    slot.store(change.new_bits);
+                } else if c.has(Config::RDP) && change.kind() == Kind::Relaxes
+                    && matches!(stride, PTE)
+                {
                     let step = 1u64.wrapping_shl(pass.shift);
                     let table_bits = encode_table(slot.table);
                     let mut page = encode_page(start);
@@ -958,8 +1000,30 @@ impl Tlb {
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
                     }
+                    slot.store(change.new_bits);
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let asce = encode_asce(tag);
+                    let new_in_r3 = encode_new_in_r3(change.new_bits);
+                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
+                    let mut address_in_r5 = encode_address_in_r5(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        let old_in_r2 = encode_old_in_r2(
+                            slot.load(entries.wrapping_sub(left)),
+                        );
+                        // s390.arch:180-189: crdte
+                        cpu.issue(Op::Crdte {
+                            asce,
+                            old_in_r2,
+                            new_in_r3,
+                            origin_in_r4,
+                            address_in_r5,
+                        });
+                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
+                        left = left.wrapping_sub(1);
+                    }
                 }
-                slot.store(change.new_bits);
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let asce = encode_asce(tag);
@@ -984,54 +1048,18 @@ impl Tlb {
                 }
             }
         } else if matches!(owner.space, Space::Kernel) {
-            if c.has(Config::LOCAL_CLEAR) && c.has(Config::RDP)
-                && change.kind() == Kind::Relaxes && matches!(stride, PTE)
-            {
-                if matches!(owner.reach, Reach::Here) {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:211-218: rdp_local
-                        cpu.issue(Op::RdpLocal {
-                            table: table_bits,
-                            page,
-                        });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:203-210: rdp
-                        cpu.issue(Op::Rdp { table: table_bits, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-                slot.store(change.new_bits);
-            } else {
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let mut left = entries;
-                while left > 0 {
-                    let entry_bits = encode_entry(
-                        slot.address(entries.wrapping_sub(left)),
-                    );
-                    let old_in_r2 = encode_old_in_r2(
-                        slot.load(entries.wrapping_sub(left)),
-                    );
-                    // s390.arch:190-199: cspg
-                    cpu.issue(Op::Cspg {
-                        entry: entry_bits,
-                        old_in_r2,
-                        new_in_r3,
-                    });
-                    left = left.wrapping_sub(1);
-                }
+            let new_in_r3 = encode_new_in_r3(change.new_bits);
+            let mut left = entries;
+            while left > 0 {
+                let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
+                let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
+                // s390.arch:190-199: cspg
+                cpu.issue(Op::Cspg {
+                    entry: entry_bits,
+                    old_in_r2,
+                    new_in_r3,
+                });
+                left = left.wrapping_sub(1);
             }
         } else {
             if matches!(stride, PTE) {

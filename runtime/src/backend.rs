@@ -168,7 +168,8 @@ pub enum Debt {
     None,
     /// Everything under the tag.
     Tag,
-    /// Everything under every tag: tags were given out anew.
+    /// Everything under every tag: a new generation of tags was given out. No other tags are given out anew
+    /// all at once, and a machine without generations may not be able to pay it.
     All,
 }
 

@@ -309,3 +309,17 @@ fn copies_are_aborted_behind_local_instructions() {
         }
     }
 }
+
+/// PIDs given out anew all at once want every PID dropped, and a guest that asks its hypervisor drops one at a
+/// time: those who name it may be told apart by life alone.
+#[test]
+fn generations_want_everything_dropped() {
+    let found = findings(&edited(POWERPC64, "from life;", "from generations;"));
+    let [found] = found.as_slice() else {
+        panic!("{found:#?}");
+    };
+    assert!(
+        found.starts_with("E0501") && found.contains("when tags are given out anew"),
+        "{found}"
+    );
+}

@@ -184,14 +184,25 @@ pub enum TagFact {
     Values(Number, Number),
     /// `reserved 0;`
     Reserved(Number),
-    /// `from generations;`, `from slots;`
-    From(Ident),
+    /// `from generations;`
+    From(TagSource),
     /// `read after publish;`
     ReadAfterPublish,
     /// `may be retired;`
     MayBeRetired,
     /// `is the root;`
     IsRoot,
+}
+
+/// Where the values of a tag come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagSource {
+    /// `generations`: given out anew at each rollover.
+    Generations,
+    /// `slots`: a few of each CPU's own, given out anew one by one.
+    Slots,
+    /// `life`: one for as long as a space lives.
+    Life,
 }
 
 /// `space user { ... }` or `space kernel { ... }`

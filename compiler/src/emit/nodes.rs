@@ -317,9 +317,10 @@ impl Emit<'_> {
                     At::Piece => quote!(run.va.wrapping_sub(start).wrapping_shr(pass.shift)),
                     _ => quote!(0),
                 };
-                match name {
-                    "entry" => quote!(slot.address(#nth)),
-                    _ => quote!(slot.load(#nth)),
+                if name == "entry" {
+                    quote!(slot.address(#nth))
+                } else {
+                    quote!(slot.load(#nth))
                 }
             }
             "new" => quote!(change.new_bits),

@@ -9,7 +9,7 @@ impl Lower {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut of_cpu, mut values) = (None, None, None);
-            let (mut retired, mut read, mut root) = (None, None, None);
+            let (mut retired, mut read, mut root, mut source) = (None, None, None, None);
             for fact in &it.facts {
                 match &fact.node {
                     TagFact::Bits(number) => {
@@ -28,7 +28,8 @@ impl Lower {
                         self.once(&mut read, "`read after publish`", (), fact.span);
                     }
                     TagFact::IsRoot => self.once(&mut root, "`is the root`", (), fact.span),
-                    TagFact::Reserved(_) | TagFact::From(_) => {}
+                    TagFact::From(from) => self.once(&mut source, "`from`", *from, fact.span),
+                    TagFact::Reserved(_) => {}
                 }
             }
             if bits.is_none() {
@@ -73,6 +74,7 @@ impl Lower {
                 read_after_publish: read.map(|at| at.span),
                 values,
                 is_root: root.map(|at| at.span),
+                source,
             });
         }
         out

@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, Stricter};
+use super::{At, Cases, Cond, Config, Known, Named, Stricter, TagSource};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -152,6 +152,8 @@ pub struct Tag {
     pub values: Option<At<(u64, u64)>>,
     /// The address of the top table is the tag.
     pub is_root: Option<Span>,
+    /// Where its values come from, if that is said.
+    pub source: Option<At<TagSource>>,
 }
 
 /// Which tag class entries have.

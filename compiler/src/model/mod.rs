@@ -14,7 +14,7 @@ pub use machine::*;
 
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
-pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, Written};
+pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, TagSource, Written};
 use crate::source::Span;
 
 /// A value and the words that it comes from.

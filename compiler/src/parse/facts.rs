@@ -4,7 +4,7 @@ use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
     BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Kind, Names,
-    Operand, Space, Spanned, Stricter, TagFact, Under, View,
+    Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
 };
 
 /// The most operators of an expression. The stages behind walk it by recursion.
@@ -75,7 +75,13 @@ impl Builder<'_> {
                 TagFact::Values(least, most)
             }
             Rule::tag_reserved => TagFact::Reserved(self.number_in(node)),
-            Rule::tag_from => TagFact::From(self.name(node)),
+            Rule::tag_from => TagFact::From(if has(node, Rule::k_generations) {
+                TagSource::Generations
+            } else if has(node, Rule::k_slots) {
+                TagSource::Slots
+            } else {
+                TagSource::Life
+            }),
             Rule::tag_read => TagFact::ReadAfterPublish,
             Rule::tag_retired => TagFact::MayBeRetired,
             Rule::tag_root => TagFact::IsRoot,

@@ -17,7 +17,7 @@ use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
 use super::shapes::Shaper;
-use crate::model::{Instr, Invalidate, Kind, Which, Written};
+use crate::model::{Instr, Invalidate, Kind, Stricter, Which, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,9 +120,12 @@ impl Shaper<'_, '_> {
 
     /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
     /// anew, so there the entry is never invalid if an instruction can help it, whatever else that drops.
+    /// Of a user space that only this CPU runs nobody meets the invalid entry: what is local does.
     fn replace(&mut self, setting: &Setting<'_>, level: Level) -> Node {
         let dear = setting.space == Space::Kernel;
-        match self.writer(setting, level, Written::Replaced, Wish::Optional { dear }) {
+        let at_once = self.writer(setting, level, Written::Replaced, Wish::Optional { dear });
+        let here = setting.reach == Reach::Here && self.has_local(level);
+        match at_once.filter(|it| dear || !here || self.is_local(*it)) {
             Some(primitive) => Node::Each {
                 over: Over::Entries,
                 body: Box::new(Node::Issue(issue(primitive))),
@@ -133,13 +136,15 @@ impl Shaper<'_, '_> {
     }
 
     /// More is allowed. What the instruction does not write, a store may change in a valid entry as well.
+    /// Where entries that allow less fault until they are dropped, the fault has to be met, and in the kernel
+    /// nothing meets it.
     fn relax(&mut self, setting: &Setting<'_>, level: Level) -> Node {
-        match self.writer(
-            setting,
-            level,
-            Written::MoreRights,
-            Wish::Optional { dear: true },
-        ) {
+        let faults = self.model.caches.stricter == Stricter::FaultsUntilDropped;
+        if setting.space == Space::Kernel && faults {
+            return self.replace(setting, level);
+        }
+        let wish = Wish::Optional { dear: true };
+        match self.writer(setting, level, Written::MoreRights, wish) {
             Some(primitive) => seq([
                 Node::Each {
                     over: Over::Entries,
@@ -171,8 +176,7 @@ impl Shaper<'_, '_> {
             if wish == (Wish::Optional { dear: false }) && lost > 0 {
                 continue;
             }
-            let wide = !Holders::CORE
-                .covers(self.model.invalidates[primitive.invalidate].reach(self.config));
+            let wide = !self.is_local(primitive);
             let cost = self.model.invalidates[primitive.invalidate].cost;
             candidates.insert(
                 (
@@ -219,9 +223,9 @@ impl Shaper<'_, '_> {
                     Which::Run { most, .. } => Some(most),
                     _ => None,
                 })?;
-                let local = Holders::CORE.covers(it.reach(self.config));
-                let fits = local == (setting.reach == Reach::Here && self.has_local(level));
-                fits.then_some((Primitive { invalidate, form }, (*operand, most)))
+                let one = Primitive { invalidate, form };
+                let local = setting.reach == Reach::Here && self.has_local(level);
+                (local == self.is_local(one)).then_some((one, (*operand, most)))
             })
         })
     }
@@ -238,10 +242,13 @@ impl Shaper<'_, '_> {
         };
         let writers = self.writers(&here, level, Written::Invalid);
         let mut writers = writers.into_iter();
-        writers.any(|(_, primitive, _)| {
-            let it = &self.model.invalidates[primitive.invalidate];
-            Holders::CORE.covers(it.reach(self.config))
-        })
+        writers.any(|(_, primitive, _)| self.is_local(primitive))
+    }
+
+    /// Whether an instruction leaves other CPUs alone.
+    fn is_local(&self, primitive: Primitive) -> bool {
+        let it = &self.model.invalidates[primitive.invalidate];
+        Holders::CORE.covers(it.reach(self.config))
     }
 
     fn usable(

@@ -7,6 +7,8 @@
 use tlbc_runtime::backend::{Debt, Owed};
 use tlbc_runtime::request::{Reach, Space};
 
+use crate::model::{At, TagSource};
+
 use super::choose::{Choice, Need, Of};
 use super::factor::seq;
 use super::finish::barriers;
@@ -32,12 +34,13 @@ impl Shaper<'_, '_> {
         };
         let all = {
             let mut steps = vec![Node::Pay(Debt::All)];
-            // Where a CPU comes up clean nothing may be able to drop everything, nor need it: tags are
-            // not given out anew there.
-            if self.arrives_clean() {
-                steps.push(flush.clone());
-            } else {
+            if !self.arrives_clean() {
                 steps.push(Node::Call(Shape::Arrive));
+            } else if self.has_generations() {
+                steps.push(self.drop_all());
+            } else {
+                // Tags are not given out anew all at once: nothing need be able to drop everything.
+                steps.push(flush.clone());
             }
             steps.push(self.loads(false));
             steps.extend(owe_views.clone());
@@ -175,8 +178,22 @@ impl Shaper<'_, '_> {
     /// Everything of both spaces, under any tag.
     pub(super) fn arrive(&mut self) -> Node {
         if self.arrives_clean() {
-            return Node::Nothing(Reason::Clean);
+            Node::Nothing(Reason::Clean)
+        } else {
+            self.drop_all()
         }
+    }
+
+    /// Whether tags are given out anew all at once, so that none keeps its meaning.
+    fn has_generations(&self) -> bool {
+        self.model.tags.iter().any(|tag| {
+            let generations = |at: At<TagSource>| at.value == TagSource::Generations;
+            tag.when.holds(self.config) && tag.source.is_some_and(generations)
+        })
+    }
+
+    /// Everything under every tag, of both spaces.
+    fn drop_all(&mut self) -> Node {
         let kernel = self.setting(Space::Kernel, Reach::Here, true);
         let need = Need {
             of: Of::Everything,

@@ -15,7 +15,7 @@ use super::shapes::{LEAF_AND_WALK, absent_too};
 use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Delivery, Invalidate, Model};
+use crate::model::{Config, Delivery, Invalidate, Model, TagSource};
 
 /// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
@@ -47,7 +47,7 @@ pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
 
 fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>) -> Diagnostic {
     let Some(cell) = cell else {
-        return nothing_on_arrival(model, gap.config);
+        return nothing_drops_all(model, gap.config);
     };
     let space = model.space(gap.space);
     let (owner, request) = (owner(gap.space), request(gap.need));
@@ -179,9 +179,28 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
     ]
 }
 
-/// Each space has what it needs, and still something may be left of whoever ran before.
-fn nothing_on_arrival(model: &Model, config: Config) -> Diagnostic {
+/// Each space has what it needs, and still something may be left of whoever ran before: before the CPU came
+/// up, or before tags were given out anew.
+fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     let unknown = &model.arrive.contents_unknown;
+    let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
+    let generations = model.tags.iter().find_map(|tag| {
+        let source = tag.source.filter(|_| tag.when.holds(config));
+        source.filter(|at| at.value == TagSource::Generations)
+    });
+    if let (true, Some(at)) = (clean, generations) {
+        return Diagnostic::new(
+            Code::E0501,
+            at.span,
+            format!(
+                "nothing drops everything when tags are given out anew{}",
+                configuration(model, config)
+            ),
+        )
+        .label("a tag may have meant another space before a rollover")
+        .note("entries of every tag of the last generation may be left")
+        .help("describe an instruction that drops everything, of any tag, or write `from life;`");
+    }
     Diagnostic::new(
         Code::E0501,
         unknown.as_ref().map_or(model.arrive.span, |at| at.span),

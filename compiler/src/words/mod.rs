@@ -11,8 +11,8 @@ pub use events::{aspect, ceiling, remedy, weakens};
 use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
 use crate::model::{
-    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Tag, Under, Var,
-    Which, Writes, Written,
+    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Tag, TagSource,
+    Under, Var, Which, Writes, Written,
 };
 
 /// A name or an instruction, marked as one.
@@ -284,8 +284,14 @@ pub fn tag(model: &Model, tag: &Tag) -> String {
     } else {
         ""
     };
+    let source = match tag.source.map(|at| at.value) {
+        None => "",
+        Some(TagSource::Generations) => ", from generations",
+        Some(TagSource::Slots) => ", from slots",
+        Some(TagSource::Life) => ", one for the life of a space",
+    };
     format!(
-        "{}: {} bits, {reach}{values}{root}{retired}{}",
+        "{}: {} bits, {reach}{values}{source}{root}{retired}{}",
         code(&tag.named.name),
         tag.bits.value,
         when(model, &tag.when)
