@@ -77,7 +77,7 @@ pub struct Erratum {
     pub span: Span,
 }
 
-/// `weakens dsb_ish for user: not drained on sme;`, `weakens invlpg: not global when pcid;`
+/// `weakens wait for user: not drained on sme;`, `weakens drop_page: not global when tagged;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakens {
     /// The barriers or invalidations.

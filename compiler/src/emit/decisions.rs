@@ -10,7 +10,7 @@ use tlbc_runtime::clause::Most;
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::upper;
-use super::nodes::At;
+use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
 
 impl Emit<'_> {

@@ -7,7 +7,7 @@ use tlbc_runtime::clause::Most;
 
 use super::Emit;
 use super::config::unsuffixed;
-use super::nodes::At;
+use super::parameters::At;
 use crate::plan::ir::{Issue, Node, Over, Shape};
 
 impl Emit<'_> {

@@ -15,6 +15,7 @@ mod loops;
 mod machine;
 mod nodes;
 mod operands;
+mod parameters;
 mod routines;
 mod text;
 

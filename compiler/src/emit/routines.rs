@@ -12,7 +12,8 @@ use quote::{format_ident, quote};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::nodes::{At, audience};
+use super::nodes::audience;
+use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
 use crate::plan::ir::{Node, Plan, Shape};

@@ -1,0 +1,148 @@
+//! Parameters: where the values come from that operands are built of, at each place of a routine.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use tlbc_runtime::request::Space;
+
+use super::Emit;
+use super::config::hex;
+use crate::plan::ir::Issue;
+
+/// Where the values of an instruction's operands are found.
+#[derive(Clone, Copy)]
+pub enum At {
+    /// Nowhere: no address.
+    Nothing,
+    /// `va` and `level`.
+    Page,
+    /// `start`, the first of the pass.
+    First,
+    /// The entry of the pass that a loop is at: `left` are still to come, itself included.
+    Each,
+    /// `va`, `num` and `scale`.
+    Piece,
+    /// `va` alone.
+    Rest,
+    /// `set`, and no address.
+    Set,
+}
+
+impl Emit<'_> {
+    /// A call of an operand's encoder.
+    pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
+        let encoder = self.encoder_name(operand);
+        let parameters = self.encoder_parameters(operand).into_iter();
+        let arguments = parameters.map(|name| self.parameter(issue, name, at));
+        quote!(#encoder(#(#arguments),*))
+    }
+
+    /// Where a parameter of an encoder comes from.
+    pub(super) fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
+        let it = &self.model.invalidates[issue.invalidate];
+        match name {
+            "c" => quote!(c),
+            "tag" => match (issue.view, issue.tag) {
+                (None, _) => quote!(0),
+                (Some(_), Some(tag)) => hex(tag),
+                (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
+            },
+            "va" | "end" if !issue.address => quote!(0),
+            "va" => match at {
+                At::Piece => quote!(run.va),
+                At::First => quote!(start),
+                At::Each => {
+                    quote!(start.wrapping_add(entries.wrapping_sub(left).wrapping_shl(pass.shift)))
+                }
+                _ => quote!(va),
+            },
+            "end" => match at {
+                At::Piece => {
+                    quote!(
+                        run.va
+                            .wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift))
+                    )
+                }
+                At::First => quote!(start.wrapping_add(1u64.wrapping_shl(pass.shift))),
+                At::Each => quote!(
+                    start.wrapping_add(
+                        entries
+                            .wrapping_sub(left)
+                            .wrapping_add(1)
+                            .wrapping_shl(pass.shift)
+                    )
+                ),
+                At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
+                _ => quote!(0),
+            },
+            "set" => {
+                if let At::Set = at {
+                    quote!(set)
+                } else {
+                    quote!(0)
+                }
+            }
+            "table" => quote!(slot.table),
+            "entry" | "old" => {
+                let nth = match at {
+                    At::Each => quote!(entries.wrapping_sub(left)),
+                    At::Piece => quote!(run.va.wrapping_sub(start).wrapping_shr(pass.shift)),
+                    _ => quote!(0),
+                };
+                if name == "entry" {
+                    quote!(slot.address(#nth))
+                } else {
+                    quote!(slot.load(#nth))
+                }
+            }
+            "new" => quote!(change.new_bits),
+            "hint" if !issue.hint => quote!(None),
+            "hint" => {
+                if let At::Page = at {
+                    quote!(hint(c, level))
+                } else {
+                    quote!(hinted)
+                }
+            }
+            "stride" if !issue.address => quote!(Level(0)),
+            "stride" => {
+                if let At::Page = at {
+                    quote!(level)
+                } else {
+                    quote!(stride)
+                }
+            }
+            "num" => {
+                if let At::Piece = at {
+                    quote!(run.num)
+                } else {
+                    quote!(0)
+                }
+            }
+            "scale" => {
+                if let At::Piece = at {
+                    quote!(run.scale)
+                } else {
+                    quote!(0)
+                }
+            }
+            "form" => hex(it.forms[issue.form]
+                .named
+                .as_ref()
+                .map_or(0, |(_, value)| *value)),
+            "keep" => quote!(false),
+            _ => quote!(0),
+        }
+    }
+
+    /// A tag in a view.
+    pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
+        match self.model.space(space).views[view].or {
+            0 => tag.clone(),
+            or => {
+                let or = hex(or);
+                quote!(#tag | #or)
+            }
+        }
+    }
+}
