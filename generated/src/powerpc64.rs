@@ -178,7 +178,7 @@ pub enum Op {
     Tlbsync,
     /// `isync`: powerpc64.arch:78.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:115-121.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:121-127.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -186,28 +186,35 @@ pub enum Op {
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:123-129.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:129-135.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:130-136.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:136-142.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:137-143.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:143-149.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:148-154.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:152-158.
+    TlbieUnused {
+        /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
+        rb_unused: u64,
+        /// `[63:32] tag; [31:0] 0`
+        rs: u64,
+    },
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:163-169.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -215,47 +222,47 @@ pub enum Op {
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:155-161.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:170-176.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:162-168.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:177-183.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:169-176.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:184-191.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:177-183.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:192-198.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:184-191.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:199-206.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:193-199.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:208-214.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:200-207.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:215-222.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:243-250.
+    /// powerpc64.arch:258-265.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -271,7 +278,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:251-261.
+    /// powerpc64.arch:266-276.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -286,7 +293,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:274-276.
+    /// Loads `pid`. powerpc64.arch:289-291.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -306,6 +313,7 @@ impl Op {
             Self::TlbiePid0 { .. } => "tlbie_pid0",
             Self::TlbiePid1 { .. } => "tlbie_pid1",
             Self::TlbiePid2 { .. } => "tlbie_pid2",
+            Self::TlbieUnused { .. } => "tlbie_unused",
             Self::TlbielVa { .. } => "tlbiel_va",
             Self::TlbielPid0 { .. } => "tlbiel_pid0",
             Self::TlbielPid1 { .. } => "tlbiel_pid1",
@@ -337,6 +345,10 @@ impl Op {
             }
             Op::TlbiePid2 { rb_pid, rs } => {
                 each("rb_pid", u128::from(rb_pid));
+                each("rs", u128::from(rs));
+            }
+            Op::TlbieUnused { rb_unused, rs } => {
+                each("rb_unused", u128::from(rb_unused));
                 each("rs", u128::from(rs));
             }
             Op::TlbielVa { rb_va, rs } => {
@@ -491,6 +503,14 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     asm!(
                         ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
                         rb_pid = in(reg) rb_pid,
+                        rs = in(reg) rs,
+                        options(nostack, preserves_flags),
+                    )
+                }
+                Op::TlbieUnused { rb_unused, rs } => {
+                    asm!(
+                        ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
+                        rb_unused = in(reg) rb_unused,
                         rs = in(reg) rs,
                         options(nostack, preserves_flags),
                     )
@@ -659,13 +679,24 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:109-111.
+/// Operand `rb_unused`: powerpc64.arch:109-114.
+#[inline(always)]
+const fn encode_rb_unused() -> u64 {
+    let mut bits = 0u64;
+    // [63:12] 0xff_ffff_ffff
+    bits |= 0xff_ffff_ffff << 12;
+    // [7:5] 5
+    bits |= 0x5 << 5;
+    bits
+}
+
+/// Operand `rs_none`: powerpc64.arch:115-117.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:211-214.
+/// Operand `rpt_pid`: powerpc64.arch:226-229.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -674,7 +705,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:215-219.
+/// Operand `rpt_target`: powerpc64.arch:230-234.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -687,7 +718,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:220-223.
+/// Operand `rpt_type`: powerpc64.arch:235-238.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -696,7 +727,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:224-226.
+/// Operand `rpt_size`: powerpc64.arch:239-241.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -712,7 +743,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:227-229.
+/// Operand `rpt_start`: powerpc64.arch:242-244.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -721,7 +752,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:230-233.
+/// Operand `rpt_end`: powerpc64.arch:245-248.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -730,7 +761,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:232.
+/// What operand `rpt_end` can name: powerpc64.arch:247.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -738,7 +769,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:234-236.
+/// Operand `rpt_every_size`: powerpc64.arch:249-251.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -747,13 +778,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:237-239.
+/// Operand `rpt_from_first`: powerpc64.arch:252-254.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:240-242.
+/// Operand `rpt_to_last`: powerpc64.arch:255-257.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -762,7 +793,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:270-273.
+/// Operand `pidr`: powerpc64.arch:285-288.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -791,10 +822,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:130-136, powerpc64.arch:137-143, powerpc64.arch:148-154,
-    /// powerpc64.arch:155-161, powerpc64.arch:162-168, powerpc64.arch:169-176,
-    /// powerpc64.arch:243-250, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:129-135,
+    /// powerpc64.arch:136-142, powerpc64.arch:143-149, powerpc64.arch:152-158,
+    /// powerpc64.arch:163-169, powerpc64.arch:170-176, powerpc64.arch:177-183,
+    /// powerpc64.arch:184-191, powerpc64.arch:258-265, powerpc64.arch:266-276.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -809,7 +840,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if c.has(Config::BROADCAST) {
-                    // powerpc64.arch:115-121: tlbie_va
+                    // powerpc64.arch:121-127: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -830,31 +861,31 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:130-136: tlbie_pid1
+                        // powerpc64.arch:136-142: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:169-176: tlbiel_pid2
+                    // powerpc64.arch:184-191: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     if c.has(Config::ISA31) {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:155-161: tlbiel_pid0
+                            // powerpc64.arch:170-176: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -869,18 +900,18 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     }
                 } else {
-                    // powerpc64.arch:148-154: tlbiel_va
+                    // powerpc64.arch:163-169: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:115-121: tlbie_va
+                    // powerpc64.arch:121-127: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -904,19 +935,19 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:148-154: tlbiel_va
+                // powerpc64.arch:163-169: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if walk {
-                    // powerpc64.arch:162-168: tlbiel_pid1
+                    // powerpc64.arch:177-183: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
             }
         } else {
-            // powerpc64.arch:243-250: rpt_run, form tlb
+            // powerpc64.arch:258-265: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -934,7 +965,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form walk
+                // powerpc64.arch:266-276: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -960,8 +991,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:130-136,
-    /// powerpc64.arch:243-250, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:136-142,
+    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -976,7 +1007,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:115-121: tlbie_va
+                // powerpc64.arch:121-127: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -997,7 +1028,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:130-136: tlbie_pid1
+                    // powerpc64.arch:136-142: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1012,7 +1043,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:243-250: rpt_run, form tlb
+            // powerpc64.arch:258-265: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1030,7 +1061,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form walk
+                // powerpc64.arch:266-276: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1057,8 +1088,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:148-154, powerpc64.arch:162-168,
-    /// powerpc64.arch:243-250, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:163-169, powerpc64.arch:177-183,
+    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1070,18 +1101,18 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:148-154: tlbiel_va
+            // powerpc64.arch:163-169: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:162-168: tlbiel_pid1
+                // powerpc64.arch:177-183: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         } else {
-            // powerpc64.arch:243-250: rpt_run, form tlb
+            // powerpc64.arch:258-265: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1099,7 +1130,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form walk
+                // powerpc64.arch:266-276: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1125,8 +1156,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:130-136,
-    /// powerpc64.arch:243-250, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:136-142,
+    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1139,7 +1170,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:115-121: tlbie_va
+                // powerpc64.arch:121-127: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1160,7 +1191,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:130-136: tlbie_pid1
+                    // powerpc64.arch:136-142: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1170,7 +1201,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:243-250: rpt_run, form tlb
+            // powerpc64.arch:258-265: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1188,7 +1219,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form walk
+                // powerpc64.arch:266-276: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1213,9 +1244,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:115-121,
-    /// powerpc64.arch:123-129, powerpc64.arch:130-136, powerpc64.arch:162-168,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:129-135,
+    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:177-183,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1237,7 +1268,7 @@ impl Tlb {
                     if c.has(Config::ISA31) {
                         if walk {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:130-136: tlbie_pid1
+                                // powerpc64.arch:136-142: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1245,7 +1276,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:162-168: tlbiel_pid1
+                                // powerpc64.arch:177-183: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1259,7 +1290,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::COPROCESSORS) {
                         if walk {
-                            // powerpc64.arch:130-136: tlbie_pid1
+                            // powerpc64.arch:136-142: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1281,14 +1312,14 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:162-168: tlbiel_pid1
+                            // powerpc64.arch:177-183: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1332,8 +1363,8 @@ impl Tlb {
                             if c.has(Config::P9_STQ) {
                                 cpu.issue(Op::Ptesync);
                                 // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
                                     rs: encode_rs(tag),
                                 });
                             }
@@ -1354,7 +1385,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:162-168: tlbiel_pid1
+                        // powerpc64.arch:177-183: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1384,7 +1415,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:251-261: rpt_space, form walk
+                    // powerpc64.arch:266-276: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1413,8 +1444,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:115-121,
-    /// powerpc64.arch:123-129, powerpc64.arch:130-136, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:129-135,
+    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1440,7 +1471,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:130-136: tlbie_pid1
+                        // powerpc64.arch:136-142: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1462,8 +1493,8 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
@@ -1489,7 +1520,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:251-261: rpt_space, form walk
+                    // powerpc64.arch:266-276: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1519,8 +1550,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:162-168,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:177-183,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1535,7 +1566,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:162-168: tlbiel_pid1
+                    // powerpc64.arch:177-183: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1559,7 +1590,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form walk
+                // powerpc64.arch:266-276: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1587,8 +1618,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:115-121,
-    /// powerpc64.arch:123-129, powerpc64.arch:130-136, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:129-135,
+    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1608,7 +1639,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:130-136: tlbie_pid1
+                        // powerpc64.arch:136-142: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1630,8 +1661,8 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(0x0),
                         });
                     }
@@ -1652,7 +1683,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:251-261: rpt_space, form walk
+                    // powerpc64.arch:266-276: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1720,7 +1751,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:115-121, powerpc64.arch:148-154, powerpc64.arch:243-250.
+    /// From: powerpc64.arch:121-127, powerpc64.arch:163-169, powerpc64.arch:258-265.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1735,7 +1766,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:115-121: tlbie_va
+                        // powerpc64.arch:121-127: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1748,12 +1779,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:148-154: tlbiel_va
+                        // powerpc64.arch:163-169: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:115-121: tlbie_va
+                        // powerpc64.arch:121-127: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1769,7 +1800,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:148-154: tlbiel_va
+                    // powerpc64.arch:163-169: tlbiel_va
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     rb_va = rb_va.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1777,7 +1808,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1807,7 +1838,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1830,7 +1861,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:115-121, powerpc64.arch:243-250.
+    /// From: powerpc64.arch:121-127, powerpc64.arch:258-265.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1843,14 +1874,14 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:115-121: tlbie_va
+                // powerpc64.arch:121-127: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1880,7 +1911,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1903,7 +1934,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:148-154, powerpc64.arch:243-250.
+    /// From: powerpc64.arch:163-169, powerpc64.arch:258-265.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1916,14 +1947,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:148-154: tlbiel_va
+                // powerpc64.arch:163-169: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1953,7 +1984,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1976,7 +2007,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:115-121, powerpc64.arch:243-250.
+    /// From: powerpc64.arch:121-127, powerpc64.arch:258-265.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1989,14 +2020,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:115-121: tlbie_va
+                // powerpc64.arch:121-127: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2026,7 +2057,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:243-250: rpt_run, form tlb
+                // powerpc64.arch:258-265: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2048,9 +2079,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:155-161, powerpc64.arch:169-176,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:170-176, powerpc64.arch:184-191,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2060,19 +2091,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:137-143: tlbie_pid2
+                            // powerpc64.arch:143-149: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:123-129: tlbie_pid0
+                            // powerpc64.arch:129-135: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:137-143: tlbie_pid2
+                            // powerpc64.arch:143-149: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2085,13 +2116,13 @@ impl Tlb {
                             if c.has(Config::P9_STQ) {
                                 cpu.issue(Op::Ptesync);
                                 // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
                                     rs: encode_rs(tag),
                                 });
                             }
                         } else {
-                            // powerpc64.arch:123-129: tlbie_pid0
+                            // powerpc64.arch:129-135: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2104,88 +2135,88 @@ impl Tlb {
                             if c.has(Config::P9_STQ) {
                                 cpu.issue(Op::Ptesync);
                                 // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
                                     rs: encode_rs(tag),
                                 });
                             }
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:137-143: tlbie_pid2
+                            // powerpc64.arch:143-149: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:123-129: tlbie_pid0
+                            // powerpc64.arch:129-135: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:169-176: tlbiel_pid2
+                        // powerpc64.arch:184-191: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:169-176: tlbiel_pid2
+                        // powerpc64.arch:184-191: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:137-143: tlbie_pid2
+                    // powerpc64.arch:143-149: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2200,25 +2231,25 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:169-176: tlbiel_pid2
+                    // powerpc64.arch:184-191: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:137-143: tlbie_pid2
+                    // powerpc64.arch:143-149: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2233,25 +2264,25 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
                 } else {
-                    // powerpc64.arch:155-161: tlbiel_pid0
+                    // powerpc64.arch:170-176: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:123-129: tlbie_pid0
+                    // powerpc64.arch:129-135: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2266,20 +2297,20 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
                 }
             } else {
                 if walk {
-                    // powerpc64.arch:169-176: tlbiel_pid2
+                    // powerpc64.arch:184-191: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 } else {
-                    // powerpc64.arch:155-161: tlbiel_pid0
+                    // powerpc64.arch:170-176: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2287,7 +2318,7 @@ impl Tlb {
                 if !c.has(Config::ISA31) {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2296,7 +2327,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:251-261: rpt_space, form both
+            // powerpc64.arch:266-276: rpt_space, form both
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2312,7 +2343,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:251-261: rpt_space, form tlb
+            // powerpc64.arch:266-276: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2336,8 +2367,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2353,7 +2384,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:137-143: tlbie_pid2
+                            // powerpc64.arch:143-149: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2366,13 +2397,13 @@ impl Tlb {
                             if c.has(Config::P9_STQ) {
                                 cpu.issue(Op::Ptesync);
                                 // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
                                     rs: encode_rs(tag),
                                 });
                             }
                         } else {
-                            // powerpc64.arch:123-129: tlbie_pid0
+                            // powerpc64.arch:129-135: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2385,50 +2416,50 @@ impl Tlb {
                             if c.has(Config::P9_STQ) {
                                 cpu.issue(Op::Ptesync);
                                 // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
                                     rs: encode_rs(tag),
                                 });
                             }
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:137-143: tlbie_pid2
+                            // powerpc64.arch:143-149: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:123-129: tlbie_pid0
+                            // powerpc64.arch:129-135: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2441,13 +2472,13 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2460,43 +2491,43 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:137-143: tlbie_pid2
+                    // powerpc64.arch:143-149: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:123-129: tlbie_pid0
+                    // powerpc64.arch:129-135: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2512,7 +2543,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form both
+                // powerpc64.arch:266-276: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2528,7 +2559,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:251-261: rpt_space, form tlb
+                // powerpc64.arch:266-276: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2554,20 +2585,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:155-161, powerpc64.arch:169-176,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:170-176, powerpc64.arch:184-191,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if walk {
-                // powerpc64.arch:169-176: tlbiel_pid2
+                // powerpc64.arch:184-191: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:155-161: tlbiel_pid0
+                // powerpc64.arch:170-176: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2575,7 +2606,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:155-161: tlbiel_pid0
+                    // powerpc64.arch:170-176: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2583,7 +2614,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:251-261: rpt_space, form both
+            // powerpc64.arch:266-276: rpt_space, form both
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2599,7 +2630,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:251-261: rpt_space, form tlb
+            // powerpc64.arch:266-276: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2623,8 +2654,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2633,7 +2664,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2646,13 +2677,13 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(0x0),
                             });
                         }
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2665,43 +2696,43 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(0x0),
                             });
                         }
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:123-129: tlbie_pid0
+                        // powerpc64.arch:129-135: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(0x0),
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:137-143: tlbie_pid2
+                    // powerpc64.arch:143-149: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:123-129: tlbie_pid0
+                    // powerpc64.arch:129-135: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2712,7 +2743,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:251-261: rpt_space, form both
+                // powerpc64.arch:266-276: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2728,7 +2759,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:251-261: rpt_space, form tlb
+                // powerpc64.arch:266-276: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2756,9 +2787,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:155-161, powerpc64.arch:169-176,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:170-176, powerpc64.arch:184-191,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2767,18 +2798,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:169-176: tlbiel_pid2
+                        // powerpc64.arch:184-191: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:137-143: tlbie_pid2
+                    // powerpc64.arch:143-149: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2793,19 +2824,19 @@ impl Tlb {
                     if c.has(Config::P9_STQ) {
                         cpu.issue(Op::Ptesync);
                         // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
                             rs: encode_rs(tag),
                         });
                     }
                 } else {
-                    // powerpc64.arch:169-176: tlbiel_pid2
+                    // powerpc64.arch:184-191: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2813,13 +2844,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:169-176: tlbiel_pid2
+                // powerpc64.arch:184-191: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2827,14 +2858,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:155-161: tlbiel_pid0
+                        // powerpc64.arch:170-176: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:137-143: tlbie_pid2
+                        // powerpc64.arch:143-149: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2849,8 +2880,8 @@ impl Tlb {
                         if c.has(Config::P9_STQ) {
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
                                 rs: encode_rs(tag),
                             });
                         }
@@ -2858,7 +2889,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:251-261: rpt_space, form all
+            // powerpc64.arch:266-276: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2885,15 +2916,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:137-143: tlbie_pid2
+                // powerpc64.arch:143-149: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2908,8 +2939,8 @@ impl Tlb {
                 if c.has(Config::P9_STQ) {
                     cpu.issue(Op::Ptesync);
                     // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                    cpu.issue(Op::TlbieUnused {
+                        rb_unused: encode_rb_unused(),
                         rs: encode_rs(tag),
                     });
                 }
@@ -2918,7 +2949,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:251-261: rpt_space, form all
+            // powerpc64.arch:266-276: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2945,21 +2976,21 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:155-161, powerpc64.arch:169-176,
-    /// powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:170-176, powerpc64.arch:184-191,
+    /// powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:169-176: tlbiel_pid2
+            // powerpc64.arch:184-191: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:155-161: tlbiel_pid0
+                    // powerpc64.arch:170-176: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2967,7 +2998,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:251-261: rpt_space, form all
+            // powerpc64.arch:266-276: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2994,15 +3025,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:115-121, powerpc64.arch:123-129,
-    /// powerpc64.arch:137-143, powerpc64.arch:251-261.
+    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
+    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:137-143: tlbie_pid2
+                // powerpc64.arch:143-149: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3017,8 +3048,8 @@ impl Tlb {
                 if c.has(Config::P9_STQ) {
                     cpu.issue(Op::Ptesync);
                     // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, 0xf_ffff_ffff_ffff, PTE),
+                    cpu.issue(Op::TlbieUnused {
+                        rb_unused: encode_rb_unused(),
                         rs: encode_rs(0x0),
                     });
                 }
@@ -3027,7 +3058,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:251-261: rpt_space, form all
+            // powerpc64.arch:266-276: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3048,7 +3079,7 @@ impl Tlb {
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
     /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78,
-    /// powerpc64.arch:193-199.
+    /// powerpc64.arch:208-214.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3063,7 +3094,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:193-199: slbia_user
+                    // powerpc64.arch:208-214: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3076,7 +3107,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:193-199: slbia_user
+                // powerpc64.arch:208-214: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3103,7 +3134,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:200-207.
+    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:215-222.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3114,7 +3145,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:200-207: slbia_all
+            // powerpc64.arch:215-222: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3140,7 +3171,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:78, powerpc64.arch:274-276.
+    /// From: powerpc64.arch:78, powerpc64.arch:289-291.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3164,7 +3195,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:274-276: pid
+        // powerpc64.arch:289-291: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3177,14 +3208,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:177-183,
-    /// powerpc64.arch:184-191, powerpc64.arch:200-207.
+    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:192-198,
+    /// powerpc64.arch:199-206, powerpc64.arch:215-222.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:184-191: tlbiel_all2
+            // powerpc64.arch:199-206: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3196,7 +3227,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:177-183: tlbiel_all0
+                    // powerpc64.arch:192-198: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3207,7 +3238,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:200-207: slbia_all
+            // powerpc64.arch:215-222: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3272,6 +3303,7 @@ const EFFECTS: &[Effect] = &[
     Effect::new("tlbie_pid0", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
     Effect::new("tlbie_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
     Effect::new("tlbie_pid2", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
+    Effect::new("tlbie_unused", &[], Holders(64), When::after(2, false)),
     Effect::new("tlbiel_va", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Containing, Whose::THIS)], Holders::CORE, When::after(0, false)),
     Effect::new("tlbiel_pid0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS)], Holders::CORE, When::after(0, false)),
     Effect::new("tlbiel_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),

@@ -197,6 +197,7 @@ const POWERPC64: &[(&str, &[u32])] = &[
     ("tlbsync", &[0x7c00_06ac, 0x7c00_046c, 0x7c40_04ac]),
     ("isync", &[0x4c00_012c]),
     ("tlbie_va", &[0x7c83_1a64]),
+    ("tlbie_unused", &[0x7c83_1a64]),
     ("tlbie_pid0", &[0x7c83_1a64]),
     ("tlbie_pid1", &[0x7c87_1a64]),
     ("tlbie_pid2", &[0x7c8b_1a64]),

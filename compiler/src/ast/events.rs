@@ -128,7 +128,7 @@ pub struct Remedy {
     pub span: Span,
 }
 
-/// `tlbie_va with tag 0 and level pte`
+/// `drop_page with tag 0 and level pte`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The barrier or invalidation.

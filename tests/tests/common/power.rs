@@ -91,13 +91,16 @@ impl Cpu {
         if self.has("isa31") { 1 } else { 128 }
     }
 
-    /// What an instruction drops; nothing if it is a barrier.
+    /// What an instruction drops; nothing if it is a barrier, or only mends an erratum.
     pub fn read(self, op: &Op) -> Option<Drop> {
         let model = &powerpc().model;
         let Which::Invalidate(index) = op.which else {
             return None;
         };
         let name = model.invalidates[index].named.name.as_str();
+        if name == "tlbie_unused" {
+            return None;
+        }
         let operand = |wanted: &str| {
             let mut all = op.operands.iter();
             let found = all.find(|(i, _)| model.operands[*i].named.name == wanted);
