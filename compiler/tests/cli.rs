@@ -291,6 +291,7 @@ fn traces() {
 #[test]
 fn trace_refuses() {
     let x86 = "archdefs/x86_64.arch";
+    let s390 = "archdefs/s390.arch";
     let page = "0x1000..0x2000";
     snapshot(
         "trace_refuses",
@@ -342,6 +343,17 @@ fn trace_refuses() {
                 page,
                 "--tag",
                 "0x10000000000000000",
+            ],
+            &[
+                "trace", s390, "--range", page, "--level", "pmd", "--change", "new",
+            ],
+            &[
+                "trace",
+                s390,
+                "--range",
+                "0xff000..0x101000",
+                "--change",
+                "new",
             ],
             &["trace", x86, "--event", "arrive", "--owed", "tag"],
             &["trace", x86],

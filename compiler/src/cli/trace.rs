@@ -210,7 +210,8 @@ impl Trace {
 
     fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         if let Some(extent) = self.range {
-            check_aligned(model, config, extent)?;
+            let page_shift = model.geometries[config.geometry].page_shift;
+            check_whole(extent, page_shift, "pages of")?;
             if let Some(to) = self.change {
                 return self.changed(model, config, extent, to);
             }
@@ -259,6 +260,22 @@ impl Trace {
                 "there is no level {name} in this configuration"
             )));
         };
+        let name = &model.levels[level].name;
+        check_whole(extent, shift, &format!("entries of {name}, of"))?;
+        let above = (level + 1..model.levels.len()).find_map(|l| model.level_shift(l, config));
+        let table = above.map_or(extent, |shift| {
+            Extent {
+                bytes: extent.bytes.min(1),
+                ..extent
+            }
+            .rounded(shift)
+        });
+        if extent.last() > table.last() {
+            let end = u128::from(table.last()) + 1;
+            return Err(Trouble(format!(
+                "--change: the entries stand in more than one table; the first ends at {end:#x}"
+            )));
+        }
         Ok(Event::Change(Changing {
             kind: match to {
                 ChangeName::Invalid => Kind::Vanishes,
@@ -410,17 +427,16 @@ fn note(text: &str) {
     let _ = writeln!(io::stderr(), "note: {text}");
 }
 
-/// Refuses a range that is cut off within a page.
-fn check_aligned(model: &Model, config: Config, extent: Extent) -> Result<(), Trouble> {
-    let shift = model.geometries[config.geometry].page_shift;
-    let pages = extent.rounded(shift);
-    if pages == extent {
+/// Refuses a range that is cut off within one of `what`, of `1 << shift` bytes.
+fn check_whole(extent: Extent, shift: u32, what: &str) -> Result<(), Trouble> {
+    let whole = extent.rounded(shift);
+    if whole == extent {
         return Ok(());
     }
-    let end = u128::from(pages.start) + u128::from(pages.bytes);
+    let end = u128::from(whole.start) + u128::from(whole.bytes);
     Err(Trouble(format!(
-        "the range does not consist of whole pages of {} KiB; did you mean {:#x}..{end:#x}?",
+        "the range does not consist of whole {what} {} KiB; did you mean {:#x}..{end:#x}?",
         1u64 << shift >> 10,
-        pages.start
+        whole.start
     )))
 }
