@@ -6,7 +6,7 @@ use std::path::Path;
 
 use support::{root, shipped, tlbc};
 use tlbc::compile::planned;
-use tlbc::matrix::{Matrix, delivery, html, markdown, text};
+use tlbc::matrix::{Matrix, html, markdown, text};
 use tlbc::{Analysis, codes::TOY};
 use tlbc_runtime::backend::Delivery;
 
@@ -102,7 +102,7 @@ fn delivery_is_what_the_backend_says() {
         let name = &analysis.model.arch.name;
         let path = root().join(format!("generated/src/{name}.rs"));
         let backend = std::fs::read_to_string(path).expect("a generated backend");
-        let word = match delivery(&analysis) {
+        let word = match analysis.plans.delivery(&analysis.model) {
             Delivery::Broadcast => "Broadcast",
             Delivery::Interrupts => "Interrupts",
             Delivery::Either => "Either",

@@ -8,10 +8,7 @@ use tlbc_runtime::backend::{
     Started,
 };
 
-use tlbc_runtime::change::{
-    Change, ChangeFacts, Changed, Kind, Obligation, Owner, Slot, Stricter,
-};
-
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Kind, Owner, Slot, Stricter};
 use tlbc_runtime::clause::{
     Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
 };
@@ -1308,12 +1305,7 @@ impl Backend for Tlb {
         owner: &Owner,
     ) -> Changed {
         let owed = self.change_entry(cpu, owner.tag.value, slot, change, owner);
-        let obligation = match change.kind() {
-            Kind::Appears | Kind::Relaxes => {
-                change.obligation(&self.change_facts(owner.conditions))
-            }
-            Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
-        };
+        let obligation = change.left_over(&self.change_facts(owner.conditions));
         Changed { obligation, owed }
     }
 

@@ -251,6 +251,15 @@ impl Change {
         }
     }
 
+    /// What is left of [`obligation`](Self::obligation) when an instruction has changed the entry. What it
+    /// drops it has dropped; where it gave more rights, other CPUs keep a stricter entry until they fault.
+    pub fn left_over(&self, facts: &ChangeFacts) -> Obligation {
+        match self.kind() {
+            Kind::Appears | Kind::Relaxes => self.obligation(facts),
+            Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
+        }
+    }
+
     /// A valid entry appears where none was.
     fn absent(&self, facts: &ChangeFacts) -> Obligation {
         if !facts.invalid_cached {
@@ -407,6 +416,27 @@ mod tests {
             below: Below::Cleared,
         };
         assert!(upgrade.obligation(&refetched).is_nothing());
+    }
+
+    #[test]
+    fn an_instruction_leaves_over_what_it_did_not_drop() {
+        let less = Entry::Leaf { page: 1, rights: 1 };
+        let left = |old, new| {
+            let change = Change {
+                level: Level(0),
+                old,
+                new,
+                new_bits: 0,
+                below: Below::Cleared,
+            };
+            (change.left_over(&FACTS), change.obligation(&FACTS))
+        };
+        for (old, new) in [(PAGE, Entry::Invalid), (PAGE, less)] {
+            let (left, owed) = left(old, new);
+            assert!(left.is_nothing() && !owed.is_nothing());
+        }
+        let (left, owed) = left(less, PAGE);
+        assert!(left == owed && left.deadline == Deadline::Fault);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 
 mod common;
 
-use common::{Ask, S390, What, edited, findings, level, s390};
+use common::{Ask, S390, What, edited, findings, good, level, s390};
+use std::sync::atomic::AtomicU64;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::request::{Reach, Space};
+use tlbc_backends::s390::{Config, Op, PTE, Tlb};
+use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
+use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
+use tlbc_runtime::{Backend, Record};
 
 const PAGE: u64 = 4 << 10;
 const USER: u64 = 0x100_0000_0000;
@@ -259,5 +262,66 @@ fn rdp_only_gives_rights() {
             let may = change.kind == Kind::Relaxes && change.level.index() == 0;
             assert!(!used || may, "{words}: {change:?}");
         }
+    }
+}
+
+/// An instruction that writes a run of entries and is known to leave translations of them does not serve.
+#[test]
+fn a_weakened_run_is_not_used() {
+    let erratum =
+        "erratum lazy \"invented\" { weakens ipte_run, ipte_run_local: not leaf; }\n\n    policy {";
+    let weak = good(&edited(S390, "policy {", erratum));
+    for reach in [Reach::Here, Reach::Wide] {
+        let change = change(Kind::Vanishes, "pte", 3, Space::User, reach);
+        for (words, run) in [("ipte_range", true), ("ipte_range lazy", false)] {
+            let trace = Ask::event(Event::Change(change)).on(&weak, words);
+            let names = names(&trace);
+            assert_eq!(names.contains(&"ipte_run"), run, "{words}: {names:?}");
+            assert_eq!(names.contains(&"ipte"), !run, "{words}: {names:?}");
+        }
+    }
+}
+
+/// CRDTE and CSPG replace an entry only if it is what they are told: each is told its own.
+#[test]
+fn each_entry_is_compared_with_what_stands_in_it() {
+    let entries = [0x1000, 0x5000, 0x9000].map(AtomicU64::new);
+    let slot = Slot {
+        entries: &entries,
+        table: TABLE,
+        index: 7,
+        va: USER,
+    };
+    let page = |page| Entry::Leaf { page, rights: 3 };
+    let change = Change {
+        level: PTE,
+        old: page(1),
+        new: page(2),
+        new_bits: 0x2000,
+        below: Below::Cleared,
+    };
+    let owner = Owner {
+        space: Space::Kernel,
+        tag: Tag {
+            value: 0x8000_4007,
+            of_machine: true,
+        },
+        reach: Reach::Wide,
+        conditions: Conditions::NONE,
+        may_defer: false,
+    };
+    for (config, name) in [(Config::NONE, "cspg"), (Config::EDAT2, "crdte")] {
+        let mut told = Vec::new();
+        let mut sink = Record(|op: Op| {
+            assert_eq!(op.name(), name);
+            op.operands(|operand, value| {
+                if operand == "old_in_r2" {
+                    told.push(value);
+                }
+            });
+        });
+        let changed = Tlb { config }.change(&mut sink, &slot, &change, &owner);
+        assert!(changed.obligation.is_nothing());
+        assert_eq!(told, [0x1000, 0x5000, 0x9000], "{name}");
     }
 }

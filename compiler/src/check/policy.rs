@@ -5,7 +5,6 @@
 
 use tlbc_runtime::clause::Holders;
 
-use super::runs::maps_pages;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Delivery, Invalidate, Model};
@@ -103,11 +102,8 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.strides else {
         return;
     };
-    for level in stated
-        .value
-        .iter()
-        .filter(|&level| !maps_pages(model, level))
-    {
+    let leaves = model.leaf_levels();
+    for level in stated.value.iter().filter(|&level| !leaves.contains(level)) {
         let named = &model.levels[level.index()];
         found.push(
             Diagnostic::new(

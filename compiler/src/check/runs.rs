@@ -98,7 +98,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         for (position, level) in levels.iter().enumerate() {
             let named = &model.levels[level.index()];
-            if !maps_pages(model, level) {
+            if !model.leaf_levels().contains(level) {
                 found.push(
                     Diagnostic::new(
                         Code::E0408,
@@ -137,16 +137,6 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-}
-
-/// Whether entries of the level map pages in some geometry.
-pub fn maps_pages(model: &Model, level: Level) -> bool {
-    let mut geometries = model.geometries.iter();
-    geometries.any(|g| {
-        g.levels[level.index()]
-            .as_ref()
-            .is_some_and(|level| level.leaf.is_some())
-    })
 }
 
 fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {

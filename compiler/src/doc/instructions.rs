@@ -8,6 +8,7 @@ use crate::model::{
     Drops, Field, Form, Invalidate, Model, Operand, Place, Source, Template, Value,
 };
 use crate::source::Files;
+use crate::trace::encode::value_name;
 use crate::words::{self, code, plain, when};
 
 /// Writes it.
@@ -267,10 +268,6 @@ fn field(model: &Model, field: &Field) -> String {
         format!("{}:{}", field.high, field.low)
     };
     let value = match field.value {
-        Value::Const(number) => format!("{number:#x}"),
-        Value::Source(of) => source(of).to_owned(),
-        Value::Slice(of, high, low) => format!("{}[{high}:{low}]", source(of)),
-        Value::PageNumber(of) => format!("{} >> page", source(of)),
         Value::LevelAs(index) => {
             let numbers = &model.level_numbers[index];
             let cases = numbers.cases.iter().map(|(level, number, cond)| {
@@ -286,27 +283,8 @@ fn field(model: &Model, field: &Field) -> String {
                 cases.chain(otherwise).collect::<Vec<_>>().join(", ")
             )
         }
+        value => value_name(value),
     };
     let bits = code(&format!("[{bits}]"));
     format!("{bits} {value}{}", when(model, &field.when))
-}
-
-fn source(of: Source) -> &'static str {
-    match of {
-        Source::Tag => "tag",
-        Source::Va => "va",
-        Source::Root => "root",
-        Source::Num => "num",
-        Source::Scale => "scale",
-        Source::Hint => "hint",
-        Source::Granule => "granule",
-        Source::Form => "form",
-        Source::Keep => "keep",
-        Source::Set => "set",
-        Source::End => "end",
-        Source::Table => "table",
-        Source::Entry => "entry",
-        Source::Old => "old",
-        Source::New => "new",
-    }
 }

@@ -146,18 +146,11 @@ impl Emit<'_> {
         } else {
             quote!(#call; let owed = Owed::NOTHING;)
         };
-        // What an instruction that writes the entry drops, it has dropped; a stricter entry that other
-        // CPUs keep after more was allowed is dropped by their faults.
         quote! {
             fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
                 #tlb
                 #owed
-                let obligation = match change.kind() {
-                    Kind::Appears | Kind::Relaxes => {
-                        change.obligation(&self.change_facts(owner.conditions))
-                    }
-                    Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
-                };
+                let obligation = change.left_over(&self.change_facts(owner.conditions));
                 Changed { obligation, owed }
             }
         }

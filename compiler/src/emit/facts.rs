@@ -3,14 +3,14 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
+use tlbc_runtime::backend::Delivery;
 use tlbc_runtime::clause::LEVELS;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
-use crate::model::{Aspect, Cases, Ceiling, Cond, Delivery, Need, Stricter};
-use crate::plan::ir::{Node, Shape};
+use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter};
 
 impl Emit<'_> {
     pub(super) fn ceiling(&self) -> TokenStream {
@@ -130,31 +130,22 @@ impl Emit<'_> {
         let model = self.model;
         let name = &model.arch.name;
         let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
-        let delivery = self.delivery();
-        let strides = model.policy.strides.map_or_else(
-            || {
-                let leaf = |i: usize| {
-                    model
-                        .geometries
-                        .iter()
-                        .any(|g| g.levels[i].as_ref().is_some_and(|l| l.leaf.is_some()))
-                };
-                let levels = (0..model.levels.len()).filter(|&i| leaf(i));
-                levels.fold(0u8, |bits, i| bits | 1 << i)
-            },
-            |at| at.value.0,
-        );
-        let strides = Literal::u8_unsuffixed(strides);
+        let delivery = match self.plans.delivery(model) {
+            Delivery::Broadcast => quote!(Broadcast),
+            Delivery::Interrupts => quote!(Interrupts),
+            Delivery::Either => quote!(Either),
+        };
+        let strides = Literal::u8_unsuffixed(model.strides().0);
         let pages = model.policy.pages_batched.is_none_or(|at| at.value);
         let tables = model.policy.tables_deferred.is_none_or(|at| at.value);
         let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
-        let interrupts_off = self.guards(Need::InterruptsOff);
+        let interrupts_off = self.plans.needs(Need::InterruptsOff);
         let after_publish = model
             .tags
             .iter()
             .any(|tag| tag.read_after_publish.is_some());
         let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
-        let one_at_a_time = self.guards(Need::Lock);
+        let one_at_a_time = self.plans.needs(Need::Lock);
         let deferrable = model.change.deferred.is_some();
         let waits = model.switch.waits_for_changes.is_some();
         quote! {
@@ -174,30 +165,6 @@ impl Emit<'_> {
                 changes_deferrable: #deferrable,
                 attach_waits_for_changes: #waits,
             }
-        }
-    }
-
-    fn guards(&self, need: Need) -> bool {
-        let mut found = false;
-        for plan in self.plans.iter() {
-            plan.body.walk(&mut |node| {
-                found |= matches!(node, Node::Guard { scope, .. } if *scope == need);
-            });
-        }
-        found
-    }
-
-    /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts.
-    fn delivery(&self) -> TokenStream {
-        let told = [Space::User, Space::Kernel].map(|space| self.acts(Shape::Told(space)));
-        let stated = self.model.policy.delivery.iter().flat_map(|d| &d.cases);
-        let broadcasts = stated
-            .clone()
-            .any(|(at, _)| at.value == Delivery::Broadcast);
-        match (told.contains(&true), broadcasts) {
-            (false, _) => quote!(Broadcast),
-            (true, false) => quote!(Interrupts),
-            (true, true) => quote!(Either),
         }
     }
 }

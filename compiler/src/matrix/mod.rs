@@ -10,8 +10,8 @@ mod policy;
 mod show;
 
 pub(crate) use instructions::{done, reach};
+pub use policy::Origin;
 pub(crate) use policy::wants;
-pub use policy::{Origin, delivery};
 pub use show::{escaped, html, markdown, marked, text};
 
 use crate::Analysis;

@@ -3,13 +3,10 @@
 use std::fmt;
 
 use tlbc_runtime::backend::Delivery;
-use tlbc_runtime::clause::{Level, Levels};
-use tlbc_runtime::request::Space;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
-use crate::plan::ir::{Node, Shape};
 use crate::samples::{Sample, with_all_features};
 use crate::words::{self, code, plain, when};
 
@@ -100,36 +97,8 @@ fn policy(value: &str, origin: Origin) -> Vec<String> {
     vec![format!("{value} ({origin})")]
 }
 
-/// How others are reached over all configurations, by the plans: by nobody's interrupt, or only by
-/// interrupts, or by either.
-#[must_use]
-pub fn delivery(analysis: &Analysis) -> Delivery {
-    let plans = [Space::User, Space::Kernel].map(|space| analysis.plans.get(Shape::Told(space)));
-    let interrupts = plans.into_iter().flatten().any(|plan| {
-        let mut told = false;
-        plan.body
-            .walk(&mut |node| told |= matches!(node, Node::Deliver { .. } | Node::Owe(_)));
-        told
-    });
-    let stated = analysis
-        .model
-        .policy
-        .delivery
-        .iter()
-        .flat_map(|cases| &cases.cases);
-    let mut stated = stated.map(|(at, _)| at.value);
-    match (
-        interrupts,
-        stated.any(|by| by == model::Delivery::Broadcast),
-    ) {
-        (false, _) => Delivery::Broadcast,
-        (true, false) => Delivery::Interrupts,
-        (true, true) => Delivery::Either,
-    }
-}
-
 fn delivery_line(it: &Analysis) -> Vec<String> {
-    let by = match delivery(it) {
+    let by = match it.plans.delivery(&it.model) {
         Delivery::Broadcast => "instructions that reach them",
         Delivery::Interrupts => "interrupts",
         Delivery::Either => "instructions that reach them, or interrupts",
@@ -148,22 +117,9 @@ fn delivery_line(it: &Analysis) -> Vec<String> {
     lines
 }
 
-/// The levels that map pages on some machine.
-fn map_pages(model: &Model) -> Levels {
-    let geometries = model.geometries.iter();
-    let leaves = geometries.flat_map(|geometry| {
-        let levels = geometry.levels.iter().enumerate();
-        levels.filter(|(_, level)| level.as_ref().is_some_and(|level| level.leaf.is_some()))
-    });
-    leaves.fold(Levels::NONE, |all, (index, _)| {
-        all.union(Levels::only(Level(index as u8)))
-    })
-}
-
 fn strides(it: &Analysis) -> Vec<String> {
-    let stated = it.model.policy.strides;
-    let levels = stated.map_or_else(|| map_pages(&it.model), |at| at.value);
-    policy(&words::levels(&it.model, levels), origin(stated.as_ref()))
+    let levels = words::levels(&it.model, it.model.strides());
+    policy(&levels, origin(it.model.policy.strides.as_ref()))
 }
 
 fn yes(stated: Option<At<bool>>, yes: &str, no: &str) -> Vec<String> {
@@ -216,18 +172,8 @@ fn ceilings(it: &Analysis) -> Vec<String> {
 }
 
 fn needs(it: &Analysis) -> Vec<String> {
-    let mut found: Vec<Need> = Vec::new();
-    for plan in it.plans.iter() {
-        plan.body.walk(&mut |node| {
-            if let Node::Guard { scope, .. } = node
-                && !found.contains(scope)
-            {
-                found.push(*scope);
-            }
-        });
-    }
     let all = [Need::SameCpu, Need::InterruptsOff, Need::Lock];
-    let found = all.into_iter().filter(|need| found.contains(need));
+    let found = all.into_iter().filter(|need| it.plans.needs(*need));
     found
         .flat_map(|need| policy(words::need(need), Origin::Derived))
         .collect()

@@ -12,6 +12,7 @@ pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 
+use tlbc_runtime::clause::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, TagSource, Written};
@@ -223,6 +224,26 @@ impl Model {
         let mut errata = self.errata.iter().enumerate();
         features.all(|(i, feature)| !config.has(i) || feature.needs.holds(config))
             && errata.all(|(i, erratum)| !config.suffers(i) || erratum.needs.holds(config))
+    }
+
+    /// The levels whose entries map pages in some configuration.
+    #[must_use]
+    pub fn leaf_levels(&self) -> Levels {
+        let levels = self
+            .geometries
+            .iter()
+            .flat_map(|g| g.levels.iter().enumerate());
+        levels.fold(Levels::NONE, |all, (index, level)| match level {
+            Some(level) if level.leaf.is_some() => all.union(Levels::only(LevelIndex(index as u8))),
+            _ => all,
+        })
+    }
+
+    /// The strides that gathers keep apart: as the policy states them, or every level that maps pages.
+    #[must_use]
+    pub fn strides(&self) -> Levels {
+        let stated = self.policy.strides;
+        stated.map_or_else(|| self.leaf_levels(), |at| at.value)
     }
 
     /// The levels of a configuration.

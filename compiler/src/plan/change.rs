@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use tlbc_runtime::backend::Owed;
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::change::Kind as Change;
-use tlbc_runtime::clause::{Holders, Level, Levels, Whose};
+use tlbc_runtime::clause::{Holders, Level, Levels, Most, Whose};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
 use super::shapes::Shaper;
-use crate::model::{Instr, Invalidate, Kind, Stricter, Which, Written};
+use crate::model::{Drops, Instr, Invalidate, Kind, Stricter, Which, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +167,7 @@ impl Shaper<'_, '_> {
     ) -> Option<Primitive> {
         let leaves = setting.leaves_of_classes();
         let mut candidates = BTreeMap::new();
-        for (index, primitive, cells) in self.writers(setting, level, to) {
+        for (index, primitive, cells) in self.writers(setting, level, to, false) {
             let whole = self.model.invalidates[primitive.invalidate].forms[primitive.form]
                 .drops
                 .iter()
@@ -204,43 +204,32 @@ impl Shaper<'_, '_> {
         least
     }
 
-    /// The instruction that writes several entries at once, and what counts them.
+    /// The instruction that makes several entries invalid at once, and what counts them: of this CPU alone
+    /// where the one for a single entry is.
     fn writer_of_runs(
         &self,
         setting: &Setting<'_>,
         level: Level,
-    ) -> Option<(Primitive, (usize, tlbc_runtime::clause::Most))> {
-        let writers = self.model.invalidates.iter().enumerate();
-        let mut usable =
-            writers.filter(|(index, it)| self.usable(setting, *index, it, level, Written::Invalid));
-        usable.find_map(|(invalidate, it)| {
-            let operands = &it.template.operands;
-            let counts = |o: &&usize| self.model.operands[**o].names.is_some();
-            let operand = operands.iter().find(counts)?;
-            let mut forms = it.forms.iter().enumerate();
-            forms.find_map(|(form, of)| {
-                let most = of.drops.iter().find_map(|d| match d.which.value {
-                    Which::Run { most, .. } => Some(most),
-                    _ => None,
-                })?;
-                let one = Primitive { invalidate, form };
-                let local = setting.reach == Reach::Here && self.has_local(level);
-                (local == self.is_local(one)).then_some((one, (*operand, most)))
-            })
+    ) -> Option<(Primitive, (usize, Most))> {
+        let local = setting.reach == Reach::Here && self.has_local(level);
+        let writers = self.writers(setting, level, Written::Invalid, true);
+        writers.into_iter().find_map(|(_, primitive, _)| {
+            let it = &self.model.invalidates[primitive.invalidate];
+            let mut operands = it.template.operands.iter();
+            let operand = *operands.find(|o| self.model.operands[**o].names.is_some())?;
+            let drops = &it.forms[primitive.form].drops;
+            let most = drops.iter().find_map(|d| match d.which.value {
+                Which::Run { most, .. } => Some(most),
+                _ => None,
+            })?;
+            (local == self.is_local(primitive)).then_some((primitive, (operand, most)))
         })
     }
 
     /// Whether an instruction of this CPU alone makes entries of the level invalid.
     fn has_local(&self, level: Level) -> bool {
-        let here = Setting {
-            model: self.model,
-            config: self.config,
-            space: Space::User,
-            reach: Reach::Here,
-            of_machine: true,
-            entering: false,
-        };
-        let writers = self.writers(&here, level, Written::Invalid);
+        let here = Setting::new(self.model, self.config, Space::User, Reach::Here);
+        let writers = self.writers(&here, level, Written::Invalid, false);
         let mut writers = writers.into_iter();
         writers.any(|(_, primitive, _)| self.is_local(primitive))
     }
@@ -265,12 +254,14 @@ impl Shaper<'_, '_> {
             && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
     }
 
-    /// The instructions that write one entry of a level and drop all that was made through it.
+    /// The instructions that write entries of a level, one or a run of them, and drop all that was made
+    /// through them.
     fn writers(
         &self,
         setting: &Setting<'_>,
         level: Level,
         to: Written,
+        runs: bool,
     ) -> Vec<(usize, Primitive, Cells)> {
         let wanted = wanted(setting, level, to);
         let mut out = Vec::new();
@@ -280,8 +271,8 @@ impl Shaper<'_, '_> {
             }
             let lost = setting.lost(Instr::Invalidate(index));
             for (form, of) in it.forms.iter().enumerate() {
-                let run = |d: &crate::model::Drops| matches!(d.which.value, Which::Run { .. });
-                if !of.requires.holds(self.config) || of.drops.iter().any(run) {
+                let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
+                if !of.requires.holds(self.config) || of.drops.iter().any(run) != runs {
                     continue;
                 }
                 let drops = of.drops.iter().filter(|d| d.when.holds(self.config));
@@ -310,11 +301,7 @@ fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
         return Cells::NONE;
     }
     let upto = Levels::only(level).union(Levels::below(level));
-    let mut maps = setting.model.geometries.iter();
-    let leaf = maps.any(|g| {
-        let level = g.levels.get(level.index()).and_then(Option::as_ref);
-        level.is_some_and(|level| level.leaf.is_some())
-    });
+    let leaf = setting.model.leaf_levels().contains(level);
     let lowest = level == Level(0);
     let cells = |kind, levels| {
         let held = super::choose::held(setting, kind);

@@ -25,14 +25,7 @@ pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
     let mut seen: Vec<GapKind> = Vec::new();
     let mut out = Vec::new();
     for gap in gaps {
-        let setting = Setting {
-            model,
-            config: gap.config,
-            space: gap.space,
-            reach: gap.reach,
-            of_machine: true,
-            entering: false,
-        };
+        let setting = Setting::new(model, gap.config, gap.space, gap.reach);
         let (cells, nearest) = left_over(&setting, gap.need);
         let first = cells.iter().next();
         let kind = first.map(|cell| (matches!(cell.kind, Kind::Leaf(_)), cell.class));
@@ -60,14 +53,7 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
             .next()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
-    let setting = Setting {
-        model,
-        config: gap.config,
-        space: gap.space,
-        reach: gap.reach,
-        of_machine: true,
-        entering: false,
-    };
+    let setting = Setting::new(model, gap.config, gap.space, gap.reach);
     if let Some(writer) = writer_of(&setting, cell) {
         return only_writers(&setting, gap, cell, writer);
     }
@@ -303,14 +289,7 @@ pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec
             continue;
         }
         for space in [Space::User, Space::Kernel] {
-            let setting = Setting {
-                model,
-                config,
-                space,
-                reach: Reach::Wide,
-                of_machine: true,
-                entering: false,
-            };
+            let setting = Setting::new(model, config, space, Reach::Wide);
             let need = Need {
                 of: Of::Everything,
                 ..absent_too(LEAF_AND_WALK)

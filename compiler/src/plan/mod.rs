@@ -26,11 +26,12 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+use tlbc_runtime::backend::Delivery;
 use tlbc_runtime::clause::{Clause, Holders, Levels, What, Which};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Config, Instr, Kind, Model, Source, Value};
+use crate::model::{self, Cases, Cond, Config, Instr, Kind, Model, Source, Value};
 use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape, Test};
 pub use remedies::{issued, names_address};
@@ -50,6 +51,40 @@ impl Plans {
     /// All plans.
     pub fn iter(&self) -> impl Iterator<Item = &Plan> {
         self.0.values()
+    }
+
+    /// Whether some flush holds only where this is so.
+    #[must_use]
+    pub fn needs(&self, need: model::Need) -> bool {
+        let mut found = false;
+        for plan in self.iter() {
+            plan.body.walk(&mut |node| {
+                found |= matches!(node, Node::Guard { scope, .. } if *scope == need);
+            });
+        }
+        found
+    }
+
+    /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
+    /// either.
+    #[must_use]
+    pub fn delivery(&self, model: &Model) -> Delivery {
+        let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::Told(space)));
+        let mut interrupts = false;
+        for plan in told.into_iter().flatten() {
+            plan.body.walk(&mut |node| {
+                interrupts |= matches!(node, Node::Deliver { .. } | Node::Owe(_));
+            });
+        }
+        let mut stated = model.policy.delivery.iter().flat_map(|d| &d.cases);
+        match (
+            interrupts,
+            stated.any(|(at, _)| at.value == model::Delivery::Broadcast),
+        ) {
+            (false, _) => Delivery::Broadcast,
+            (true, false) => Delivery::Interrupts,
+            (true, true) => Delivery::Either,
+        }
     }
 }
 
@@ -245,23 +280,13 @@ fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
         Shape::Arrive => (Space::Kernel, Reach::Here, Which::Everything),
         _ => return Vec::new(),
     };
-    let setting = pool::Setting {
-        model,
-        config: Config {
-            features: model.features.iter().enumerate().fold(0, |bits, (i, f)| {
-                if f.needs.terms.is_empty() {
-                    bits | 1 << i
-                } else {
-                    bits
-                }
-            }),
-            ..Config::default()
-        },
-        space,
-        reach,
-        of_machine: true,
-        entering: false,
+    let features = model.features.iter().enumerate();
+    let free = features.filter(|(_, feature)| feature.needs.terms.is_empty());
+    let config = Config {
+        features: free.fold(0, |bits, (i, _)| bits | 1 << i),
+        ..Config::default()
     };
+    let setting = pool::Setting::new(model, config, space, reach);
     let devices = setting.holders().and(Holders::DEVICE);
     let (others, lazy) = match reach {
         Reach::Here => (Holders::NONE, Holders::NONE),

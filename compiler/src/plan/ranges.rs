@@ -4,10 +4,11 @@
 //! a live subtree go and are complete before its leaves; a remedy stands behind the loops whose instructions it
 //! mends.
 
+use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{Levels, Most, Stride};
 use tlbc_runtime::passes::{Folding, Walks};
 
-use super::choose::{Choice, Need, Of};
+use super::choose::{Choice, Need, Of, wanted};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Shape, Test};
 use super::pool::{Means, Names, Setting};
@@ -118,22 +119,14 @@ impl<'m> Shaper<'m, '_> {
     /// Whether every instruction of a pass drops the walk entries of everything.
     fn walks_go_everywhere(&mut self, setting: &Setting<'_>) -> bool {
         let choice = self.choose(setting, WALK);
-        let wanted = super::choose::wanted(setting, WALK, Levels::ALL, Levels::ALL);
-        wanted.iter().enumerate().all(|(view, wanted)| {
-            let everywhere =
-                choice
-                    .means
-                    .iter()
-                    .fold(tlbc_runtime::cells::Cells::NONE, |all, means| {
-                        let whole = means.names == Names::Everything;
-                        let of = if whole {
-                            &means.cells
-                        } else {
-                            &means.everywhere
-                        };
-                        all.union(&of[view])
-                    });
-            everywhere.covers(wanted)
+        let all = wanted(setting, WALK, Levels::ALL, Levels::ALL);
+        all.iter().enumerate().all(|(view, wanted)| {
+            let dropped = choice.means.iter().map(|means| match means.names {
+                Names::Everything => &means.cells[view],
+                _ => &means.everywhere[view],
+            });
+            let dropped = dropped.fold(Cells::NONE, Cells::union);
+            dropped.covers(wanted)
         })
     }
 

@@ -25,11 +25,6 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
         .collect()
 }
 
-/// The steps of remedies that stand before an instruction, or right behind it.
-pub fn beside(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
-    of_means(model, means, issue, after)
-}
-
 /// The steps of remedies that stand once behind a loop over these means.
 pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
@@ -41,7 +36,7 @@ pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>)
             address: false,
             ..issue_of(means, primitive, false)
         };
-        let more = of_means(model, means, issue, true);
+        let more = beside(model, means, issue, true);
         let new = more.iter().any(|step| !steps.contains(step));
         if new {
             steps.extend(more);
@@ -50,7 +45,8 @@ pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>)
     steps
 }
 
-fn of_means(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
+/// The steps of remedies that stand before an instruction, or right behind it.
+pub fn beside(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
     let mut out = Vec::new();
     let mut mended: Vec<usize> = Vec::new();
     for &(erratum, number) in &means.remedies {

@@ -24,6 +24,18 @@ pub struct Setting<'m> {
 }
 
 impl<'m> Setting<'m> {
+    /// Of a space that is loaded, with a tag that means the same space on every CPU.
+    pub fn new(model: &'m Model, config: Config, space: Space, reach: Reach) -> Self {
+        Self {
+            model,
+            config,
+            space,
+            reach,
+            of_machine: true,
+            entering: false,
+        }
+    }
+
     /// The views of the space in this configuration, by index.
     pub fn views(&self) -> Vec<usize> {
         let views = self.model.space(self.space).views.iter().enumerate();

@@ -69,7 +69,7 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
             high: field.high,
             low: field.low,
             bits: value & mask(field.width()),
-            name: name(field.value),
+            name: value_name(field.value),
         }
     };
     let mut fields: Vec<FieldBits> = operand.fields.iter().map(one).collect();
@@ -151,7 +151,8 @@ pub fn source_name(source: Source) -> &'static str {
     }
 }
 
-fn name(value: Value) -> String {
+/// How a definition writes what a field holds; a level stands for its table of numbers.
+pub fn value_name(value: Value) -> String {
     match value {
         Value::Const(bits) => format!("{bits:#x}"),
         Value::Source(s) => source_name(s).to_owned(),
