@@ -5,7 +5,7 @@
 use core::arch::asm;
 use tlbc_runtime::backend::{
     Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started,
+    Started, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::change::{ChangeFacts, Stricter};
@@ -1873,6 +1873,7 @@ impl Backend for Tlb {
         tag_after_publish: true,
         tag_is_root: false,
         one_at_a_time: false,
+        changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
@@ -1908,6 +1909,28 @@ impl Backend for Tlb {
             rights_through_invalid: false,
             clean_to_dirty_walks: true,
         }
+    }
+
+    fn tags(&self) -> Tags {
+        let c = self.config;
+        let views = if c.has(Config::KPTI) { 1 } else { 0 };
+        Tags {
+            of_cpu: None,
+            of_machine: Some((
+                TagValues {
+                    first: 1,
+                    last: 65535,
+                    views,
+                },
+                TagSource::Generations,
+            )),
+        }
+    }
+
+    #[inline(always)]
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        let _ = request;
+        Audience::NOBODY
     }
 
     #[inline(always)]
@@ -1994,8 +2017,7 @@ impl Backend for Tlb {
                 }
             }
         };
-        let deliver = Audience::NOBODY;
-        Started::new(request, deliver, owed)
+        Started::new(request, self.audience(request), owed)
     }
 
     #[inline(always)]

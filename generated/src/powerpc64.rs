@@ -5,7 +5,7 @@
 use core::arch::asm;
 use tlbc_runtime::backend::{
     Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed,
-    Root, Started,
+    Root, Started, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::change::{ChangeFacts, Stricter};
@@ -3334,6 +3334,7 @@ impl Backend for Tlb {
         tag_after_publish: false,
         tag_is_root: false,
         one_at_a_time: false,
+        changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
@@ -3377,6 +3378,35 @@ impl Backend for Tlb {
             size_through_invalid: true,
             rights_through_invalid: c.has(Config::COPROCESSORS),
             clean_to_dirty_walks: true,
+        }
+    }
+
+    fn tags(&self) -> Tags {
+        let views = 0;
+        Tags {
+            of_cpu: None,
+            of_machine: Some((
+                TagValues {
+                    first: 2,
+                    last: 1048575,
+                    views,
+                },
+                TagSource::Life,
+            )),
+        }
+    }
+
+    #[inline(always)]
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        let tlb = Self {
+            config: self.config.of_space(request.conditions),
+        };
+        match (request.space, request.reach) {
+            (Space::User, Reach::Wide) => {
+                tlb.user_told(request.tables(), matches!(request.scope, Scope::Teardown))
+            }
+            (Space::Kernel, Reach::Wide) => tlb.kernel_told(),
+            (_, Reach::Here) => Audience::NOBODY,
         }
     }
 
@@ -3464,14 +3494,7 @@ impl Backend for Tlb {
                 }
             }
         };
-        let deliver = match (request.space, request.reach) {
-            (Space::User, Reach::Wide) => {
-                tlb.user_told(request.tables(), matches!(request.scope, Scope::Teardown))
-            }
-            (Space::Kernel, Reach::Wide) => tlb.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
-        };
-        Started::new(request, deliver, owed)
+        Started::new(request, self.audience(request), owed)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 use core::arch::asm;
 use tlbc_runtime::backend::{
     Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started,
+    Started, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::change::{Change, ChangeFacts, Changed, Kind, Owner, Slot, Stricter};
@@ -1267,6 +1267,7 @@ impl Backend for Tlb {
         tag_after_publish: false,
         tag_is_root: true,
         one_at_a_time: false,
+        changes_plainly: false,
         changes_deferrable: true,
         attach_waits_for_changes: true,
     };
@@ -1304,9 +1305,31 @@ impl Backend for Tlb {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
+        let was = slot.was();
         let owed = self.change_entry(cpu, owner.tag.value, slot, change, owner);
         let obligation = change.left_over(&self.change_facts(owner.conditions));
-        Changed { obligation, owed }
+        Changed { was, obligation, owed }
+    }
+
+    fn tags(&self) -> Tags {
+        let views = 0;
+        Tags {
+            of_cpu: None,
+            of_machine: Some((
+                TagValues {
+                    first: 0,
+                    last: 18446744073709551615,
+                    views,
+                },
+                TagSource::Root,
+            )),
+        }
+    }
+
+    #[inline(always)]
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        let _ = request;
+        Audience::NOBODY
     }
 
     #[inline(always)]
@@ -1393,8 +1416,7 @@ impl Backend for Tlb {
                 }
             }
         };
-        let deliver = Audience::NOBODY;
-        Started::new(request, deliver, owed)
+        Started::new(request, self.audience(request), owed)
     }
 
     #[inline(always)]

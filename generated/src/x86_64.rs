@@ -5,7 +5,7 @@
 use core::arch::asm;
 use tlbc_runtime::backend::{
     Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started,
+    Started, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::change::{ChangeFacts, Stricter};
@@ -1569,6 +1569,7 @@ impl Backend for Tlb {
         tag_after_publish: false,
         tag_is_root: false,
         one_at_a_time: false,
+        changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
@@ -1596,6 +1597,45 @@ impl Backend for Tlb {
             size_through_invalid: false,
             rights_through_invalid: false,
             clean_to_dirty_walks: true,
+        }
+    }
+
+    fn tags(&self) -> Tags {
+        let c = self.config;
+        let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
+        Tags {
+            of_cpu: if c.has(Config::PCID) {
+                Some(TagValues {
+                    first: 1,
+                    last: 6,
+                    views,
+                })
+            } else {
+                None
+            },
+            of_machine: if c.has(Config::INVLPGB) {
+                Some((
+                    TagValues {
+                        first: 7,
+                        last: 4094,
+                        views,
+                    },
+                    TagSource::Generations,
+                ))
+            } else {
+                None
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        match (request.space, request.reach) {
+            (Space::User, Reach::Wide) => {
+                self.user_told(request.tag.of_machine, request.tables())
+            }
+            (Space::Kernel, Reach::Wide) => self.kernel_told(),
+            (_, Reach::Here) => Audience::NOBODY,
         }
     }
 
@@ -1673,14 +1713,7 @@ impl Backend for Tlb {
                 }
             }
         };
-        let deliver = match (request.space, request.reach) {
-            (Space::User, Reach::Wide) => {
-                self.user_told(request.tag.of_machine, request.tables())
-            }
-            (Space::Kernel, Reach::Wide) => self.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
-        };
-        Started::new(request, deliver, owed)
+        Started::new(request, self.audience(request), owed)
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@
 use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
-use crate::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use crate::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::clause::{Holders, LEVELS, Levels};
 use crate::effect::Effect;
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
@@ -211,6 +211,38 @@ impl Ceiling {
     }
 }
 
+/// The tags of user spaces: those whose values each CPU gives out for itself, and those that mean the same
+/// space on every CPU. There may be both, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tags {
+    /// Of each CPU.
+    pub of_cpu: Option<TagValues>,
+    /// Of the machine, and where they come from.
+    pub of_machine: Option<(TagValues, TagSource)>,
+}
+
+/// Which values a kind of tag has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagValues {
+    /// The least.
+    pub first: u64,
+    /// The greatest.
+    pub last: u64,
+    /// Bits that other views of a space add to its tag, zero in what is given out.
+    pub views: u64,
+}
+
+/// Where the values of a tag come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagSource {
+    /// They are given out until none is left; then everybody starts anew, behind a flush of everything.
+    Generations,
+    /// One for the life of a space, given to another behind the flush at its end.
+    Life,
+    /// It is the address of the top table.
+    Root,
+}
+
 /// What the definition says of the machine, for the shared runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
@@ -239,6 +271,8 @@ pub struct Facts {
     /// Whether the machine bears one flush at a time: the kernel holds a lock from
     /// [`Backend::start`] to [`Backend::finish`].
     pub one_at_a_time: bool,
+    /// Whether table entries change by plain stores; otherwise by instructions of [`Backend::change`].
+    pub changes_plainly: bool,
     /// Whether a change may be put off to a flush of the whole space while no other CPU is attached.
     pub changes_deferrable: bool,
     /// Whether a CPU waits for changes under way before it attaches a space.
@@ -284,12 +318,26 @@ pub trait Backend {
         owner: &Owner,
     ) -> Changed {
         let _ = (cpu, owner.space);
-        slot.store(change.new_bits);
+        let was = if matches!(change.old, Entry::Invalid) {
+            slot.store(change.new_bits); // nothing is noted in an entry that is not valid
+            Was::default()
+        } else {
+            slot.exchange(change.new_bits)
+        };
         Changed {
+            was,
             obligation: change.obligation(&self.change_facts(owner.conditions)),
             owed: Owed::NOTHING,
         }
     }
+
+    /// The tags that user spaces have in the current configuration.
+    fn tags(&self) -> Tags;
+
+    /// The CPUs that [`start`](Self::start) will say are to be interrupted for a request, known before: nobody
+    /// where instructions reach them all. The scope counts only for whether tables were unlinked, and for a
+    /// space that ends.
+    fn audience(&self, request: &Request<'_>) -> Audience;
 
     /// Makes the changes visible and issues what drops the entries.
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;

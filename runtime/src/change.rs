@@ -39,10 +39,21 @@ pub struct Owner {
     pub may_defer: bool,
 }
 
+/// What stood in entries before they changed, with what the machine itself had noted in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Was {
+    /// The first of them.
+    pub first: u64,
+    /// The bits that any of them had: where several entries map one page, it is dirty if any says so.
+    pub any: u64,
+}
+
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "entries stay stale until the obligation is met and the debt is paid"]
 pub struct Changed {
+    /// What stood there.
+    pub was: Was,
     /// What is left to be flushed.
     pub obligation: Obligation,
     /// What was put off.
@@ -204,6 +215,28 @@ impl Slot<'_> {
     pub fn load(&self, nth: u64) -> u64 {
         let entry = usize::try_from(nth).ok().and_then(|n| self.entries.get(n));
         entry.map_or(0, |entry| entry.load(Ordering::Relaxed))
+    }
+
+    /// What stands in them.
+    #[must_use]
+    pub fn was(&self) -> Was {
+        self.each(|entry| entry.load(Ordering::Relaxed))
+    }
+
+    /// Stores the same in each of them, and says what stood there: nothing that the machine notes in an
+    /// entry meanwhile is lost.
+    #[must_use]
+    pub fn exchange(&self, bits: u64) -> Was {
+        self.each(|entry| entry.swap(bits, Ordering::Relaxed))
+    }
+
+    fn each(&self, mut stood: impl FnMut(&AtomicU64) -> u64) -> Was {
+        let Some((first, rest)) = self.entries.split_first() else {
+            return Was::default();
+        };
+        let first = stood(first);
+        let any = rest.iter().fold(first, |any, entry| any | stood(entry));
+        Was { first, any }
     }
 
     /// Stores the same in each of them.

@@ -2,6 +2,50 @@
 //!
 //! Everything here is free of any architecture's name, of allocation and of dependencies.
 //!
+//! # Who calls whom
+//!
+//! ```text
+//!            the kernel: page tables, scheduler, interrupt entry, CPU hotplug
+//!     |              |              |                |                 ^
+//!     | gather       | reclaim      | switch         | interrupted     | release, defer,
+//!     | teardown     |              | resume         | arrive, offline | interrupt, secondary
+//!     v              v              v                v                 |
+//!  +--------------------------------------------------------------+    |
+//!  | Mmu                                                          |----+  Platform
+//!  |   gather -> section    entries change, pages wait            |
+//!  |   tables               unlink, drop, wait for walkers, free  |
+//!  |   reclaim              start many, wait once                 |
+//!  |        \                                                     |
+//!  |         shootdown      who is told: holders, loaded, devices |
+//!  |         switch         who loads, lazily or not              |
+//!  |        /       \                                             |
+//!  |   debts         tags   what was put off, and until when      |
+//!  +--------------------------------------------------------------+
+//!                 | audience, change, start, finish, deliver, switch, resume, arrive
+//!                 v
+//!            Backend: generated from the definition of an architecture
+//!                 | issue(instruction)
+//!                 v
+//!            Issue: the CPU, a recorder, a model
+//! ```
+//!
+//! A kernel implements [`Platform`] and keeps an [`Mmu`]; then
+//!
+//! * [`Mmu::gather`] unmaps ([`Section::clear`], [`Section::unlink`]), protects ([`Section::change`]), moves tables
+//!   ([`Section::detach`]) and collapses them; [`Mmu::teardown`] ends a space;
+//! * [`Mmu::switch`] and [`Mmu::resume`] load spaces;
+//! * [`Mmu::reclaim`] unmaps many pages of many spaces behind one wait;
+//! * [`Mmu::attach_device`] counts devices in; [`Mmu::counts`] says what happened.
+//!
+//! # What holds
+//!
+//! A page or a table changes its owner only behind a flush that covers what its entry may have left, on every CPU and
+//! device that could use it. The vocabulary says what covers what; the generated backend was planned with it, and proving
+//! each plan against it, independently of the planner, has its place between the two (`tlbc prove`). This crate
+//! adds who is told and when. What it takes on trust stands in [`Platform`].
+//!
+//! # The vocabulary
+//!
 //! * [`clause`]: what an instruction drops and what a change obliges to drop, in the same words.
 //! * [`cells`]: those words cut into the smallest pieces, so that "covers" is a superset test.
 //! * [`change`]: from a changed table entry to the clauses it obliges to.
@@ -11,17 +55,58 @@
 //! * [`runs`]: those passes cut into what one instruction can name.
 //! * [`backend`]: the traits that a generated backend and its instruction sink meet in.
 #![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod backend;
+pub mod batch;
 pub mod cells;
 pub mod change;
+mod changes;
 pub mod clause;
+pub mod counters;
+pub mod cpus;
+pub mod debts;
+mod devices;
 pub mod effect;
+pub mod gather;
+pub mod local;
+mod mail;
+mod message;
+pub mod mmu;
 pub mod passes;
+pub mod platform;
+pub mod reclaim;
 pub mod request;
 pub mod runs;
+pub mod section;
+pub mod shootdown;
+pub mod space;
+pub mod switch;
+pub mod sync;
+pub mod tables;
+pub mod tags;
 
 pub use backend::{
     Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Record, Root,
-    Started,
+    Started, TagSource, TagValues, Tags,
 };
+pub use batch::Batch;
+pub use clause::Level;
+pub use counters::Counts;
+pub use cpus::{CpuId, CpuSet, Cpus};
+pub use gather::{Flushed, Gather};
+pub use local::Local;
+pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
+pub use platform::{Frame, Platform};
+pub use reclaim::{Reclaim, Unmapped, Waited};
+pub use request::{Conditions, Tag};
+pub use section::{Linked, Mapped, Refused, Section};
+pub use space::{AddressSpace, SpaceId};
+pub use switch::{Current, StillLoaded};
+pub use tables::Unlinked;
+pub use tags::{NoTag, Tagging};

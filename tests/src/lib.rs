@@ -1,1 +1,7 @@
-//! Tests that need more than one crate.
+//! What tests, benchmarks and examples share.
+
+// Tests panic where something is not as it should be.
+#![allow(clippy::missing_panics_doc)]
+
+pub mod hosted;
+pub mod tables;

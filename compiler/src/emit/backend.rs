@@ -33,6 +33,8 @@ impl Emit<'_> {
 
     pub(super) fn backend(&self) -> TokenStream {
         let facts = self.facts();
+        let tags = self.tags();
+        let audience = self.audience();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -103,6 +105,11 @@ impl Emit<'_> {
 
                 #change
 
+                fn tags(&self) -> Tags { #tags }
+
+                #[inline(always)]
+                fn audience(&self, request: &Request<'_>) -> Audience { #audience }
+
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
 
@@ -149,9 +156,10 @@ impl Emit<'_> {
         quote! {
             fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
                 #tlb
+                let was = slot.was();
                 #owed
                 let obligation = change.left_over(&self.change_facts(owner.conditions));
-                Changed { obligation, owed }
+                Changed { was, obligation, owed }
             }
         }
     }
@@ -255,6 +263,17 @@ impl Emit<'_> {
                 }
             })
         });
+        quote! {
+            #tlb
+            let owed = match (request.space, request.reach) { #(#cases)* };
+            Started::new(request, self.audience(request), owed)
+        }
+    }
+
+    /// Whom a flush interrupts.
+    fn audience(&self) -> TokenStream {
+        let receiver = self.receiver();
+        let tlb = self.for_space(&quote!(request.conditions));
         let told = |space: Space| {
             let arguments = self.told_arguments(space)?;
             let arguments = arguments.into_iter().map(|name| match name {
@@ -269,7 +288,7 @@ impl Emit<'_> {
             .into_iter()
             .filter_map(told)
             .collect();
-        let deliver = if told.is_empty() {
+        let body = if told.is_empty() {
             quote!(Audience::NOBODY)
         } else {
             let nobody = if told.len() == 2 {
@@ -279,11 +298,12 @@ impl Emit<'_> {
             };
             quote!(match (request.space, request.reach) { #(#told)* #nobody })
         };
-        quote! {
-            #tlb
-            let owed = match (request.space, request.reach) { #(#cases)* };
-            let deliver = #deliver;
-            Started::new(request, deliver, owed)
+        if super::operands::mentions(&body, "tlb") {
+            quote!(#tlb #body)
+        } else {
+            let request =
+                (!super::operands::mentions(&body, "request")).then(|| quote!(let _ = request;));
+            quote!(#request #body)
         }
     }
 

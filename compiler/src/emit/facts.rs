@@ -10,7 +10,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
-use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter};
+use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter, TagSource};
 
 impl Emit<'_> {
     pub(super) fn ceiling(&self) -> TokenStream {
@@ -126,6 +126,54 @@ impl Emit<'_> {
         any.unwrap_or(quote!(false))
     }
 
+    /// The tags of user spaces.
+    pub(super) fn tags(&self) -> TokenStream {
+        let model = self.model;
+        let views = model.user.views.iter().filter(|view| view.or != 0);
+        let bits = views.map(|view| {
+            let or = unsuffixed(view.or);
+            match self.cond(&view.when) {
+                None => quote!(#or),
+                Some(when) => quote!(if #when { #or } else { 0 }),
+            }
+        });
+        let views = bits
+            .reduce(|all, or| quote!((#all) | (#or)))
+            .unwrap_or(quote!(0));
+        let of = |of_cpu: bool| {
+            let mut chain = quote!(None);
+            for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == of_cpu) {
+                let most = 1u64.checked_shl(tag.bits.value as u32);
+                let all = (0, most.map_or(u64::MAX, |most| most - 1));
+                let (first, last) = tag.values.map_or(all, |at| at.value);
+                let (first, last) = (unsuffixed(first), unsuffixed(last));
+                let values = quote!(TagValues { first: #first, last: #last, views });
+                let source = match tag.source {
+                    _ if tag.is_root.is_some() => quote!(Root),
+                    Some(at) if at.value == TagSource::Generations => quote!(Generations),
+                    _ => quote!(Life),
+                };
+                let some = if of_cpu {
+                    quote!(Some(#values))
+                } else {
+                    quote!(Some((#values, TagSource::#source)))
+                };
+                chain = match self.cond(&tag.when) {
+                    None => some,
+                    Some(when) => quote!(if #when { #some } else { #chain }),
+                };
+            }
+            chain
+        };
+        let (of_cpu, of_machine) = (of(true), of(false));
+        let body = quote! {
+            let views = #views;
+            Tags { of_cpu: #of_cpu, of_machine: #of_machine }
+        };
+        let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));
+        quote!(#config #body)
+    }
+
     pub(super) fn facts(&self) -> TokenStream {
         let model = self.model;
         let name = &model.arch.name;
@@ -146,6 +194,7 @@ impl Emit<'_> {
             .any(|tag| tag.read_after_publish.is_some());
         let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
         let one_at_a_time = self.plans.needs(Need::Lock);
+        let plainly = model.change.plain_store.value;
         let deferrable = model.change.deferred.is_some();
         let waits = model.switch.waits_for_changes.is_some();
         quote! {
@@ -162,6 +211,7 @@ impl Emit<'_> {
                 tag_after_publish: #after_publish,
                 tag_is_root: #is_root,
                 one_at_a_time: #one_at_a_time,
+                changes_plainly: #plainly,
                 changes_deferrable: #deferrable,
                 attach_waits_for_changes: #waits,
             }

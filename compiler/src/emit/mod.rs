@@ -119,7 +119,7 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 const RUNTIME: [(&str, &str); 7] = [
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts Finished Issue Owed Root Started",
+        "Answer Audience Backend Ceiling Debt Delivery Facts Finished Issue Owed Root Started TagSource TagValues Tags",
     ),
     (
         "change",

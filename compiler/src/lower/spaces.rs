@@ -10,6 +10,7 @@ impl Lower {
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut of_cpu, mut values) = (None, None, None);
             let (mut retired, mut read, mut root, mut source) = (None, None, None, None);
+            let mut reserved = Vec::new();
             for fact in &it.facts {
                 match &fact.node {
                     TagFact::Bits(number) => {
@@ -29,7 +30,10 @@ impl Lower {
                     }
                     TagFact::IsRoot => self.once(&mut root, "`is the root`", (), fact.span),
                     TagFact::From(from) => self.once(&mut source, "`from`", *from, fact.span),
-                    TagFact::Reserved(_) => {}
+                    TagFact::Reserved(number) => reserved.push(At {
+                        value: number.node,
+                        span: fact.span,
+                    }),
                 }
             }
             if bits.is_none() {
@@ -65,6 +69,7 @@ impl Lower {
                     "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
+            let values = self.given_out(values, &reserved, bits.value);
             out.push(Tag {
                 named,
                 when: self.cond(it.when.as_ref(), &[]),
@@ -78,6 +83,35 @@ impl Lower {
             });
         }
         out
+    }
+
+    /// The values of a tag without those that are reserved, which are the least.
+    fn given_out(
+        &mut self,
+        values: Option<At<(u64, u64)>>,
+        reserved: &[At<u64>],
+        bits: u64,
+    ) -> Option<At<(u64, u64)>> {
+        let most = 1u64.checked_shl(bits as u32).map_or(u64::MAX, |n| n - 1);
+        let (mut low, high) = values.map_or((0, most), |at| at.value);
+        while reserved.iter().any(|at| at.value == low) && low < high {
+            low += 1;
+        }
+        for at in reserved
+            .iter()
+            .filter(|at| (low..=high).contains(&at.value))
+        {
+            self.misplaced(
+                at.span,
+                format!("{} is not the least value that the tag has", at.value),
+                "reserve the least values, or give the others with `values`",
+            );
+        }
+        let span = values
+            .map(|at| at.span)
+            .or(reserved.first().map(|at| at.span))?;
+        let value = (low, high);
+        Some(At { value, span })
     }
 
     pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {

@@ -1,0 +1,194 @@
+//! Changes of table entries: who makes them, and what is owed for them.
+//!
+//! Most machines let a plain store change an entry, and want a flush for it. Where an instruction writes and drops at
+//! once it is chosen before the entry changes, by who may have it cached; so a CPU that attaches the space waits
+//! while a change is under way:
+//!
+//! | switch side | change side |
+//! |---|---|
+//! | say "switching", be a holder | say "a change is under way" |
+//! | [`Barrier::AttachWaits`] | [`Barrier::Change`] |
+//! | wait until no change is under way | read who has the space loaded, who holds it; choose; change |
+//! | look what is owed, load the root | say that it is over |
+//!
+//! A change under way never waits for anybody.
+
+use crate::Mmu;
+use crate::backend::{Backend, Owed};
+use crate::change::{Change, Changed, Entry, Owner, Slot, Stricter};
+use crate::clause::Level;
+use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::mmu::Misuse;
+use crate::platform::Platform;
+use crate::request::{Extent, Ranges, Reach, Request, Space};
+use crate::space::{AddressSpace, SpaceId};
+use crate::sync::{Barrier, full_barrier};
+
+impl<P: Platform> Mmu<P> {
+    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed.
+    pub(crate) fn change(
+        &self,
+        space: &AddressSpace<P>,
+        slot: &Slot<'_>,
+        change: &Change,
+    ) -> Changed {
+        let backend = self.platform.backend();
+        if Self::FACTS.changes_plainly {
+            let owner = Owner {
+                space: space.kind,
+                tag: crate::Tag::default(),
+                reach: Reach::Wide,
+                conditions: space.conditions(),
+                may_defer: false,
+            };
+            // A store goes to no sink; this one belongs to no CPU in particular.
+            return backend.change(&mut crate::Record(|_| ()), slot, change, &owner);
+        }
+        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+            Self::begin_change(space);
+            let owner = self.owner(cpu, space);
+            let change = |owner| {
+                let mut sink = self.platform.sink(cpu);
+                backend.change(&mut sink, slot, change, owner)
+            };
+            let changed = self.alone(cpu, || change(&owner));
+            Self::end_change(space);
+            changed
+        })
+    }
+
+    /// From here on a CPU that attaches the space waits.
+    pub(crate) fn begin_change(space: &AddressSpace<P>) {
+        if Self::FACTS.attach_waits_for_changes {
+            space.changes.add(1, Barrier::Owe);
+            full_barrier(Barrier::Change);
+        }
+    }
+
+    /// A CPU that attaches the space may go on.
+    pub(crate) fn end_change(space: &AddressSpace<P>) {
+        if Self::FACTS.attach_waits_for_changes {
+            space.changes.sub(1, Barrier::ChangeOver);
+        }
+    }
+
+    /// Who may have cached an entry of the space, while a change is under way.
+    fn owner(&self, cpu: CpuId, space: &AddressSpace<P>) -> Owner {
+        let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
+        let mut only_loaded = only_holder && Self::FACTS.changes_deferrable;
+        if only_holder {
+            for holder in space.holders.now(Barrier::Unloaded).iter() {
+                if holder != cpu {
+                    only_holder = false;
+                    let local = self.platform.local(holder);
+                    let loaded = SpaceId(local.loaded.acquire(Barrier::Unloaded));
+                    only_loaded &= loaded != space.id && loaded != SpaceId::SWITCHING;
+                }
+            }
+            // An instruction for this CPU alone wants that it has the space loaded.
+            only_holder &= self.platform.local(cpu).loaded.get() == space.id.0;
+        }
+        Owner {
+            space: space.kind,
+            tag: self.tag_of(self.platform.local(cpu), space),
+            reach: if only_holder {
+                Reach::Here
+            } else {
+                Reach::Wide
+            },
+            conditions: space.conditions(),
+            may_defer: only_loaded,
+        }
+    }
+
+    /// Whether a change may be made in one step: the machine does not want the entry invalid in between.
+    ///
+    /// # Errors
+    /// When a valid entry would become another page, another size or have more rights, and the machine wants
+    /// it invalid and flushed before.
+    pub fn check_change(&self, space: &AddressSpace<P>, change: &Change) -> Result<(), Misuse> {
+        let facts = self.platform.backend().change_facts(space.conditions());
+        let obligation = change.obligation(&facts);
+        let at_once =
+            obligation.deadline != crate::change::Deadline::Store || obligation.is_nothing();
+        // An instruction that replaces an entry leaves nothing between.
+        if at_once || !Self::FACTS.changes_plainly {
+            Ok(())
+        } else {
+            Err(Misuse::ThroughInvalid)
+        }
+    }
+
+    /// Whether a change wants a flush at all: a new entry where absences are not cached does not, nor more rights where
+    /// the machine looks again before it faults.
+    #[must_use]
+    pub fn needs_flush(&self, space: &AddressSpace<P>, change: &Change) -> bool {
+        let facts = self.platform.backend().change_facts(space.conditions());
+        !change.obligation(&facts).is_nothing()
+    }
+
+    /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.
+    ///
+    /// Returns whether it did anything. Where the machine itself drops the entry, or looks again, nothing is to be
+    /// done.
+    ///
+    /// Contexts: on the CPU that took the fault, which has the space loaded.
+    ///
+    /// # Errors
+    /// When entries of this level map no pages here.
+    pub fn fix_spurious(
+        &self,
+        space: &AddressSpace<P>,
+        va: u64,
+        level: Level,
+    ) -> Result<bool, Misuse> {
+        let backend = self.platform.backend();
+        let leaf = backend
+            .levels()
+            .get(level.index())
+            .filter(|level| level.leaf);
+        let shift = leaf.ok_or(Misuse::NoSuchLevel)?.shift;
+        let facts = backend.change_facts(space.conditions());
+        if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
+            return Ok(false);
+        }
+        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.local(cpu);
+            let mut ranges = Ranges::new();
+            let page = Extent::new(va, 1).rounded(shift);
+            if facts.invalid_cached {
+                ranges.appeared(level, page);
+            } else {
+                ranges.leaf(level, page);
+            }
+            let request = Request {
+                space: space.kind,
+                tag: self.tag_of(here, space),
+                reach: Reach::Here,
+                conditions: space.conditions().without(P::Backend::SENDER_ONLY),
+                scope: ranges.scope(backend.levels()),
+            };
+            let mut sink = self.platform.sink(cpu);
+            let started = backend.start(&mut sink, &request);
+            let owed = backend.finish(&mut sink, started).owed;
+            self.record(here, space, owed);
+        });
+        Ok(true)
+    }
+
+    /// What a change put off is on the books of its space.
+    pub(crate) fn defers(changed: &Changed) -> bool {
+        changed.owed.contains(Owed::SPACE_UNTIL_ATTACH)
+    }
+
+    /// Whether an entry says something that an entry of this level can say.
+    pub(crate) fn check_entry(&self, level: Level, entry: Entry) -> Result<u32, Misuse> {
+        let facts = self.platform.backend().levels().get(level.index());
+        let facts = facts.filter(|facts| match entry {
+            Entry::Invalid => facts.shift != 0,
+            Entry::Leaf { .. } => facts.leaf,
+            Entry::Table { .. } => facts.shift != 0 && level != Level(0),
+        });
+        facts.map(|facts| facts.shift).ok_or(Misuse::NoSuchLevel)
+    }
+}

@@ -1,0 +1,123 @@
+//! What happened, in numbers.
+//!
+//! Each CPU counts for itself, in words that it alone writes; reading takes no lock and stops nobody. A sum read
+//! while CPUs go on is of no one moment.
+
+use crate::platform::Platform;
+use crate::sync::Word;
+use crate::{CpuId, Mmu};
+
+/// How many size classes [`Counts::pages`] has.
+pub const SIZES: usize = 12;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of a CPU.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub $name: Word,)*
+            /// By size class.
+            pub pages: [Word; SIZES],
+        }
+
+        /// What was counted, on one CPU or on all. Counts wrap.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Flushes of 0 pages (tables alone), of 1 page, of up to 2, of up to 4, and so on; the last of all that are
+            /// larger. Those of everything are not in it.
+            pub pages: [u64; SIZES],
+        }
+
+        impl Counters {
+            fn add_to(&self, sum: &mut Counts) {
+                $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
+                for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
+                    *sum = sum.wrapping_add(word.get());
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Flushes that needed nobody, for no CPU had the space loaded.
+    nobody,
+    /// Flushes of the CPU that asked, alone.
+    here,
+    /// Flushes by instructions that reach other CPUs.
+    broadcast,
+    /// Flushes for which CPUs were interrupted.
+    interrupting,
+    /// Of these flushes, how many were of everything because the space ends or was asked for whole.
+    full_asked,
+    /// Because another gather of the space was under way.
+    full_nested,
+    /// Because more entries were named than the ceiling allows one by one.
+    full_ceiling,
+    /// Because a debt was not exactly one request.
+    full_debt,
+    /// CPUs interrupted.
+    sent,
+    /// Messages of other CPUs.
+    received,
+    /// Of these, messages about a space that is not loaded here any more, or what this CPU had dropped already.
+    vain,
+    /// Debts put on the books: of a space, of another tag, of the user view.
+    owed,
+    /// Debts paid: on the way to a space, to user code, or before a change of a table.
+    paid,
+    /// Rollovers of tags; in the sum of all CPUs alone.
+    rollovers,
+    /// Gathers that never ended, for what ran in them panicked: their pages are lost.
+    abandoned,
+}
+
+impl Counters {
+    /// A flush of so many pages.
+    pub fn flushed(&self, pages: u64) {
+        let class = (u64::BITS - pages.leading_zeros()) as usize;
+        let class = if pages.is_power_of_two() || pages == 0 {
+            class
+        } else {
+            class + 1
+        };
+        self.pages[class.min(SIZES - 1)].count(1);
+    }
+}
+
+impl<P: Platform> Mmu<P> {
+    /// What all CPUs counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.locals()
+            .for_each(|local| local.counters.add_to(&mut sum));
+        sum.rollovers = self.tags.rollovers.get();
+        sum
+    }
+
+    /// What one CPU counted.
+    #[must_use]
+    pub fn counts_of(&self, cpu: CpuId) -> Counts {
+        let mut sum = Counts::default();
+        self.platform.local(cpu).counters.add_to(&mut sum);
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_classes() {
+        let counters = Counters::default();
+        for pages in [0, 1, 2, 3, 4, 5, 512, 1025, u64::MAX] {
+            counters.flushed(pages);
+        }
+        let mut counts = Counts::default();
+        counters.add_to(&mut counts);
+        assert_eq!(counts.pages, [1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 1, 2]);
+    }
+}

@@ -1,0 +1,182 @@
+//! CPUs, and sets of them: as values, and shared between CPUs.
+
+use crate::sync::{Barrier, Word};
+
+/// A CPU, by a number that the kernel gave it: less than what its sets hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CpuId(pub u32);
+
+impl CpuId {
+    /// As an index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A set of CPUs as a value: [`CpuSet`], as large as the kernel wants it.
+pub trait Cpus: Clone {
+    /// How many CPUs it can hold.
+    const CAPACITY: usize;
+    /// The same, shared between CPUs.
+    type Shared: SharedCpus<Set = Self>;
+
+    /// Nobody.
+    fn none() -> Self;
+    /// With one more. One that is beyond the capacity is nobody.
+    fn insert(&mut self, cpu: CpuId);
+    /// Without one.
+    fn remove(&mut self, cpu: CpuId);
+    /// With all of another.
+    fn extend(&mut self, other: &Self);
+    /// Whether one is in it.
+    fn contains(&self, cpu: CpuId) -> bool;
+    /// Whether it is nobody.
+    fn is_empty(&self) -> bool;
+    /// Its CPUs, by number.
+    fn iter(&self) -> impl Iterator<Item = CpuId>;
+
+    /// How many they are.
+    fn count(&self) -> usize {
+        self.iter().count()
+    }
+}
+
+/// A set of CPUs that several CPUs read and change.
+pub trait SharedCpus {
+    /// What it is at a moment.
+    type Set: Cpus<Shared = Self>;
+
+    /// Nobody.
+    fn none() -> Self;
+    /// Adds one, behind all that this CPU did before.
+    fn insert(&self, cpu: CpuId, barrier: Barrier);
+    /// Takes one out, behind all that this CPU did before.
+    fn remove(&self, cpu: CpuId, barrier: Barrier);
+    /// Whether one is in it; if so, what was done before it was added is seen.
+    fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool;
+    /// What it is now, word by word.
+    fn now(&self, barrier: Barrier) -> Self::Set;
+}
+
+/// A set of up to `64 * W` CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuSet<const W: usize>([u64; W]);
+
+/// The same, shared between CPUs.
+#[derive(Debug)]
+pub struct SharedCpuSet<const W: usize>([Word; W]);
+
+/// Where a CPU's bit is.
+const fn place(cpu: CpuId) -> (usize, u64) {
+    (cpu.index() / 64, 1 << (cpu.0 % 64))
+}
+
+impl<const W: usize> Cpus for CpuSet<W> {
+    const CAPACITY: usize = 64 * W;
+    type Shared = SharedCpuSet<W>;
+
+    fn none() -> Self {
+        Self([0; W])
+    }
+
+    fn insert(&mut self, cpu: CpuId) {
+        let (word, bit) = place(cpu);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn remove(&mut self, cpu: CpuId) {
+        let (word, bit) = place(cpu);
+        if let Some(word) = self.0.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+
+    fn extend(&mut self, other: &Self) {
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+    }
+
+    fn contains(&self, cpu: CpuId) -> bool {
+        let (word, bit) = place(cpu);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = CpuId> {
+        let words = self.0.into_iter().zip(0u32..);
+        words.flat_map(|(mut word, at)| {
+            core::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros())?;
+                word &= word.wrapping_sub(1);
+                Some(CpuId(at * 64 + bit))
+            })
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+}
+
+impl<const W: usize> SharedCpus for SharedCpuSet<W> {
+    type Set = CpuSet<W>;
+
+    fn none() -> Self {
+        Self(core::array::from_fn(|_| Word::new(0)))
+    }
+
+    fn insert(&self, cpu: CpuId, barrier: Barrier) {
+        let (word, bit) = place(cpu);
+        if let Some(word) = self.0.get(word) {
+            word.or(bit, barrier);
+        }
+    }
+
+    fn remove(&self, cpu: CpuId, barrier: Barrier) {
+        let (word, bit) = place(cpu);
+        if let Some(word) = self.0.get(word) {
+            word.and(!bit, barrier);
+        }
+    }
+
+    fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool {
+        let (word, bit) = place(cpu);
+        let word = self.0.get(word);
+        word.is_some_and(|word| word.acquire(barrier) & bit != 0)
+    }
+
+    fn now(&self, barrier: Barrier) -> CpuSet<W> {
+        CpuSet(core::array::from_fn(|at| self.0[at].acquire(barrier)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_whom_it_was_given() {
+        let mut set = CpuSet::<2>::none();
+        for cpu in [0, 63, 64, 127] {
+            set.insert(CpuId(cpu));
+        }
+        set.insert(CpuId(128)); // beyond the capacity
+        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63, 64, 127]));
+        assert_eq!(set.count(), 4);
+        set.remove(CpuId(64));
+        assert!(!set.contains(CpuId(64)) && set.contains(CpuId(63)));
+        let shared = SharedCpuSet::<2>::none();
+        shared.insert(CpuId(70), Barrier::Post);
+        assert!(shared.contains(CpuId(70), Barrier::Receive));
+        assert!(shared.now(Barrier::Receive).iter().eq([CpuId(70)]));
+        shared.remove(CpuId(70), Barrier::Acknowledge);
+        assert!(shared.now(Barrier::Receive).is_empty());
+    }
+}

@@ -1,0 +1,216 @@
+//! Debts: flushes that are put off, and to when.
+//!
+//! A stale entry that nobody can use yet may stay until somebody could. What is owed is on one of two books.
+//! The space's [`Ledger`] says how far its tables have changed, and what everybody owes who comes to it: it is
+//! read under the page-table lock, or behind the barriers of a switch. The CPU's [`Book`] says how far this CPU has
+//! followed each space that it remembers, and what it owes for itself. A CPU that is exactly one change behind and is
+//! told of that change drops just that; otherwise the whole tag goes. What a CPU does not remember it has to drop.
+
+use crate::backend::Debt;
+use crate::space::SpaceId;
+use crate::sync::{Barrier, Word};
+
+/// Something that everybody owes who comes to a space: how often it was put off, and up to where it is paid.
+///
+/// Only whether the two differ counts, so that they may wrap; a payment that comes late leaves a debt that is paid
+/// twice, never one that is forgotten.
+#[derive(Debug, Default)]
+pub struct Due {
+    owed: Word,
+    paid: Word,
+}
+
+impl Due {
+    /// Puts a flush off. What it is about was changed before.
+    pub fn owe(&self) {
+        self.owed.add(1, Barrier::Owe);
+    }
+
+    /// What is owed, if anything is: to be handed to [`pay`](Self::pay) when it is flushed.
+    pub fn due(&self) -> Option<u64> {
+        let owed = self.owed.acquire(Barrier::Due);
+        (self.paid.get() != owed).then_some(owed)
+    }
+
+    /// What was [due](Self::due) is flushed.
+    pub fn pay(&self, owed: u64) {
+        self.paid.release(owed, Barrier::Pay);
+    }
+}
+
+/// What is owed for a space.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// How often the tables have changed in a way that some CPU may have to follow when it loads the space.
+    generation: Word,
+    /// Everything of the space, before another CPU attaches it.
+    pub attach: Due,
+    /// Everything of the space, before somebody relies on what was unmapped without waiting, or on what an
+    /// abandoned gather left.
+    pub unmaps: Due,
+}
+
+impl Ledger {
+    /// Entries have changed: from here on whoever loads the space has to follow. The new generation.
+    pub fn raise(&self) -> u64 {
+        self.generation.add(1, Barrier::Owe).wrapping_add(1)
+    }
+
+    /// How often the tables have changed.
+    pub fn generation(&self) -> u64 {
+        self.generation.acquire(Barrier::Due)
+    }
+}
+
+/// How many spaces a CPU remembers.
+pub const REMEMBERED: usize = 8;
+
+/// A space that a CPU remembers: all that this CPU has cached of it is as new as this generation.
+#[derive(Debug, Default)]
+struct Remembered {
+    space: Word,
+    generation: Word,
+    /// Whether the user view's entries are older, and go on the way to user code.
+    view: Word,
+}
+
+/// What a CPU owes. Only that CPU reads and writes it, with interrupts off; except for
+/// [`owe_everything`](Self::owe_everything).
+#[derive(Debug, Default)]
+pub struct Book {
+    spaces: [Remembered; REMEMBERED],
+    /// Which one was given out last.
+    last: Word,
+    /// Whether everything under every tag goes before one is loaded.
+    everything: Word,
+}
+
+/// A line of a CPU's book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line(pub usize);
+
+impl Book {
+    /// The line of a space, of the first `lines`.
+    pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {
+        let mut spaces = self.spaces.iter().take(lines);
+        spaces
+            .position(|line| line.space.get() == space.0)
+            .map(Line)
+    }
+
+    /// The line that a space shall have, of the first `lines`, and what is owed for it before it is loaded at this
+    /// generation. Lines are given away in turn.
+    pub fn open(&self, space: SpaceId, lines: usize, generation: u64) -> (Line, Debt) {
+        if let Some(line) = self.line(space, lines) {
+            let behind = self.spaces[line.0].generation.get() != generation;
+            return (line, if behind { Debt::Tag } else { Debt::None });
+        }
+        let line = (self.last.get() as usize + 1) % lines.max(1);
+        self.last.put(line as u64);
+        let remembered = &self.spaces[line];
+        remembered.space.put(space.0);
+        remembered.view.put(0);
+        (Line(line), Debt::Tag)
+    }
+
+    /// This CPU has nothing older of the space than this generation.
+    pub fn follow(&self, line: Line, generation: u64) {
+        self.spaces[line.0].generation.put(generation);
+    }
+
+    /// The generation that this CPU has followed.
+    pub fn followed(&self, line: Line) -> u64 {
+        self.spaces[line.0].generation.get()
+    }
+
+    /// The user view's entries go on the way to user code.
+    pub fn owe_view(&self, line: Line) {
+        self.spaces[line.0].view.put(1);
+    }
+
+    /// Whether they do; they are about to go.
+    pub fn take_view(&self, line: Line) -> bool {
+        self.spaces[line.0].view.swap(0) != 0
+    }
+
+    /// Everything under any tag but that of this line goes before it is used, and its own user view.
+    pub fn owe_others(&self, loaded: Option<Line>) {
+        for (index, line) in self.spaces.iter().enumerate() {
+            if loaded == Some(Line(index)) {
+                line.view.put(1);
+            } else {
+                line.space.put(SpaceId::NONE.0);
+            }
+        }
+    }
+
+    /// Everything under every tag goes before this CPU loads one. Any CPU may say so, behind the lock of the tags.
+    pub fn owe_everything(&self) {
+        self.everything.put(1);
+    }
+
+    /// Whether everything goes; it is about to.
+    pub fn take_everything(&self) -> bool {
+        self.everything.get() != 0 && self.everything.swap(0) != 0
+    }
+
+    /// Nothing is cached on this CPU, and nothing owed.
+    pub fn forget(&self) {
+        self.owe_others(None);
+        self.everything.put(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SpaceId = SpaceId(10);
+    const B: SpaceId = SpaceId(11);
+    const C: SpaceId = SpaceId(12);
+
+    #[test]
+    fn a_debt_is_due_until_all_of_it_is_paid() {
+        let due = Due {
+            owed: Word::new(u64::MAX - 1),
+            paid: Word::new(u64::MAX - 1),
+        };
+        assert_eq!(due.due(), None);
+        due.owe();
+        let first = due.due().unwrap();
+        due.owe(); // the count wraps
+        due.owe();
+        due.pay(first);
+        let all = due.due().unwrap();
+        due.pay(all);
+        assert_eq!(due.due(), None);
+    }
+
+    #[test]
+    fn what_is_not_remembered_is_owed() {
+        let book = Book::default();
+        let (line, debt) = book.open(A, 2, 5);
+        assert_eq!(debt, Debt::Tag);
+        book.follow(line, 5);
+        assert_eq!(book.open(A, 2, 5), (line, Debt::None));
+        assert_eq!(book.open(A, 2, 6), (line, Debt::Tag));
+        let (other, _) = book.open(B, 2, 0);
+        assert_ne!(other, line);
+        // A third one takes the older line.
+        assert_eq!(book.open(C, 2, 0), (line, Debt::Tag));
+        assert_eq!(book.line(A, 2), None);
+    }
+
+    #[test]
+    fn others_are_owed_and_the_loaded_ones_user_view() {
+        let book = Book::default();
+        let (a, _) = book.open(A, 8, 1);
+        book.follow(a, 1);
+        let (b, _) = book.open(B, 8, 1);
+        book.follow(b, 1);
+        book.owe_others(Some(b));
+        assert_eq!(book.line(A, 8), None);
+        assert_eq!(book.open(B, 8, 1).1, Debt::None);
+        assert!(book.take_view(b) && !book.take_view(b));
+    }
+}

@@ -1,0 +1,433 @@
+//! Gathering: many entries change, one flush covers them, and only behind it pages and tables come out.
+//!
+//! ```text
+//! mmu.gather(&space, |g| {
+//!     g.locked(lock, |section, guard| section.clear(entry));
+//! })
+//! ```
+//!
+//! The closure is the point: whatever happens in it (an early return, `?`, a panic that somebody catches) pages come out
+//! behind a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
+//! refuse at any moment: then the gather flushes and goes on. Nothing is flushed in a destructor.
+//!
+//! In: entries, through [`Section`]. Out: [`Platform::release`], [`Platform::defer`]. Holds: a page leaves the gather when
+//! everything was dropped that the entries changed so far may have left; what a panic abandons stays owned, and the next
+//! flush of the space is one of everything.
+
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+
+use crate::Mmu;
+use crate::backend::Backend;
+use crate::batch::BATCH;
+use crate::change::Obligation;
+use crate::clause::{Level, Which};
+use crate::platform::{Frame, Platform};
+use crate::request::{Extent, Ranges, Scope};
+use crate::section::Section;
+use crate::shootdown::Why;
+use crate::space::AddressSpace;
+use crate::sync::Barrier;
+
+/// How many pages fit in a gather itself: most hold one.
+pub const BUNDLE: usize = 8;
+/// How many batches of memory a gather takes before it flushes: 10,000 pages.
+pub const BATCHES: usize = 19;
+
+/// A gather under way: what [`Mmu::gather`] lends to its closure.
+///
+/// `'id` belongs to one call of it alone, so that two gathers cannot be swapped.
+pub struct Gather<'id, 'm, P: Platform> {
+    pub(crate) mmu: &'m Mmu<P>,
+    pub(crate) space: &'m AddressSpace<P>,
+    changed: Recorded,
+    /// How many pages the bundle holds.
+    used: usize,
+    bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
+    /// Further pages; this batch is filled, those behind it are full.
+    batch: ManuallyDrop<Option<P::PageBatch>>,
+    batches: usize,
+    pub(crate) tables: ManuallyDrop<Option<P::TableBatch>>,
+    /// Whether everything of the space goes.
+    whole: bool,
+    /// Whether some page keeps its reverse mapping until the flush.
+    pub(crate) rmaps: bool,
+    brand: PhantomData<fn(&'id ()) -> &'id ()>,
+}
+
+/// What was changed: most gathers change entries of one level, in one run.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    extent: Extent,
+    level: Level,
+    /// Of other levels, and of tables.
+    rest: Option<Ranges>,
+}
+
+impl Recorded {
+    /// Leaf entries of a level.
+    #[inline]
+    pub fn leaf(&mut self, level: Level, extent: Extent) {
+        if self.extent.is_empty() || self.level == level {
+            self.level = level;
+            self.extent = self.extent.hull(extent);
+        } else {
+            self.rest().leaf(level, extent);
+        }
+    }
+
+    /// Whatever a change obliges to.
+    pub fn obligation(&mut self, obligation: &Obligation, extent: Extent) {
+        let rest = if let (None, None, Some(leaf)) =
+            (&obligation.walk, &obligation.absent, &obligation.leaf)
+            && let (Which::Containing, Some(level)) = (leaf.which, leaf.what.leaf.iter().next())
+        {
+            return self.leaf(level, extent);
+        } else {
+            self.rest()
+        };
+        for clause in [obligation.walk, obligation.leaf, obligation.absent] {
+            let Some(clause) = clause else { continue };
+            for level in clause.what.leaf.iter() {
+                rest.leaf(level, extent);
+            }
+            for level in clause.what.walk.iter() {
+                rest.walk(level, extent);
+            }
+            for level in clause.what.absent.iter() {
+                rest.appeared(level, extent);
+            }
+            if clause.which == Which::Subtree {
+                rest.below_live();
+            }
+        }
+    }
+
+    #[cold]
+    fn rest(&mut self) -> &mut Ranges {
+        self.rest.get_or_insert_with(Ranges::new)
+    }
+
+    /// Whether nothing was changed.
+    fn is_nothing(&self) -> bool {
+        self.extent.is_empty() && self.rest.is_none()
+    }
+}
+
+/// Pages that no CPU and no device can reach any more: they may have a new owner. Made by a finished flush alone.
+pub struct Flushed<'r, P: Platform> {
+    bundle: &'r mut [Option<P::Page>],
+    batch: &'r mut Option<P::PageBatch>,
+}
+
+impl<P: Platform> Iterator for Flushed<'_, P> {
+    type Item = P::Page;
+
+    #[inline]
+    fn next(&mut self) -> Option<P::Page> {
+        let bundle = core::mem::take(&mut self.bundle);
+        if let Some((first, rest)) = bundle.split_first_mut() {
+            self.bundle = rest;
+            return first.take();
+        }
+        loop {
+            let batch = self.batch.as_mut()?;
+            if let Some(page) = batch.pop() {
+                return Some(page);
+            }
+            let next = batch.next.take()?;
+            *self.batch = Some(next);
+        }
+    }
+}
+
+impl<P: Platform> Mmu<P> {
+    /// Gathers what the closure clears, flushes once, and hands pages and tables to the platform.
+    ///
+    /// Contexts: those of a flush, at its end and wherever the platform refuses memory. Gathers of one space may
+    /// overlap, on other CPUs or nested; the one that ends first flushes everything of the space, for it may rely on
+    /// entries that another one cleared.
+    pub fn gather<R>(
+        &self,
+        space: &AddressSpace<P>,
+        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+    ) -> R {
+        self.gathering(space, false, body)
+    }
+
+    /// The end of a space: gathers everything of it, and flushes it whole, with what binds its tag to its tables.
+    ///
+    /// No CPU runs in the space any more; those that use it lazily are made to leave, where nobody counts them.
+    /// After this nobody loads it again, and [`release`](Self::release) gives its tag back.
+    pub fn teardown<R>(
+        &self,
+        space: &AddressSpace<P>,
+        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+    ) -> R {
+        if !Self::FACTS.lazy_refcounted {
+            self.shoot_lazies(space);
+        }
+        self.gathering(space, true, body)
+    }
+
+    fn gathering<R>(
+        &self,
+        space: &AddressSpace<P>,
+        whole: bool,
+        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+    ) -> R {
+        space.gathers.add(1, Barrier::Owe);
+        let mut gather = Gather {
+            mmu: self,
+            space,
+            changed: Recorded::default(),
+            used: 0,
+            bundle: ManuallyDrop::new([const { None }; BUNDLE]),
+            batch: ManuallyDrop::new(None),
+            batches: 0,
+            tables: ManuallyDrop::new(None),
+            whole,
+            rmaps: false,
+            brand: PhantomData,
+        };
+        let result = body(&mut gather);
+        gather.finish();
+        core::mem::forget(gather);
+        result
+    }
+}
+
+impl<P: Platform> Drop for Gather<'_, '_, P> {
+    /// Only a panic comes here. Pages and tables are lost, for nothing says that they were flushed; whoever flushes the
+    /// space next flushes everything.
+    fn drop(&mut self) {
+        self.space.ledger.unmaps.owe();
+        self.space.gathers.sub(1, Barrier::Pay);
+        let counters = |cpu| &self.mmu.platform.local(cpu).counters;
+        self.mmu
+            .platform
+            .pinned(false, |cpu| counters(cpu).abandoned.count(1));
+    }
+}
+
+impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
+    /// Runs with the lock of a table, given by value: entries change within alone. It is released when the closure is
+    /// done, and behind a flush if a page [keeps its reverse mapping](Frame::keeps_rmap) until then.
+    ///
+    /// Where somebody unmapped entries of the space without waiting, or abandoned a gather, this first makes up for it: behind
+    /// the lock an entry that is not valid is one that nobody can use.
+    ///
+    /// Where nobody else can change the tables the lock may be `()`.
+    pub fn locked<G, R>(
+        &mut self,
+        mut guard: G,
+        body: impl FnOnce(&mut Section<'_, 'id, 'm, P>, &mut G) -> R,
+    ) -> R {
+        self.pay_unmaps();
+        let result = body(&mut Section { gather: self }, &mut guard);
+        if self.rmaps {
+            self.flush_entries();
+        }
+        drop(guard);
+        result
+    }
+
+    /// Flushes now what was changed so far, and hands out pages and tables: for whoever can tell a good moment. It is
+    /// never necessary.
+    pub fn flush(&mut self) {
+        self.flush_entries();
+        self.hand_out();
+    }
+
+    /// Whether so many pages were cleared that the next one is followed by a flush, under the section's lock: a good
+    /// moment to end the section and [`flush`](Self::flush).
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.has_room() && self.batches >= BATCHES
+    }
+
+    /// Whether a page can be kept without asking for memory.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.used < BUNDLE || self.batch.as_ref().is_some_and(|batch| batch.used < BATCH)
+    }
+
+    /// Records what a change obliges to.
+    pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
+        if !obligation.is_nothing() {
+            self.changed.obligation(obligation, extent);
+        }
+    }
+
+    /// Records leaf entries that were cleared.
+    #[inline]
+    pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
+        self.changed.leaf(level, extent);
+    }
+
+    /// Keeps a page whose entry is cleared and recorded.
+    #[inline]
+    pub(crate) fn keep(&mut self, page: P::Page) {
+        if page.keeps_rmap() {
+            self.rmaps = true;
+        }
+        if let Some(room) = self.bundle.get_mut(self.used) {
+            *room = Some(page);
+            self.used += 1;
+            return;
+        }
+        let refused = match &mut *self.batch {
+            Some(batch) => batch.push(page),
+            None => Some(page),
+        };
+        if let Some(page) = refused {
+            self.keep_elsewhere(page);
+        }
+    }
+
+    /// Keeps a page for which there is no room.
+    #[cold]
+    #[inline(never)]
+    fn keep_elsewhere(&mut self, page: P::Page) {
+        // While reverse mappings wait they are looked for in one batch at most, under a lock.
+        let crowded = self.rmaps && self.batch.is_some();
+        let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
+        if !crowded
+            && !nothing_to_wait_for
+            && self.batches < BATCHES
+            && let Some(mut batch) = self.mmu.platform.page_batch()
+        {
+            batch.next = self.batch.take();
+            batch.used = 0;
+            if batch.push(page).is_none() {
+                *self.batch = Some(batch);
+                self.batches += 1;
+            }
+            return;
+        }
+        self.flush_entries();
+        let mut page = page;
+        if page.keeps_rmap() {
+            self.mmu.platform.remove_rmap(&mut page);
+        }
+        self.hand_out();
+        self.used = 1;
+        self.bundle[0] = Some(page);
+    }
+
+    /// Flushes what was changed so far, and removes the reverse mappings that waited for it.
+    pub(crate) fn flush_entries(&mut self) {
+        self.flush_changed(Why::Changed);
+        if self.rmaps {
+            self.rmaps = false;
+            let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
+            let held = self.bundle[..self.used].iter_mut().flatten().chain(batch);
+            for page in held.filter(|page| page.keeps_rmap()) {
+                self.mmu.platform.remove_rmap(page);
+            }
+        }
+    }
+
+    fn flush_changed(&mut self, why: Why) {
+        let (mmu, space) = (self.mmu, self.space);
+        let changed = core::mem::take(&mut self.changed);
+        let attach = if Mmu::<P>::FACTS.changes_deferrable {
+            space.ledger.attach.due()
+        } else {
+            None
+        };
+        if self.whole || attach.is_some() || why == Why::Nested {
+            if !changed.is_nothing() || attach.is_some() || why == Why::Nested {
+                let why = match why {
+                    Why::Changed if self.whole => Why::Asked,
+                    Why::Changed => Why::Debt,
+                    why => why,
+                };
+                mmu.flush(space, Scope::Everything { tables: true }, why);
+            }
+            if let Some(owed) = attach {
+                space.ledger.attach.pay(owed);
+            }
+            return;
+        }
+        let levels = mmu.platform.backend().levels();
+        let Recorded {
+            extent,
+            level,
+            rest,
+        } = changed;
+        match rest {
+            None if extent.is_empty() => {}
+            None if extent.bytes == 1 << levels[level.index()].shift => {
+                let scope = Scope::Page {
+                    va: extent.start,
+                    level,
+                    table: false,
+                };
+                mmu.flush(space, scope, why);
+            }
+            rest => {
+                let mut ranges = rest.unwrap_or_default();
+                if !extent.is_empty() {
+                    ranges.leaf(level, extent);
+                }
+                mmu.flush(space, ranges.scope(levels), why);
+            }
+        }
+    }
+
+    /// Makes up for what was unmapped without waiting, or abandoned.
+    fn pay_unmaps(&mut self) {
+        if let Some(owed) = self.space.ledger.unmaps.due() {
+            self.mmu
+                .flush(self.space, Scope::Everything { tables: true }, Why::Debt);
+            self.space.ledger.unmaps.pay(owed);
+        }
+    }
+
+    /// Hands out what is flushed.
+    fn hand_out(&mut self) {
+        if self.used != 0 || self.batch.is_some() {
+            self.mmu.platform.release(Flushed {
+                bundle: &mut self.bundle[..self.used],
+                batch: &mut self.batch,
+            });
+            // What the platform did not take.
+            self.bundle[..self.used]
+                .iter_mut()
+                .for_each(|page| *page = None);
+            drop(self.batch.take());
+            self.used = 0;
+            self.batches = 0;
+        }
+        if self.tables.is_some() {
+            self.hand_out_tables();
+        }
+    }
+
+    /// The end: whatever is left to be flushed, and handed out.
+    fn finish(&mut self) {
+        // Others may have cleared entries that this one found cleared, and have flushed nothing yet. Where a change
+        // flushes at once there is nothing of the kind.
+        let nested = Mmu::<P>::FACTS.pages_batched && self.space.gathers.acquire(Barrier::Due) > 1;
+        if self.whole {
+            let ledger = &self.space.ledger;
+            let dues = [&ledger.attach, &ledger.unmaps].map(|due| (due, due.due()));
+            self.changed = Recorded::default();
+            self.mmu.flush(self.space, Scope::Teardown, Why::Asked);
+            for (due, owed) in dues {
+                if let Some(owed) = owed {
+                    due.pay(owed);
+                }
+            }
+            self.flush_entries();
+        } else if nested {
+            self.flush_changed(Why::Nested);
+            self.flush_entries();
+        } else {
+            self.flush_entries();
+        }
+        self.hand_out();
+        self.space.gathers.sub(1, Barrier::Pay);
+    }
+}

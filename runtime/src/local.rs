@@ -1,0 +1,55 @@
+//! What the runtime keeps for each CPU.
+
+use crate::counters::Counters;
+use crate::cpus::{Cpus, SharedCpus};
+use crate::debts::Book;
+use crate::message::Outbox;
+use crate::platform::Platform;
+use crate::space::SpaceId;
+use crate::sync::Word;
+
+/// What the runtime keeps for a CPU: the platform holds one for each.
+pub struct Local<P: Platform> {
+    /// The space whose root is loaded, by its id. Others read it to see whom to tell.
+    pub(crate) loaded: Word,
+    /// Whether it is loaded without being used. Others read it as well.
+    pub(crate) lazy: Word,
+    /// The tag that is loaded, if it means the same space on every CPU; otherwise 0.
+    pub(crate) tag: Word,
+    /// What this CPU owes.
+    pub(crate) book: Book,
+    /// The tag that runs here, from the machine's generations; 0 from a rollover to the next load.
+    pub(crate) running_tag: Word,
+    /// The tag that ran here at the last rollover.
+    pub(crate) reserved_tag: Word,
+    /// Whose outboxes are meant for this CPU.
+    pub(crate) inbox: <P::Set as Cpus>::Shared,
+    /// What this CPU asks of others.
+    pub(crate) outbox: Outbox,
+    /// What happened here.
+    pub(crate) counters: Counters,
+}
+
+impl<P: Platform> Local<P> {
+    /// For a CPU that is not on line.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            loaded: Word::new(SpaceId::NONE.0),
+            lazy: Word::new(0),
+            tag: Word::new(0),
+            book: Book::default(),
+            running_tag: Word::new(0),
+            reserved_tag: Word::new(0),
+            inbox: SharedCpus::none(),
+            outbox: Outbox::default(),
+            counters: Counters::default(),
+        }
+    }
+}
+
+impl<P: Platform> Default for Local<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

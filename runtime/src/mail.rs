@@ -1,0 +1,226 @@
+//! What CPUs ask of each other, and do when they are asked.
+//!
+//! The asking side leaves a [`Message`] in its outbox, sets its bit in the inbox of each CPU that it means, interrupts those
+//! and waits for every bit to be cleared, serving its own inbox meanwhile. The asked side reads, does what it says, and
+//! clears the bit. Interrupts are off on both sides; so an outbox is never written while somebody may read it, and
+//! two CPUs that ask each other both get their answer.
+
+use crate::Mmu;
+use crate::backend::{Backend, Owed};
+use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::debts::{Line, REMEMBERED};
+use crate::local::Local;
+use crate::message::Message;
+use crate::platform::Platform;
+use crate::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
+use crate::space::SpaceId;
+use crate::sync::{Barrier, full_barrier, pause};
+
+impl<P: Platform> Mmu<P> {
+    /// Asks CPUs to do something, and waits until each has done it.
+    pub(crate) fn call(&self, cpu: CpuId, whom: P::Set, message: &Message<'_>) {
+        if !whom.is_empty() {
+            self.platform.pinned(true, |_| {
+                let sent = self.send(cpu, whom, message);
+                self.await_all(cpu, &sent);
+            });
+        }
+    }
+
+    /// Asks CPUs to do something, and says which will. Interrupts are off, and stay so until
+    /// [`await_all`](Self::await_all).
+    pub(crate) fn send(&self, cpu: CpuId, mut sent: P::Set, message: &Message<'_>) -> P::Set {
+        sent.remove(cpu);
+        if sent.is_empty() {
+            return sent;
+        }
+        let here = self.platform.local(cpu);
+        here.outbox.post(message);
+        for other in sent.iter() {
+            self.platform.local(other).inbox.insert(cpu, Barrier::Post);
+        }
+        full_barrier(Barrier::Send);
+        for other in sent.clone().iter() {
+            if !self.online.contains(other, Barrier::Unloaded) {
+                self.platform
+                    .local(other)
+                    .inbox
+                    .remove(cpu, Barrier::Acknowledge);
+                sent.remove(other);
+            }
+        }
+        here.counters.sent.count(sent.count() as u64);
+        if !sent.is_empty() {
+            self.platform.interrupt(&sent);
+        }
+        sent
+    }
+
+    /// Waits until none of them has anything to do for this CPU, serving the others.
+    pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::Set) {
+        for other in sent.iter() {
+            let local = self.platform.local(other);
+            while local.inbox.contains(cpu, Barrier::Acknowledged) {
+                self.serve(cpu);
+                pause();
+            }
+        }
+    }
+
+    /// What a CPU does that was [interrupted](Platform::interrupt).
+    ///
+    /// Contexts: on that CPU, with interrupts off.
+    pub fn interrupted(&self, cpu: CpuId) {
+        self.serve(cpu);
+    }
+
+    /// Does what others ask of this CPU. Interrupts are off.
+    pub(crate) fn serve(&self, cpu: CpuId) {
+        let here = self.platform.local(cpu);
+        let from = here.inbox.now(Barrier::Receive);
+        for sender in from.iter() {
+            let mut place = Ranges::new();
+            let message = self.platform.local(sender).outbox.read(&mut place);
+            here.counters.received.count(1);
+            let in_vain = !self.obey(cpu, here, &message);
+            here.counters.vain.count(u64::from(in_vain));
+            here.inbox.remove(sender, Barrier::Acknowledge);
+        }
+    }
+
+    /// Does what a message says. Whether there was anything to do.
+    pub(crate) fn obey(&self, cpu: CpuId, here: &Local<P>, message: &Message<'_>) -> bool {
+        let loaded = SpaceId(here.loaded.get());
+        let lazy = here.lazy.get() != 0;
+        match *message {
+            Message::Come => true,
+            Message::Leave(space) => {
+                let leaves = loaded == space && lazy;
+                if leaves {
+                    self.load_kernel(cpu);
+                }
+                leaves
+            }
+            Message::Loaded => {
+                if lazy {
+                    self.load_kernel(cpu);
+                } else if loaded > SpaceId::KERNEL {
+                    self.drop_loaded(cpu, here, loaded);
+                } else {
+                    return false;
+                }
+                true
+            }
+            Message::Drop {
+                space,
+                generation,
+                request,
+            } => self.obey_drop(cpu, here, (space, generation), &request),
+        }
+    }
+
+    fn obey_drop(
+        &self,
+        cpu: CpuId,
+        here: &Local<P>,
+        (space, generation): (SpaceId, u64),
+        request: &Request<'_>,
+    ) -> bool {
+        let loaded = SpaceId(here.loaded.get());
+        if request.space == Space::Kernel {
+            self.deliver(cpu, here, request);
+            return true;
+        }
+        let ends = matches!(request.scope, Scope::Teardown);
+        if loaded == space && (here.lazy.get() != 0 || ends) {
+            // What it could no longer make up for it drops before it loads the space again.
+            self.load_kernel(cpu);
+            if !ends {
+                return true;
+            }
+        } else if loaded != space && !ends {
+            return false;
+        }
+        let Some(line) = here.book.line(space, REMEMBERED) else {
+            // Only a space that ends is told to those who have nothing loaded of it.
+            self.deliver(cpu, here, request);
+            return true;
+        };
+        let followed = here.book.followed(line);
+        if followed.wrapping_sub(generation) < u64::MAX / 2 && !ends {
+            return false; // dropped with a later one
+        }
+        if followed.wrapping_add(1) == generation || ends {
+            self.deliver(cpu, here, &self.with_own_tag(request, line));
+        } else {
+            here.counters.full_debt.count(1);
+            self.deliver(
+                cpu,
+                here,
+                &Request {
+                    scope: Scope::Everything { tables: true },
+                    ..self.with_own_tag(request, line)
+                },
+            );
+        }
+        here.book.follow(line, generation);
+        true
+    }
+
+    /// A request of another CPU, with the tag that the space has here.
+    fn with_own_tag<'r>(&self, request: &Request<'r>, line: Line) -> Request<'r> {
+        if request.tag.of_machine {
+            return *request;
+        }
+        let values = self.platform.backend().tags().of_cpu;
+        let value = values.and_then(|values| values.nth(line.0 as u64));
+        Request {
+            tag: Tag {
+                value: value.unwrap_or(0),
+                of_machine: false,
+            },
+            ..*request
+        }
+    }
+
+    fn deliver(&self, cpu: CpuId, here: &Local<P>, request: &Request<'_>) {
+        let owed = self
+            .platform
+            .backend()
+            .deliver(&mut self.platform.sink(cpu), request);
+        self.record_here(here, owed);
+    }
+
+    /// Drops everything under the tag that is loaded.
+    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &Local<P>, loaded: SpaceId) {
+        let line = here.book.line(loaded, REMEMBERED);
+        let tag = Tag {
+            value: here.tag.get(),
+            of_machine: true,
+        };
+        let request = Request {
+            space: Space::User,
+            tag,
+            reach: Reach::Here,
+            conditions: Conditions::NONE,
+            scope: Scope::Everything { tables: true },
+        };
+        let of_cpu = line.filter(|_| here.tag.get() == 0);
+        let request = of_cpu.map_or(request, |line| self.with_own_tag(&request, line));
+        self.deliver(cpu, here, &request);
+    }
+
+    /// Puts what a backend owes for this CPU alone on its book.
+    pub(crate) fn record_here(&self, here: &Local<P>, owed: Owed) {
+        self.record(here, self.kernel(), owed);
+    }
+
+    /// Waits until every lockless walker of tables is gone that runs now: each CPU takes an interrupt, which it
+    /// does not while it walks.
+    pub fn wait_for_walkers(&self) {
+        self.platform.pinned(true, |cpu| {
+            let all = self.online.now(Barrier::Unloaded);
+            self.call(cpu, all, &Message::Come);
+        });
+    }
+}

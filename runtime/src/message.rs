@@ -1,0 +1,209 @@
+//! Messages from CPU to CPU.
+//!
+//! Each CPU has one outbox, which holds what it asks of others, and one inbox: a bit for each CPU whose outbox
+//! is meant for it. Whoever is asked does what the message says and clears the bit; whoever asks waits for each bit that it
+//! set. So an acknowledgement is never counted twice or taken for another's, and an outbox is written again only when
+//! everybody has read it.
+
+use crate::clause::{LEVELS, Level};
+use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
+use crate::space::SpaceId;
+use crate::sync::Word;
+
+/// What is asked of a CPU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Message<'a> {
+    /// Nothing: that it takes the interrupt is enough.
+    Come,
+    /// Who uses a space lazily shall load the kernel's root.
+    Leave(SpaceId),
+    /// To drop what it has cached under the tag that is loaded.
+    Loaded,
+    /// To drop what a request names.
+    Drop {
+        space: SpaceId,
+        /// The generation that the request follows the one before to.
+        generation: u64,
+        request: Request<'a>,
+    },
+}
+
+const WORDS: usize = 9 + 4 * LEVELS;
+
+/// What a CPU asks of others. Only that CPU writes it, while nobody is asked to read it.
+#[derive(Debug)]
+pub(crate) struct Outbox([Word; WORDS]);
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self(core::array::from_fn(|_| Word::new(0)))
+    }
+}
+
+const COME: u64 = 0;
+const LEAVE: u64 = 1;
+const LOADED: u64 = 2;
+const PAGE: u64 = 3;
+const RANGES: u64 = 4;
+const EVERYTHING: u64 = 5;
+const TEARDOWN: u64 = 6;
+
+const LIVE: u64 = 1;
+const APPEARED: u64 = 2;
+
+impl Outbox {
+    /// Leaves a message.
+    pub fn post(&self, message: &Message<'_>) {
+        let mut words = self.0.iter();
+        let mut put = |value| {
+            if let Some(word) = words.next() {
+                word.put(value);
+            }
+        };
+        let (space, generation, request) = match message {
+            Message::Come => return put(COME),
+            Message::Loaded => return put(LOADED),
+            Message::Leave(space) => {
+                put(LEAVE);
+                return put(space.0);
+            }
+            Message::Drop {
+                space,
+                generation,
+                request,
+            } => (space, generation, request),
+        };
+        put(match request.scope {
+            Scope::Page { .. } => PAGE,
+            Scope::Ranges(_) => RANGES,
+            Scope::Everything { .. } => EVERYTHING,
+            Scope::Teardown => TEARDOWN,
+        });
+        put(space.0);
+        put(*generation);
+        put(u64::from(request.space == Space::Kernel));
+        put(request.tag.value);
+        put(u64::from(request.tag.of_machine) | u64::from(request.conditions.0) << 1);
+        match request.scope {
+            Scope::Page { va, level, table } => {
+                put(va);
+                put(u64::from(level.0));
+                put(u64::from(table));
+            }
+            Scope::Ranges(ranges) => {
+                let live = if ranges.is_live() { LIVE } else { 0 };
+                let appeared = if ranges.have_appeared() { APPEARED } else { 0 };
+                put(live | appeared);
+                for extent in ranges.leaf.iter().chain(&ranges.walk) {
+                    put(extent.start);
+                    put(extent.bytes);
+                }
+            }
+            Scope::Everything { tables } => put(u64::from(tables)),
+            Scope::Teardown => {}
+        }
+    }
+
+    /// Reads the message; ranges need a place to stand in.
+    pub fn read<'a>(&self, ranges: &'a mut Ranges) -> Message<'a> {
+        let mut words = self.0.iter();
+        let mut get = || words.next().map_or(0, Word::get);
+        let kind = get();
+        match kind {
+            COME => return Message::Come,
+            LOADED => return Message::Loaded,
+            LEAVE => return Message::Leave(SpaceId(get())),
+            _ => {}
+        }
+        let space = SpaceId(get());
+        let generation = get();
+        let kernel = get() != 0;
+        let value = get();
+        let flags = get();
+        let scope = match kind {
+            PAGE => Scope::Page {
+                va: get(),
+                level: Level(get() as u8),
+                table: get() != 0,
+            },
+            RANGES => {
+                let flags = get();
+                *ranges = Ranges::new();
+                if flags & LIVE != 0 {
+                    ranges.below_live();
+                }
+                let mut extent = || Extent::new(get(), get());
+                ranges.leaf = core::array::from_fn(|_| extent());
+                ranges.walk = core::array::from_fn(|_| extent());
+                if flags & APPEARED != 0 {
+                    ranges.appeared(Level(0), Extent::EMPTY);
+                }
+                Scope::Ranges(ranges)
+            }
+            EVERYTHING => Scope::Everything { tables: get() != 0 },
+            _ => Scope::Teardown,
+        };
+        Message::Drop {
+            space,
+            generation,
+            request: Request {
+                space: if kernel { Space::Kernel } else { Space::User },
+                tag: Tag {
+                    value,
+                    of_machine: flags & 1 != 0,
+                },
+                reach: crate::request::Reach::Wide,
+                conditions: Conditions((flags >> 1) as u32),
+                scope,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Reach;
+
+    #[test]
+    fn a_message_is_read_as_it_was_left() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
+        ranges.walk(Level(5), Extent::new(1 << 48, 1 << 48));
+        ranges.below_live();
+        let mut appeared = Ranges::new();
+        appeared.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let page = Scope::Page {
+            va: 0xffff_ffff_ffff_f000,
+            level: Level(2),
+            table: true,
+        };
+        for scope in [
+            page,
+            Scope::Ranges(&ranges),
+            Scope::Ranges(&appeared),
+            Scope::Everything { tables: true },
+            Scope::Teardown,
+        ] {
+            let message = Message::Drop {
+                space: SpaceId(7),
+                generation: 9,
+                request: Request {
+                    space: Space::User,
+                    tag: Tag {
+                        value: 0xffff,
+                        of_machine: true,
+                    },
+                    reach: Reach::Wide,
+                    conditions: Conditions(0x8000_0001),
+                    scope,
+                },
+            };
+            let outbox = Outbox::default();
+            outbox.post(&message);
+            let mut place = Ranges::new();
+            let read = outbox.read(&mut place);
+            assert_eq!(std::format!("{message:?}"), std::format!("{read:?}"));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The runtime of a machine.
+
+use crate::TagSource;
+use crate::backend::{Backend, Root};
+use crate::clause::Level;
+use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::local::Local;
+use crate::platform::Platform;
+use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use crate::shootdown::Why;
+use crate::space::{AddressSpace, SpaceId};
+use crate::sync::{Barrier, Lock, Word};
+use crate::tags::{NoTag, Pool, Tagging};
+
+/// The runtime of a machine: one for all CPUs and all spaces.
+pub struct Mmu<P: Platform> {
+    pub(crate) platform: P,
+    /// CPUs that take interrupts and have loaded a root.
+    pub(crate) online: <P::Set as Cpus>::Shared,
+    pub(crate) tags: Pool,
+    /// Held from the start to the finish of a flush, where the machine bears one at a time.
+    pub(crate) one_at_a_time: Lock,
+    ids: Word,
+    /// Rounds of deferred unmapping, each its own.
+    pub(crate) rounds: Word,
+    kernel: AddressSpace<P>,
+}
+
+/// Why there can be no runtime on a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// The platform has no CPU.
+    NoCpu,
+    /// It has more CPUs than its sets hold.
+    TooManyCpus {
+        /// How many it has.
+        cpus: usize,
+        /// How many a set holds.
+        capacity: usize,
+    },
+    /// There are not more tags than CPUs, or not the [words](Platform::tag_words) to keep track of them.
+    TooFewTags,
+}
+
+/// What is wrong with a stretch of addresses, or an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misuse {
+    /// The range has no address.
+    Empty,
+    /// The range goes beyond the last address.
+    Wraps,
+    /// The range begins or ends within an entry of its level.
+    Misaligned,
+    /// The machine has no such level, or no entry there can be of this kind.
+    NoSuchLevel,
+    /// The entry is of another address space.
+    OtherSpace,
+    /// The change makes a valid entry another valid one where the machine wants it invalid in between.
+    ThroughInvalid,
+}
+
+impl core::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the range has no address",
+            Self::Wraps => "the range goes beyond the last address",
+            Self::Misaligned => "the range begins or ends within an entry of its level",
+            Self::NoSuchLevel => "the machine has no such entries at this level",
+            Self::OtherSpace => "the entry is of another address space",
+            Self::ThroughInvalid => {
+                "a valid entry becomes another one on this machine only through an invalid one"
+            }
+        })
+    }
+}
+
+impl core::error::Error for Misuse {}
+
+impl core::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoCpu => f.write_str("the platform has no CPU"),
+            Self::TooManyCpus { cpus, capacity } => {
+                write!(
+                    f,
+                    "the platform has {cpus} CPUs, and its sets hold {capacity}"
+                )
+            }
+            Self::TooFewTags => f.write_str("there are not more tags than CPUs"),
+        }
+    }
+}
+
+impl core::error::Error for Unusable {}
+
+/// What a new address space is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewSpace {
+    /// The physical address of the top table, in the view that is loaded while the kernel runs. Where that is
+    /// the tag, with all that the register wants beside the address.
+    pub table: u64,
+    /// The same of the view that user code runs on; the same table where there is but one.
+    pub user_table: u64,
+    /// What holds of the space from the start.
+    pub conditions: Conditions,
+    /// Whether each CPU gives the space a tag of its own where the machine has tags for all CPUs as well.
+    pub tag_of_cpu: bool,
+}
+
+impl<P: Platform> Mmu<P> {
+    /// The runtime of a machine whose CPUs are all off line, until each [arrives](Self::arrive).
+    ///
+    /// # Errors
+    /// When the platform has no CPU, more of them than its sets hold, or too few tags for them.
+    pub fn new(platform: P) -> Result<Self, Unusable> {
+        let (cpus, capacity) = (platform.cpus(), P::Set::CAPACITY);
+        if cpus == 0 {
+            return Err(Unusable::NoCpu);
+        }
+        if cpus > capacity {
+            return Err(Unusable::TooManyCpus { cpus, capacity });
+        }
+        let root = platform.kernel_root();
+        let kernel = AddressSpace::new(
+            SpaceId::KERNEL,
+            Space::Kernel,
+            (root.table, root.table),
+            Tagging::Root,
+            0,
+            root.conditions,
+        );
+        kernel.tag.put(root.tag.value);
+        let mmu = Self {
+            platform,
+            online: SharedCpus::none(),
+            tags: Pool::default(),
+            one_at_a_time: Lock::new(),
+            ids: Word::new(SpaceId::FIRST),
+            rounds: Word::new(0),
+            kernel,
+        };
+        mmu.check_tags()?;
+        Ok(mmu)
+    }
+
+    /// What the kernel brought.
+    #[must_use]
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// The kernel's space: every CPU on line has it loaded.
+    #[must_use]
+    pub fn kernel(&self) -> &AddressSpace<P> {
+        &self.kernel
+    }
+
+    /// A new user space, which no CPU has loaded.
+    ///
+    /// # Errors
+    /// Where each space has a tag for life and none is left.
+    pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P>, NoTag> {
+        let backend = self.platform.backend();
+        let tags = backend.tags();
+        let tagging = match (tags.of_cpu, tags.of_machine) {
+            (Some(_), Some(_)) if new.tag_of_cpu => Tagging::Cpu,
+            (_, Some((_, TagSource::Generations))) => Tagging::Generations,
+            (_, Some((_, TagSource::Life))) => Tagging::Life,
+            (_, Some((_, TagSource::Root))) => Tagging::Root,
+            (Some(_), None) => Tagging::Cpu,
+            (None, None) => Tagging::None,
+        };
+        let tag = match tagging {
+            Tagging::Life => self.tag_for_life()?,
+            Tagging::Root => new.table,
+            _ => 0,
+        };
+        let lines = match tagging {
+            Tagging::None => 1,
+            Tagging::Cpu => {
+                let values = tags.of_cpu;
+                let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
+                (0..crate::debts::REMEMBERED as u64).take_while(has).count()
+            }
+            // Where others are interrupted a CPU has to know how far it has followed.
+            _ => {
+                let request = Request {
+                    space: Space::User,
+                    tag: Tag {
+                        value: 0,
+                        of_machine: true,
+                    },
+                    reach: Reach::Wide,
+                    conditions: new.conditions,
+                    scope: Scope::Everything { tables: true },
+                };
+                if backend.audience(&request).holders.is_empty() {
+                    0
+                } else {
+                    crate::debts::REMEMBERED
+                }
+            }
+        };
+        let space = AddressSpace::new(
+            SpaceId(self.ids.add(1, Barrier::Owe)),
+            Space::User,
+            (new.table, new.user_table),
+            tagging,
+            lines,
+            new.conditions,
+        );
+        space.tag.put(tag);
+        Ok(space)
+    }
+
+    /// What the runtime keeps for each CPU.
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &Local<P>> {
+        (0..self.platform.cpus()).map(|cpu| self.platform.local(CpuId(cpu as u32)))
+    }
+
+    /// The root that a CPU loads for a space, in the view that the kernel runs on.
+    pub(crate) fn root(&self, here: &Local<P>, space: &AddressSpace<P>) -> Root {
+        Root {
+            table: space.table,
+            tag: self.tag_of(here, space),
+            empty: self.platform.kernel_root().empty,
+            conditions: space.conditions(),
+        }
+    }
+
+    /// Flushes a stretch of a space whose leaf entries changed at one level, and returns when it is done: for
+    /// changes that no gather made.
+    ///
+    /// Contexts: those of the platform's flushes, with whatever keeps others from relying on the entries.
+    ///
+    /// # Errors
+    /// When the range is empty, goes beyond the last address or is no whole number of entries, or when entries of this
+    /// level map no pages here.
+    pub fn flush_range(
+        &self,
+        space: &AddressSpace<P>,
+        extent: Extent,
+        level: Level,
+    ) -> Result<(), Misuse> {
+        let levels = self.platform.backend().levels();
+        let facts = levels.get(level.index()).filter(|facts| facts.leaf);
+        let facts = facts.ok_or(Misuse::NoSuchLevel)?;
+        if extent.is_empty() {
+            return Err(Misuse::Empty);
+        }
+        if extent.last() < extent.start {
+            return Err(Misuse::Wraps);
+        }
+        if extent.rounded(facts.shift) != extent {
+            return Err(Misuse::Misaligned);
+        }
+        let mut ranges = Ranges::new();
+        ranges.leaf(level, extent);
+        self.flush(space, ranges.scope(levels), Why::Changed);
+        Ok(())
+    }
+
+    /// Flushes everything of a space, tables included, and returns when it is done.
+    ///
+    /// Contexts: as [`flush_range`](Self::flush_range).
+    pub fn flush_everything(&self, space: &AddressSpace<P>) {
+        self.flush(space, Scope::Everything { tables: true }, Why::Asked);
+    }
+}

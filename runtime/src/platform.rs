@@ -1,0 +1,134 @@
+//! What a kernel brings.
+//!
+//! A kernel implements [`Platform`] once. Each method says in which contexts it is called and what it may do there;
+//! the runtime's proofs rest on these sentences and on nothing else of the kernel.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::backend::{Backend, Issue, Root};
+use crate::batch::Batch;
+use crate::cpus::{CpuId, Cpus};
+use crate::gather::Flushed;
+use crate::local::Local;
+use crate::request::Request;
+use crate::space::AddressSpace;
+use crate::sync::Word;
+use crate::tables::Unlinked;
+
+/// What an entry kept mapped, owned: whoever has one may give the page to somebody else.
+pub trait Frame {
+    /// Whether the page's reverse mapping has to stay until no CPU can write through the entry any more: a file's
+    /// page whose entry was dirty. It is removed by [`Platform::remove_rmap`], after which this is false.
+    fn keeps_rmap(&self) -> bool {
+        false
+    }
+}
+
+/// What a kernel brings to the runtime.
+///
+/// The kernel calls back in four places: [`Mmu::interrupted`](crate::Mmu::interrupted) when a CPU takes the interrupt
+/// of [`interrupt`](Self::interrupt); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
+/// [`Mmu::resume`](crate::Mmu::resume) before user code runs; [`Mmu::arrive`](crate::Mmu::arrive) and
+/// [`Mmu::offline`](crate::Mmu::offline) when CPUs come and go.
+///
+/// Walkers of the tables that take no lock run with interrupts off, or within whatever
+/// [`defer`](Self::defer) waits for. Locks held over a flush (page-table locks among them) are never waited for
+/// with interrupts off, or the waiting CPU serves its messages meanwhile: the flush may be waiting for it.
+pub trait Platform: Sized {
+    /// The generated backend.
+    type Backend: Backend;
+    /// A set of the kernel's CPUs.
+    type Set: Cpus;
+    /// A page that an entry kept mapped.
+    type Page: Frame;
+    /// A table that an entry pointed at.
+    type Table;
+    /// Memory for more pages of a gather, owned; dropped, it goes back to where it came from.
+    type PageBatch: DerefMut<Target = Batch<Self::Page, Self::PageBatch>>;
+    /// Memory for tables on their way out, owned.
+    type TableBatch: DerefMut<Target = Batch<Self::Table, Self::TableBatch>>;
+    /// A counted reference to an address space, as the scheduler holds it.
+    type Handle: Deref<Target = AddressSpace<Self>>;
+
+    /// The backend, for the configuration that all CPUs have.
+    fn backend(&self) -> &Self::Backend;
+
+    /// Where instructions of a CPU go. Called on that CPU.
+    fn sink(&self, cpu: CpuId) -> impl Issue<<Self::Backend as Backend>::Op>;
+
+    /// How many CPUs there may ever be; their numbers are less. Constant.
+    fn cpus(&self) -> usize;
+
+    /// The runtime's own data of a CPU, which exists for every number below [`cpus`](Self::cpus), on line or not.
+    /// Worth a cache line of its own.
+    fn local(&self, cpu: CpuId) -> &Local<Self>;
+
+    /// Memory to keep track of tags that mean the same space everywhere: two bits a tag. With less memory than the
+    /// machine has tags fewer of them are used. Constant.
+    fn tag_words(&self) -> &[Word] {
+        &[]
+    }
+
+    /// What a CPU loads that runs in no user space.
+    fn kernel_root(&self) -> Root;
+
+    /// Runs on one CPU from beginning to end, without interrupts where asked. Nests.
+    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
+
+    /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts
+    /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one.
+    ///
+    /// Contexts: interrupts off; any of the caller's locks. Must not fail: a CPU that is not on line any more is left out.
+    fn interrupt(&self, cpus: &Self::Set);
+
+    /// The CPUs of a set that the kernel keeps for an erratum, by its index in the definition: those that are in
+    /// it for this space now, and those that might be. Every CPU is a good answer.
+    fn named_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::Set {
+        let _ = (set, space);
+        let mut all = Self::Set::none();
+        (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
+        all
+    }
+
+    /// Memory for more pages of a gather; without any it flushes and goes on.
+    ///
+    /// Contexts: any of the caller's locks; must not sleep or wait for a flush.
+    fn page_batch(&self) -> Option<Self::PageBatch>;
+
+    /// Memory for tables on their way out; without any each table is flushed, waited for and freed by itself.
+    ///
+    /// Contexts: as [`page_batch`](Self::page_batch).
+    fn table_batch(&self) -> Option<Self::TableBatch>;
+
+    /// Takes pages that no CPU and no device can reach through the entries that were cleared. What is not taken out
+    /// is dropped.
+    ///
+    /// Contexts: those of the flush; a section's lock may be held where memory for a batch was refused.
+    fn release(&self, pages: Flushed<'_, Self>);
+
+    /// Removes the reverse mapping of a page that [kept](Frame::keeps_rmap) it: behind the flush, before the section's
+    /// lock is released.
+    fn remove_rmap(&self, page: &mut Self::Page) {
+        let _ = page;
+    }
+
+    /// Takes tables that no CPU and no device walks any more, but that may still have walkers in software: frees
+    /// them when all those are gone that run now.
+    ///
+    /// Contexts: as [`release`](Self::release); must not wait.
+    fn defer(&self, tables: Unlinked<Self>);
+
+    /// Takes a table that nobody walks, in hardware or in software.
+    ///
+    /// Contexts: as [`release`](Self::release).
+    fn free_table(&self, table: Self::Table);
+
+    /// Tells devices that share the tables and keep translations of their own: they drop what the request names
+    /// before this returns. Called once a flush, between its start and its finish, if any is
+    /// [attached](crate::Mmu::attach_device).
+    ///
+    /// Contexts: those of the flush; must not sleep or flush.
+    fn secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+        let _ = (space, request);
+    }
+}

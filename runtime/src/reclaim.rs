@@ -1,0 +1,252 @@
+//! Deferred unmapping: many pages of many spaces lose their entries, and one wait at the end serves them all.
+//!
+//! In: entries, one by one. Out: an [`Unmapped`] for each, which gives up its page only against a [`Waited`] of its own
+//! round. Meanwhile the space's ledger says that something is pending: whoever locks the space's tables next, and would
+//! take an entry that is not valid for one that nobody can use, makes up for it first
+//! ([`Gather::locked`](crate::Gather::locked)).
+//!
+//! A page that was dirty when it was unmapped may be written to disk only behind a wait as well
+//! ([`Reclaim::before_io`]); one that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
+//! where it does not, every page is waited for at once.
+
+use crate::Mmu;
+use crate::backend::{Backend, Started};
+use crate::change::{Below, Change, Entry};
+use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::message::Message;
+use crate::mmu::Misuse;
+use crate::platform::Platform;
+use crate::request::{Extent, Ranges, Reach, Request, Scope, Space};
+use crate::section::{Mapped, Refused};
+use crate::shootdown::Why;
+use crate::space::{AddressSpace, SpaceId};
+use crate::sync::{Barrier, full_barrier};
+
+/// A page whose entry is cleared, and which some CPU may still reach.
+#[derive(Debug)]
+#[must_use = "the page is lost if it is never redeemed"]
+pub struct Unmapped<T> {
+    round: u64,
+    page: T,
+}
+
+/// A wait that is over.
+#[derive(Debug)]
+pub struct Waited {
+    round: u64,
+}
+
+impl Waited {
+    /// The page, which nobody can reach any more.
+    ///
+    /// # Errors
+    /// When the page was unmapped after the wait, or in another reclaim: it is given back.
+    pub fn redeem<T>(&self, unmapped: Unmapped<T>) -> Result<T, Unmapped<T>> {
+        if unmapped.round == self.round || unmapped.round == AT_ONCE {
+            Ok(unmapped.page)
+        } else {
+            Err(unmapped)
+        }
+    }
+}
+
+/// The round of what was waited for when it was unmapped.
+const AT_ONCE: u64 = 0;
+
+/// Unmapping under way: what [`Mmu::reclaim`] lends to its closure.
+pub struct Reclaim<'m, P: Platform> {
+    mmu: &'m Mmu<P>,
+    cpu: CpuId,
+    round: u64,
+    /// CPUs that have loaded a space some of whose entries were cleared, this one perhaps.
+    told: P::Set,
+    /// A flush that was started here: one barrier finishes it and all that are like it.
+    started: Option<(Started, Kind)>,
+    /// Whether something dirty was unmapped and not waited for.
+    dirty: bool,
+}
+
+/// Flushes that one completion serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    reach: Reach,
+    of_machine: bool,
+    conditions: crate::Conditions,
+}
+
+impl<P: Platform> Mmu<P> {
+    /// Unmaps pages without waiting for each.
+    ///
+    /// What is started on a CPU is finished on it: the closure runs on one CPU from beginning to end. What it has
+    /// not waited for is waited for at its end.
+    pub fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, P>) -> R) -> R {
+        self.platform.pinned(false, |cpu| {
+            let mut reclaim = Reclaim {
+                mmu: self,
+                cpu,
+                round: self.next_round(),
+                told: P::Set::none(),
+                started: None,
+                dirty: false,
+            };
+            let result = body(&mut reclaim);
+            reclaim.settle();
+            result
+        })
+    }
+
+    fn next_round(&self) -> u64 {
+        loop {
+            let round = self.rounds.add(1, Barrier::Owe).wrapping_add(1);
+            if round != AT_ONCE {
+                return round;
+            }
+        }
+    }
+}
+
+impl<P: Platform> Reclaim<'_, P> {
+    /// Clears an entry, under the lock of its table.
+    ///
+    /// `dirty` says of what stood in the entry whether the page was written through it.
+    ///
+    /// # Errors
+    /// When the machine has no such entries at its level: it is not changed, and given back.
+    pub fn unmap<M: Mapped<P>>(
+        &mut self,
+        space: &AddressSpace<P>,
+        mapped: M,
+        dirty: impl FnOnce(&crate::change::Was) -> bool,
+    ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
+        let mmu = self.mmu;
+        let (level, old) = (mapped.level(), mapped.entry());
+        let shift = match mmu.check_entry(level, old) {
+            Ok(shift) => shift,
+            Err(why) => return Err(Refused { why, entry: mapped }),
+        };
+        if mapped.space() != space.id {
+            let why = Misuse::OtherSpace;
+            return Err(Refused { why, entry: mapped });
+        }
+        let slot = mapped.slot();
+        let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
+        let change = Change {
+            level,
+            old,
+            new: Entry::Invalid,
+            new_bits: 0,
+            below: Below::Cleared,
+        };
+        let changed = mmu.change(space, &slot, &change);
+        let facts = mmu.platform.backend().change_facts(space.conditions());
+        let mut round = self.round;
+        if Mmu::<P>::defers(&changed) {
+            space.ledger.attach.owe();
+            mmu.flush(space, Scope::Everything { tables: true }, Why::Debt);
+            round = AT_ONCE;
+        } else if changed.obligation.is_nothing() {
+            round = AT_ONCE; // the change has dropped it
+        } else {
+            let mut ranges = Ranges::new();
+            ranges.leaf(level, extent);
+            let scope = ranges.scope(mmu.platform.backend().levels());
+            if facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
+                self.put_off(space, scope);
+                self.dirty |= dirty(&changed.was);
+                space.ledger.unmaps.owe();
+            } else {
+                mmu.flush(space, scope, Why::Changed);
+                round = AT_ONCE;
+            }
+        }
+        let page = mapped.unmapped(changed.was);
+        Ok(page.map(|page| Unmapped { round, page }))
+    }
+
+    /// Starts a flush, or notes whom to interrupt for it.
+    fn put_off(&mut self, space: &AddressSpace<P>, scope: Scope<'_>) {
+        let mmu = self.mmu;
+        let here = mmu.platform.local(self.cpu);
+        full_barrier(Barrier::Devices);
+        let mut request = Request {
+            space: space.kind,
+            tag: mmu.tag_of(here, space),
+            reach: Reach::Wide,
+            conditions: space.conditions(),
+            scope,
+        };
+        let backend = mmu.platform.backend();
+        if space.kind == Space::Kernel {
+            mmu.flush(space, scope, Why::Changed);
+        } else if backend.audience(&request).holders.is_empty() {
+            let started = mmu.start(self.cpu, space, &mut request);
+            mmu.tell_devices(space, &request);
+            let kind = Kind {
+                reach: request.reach,
+                of_machine: request.tag.of_machine,
+                conditions: request.conditions,
+            };
+            match &self.started {
+                Some((_, other)) if *other == kind => {}
+                _ => {
+                    self.finish_started();
+                    self.started = Some((started, kind));
+                }
+            }
+        } else {
+            space.ledger.raise();
+            full_barrier(Barrier::Flush);
+            for holder in space.holders.now(Barrier::Unloaded).iter() {
+                let loaded = SpaceId(mmu.platform.local(holder).loaded.acquire(Barrier::Unloaded));
+                if loaded == space.id || loaded == SpaceId::SWITCHING {
+                    self.told.insert(holder);
+                }
+            }
+            mmu.tell_devices(space, &request);
+        }
+    }
+
+    fn finish_started(&mut self) {
+        let mmu = self.mmu;
+        if let Some((started, _)) = self.started.take() {
+            let finished = mmu
+                .platform
+                .backend()
+                .finish(&mut mmu.platform.sink(self.cpu), started);
+            mmu.record_here(mmu.platform.local(self.cpu), finished.owed);
+            let sets = finished.interrupt.sets;
+            if sets != 0 {
+                let kept = mmu.kept(mmu.kernel(), sets);
+                mmu.call(self.cpu, kept, &Message::Come);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let mmu = self.mmu;
+        self.finish_started();
+        let told = core::mem::replace(&mut self.told, P::Set::none());
+        if told.contains(self.cpu) {
+            mmu.platform.pinned(true, |cpu| {
+                mmu.obey(cpu, mmu.platform.local(cpu), &Message::Loaded);
+            });
+        }
+        mmu.call(self.cpu, told, &Message::Loaded);
+        self.dirty = false;
+    }
+
+    /// Waits until nobody can reach any page unmapped so far.
+    pub fn wait(&mut self) -> Waited {
+        self.settle();
+        let round = core::mem::replace(&mut self.round, self.mmu.next_round());
+        Waited { round }
+    }
+
+    /// Waits if some page unmapped so far was dirty: behind this it may be written to disk. The pages are redeemed
+    /// against the next [`wait`](Self::wait).
+    pub fn before_io(&mut self) {
+        if self.dirty {
+            self.settle();
+        }
+    }
+}

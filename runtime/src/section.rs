@@ -1,0 +1,269 @@
+//! What may be done to entries while their table is locked.
+
+use core::fmt;
+
+use crate::change::{Below, Change, Entry, Slot, Was};
+use crate::clause::Level;
+use crate::gather::Gather;
+use crate::mmu::Misuse;
+use crate::platform::Platform;
+use crate::request::Extent;
+use crate::space::SpaceId;
+
+/// A valid leaf entry that its owner gives up. The kernel's type; whoever has one may clear the entry.
+pub trait Mapped<P: Platform> {
+    /// Whose entry it is.
+    fn space(&self) -> SpaceId;
+    /// Its level.
+    fn level(&self) -> Level;
+    /// Where it stands: more than one entry only where they map one page together.
+    fn slot(&self) -> Slot<'_>;
+    /// What it says.
+    fn entry(&self) -> Entry;
+    /// It is cleared, and this stood there, with what the machine had noted in it. The page, if the entry kept one.
+    fn unmapped(self, was: Was) -> Option<P::Page>;
+}
+
+/// A valid entry that points at a table, and whose owner gives the table up or moves it. The kernel's type.
+pub trait Linked<P: Platform> {
+    /// Whose entry it is.
+    fn space(&self) -> SpaceId;
+    /// The entry's level: above that of the table's own entries.
+    fn level(&self) -> Level;
+    /// Where it stands.
+    fn slot(&self) -> Slot<'_>;
+    /// What it says.
+    fn entry(&self) -> Entry;
+    /// It does not point there any more.
+    fn unlinked(self) -> P::Table;
+}
+
+/// A change that was refused; nothing was changed, and the entry is still its owner's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused<T> {
+    /// Why.
+    pub why: Misuse,
+    /// What was given.
+    pub entry: T,
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl<T: fmt::Debug> core::error::Error for Refused<T> {}
+
+/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+pub struct Section<'g, 'id, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'id, 'm, P>,
+}
+
+impl<P: Platform> Section<'_, '_, '_, P> {
+    /// Clears an entry; its page comes out behind the flush.
+    ///
+    /// # Errors
+    /// When the entry is of another space, or the machine has no such entries at its level. It is not changed, and
+    /// given back.
+    #[inline]
+    pub fn clear<M: Mapped<P>>(&mut self, mapped: M) -> Result<(), Refused<M>> {
+        self.clear_all(core::iter::once(mapped))
+    }
+
+    /// Clears many entries; the same as one after the other, and quicker where they are neighbours.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear), with the first entry that is wrong: those before it are cleared, and those after it are
+    /// still in the iterator.
+    #[inline]
+    pub fn clear_all<M: Mapped<P>>(
+        &mut self,
+        entries: impl IntoIterator<Item = M>,
+    ) -> Result<(), Refused<M>> {
+        let gather = &mut *self.gather;
+        let mut known = None;
+        let mut run = Extent::EMPTY;
+        let mut run_level = Level(0);
+        for mapped in entries {
+            let (level, old) = (mapped.level(), mapped.entry());
+            let shift = match known {
+                Some((known, shift)) if known == level => shift,
+                _ => match gather.mmu.check_entry(level, old) {
+                    Ok(shift) => {
+                        known = Some((level, shift));
+                        shift
+                    }
+                    Err(why) => {
+                        gather.record_leaf_run(run_level, run);
+                        return Err(Refused { why, entry: mapped });
+                    }
+                },
+            };
+            if mapped.space() != gather.space.id {
+                gather.record_leaf_run(run_level, run);
+                let why = Misuse::OtherSpace;
+                return Err(Refused { why, entry: mapped });
+            }
+            let slot = mapped.slot();
+            let change = Change {
+                level,
+                old,
+                new: Entry::Invalid,
+                new_bits: 0,
+                below: Below::Cleared,
+            };
+            let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
+            let changed = gather.mmu.change(gather.space, &slot, &change);
+            gather.note(&changed);
+            if !changed.obligation.is_nothing() {
+                // A neighbour of the last one needs no record of its own.
+                if run_level == level && extent.start == run.start.wrapping_add(run.bytes) {
+                    run.bytes = run.bytes.wrapping_add(extent.bytes);
+                } else {
+                    gather.record_leaf_run(run_level, run);
+                    (run_level, run) = (level, extent);
+                }
+            }
+            if let Some(page) = mapped.unmapped(changed.was) {
+                if gather.has_room() {
+                    gather.keep(page);
+                } else {
+                    gather.record_leaf_run(run_level, run);
+                    run = Extent::EMPTY;
+                    gather.keep(page);
+                }
+            }
+        }
+        gather.record_leaf_run(run_level, run);
+        Ok(())
+    }
+
+    /// Changes entries of the space that stay the kernel's: to other rights, to another page, to nothing. What that
+    /// leaves in TLBs is flushed with the rest.
+    ///
+    /// # Errors
+    /// When the machine has no such entry at this level, or wants it invalid and flushed in between: then
+    /// [`replace`](Self::replace) is meant. Nothing is changed.
+    pub fn change(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+        self.gather.mmu.check_change(self.gather.space, change)?;
+        self.changed(slot, change)
+    }
+
+    /// The same, where the machine wants the entry invalid and flushed before it says something else (break before make):
+    /// it is, for a moment. Whoever faults in that moment has to wait for the lock of this section.
+    ///
+    /// # Errors
+    /// When the machine has no such entry at this level. Nothing is changed.
+    pub fn replace(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+        if self
+            .gather
+            .mmu
+            .check_change(self.gather.space, change)
+            .is_ok()
+        {
+            return self.changed(slot, change);
+        }
+        self.gather.mmu.check_entry(change.level, change.new)?;
+        let broken = Change {
+            new: Entry::Invalid,
+            new_bits: 0,
+            ..*change
+        };
+        let was = self.changed(slot, &broken)?;
+        self.gather.flush_entries();
+        let made = Change {
+            old: Entry::Invalid,
+            ..*change
+        };
+        self.changed(slot, &made)?;
+        Ok(was)
+    }
+
+    fn changed(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+        let gather = &mut *self.gather;
+        gather.mmu.check_entry(change.level, change.new)?;
+        let shift = gather.mmu.check_entry(change.level, change.old)?;
+        let changed = gather.mmu.change(gather.space, slot, change);
+        gather.note(&changed);
+        let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
+        gather.record(&changed.obligation, extent);
+        Ok(changed.was)
+    }
+
+    /// Unlinks a table whose entries are all cleared, here or before; it comes out when nobody walks it, in hardware or
+    /// in software.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub fn unlink<L: Linked<P>>(&mut self, link: L) -> Result<(), Refused<L>> {
+        let link = self.cut(link, Below::Cleared)?;
+        self.gather.keep_table(link.unlinked());
+        Ok(())
+    }
+
+    /// Takes a table out of the space with all that hangs below it, to be put elsewhere or because others keep it. When
+    /// this returns no CPU and no device reaches anything through the old place.
+    ///
+    /// Walkers without locks may still be in it: before it is used for another space's tables,
+    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers).
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub fn detach<L: Linked<P>>(&mut self, link: L) -> Result<P::Table, Refused<L>> {
+        let link = self.cut(link, Below::Live)?;
+        self.gather.flush_entries();
+        Ok(link.unlinked())
+    }
+
+    /// Puts one large page in the place of a table: the entry becomes invalid, all below it is flushed, then the leaf
+    /// entry is stored, and the table comes out as an [unlinked](Self::unlink) one. What the table's entries mapped is
+    /// the caller's, who copied it.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear); and when entries of this level map no pages.
+    pub fn collapse<L: Linked<P>>(
+        &mut self,
+        link: L,
+        leaf: Entry,
+        bits: u64,
+    ) -> Result<(), Refused<L>> {
+        let level = link.level();
+        if let Err(why) = self.gather.mmu.check_entry(level, leaf) {
+            return Err(Refused { why, entry: link });
+        }
+        let link = self.cut(link, Below::Live)?;
+        self.gather.flush_entries();
+        let change = Change {
+            level,
+            old: Entry::Invalid,
+            new: leaf,
+            new_bits: bits,
+            below: Below::Cleared,
+        };
+        if let Err(why) = self.changed(&link.slot(), &change) {
+            return Err(Refused { why, entry: link });
+        }
+        self.gather.keep_table(link.unlinked());
+        Ok(())
+    }
+
+    /// Makes an entry invalid that points at a table, and records it.
+    fn cut<L: Linked<P>>(&mut self, link: L, below: Below) -> Result<L, Refused<L>> {
+        if link.space() != self.gather.space.id {
+            let why = Misuse::OtherSpace;
+            return Err(Refused { why, entry: link });
+        }
+        let change = Change {
+            level: link.level(),
+            old: link.entry(),
+            new: Entry::Invalid,
+            new_bits: 0,
+            below,
+        };
+        match self.changed(&link.slot(), &change) {
+            Ok(_) => Ok(link),
+            Err(why) => Err(Refused { why, entry: link }),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Switching address spaces, and using one lazily.
+//!
+//! A kernel thread has no space of its own: the CPU keeps the root of the one before, *lazily*. It does not use it, but
+//! the machine may still walk its tables and fill from them. So a lazy CPU is skipped by a flush of pages, for which it makes
+//! up on the way back, and never by one of tables.
+//!
+//! The scheduler keeps a [`Current`] for each CPU and hands it in and out. Where lazy CPUs are counted it holds the
+//! reference that keeps the space alive; otherwise it holds none, and whoever ends the space makes them
+//! [leave](Mmu::teardown).
+//!
+//! Every path through [`Mmu::switch`] has a full barrier, apart from the one between two threads of one space that
+//! both use it: membarrier relies on one between the store of what runs and the return to user code.
+
+use crate::Mmu;
+use crate::backend::{Backend, Debt, Root};
+use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::local::Local;
+use crate::platform::Platform;
+use crate::request::Scope;
+use crate::shootdown::Why;
+use crate::space::{AddressSpace, SpaceId};
+use crate::sync::{Barrier, full_barrier, pause};
+use crate::tags::Tagging;
+
+/// What a CPU runs in: kept by the scheduler.
+#[derive(Debug)]
+#[must_use = "the scheduler keeps it: it may hold the reference that the loaded space lives by"]
+pub enum Current<H> {
+    /// The kernel alone.
+    Kernel,
+    /// A user space.
+    User(H),
+    /// The kernel alone, with a user space's root still loaded, unless somebody made this CPU leave it.
+    Lazy(Option<H>),
+}
+
+/// Some CPU has the space loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StillLoaded;
+
+impl core::fmt::Display for StillLoaded {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("some CPU has the space loaded")
+    }
+}
+
+impl core::error::Error for StillLoaded {}
+
+impl<P: Platform> Mmu<P> {
+    /// Makes a CPU run in a user space, or in the kernel alone.
+    ///
+    /// A handle that is not needed any more is dropped when its root is not loaded any more.
+    ///
+    /// Contexts: on that CPU, with interrupts off.
+    pub fn switch(
+        &self,
+        cpu: CpuId,
+        from: Current<P::Handle>,
+        to: Option<P::Handle>,
+    ) -> Current<P::Handle> {
+        let here = self.platform.local(cpu);
+        match (from, to) {
+            (Current::User(from), None) => {
+                here.lazy.put(1);
+                full_barrier(Barrier::LazyDrop);
+                Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
+            }
+            (from, None) => from,
+            (Current::User(from), Some(to)) if from.id == to.id => Current::User(to),
+            (from, Some(to)) => {
+                if here.loaded.get() == to.id.0 {
+                    self.leave_lazy(cpu, here, &to);
+                } else {
+                    self.load(cpu, here, &to);
+                }
+                // Where nobody counts, the barrier that dropping a reference would have been.
+                full_barrier(Barrier::LazyDrop);
+                if let Current::User(left) | Current::Lazy(Some(left)) = &from {
+                    Self::trim(cpu, here, left);
+                }
+                drop(from);
+                Current::User(to)
+            }
+        }
+    }
+
+    /// A space is not loaded here any more. If it is flushed meanwhile this CPU is not to be looked at each time: it
+    /// is no holder where its book alone guards what it has parked.
+    fn trim(cpu: CpuId, here: &Local<P>, left: &AddressSpace<P>) {
+        let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
+        if !guarded || here.loaded.get() == left.id.0 {
+            return;
+        }
+        let line = here.book.line(left.id, left.lines);
+        let current = line.is_some_and(|line| here.book.followed(line) == left.ledger.generation());
+        if !current {
+            left.holders.remove(cpu, Barrier::Unload);
+        }
+    }
+
+    /// Uses the space again that is loaded.
+    fn leave_lazy(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
+        here.lazy.put(0);
+        full_barrier(Barrier::LeaveLazy);
+        let generation = space.ledger.generation();
+        let behind = here.book.line(space.id, space.lines);
+        let behind = behind.filter(|line| here.book.followed(*line) != generation);
+        if let Some(line) = behind {
+            let root = self.root(here, space);
+            here.counters.paid.count(1);
+            here.counters.full_debt.count(1);
+            let owed =
+                self.platform
+                    .backend()
+                    .switch(&mut self.platform.sink(cpu), &root, Debt::Tag);
+            here.book.follow(line, generation);
+            self.record(here, space, owed);
+        }
+    }
+
+    /// Loads a space that is not loaded.
+    fn load(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
+        here.loaded.put(SpaceId::SWITCHING.0);
+        here.lazy.put(0);
+        if !space.holders.contains(cpu, Barrier::Unloaded) {
+            space.holders.insert(cpu, Barrier::Unload);
+        }
+        if Self::FACTS.attach_waits_for_changes {
+            full_barrier(Barrier::AttachWaits);
+            while space.changes.acquire(Barrier::ChangesOver) != 0 {
+                self.serve(cpu);
+                pause();
+            }
+            // Whoever trimmed the holders meanwhile may not have seen this one.
+            space.holders.insert(cpu, Barrier::Unload);
+        }
+        if space.tagging == Tagging::Generations {
+            // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.
+            self.renew_tag(cpu, space);
+        }
+        full_barrier(Barrier::SwitchIn);
+        self.pay_attach(cpu, space);
+        let generation = space.ledger.generation();
+        let (line, mut debt) = match space.lines {
+            0 => (None, Debt::None),
+            lines => {
+                let (line, debt) = here.book.open(space.id, lines, generation);
+                (Some(line), debt)
+            }
+        };
+        if here.book.take_everything() {
+            here.book.owe_others(line);
+            debt = Debt::All;
+        }
+        if debt != Debt::None {
+            here.counters.paid.count(1);
+        }
+        let root = self.root(here, space);
+        let owed = self
+            .platform
+            .backend()
+            .switch(&mut self.platform.sink(cpu), &root, debt);
+        here.tag.put(if root.tag.of_machine {
+            root.tag.value
+        } else {
+            0
+        });
+        here.loaded.release(space.id.0, Barrier::Unload);
+        if let Some(line) = line {
+            here.book.follow(line, generation);
+        }
+        self.record(here, space, owed);
+    }
+
+    /// Pays what is owed before another CPU attaches a space: everything of it.
+    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
+        if Self::FACTS.changes_deferrable
+            && let Some(owed) = space.ledger.attach.due()
+        {
+            self.platform.local(cpu).counters.paid.count(1);
+            self.flush(space, Scope::Everything { tables: true }, Why::Debt);
+            space.ledger.attach.pay(owed);
+        }
+    }
+
+    /// Loads the kernel's root instead of a user space's.
+    pub(crate) fn load_kernel(&self, cpu: CpuId) {
+        let here = self.platform.local(cpu);
+        let root = self.platform.kernel_root();
+        let owed = self
+            .platform
+            .backend()
+            .switch(&mut self.platform.sink(cpu), &root, Debt::None);
+        here.lazy.put(0);
+        here.tag.put(0);
+        here.loaded.release(SpaceId::KERNEL.0, Barrier::Unload);
+        self.record_here(here, owed);
+    }
+
+    /// The last thing before user code runs: loads its view, and drops what was put off to now.
+    ///
+    /// What follows must synchronise the CPU's context, as a return from an exception does: a flush of a
+    /// user space does not by itself.
+    ///
+    /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
+    pub fn resume(&self, cpu: CpuId, space: &AddressSpace<P>) {
+        let here = self.platform.local(cpu);
+        let line = here.book.line(space.id, space.lines);
+        let owed = line.is_some_and(|line| here.book.take_view(line));
+        here.counters.paid.count(u64::from(owed));
+        let root = Root {
+            table: space.user_table,
+            ..self.root(here, space)
+        };
+        self.platform
+            .backend()
+            .resume(&mut self.platform.sink(cpu), &root, owed);
+    }
+
+    /// A CPU comes, or comes back: it forgets whatever its TLB holds, loads the kernel's root and takes
+    /// interrupts from now on.
+    ///
+    /// Contexts: on that CPU, with interrupts off, before anything that others may change is mapped for it.
+    pub fn arrive(&self, cpu: CpuId) -> Current<P::Handle> {
+        let here = self.platform.local(cpu);
+        self.online.insert(cpu, Barrier::Unload);
+        full_barrier(Barrier::SwitchIn);
+        let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
+        here.book.forget();
+        self.load_kernel(cpu);
+        self.record_here(here, owed);
+        Current::Kernel
+    }
+
+    /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
+    ///
+    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::arrive) again.
+    ///
+    /// Contexts: on that CPU, with interrupts off.
+    pub fn offline(&self, cpu: CpuId, current: Current<P::Handle>) {
+        let here = self.platform.local(cpu);
+        self.load_kernel(cpu);
+        self.forget_tags_of(here);
+        self.online.remove(cpu, Barrier::Unload);
+        full_barrier(Barrier::Offline);
+        // Whoever still asks is answered unread: nothing that it could ask about is used before this CPU arrives, and
+        // by then it has forgotten everything.
+        for sender in here.inbox.now(Barrier::Receive).iter() {
+            here.inbox.remove(sender, Barrier::Acknowledge);
+        }
+        here.loaded.release(SpaceId::NONE.0, Barrier::Unload);
+        drop(current);
+    }
+
+    /// The last reference to a space is gone, and it was [torn down](Self::teardown): its tag may be given to another,
+    /// and its memory and its top table to somebody else.
+    ///
+    /// Contexts: those of a flush.
+    ///
+    /// # Errors
+    /// When some CPU still has it loaded: whoever holds references counts wrongly. Nothing is given back.
+    pub fn release(&self, space: &AddressSpace<P>) -> Result<(), StillLoaded> {
+        if self.is_loaded(space) {
+            return Err(StillLoaded);
+        }
+        if space.tagging == Tagging::Life {
+            if Self::FACTS.lazy_refcounted {
+                // A CPU that was lazy until now may have bound the tag to the empty top table again.
+                self.flush(space, Scope::Teardown, Why::Asked);
+            }
+            self.return_tag(self.tag_of(self.platform.local(CpuId(0)), space).value);
+        }
+        Ok(())
+    }
+
+    /// Makes every CPU leave a space that uses it lazily, and waits until they have.
+    pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P>) {
+        self.platform.pinned(true, |cpu| {
+            full_barrier(Barrier::Flush);
+            let here = self.platform.local(cpu);
+            if here.loaded.get() == space.id.0 && here.lazy.get() != 0 {
+                self.load_kernel(cpu);
+            }
+            let mut lazies = space.holders.now(Barrier::Unloaded);
+            for holder in lazies.clone().iter() {
+                let loaded = SpaceId(
+                    self.platform
+                        .local(holder)
+                        .loaded
+                        .acquire(Barrier::Unloaded),
+                );
+                if loaded != space.id && loaded != SpaceId::SWITCHING {
+                    lazies.remove(holder);
+                }
+            }
+            self.call(cpu, lazies, &crate::message::Message::Leave(space.id));
+        });
+    }
+
+    /// Whether a CPU has a space loaded, or may be loading it.
+    fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
+        full_barrier(Barrier::Flush);
+        let holders = space.holders.now(Barrier::Unloaded);
+        holders.iter().any(|holder| {
+            let loaded = SpaceId(
+                self.platform
+                    .local(holder)
+                    .loaded
+                    .acquire(Barrier::Unloaded),
+            );
+            loaded == space.id || loaded == SpaceId::SWITCHING
+        })
+    }
+}

@@ -1,0 +1,252 @@
+//! Atomic words and barriers, by what they are for.
+//!
+//! Everything that CPUs share in this crate is made of [`Word`]s and [`Lock`]s, and everything that orders
+//! accesses to them names a [`Barrier`]: the list of these is the list of what pairs with what. Built with
+//! `--cfg loom` the words are those of the model checker, and a test can leave out one barrier at a time to see
+//! that its absence is found.
+
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// What orders two accesses of one CPU, and what on another CPU it pairs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Barrier {
+    /// Full. A CPU that loads a space has said so, and then looks for what it owes. Pairs with [`Flush`](Self::Flush):
+    /// the CPU sees the new generation, or the sender sees the CPU.
+    SwitchIn,
+    /// Full. A lazy CPU has said that it uses its space again, and then looks for what it owes. Pairs with
+    /// [`Flush`](Self::Flush).
+    LeaveLazy,
+    /// Full. Entries have changed and the generation is raised; then the holders are read. Pairs with
+    /// [`SwitchIn`](Self::SwitchIn) and [`LeaveLazy`](Self::LeaveLazy).
+    Flush,
+    /// Full. Entries have changed; then it is read whether devices share the tables. Pairs with
+    /// [`Attach`](Self::Attach).
+    Devices,
+    /// Full. A device is counted; then it may fill. Pairs with [`Devices`](Self::Devices).
+    Attach,
+    /// Full. A change is under way; then it is read who has the space loaded. Pairs with
+    /// [`AttachWaits`](Self::AttachWaits).
+    Change,
+    /// Full. A CPU has said that it loads a space, and then waits for changes under way. Pairs with
+    /// [`Change`](Self::Change).
+    AttachWaits,
+    /// Full. A reference to a lazy space would have been dropped here, and is not counted: what relies on
+    /// the barrier in that (membarrier) still has it.
+    LazyDrop,
+    /// Full. A CPU is no longer online, and then serves what it was sent. Pairs with [`Send`](Self::Send).
+    Offline,
+    /// Full. A message is left with a CPU, and then it is read whether that is online. Pairs with
+    /// [`Offline`](Self::Offline).
+    Send,
+    /// Release, of the message in it. Pairs with the acquire in [`Receive`](Self::Receive).
+    Post,
+    /// Acquire, of the message and of the changes that it is about.
+    Receive,
+    /// Release: what the message asked for is done, and its words are read. Pairs with
+    /// [`Acknowledged`](Self::Acknowledged).
+    Acknowledge,
+    /// Acquire: what was asked for is done there.
+    Acknowledged,
+    /// Release: a CPU no longer has the space loaded that it had. Pairs with [`Unloaded`](Self::Unloaded).
+    Unload,
+    /// Acquire: what that CPU did through the space is done.
+    Unloaded,
+    /// Release: a debt is on the books. Pairs with [`Due`](Self::Due).
+    Owe,
+    /// Acquire: whoever sees a debt sees the changes behind it.
+    Due,
+    /// Release: the debt is paid.
+    Pay,
+    /// Release: a change is over, and its entry is gone. Pairs with the acquire in
+    /// [`ChangesOver`](Self::ChangesOver).
+    ChangeOver,
+    /// Acquire.
+    ChangesOver,
+}
+
+#[cfg(loom)]
+mod mutant {
+    extern crate std;
+    use core::cell::Cell;
+
+    std::thread_local! {
+        /// The barrier that is left out. The model checker runs all threads of a test on one of the host's.
+        static LEFT_OUT: Cell<Option<super::Barrier>> = const { Cell::new(None) };
+    }
+
+    /// Leaves a barrier out, on this host thread, until told otherwise.
+    pub fn leave_out(barrier: Option<super::Barrier>) {
+        LEFT_OUT.with(|cell| cell.set(barrier));
+    }
+
+    pub(super) fn stands(barrier: super::Barrier) -> bool {
+        LEFT_OUT.with(|cell| cell.get() != Some(barrier))
+    }
+}
+
+#[cfg(loom)]
+pub use mutant::leave_out;
+#[cfg(loom)]
+use mutant::stands;
+
+#[cfg(not(loom))]
+#[inline]
+const fn stands(_: Barrier) -> bool {
+    true
+}
+
+/// The ordering of a barrier's access, where the barrier stands.
+#[inline]
+fn order(barrier: Barrier, ordering: Ordering) -> Ordering {
+    if stands(barrier) {
+        ordering
+    } else {
+        Ordering::Relaxed
+    }
+}
+
+/// Orders every access before it with every access after it, for all CPUs.
+#[inline]
+pub fn full_barrier(barrier: Barrier) {
+    if stands(barrier) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// Lets others go on while this CPU waits.
+#[inline]
+pub fn pause() {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+}
+
+/// A number that CPUs share.
+#[derive(Debug)]
+pub struct Word(AtomicU64);
+
+impl Default for Word {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Word {
+    /// A word.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// A word.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// Its value, without any order.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Stores, without any order.
+    #[inline]
+    pub fn put(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Its value; what was stored before it was released is seen.
+    #[inline]
+    pub fn acquire(&self, barrier: Barrier) -> u64 {
+        self.0.load(order(barrier, Ordering::Acquire))
+    }
+
+    /// Stores, behind all that this CPU did before.
+    #[inline]
+    pub fn release(&self, value: u64, barrier: Barrier) {
+        self.0.store(value, order(barrier, Ordering::Release));
+    }
+
+    /// Adds behind all that this CPU did before, and says what it was.
+    #[inline]
+    pub fn add(&self, count: u64, barrier: Barrier) -> u64 {
+        self.0.fetch_add(count, order(barrier, Ordering::AcqRel))
+    }
+
+    /// Subtracts behind all that this CPU did before, and says what it was.
+    #[inline]
+    pub fn sub(&self, count: u64, barrier: Barrier) -> u64 {
+        self.0.fetch_sub(count, order(barrier, Ordering::AcqRel))
+    }
+
+    /// Sets bits behind all that this CPU did before, and says what they were.
+    #[inline]
+    pub fn or(&self, bits: u64, barrier: Barrier) -> u64 {
+        self.0.fetch_or(bits, order(barrier, Ordering::AcqRel))
+    }
+
+    /// Keeps only these bits, behind all that this CPU did before.
+    #[inline]
+    pub fn and(&self, bits: u64, barrier: Barrier) {
+        self.0.fetch_and(bits, order(barrier, Ordering::AcqRel));
+    }
+
+    /// Stores another value and says which there was.
+    #[inline]
+    pub fn swap(&self, value: u64) -> u64 {
+        self.0.swap(value, Ordering::AcqRel)
+    }
+
+    /// Replaces a value that is still there.
+    #[inline]
+    pub fn replace(&self, old: u64, new: u64) -> bool {
+        let done = self
+            .0
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
+        done.is_ok()
+    }
+
+    /// Adds to a word that this CPU alone writes.
+    #[inline]
+    pub fn count(&self, more: u64) {
+        self.put(self.get().wrapping_add(more));
+    }
+}
+
+/// A lock of the runtime's own, held for a few instructions.
+#[derive(Debug, Default)]
+pub struct Lock(Word);
+
+impl Lock {
+    /// A free one.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Word::new(0))
+    }
+
+    /// A free one.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Word::new(0))
+    }
+
+    /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
+    pub fn with<R>(&self, mut meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
+        while !self.0.replace(0, 1) {
+            meanwhile();
+            pause();
+        }
+        let result = run();
+        self.0.swap(0);
+        result
+    }
+}

@@ -1,0 +1,297 @@
+//! A platform on a host: CPUs are threads, and what they do is written down.
+//!
+//! A thread becomes a CPU by [`Hosted::on`]. An interrupt runs the handler at once where the CPU takes interrupts, on
+//! whichever thread sent it, and otherwise when its thread turns them on again. Everything that the runtime
+//! issues or asks for is an [`Event`], in one order for the whole machine.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+
+use tlbc_runtime::batch::Boxed;
+use tlbc_runtime::request::Request;
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, Backend, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
+    Platform, Record, Root, Unlinked,
+};
+
+/// A backend that threads may share: all are.
+pub trait HostBackend: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static {}
+
+impl<B: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static> HostBackend for B {}
+
+/// The runtime on a host.
+pub type Host<B> = Mmu<Hosted<B>>;
+
+/// What happened, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<Op> {
+    /// A CPU issued an instruction.
+    Issued(u32, Op),
+    /// A CPU interrupted others.
+    Interrupted(Vec<u32>),
+    /// A page came out, by its number.
+    Released(u64),
+    /// Tables came out, to be freed when walkers are gone.
+    Deferred(Vec<u64>),
+    /// A table came out that nobody walks.
+    Freed(u64),
+    /// A page's reverse mapping was removed.
+    RmapRemoved(u64),
+    /// Devices were told, of this scope.
+    Devices(String),
+    /// Something that a test or an example says.
+    Note(&'static str),
+}
+
+/// A page: its number.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Which.
+    pub number: u64,
+    /// Whether it is a file's, and was written through an entry that is not flushed yet.
+    pub dirty_file: bool,
+}
+
+impl Frame for Page {
+    fn keeps_rmap(&self) -> bool {
+        self.dirty_file
+    }
+}
+
+/// A table: its number.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table(pub u64);
+
+/// A CPU of the host.
+struct Cpu<B: HostBackend> {
+    local: Local<Hosted<B>>,
+    /// Held while interrupts are off.
+    interrupts: Mutex<()>,
+    /// An interrupt waits.
+    pending: AtomicBool,
+}
+
+/// A kernel of threads.
+pub struct Hosted<B: HostBackend> {
+    backend: B,
+    cpus: Vec<Cpu<B>>,
+    words: Vec<Word>,
+    events: Mutex<Vec<Event<B::Op>>>,
+    mmu: OnceLock<Weak<Host<B>>>,
+    /// How many more batches the platform has to give.
+    pub batches: AtomicUsize,
+}
+
+thread_local! {
+    /// The CPU that this thread is.
+    static CPU: Cell<Option<u32>> = const { Cell::new(None) };
+    /// How often interrupts were turned off on it.
+    static OFF: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many CPUs a set of the host holds.
+pub const MOST_CPUS: usize = 128;
+
+impl<B: HostBackend> Hosted<B> {
+    /// A machine of so many CPUs, all of which have arrived.
+    pub fn machine(backend: B, cpus: usize) -> Arc<Host<B>> {
+        let mmu = Self::machine_off_line(backend, cpus);
+        for cpu in 0..cpus {
+            Self::on(&mmu, cpu as u32, || {
+                let _ = mmu.platform().pinned(true, |cpu| mmu.arrive(cpu));
+            });
+        }
+        mmu.platform().events.lock().unwrap().clear();
+        mmu
+    }
+
+    /// A machine none of whose CPUs has arrived.
+    pub fn machine_off_line(backend: B, cpus: usize) -> Arc<Host<B>> {
+        let cpu = |_| Cpu {
+            local: Local::new(),
+            interrupts: Mutex::new(()),
+            pending: AtomicBool::new(false),
+        };
+        let hosted = Self {
+            backend,
+            cpus: (0..cpus).map(cpu).collect(),
+            words: (0..2048).map(|_| Word::new(0)).collect(),
+            events: Mutex::new(Vec::new()),
+            mmu: OnceLock::new(),
+            batches: AtomicUsize::new(usize::MAX),
+        };
+        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
+        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
+        mmu
+    }
+
+    /// Runs as a CPU.
+    pub fn on<R>(_: &Arc<Host<B>>, cpu: u32, run: impl FnOnce() -> R) -> R {
+        let before = CPU.replace(Some(cpu));
+        let result = run();
+        CPU.set(before);
+        result
+    }
+
+    /// Makes a CPU run in a space, or in the kernel.
+    pub fn switch(
+        mmu: &Arc<Host<B>>,
+        from: Current<Handle<B>>,
+        to: Option<&Handle<B>>,
+    ) -> Current<Handle<B>> {
+        let to = to.cloned();
+        mmu.platform().pinned(true, |cpu| mmu.switch(cpu, from, to))
+    }
+
+    /// What happened since this was last asked.
+    pub fn events(&self) -> Vec<Event<B::Op>> {
+        std::mem::take(&mut self.events.lock().unwrap())
+    }
+
+    /// Says something among the events.
+    pub fn note(&self, what: &'static str) {
+        self.happened(Event::Note(what));
+    }
+
+    fn happened(&self, event: Event<B::Op>) {
+        self.events.lock().unwrap().push(event);
+    }
+
+    /// Takes the interrupts that wait for a CPU, whose interrupts are on again.
+    fn take_pending<'c>(&'c self, cpu: u32, mut off: MutexGuard<'c, ()>) {
+        let this = &self.cpus[cpu as usize];
+        loop {
+            while this.pending.swap(false, SeqCst) {
+                self.handle(cpu);
+            }
+            drop(off);
+            // One may have come between the last look and the moment when interrupts were on.
+            if !this.pending.load(SeqCst) {
+                return;
+            }
+            match this.interrupts.try_lock() {
+                Ok(again) => off = again,
+                Err(_) => return, // whoever has turned them off looks again
+            }
+        }
+    }
+
+    /// Runs the handler of a CPU whose interrupts are off.
+    fn handle(&self, cpu: u32) {
+        let mmu = self.mmu.get().and_then(Weak::upgrade);
+        let (cpu_before, off_before) = (CPU.replace(Some(cpu)), OFF.replace(1));
+        mmu.expect("a machine").interrupted(CpuId(cpu));
+        CPU.set(cpu_before);
+        OFF.set(off_before);
+    }
+
+    fn has_batch(&self) -> bool {
+        let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
+        self.batches.fetch_update(SeqCst, SeqCst, take).is_ok()
+    }
+}
+
+/// A reference to a space.
+pub type Handle<B> = Arc<AddressSpace<Hosted<B>>>;
+
+impl<B: HostBackend> Platform for Hosted<B> {
+    type Backend = B;
+    type Set = CpuSet<{ MOST_CPUS / 64 }>;
+    type Page = Page;
+    type Table = Table;
+    type PageBatch = Boxed<Page>;
+    type TableBatch = Boxed<Table>;
+    type Handle = Handle<B>;
+
+    fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    fn sink(&self, cpu: CpuId) -> impl Issue<B::Op> {
+        Record(move |op| self.happened(Event::Issued(cpu.0, op)))
+    }
+
+    fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn local(&self, cpu: CpuId) -> &Local<Self> {
+        &self.cpus[cpu.index()].local
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &self.words
+    }
+
+    fn kernel_root(&self) -> Root {
+        Root {
+            table: 0xf000,
+            tag: tlbc_runtime::Tag {
+                value: if B::FACTS.tag_is_root { 0xf000 } else { 0 },
+                of_machine: true,
+            },
+            empty: 0xe000,
+            conditions: tlbc_runtime::Conditions::NONE,
+        }
+    }
+
+    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        let cpu = CPU.get().expect("a thread that is a CPU");
+        if !interrupts_off || OFF.get() > 0 {
+            let nested = OFF.get();
+            OFF.set(if nested > 0 { nested + 1 } else { 0 });
+            let result = run(CpuId(cpu));
+            OFF.set(nested);
+            return result;
+        }
+        let off = self.cpus[cpu as usize].interrupts.lock().unwrap();
+        OFF.set(1);
+        let result = run(CpuId(cpu));
+        OFF.set(0);
+        self.take_pending(cpu, off);
+        result
+    }
+
+    fn interrupt(&self, cpus: &Self::Set) {
+        self.happened(Event::Interrupted(cpus.iter().map(|cpu| cpu.0).collect()));
+        for cpu in cpus.iter() {
+            let this = &self.cpus[cpu.index()];
+            this.pending.store(true, SeqCst);
+            if let Ok(off) = this.interrupts.try_lock() {
+                self.take_pending(cpu.0, off);
+            }
+        }
+    }
+
+    fn page_batch(&self) -> Option<Boxed<Page>> {
+        self.has_batch().then(Boxed::new)
+    }
+
+    fn table_batch(&self) -> Option<Boxed<Table>> {
+        self.has_batch().then(Boxed::new)
+    }
+
+    fn release(&self, pages: Flushed<'_, Self>) {
+        pages.for_each(|page| self.happened(Event::Released(page.number)));
+    }
+
+    fn remove_rmap(&self, page: &mut Page) {
+        page.dirty_file = false;
+        self.happened(Event::RmapRemoved(page.number));
+    }
+
+    fn defer(&self, tables: Unlinked<Self>) {
+        let tables = tables.after_walkers().map(|table| table.0).collect();
+        self.happened(Event::Deferred(tables));
+    }
+
+    fn free_table(&self, table: Table) {
+        self.happened(Event::Freed(table.0));
+    }
+
+    fn secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
+        self.happened(Event::Devices(format!("{:?}", request.scope)));
+    }
+}

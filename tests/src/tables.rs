@@ -1,0 +1,184 @@
+//! Tables of a hosted machine, in a form of its own: what the runtime needs of entries is what they say.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::{AddressSpace, Level, Linked, Mapped, SpaceId};
+
+use crate::hosted::{HostBackend, Hosted, Page, Table};
+
+/// A valid entry; the rest of the bits is a number and these flags.
+const VALID: u64 = 1;
+/// Points at a table.
+const TABLE: u64 = 2;
+/// May be written.
+pub const WRITE: u64 = 4;
+/// Was written.
+pub const DIRTY: u64 = 8;
+/// Maps a file's page.
+pub const FILE: u64 = 16;
+const SHIFT: u32 = 12;
+
+/// One table, or a stretch of it.
+#[derive(Debug)]
+pub struct Entries {
+    space: SpaceId,
+    /// The level of its entries.
+    pub level: Level,
+    shift: u32,
+    /// The first address that it translates.
+    pub va: u64,
+    /// Its physical address.
+    pub table: u64,
+    words: Vec<AtomicU64>,
+}
+
+impl Entries {
+    /// A table of so many entries of a level, for addresses from `va`.
+    pub fn new<B: HostBackend>(
+        backend: &B,
+        space: &AddressSpace<Hosted<B>>,
+        level: Level,
+        va: u64,
+        count: usize,
+    ) -> Self {
+        let shift = backend.levels()[level.index()].shift;
+        assert_ne!(shift, 0, "no such level");
+        Self {
+            space: space.id(),
+            level,
+            shift,
+            va,
+            table: 0x10_0000 + (va >> 4 & !0xfff) + (u64::from(level.0) << 40),
+            words: (0..count).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Maps a page by its number.
+    pub fn map(&self, index: usize, page: u64, flags: u64) {
+        self.words[index].store(page << SHIFT | VALID | flags, Relaxed);
+    }
+
+    /// Points at a table by its number.
+    pub fn link(&self, index: usize, table: u64) {
+        self.words[index].store(table << SHIFT | VALID | TABLE, Relaxed);
+    }
+
+    /// What stands in an entry.
+    pub fn bits(&self, index: usize) -> u64 {
+        self.words[index].load(Relaxed)
+    }
+
+    /// What an entry says.
+    pub fn entry(&self, index: usize) -> Entry {
+        says(self.bits(index))
+    }
+
+    /// Where an entry stands.
+    pub fn slot(&self, index: usize) -> Slot<'_> {
+        Slot {
+            entries: &self.words[index..=index],
+            table: self.table,
+            index: index as u16,
+            va: self.va + ((index as u64) << self.shift),
+        }
+    }
+
+    /// A valid leaf entry, to be cleared.
+    pub fn leaf(&self, index: usize) -> Option<Leaf<'_>> {
+        let entry = Leaf { table: self, index };
+        matches!(self.entry(index), Entry::Leaf { .. }).then_some(entry)
+    }
+
+    /// All valid leaf entries.
+    pub fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
+        (0..self.words.len()).filter_map(|index| self.leaf(index))
+    }
+
+    /// An entry that points at a table, to be cut.
+    pub fn pointer(&self, index: usize) -> Option<Pointer<'_>> {
+        let entry = Pointer {
+            table: self,
+            index,
+            number: self.bits(index) >> SHIFT,
+        };
+        matches!(self.entry(index), Entry::Table { .. }).then_some(entry)
+    }
+}
+
+fn says(bits: u64) -> Entry {
+    if bits & VALID == 0 {
+        Entry::Invalid
+    } else if bits & TABLE != 0 {
+        Entry::Table {
+            table: bits >> SHIFT,
+        }
+    } else {
+        Entry::Leaf {
+            page: bits >> SHIFT,
+            rights: if bits & WRITE == 0 { 1 } else { 3 },
+        }
+    }
+}
+
+/// A leaf entry that is given up.
+#[derive(Debug)]
+pub struct Leaf<'t> {
+    table: &'t Entries,
+    index: usize,
+}
+
+impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
+    fn space(&self) -> SpaceId {
+        self.table.space
+    }
+
+    fn level(&self) -> Level {
+        self.table.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.table.slot(self.index)
+    }
+
+    fn entry(&self) -> Entry {
+        self.table.entry(self.index)
+    }
+
+    fn unmapped(self, was: Was) -> Option<Page> {
+        Some(Page {
+            number: was.first >> SHIFT,
+            dirty_file: was.any & (DIRTY | FILE) == DIRTY | FILE,
+        })
+    }
+}
+
+/// An entry that points at a table, which is given up or moved.
+#[derive(Debug)]
+pub struct Pointer<'t> {
+    table: &'t Entries,
+    index: usize,
+    number: u64,
+}
+
+impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
+    fn space(&self) -> SpaceId {
+        self.table.space
+    }
+
+    fn level(&self) -> Level {
+        self.table.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.table.slot(self.index)
+    }
+
+    fn entry(&self) -> Entry {
+        self.table.entry(self.index)
+    }
+
+    fn unlinked(self) -> Table {
+        Table(self.number)
+    }
+}
