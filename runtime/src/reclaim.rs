@@ -12,14 +12,15 @@
 use crate::Mmu;
 use crate::backend::{Backend, Started};
 use crate::change::{Below, Change, Entry};
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::clause::Holders;
+use crate::cpus::{CpuId, Cpus};
 use crate::message::Message;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::{Extent, Ranges, Reach, Request, Scope, Space};
 use crate::section::{Mapped, Refused};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
 /// A page whose entry is cleared, and which some CPU may still reach.
@@ -196,11 +197,11 @@ impl<P: Platform> Reclaim<'_, P> {
         } else {
             space.ledger.raise();
             full_barrier(Barrier::Flush);
-            for holder in space.holders.now(Barrier::Unloaded).iter() {
-                let loaded = SpaceId(mmu.platform.local(holder).loaded.acquire(Barrier::Unloaded));
-                if loaded == space.id || loaded == SpaceId::SWITCHING {
-                    self.told.insert(holder);
-                }
+            // Lazy and parked CPUs make up for it when they load the space, or use it again.
+            let told = mmu.told(self.cpu, space, Holders::ACTIVE);
+            self.told.extend(&told.others);
+            if told.here {
+                self.told.insert(self.cpu);
             }
             mmu.tell_devices(space, &request);
         }

@@ -32,11 +32,11 @@ use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
 
 /// Who has to be told of a flush.
-struct Told<S> {
+pub(crate) struct Told<S> {
     /// Others that are interrupted.
-    others: S,
+    pub others: S,
     /// Whether this CPU may have entries that it could use.
-    here: bool,
+    pub here: bool,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -166,7 +166,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Whom a flush interrupts, of these classes, and whether this CPU is one of those who hold something.
-    fn told(&self, cpu: CpuId, space: &AddressSpace<P>, classes: Holders) -> Told<P::Set> {
+    pub(crate) fn told(
+        &self,
+        cpu: CpuId,
+        space: &AddressSpace<P>,
+        classes: Holders,
+    ) -> Told<P::Set> {
         let mut others = if space.kind == Space::Kernel {
             let mut all = self.online.now(Barrier::Unloaded);
             all.remove(cpu);

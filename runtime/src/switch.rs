@@ -8,8 +8,9 @@
 //! reference that keeps the space alive; otherwise it holds none, and whoever ends the space makes them
 //! [leave](Mmu::teardown).
 //!
-//! Every path through [`Mmu::switch`] has a full barrier, apart from the one between two threads of one space that
-//! both use it: membarrier relies on one between the store of what runs and the return to user code.
+//! Every path through [`Mmu::switch`] to user code of another space, or from a kernel thread, has a full barrier
+//! ([`Barrier::SwitchIn`], [`Barrier::LeaveLazy`]), whether references are counted or not: membarrier relies on one
+//! between the store of what runs and the return to user code, and between two threads of one space it needs none.
 
 use crate::Mmu;
 use crate::backend::{Backend, Debt, Root};
@@ -62,7 +63,6 @@ impl<P: Platform> Mmu<P> {
         match (from, to) {
             (Current::User(from), None) => {
                 here.lazy.put(1);
-                full_barrier(Barrier::LazyDrop);
                 Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
             }
             (from, None) => from,
@@ -73,8 +73,6 @@ impl<P: Platform> Mmu<P> {
                 } else {
                     self.load(cpu, here, &to);
                 }
-                // Where nobody counts, the barrier that dropping a reference would have been.
-                full_barrier(Barrier::LazyDrop);
                 if let Current::User(left) | Current::Lazy(Some(left)) = &from {
                     Self::trim(cpu, here, left);
                 }
@@ -127,9 +125,12 @@ impl<P: Platform> Mmu<P> {
         }
         if Self::FACTS.attach_waits_for_changes {
             full_barrier(Barrier::AttachWaits);
-            while space.changes.acquire(Barrier::ChangesOver) != 0 {
-                self.serve(cpu);
-                pause();
+            if space.changes.acquire(Barrier::ChangesOver) != 0 {
+                self.leave_root(cpu);
+                while space.changes.acquire(Barrier::ChangesOver) != 0 {
+                    self.serve(cpu);
+                    pause();
+                }
             }
             // Whoever trimmed the holders meanwhile may not have seen this one.
             space.holders.insert(cpu, Barrier::Unload);
@@ -178,6 +179,7 @@ impl<P: Platform> Mmu<P> {
             && let Some(owed) = space.ledger.attach.due()
         {
             self.platform.local(cpu).counters.paid.count(1);
+            self.leave_root(cpu);
             self.flush(space, Scope::Everything { tables: true }, Why::Debt);
             space.ledger.attach.pay(owed);
         }
@@ -186,14 +188,19 @@ impl<P: Platform> Mmu<P> {
     /// Loads the kernel's root instead of a user space's.
     pub(crate) fn load_kernel(&self, cpu: CpuId) {
         let here = self.platform.local(cpu);
-        let root = self.platform.kernel_root();
-        let owed = self
-            .platform
-            .backend()
-            .switch(&mut self.platform.sink(cpu), &root, Debt::None);
+        self.leave_root(cpu);
         here.lazy.put(0);
-        here.tag.put(0);
         here.loaded.release(SpaceId::KERNEL.0, Barrier::Unload);
+    }
+
+    /// Leaves the root that is loaded. A CPU that waits while it switches does so before: what others ask of it
+    /// about the space that it comes from is then as good as done.
+    fn leave_root(&self, cpu: CpuId) {
+        let here = self.platform.local(cpu);
+        let root = self.platform.kernel_root();
+        let mut sink = self.platform.sink(cpu);
+        let owed = self.platform.backend().switch(&mut sink, &root, Debt::None);
+        here.tag.put(0);
         self.record_here(here, owed);
     }
 
@@ -297,18 +304,20 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Whether a CPU has a space loaded, or may be loading it.
+    /// Whether a CPU has a space loaded. One that is switching is waited for.
     fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
-        full_barrier(Barrier::Flush);
-        let holders = space.holders.now(Barrier::Unloaded);
-        holders.iter().any(|holder| {
-            let loaded = SpaceId(
-                self.platform
-                    .local(holder)
-                    .loaded
-                    .acquire(Barrier::Unloaded),
-            );
-            loaded == space.id || loaded == SpaceId::SWITCHING
+        self.platform.pinned(true, |cpu| {
+            full_barrier(Barrier::Flush);
+            let holders = space.holders.now(Barrier::Unloaded);
+            holders.iter().any(|holder| {
+                let local = self.platform.local(holder);
+                let loaded = || SpaceId(local.loaded.acquire(Barrier::Unloaded));
+                while loaded() == SpaceId::SWITCHING {
+                    self.serve(cpu);
+                    pause();
+                }
+                loaded() == space.id
+            })
         })
     }
 }
