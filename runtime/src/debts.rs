@@ -45,9 +45,10 @@ pub struct Ledger {
     generation: Word,
     /// Everything of the space, before another CPU attaches it.
     pub attach: Due,
-    /// Everything of the space, before somebody relies on what was unmapped without waiting, or on what an
-    /// abandoned gather left.
+    /// Everything of the space, before somebody relies on what was unmapped without waiting.
     pub unmaps: Due,
+    /// Everything of the space, before somebody relies on what an abandoned gather cleared.
+    pub abandoned: Due,
 }
 
 impl Ledger {

@@ -22,6 +22,7 @@ use crate::backend::Backend;
 use crate::batch::BATCH;
 use crate::change::Obligation;
 use crate::clause::{Level, Which};
+use crate::debts::Due;
 use crate::platform::{Frame, Platform};
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
@@ -201,7 +202,7 @@ impl<P: Platform> Drop for Gather<'_, '_, P> {
     /// Only a panic comes here. Pages and tables are lost, for nothing says that they were flushed; whoever flushes the
     /// space next flushes everything.
     fn drop(&mut self) {
-        self.space.ledger.unmaps.owe();
+        self.space.ledger.abandoned.owe(); // before it no longer counts as under way
         self.space.gathers.sub(1, Barrier::Pay);
         let counters = |cpu| &self.mmu.platform.local(cpu).counters;
         self.mmu
@@ -223,7 +224,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'id, 'm, P>, &mut G) -> R,
     ) -> R {
-        self.pay_unmaps();
+        self.pay(&self.space.ledger.unmaps);
+        self.pay(&self.space.ledger.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.rmaps {
             self.flush_entries();
@@ -376,12 +378,12 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
     }
 
-    /// Makes up for what was unmapped without waiting, or abandoned.
-    fn pay_unmaps(&mut self) {
-        if let Some(owed) = self.space.ledger.unmaps.due() {
-            self.mmu
-                .flush(self.space, Scope::Everything { tables: true }, Why::Debt);
-            self.space.ledger.unmaps.pay(owed);
+    /// Pays what is due, with everything of the space.
+    fn pay(&self, due: &Due) {
+        if let Some(owed) = due.due() {
+            let everything = Scope::Everything { tables: true };
+            self.mmu.flush(self.space, everything, Why::Debt);
+            due.pay(owed);
         }
     }
 
@@ -412,7 +414,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         let nested = Mmu::<P>::FACTS.pages_batched && self.space.gathers.acquire(Barrier::Due) > 1;
         if self.whole {
             let ledger = &self.space.ledger;
-            let dues = [&ledger.attach, &ledger.unmaps].map(|due| (due, due.due()));
+            let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
+            let dues = dues.map(|due| (due, due.due()));
             self.changed = Recorded::default();
             self.mmu.flush(self.space, Scope::Teardown, Why::Asked);
             for (due, owed) in dues {
@@ -420,13 +423,12 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
                     due.pay(owed);
                 }
             }
-            self.flush_entries();
         } else if nested {
             self.flush_changed(Why::Nested);
-            self.flush_entries();
         } else {
-            self.flush_entries();
+            self.pay(&self.space.ledger.abandoned);
         }
+        self.flush_entries();
         self.hand_out();
         self.space.gathers.sub(1, Barrier::Pay);
     }

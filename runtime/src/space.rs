@@ -104,6 +104,7 @@ impl<P: Platform> AddressSpace<P> {
     pub fn flush_pending(&self) -> bool {
         self.gathers.get() != 0
             || self.ledger.unmaps.due().is_some()
+            || self.ledger.abandoned.due().is_some()
             || self.ledger.attach.due().is_some()
     }
 }
