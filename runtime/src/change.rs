@@ -271,13 +271,13 @@ impl Change {
             (old, new) if old == new => Obligation::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (Entry::Leaf { .. }, _) if self.kind() == Kind::Relaxes => self.more_rights(facts),
-            (Entry::Leaf { .. }, new) => Obligation {
+            (Entry::Leaf { page, .. }, new) => Obligation {
                 leaf: Some(clause(
                     What::leaf(Levels::only(self.level)),
                     Which::Containing,
                 )),
                 holders: USERS,
-                deadline: deadline(new, facts),
+                deadline: deadline(page, new, facts),
                 ..Obligation::NOTHING
             },
             (Entry::Table { .. }, new) => self.cut(new, facts),
@@ -368,9 +368,10 @@ impl Change {
     }
 }
 
-fn deadline(new: Entry, facts: &ChangeFacts) -> Deadline {
+/// By when an entry is flushed that mapped a page and now says something else.
+fn deadline(old: u64, new: Entry, facts: &ChangeFacts) -> Deadline {
     let first = match new {
-        Entry::Leaf { .. } => facts.output_through_invalid,
+        Entry::Leaf { page, .. } => page != old && facts.output_through_invalid,
         Entry::Table { .. } => facts.size_through_invalid,
         Entry::Invalid => false,
     };
@@ -546,6 +547,12 @@ mod tests {
         assert_eq!(
             change(0, PAGE, other, Below::Cleared).deadline,
             Deadline::Store
+        );
+        // The same page with fewer rights is neither another page nor another size.
+        let less = Entry::Leaf { page: 1, rights: 1 };
+        assert_eq!(
+            change(0, PAGE, less, Below::Cleared).deadline,
+            Deadline::Reuse
         );
     }
 }

@@ -12,6 +12,8 @@
 //! | look what is owed, load the root | say that it is over |
 //!
 //! A change under way never waits for anybody.
+//!
+//! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};

@@ -5,6 +5,8 @@
 //! read under the page-table lock, or behind the barriers of a switch. The CPU's [`Book`] says how far this CPU has
 //! followed each space that it remembers, and what it owes for itself. A CPU that is exactly one change behind and is
 //! told of that change drops just that; otherwise the whole tag goes. What a CPU does not remember it has to drop.
+//!
+//! Source: Linux `mm/mmu_gather.c` and the comments beside `flush_tlb_func` on generations.
 
 use crate::backend::Debt;
 use crate::space::SpaceId;

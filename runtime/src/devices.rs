@@ -4,6 +4,9 @@
 //! [`Conditions`] say that there is one; others keep translations that only their driver can drop
 //! ([`Platform::secondary`]). Both are holders: a flush counts them in from before the first fill until after the
 //! last entry is gone.
+//!
+//! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330 for pages that went
+//! before the device was told.
 
 use crate::Mmu;
 use crate::platform::Platform;

@@ -13,6 +13,9 @@
 //! In: entries, through [`Section`]. Out: [`Platform::release`], [`Platform::defer`]. Holds: a page leaves the gather when
 //! everything was dropped that the entries changed so far may have left; what a panic abandons stays owned, and the next
 //! flush of the space is one of everything.
+//!
+//! Source: Linux `mm/mmu_gather.c` for what has to hold (nested gathers, reverse mappings of dirty file pages, one level above
+//! for freed tables); Linux eb66ae030829 for what happens when the lock goes before the flush.
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;

@@ -72,7 +72,8 @@ pub trait Platform: Sized {
     /// What a CPU loads that runs in no user space.
     fn kernel_root(&self) -> Root;
 
-    /// Runs on one CPU from beginning to end, without interrupts where asked. Nests.
+    /// Runs on one CPU from beginning to end, and no other thread runs on it meanwhile; without interrupts where asked.
+    /// Nests.
     fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
 
     /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts

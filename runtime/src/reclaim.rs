@@ -8,6 +8,8 @@
 //! A page that was dirty when it was unmapped may be written to disk only behind a wait as well
 //! ([`Reclaim::before_io`]); one that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
 //! where it does not, every page is waited for at once.
+//!
+//! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
 use crate::Mmu;
 use crate::backend::{Backend, Started};

@@ -19,6 +19,9 @@
 //!
 //! A CPU that waits, for acknowledgements or for a lock of the runtime, serves what others ask of it meanwhile, and
 //! so may wait with interrupts off.
+//!
+//! Source: Linux 71b3c126e611, where a CPU was in the set before it had loaded the root, but not ordered so; OpenBSD
+//! 9f1181d59de3, where it left the set before it had left the root.
 
 use crate::Mmu;
 use crate::backend::{Backend, Delivery, Owed, Started};

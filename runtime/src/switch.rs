@@ -11,6 +11,8 @@
 //! Every path through [`Mmu::switch`] to user code of another space, or from a kernel thread, has a full barrier
 //! ([`Barrier::SwitchIn`], [`Barrier::LeaveLazy`]), whether references are counted or not: membarrier relies on one
 //! between the store of what runs and the return to user code, and between two threads of one space it needs none.
+//!
+//! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
 use crate::Mmu;
 use crate::backend::{Backend, Debt, Root};

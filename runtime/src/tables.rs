@@ -5,6 +5,9 @@
 //! every flush interrupts every CPU it is done with the second; otherwise the tables wait in batches
 //! ([`Platform::defer`]), and where the platform refuses memory for a batch every CPU is interrupted for one
 //! table's sake.
+//!
+//! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
+//! that was used for something else.
 
 use crate::Mmu;
 use crate::change::Changed;
