@@ -1832,6 +1832,70 @@ impl Tlb {
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
     }
+
+    /// Whether `user_here_ranges` drops everything, for too much is named.
+    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
+        if c.has(Config::RANGES) {
+            self.ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(
+                    passes.page_runs(level_table(c), RANGE_UNITS, true),
+                    passes.pages(),
+                )
+        } else {
+            self.ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        }
+    }
+
+    /// Whether `user_wide_ranges` drops everything, for too much is named.
+    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
+        if c.has(Config::RANGES) {
+            self.ceiling(Space::User, Reach::Wide)
+                .is_exceeded_by(
+                    passes.page_runs(level_table(c), RANGE_UNITS, true),
+                    passes.pages(),
+                )
+        } else {
+            self.ceiling(Space::User, Reach::Wide)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        }
+    }
+
+    /// Whether `kernel_here_ranges` drops everything, for too much is named.
+    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
+        if c.has(Config::RANGES) {
+            self.ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
+                    passes.pages(),
+                )
+        } else {
+            self.ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        }
+    }
+
+    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
+    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
+        if c.has(Config::RANGES) {
+            self.ceiling(Space::Kernel, Reach::Wide)
+                .is_exceeded_by(
+                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
+                    passes.pages(),
+                )
+        } else {
+            self.ceiling(Space::Kernel, Reach::Wide)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        }
+    }
 }
 
 /// What each instruction drops, by the book.
@@ -1931,6 +1995,16 @@ impl Backend for Tlb {
     fn audience(&self, request: &Request<'_>) -> Audience {
         let _ = request;
         Audience::NOBODY
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        let Scope::Ranges(ranges) = request.scope else { return false };
+        match (request.space, request.reach) {
+            (Space::User, Reach::Here) => self.user_here_ranges_give_up(ranges),
+            (Space::User, Reach::Wide) => self.user_wide_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Here) => self.kernel_here_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Wide) => self.kernel_wide_ranges_give_up(ranges),
+        }
     }
 
     #[inline(always)]

@@ -3295,6 +3295,118 @@ impl Tlb {
             Audience::NOBODY
         }
     }
+
+    /// Whether `user_here_ranges` drops everything, for too much is named.
+    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let walk = ranges.tables();
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.user_here_folding(),
+                );
+                self.ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+            } else {
+                if c.has(Config::COPROCESSORS) {
+                    if walk {
+                        false
+                    } else {
+                        let passes = Passes::new(
+                            ranges,
+                            level_table(c),
+                            self.user_here_folding(),
+                        );
+                        self.ceiling(Space::User, Reach::Here)
+                            .is_exceeded_by(passes.entries(), passes.pages())
+                    }
+                } else {
+                    let passes = Passes::new(
+                        ranges,
+                        level_table(c),
+                        self.user_here_folding(),
+                    );
+                    self.ceiling(Space::User, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                }
+            }
+        } else {
+            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
+            self.ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
+        }
+    }
+
+    /// Whether `user_wide_ranges` drops everything, for too much is named.
+    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.user_wide_folding(),
+                );
+                self.ceiling(Space::User, Reach::Wide)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+            } else {
+                self.user_here_ranges_give_up(ranges)
+            }
+        } else {
+            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
+            self.ceiling(Space::User, Reach::Wide)
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
+        }
+    }
+
+    /// Whether `kernel_here_ranges` drops everything, for too much is named.
+    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
+        if c.has(Config::GTSE) {
+            self.ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        } else {
+            self.ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
+        }
+    }
+
+    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
+    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.kernel_wide_folding(),
+                );
+                self.ceiling(Space::Kernel, Reach::Wide)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+            } else {
+                self.kernel_here_ranges_give_up(ranges)
+            }
+        } else {
+            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
+            self.ceiling(Space::Kernel, Reach::Wide)
+                .is_exceeded_by(
+                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.pages(),
+                )
+        }
+    }
 }
 
 /// What each instruction drops, by the book.
@@ -3407,6 +3519,19 @@ impl Backend for Tlb {
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_told(),
             (_, Reach::Here) => Audience::NOBODY,
+        }
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        let Scope::Ranges(ranges) = request.scope else { return false };
+        let tlb = Self {
+            config: self.config.of_space(request.conditions),
+        };
+        match (request.space, request.reach) {
+            (Space::User, Reach::Here) => tlb.user_here_ranges_give_up(ranges),
+            (Space::User, Reach::Wide) => tlb.user_wide_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Here) => tlb.kernel_here_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Wide) => tlb.kernel_wide_ranges_give_up(ranges),
         }
     }
 

@@ -1332,6 +1332,11 @@ impl Backend for Tlb {
         Audience::NOBODY
     }
 
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        let _ = request;
+        false
+    }
+
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let owed = match (request.space, request.reach) {

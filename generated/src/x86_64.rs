@@ -1536,6 +1536,162 @@ impl Tlb {
             }
         }
     }
+
+    /// Whether `user_here_ranges` drops everything, for too much is named.
+    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
+        self.ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+    }
+
+    /// Whether `user_wide_ranges` drops everything, for too much is named.
+    fn user_wide_ranges_give_up(&self, of_machine: bool, ranges: &Ranges) -> bool {
+        let c = self.config;
+        if c.has(Config::INVLPGB) {
+            if of_machine {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.user_wide_folding(),
+                );
+                self.ceiling(Space::User, Reach::Wide)
+                    .is_exceeded_by(
+                        passes.entry_runs(self.invlpgb_pages, Levels(3), true),
+                        passes.pages(),
+                    )
+            } else {
+                self.user_here_ranges_give_up(ranges)
+            }
+        } else {
+            self.user_here_ranges_give_up(ranges)
+        }
+    }
+
+    /// Whether `kernel_here_ranges` drops everything, for too much is named.
+    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let walk = ranges.tables();
+        if c.has(Config::PCID) {
+            if c.has(Config::PGE) {
+                if c.has(Config::PTI) {
+                    let passes = Passes::new(
+                        ranges,
+                        level_table(c),
+                        self.kernel_here_folding(),
+                    );
+                    self.ceiling(Space::Kernel, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                } else {
+                    if c.has(Config::ALDER_LAKE_INVLPG) {
+                        false
+                    } else {
+                        if c.has(Config::INVPCID) {
+                            let passes = Passes::new(
+                                ranges,
+                                level_table(c),
+                                self.kernel_here_folding(),
+                            );
+                            self.ceiling(Space::Kernel, Reach::Here)
+                                .is_exceeded_by(passes.entries(), passes.pages())
+                        } else {
+                            if c.has(Config::INVLPGB) {
+                                if walk {
+                                    false
+                                } else {
+                                    let passes = Passes::new(
+                                        ranges,
+                                        level_table(c),
+                                        self.kernel_here_folding(),
+                                    );
+                                    self.ceiling(Space::Kernel, Reach::Here)
+                                        .is_exceeded_by(passes.entries(), passes.pages())
+                                }
+                            } else {
+                                let passes = Passes::new(
+                                    ranges,
+                                    level_table(c),
+                                    self.kernel_here_folding(),
+                                );
+                                self.ceiling(Space::Kernel, Reach::Here)
+                                    .is_exceeded_by(passes.entries(), passes.pages())
+                            }
+                        }
+                    }
+                }
+            } else {
+                if c.has(Config::INVLPGB) {
+                    if c.has(Config::INVPCID) {
+                        false
+                    } else {
+                        if walk {
+                            false
+                        } else {
+                            let passes = Passes::new(
+                                ranges,
+                                level_table(c),
+                                self.kernel_here_folding(),
+                            );
+                            self.ceiling(Space::Kernel, Reach::Here)
+                                .is_exceeded_by(
+                                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                                    passes.pages(),
+                                )
+                        }
+                    }
+                } else {
+                    let passes = Passes::new(
+                        ranges,
+                        level_table(c),
+                        self.kernel_here_folding(),
+                    );
+                    self.ceiling(Space::Kernel, Reach::Here)
+                        .is_exceeded_by(passes.entries(), passes.pages())
+                }
+            }
+        } else {
+            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
+            self.ceiling(Space::Kernel, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+        }
+    }
+
+    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
+    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
+        let c = self.config;
+        let walk = ranges.tables();
+        if c.has(Config::INVLPGB) {
+            if c.has(Config::PGE) {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.kernel_wide_folding(),
+                );
+                self.ceiling(Space::Kernel, Reach::Wide)
+                    .is_exceeded_by(
+                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                        passes.pages(),
+                    )
+            } else {
+                if walk {
+                    false
+                } else {
+                    let passes = Passes::new(
+                        ranges,
+                        level_table(c),
+                        self.kernel_wide_folding(),
+                    );
+                    self.ceiling(Space::Kernel, Reach::Wide)
+                        .is_exceeded_by(
+                            passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                            passes.pages(),
+                        )
+                }
+            }
+        } else {
+            self.kernel_here_ranges_give_up(ranges)
+        }
+    }
 }
 
 /// What each instruction drops, by the book.
@@ -1636,6 +1792,18 @@ impl Backend for Tlb {
             }
             (Space::Kernel, Reach::Wide) => self.kernel_told(),
             (_, Reach::Here) => Audience::NOBODY,
+        }
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        let Scope::Ranges(ranges) = request.scope else { return false };
+        match (request.space, request.reach) {
+            (Space::User, Reach::Here) => self.user_here_ranges_give_up(ranges),
+            (Space::User, Reach::Wide) => {
+                self.user_wide_ranges_give_up(request.tag.of_machine, ranges)
+            }
+            (Space::Kernel, Reach::Here) => self.kernel_here_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Wide) => self.kernel_wide_ranges_give_up(ranges),
         }
     }
 

@@ -339,6 +339,10 @@ pub trait Backend {
     /// space that ends.
     fn audience(&self, request: &Request<'_>) -> Audience;
 
+    /// Whether a flush of ranges drops everything of the space, for one by one it would take more instructions or name
+    /// more pages than the [ceiling](Self::ceiling) allows. False for every other scope.
+    fn gives_up(&self, request: &Request<'_>) -> bool;
+
     /// Makes the changes visible and issues what drops the entries.
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;
 

@@ -264,6 +264,8 @@ impl<P: Platform> Mmu<P> {
                     if shift == 0 { 0 } else { extent.entries(shift) }
                 });
                 here.counters.flushed(entries.sum());
+                let gives_up = backend.gives_up(request);
+                here.counters.full_ceiling.count(u64::from(gives_up));
             }
             Scope::Everything { .. } | Scope::Teardown => {}
         }

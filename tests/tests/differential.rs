@@ -309,6 +309,24 @@ impl<M: Machine> Asked<'_, M> {
     }
 
     /// Flushes both ways: start, finish, and what an interrupted CPU does.
+    /// A flush that gives up issues what one of everything issues, and no other one does, unless it is that anyway.
+    fn gives_up(&mut self, request: &Request<'_>) {
+        let everything = Request {
+            scope: Scope::Everything {
+                tables: request.tables(),
+            },
+            ..*request
+        };
+        let issued = |request: &Request<'_>| {
+            let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), request));
+            let (after, _) = self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+            (issued, after)
+        };
+        if self.tlb.gives_up(request) {
+            assert_eq!(issued(request), issued(&everything), "{request:?}");
+        }
+    }
+
     fn flush(&mut self, space: Space, reach: Reach, scope: Scope<'_>) {
         let request = Request {
             space,
@@ -335,6 +353,7 @@ impl<M: Machine> Asked<'_, M> {
         let mut finish = self.plan(Shape::Finish(space, reach));
         finish.owed |= start.owed;
 
+        self.gives_up(&request);
         let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
         let here = Did {
             issued,

@@ -80,6 +80,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.0.audience(request)
     }
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        self.0.gives_up(request)
+    }
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
         self.0.start(cpu, request)
     }
@@ -324,6 +327,27 @@ fn one_flush_at_a_time() {
         flushes += 1;
     }
     assert_eq!(flushes, 2 * ROUNDS);
+}
+
+/// As many pages as the ceiling allows go one by one, and one more is too many; the counters say so.
+#[test]
+fn too_many_pages_are_everything() {
+    fn gives_up<B: HostBackend>(backend: B, pages: u64) -> u64 {
+        let (mmu, space, _current) = machine(backend);
+        let extent = tlbc_runtime::request::Extent::new(VA, pages << 12);
+        Hosted::on(&mmu, 0, || mmu.flush_range(&space, extent, PTE)).expect("pages");
+        mmu.counts().full_ceiling
+    }
+    let broadcast = || power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]);
+    for (pages, expected) in [(33, 0), (34, 1)] {
+        assert_eq!(gives_up(x86(&[]), pages), expected);
+        assert_eq!(gives_up(broadcast(), pages), expected);
+    }
+    for (pages, expected) in [(511, 0), (512, 1)] {
+        assert_eq!(gives_up(arm64(), pages), expected);
+    }
+    // No instruction of this machine names a page of a space and leaves it as it is.
+    assert_eq!(gives_up(s390(), 1 << 20), 0);
 }
 
 /// What the shipped backends choose, so that the tests above are about what they are about.

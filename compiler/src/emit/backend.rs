@@ -35,6 +35,7 @@ impl Emit<'_> {
         let facts = self.facts();
         let tags = self.tags();
         let audience = self.audience();
+        let (_, gives_up) = self.giving_up();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -110,6 +111,8 @@ impl Emit<'_> {
                 #[inline(always)]
                 fn audience(&self, request: &Request<'_>) -> Audience { #audience }
 
+                fn gives_up(&self, request: &Request<'_>) -> bool { #gives_up }
+
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
 
@@ -180,7 +183,7 @@ impl Emit<'_> {
     }
 
     /// The backend of the space at hand, where spaces differ.
-    fn for_space(&self, conditions: &TokenStream) -> TokenStream {
+    pub(super) fn for_space(&self, conditions: &TokenStream) -> TokenStream {
         if self.of_space().is_none() {
             return quote!();
         }
@@ -189,7 +192,7 @@ impl Emit<'_> {
     }
 
     /// What routines are called on.
-    fn receiver(&self) -> TokenStream {
+    pub(super) fn receiver(&self) -> TokenStream {
         if self.of_space().is_some() {
             quote!(tlb)
         } else {

@@ -7,6 +7,7 @@
 //! how Rust says it.
 
 mod backend;
+mod ceilings;
 mod config;
 mod decisions;
 mod effects;
