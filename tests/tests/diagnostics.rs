@@ -368,6 +368,20 @@ fn more_flags_than_bits() {
     assert_eq!(found, ["E0207 there are more than 16 features"]);
 }
 
+/// The least values of a tag may be reserved, and no others: what is given out is one stretch.
+#[test]
+fn reserved_tags_are_the_least() {
+    let with = |facts: &str| {
+        let color = "tag color { 8 bits; of machine; from generations; }";
+        let reserved = format!("tag color {{ 8 bits; of machine; from generations; {facts} }}");
+        messages(&TOY.replace(color, &reserved))
+    };
+    assert_eq!(with("reserved 1; reserved 0;"), [""; 0]);
+    assert_eq!(with("values 3..9; reserved 3; reserved 0;"), [""; 0]);
+    let found = with("reserved 0; reserved 9;");
+    assert_eq!(found, ["E0207 9 is not the least value that the tag has"]);
+}
+
 #[test]
 fn circles_of_features() {
     cases(
