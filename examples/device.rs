@@ -1,7 +1,7 @@
 //! A device shares the page tables of a process: it is attached before it fills, told of each flush, and detached when it
 //! fills no more.
 //!
-//! CPU 0 runs the process. Only the device's driver can drop what the device keeps.
+//! Both CPUs run the process. Only the device's driver can drop what the device keeps.
 
 use std::process::ExitCode;
 
@@ -17,6 +17,7 @@ impl Example for Device {
         let mut cpus = Scheduler::new(backend, 2);
         let process = cpus.process();
         cpus.run(0, &process);
+        cpus.run(1, &process);
         let backend = cpus.mmu.platform().backend();
         let table = Entries::new(backend, &process, Level(0), 0x1000, 3);
         (0..3).for_each(|page| table.map(page as usize, 100 + page, 0));

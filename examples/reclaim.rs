@@ -41,6 +41,10 @@ impl Example for Reclaim {
                         unmapped.extend(page.expect("an entry of this space"));
                     }
                 }
+                say("CPU 1 locks a table: an entry that is not valid shall be one that nobody can use");
+                cpus.on(1, |mmu| {
+                    mmu.gather(&processes[1], |gather| gather.locked((), |_, ()| ()));
+                });
                 say("a page is written to disk: no CPU may write to it any more");
                 reclaim.before_io();
                 say("wait");
@@ -56,10 +60,6 @@ impl Example for Reclaim {
             });
         });
 
-        cpus.note("munmap: the entries that are cleared already may still be relied on, so it makes up for it");
-        cpus.on(0, |mmu| {
-            mmu.gather(&processes[0], |gather| gather.locked((), |_, ()| ()));
-        });
         cpus.lines()
     }
 }
