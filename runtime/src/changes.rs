@@ -47,12 +47,17 @@ impl<P: Platform> Mmu<P> {
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
             let owner = self.owner(cpu, space);
-            let change = |owner| {
+            let mut changed = self.alone(cpu, || {
                 let mut sink = self.platform.sink(cpu);
-                backend.change(&mut sink, slot, change, owner)
-            };
-            let changed = self.alone(cpu, || change(&owner));
+                backend.change(&mut sink, slot, change, &owner)
+            });
             Self::end_change(space);
+            full_barrier(Barrier::Devices);
+            if space.devices.get() != 0 {
+                // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
+                let facts = backend.change_facts(space.conditions());
+                changed.obligation = change.obligation(&facts);
+            }
             changed
         })
     }
