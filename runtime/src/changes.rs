@@ -25,12 +25,14 @@ use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
-    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed.
+    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed. Where
+    /// it `may_defer` that can be everything of the space; otherwise whoever wants no more than the entry gets that.
     pub(crate) fn change(
         &self,
         space: &AddressSpace<P>,
         slot: &Slot<'_>,
         change: &Change,
+        may_defer: bool,
     ) -> Changed {
         let backend = self.platform.backend();
         if Self::FACTS.changes_plainly {
@@ -46,7 +48,8 @@ impl<P: Platform> Mmu<P> {
         }
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
-            let owner = self.owner(cpu, space);
+            let mut owner = self.owner(cpu, space);
+            owner.may_defer &= may_defer;
             let mut changed = self.alone(cpu, || {
                 let mut sink = self.platform.sink(cpu);
                 backend.change(&mut sink, slot, change, &owner)
