@@ -27,12 +27,14 @@ use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
-    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed.
+    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed. Where
+    /// it `may_defer` that can be everything of the space; otherwise whoever wants no more than the entry gets that.
     pub(crate) fn change(
         &self,
         space: &AddressSpace<P>,
         slot: &Slot<'_>,
         change: &Change,
+        may_defer: bool,
     ) -> Changed {
         let backend = self.platform.backend();
         if Self::FACTS.changes_plainly {
@@ -48,13 +50,19 @@ impl<P: Platform> Mmu<P> {
         }
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
-            let owner = self.owner(cpu, space);
-            let change = |owner| {
+            let mut owner = self.owner(cpu, space);
+            owner.may_defer &= may_defer;
+            let mut changed = self.alone(cpu, || {
                 let mut sink = self.platform.sink(cpu);
-                backend.change(&mut sink, slot, change, owner)
-            };
-            let changed = self.alone(cpu, || change(&owner));
+                backend.change(&mut sink, slot, change, &owner)
+            });
             Self::end_change(space);
+            full_barrier(Barrier::Devices);
+            if space.devices.get() != 0 {
+                // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
+                let facts = backend.change_facts(space.conditions());
+                changed.obligation = change.obligation(&facts);
+            }
             changed
         })
     }

@@ -135,7 +135,8 @@ impl<P: Platform> Mmu<P> {
         if loaded == space && (here.lazy.get() != 0 || ends) {
             // What it could no longer make up for it drops before it loads the space again.
             self.load_kernel(cpu);
-            if !ends {
+            // A tag of this CPU's own is dropped before another space has it.
+            if !ends || !request.tag.of_machine {
                 return true;
             }
         } else if loaded != space && !ends {

@@ -140,14 +140,11 @@ impl<P: Platform> Reclaim<'_, P> {
             new_bits: 0,
             below: Below::Cleared,
         };
-        let changed = mmu.change(space, &slot, &change);
+        // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
+        let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
-        if Mmu::<P>::defers(&changed) {
-            space.ledger.attach.owe();
-            mmu.flush(space, Scope::Everything { tables: true }, Why::Debt);
-            round = AT_ONCE;
-        } else if changed.obligation.is_nothing() {
+        if changed.obligation.is_nothing() {
             round = AT_ONCE; // the change has dropped it
         } else {
             let mut ranges = Ranges::new();

@@ -114,7 +114,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
                 below: Below::Cleared,
             };
             let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
-            let changed = gather.mmu.change(gather.space, &slot, &change);
+            let changed = gather.mmu.change(gather.space, &slot, &change, true);
             gather.note(&changed);
             if !changed.obligation.is_nothing() {
                 // A neighbour of the last one needs no record of its own.
@@ -184,7 +184,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         let gather = &mut *self.gather;
         gather.mmu.check_entry(change.level, change.new)?;
         let shift = gather.mmu.check_entry(change.level, change.old)?;
-        let changed = gather.mmu.change(gather.space, slot, change);
+        let changed = gather.mmu.change(gather.space, slot, change, true);
         gather.note(&changed);
         let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
         gather.record(&changed.obligation, extent);

@@ -73,11 +73,15 @@ struct Cpu<B: HostBackend> {
     pending: AtomicBool,
 }
 
+/// What a test does with tables that come out: their numbers, and whether nobody walks them any more.
+pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
+
 /// A kernel of threads.
 pub struct Hosted<B: HostBackend> {
     backend: B,
     cpus: Vec<Cpu<B>>,
     words: Vec<Word>,
+    tables_out: OnceLock<TablesOut>,
     events: Mutex<Vec<Event<B::Op>>>,
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
@@ -109,6 +113,11 @@ impl<B: HostBackend> Hosted<B> {
 
     /// A machine none of whose CPUs has arrived.
     pub fn machine_off_line(backend: B, cpus: usize) -> Arc<Host<B>> {
+        Self::with_tag_words(backend, cpus, 2048)
+    }
+
+    /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
+    pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: Mutex::new(()),
@@ -117,7 +126,8 @@ impl<B: HostBackend> Hosted<B> {
         let hosted = Self {
             backend,
             cpus: (0..cpus).map(cpu).collect(),
-            words: (0..2048).map(|_| Word::new(0)).collect(),
+            words: (0..words).map(|_| Word::new(0)).collect(),
+            tables_out: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
@@ -153,6 +163,25 @@ impl<B: HostBackend> Hosted<B> {
     /// Says something among the events.
     pub fn note(&self, what: &'static str) {
         self.happened(Event::Note(what));
+    }
+
+    /// Tells of every table that comes out, at the moment when it does.
+    pub fn on_tables_out(&self, tell: TablesOut) {
+        assert!(self.tables_out.set(tell).is_ok(), "told already");
+    }
+
+    /// Whether an interrupt waits for a CPU, whose interrupts are off.
+    pub fn is_interrupted(&self, cpu: u32) -> bool {
+        self.cpus[cpu as usize].pending.load(SeqCst)
+    }
+
+    /// Waits until every other CPU has had interrupts on: whoever walked tables without a lock is gone.
+    pub fn wait_for_interrupts_on(&self) {
+        let here = CPU.get();
+        for cpu in (0..self.cpus.len() as u32).filter(|cpu| Some(*cpu) != here) {
+            let off = self.cpus[cpu as usize].interrupts.lock().unwrap();
+            self.take_pending(cpu, off);
+        }
     }
 
     fn happened(&self, event: Event<B::Op>) {
@@ -283,11 +312,13 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn defer(&self, tables: Unlinked<Self>) {
-        let tables = tables.after_walkers().map(|table| table.0).collect();
+        let tables: Vec<u64> = tables.after_walkers().map(|table| table.0).collect();
+        self.tables_out.get().inspect(|tell| tell(&tables, false));
         self.happened(Event::Deferred(tables));
     }
 
     fn free_table(&self, table: Table) {
+        self.tables_out.get().inspect(|tell| tell(&[table.0], true));
         self.happened(Event::Freed(table.0));
     }
 

@@ -4,4 +4,6 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod hosted;
+pub mod scheduler;
+pub mod show;
 pub mod tables;

@@ -1,0 +1,53 @@
+//! A device shares the page tables of a process: it is attached before it fills, told of each flush, and detached when it
+//! fills no more.
+//!
+//! Both CPUs run the process. Only the device's driver can drop what the device keeps.
+
+use std::process::ExitCode;
+
+use tlbc_runtime::{Conditions, Level, Platform};
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::{self, Example, Machine};
+use tlbc_tests::tables::Entries;
+
+pub struct Device;
+
+impl Example for Device {
+    fn run<B: Machine>(backend: B) -> Vec<String> {
+        let mut cpus = Scheduler::new(backend, 2);
+        let process = cpus.process();
+        cpus.run(0, &process);
+        cpus.run(1, &process);
+        let backend = cpus.mmu.platform().backend();
+        let table = Entries::new(backend, &process, Level(0), 0x1000, 3);
+        (0..3).for_each(|page| table.map(page as usize, 100 + page, 0));
+        let unmap = |index| {
+            cpus.on(0, |mmu| {
+                mmu.gather(&process, |gather| {
+                    gather.locked((), |section, ()| {
+                        let leaf = table.leaf(index).expect("a mapped page");
+                        section.clear(leaf).expect("an entry of this space");
+                    });
+                });
+            });
+        };
+        let _ = cpus.lines();
+
+        cpus.note("unmap, before there is a device");
+        unmap(0);
+        cpus.note("attach");
+        cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
+        cpus.note("unmap: the device is told before the page is free");
+        unmap(1);
+        cpus.note("detach: what the device still has is dropped");
+        cpus.on(0, |mmu| mmu.detach_device(&process, Conditions::NONE));
+        cpus.note("unmap, without a device");
+        unmap(2);
+        cpus.lines()
+    }
+}
+
+#[allow(dead_code, reason = "the tests have a main of their own")]
+fn main() -> ExitCode {
+    show::main::<Device>()
+}

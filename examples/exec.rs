@@ -1,0 +1,81 @@
+//! exec: a thread goes over to a new address space and ends its old one, which another CPU still has loaded lazily.
+//!
+//! CPU 0 runs the process. CPU 1 ran it too, and now runs a thread of the kernel with the same root loaded.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tlbc_runtime::{Current, Level, NewSpace, Platform};
+use tlbc_tests::hosted::{Handle, Hosted};
+use tlbc_tests::show::{self, Example, Machine, line};
+use tlbc_tests::tables::Entries;
+
+pub struct Exec;
+
+/// What the scheduler does between two threads: it keeps what the runtime returns for the next time.
+fn context_switch<B: Machine>(
+    mmu: &tlbc_tests::hosted::Host<B>,
+    current: &mut Current<Handle<B>>,
+    next: Option<Handle<B>>,
+) {
+    mmu.platform().pinned(true, |cpu| {
+        let previous = core::mem::replace(current, Current::Kernel);
+        *current = mmu.switch(cpu, previous, next);
+    });
+}
+
+impl Example for Exec {
+    fn run<B: Machine>(backend: B) -> Vec<String> {
+        let mmu = Hosted::machine(backend, 2);
+        let hosted = mmu.platform();
+        let space = |table| {
+            let new = NewSpace {
+                table,
+                user_table: table,
+                ..NewSpace::default()
+            };
+            Arc::new(mmu.address_space(new).expect("a tag"))
+        };
+        let old = space(0x1_0000);
+        let (mut on_0, mut on_1) = (Current::Kernel, Current::Kernel);
+        Hosted::on(&mmu, 0, || {
+            context_switch(&mmu, &mut on_0, Some(old.clone()))
+        });
+        Hosted::on(&mmu, 1, || {
+            context_switch(&mmu, &mut on_1, Some(old.clone()))
+        });
+        Hosted::on(&mmu, 1, || context_switch(&mmu, &mut on_1, None));
+        let table = Entries::new(hosted.backend(), &old, Level(0), 0, 2);
+        (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
+        let _ = hosted.events();
+
+        hosted.note("CPU 0 loads the new program's space");
+        let new = space(0x2_0000);
+        Hosted::on(&mmu, 0, || context_switch(&mmu, &mut on_0, Some(new)));
+
+        hosted.note("teardown of the old one, which only CPU 1 still has loaded");
+        Hosted::on(&mmu, 0, || {
+            mmu.teardown(&old, |gather| {
+                gather.locked((), |section, ()| {
+                    section
+                        .clear_all(table.leaves())
+                        .expect("entries of this space");
+                });
+            });
+        });
+
+        hosted.note("CPU 1 runs a thread of another process");
+        let other = space(0x3_0000);
+        Hosted::on(&mmu, 1, || context_switch(&mmu, &mut on_1, Some(other)));
+
+        hosted.note("the last reference to the old space is gone");
+        let old = Arc::into_inner(old).expect("the last reference");
+        Hosted::on(&mmu, 0, || mmu.release(&old).expect("loaded nowhere"));
+        hosted.events().iter().map(line).collect()
+    }
+}
+
+#[allow(dead_code, reason = "the tests have a main of their own")]
+fn main() -> ExitCode {
+    show::main::<Exec>()
+}

@@ -1,0 +1,62 @@
+//! exit: the last thread of a process is gone, everything of it is flushed once and comes out; its tag is free when
+//! nobody has its root loaded any more.
+//!
+//! CPU 0 runs the last thread. CPU 1 has the process loaded without using it, for a thread of the kernel.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tlbc_runtime::{Level, Platform};
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::{self, Example, Machine};
+use tlbc_tests::tables::Entries;
+
+pub struct Exit;
+
+impl Example for Exit {
+    fn run<B: Machine>(backend: B) -> Vec<String> {
+        let mut cpus = Scheduler::new(backend, 2);
+        let process = cpus.process();
+        cpus.run(0, &process);
+        cpus.run(1, &process);
+        cpus.kernel_thread(1);
+
+        let backend = cpus.mmu.platform().backend();
+        let upper = Entries::new(backend, &process, Level(1), 0, 1);
+        let table = Entries::new(backend, &process, Level(0), 0, 4);
+        upper.link(0, 77);
+        (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
+        let _ = cpus.lines();
+
+        cpus.note("the last thread gives the process up, and goes on in the kernel");
+        cpus.kernel_thread(0);
+        cpus.note("teardown");
+        cpus.on(0, |mmu| {
+            mmu.teardown(&process, |gather| {
+                // Nobody else changes these tables any more.
+                gather.locked((), |section, ()| {
+                    section
+                        .clear_all(table.leaves())
+                        .expect("entries of this space");
+                    let link = upper.pointer(0).expect("a linked table");
+                    section.unlink(link).expect("an entry of this space");
+                });
+            });
+        });
+
+        cpus.note("both CPUs go on with other processes");
+        let next = [cpus.process(), cpus.process()];
+        cpus.run(0, &next[0]);
+        cpus.run(1, &next[1]);
+
+        cpus.note("the last reference is gone: the tag and the top table are free");
+        let process = Arc::into_inner(process).expect("the last reference");
+        cpus.on(0, |mmu| mmu.release(&process).expect("loaded nowhere"));
+        cpus.lines()
+    }
+}
+
+#[allow(dead_code, reason = "the tests have a main of their own")]
+fn main() -> ExitCode {
+    show::main::<Exit>()
+}

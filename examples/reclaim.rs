@@ -1,0 +1,70 @@
+//! reclaim: pages of several processes lose their entries one by one; the wait for all of them is one, and a page
+//! is free only against that wait.
+//!
+//! CPU 0 reclaims, and runs the first process; CPU 1 runs the second.
+
+use std::process::ExitCode;
+
+use tlbc_runtime::{Level, Platform};
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::{self, Example, Machine};
+use tlbc_tests::tables::{DIRTY, Entries, WRITE};
+
+pub struct Reclaim;
+
+impl Example for Reclaim {
+    fn run<B: Machine>(backend: B) -> Vec<String> {
+        let mut cpus = Scheduler::new(backend, 2);
+        let processes = [cpus.process(), cpus.process()];
+        cpus.run(0, &processes[0]);
+        cpus.run(1, &processes[1]);
+
+        let backend = cpus.mmu.platform().backend();
+        let map = |process: usize, flags| {
+            let table = Entries::new(backend, &processes[process], Level(0), 0x1000, 2);
+            table.map(0, 100 * (process as u64 + 1), flags);
+            table.map(1, 100 * (process as u64 + 1) + 1, 0);
+            table
+        };
+        let tables = [map(0, WRITE | DIRTY), map(1, 0)];
+        let _ = cpus.lines();
+
+        cpus.on(0, |mmu| {
+            let say = |what| mmu.platform().note(what);
+            mmu.reclaim(|reclaim| {
+                let mut unmapped = Vec::new();
+                for (process, table) in processes.iter().zip(&tables) {
+                    say("two pages of a process");
+                    for leaf in table.leaves() {
+                        // Behind the lock of the table; what stood there says whether the page was written.
+                        let page = reclaim.unmap(process, leaf, |was| was.any & DIRTY != 0);
+                        unmapped.extend(page.expect("an entry of this space"));
+                    }
+                }
+                say("CPU 1 locks a table: an entry that is not valid shall be one that nobody can use");
+                cpus.on(1, |mmu| {
+                    mmu.gather(&processes[1], |gather| gather.locked((), |_, ()| ()));
+                });
+                say("a page is written to disk: no CPU may write to it any more");
+                reclaim.before_io();
+                say("wait");
+                let waited = reclaim.wait();
+                for page in unmapped {
+                    let page = waited.redeem(page).expect("unmapped before this wait");
+                    say(if page.number < 200 {
+                        "a page of the first process is free"
+                    } else {
+                        "a page of the second process is free"
+                    });
+                }
+            });
+        });
+
+        cpus.lines()
+    }
+}
+
+#[allow(dead_code, reason = "the tests have a main of their own")]
+fn main() -> ExitCode {
+    show::main::<Reclaim>()
+}

@@ -1,0 +1,120 @@
+//! The scheduler of a hosted kernel: it keeps for each CPU what the runtime gave it, and hands that in again.
+
+use std::sync::Arc;
+
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{CpuId, Current, NewSpace, Platform};
+
+use crate::hosted::{Handle, Host, HostBackend, Hosted};
+use crate::show::{self, Shown};
+
+/// A machine, and what its CPUs run.
+pub struct Scheduler<B: HostBackend> {
+    /// The runtime.
+    pub mmu: Arc<Host<B>>,
+    /// Of each CPU that is on line.
+    running: Vec<Option<Current<Handle<B>>>>,
+    processes: Word,
+}
+
+impl<B: HostBackend> Scheduler<B> {
+    /// For a machine of so many CPUs, all of which have arrived.
+    pub fn new(backend: B, cpus: usize) -> Self {
+        let mut this = Self::off_line(Hosted::machine_off_line(backend, cpus));
+        (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
+        let _ = this.mmu.platform().events();
+        this
+    }
+
+    /// For a machine none of whose CPUs has arrived.
+    pub fn off_line(mmu: Arc<Host<B>>) -> Self {
+        let running = (0..mmu.platform().cpus()).map(|_| None).collect();
+        Self {
+            mmu,
+            running,
+            processes: Word::new(0),
+        }
+    }
+
+    /// A new process, which runs nowhere.
+    pub fn process(&self) -> Handle<B> {
+        self.process_with(NewSpace::default())
+    }
+
+    /// The same, with more said of it than where its tables are.
+    pub fn process_with(&self, new: NewSpace) -> Handle<B> {
+        self.processes.count(1);
+        let table = self.processes.get() << 16;
+        let space = self.mmu.address_space(NewSpace {
+            table,
+            user_table: table + 0x1000,
+            ..new
+        });
+        Arc::new(space.expect("a tag"))
+    }
+
+    /// A CPU comes on line.
+    pub fn arrive(&mut self, cpu: u32) {
+        let current = self.off(cpu, |mmu| mmu.arrive(CpuId(cpu)));
+        self.running[cpu as usize] = Some(current);
+    }
+
+    /// A CPU goes off line.
+    pub fn offline(&mut self, cpu: u32) {
+        let current = self.running[cpu as usize].take().expect("a CPU on line");
+        self.off(cpu, |mmu| mmu.offline(CpuId(cpu), current));
+    }
+
+    /// A CPU goes on with a thread of a process; up to the return to user code.
+    pub fn run(&mut self, cpu: u32, process: &Handle<B>) {
+        self.switch(cpu, Some(process.clone()));
+    }
+
+    /// A CPU goes on with a thread of the kernel.
+    pub fn kernel_thread(&mut self, cpu: u32) {
+        self.switch(cpu, None);
+    }
+
+    fn switch(&mut self, cpu: u32, to: Option<Handle<B>>) {
+        let from = self.running[cpu as usize].take().expect("a CPU on line");
+        let current = self.off(cpu, |mmu| mmu.switch(CpuId(cpu), from, to));
+        self.running[cpu as usize] = Some(current);
+    }
+
+    /// A CPU returns to user code.
+    pub fn resume(&self, cpu: u32) {
+        let Some(Current::User(space)) = self.current(cpu) else {
+            panic!("CPU {cpu} runs no process");
+        };
+        self.off(cpu, |mmu| mmu.resume(CpuId(cpu), space));
+    }
+
+    /// What a CPU runs, if it is on line.
+    pub fn current(&self, cpu: u32) -> Option<&Current<Handle<B>>> {
+        self.running[cpu as usize].as_ref()
+    }
+
+    /// Does something on a CPU.
+    pub fn on<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
+        Hosted::on(&self.mmu, cpu, || run(&self.mmu))
+    }
+
+    /// Does something on a CPU, with interrupts off.
+    fn off<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
+        self.on(cpu, |mmu| mmu.platform().pinned(true, |_| run(mmu)))
+    }
+
+    /// Says something among the events.
+    pub fn note(&self, what: &'static str) {
+        self.mmu.platform().note(what);
+    }
+
+    /// What happened since this was last asked, a line each.
+    pub fn lines(&self) -> Vec<String>
+    where
+        B::Op: Shown,
+    {
+        let events = self.mmu.platform().events();
+        events.iter().map(show::line).collect()
+    }
+}

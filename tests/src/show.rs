@@ -1,0 +1,132 @@
+//! Events as lines, and examples on the machine of each architecture.
+
+use std::process::ExitCode;
+
+use tlbc_backends::{arm64, powerpc64, s390, x86_64};
+
+use crate::hosted::{Event, HostBackend};
+
+/// An instruction that has a name and operands: every generated one.
+pub trait Shown {
+    /// Its name, and what each operand is.
+    fn shown(&self) -> String;
+}
+
+macro_rules! shown {
+    ($($arch:ident)*) => { $(
+        impl Shown for $arch::Op {
+            fn shown(&self) -> String {
+                let mut text = self.name().to_owned();
+                self.operands(|name, value| text += &format!(" {name}={value:#x}"));
+                text
+            }
+        }
+    )* };
+}
+
+shown!(arm64 powerpc64 s390 x86_64);
+
+/// A backend whose instructions can be shown.
+pub trait Machine: HostBackend<Op: Shown> {}
+
+impl<B: HostBackend<Op: Shown>> Machine for B {}
+
+/// An event as a line.
+pub fn line<Op: Shown>(event: &Event<Op>) -> String {
+    match event {
+        Event::Issued(cpu, op) => format!("cpu {cpu}: {}", op.shown()),
+        Event::Interrupted(cpus) => format!("interrupted: cpu {}", list(cpus)),
+        Event::Released(page) => format!("page {page} is free"),
+        Event::Deferred(tables) => {
+            format!("table {} is free behind walkers", list(tables))
+        }
+        Event::Freed(table) => format!("table {table} is free"),
+        Event::RmapRemoved(page) => format!("page {page}: reverse mapping removed"),
+        Event::Devices(scope) => {
+            let ranges = scope.starts_with("Ranges");
+            format!("devices told: {}", if ranges { "ranges" } else { scope })
+        }
+        Event::Note(what) => format!("-- {what}"),
+    }
+}
+
+fn list<T: ToString>(things: &[T]) -> String {
+    let texts: Vec<String> = things.iter().map(T::to_string).collect();
+    texts.join(", ")
+}
+
+/// An example: something that a kernel does, on any machine.
+pub trait Example {
+    /// Does it, and says what happened.
+    fn run<B: Machine>(backend: B) -> Vec<String>;
+}
+
+/// The architectures.
+pub const NAMES: [&str; 4] = ["x86_64", "arm64", "powerpc64", "s390"];
+
+/// An example on a machine as they are sold: a recent Intel, an Armv8.4, a POWER10 without a hypervisor, a z16.
+fn run<E: Example>(name: &str) -> Option<Vec<String>> {
+    Some(match name {
+        "x86_64" => {
+            use x86_64::{Config, Tlb};
+            let config = Config::PGE.with(Config::PCID).with(Config::INVPCID);
+            E::run(Tlb {
+                config,
+                invlpgb_pages: 1,
+            })
+        }
+        "arm64" => {
+            use arm64::{Config, Tlb};
+            let config = Config::TTL.with(Config::RANGES);
+            E::run(Tlb { config })
+        }
+        "powerpc64" => {
+            use powerpc64::{Config, Tlb};
+            let config = Config::GTSE.with(Config::BROADCAST).with(Config::ISA31);
+            E::run(Tlb { config })
+        }
+        "s390" => {
+            use s390::{Config, Tlb};
+            let config = Config::IPTE_RANGE.with(Config::LOCAL_CLEAR);
+            let config = config.with(Config::EDAT1).with(Config::EDAT2);
+            E::run(Tlb { config })
+        }
+        _ => return None,
+    })
+}
+
+/// An example on the architectures that are named, or on all.
+///
+/// # Errors
+/// When there is no such architecture, or more than one is named.
+pub fn report<E: Example>(mut arguments: impl Iterator<Item = String>) -> Result<String, String> {
+    let usage = format!("usage: EXAMPLE [{}]", NAMES.join("|"));
+    let name = arguments.next();
+    if let Some(more) = arguments.next() {
+        return Err(format!(
+            "one architecture, please, and not '{more}'\n{usage}"
+        ));
+    }
+    let names = name.as_deref().map_or(NAMES.to_vec(), |name| vec![name]);
+    let report = |name: &str| {
+        let lines = run::<E>(name);
+        let lines = lines.ok_or_else(|| format!("no architecture is called '{name}'\n{usage}"))?;
+        let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+        Ok(format!("{name}\n{lines}"))
+    };
+    names.into_iter().map(report).collect()
+}
+
+/// The example's program: it prints what happened, and says so if it was called wrongly.
+pub fn main<E: Example>() -> ExitCode {
+    match report::<E>(std::env::args().skip(1)) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(2)
+        }
+    }
+}
