@@ -413,8 +413,9 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// The end: whatever is left to be flushed, and handed out.
     fn finish(&mut self) {
         // Others may have cleared entries that this one found cleared, and have flushed nothing yet. Where a change
-        // flushes at once there is nothing of the kind.
-        let nested = Mmu::<P>::FACTS.pages_batched && self.space.gathers.acquire(Barrier::Due) > 1;
+        // flushes at once only devices can be left to be told.
+        let waits = Mmu::<P>::FACTS.pages_batched || self.space.devices.get() != 0;
+        let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
         if self.whole {
             let ledger = &self.space.ledger;
             let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
