@@ -82,6 +82,7 @@ pub struct Hosted<B: HostBackend> {
     cpus: Vec<Cpu<B>>,
     words: Vec<Word>,
     tables_out: OnceLock<TablesOut>,
+    issuing: OnceLock<Box<dyn Fn() + Send + Sync>>,
     events: Mutex<Vec<Event<B::Op>>>,
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
@@ -128,6 +129,7 @@ impl<B: HostBackend> Hosted<B> {
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
+            issuing: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
@@ -168,6 +170,11 @@ impl<B: HostBackend> Hosted<B> {
     /// Tells of every table that comes out, at the moment when it does.
     pub fn on_tables_out(&self, tell: TablesOut) {
         assert!(self.tables_out.set(tell).is_ok(), "told already");
+    }
+
+    /// Does something before every instruction: it looks at what there is at that moment.
+    pub fn on_issue(&self, look: Box<dyn Fn() + Send + Sync>) {
+        assert!(self.issuing.set(look).is_ok(), "looks already");
     }
 
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
@@ -239,7 +246,10 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn sink(&self, cpu: CpuId) -> impl Issue<B::Op> {
-        Record(move |op| self.happened(Event::Issued(cpu.0, op)))
+        Record(move |op| {
+            self.issuing.get().inspect(|look| look());
+            self.happened(Event::Issued(cpu.0, op));
+        })
     }
 
     fn cpus(&self) -> usize {
