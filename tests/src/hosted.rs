@@ -119,12 +119,20 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
+        let hosted = Self::unready(backend, cpus, words);
+        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
+        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
+        mmu
+    }
+
+    /// What a kernel brings, before there is a runtime: for those who want to see that there can be none.
+    pub fn unready(backend: B, cpus: usize, words: usize) -> Self {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
-        let hosted = Self {
+        Self {
             backend,
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
@@ -133,10 +141,7 @@ impl<B: HostBackend> Hosted<B> {
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
-        };
-        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
-        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
-        mmu
+        }
     }
 
     /// Runs as a CPU.

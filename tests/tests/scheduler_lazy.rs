@@ -60,14 +60,21 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
             (cpus.lines(), cpus.counted())
         };
         let (lines, paid) = back(&mut cpus);
-        if case.interrupts() {
-            assert!(counted.starts_with("here 1"), "{}: {counted}", case.name);
-            assert!(!of(&lines, 1).is_empty(), "{}", case.name);
-            assert!(paid.starts_with("full_debt 1"), "{}: {paid}", case.name);
-            assert!(paid.ends_with("paid 1"), "{}: {paid}", case.name);
+        // Where a user view cannot be flushed by its tag that is put off to the return to it.
+        let expected = match (case.kind, case.name) {
+            (Kind::Broadcast, _) => ("broadcast 1", ""),
+            (_, "x86 pcid pti") => ("here 1, owed 1", "full_debt 1, owed 1, paid 1"),
+            (_, "x86 pge pcid invpcid pti") => ("here 1", "full_debt 1, owed 1, paid 1"),
+            _ => ("here 1", "full_debt 1, paid 1"),
+        };
+        // There the change itself has dropped the page.
+        let counted = if B::FACTS.pages_batched {
+            &*counted
         } else {
-            assert_eq!((lines.len(), &*paid), (0, ""), "{}", case.name);
-        }
+            "broadcast 1"
+        };
+        assert_eq!((counted, &*paid), expected, "{}", case.name);
+        assert_eq!(lines.is_empty(), !case.interrupts(), "{}", case.name);
         // What it has caught up with it does not owe again.
         cpus.kernel_thread(1);
         assert_eq!(back(&mut cpus), (vec![], String::new()), "{}", case.name);
@@ -86,8 +93,13 @@ fn a_lazy_cpu_is_told_of_tables() {
         if case.interrupts() {
             assert_eq!(interrupted(&lines), ["cpu 1"], "{}", case.name);
             assert!(!of(&lines, 1).is_empty(), "{}: it leaves", case.name);
-            let told = "interrupting 1, sent 1, received 1";
-            assert!(counted.starts_with(told), "{}: {counted}", case.name);
+            let view = if case.name == "x86 pcid pti" {
+                ", owed 1"
+            } else {
+                ""
+            };
+            let told = format!("interrupting 1, sent 1, received 1{view}");
+            assert_eq!(counted, told, "{}", case.name);
         } else {
             assert_eq!(interrupted(&lines), [""; 0], "{}", case.name);
         }
