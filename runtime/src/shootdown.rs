@@ -231,8 +231,10 @@ impl<P: Platform> Mmu<P> {
         }
         if owed.contains(Owed::SPACE_UNTIL_ATTACH) {
             space.ledger.attach.owe();
+            here.counters.owed.count(1);
         }
         if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
+            here.counters.owed.count(1);
             let loaded = SpaceId(here.loaded.get());
             here.book
                 .owe_others(here.book.line(loaded, crate::debts::REMEMBERED));
@@ -241,6 +243,7 @@ impl<P: Platform> Mmu<P> {
             }
         }
         if owed.contains(Owed::VIEW_UNTIL_RESUME) {
+            here.counters.owed.count(1);
             match here
                 .book
                 .line(SpaceId(here.loaded.get()), crate::debts::REMEMBERED)
@@ -249,7 +252,6 @@ impl<P: Platform> Mmu<P> {
                 None => here.book.owe_everything(),
             }
         }
-        here.counters.owed.count(1);
     }
 
     fn count_size(&self, here: &Local<P>, request: &Request<'_>) {

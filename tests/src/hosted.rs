@@ -82,6 +82,7 @@ pub struct Hosted<B: HostBackend> {
     cpus: Vec<Cpu<B>>,
     words: Vec<Word>,
     tables_out: OnceLock<TablesOut>,
+    issuing: OnceLock<Box<dyn Fn() + Send + Sync>>,
     events: Mutex<Vec<Event<B::Op>>>,
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
@@ -118,23 +119,29 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
+        let hosted = Self::unready(backend, cpus, words);
+        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
+        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
+        mmu
+    }
+
+    /// What a kernel brings, before there is a runtime: for those who want to see that there can be none.
+    pub fn unready(backend: B, cpus: usize, words: usize) -> Self {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
-        let hosted = Self {
+        Self {
             backend,
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
+            issuing: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
-        };
-        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
-        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
-        mmu
+        }
     }
 
     /// Runs as a CPU.
@@ -168,6 +175,11 @@ impl<B: HostBackend> Hosted<B> {
     /// Tells of every table that comes out, at the moment when it does.
     pub fn on_tables_out(&self, tell: TablesOut) {
         assert!(self.tables_out.set(tell).is_ok(), "told already");
+    }
+
+    /// Does something before every instruction: it looks at what there is at that moment.
+    pub fn on_issue(&self, look: Box<dyn Fn() + Send + Sync>) {
+        assert!(self.issuing.set(look).is_ok(), "looks already");
     }
 
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
@@ -239,7 +251,10 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn sink(&self, cpu: CpuId) -> impl Issue<B::Op> {
-        Record(move |op| self.happened(Event::Issued(cpu.0, op)))
+        Record(move |op| {
+            self.issuing.get().inspect(|look| look());
+            self.happened(Event::Issued(cpu.0, op));
+        })
     }
 
     fn cpus(&self) -> usize {

@@ -4,6 +4,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod hosted;
+pub mod machines;
 pub mod scheduler;
 pub mod show;
 pub mod tables;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tlbc_runtime::sync::Word;
-use tlbc_runtime::{CpuId, Current, NewSpace, Platform};
+use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform};
 
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
 use crate::show::{self, Shown};
+use crate::tables::Entries;
 
 /// A machine, and what its CPUs run.
 pub struct Scheduler<B: HostBackend> {
@@ -15,6 +16,8 @@ pub struct Scheduler<B: HostBackend> {
     /// Of each CPU that is on line.
     running: Vec<Option<Current<Handle<B>>>>,
     processes: Word,
+    /// What was counted when this was last asked.
+    counts: Counts,
 }
 
 impl<B: HostBackend> Scheduler<B> {
@@ -22,7 +25,7 @@ impl<B: HostBackend> Scheduler<B> {
     pub fn new(backend: B, cpus: usize) -> Self {
         let mut this = Self::off_line(Hosted::machine_off_line(backend, cpus));
         (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
-        let _ = this.mmu.platform().events();
+        this.forget();
         this
     }
 
@@ -33,6 +36,7 @@ impl<B: HostBackend> Scheduler<B> {
             mmu,
             running,
             processes: Word::new(0),
+            counts: Counts::default(),
         }
     }
 
@@ -102,6 +106,55 @@ impl<B: HostBackend> Scheduler<B> {
     /// Does something on a CPU, with interrupts off.
     fn off<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
         self.on(cpu, |mmu| mmu.platform().pinned(true, |_| run(mmu)))
+    }
+
+    /// Unmaps a page of a process, on a CPU.
+    pub fn unmap(&self, cpu: u32, process: &Handle<B>, table: &Entries, index: usize) {
+        self.on(cpu, |mmu| {
+            mmu.gather(process, |gather| {
+                gather.locked((), |section, ()| {
+                    let leaf = table.leaf(index).expect("a mapped page");
+                    section.clear(leaf).expect("an entry of this space");
+                });
+            });
+        });
+    }
+
+    /// Takes an empty table out of a process, on a CPU.
+    pub fn unlink(&self, cpu: u32, process: &Handle<B>, upper: &Entries, index: usize) {
+        self.on(cpu, |mmu| {
+            mmu.gather(process, |gather| {
+                gather.locked((), |section, ()| {
+                    let link = upper.pointer(index).expect("a linked table");
+                    section.unlink(link).expect("an entry of this space");
+                });
+            });
+        });
+    }
+
+    /// Ends a process none of whose entries is left, on a CPU.
+    pub fn teardown(&self, cpu: u32, process: &Handle<B>) {
+        self.on(cpu, |mmu| mmu.teardown(process, |_| ()));
+    }
+
+    /// Forgets what happened, and what was counted.
+    pub fn forget(&mut self) {
+        let _ = self.mmu.platform().events();
+        self.counts = self.mmu.counts();
+    }
+
+    /// What was counted since this was last asked: what is not 0, with its name.
+    pub fn counted(&mut self) -> String {
+        let (before, now) = (self.counts, self.mmu.counts());
+        self.counts = now;
+        macro_rules! named {
+            ($($name:ident)*) => { [$((stringify!($name), now.$name - before.$name)),*] };
+        }
+        let named = named!(nobody here broadcast interrupting full_asked full_nested full_ceiling full_debt
+            sent received vain owed paid rollovers abandoned);
+        let counted = named.iter().filter(|(_, count)| *count != 0);
+        let texts: Vec<String> = counted.map(|(name, n)| format!("{name} {n}")).collect();
+        texts.join(", ")
     }
 
     /// Says something among the events.

@@ -161,6 +161,13 @@ pub struct Pointer<'t> {
     number: u64,
 }
 
+impl Pointer<'_> {
+    /// The table that it points at, by its number.
+    pub fn table_number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
     fn space(&self) -> SpaceId {
         self.table.space

@@ -1,0 +1,241 @@
+//! CPUs that have a space loaded without using it: when they are told of a flush, how they make up for those that they
+//! were not told of, and who keeps the space alive meanwhile.
+
+use std::sync::{Arc, Mutex};
+
+use tlbc_runtime::{Current, Level, Platform, StillLoaded};
+use tlbc_tests::hosted::Handle;
+use tlbc_tests::machines::{Case, Kind};
+use tlbc_tests::on_every_machine;
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::Machine;
+use tlbc_tests::tables::Entries;
+
+/// CPU 0 runs a process and CPU 1 is lazy in it; four of its pages are mapped, and the table for others is empty.
+fn lazy<B: Machine + Clone>(
+    case: &Case<B>,
+    cpus: usize,
+) -> (Scheduler<B>, Handle<B>, Entries, Entries) {
+    let mut cpus = case.scheduler(cpus);
+    let process = case.process(&cpus);
+    cpus.run(0, &process);
+    cpus.run(1, &process);
+    cpus.forget();
+    cpus.kernel_thread(1);
+    assert_eq!(cpus.lines(), [""; 0], "{}: nothing is loaded", case.name);
+    let backend = cpus.mmu.platform().backend();
+    let upper = Entries::new(backend, &process, Level(1), 1 << 30, 1);
+    let table = Entries::new(backend, &process, Level(0), 0x1000, 4);
+    (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
+    upper.link(0, 77);
+    (cpus, process, table, upper)
+}
+
+fn of(lines: &[String], cpu: u32) -> Vec<&str> {
+    let start = format!("cpu {cpu}: ");
+    let lines = lines.iter().filter_map(|line| line.strip_prefix(&start));
+    lines.collect()
+}
+
+fn interrupted(lines: &[String]) -> Vec<&str> {
+    let lines = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("interrupted: "));
+    lines.collect()
+}
+
+#[test]
+fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let (mut cpus, process, table, _) = lazy(case, 2);
+        cpus.unmap(0, &process, &table, 0);
+        let lines = cpus.lines();
+        assert!(!of(&lines, 0).is_empty(), "{}", case.name);
+        assert_eq!(of(&lines, 1), [""; 0], "{}", case.name);
+        assert_eq!(interrupted(&lines), [""; 0], "{}", case.name);
+        assert_eq!(lines.last().unwrap(), "page 100 is free", "{}", case.name);
+        let counted = cpus.counted();
+        let back = |cpus: &mut Scheduler<B>| {
+            cpus.run(1, &process);
+            (cpus.lines(), cpus.counted())
+        };
+        let (lines, paid) = back(&mut cpus);
+        // Where a user view cannot be flushed by its tag that is put off to the return to it.
+        let expected = match (case.kind, case.name) {
+            (Kind::Broadcast, _) => ("broadcast 1", ""),
+            (_, "x86 pcid pti") => ("here 1, owed 1", "full_debt 1, owed 1, paid 1"),
+            (_, "x86 pge pcid invpcid pti") => ("here 1", "full_debt 1, owed 1, paid 1"),
+            _ => ("here 1", "full_debt 1, paid 1"),
+        };
+        // There the change itself has dropped the page.
+        let counted = if B::FACTS.pages_batched {
+            &*counted
+        } else {
+            "broadcast 1"
+        };
+        assert_eq!((counted, &*paid), expected, "{}", case.name);
+        assert_eq!(lines.is_empty(), !case.interrupts(), "{}", case.name);
+        // What it has caught up with it does not owe again.
+        cpus.kernel_thread(1);
+        assert_eq!(back(&mut cpus), (vec![], String::new()), "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn a_lazy_cpu_is_told_of_tables() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let (mut cpus, process, _, upper) = lazy(case, 2);
+        cpus.unlink(0, &process, &upper, 0);
+        let lines = cpus.lines();
+        let counted = cpus.counted();
+        assert_eq!(lines.last().unwrap(), "table 77 is free behind walkers");
+        if case.interrupts() {
+            assert_eq!(interrupted(&lines), ["cpu 1"], "{}", case.name);
+            assert!(!of(&lines, 1).is_empty(), "{}: it leaves", case.name);
+            let view = if case.name == "x86 pcid pti" {
+                ", owed 1"
+            } else {
+                ""
+            };
+            let told = format!("interrupting 1, sent 1, received 1{view}");
+            assert_eq!(counted, told, "{}", case.name);
+        } else {
+            assert_eq!(interrupted(&lines), [""; 0], "{}", case.name);
+        }
+        // It has left the space: a second table is none of its business.
+        upper.link(0, 78);
+        cpus.unlink(0, &process, &upper, 0);
+        assert_eq!(interrupted(&cpus.lines()), [""; 0], "{}", case.name);
+        cpus.forget();
+        cpus.run(1, &process);
+        let paid = cpus.counted();
+        assert_eq!(paid.contains("paid 1"), case.interrupts(), "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn what_a_lazy_cpu_of_x86_and_powerpc64_does() {
+    fn back<B: Machine + Clone>(case: &Case<B>) -> Vec<String> {
+        let (mut cpus, process, table, _) = lazy(case, 2);
+        cpus.unmap(0, &process, &table, 0);
+        cpus.forget();
+        cpus.run(1, &process);
+        cpus.lines()
+    }
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let back = back(case);
+        let back: Vec<_> = back.iter().map(String::as_str).collect();
+        match case.name {
+            "x86" | "x86 pti" => assert_eq!(back, ["cpu 1: cr3 cr3=0x10000"]),
+            // Bit 63, which keeps what the tag has, is clear.
+            name if name.starts_with("x86") && case.kind == Kind::CpuTags => {
+                assert_eq!(back, ["cpu 1: cr3 cr3=0x10002"], "{name}");
+            }
+            "powerpc64 gtse" => {
+                let all = "cpu 1: tlbiel_pid2 rb_pid_set=0x400 rs=0x200000000";
+                assert_eq!(back[..2], ["cpu 1: ptesync", all]);
+                let set = "cpu 1: tlbiel_pid0 rb_pid_set=0x7f400 rs=0x200000000";
+                assert!(back.contains(&set), "{back:?}");
+                let end = ["cpu 1: pid pidr=0x2", "cpu 1: isync"];
+                assert_eq!(back[back.len() - 2..], end);
+            }
+            name => assert_eq!(back, [""; 0], "{name}"),
+        }
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn a_handle_is_dropped_when_its_root_is_not_loaded_any_more() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        for lazily in [false, true] {
+            let mut cpus = case.scheduler(1);
+            let (process, other) = (case.process(&cpus), case.process(&cpus));
+            let watched = Arc::downgrade(&process);
+            let counts = Arc::new(Mutex::new(Vec::new()));
+            let kept = counts.clone();
+            let count = watched.clone();
+            let look = move || kept.lock().unwrap().push(count.strong_count());
+            cpus.mmu.platform().on_issue(Box::new(look));
+            cpus.run(0, &process);
+            if lazily {
+                cpus.kernel_thread(0);
+            }
+            let held = usize::from(!lazily || case.refcounted());
+            assert_eq!(watched.strong_count(), 1 + held, "{}", case.name);
+            if held == 0 {
+                let Some(Current::Lazy(None)) = cpus.current(0) else {
+                    panic!("{}: nobody counts lazy CPUs", case.name);
+                };
+                continue; // whoever ends the space makes them leave
+            }
+            drop(process);
+            counts.lock().unwrap().clear();
+            cpus.run(0, &other);
+            let counts = counts.lock().unwrap();
+            assert!(!counts.is_empty(), "{}", case.name);
+            assert!(counts.iter().all(|count| *count == 1), "{}", case.name);
+            assert_eq!(watched.strong_count(), 0, "{}", case.name);
+        }
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn a_space_ends_while_a_cpu_is_lazy_in_it() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let (mut cpus, process, table, _) = lazy(case, 2);
+        let other = case.process(&cpus);
+        let release = |cpus: &Scheduler<B>| cpus.on(0, |mmu| mmu.release(&process));
+        assert_eq!(release(&cpus), Err(StillLoaded), "{}", case.name);
+        cpus.run(0, &other);
+        cpus.forget();
+        cpus.on(0, |mmu| {
+            mmu.teardown(&process, |gather| {
+                gather.locked((), |section, ()| {
+                    section
+                        .clear_all(table.leaves())
+                        .expect("entries of this space");
+                });
+            });
+        });
+        let lines = cpus.lines();
+        let position = |start: &str| lines.iter().position(|line| line.starts_with(start));
+        if case.refcounted() {
+            let told: &[&str] = if case.interrupts() { &["cpu 1"] } else { &[] };
+            assert_eq!(interrupted(&lines), told, "{}", case.name);
+        } else {
+            // It leaves before anything is flushed.
+            let left = position("cpu 1: pid pidr=0x0").expect("it leaves");
+            assert_eq!(position("interrupted"), Some(0), "{}", case.name);
+            assert!(left < position("cpu 0: ").unwrap(), "{}", case.name);
+        }
+        assert!(position("page 100").unwrap() > position("cpu 0: ").unwrap());
+        let keeps = case.refcounted() && !case.interrupts();
+        let expected = if keeps { Err(StillLoaded) } else { Ok(()) };
+        assert_eq!(release(&cpus), expected, "{}", case.name);
+        cpus.run(1, &other);
+        assert_eq!(release(&cpus), Ok(()), "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn two_threads_of_one_space_cost_nothing() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let mut cpus = case.scheduler(1);
+        let process = case.process(&cpus);
+        cpus.run(0, &process);
+        cpus.forget();
+        cpus.run(0, &process);
+        cpus.kernel_thread(0);
+        cpus.kernel_thread(0);
+        cpus.run(0, &process);
+        assert_eq!(cpus.lines(), [""; 0], "{}", case.name);
+        assert_eq!(cpus.counted(), "", "{}", case.name);
+        assert_eq!(Arc::strong_count(&process), 2, "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}

@@ -1,0 +1,173 @@
+//! CPUs that go off line: nobody waits for them, and when they arrive again they use nothing that they had.
+
+use std::sync::Arc;
+
+use tlbc_runtime::{Conditions, CpuId, Level, Platform, Record, StillLoaded};
+use tlbc_tests::machines::{Case, Kind};
+use tlbc_tests::on_every_machine;
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::{Machine, Shown};
+use tlbc_tests::tables::Entries;
+
+/// What a CPU issues that forgets everything.
+fn forgets<B: Machine>(backend: &B, cpu: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut sink = Record(|op: B::Op| lines.push(format!("cpu {cpu}: {}", op.shown())));
+    let _ = backend.arrive(&mut sink);
+    lines
+}
+
+#[test]
+fn a_cpu_goes_off_line_and_arrives_again() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        for lazily in [false, true] {
+            let mut cpus = case.scheduler(3);
+            let process = case.process(&cpus);
+            (0..3).for_each(|cpu| cpus.run(cpu, &process));
+            if lazily {
+                cpus.kernel_thread(1);
+            }
+            let backend = cpus.mmu.platform().backend();
+            let upper = Entries::new(backend, &process, Level(1), 1 << 30, 1);
+            upper.link(0, 77);
+            cpus.forget();
+            cpus.offline(1);
+            let root = cpus.lines();
+            assert!(!root.is_empty(), "{}: loads the kernel's root", case.name);
+            assert!(cpus.current(1).is_none());
+            assert_eq!(Arc::strong_count(&process), 3, "{}", case.name);
+
+            // Tables are everybody's business who is on line.
+            cpus.unlink(0, &process, &upper, 0);
+            let lines = cpus.lines();
+            let told = lines.iter().any(|line| line == "interrupted: cpu 2");
+            assert_eq!(told, case.interrupts(), "{}", case.name);
+            assert!(!lines.iter().any(|line| line.starts_with("cpu 1: ")));
+            cpus.on(0, |mmu| mmu.wait_for_walkers());
+            assert_eq!(cpus.lines(), ["interrupted: cpu 2"], "{}", case.name);
+
+            cpus.forget();
+            cpus.arrive(1);
+            let lines = cpus.lines();
+            let forgets = forgets(cpus.mmu.platform().backend(), 1);
+            assert_eq!(lines[..forgets.len()], forgets, "{}", case.name);
+            let counted = cpus.counted();
+            // Where that is all that can be done, the rest is disowned.
+            assert!(
+                ["", "owed 1"].contains(&&*counted),
+                "{}: {counted}",
+                case.name
+            );
+            cpus.run(1, &process);
+            let paid = cpus.counted();
+            assert_eq!(paid.contains("paid 1"), case.interrupts(), "{}", case.name);
+        }
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let mut cpus = case.scheduler(2);
+        let process = case.process(&cpus);
+        cpus.run(1, &process);
+        cpus.forget();
+        let release = |cpus: &Scheduler<B>| cpus.on(0, |mmu| mmu.release(&process));
+        assert_eq!(release(&cpus), Err(StillLoaded), "{}", case.name);
+        cpus.offline(1);
+        cpus.forget();
+        cpus.teardown(0, &process);
+        let lines = cpus.lines();
+        let interrupted = lines.iter().filter(|line| line.starts_with("interrupted"));
+        assert_eq!(interrupted.count(), 0, "{}", case.name);
+        let counted = cpus.counted();
+        let expected = match case.kind {
+            Kind::Broadcast => "broadcast 1, full_asked 1",
+            // What CPU 1 has parked would be dropped where it is; it drops it when it arrives.
+            Kind::LifeTags => "interrupting 1, full_asked 1",
+            Kind::NoTags | Kind::CpuTags => "nobody 1, full_asked 1",
+        };
+        assert_eq!(counted, expected, "{}", case.name);
+        assert_eq!(release(&cpus), Ok(()), "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}
+
+#[test]
+fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let mut cpus = case.scheduler(4);
+        let process = case.process(&cpus);
+        cpus.run(1, &process);
+        cpus.run(2, &process);
+        cpus.kernel_thread(2);
+        cpus.offline(3);
+        // A flush of the kernel's goes by interrupts unless an instruction of this machine reaches all.
+        let interrupts = case.interrupts() && !case.tag_of_cpu;
+        let kernel_at = if case.name.starts_with("powerpc64") {
+            0xc000_0000_0000_0000
+        } else {
+            0xffff_8000_0000_0000
+        };
+        let hosted = cpus.mmu.platform();
+        let kernel = cpus.mmu.kernel();
+        let table = Entries::new(hosted.backend(), kernel, Level(0), kernel_at, 2);
+        let upper = Entries::new(hosted.backend(), kernel, Level(1), kernel_at, 1);
+        (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
+        upper.link(0, 77);
+        cpus.forget();
+        let clear = || {
+            cpus.on(0, |mmu| {
+                mmu.gather(mmu.kernel(), |gather| {
+                    gather.locked((), |section, ()| {
+                        section.clear_all(table.leaves()).expect("kernel entries");
+                        let link = upper.pointer(0).expect("a linked table");
+                        section.unlink(link).expect("a kernel entry");
+                    });
+                });
+            });
+        };
+        clear();
+        let lines = cpus.lines();
+        let position = |text: &str| lines.iter().position(|line| line.starts_with(text));
+        assert_eq!(
+            position("interrupted: cpu 1, 2").is_some(),
+            interrupts,
+            "{}: {lines:?}",
+            case.name
+        );
+        for cpu in ["cpu 1: ", "cpu 2: "] {
+            assert_eq!(position(cpu).is_some(), interrupts, "{}", case.name);
+        }
+        assert_eq!(lines.last().unwrap(), "table 77 is free behind walkers");
+        assert!(position("page 101").unwrap() < lines.len() - 1);
+        let counts = cpus.mmu.counts_of(CpuId(0));
+        assert_eq!(counts.sent, if interrupts { 2 } else { 0 }, "{}", case.name);
+        assert_eq!(counts.interrupting, u64::from(interrupts), "{}", case.name);
+        // Where the change itself drops the entries nothing is left to be flushed.
+        let broadcast = !interrupts && B::FACTS.pages_batched;
+        assert_eq!(counts.broadcast, u64::from(broadcast), "{}", case.name);
+
+        // The same with a device: it is told before anything comes out, once.
+        cpus.on(0, |mmu| mmu.attach_device(mmu.kernel(), Conditions::NONE));
+        (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
+        upper.link(0, 78);
+        clear();
+        let lines = cpus.lines();
+        let told = lines.iter().filter(|line| line.starts_with("devices told"));
+        assert_eq!(told.count(), 1, "{}: {lines:?}", case.name);
+        let position = |text: &str| lines.iter().position(|line| line.starts_with(text));
+        assert!(
+            position("devices told") < position("page 100"),
+            "{}",
+            case.name
+        );
+        assert!(
+            position("devices told") < position("table 78"),
+            "{}",
+            case.name
+        );
+    }
+    on_every_machine!(scenario);
+}

@@ -1,0 +1,345 @@
+//! Tags: which value a space has on a CPU, and that no value is another's before what it left is dropped.
+
+use std::sync::Arc;
+
+use tlbc_backends::{arm64, powerpc64, x86_64};
+use tlbc_runtime::request::Extent;
+use tlbc_runtime::{Level, Mmu, NewSpace, NoTag, Platform, Unusable};
+use tlbc_tests::hosted::{Handle, Hosted};
+use tlbc_tests::machines::{self, x86};
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::Machine;
+use tlbc_tests::tables::Entries;
+
+use arm64::Config as Arm;
+use powerpc64::Config as Power;
+use x86_64::Config as X86;
+
+/// What a CPU loads into CR3: the tag, and whether what it has is kept.
+fn cr3(line: &str) -> (u64, bool) {
+    let value = line
+        .split("cr3=0x")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{line}"));
+    let value = u64::from_str_radix(value, 16).unwrap();
+    (value & 0xfff, value >> 63 != 0)
+}
+
+/// Runs a process on CPU 0, whose one instruction is a load of CR3.
+fn load(cpus: &mut Scheduler<x86_64::Tlb>, process: &Handle<x86_64::Tlb>) -> (u64, bool) {
+    cpus.forget();
+    cpus.run(0, process);
+    let lines = cpus.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    cr3(&lines[0])
+}
+
+#[test]
+fn tags_of_a_cpu_are_reused_behind_a_drop() {
+    for config in [
+        X86::PCID,
+        X86::PCID.with(X86::PTI),
+        X86::PCID.with(X86::INVPCID),
+    ] {
+        let mut cpus = Scheduler::new(x86(config), 1);
+        let processes: Vec<_> = (0..7).map(|_| cpus.process()).collect();
+        // Six tags, 1 to 6, each dropped before its first space has it.
+        let mut first: Vec<_> = processes[..6].iter().map(|p| load(&mut cpus, p)).collect();
+        assert!(first.iter().all(|(_, kept)| !kept), "{first:?}");
+        let tags: Vec<_> = first.iter().map(|(tag, _)| *tag).collect();
+        // Nothing has changed: the same tag, with all that it has.
+        for (process, tag) in processes[..6].iter().zip(&tags) {
+            assert_eq!(load(&mut cpus, process), (*tag, true));
+            assert_eq!(cpus.counted(), "");
+        }
+        first.sort_unstable();
+        assert_eq!(
+            first.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6]
+        );
+        // A seventh takes the one that was given out longest ago, and that space has to come anew.
+        assert_eq!(load(&mut cpus, &processes[6]), (tags[0], false));
+        let view = if config.has(X86::PTI) { "owed 1, " } else { "" };
+        assert_eq!(cpus.counted(), format!("{view}paid 1"));
+        assert_eq!(load(&mut cpus, &processes[0]), (tags[1], false));
+        assert_eq!(load(&mut cpus, &processes[2]), (tags[2], true));
+    }
+}
+
+#[test]
+fn a_parked_space_that_changed_is_dropped_when_it_is_loaded() {
+    let mut cpus = Scheduler::new(x86(X86::PCID), 2);
+    let (process, other) = (cpus.process(), cpus.process());
+    let table = Entries::new(cpus.mmu.platform().backend(), &process, Level(0), 0, 4);
+    (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
+    let (tag, _) = load(&mut cpus, &process);
+    cpus.run(1, &process);
+    for changes in 1..3 {
+        load(&mut cpus, &other);
+        for _ in 0..changes {
+            let index = (0..4).find(|index| table.leaf(*index).is_some()).unwrap();
+            cpus.unmap(1, &process, &table, index);
+        }
+        let told = cpus
+            .lines()
+            .iter()
+            .any(|line| line.starts_with("interrupted"));
+        assert!(!told, "nobody else has it loaded");
+        // One change or many: it is not told of any by itself, so the whole tag goes.
+        assert_eq!(load(&mut cpus, &process), (tag, false));
+        assert_eq!(cpus.counted(), "paid 1");
+    }
+}
+
+#[test]
+fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
+    let mut cpus = Scheduler::new(x86(X86::PCID), 2);
+    let process = cpus.process();
+    let table = Entries::new(cpus.mmu.platform().backend(), &process, Level(0), 0, 4);
+    (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
+    cpus.run(0, &process);
+    cpus.run(1, &process);
+    cpus.forget();
+    cpus.unmap(0, &process, &table, 1);
+    let page = [
+        "cpu 0: invlpg va=0x1000",
+        "interrupted: cpu 1",
+        "cpu 1: invlpg va=0x1000",
+    ];
+    assert_eq!(cpus.lines()[..3], page);
+    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    // A page is unmapped without a wait: CPU 1 is told of the next one only, and is then two changes behind.
+    cpus.on(0, |mmu| {
+        mmu.reclaim(|reclaim| {
+            let leaf = table.leaf(2).unwrap();
+            let unmapped = reclaim.unmap(&process, leaf, |_| false).unwrap();
+            mmu.flush_range(&process, Extent::new(0x3000, 0x1000), Level(0))
+                .unwrap();
+            let lines = cpus.lines();
+            assert_eq!(
+                lines,
+                [
+                    "cpu 0: invlpg va=0x3000",
+                    "interrupted: cpu 1",
+                    "cpu 1: mov_cr3"
+                ]
+            );
+            let waited = reclaim.wait();
+            assert_eq!(waited.redeem(unmapped.unwrap()).unwrap().number, 102);
+        });
+    });
+    // The wait itself: it does not know that CPU 1 has dropped all by now.
+    let wait = ["cpu 0: mov_cr3", "interrupted: cpu 1", "cpu 1: mov_cr3"];
+    assert_eq!(cpus.lines(), wait);
+}
+
+/// A machine with tags for few spaces: 64, without those that are another view's.
+fn few_tags<B: Machine>(backend: B, cpus: usize) -> Scheduler<B> {
+    let mut scheduler = Scheduler::off_line(Hosted::with_tag_words(backend, cpus, 2));
+    (0..cpus).for_each(|cpu| scheduler.arrive(cpu as u32));
+    scheduler.forget();
+    scheduler
+}
+
+/// The tag that a line loads on arm64.
+fn asid(lines: &[String]) -> u64 {
+    let loaded = lines
+        .iter()
+        .find_map(|line| line.split("ttbr1 asid=0x").nth(1));
+    u64::from_str_radix(loaded.expect("an ASID"), 16).unwrap()
+}
+
+#[test]
+fn generations_roll_over() {
+    for (config, tags, step) in [(Arm::NONE, 64, 1), (Arm::KPTI, 32, 2)] {
+        let mut cpus = few_tags(machines::arm64(config), 3);
+        // CPU 1 runs one process throughout, and CPU 2 as well, but in the kernel.
+        let (on_1, on_2) = (cpus.process(), cpus.process());
+        cpus.run(1, &on_1);
+        let first = asid(&cpus.lines());
+        cpus.run(2, &on_2);
+        assert_eq!(asid(&cpus.lines()), first + step);
+        cpus.kernel_thread(2);
+        let pinned = cpus.process();
+        let pin = cpus.on(0, |mmu| mmu.pin_tag(&pinned)).unwrap();
+        assert_eq!((pin.value, pin.of_machine), (first + 2 * step, true));
+
+        let processes: Vec<_> = (3..tags).map(|_| cpus.process()).collect();
+        let mut seen: Vec<_> = processes
+            .iter()
+            .map(|process| {
+                cpus.run(0, process);
+                asid(&cpus.lines())
+            })
+            .collect();
+        assert_eq!(cpus.counted(), "", "all fit");
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), processes.len(), "each has its own");
+
+        // One more, and everybody starts anew: CPU 0 drops everything before it loads it.
+        let more = cpus.process();
+        cpus.run(0, &more);
+        let lines = cpus.lines();
+        let everything = ["dsb_nshst", "vmalle1", "dsb_nsh"].map(|op| format!("cpu 0: {op}"));
+        assert_eq!(lines[..3], everything, "{lines:?}");
+        assert_eq!(cpus.counted(), "paid 1, rollovers 1");
+        // What CPU 1 and 2 have loaded is not another's, nor is the pinned one.
+        let mut taken = vec![asid(&lines)];
+        for process in &processes[..tags as usize - 6] {
+            cpus.run(0, process);
+            let lines = cpus.lines();
+            assert!(
+                !lines.iter().any(|line| line.contains("vmalle1")),
+                "once is enough"
+            );
+            taken.push(asid(&lines));
+        }
+        let kept = [first, first + step, pin.value];
+        assert!(!taken.iter().any(|tag| kept.contains(tag)), "{taken:?}");
+        assert_eq!(cpus.counted(), "");
+
+        // CPU 2 uses its space again, which is loaded: nothing to do. When it goes elsewhere and comes back it has
+        // the same tag, behind a drop of everything, once.
+        cpus.run(2, &on_2);
+        assert_eq!(cpus.lines(), [""; 0]);
+        cpus.run(2, &on_1);
+        let lines = cpus.lines();
+        assert_eq!(lines[1], "cpu 2: vmalle1");
+        assert_eq!(asid(&lines), first, "what CPU 1 runs");
+        cpus.run(2, &on_2);
+        let lines = cpus.lines();
+        assert_eq!(asid(&lines), first + step);
+        assert!(
+            !lines.iter().any(|line| line.contains("vmalle1")),
+            "{lines:?}"
+        );
+        assert_eq!(cpus.counted(), "paid 1");
+        cpus.run(1, &pinned);
+        let lines = cpus.lines();
+        assert_eq!((asid(&lines), &*lines[1]), (pin.value, "cpu 1: vmalle1"));
+    }
+}
+
+#[test]
+fn tags_of_invlpgb_roll_over_as_well() {
+    let mut cpus = few_tags(x86(X86::PCID.with(X86::INVLPGB)), 1);
+    let processes: Vec<_> = (0..64).map(|_| cpus.process()).collect();
+    for (at, process) in processes.iter().enumerate() {
+        cpus.run(0, process);
+        let lines = cpus.lines();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(
+            cr3(&lines[0]),
+            (7 + at as u64, true),
+            "given out for the first time"
+        );
+    }
+    assert_eq!(cpus.counted(), "");
+    let more = cpus.process();
+    cpus.run(0, &more);
+    let lines = cpus.lines();
+    assert!(lines[0].starts_with("cpu 0: invlpgb") && lines[1] == "cpu 0: tlbsync");
+    let (tag, _) = cr3(lines.last().unwrap());
+    assert_ne!(tag, 7 + 63, "that one is loaded");
+    assert_eq!(cpus.counted(), "paid 1, rollovers 1");
+}
+
+#[test]
+fn a_tag_of_a_cpu_and_tags_of_the_machine_are_different_ones() {
+    let mut cpus = Scheduler::new(x86(X86::PCID.with(X86::INVLPGB)), 1);
+    let of_cpu = cpus.process_with(NewSpace {
+        tag_of_cpu: true,
+        ..NewSpace::default()
+    });
+    let of_machine = cpus.process();
+    let (small, kept) = load(&mut cpus, &of_cpu);
+    assert!((1..=6).contains(&small) && !kept);
+    let (large, kept) = load(&mut cpus, &of_machine);
+    assert!(large >= 7 && kept);
+    assert_eq!(load(&mut cpus, &of_cpu), (small, true));
+}
+
+#[test]
+fn pins_leave_a_tag_for_every_cpu() {
+    let mut cpus = few_tags(machines::arm64(Arm::NONE), 2);
+    let processes: Vec<_> = (0..64).map(|_| cpus.process()).collect();
+    let pin = |process: &Handle<_>| cpus.on(0, |mmu| mmu.pin_tag(process));
+    let pins: Vec<_> = processes.iter().map(pin).collect();
+    let pinned = pins.iter().filter(|pin| pin.is_ok()).count();
+    assert!(pins[..pinned].iter().all(Result::is_ok) && pinned < 64);
+    assert_eq!(pins[pinned], Err(NoTag));
+    assert_eq!(pin(&processes[0]), pins[0], "pinned already");
+    // One that is let go makes room for one more.
+    cpus.on(0, |mmu| mmu.unpin_tag(&processes[0]));
+    assert!(pin(&processes[pinned]).is_ok());
+    assert_eq!(pin(&processes[pinned + 1]), Err(NoTag));
+    // Both CPUs still run whatever comes, rolling over as they must, and the pinned ones keep theirs.
+    for _ in 0..2 {
+        for process in &processes[pinned + 1..] {
+            cpus.run(0, process);
+            cpus.run(1, process);
+        }
+        for _ in 0..8 {
+            let process = cpus.process();
+            cpus.run(0, &process);
+            let loaded = asid(&cpus.lines()[..]);
+            assert!(
+                !pins[1..pinned]
+                    .iter()
+                    .flatten()
+                    .any(|pin| pin.value == loaded)
+            );
+        }
+    }
+    assert!(cpus.mmu.counts().rollovers > 0);
+    assert_eq!(cpus.on(0, |mmu| mmu.pin_tag(&processes[1])), pins[1]);
+}
+
+#[test]
+fn a_machine_needs_more_tags_than_cpus() {
+    let machine = |cpus, words| {
+        let hosted = Hosted::unready(machines::arm64(Arm::NONE), cpus, words);
+        Mmu::new(hosted).err()
+    };
+    assert_eq!(machine(1, 0), Some(Unusable::TooFewTags));
+    assert_eq!(machine(62, 2), None);
+    assert_eq!(machine(64, 2), Some(Unusable::TooFewTags));
+}
+
+#[test]
+fn tags_for_life_are_given_back_at_the_end() {
+    for config in [Power::NONE, Power::GTSE, Power::GTSE.with(Power::BROADCAST)] {
+        let mut cpus = few_tags(machines::powerpc64(config), 2);
+        let new = |cpus: &Scheduler<_>| {
+            let space = cpus.mmu.address_space(NewSpace::default());
+            space.map(Arc::new)
+        };
+        let mut all: Vec<_> = std::iter::from_fn(|| new(&cpus).ok()).collect();
+        assert_eq!(all.len(), 64);
+        assert_eq!(new(&cpus).err(), Some(NoTag));
+        let last = all.swap_remove(40);
+        cpus.run(0, &last);
+        cpus.kernel_thread(0);
+        cpus.teardown(1, &last);
+        assert_eq!(new(&cpus).err(), Some(NoTag), "its tag is still its own");
+        cpus.on(1, |mmu| mmu.release(&last))
+            .expect("loaded nowhere");
+        let next = new(&cpus).expect("the tag that was given back");
+        assert_eq!(new(&cpus).err(), Some(NoTag));
+        cpus.forget();
+        cpus.run(1, &next);
+        let lines = cpus.lines();
+        assert!(
+            lines.contains(&"cpu 1: pid pidr=0x2a".to_owned()),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn spaces_without_tags_of_generations_cannot_be_pinned() {
+    let cpus = Scheduler::new(x86(X86::PCID), 1);
+    let process = cpus.process();
+    assert_eq!(cpus.on(0, |mmu| mmu.pin_tag(&process)), Err(NoTag));
+}

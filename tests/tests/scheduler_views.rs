@@ -1,0 +1,188 @@
+//! A view of its own for user code: what was put off until the return to it is paid there, once.
+
+use tlbc_backends::{arm64, x86_64};
+use tlbc_runtime::request::Extent;
+use tlbc_runtime::{Level, Platform};
+use tlbc_tests::hosted::Handle;
+use tlbc_tests::machines::{self, x86};
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::tables::Entries;
+
+use arm64::Config as Arm;
+use x86_64::Config as X86;
+
+/// CPU 0 and 1 run a process in user code, with tags of each CPU and a user view.
+fn in_user_code(config: X86) -> (Scheduler<x86_64::Tlb>, Handle<x86_64::Tlb>, Entries) {
+    let mut cpus = Scheduler::new(x86(config), 2);
+    let process = cpus.process();
+    let backend = cpus.mmu.platform().backend();
+    let table = Entries::new(backend, &process, Level(0), 0, 4);
+    (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
+    for cpu in 0..2 {
+        cpus.run(cpu, &process);
+        cpus.resume(cpu);
+    }
+    cpus.forget();
+    (cpus, process, table)
+}
+
+/// A return to user code in which everything of its view is kept, and one in which it is dropped. The tag is the
+/// kernel view's, 2, with bit 11.
+const KEPT: &str = "cr3 cr3=0x8000000000011802";
+const DROPPED: &str = "cr3 cr3=0x11802";
+
+fn resumed(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
+    cpus.forget();
+    cpus.resume(cpu);
+    let lines = cpus.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines[0]
+        .strip_prefix(&format!("cpu {cpu}: "))
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    cpus.unmap(0, &process, &table, 1);
+    let page = [
+        "cpu 0: invlpg va=0x1000",
+        "interrupted: cpu 1",
+        "cpu 1: invlpg va=0x1000",
+        "page 101 is free",
+    ];
+    assert_eq!(
+        cpus.lines(),
+        page,
+        "the user view of neither can be used now"
+    );
+    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1, owed 2");
+    for cpu in 0..2 {
+        assert_eq!(resumed(&mut cpus, cpu), DROPPED);
+        assert_eq!(cpus.counted(), "paid 1");
+        assert_eq!(resumed(&mut cpus, cpu), KEPT, "once");
+        assert_eq!(cpus.counted(), "");
+    }
+}
+
+#[test]
+fn two_flushes_before_the_return_are_one_debt() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    cpus.unmap(0, &process, &table, 1);
+    cpus.unmap(0, &process, &table, 2);
+    assert_eq!(resumed(&mut cpus, 0), DROPPED);
+    assert_eq!(resumed(&mut cpus, 0), KEPT);
+}
+
+#[test]
+fn where_a_tag_can_be_named_pages_of_the_user_view_are_dropped_at_once() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI).with(X86::INVPCID));
+    cpus.unmap(0, &process, &table, 1);
+    let lines = cpus.lines();
+    // INVPCID of one page under the user view's tag, 0x802: the descriptor is the address and the tag.
+    let view = |cpu| format!("cpu {cpu}: invpcid kind=0x0 descriptor=0x10000000000000000802");
+    for cpu in 0..2 {
+        assert!(lines.contains(&view(cpu)), "{lines:?}");
+    }
+    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    assert_eq!(resumed(&mut cpus, 0), KEPT);
+    assert_eq!(resumed(&mut cpus, 1), KEPT);
+}
+
+#[test]
+fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    cpus.unmap(0, &process, &table, 1);
+    let other = cpus.process();
+    cpus.run(1, &other);
+    cpus.resume(1);
+    cpus.run(1, &process);
+    let lines = cpus.lines();
+    assert_eq!(lines.last().unwrap(), "cpu 1: cr3 cr3=0x8000000000010002");
+    assert_eq!(resumed(&mut cpus, 1), DROPPED);
+    assert_eq!(resumed(&mut cpus, 1), KEPT);
+}
+
+#[test]
+fn a_drop_on_the_way_to_a_space_takes_its_user_view_along() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    cpus.kernel_thread(1);
+    cpus.unmap(0, &process, &table, 1);
+    cpus.run(1, &process);
+    let lines = cpus.lines();
+    assert_eq!(lines.last().unwrap(), "cpu 1: cr3 cr3=0x10002");
+    assert_eq!(resumed(&mut cpus, 1), DROPPED);
+    assert_eq!(resumed(&mut cpus, 1), KEPT);
+}
+
+#[test]
+fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
+    let (mut cpus, process, _) = in_user_code(X86::PCID.with(X86::PTI));
+    let other = cpus.process();
+    cpus.run(0, &other);
+    cpus.run(0, &process);
+    cpus.forget();
+    let kernel = 0xffff_8000_0000_0000;
+    cpus.on(0, |mmu| {
+        let page = Extent::new(kernel, 0x1000);
+        mmu.flush_range(mmu.kernel(), page, Level(0)).unwrap();
+    });
+    let invlpg = format!("invlpg va={kernel:#x}");
+    let here = format!("cpu 0: {invlpg}");
+    let there = format!("cpu 1: {invlpg}");
+    assert_eq!(cpus.lines(), [&*here, "interrupted: cpu 1", &*there]);
+    let counted = cpus.counted();
+    assert_eq!(counted, "interrupting 1, sent 1, received 1, owed 2");
+    // The kernel's view was flushed; the user view of the same space is another tag, and so is each other space.
+    assert_eq!(resumed(&mut cpus, 0), DROPPED);
+    assert_eq!(resumed(&mut cpus, 0), KEPT);
+    assert_eq!(resumed(&mut cpus, 1), DROPPED);
+    cpus.run(0, &other);
+    let lines = cpus.lines();
+    assert!(
+        lines[0].starts_with("cpu 0: cr3 cr3=0x2000"),
+        "{lines:?}: nothing is kept"
+    );
+    // Back again, with nothing owed.
+    cpus.run(0, &process);
+    assert_eq!(cpus.lines(), ["cpu 0: cr3 cr3=0x8000000000010002"]);
+}
+
+#[test]
+fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
+    let (mut cpus, process, table) = in_user_code(X86::PTI);
+    cpus.unmap(0, &process, &table, 1);
+    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    cpus.forget();
+    cpus.resume(0);
+    let loads = cpus.lines();
+    assert_eq!(loads.len(), 1);
+    assert!(
+        !loads[0].contains("0x8000"),
+        "{loads:?}: the load drops everything"
+    );
+}
+
+#[test]
+fn arm64_loads_the_user_views_tag_and_owes_nothing() {
+    let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI), 1);
+    let process = cpus.process();
+    cpus.run(0, &process);
+    cpus.forget();
+    cpus.resume(0);
+    assert_eq!(cpus.lines(), ["cpu 0: ttbr1 asid=0x3"]);
+    let backend = cpus.mmu.platform().backend();
+    let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
+    table.map(0, 100, 0);
+    cpus.unmap(0, &process, &table, 0);
+    let page = [
+        "cpu 0: dsb_ishst",
+        "cpu 0: vale1is page=0x2000000000001",
+        "cpu 0: vale1is page=0x3000000000001",
+        "cpu 0: dsb_ish",
+        "page 100 is free",
+    ];
+    assert_eq!(cpus.lines(), page, "both views at once");
+    assert_eq!(cpus.counted(), "broadcast 1");
+}
