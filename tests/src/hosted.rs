@@ -82,6 +82,10 @@ pub struct Hosted<B: HostBackend> {
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
+    /// How often it was asked for one.
+    pub asked: AtomicUsize,
+    /// Which of these requests it refuses, whatever it has to give.
+    pub refused: AtomicUsize,
 }
 
 thread_local! {
@@ -121,6 +125,8 @@ impl<B: HostBackend> Hosted<B> {
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
+            asked: AtomicUsize::new(0),
+            refused: AtomicUsize::new(usize::MAX),
         };
         let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
         let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
@@ -188,6 +194,9 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     fn has_batch(&self) -> bool {
+        if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
+            return false;
+        }
         let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
         self.batches.fetch_update(SeqCst, SeqCst, take).is_ok()
     }

@@ -4,4 +4,6 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod hosted;
+pub mod model;
 pub mod tables;
+pub mod watched;
