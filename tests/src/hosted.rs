@@ -54,6 +54,17 @@ pub struct Page {
     pub dirty_file: bool,
 }
 
+/// How many pages this thread has dropped: those that came out, and those that nobody took.
+pub fn pages_dropped() -> usize {
+    DROPPED.get()
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        DROPPED.set(DROPPED.get() + 1);
+    }
+}
+
 impl Frame for Page {
     fn keeps_rmap(&self) -> bool {
         self.dirty_file
@@ -86,6 +97,8 @@ pub struct Hosted<B: HostBackend> {
     pub asked: AtomicUsize,
     /// Which of these requests it refuses, whatever it has to give.
     pub refused: AtomicUsize,
+    /// How many pages it takes at most when some come out.
+    pub takes: AtomicUsize,
 }
 
 thread_local! {
@@ -93,6 +106,8 @@ thread_local! {
     static CPU: Cell<Option<u32>> = const { Cell::new(None) };
     /// How often interrupts were turned off on it.
     static OFF: Cell<usize> = const { Cell::new(0) };
+    /// How many pages it has dropped.
+    static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How many CPUs a set of the host holds.
@@ -111,24 +126,30 @@ impl<B: HostBackend> Hosted<B> {
         mmu
     }
 
-    /// A machine none of whose CPUs has arrived.
-    pub fn machine_off_line(backend: B, cpus: usize) -> Arc<Host<B>> {
+    /// What a kernel brings, with so many CPUs and so much memory for tags.
+    pub fn platform(backend: B, cpus: usize, tag_words: usize) -> Self {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
-        let hosted = Self {
+        Self {
             backend,
             cpus: (0..cpus).map(cpu).collect(),
-            words: (0..2048).map(|_| Word::new(0)).collect(),
+            words: (0..tag_words).map(|_| Word::new(0)).collect(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
-        };
-        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
+            takes: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// A machine none of whose CPUs has arrived.
+    pub fn machine_off_line(backend: B, cpus: usize) -> Arc<Host<B>> {
+        let platform = Self::platform(backend, cpus, 2048);
+        let mmu = Arc::new(Mmu::new(platform).expect("a usable machine"));
         let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
         mmu
     }
@@ -283,7 +304,8 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {
-        pages.for_each(|page| self.happened(Event::Released(page.number)));
+        let taken = pages.take(self.takes.load(SeqCst));
+        taken.for_each(|page| self.happened(Event::Released(page.number)));
     }
 
     fn remove_rmap(&self, page: &mut Page) {
