@@ -10,6 +10,7 @@ use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
 use tlbc_tests::tables::Entries;
 
+/// What is shown.
 pub struct Exec;
 
 /// What the scheduler does between two threads: it keeps what the runtime returns for the next time.

@@ -11,6 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
+/// What is shown.
 pub struct Munmap;
 
 impl Example for Munmap {

@@ -271,13 +271,13 @@ impl Change {
             (old, new) if old == new => Obligation::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (Entry::Leaf { .. }, _) if self.kind() == Kind::Relaxes => self.more_rights(facts),
-            (Entry::Leaf { page, .. }, new) => Obligation {
+            (Entry::Leaf { .. }, new) => Obligation {
                 leaf: Some(clause(
                     What::leaf(Levels::only(self.level)),
                     Which::Containing,
                 )),
                 holders: USERS,
-                deadline: deadline(page, new, facts),
+                deadline: deadline(self.old, new, facts),
                 ..Obligation::NOTHING
             },
             (Entry::Table { .. }, new) => self.cut(new, facts),
@@ -369,11 +369,19 @@ impl Change {
 }
 
 /// By when an entry is flushed that mapped a page and now says something else.
-fn deadline(old: u64, new: Entry, facts: &ChangeFacts) -> Deadline {
-    let first = match new {
-        Entry::Leaf { page, .. } => page != old && facts.output_through_invalid,
-        Entry::Table { .. } => facts.size_through_invalid,
-        Entry::Invalid => false,
+fn deadline(old: Entry, new: Entry, facts: &ChangeFacts) -> Deadline {
+    let first = match (old, new) {
+        // The same page: some rights go, and others may come.
+        (
+            Entry::Leaf { page, rights },
+            Entry::Leaf {
+                page: to,
+                rights: now,
+            },
+        ) if page == to => facts.rights_through_invalid && now & !rights != 0,
+        (_, Entry::Leaf { .. }) => facts.output_through_invalid,
+        (_, Entry::Table { .. }) => facts.size_through_invalid,
+        (_, Entry::Invalid) => false,
     };
     if first {
         Deadline::Store
@@ -450,6 +458,29 @@ mod tests {
             below: Below::Cleared,
         };
         assert!(upgrade.obligation(&refetched).is_nothing());
+    }
+
+    #[test]
+    fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
+        let less = Entry::Leaf { page: 1, rights: 1 };
+        let protected = change(0, PAGE, less, Below::Cleared);
+        assert_eq!(protected.deadline, Deadline::Reuse);
+        let swapped = |facts: &ChangeFacts| {
+            let others = Change {
+                level: Level(0),
+                old: Entry::Leaf { page: 1, rights: 1 },
+                new: Entry::Leaf { page: 1, rights: 2 },
+                new_bits: 0,
+                below: Below::Cleared,
+            };
+            others.obligation(facts).deadline
+        };
+        assert_eq!(swapped(&FACTS), Deadline::Reuse);
+        let through_invalid = ChangeFacts {
+            rights_through_invalid: true,
+            ..FACTS
+        };
+        assert_eq!(swapped(&through_invalid), Deadline::Store);
     }
 
     #[test]

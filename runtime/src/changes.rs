@@ -114,9 +114,11 @@ impl<P: Platform> Mmu<P> {
     /// Whether a change may be made in one step: the machine does not want the entry invalid in between.
     ///
     /// # Errors
-    /// When a valid entry would become another page, another size or have more rights, and the machine wants
-    /// it invalid and flushed before.
+    /// When the machine has no such entry at this level; and when a valid entry would become another page, another size
+    /// or have more rights, and the machine wants it invalid and flushed before.
     pub fn check_change(&self, space: &AddressSpace<P>, change: &Change) -> Result<(), Misuse> {
+        self.check_entry(change.level, change.old)?;
+        self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
         let obligation = change.obligation(&facts);
         let at_once =

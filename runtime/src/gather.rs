@@ -315,7 +315,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         if page.keeps_rmap() {
             self.mmu.platform.remove_rmap(&mut page);
         }
-        self.hand_out();
+        self.hand_out_pages(); // tables have room of their own
         self.used = 1;
         self.bundle[0] = Some(page);
     }
@@ -392,6 +392,11 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     /// Hands out what is flushed.
     fn hand_out(&mut self) {
+        self.hand_out_pages();
+        self.hand_out_tables();
+    }
+
+    fn hand_out_pages(&mut self) {
         if self.used != 0 || self.batch.is_some() {
             self.mmu.platform.release(Flushed {
                 bundle: &mut self.bundle[..self.used],
@@ -404,9 +409,6 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             drop(self.batch.take());
             self.used = 0;
             self.batches = 0;
-        }
-        if self.tables.is_some() {
-            self.hand_out_tables();
         }
     }
 

@@ -35,6 +35,7 @@ pub struct Unmapped<T> {
 
 /// A wait that is over.
 #[derive(Debug)]
+#[must_use = "pages are redeemed against the wait of their own round alone"]
 pub struct Waited {
     round: u64,
 }

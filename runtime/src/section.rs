@@ -156,15 +156,11 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     /// # Errors
     /// When the machine has no such entry at this level. Nothing is changed.
     pub fn replace(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-        if self
-            .gather
-            .mmu
-            .check_change(self.gather.space, change)
-            .is_ok()
-        {
-            return self.changed(slot, change);
+        match self.gather.mmu.check_change(self.gather.space, change) {
+            Err(Misuse::ThroughInvalid) => {}
+            Err(why) => return Err(why),
+            Ok(()) => return self.changed(slot, change),
         }
-        self.gather.mmu.check_entry(change.level, change.new)?;
         let broken = Change {
             new: Entry::Invalid,
             new_bits: 0,

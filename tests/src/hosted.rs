@@ -54,6 +54,17 @@ pub struct Page {
     pub dirty_file: bool,
 }
 
+/// How many pages this thread has dropped: those that came out, and those that nobody took.
+pub fn pages_dropped() -> usize {
+    DROPPED.get()
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        DROPPED.set(DROPPED.get() + 1);
+    }
+}
+
 impl Frame for Page {
     fn keeps_rmap(&self) -> bool {
         self.dirty_file
@@ -87,6 +98,12 @@ pub struct Hosted<B: HostBackend> {
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
+    /// How often it was asked for one.
+    pub asked: AtomicUsize,
+    /// Which of these requests it refuses, whatever it has to give.
+    pub refused: AtomicUsize,
+    /// How many pages it takes at most when some come out.
+    pub takes: AtomicUsize,
 }
 
 thread_local! {
@@ -94,6 +111,8 @@ thread_local! {
     static CPU: Cell<Option<u32>> = const { Cell::new(None) };
     /// How often interrupts were turned off on it.
     static OFF: Cell<usize> = const { Cell::new(0) };
+    /// How many pages it has dropped.
+    static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How many CPUs a set of the host holds.
@@ -141,6 +160,9 @@ impl<B: HostBackend> Hosted<B> {
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
+            asked: AtomicUsize::new(0),
+            refused: AtomicUsize::new(usize::MAX),
+            takes: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -229,6 +251,9 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     fn has_batch(&self) -> bool {
+        if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
+            return false;
+        }
         let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
         self.batches.fetch_update(SeqCst, SeqCst, take).is_ok()
     }
@@ -318,7 +343,8 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {
-        pages.for_each(|page| self.happened(Event::Released(page.number)));
+        let taken = pages.take(self.takes.load(SeqCst));
+        taken.for_each(|page| self.happened(Event::Released(page.number)));
     }
 
     fn remove_rmap(&self, page: &mut Page) {

@@ -5,6 +5,8 @@
 
 pub mod hosted;
 pub mod machines;
+pub mod model;
 pub mod scheduler;
 pub mod show;
 pub mod tables;
+pub mod watched;

@@ -114,7 +114,7 @@ fn what_a_change_wants_follows_from_the_facts() {
     );
     // Instructions replace valid entries.
     let s390 = s390::Tlb {
-        config: s390::Config::NONE,
+        config: s390::Config::EDAT1, // large pages
     };
     assert_eq!(
         wants(s390, none),

@@ -1,0 +1,263 @@
+//! A backend that says what it is asked for, in place of the instructions that it would issue.
+//!
+//! What a backend's instructions drop is tested elsewhere. Tests of the runtime ask which flush was started and
+//! finished, and which entries had changed before; that is the same question on every architecture.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Obligation, Owner, Slot};
+use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
+use tlbc_runtime::{
+    Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Level, Owed, Record,
+    Root, Started, Tag, Tags,
+};
+
+/// A backend, watched.
+pub struct Watched<B> {
+    inner: B,
+    /// What whoever drives the machine works on: every flush notes it.
+    pub subject: AtomicU64,
+    started: AtomicU64,
+    finished: AtomicU64,
+    made: Mutex<Vec<Made>>,
+}
+
+/// What stands among the events of the machine where instructions would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A flush was started.
+    Started(Flush),
+    /// Every flush with a smaller number is finished.
+    Finished(u64),
+    /// A CPU that was interrupted dropped what it was asked to.
+    Delivered(Asked),
+    /// A CPU loaded the root with this top table.
+    Loaded(u64),
+}
+
+/// A flush that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// How many were started before.
+    pub number: u64,
+    /// What it was about, as whoever drives the machine said.
+    pub subject: u64,
+    /// Whose mappings.
+    pub space: Space,
+    /// Their tag.
+    pub tag: Tag,
+    /// Who may have cached them.
+    pub reach: Reach,
+    /// Which.
+    pub asked: Asked,
+}
+
+/// A [`Scope`], owned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// One entry.
+    Page {
+        /// An address of it.
+        va: u64,
+        /// Its level.
+        level: Level,
+        /// Whether its table was unlinked.
+        table: bool,
+    },
+    /// Entries of several levels, or many of one.
+    Ranges(Ranges),
+    /// Every entry.
+    Everything {
+        /// Whether tables were unlinked.
+        tables: bool,
+    },
+    /// The space ends.
+    Teardown,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The first address of the entry.
+    pub va: u64,
+    /// What it was.
+    pub change: Change,
+    /// How many flushes were started before.
+    pub started: u64,
+    /// How many were finished before.
+    pub finished: u64,
+    /// What the backend left to be flushed.
+    pub obligation: Obligation,
+    /// What it put off.
+    pub owed: Owed,
+}
+
+/// What a CPU may have cached of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// A translation.
+    Leaf(Level, u64),
+    /// A pointer to a table.
+    Walk(Level, u64),
+    /// Anything.
+    Everything,
+}
+
+impl<B: Backend> Watched<B> {
+    /// Watches a backend.
+    pub fn new(inner: B) -> Self {
+        Self {
+            inner,
+            subject: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            made: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// How many flushes were started, and how many of them are finished.
+    pub fn flushes(&self) -> (u64, u64) {
+        (self.started.load(SeqCst), self.finished.load(SeqCst))
+    }
+
+    /// The changes that were made since this was last asked.
+    pub fn made(&self) -> Vec<Made> {
+        std::mem::take(&mut self.made.lock().unwrap())
+    }
+}
+
+impl Asked {
+    fn new(scope: Scope<'_>) -> Self {
+        match scope {
+            Scope::Page { va, level, table } => Self::Page { va, level, table },
+            Scope::Ranges(ranges) => Self::Ranges(*ranges),
+            Scope::Everything { tables } => Self::Everything { tables },
+            Scope::Teardown => Self::Teardown,
+        }
+    }
+
+    /// Whether it names what may be cached.
+    pub fn covers(&self, levels: &LevelTable, stale: &Stale) -> bool {
+        let shift = |level: Level| levels[level.index()].shift;
+        let entry = |level, va| Extent::new(va, 1).rounded(shift(level));
+        match (*self, *stale) {
+            (Self::Teardown | Self::Everything { tables: true }, _)
+            | (Self::Everything { .. }, Stale::Leaf(..)) => true,
+            (_, Stale::Everything) | (Self::Everything { .. }, Stale::Walk(..)) => false,
+            (Self::Page { va, level, .. }, Stale::Leaf(of, at)) => {
+                level == of && entry(of, at) == entry(of, va)
+            }
+            (Self::Page { va, level, table }, Stale::Walk(of, at)) => {
+                let above = Level::all().find(|above| *above > level && shift(*above) != 0);
+                table && above == Some(of) && entry(of, at) == entry(of, va)
+            }
+            // What is named already changes nothing when it is named once more.
+            (Self::Ranges(ranges), Stale::Leaf(of, at)) => {
+                let mut more = ranges;
+                more.leaf(of, entry(of, at));
+                more == ranges
+            }
+            (Self::Ranges(ranges), Stale::Walk(of, at)) => {
+                let mut more = ranges;
+                more.walk(of, entry(of, at));
+                more == ranges
+            }
+        }
+    }
+}
+
+/// Takes instructions, and forgets them.
+fn nowhere<Op>() -> impl Issue<Op> {
+    Record(|_| ())
+}
+
+impl<B: Backend> Backend for Watched<B> {
+    type Op = Seen;
+    const FACTS: Facts = B::FACTS;
+    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+
+    fn levels(&self) -> &'static LevelTable {
+        self.inner.levels()
+    }
+
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        self.inner.ceiling(space, reach)
+    }
+
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        self.inner.change_facts(conditions)
+    }
+
+    fn change(
+        &self,
+        _: &mut impl Issue<Seen>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        let changed = self.inner.change(&mut nowhere(), slot, change, owner);
+        // An instruction that replaces an entry would have stored it.
+        slot.store(change.new_bits);
+        let (started, finished) = self.flushes();
+        self.made.lock().unwrap().push(Made {
+            va: slot.va,
+            change: *change,
+            started,
+            finished,
+            obligation: changed.obligation,
+            owed: changed.owed,
+        });
+        changed
+    }
+
+    fn tags(&self) -> Tags {
+        self.inner.tags()
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        self.inner.gives_up(request)
+    }
+
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        self.inner.audience(request)
+    }
+
+    fn start(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Started {
+        cpu.issue(Seen::Started(Flush {
+            number: self.started.fetch_add(1, SeqCst),
+            subject: self.subject.load(SeqCst),
+            space: request.space,
+            tag: request.tag,
+            reach: request.reach,
+            asked: Asked::new(request.scope),
+        }));
+        self.inner.start(&mut nowhere(), request)
+    }
+
+    fn finish(&self, cpu: &mut impl Issue<Seen>, started: Started) -> Finished {
+        let finished = self.inner.finish(&mut nowhere(), started);
+        let so_far = self.started.load(SeqCst);
+        self.finished.store(so_far, SeqCst);
+        cpu.issue(Seen::Finished(so_far));
+        finished
+    }
+
+    fn deliver(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Owed {
+        cpu.issue(Seen::Delivered(Asked::new(request.scope)));
+        self.inner.deliver(&mut nowhere(), request)
+    }
+
+    fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, debt: Debt) -> Owed {
+        cpu.issue(Seen::Loaded(to.table));
+        self.inner.switch(&mut nowhere(), to, debt)
+    }
+
+    fn resume(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
+        self.inner.resume(&mut nowhere(), to, owed);
+    }
+
+    fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {
+        self.inner.arrive(&mut nowhere())
+    }
+}

@@ -1,0 +1,323 @@
+//! Misuse that types cannot exclude has an answer, and changes nothing.
+
+#[macro_use]
+#[path = "support/machines.rs"]
+mod machines;
+
+use std::fmt::Debug;
+
+use tlbc_backends::arm64::{Config, Tlb};
+use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::request::{Extent, LevelTable};
+use tlbc_runtime::{
+    AddressSpace, Backend, Current, Level, Misuse, Mmu, NewSpace, Platform, Refused, TagSource,
+    Unusable,
+};
+use tlbc_tests::hosted::{Event, Handle, Hosted, MOST_CPUS};
+use tlbc_tests::model::{Machine, machine};
+use tlbc_tests::tables::Entries;
+use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
+
+/// A machine whose only CPU runs in a space.
+fn prepared<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) -> (Machine<B>, Handle<Watched<B>>) {
+    let mmu = machine(backend, 1);
+    let space = Handle::new(mmu.address_space(new).expect("a tag"));
+    let _ = Hosted::on(&mmu, 0, || {
+        Hosted::switch(&mmu, Current::Kernel, Some(&space))
+    });
+    mmu.platform().events();
+    (mmu, space)
+}
+
+/// Another space, whose tables nobody uses.
+fn another<B: Backend + Send + Sync + 'static>(
+    mmu: &Machine<B>,
+    new: NewSpace,
+) -> AddressSpace<Hosted<Watched<B>>> {
+    let new = NewSpace {
+        table: new.table + 0x10_0000,
+        ..new
+    };
+    mmu.address_space(new).expect("a tag")
+}
+
+/// A level whose entries only point at tables, if there is one, and one that is not there.
+fn odd_levels(levels: &LevelTable) -> (Option<Level>, Level) {
+    let of = |level: &Level| levels[level.index()];
+    let pointers = Level::all().find(|level| of(level).shift != 0 && !of(level).leaf);
+    let absent = Level::all().find(|level| of(level).shift == 0);
+    (pointers, absent.expect("not all levels are there"))
+}
+
+/// The flushes among the events, all of them finished.
+fn flushes<B: Backend + Send + Sync + 'static>(mmu: &Machine<B>) -> Vec<Flush> {
+    let events = mmu.platform().events().into_iter();
+    let flushes = events.filter_map(|event| match event {
+        Event::Issued(_, Seen::Started(flush)) => Some(flush),
+        _ => None,
+    });
+    let (started, finished) = mmu.platform().backend().flushes();
+    assert_eq!(started, finished);
+    flushes.collect()
+}
+
+fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let (mmu, space) = prepared(backend, new);
+    let levels = mmu.platform().backend().levels();
+    let shift = levels[0].shift;
+    let page = 1 << shift;
+    let last = u64::MAX << shift;
+    Hosted::on(&mmu, 0, || {
+        let flush = |start, bytes, level| mmu.flush_range(&space, Extent::new(start, bytes), level);
+        let base = Level(0);
+        assert_eq!(flush(0, 0, base), Err(Misuse::Empty));
+        assert_eq!(flush(1, 0, base), Err(Misuse::Empty));
+        assert_eq!(flush(last, 2 * page, base), Err(Misuse::Wraps));
+        assert_eq!(
+            flush(page, 0u64.wrapping_sub(page / 2), base),
+            Err(Misuse::Wraps)
+        );
+        assert_eq!(flush(page / 2, page, base), Err(Misuse::Misaligned));
+        assert_eq!(flush(page, page / 2, base), Err(Misuse::Misaligned));
+        assert_eq!(flush(page, page + 1, base), Err(Misuse::Misaligned));
+        assert_eq!(flush(page, page, Level(1)), Err(Misuse::Misaligned));
+        let (pointers, absent) = odd_levels(levels);
+        for level in [pointers, Some(absent), Some(Level(6)), Some(Level(255))] {
+            let level = level.expect("some level only points at tables");
+            assert_eq!(flush(0, 1 << 60, level), Err(Misuse::NoSuchLevel));
+        }
+        assert_eq!(mmu.platform().events(), []);
+        assert!(!space.flush_pending());
+
+        for (start, count) in [(0, 1), (last, 1), (last - page, 2), (page, 3)] {
+            assert_eq!(flush(start, count * page, base), Ok(()));
+            let flushed = flushes(&mmu);
+            let [flushed] = &flushed[..] else {
+                panic!("{flushed:?}");
+            };
+            let covers = |va| flushed.asked.covers(levels, &Stale::Leaf(base, va));
+            assert!(covers(start) && covers(start + (count * page - 1)));
+            assert!(!covers(start.wrapping_sub(page)));
+            assert!(!covers(start.wrapping_add(count * page)));
+        }
+        mmu.flush_everything(&space);
+        let asked = Asked::Everything { tables: true };
+        assert_eq!(flushes(&mmu).last().map(|flush| flush.asked), Some(asked));
+    });
+}
+
+mod stretches {
+    on_every_machine!(super::stretches_are_checked);
+}
+
+/// The last page of all, cleared: its extent has an end that no address is behind.
+fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let (mmu, space) = prepared(backend, new);
+    let backend = mmu.platform().backend();
+    let levels = backend.levels();
+    for count in [1, 3] {
+        let start = u64::MAX << levels[0].shift;
+        let start = start - ((count as u64 - 1) << levels[0].shift);
+        let table = Entries::new(backend, &space, Level(0), start, count);
+        (0..count).for_each(|index| table.map(index, index as u64, 0));
+        Hosted::on(&mmu, 0, || {
+            mmu.gather(&space, |gather| {
+                gather.locked((), |section, ()| section.clear_all(table.leaves()).unwrap());
+            });
+        });
+        let events = mmu.platform().events();
+        let released = |event: &&Event<_>| matches!(event, Event::Released(_));
+        assert_eq!(events.iter().filter(released).count(), count);
+        let mut asked = events.iter().filter_map(|event| match event {
+            Event::Issued(_, Seen::Started(flush)) => Some(flush.asked),
+            _ => None,
+        });
+        // Where the change flushes, or puts off all of it, nobody asks for these pages.
+        if B::FACTS.changes_plainly {
+            let asked = asked.next().expect("a flush");
+            for index in 0..count {
+                let va = table.slot(index).va;
+                assert!(asked.covers(levels, &Stale::Leaf(Level(0), va)));
+            }
+            assert!(!asked.covers(levels, &Stale::Leaf(Level(0), 0)));
+        }
+    }
+}
+
+mod last_page {
+    on_every_machine!(super::the_last_page_comes_out);
+}
+
+/// It was refused for this reason, and given back.
+fn is_refused<T, E: Debug>(result: Result<T, Refused<E>>, why: Misuse) -> E {
+    match result {
+        Err(refused) => {
+            assert_eq!(refused.why, why);
+            refused.entry
+        }
+        Ok(_) => panic!("it was taken, and not refused: {why}"),
+    }
+}
+
+fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let (mmu, space) = prepared(backend, new);
+    let other = another(&mmu, new);
+    let backend = mmu.platform().backend();
+    let (pointers, absent) = odd_levels(backend.levels());
+    let pointers = pointers.expect("some level only points at tables");
+
+    let theirs = Entries::new(backend, &other, Level(0), 0, 2);
+    theirs.map(0, 7, 0);
+    let their_links = Entries::new(backend, &other, Level(1), 0, 1);
+    their_links.link(0, 8);
+    let no_leaves = Entries::new(backend, &space, pointers, 0, 2);
+    no_leaves.map(0, 9, 0);
+    no_leaves.link(1, 10);
+    let no_links = Entries::new(backend, &space, Level(0), 0, 1);
+    no_links.link(0, 11);
+    let tables = [&theirs, &their_links, &no_leaves, &no_links];
+    let bits = || tables.map(|table| table.bits(0));
+    let before = bits();
+
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |gather| {
+            gather.locked((), |section, ()| {
+                use Misuse::{NoSuchLevel, OtherSpace};
+                let leaf = theirs.leaf(0).unwrap();
+                let leaf = is_refused(section.clear(leaf), OtherSpace);
+                is_refused(section.clear_all([leaf]), OtherSpace);
+                let link = their_links.pointer(0).unwrap();
+                let link = is_refused(section.unlink(link), OtherSpace);
+                let link = is_refused(section.detach(link), OtherSpace);
+                let large = Entry::Leaf { page: 1, rights: 1 };
+                is_refused(section.collapse(link, large, 1), OtherSpace);
+
+                let leaf = no_leaves.leaf(0).unwrap();
+                is_refused(section.clear(leaf), NoSuchLevel);
+                let link = no_leaves.pointer(1).unwrap();
+                is_refused(section.collapse(link, large, 1), NoSuchLevel);
+                let link = no_links.pointer(0).unwrap();
+                let link = is_refused(section.unlink(link), NoSuchLevel);
+                is_refused(section.detach(link), NoSuchLevel);
+
+                let (leaf, table) = (large, Entry::Table { table: 1 });
+                let wrong = [
+                    (pointers, leaf, Entry::Invalid),
+                    (pointers, Entry::Invalid, leaf),
+                    (Level(0), table, Entry::Invalid),
+                    (Level(0), leaf, table),
+                    (absent, Entry::Invalid, table),
+                    (absent, leaf, Entry::Invalid),
+                    (Level(9), leaf, Entry::Invalid),
+                    (Level(255), Entry::Invalid, table),
+                ];
+                for (level, old, new) in wrong {
+                    let change = Change {
+                        level,
+                        old,
+                        new,
+                        new_bits: 0,
+                        below: Below::Cleared,
+                    };
+                    let slot = no_leaves.slot(0);
+                    assert_eq!(section.change(&slot, &change), Err(NoSuchLevel));
+                    assert_eq!(section.replace(&slot, &change), Err(NoSuchLevel));
+                }
+            });
+        });
+        mmu.reclaim(|reclaim| {
+            let taken = reclaim.unmap(&space, theirs.leaf(0).unwrap(), |_| false);
+            is_refused(taken, Misuse::OtherSpace);
+            let taken = reclaim.unmap(&space, no_leaves.leaf(0).unwrap(), |_| false);
+            is_refused(taken, Misuse::NoSuchLevel);
+        });
+    });
+    assert_eq!(bits(), before);
+    assert_eq!(backend.made(), []);
+    assert_eq!(mmu.platform().events(), [], "nothing is to be flushed");
+    assert!(!space.flush_pending() && !other.flush_pending());
+}
+
+mod entries {
+    on_every_machine!(super::entries_are_checked);
+}
+
+/// In the midst of many: those before it are cleared, and those behind it are still the caller's.
+fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let (mmu, space) = prepared(backend, new);
+    let other = another(&mmu, new);
+    let backend = mmu.platform().backend();
+    let ours = Entries::new(backend, &space, Level(0), 0, 20);
+    (0..20).for_each(|index| ours.map(index, index as u64, 0));
+    let theirs = Entries::new(backend, &other, Level(0), 0, 1);
+    theirs.map(0, 99, 0);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |gather| {
+            gather.locked((), |section, ()| {
+                let before = (0..10).map(|index| ours.leaf(index).unwrap());
+                let behind = (10..20).map(|index| ours.leaf(index).unwrap());
+                let mut all = before.chain(theirs.leaf(0)).chain(behind);
+                is_refused(section.clear_all(&mut all), Misuse::OtherSpace);
+                assert_eq!(all.count(), 10);
+            });
+        });
+    });
+    let events = mmu.platform().events().into_iter();
+    let mut out: Vec<_> = events
+        .filter_map(|event| match event {
+            Event::Released(page) => Some(page),
+            _ => None,
+        })
+        .collect();
+    out.sort_unstable();
+    assert!(out.into_iter().eq(0..10));
+    assert!((10..20).all(|index| ours.leaf(index).is_some()));
+    assert!(theirs.leaf(0).is_some());
+}
+
+mod one_of_many {
+    on_every_machine!(super::one_of_many_is_refused);
+}
+
+fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
+    let new = |cpus, words| {
+        let platform = Hosted::unready(Watched::new(backend), cpus, words);
+        Mmu::new(platform).map(|_| ())
+    };
+    assert_eq!(new(0, 64), Err(Unusable::NoCpu));
+    let cpus = MOST_CPUS + 1;
+    let capacity = MOST_CPUS;
+    assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
+    assert_eq!(new(MOST_CPUS, 64), Ok(()));
+    let generations = matches!(backend.tags().of_machine, Some((_, TagSource::Generations)));
+    let few = if generations {
+        Err(Unusable::TooFewTags)
+    } else {
+        Ok(())
+    };
+    assert_eq!(new(1, 0), few);
+    assert_eq!(new(1, 1), few);
+    assert_eq!(new(MOST_CPUS, 2), few);
+    assert_eq!(new(1, 2), Ok(()));
+}
+
+mod machine {
+    on_every_machine!(super::machines_are_checked);
+}
+
+/// Every CPU runs something, one tag is given away, and one is looked for.
+#[test]
+fn a_machine_needs_more_tags_than_cpus() {
+    let new = |config, cpus| {
+        let backend = Watched::new(Tlb { config });
+        Mmu::new(Hosted::unready(backend, cpus, 2)).map(|_| ())
+    };
+    assert_eq!(new(Config::NONE, 62), Ok(()));
+    assert_eq!(new(Config::NONE, 63), Err(Unusable::TooFewTags));
+    // Half of the values are another view's.
+    assert_eq!(new(Config::KPTI, 30), Ok(()));
+    assert_eq!(new(Config::KPTI, 31), Err(Unusable::TooFewTags));
+}

@@ -1,0 +1,12 @@
+//! Only a wait makes what is handed out behind it.
+//@ E0451
+use tlbc_runtime::{Unmapped, Waited};
+
+pub fn redeem<T>(unmapped: Unmapped<T>, waited: &Waited) -> Option<T> {
+    #[cfg(misuse)]
+    let waited = &{
+        let _ = waited;
+        Waited { round: 1 }
+    };
+    waited.redeem(unmapped).ok()
+}

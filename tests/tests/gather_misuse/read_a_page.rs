@@ -1,0 +1,11 @@
+//! A page is not to be had from a gather.
+//@ E0616
+use tlbc_runtime::{AddressSpace, Mmu, Platform};
+
+pub fn gather<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) {
+    mmu.gather(space, |gather| {
+        #[cfg(misuse)]
+        let _ = gather.bundle[0].take();
+        gather.flush();
+    });
+}

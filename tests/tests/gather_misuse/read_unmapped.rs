@@ -1,0 +1,13 @@
+//! A page that is unmapped is not to be looked at.
+//@ E0616
+use tlbc_runtime::{Unmapped, Waited};
+
+pub fn redeem<T>(unmapped: Unmapped<T>, waited: &Waited) -> Option<T> {
+    #[cfg(misuse)]
+    {
+        let _ = waited;
+        Some(unmapped.page)
+    }
+    #[cfg(not(misuse))]
+    waited.redeem(unmapped).ok()
+}

@@ -1,0 +1,14 @@
+//! The pages of an inner gather do not become an outer one's, whose flush would not cover them.
+//@ E0521
+use tlbc_runtime::{AddressSpace, Mmu, Platform};
+
+pub fn gather<P: Platform>(mmu: &Mmu<P>, one: &AddressSpace<P>, other: &AddressSpace<P>) {
+    mmu.gather(one, |outer| {
+        mmu.gather(other, |inner| {
+            #[cfg(misuse)]
+            core::mem::swap(outer, inner);
+            inner.flush();
+        });
+        outer.flush();
+    });
+}

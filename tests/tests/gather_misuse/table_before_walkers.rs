@@ -1,0 +1,11 @@
+//! Tables that are unlinked may still have walkers: they are to be had only behind those.
+//@ E0616
+use tlbc_runtime::{Platform, Unlinked};
+
+pub fn defer<P: Platform>(unlinked: Unlinked<P>, free: impl Fn(P::Table)) {
+    #[cfg(misuse)]
+    let tables = unlinked.0;
+    #[cfg(not(misuse))]
+    let tables = unlinked.after_walkers();
+    tables.for_each(free);
+}

@@ -1,0 +1,525 @@
+//! Random programs of gathers against the naive model, on every machine.
+
+#[macro_use]
+#[path = "support/machines.rs"]
+mod machines;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::{Backend, Current, Gather, Level, NewSpace, Platform, Section};
+use tlbc_tests::hosted::{Handle, Hosted};
+use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
+use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
+use tlbc_tests::watched::{Made, Stale, Watched};
+
+/// Tables of the lowest level; behind their pointers stand large pages.
+const TABLES: usize = 3;
+/// Entries in use of a table.
+const MOST: usize = 600;
+/// Entries in use of the tables above.
+const FEW: usize = 6;
+
+/// What is done in a section. Numbers are taken as they fit.
+#[derive(Debug, Clone)]
+enum Op {
+    Map(usize, usize, usize, bool),
+    Clear(usize, usize, usize),
+    MapLarge(bool, usize),
+    ClearLarge(bool, usize),
+    Protect(usize, usize),
+    Relax(usize, usize),
+    Replace(usize, usize),
+    Unlink(usize),
+    Detach(usize),
+    Collapse(usize),
+    UnlinkAll,
+    DetachAll,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Section(Vec<Op>),
+    Flush,
+    /// So many batches are left to be had.
+    Memory(usize),
+    /// Another gather, of this space or of the other one.
+    Nested(bool, Vec<Step>),
+}
+
+#[derive(Debug, Clone)]
+struct Program {
+    /// Whether another CPU has the first space loaded as well.
+    shared: bool,
+    gathers: Vec<(bool, Vec<Step>)>,
+    teardown: bool,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let table = || 0..TABLES;
+    let count = || prop_oneof![4 => 1..4usize, 2 => 4..20usize, 1 => Just(MOST)];
+    prop_oneof![
+        6 => (table(), 0..MOST, count(), prop::bool::weighted(0.1)).prop_map(|(t, at, n, d)| Op::Map(t, at, n, d)),
+        8 => (table(), 0..MOST, count()).prop_map(|(t, at, n)| Op::Clear(t, at, n)),
+        2 => (any::<bool>(), 0..FEW).prop_map(|(up, at)| Op::MapLarge(up, at)),
+        3 => (any::<bool>(), 0..FEW).prop_map(|(up, at)| Op::ClearLarge(up, at)),
+        2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Protect(t, at)),
+        1 => (table(), 0..MOST).prop_map(|(t, at)| Op::Relax(t, at)),
+        2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Replace(t, at)),
+        3 => table().prop_map(Op::Unlink),
+        1 => table().prop_map(Op::Detach),
+        1 => table().prop_map(Op::Collapse),
+        1 => Just(Op::UnlinkAll),
+        1 => Just(Op::DetachAll),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let simple = || {
+        prop_oneof![
+            6 => prop::collection::vec(op(), 1..6).prop_map(Step::Section),
+            1 => Just(Step::Flush),
+            1 => prop_oneof![Just(usize::MAX), 0..3usize].prop_map(Step::Memory),
+        ]
+    };
+    let nested = (any::<bool>(), prop::collection::vec(simple(), 1..4));
+    let step = prop_oneof![
+        5 => simple(),
+        1 => nested.prop_map(|(other, steps)| Step::Nested(other, steps)),
+    ];
+    prop::collection::vec(step, 1..6)
+}
+
+fn programs() -> impl Strategy<Value = Program> {
+    (
+        any::<bool>(),
+        prop::collection::vec((any::<bool>(), steps()), 1..4),
+        any::<bool>(),
+    )
+        .prop_map(|(shared, gathers, teardown)| Program {
+            shared,
+            gathers,
+            teardown,
+        })
+}
+
+/// A space and its tables.
+struct Space<B: Backend + Send + Sync + 'static> {
+    mmu: Machine<B>,
+    handle: Handle<Watched<B>>,
+    subject: u64,
+    levels: [Level; 3],
+    top: Entries,
+    middle: Entries,
+    tables: [Option<Entries>; TABLES],
+    /// The number of the next page or table.
+    next: u64,
+}
+
+impl<B: Backend + Send + Sync + 'static> Space<B> {
+    fn new(mmu: &Machine<B>, model: &mut Model<B>, subject: u64, new: NewSpace) -> Self {
+        let new = NewSpace {
+            table: new.table + (subject << 32),
+            user_table: new.user_table + (subject << 32),
+            ..new
+        };
+        model.has_space(subject, &new);
+        let handle = Handle::new(mmu.address_space(new).expect("a tag"));
+        let backend = mmu.platform().backend();
+        let facts = backend.levels();
+        let mut there = Level::all().filter(|level| facts[level.index()].shift != 0);
+        let levels = [(); 3].map(|()| there.next().expect("three levels"));
+        let start = 3 << facts[levels[2].index()].shift;
+        let top = Entries::new(backend, &handle, levels[2], start, FEW);
+        let middle = Entries::new(backend, &handle, levels[1], start, FEW);
+        top.link(0, subject + 1);
+        Self {
+            mmu: mmu.clone(),
+            handle,
+            subject,
+            levels,
+            top,
+            middle,
+            tables: [const { None }; TABLES],
+            next: (subject + 1) << 32,
+        }
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn level_has_leaves(&self, level: Level) -> bool {
+        self.mmu.platform().backend().levels()[level.index()].leaf
+    }
+
+    /// A table, which appears where there is none; if a large page is in its place there is no such table.
+    fn table(&mut self, nth: usize) -> Option<&Entries> {
+        if self.tables[nth].is_none() && self.middle.entry(nth) == Entry::Invalid {
+            let number = self.fresh();
+            self.middle.link(nth, number);
+            let va = self.middle.slot(nth).va;
+            let backend = self.mmu.platform().backend();
+            let table = Entries::new(backend, &self.handle, self.levels[0], va, MOST);
+            self.tables[nth] = Some(table);
+        }
+        self.tables[nth].as_ref()
+    }
+
+    /// The large pages' table, and its first entry that never points at a table.
+    fn large(&self, upper: bool, at: usize) -> (&Entries, usize) {
+        if upper {
+            (&self.top, at.max(1))
+        } else {
+            (&self.middle, at)
+        }
+    }
+
+    fn clear(
+        &self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        table: &Entries,
+        range: std::ops::Range<usize>,
+    ) {
+        let leaves: Vec<_> = range
+            .filter(|index| table.leaf(*index).is_some())
+            .map(|index| (index, table.bits(index)))
+            .collect();
+        let given = leaves.iter().filter_map(|(index, _)| table.leaf(*index));
+        section.clear_all(given).expect("entries of this space");
+        let place = |index: usize| (table.level, table.slot(index).va);
+        let places: Vec<_> = leaves.iter().map(|(index, _)| place(*index)).collect();
+        for (made, (_, bits)) in model.made(&places).iter().zip(&leaves) {
+            let page = bits >> 12;
+            if bits & (DIRTY | FILE) == DIRTY | FILE {
+                model.keeps_rmap(page);
+            }
+            let stale = vec![Stale::Leaf(table.level, made.va)];
+            model.owes(self.subject, made, stale, Some(Out::Page(page)));
+        }
+    }
+
+    /// Clears all that is in a table, and unlinks it.
+    fn unlink(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        nth: usize,
+    ) {
+        let Some(table) = self.tables[nth].take() else {
+            return;
+        };
+        self.clear(section, model, &table, 0..MOST);
+        let number = self.middle.bits(nth) >> 12;
+        let link = self.middle.pointer(nth).expect("it points at the table");
+        let at = (self.middle.level, self.middle.slot(nth).va);
+        section.unlink(link).expect("a table of this space");
+        let made = model.made(&[at]);
+        let stale = vec![Stale::Walk(at.0, at.1)];
+        model.owes(self.subject, &made[0], stale, Some(Out::Table(number)));
+    }
+
+    /// Changes a leaf entry, and says what was changed: in one step, or in two.
+    fn change(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &Model<B>,
+        (nth, index): (usize, usize),
+        replaced: Option<u64>,
+        rights: u64,
+    ) -> Option<Vec<Made>> {
+        let table = self.tables[nth].as_ref()?;
+        let (old, was) = (table.entry(index), table.bits(index));
+        let Entry::Leaf { page, .. } = old else {
+            return None;
+        };
+        let page = replaced.unwrap_or(page);
+        let bits = page << 12 | 1 | rights;
+        let new = Entry::Leaf {
+            page,
+            rights: if rights & WRITE == 0 { 1 } else { 3 },
+        };
+        let change = Change {
+            level: table.level,
+            old,
+            new,
+            new_bits: bits,
+            below: Below::Cleared,
+        };
+        let slot = table.slot(index);
+        let stood = if replaced.is_some() {
+            section.replace(&slot, &change)
+        } else {
+            section.change(&slot, &change)
+        };
+        assert_eq!(stood.expect("it may be changed").first, was);
+        assert_eq!(table.bits(index), bits);
+        let facts = self.mmu.platform().backend();
+        let facts = facts.change_facts(self.handle.conditions());
+        let through_invalid =
+            replaced.is_some() && facts.output_through_invalid && B::FACTS.changes_plainly;
+        let place = (table.level, slot.va);
+        let steps = if through_invalid { 2 } else { 1 };
+        Some(model.made(&vec![place; steps]))
+    }
+
+    fn run(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        op: &Op,
+    ) {
+        let subject = self.subject;
+        match *op {
+            Op::Map(nth, at, count, dirty_file) => {
+                let pages: Vec<_> = (0..count).map(|_| self.fresh()).collect();
+                let Some(table) = self.table(nth) else { return };
+                let flags = if dirty_file {
+                    WRITE | DIRTY | FILE
+                } else {
+                    WRITE
+                };
+                for (index, page) in (at..MOST).zip(pages) {
+                    if table.entry(index) == Entry::Invalid {
+                        table.map(index, page, flags);
+                    }
+                }
+            }
+            Op::Clear(nth, at, count) => {
+                let table = self.tables[nth].take();
+                if let Some(table) = &table {
+                    self.clear(section, model, table, at..MOST.min(at + count));
+                }
+                self.tables[nth] = table;
+            }
+            Op::MapLarge(upper, at) => {
+                let page = self.fresh();
+                let (table, at) = self.large(upper, at);
+                let free = table.entry(at) == Entry::Invalid;
+                if free && self.level_has_leaves(table.level) {
+                    table.map(at, page, WRITE);
+                }
+            }
+            Op::ClearLarge(upper, at) => {
+                let (table, at) = self.large(upper, at);
+                self.clear(section, model, table, at..at + 1);
+            }
+            Op::Protect(nth, at) => {
+                let Some(made) = self.change(section, model, (nth, at), None, 0) else {
+                    return;
+                };
+                if let Entry::Leaf { rights: 3, .. } = made[0].change.old {
+                    let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
+                    model.owes(subject, &made[0], stale, None);
+                }
+            }
+            Op::Relax(nth, at) => {
+                let through_invalid = self.mmu.platform().backend();
+                let facts = through_invalid.change_facts(self.handle.conditions());
+                if !facts.rights_through_invalid {
+                    let _ = self.change(section, model, (nth, at), None, WRITE);
+                }
+            }
+            Op::Replace(nth, at) => {
+                let page = self.fresh();
+                let made = self.change(section, model, (nth, at), Some(page), WRITE);
+                let Some(made) = made else { return };
+                let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
+                model.see();
+                if made.len() == 2 {
+                    assert!(model.is_dropped(subject, &made, stale.clone()));
+                }
+                model.owes(subject, &made[0], stale, None);
+            }
+            Op::Unlink(nth) => self.unlink(section, model, nth),
+            Op::Detach(nth) => {
+                let Some(link) = self.middle.pointer(nth) else {
+                    return;
+                };
+                let stale = subtree(&self.mmu, &self.middle, nth);
+                let at = (self.middle.level, self.middle.slot(nth).va);
+                let number = self.middle.bits(nth) >> 12;
+                let table = section.detach(link).expect("a table of this space");
+                assert_eq!(table.0, number);
+                let made = model.made(&[at]);
+                model.owes(subject, &made[0], stale.clone(), None);
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables[nth] = None; // what is in it is kept
+            }
+            Op::Collapse(nth) => {
+                if !self.level_has_leaves(self.levels[1]) || self.tables[nth].is_none() {
+                    return;
+                }
+                let page = self.fresh();
+                let number = self.middle.bits(nth) >> 12;
+                let stale = subtree(&self.mmu, &self.middle, nth);
+                let link = self.middle.pointer(nth).expect("it points at the table");
+                let at = (self.middle.level, self.middle.slot(nth).va);
+                let leaf = Entry::Leaf { page, rights: 3 };
+                let collapsed = section.collapse(link, leaf, page << 12 | 1 | WRITE);
+                collapsed.expect("a table of this space");
+                assert_eq!(self.middle.entry(nth), leaf);
+                let made = model.made(&[at, at]);
+                model.owes(subject, &made[0], stale.clone(), Some(Out::Table(number)));
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables[nth] = None;
+            }
+            Op::UnlinkAll => {
+                (0..TABLES).for_each(|nth| self.unlink(section, model, nth));
+                self.clear(section, model, &self.middle, 0..FEW);
+                let number = self.top.bits(0) >> 12;
+                let link = self.top.pointer(0).expect("it points at the table");
+                let at = (self.top.level, self.top.slot(0).va);
+                section.unlink(link).expect("a table of this space");
+                let made = model.made(&[at]);
+                let stale = vec![Stale::Walk(at.0, at.1)];
+                model.owes(subject, &made[0], stale, Some(Out::Table(number)));
+                self.renew();
+            }
+            Op::DetachAll => {
+                let stale = subtree(&self.mmu, &self.top, 0);
+                let at = (self.top.level, self.top.slot(0).va);
+                let link = self.top.pointer(0).expect("it points at the table");
+                section.detach(link).expect("a table of this space");
+                let made = model.made(&[at]);
+                model.owes(subject, &made[0], stale.clone(), None);
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables = [const { None }; TABLES];
+                self.renew();
+            }
+        }
+    }
+
+    /// Another table of the middle level, in the place of the one that is gone.
+    fn renew(&mut self) {
+        let backend = self.mmu.platform().backend();
+        let va = self.middle.va;
+        self.middle = Entries::new(backend, &self.handle, self.levels[1], va, FEW);
+        let number = self.fresh();
+        self.top.link(0, number);
+    }
+}
+
+struct World<B: Backend + Send + Sync + 'static> {
+    mmu: Machine<B>,
+    spaces: [Space<B>; 2],
+    model: Model<B>,
+}
+
+impl<B: Backend + Send + Sync + 'static> World<B> {
+    fn gather(&mut self, which: usize, steps: &[Step]) {
+        let (mmu, handle) = (self.mmu.clone(), self.spaces[which].handle.clone());
+        self.begin(which);
+        mmu.gather(&handle, |gather| self.steps(gather, which, steps));
+        self.model.see();
+        self.model.all_is_met(self.spaces[which].subject);
+    }
+
+    fn begin(&mut self, which: usize) {
+        self.model.begin(self.spaces[which].subject);
+    }
+
+    fn steps(
+        &mut self,
+        gather: &mut Gather<'_, '_, Hosted<Watched<B>>>,
+        which: usize,
+        steps: &[Step],
+    ) {
+        for step in steps {
+            match step {
+                Step::Section(ops) => {
+                    gather.locked((), |section, ()| {
+                        for op in ops {
+                            self.begin(which);
+                            self.spaces[which].run(section, &mut self.model, op);
+                            self.model.see();
+                        }
+                    });
+                    self.model.see();
+                    assert!(self.model.has_no_rmaps(), "behind the lock no rmap is left");
+                }
+                Step::Flush => {
+                    gather.flush();
+                    self.model.see();
+                }
+                Step::Memory(batches) => {
+                    use std::sync::atomic::Ordering::SeqCst;
+                    self.mmu.platform().batches.store(*batches, SeqCst);
+                }
+                Step::Nested(other, steps) => {
+                    let inner = if *other { 1 - which } else { which };
+                    self.gather(inner, steps);
+                    self.begin(which);
+                }
+            }
+        }
+    }
+
+    fn teardown(&mut self, which: usize) {
+        let (mmu, handle) = (self.mmu.clone(), self.spaces[which].handle.clone());
+        self.begin(which);
+        mmu.teardown(&handle, |gather| {
+            let large = (0..FEW).map(|at| Op::ClearLarge(true, at));
+            let ops = large.chain([Op::UnlinkAll]).collect();
+            self.steps(gather, which, &[Step::Section(ops)]);
+        });
+        self.model.see();
+        self.model.all_is_met(self.spaces[which].subject);
+    }
+}
+
+fn run<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace, program: &Program) {
+    let mmu = machine(backend, 3);
+    let mut model = Model::new(&mmu);
+    let mut world = World {
+        spaces: [0, 1].map(|subject| Space::new(&mmu, &mut model, subject, new)),
+        model,
+        mmu: mmu.clone(),
+    };
+    let runs = [Some(0), Some(1), program.shared.then_some(0)];
+    let mut current = Vec::new();
+    for (cpu, space) in (0..).zip(runs) {
+        let space = space.map(|space: usize| world.spaces[space].handle.clone());
+        current.push(Hosted::on(&mmu, cpu, || {
+            Hosted::switch(&mmu, Current::Kernel, space.as_ref())
+        }));
+    }
+    Hosted::on(&mmu, 0, || {
+        for (which, steps) in &program.gathers {
+            world.gather(usize::from(*which), steps);
+        }
+    });
+    if program.teardown {
+        for (cpu, current) in (0..).zip(&mut current) {
+            let was = std::mem::replace(current, Current::Kernel);
+            *current = Hosted::on(&mmu, cpu, || Hosted::switch(&mmu, was, None));
+        }
+        Hosted::on(&mmu, 0, || (0..2).for_each(|which| world.teardown(which)));
+    }
+    world.model.nothing_waits();
+    world.model.tags_stay_apart();
+}
+
+fn programs_keep_to_the_model<B: Backend + Copy + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let config = ProptestConfig {
+        cases: 200,
+        max_shrink_time: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let result = TestRunner::new(config).run(&programs(), |program| {
+        run(backend, new, &program);
+        Ok(())
+    });
+    result.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+on_every_machine!(programs_keep_to_the_model);
