@@ -40,10 +40,10 @@ impl Example for Exec {
         let old = space(0x1_0000);
         let (mut on_0, mut on_1) = (Current::Kernel, Current::Kernel);
         Hosted::on(&mmu, 0, || {
-            context_switch(&mmu, &mut on_0, Some(old.clone()))
+            context_switch(&mmu, &mut on_0, Some(old.clone()));
         });
         Hosted::on(&mmu, 1, || {
-            context_switch(&mmu, &mut on_1, Some(old.clone()))
+            context_switch(&mmu, &mut on_1, Some(old.clone()));
         });
         Hosted::on(&mmu, 1, || context_switch(&mmu, &mut on_1, None));
         let table = Entries::new(hosted.backend(), &old, Level(0), 0, 2);

@@ -111,7 +111,8 @@ pub fn report<E: Example>(mut arguments: impl Iterator<Item = String>) -> Result
     let report = |name: &str| {
         let lines = run::<E>(name);
         let lines = lines.ok_or_else(|| format!("no architecture is called '{name}'\n{usage}"))?;
-        let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+        let lines = lines.iter().flat_map(|line| ["    ", line, "\n"]);
+        let lines: String = lines.collect();
         Ok(format!("{name}\n{lines}"))
     };
     names.into_iter().map(report).collect()
