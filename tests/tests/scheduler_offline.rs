@@ -43,7 +43,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             let told = lines.iter().any(|line| line == "interrupted: cpu 2");
             assert_eq!(told, case.interrupts(), "{}", case.name);
             assert!(!lines.iter().any(|line| line.starts_with("cpu 1: ")));
-            cpus.on(0, |mmu| mmu.wait_for_walkers());
+            cpus.on(0, tlbc_runtime::Mmu::wait_for_walkers);
             assert_eq!(cpus.lines(), ["interrupted: cpu 2"], "{}", case.name);
 
             cpus.forget();
