@@ -1,0 +1,12 @@
+//! Every protocol of the runtime that has an atomic in it, in every interleaving that the model checker knows, on the
+//! adversarial machine; and each barrier left out.
+
+mod check;
+mod entries;
+mod kernel;
+
+mod devices;
+mod hotplug;
+mod mail;
+mod shootdown;
+mod tags;
