@@ -61,7 +61,8 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.local(cpu);
         match (from, to) {
             (Current::User(from), None) => {
-                here.lazy.put(1);
+                // Who skips this CPU from here on relies on what user code did being done.
+                here.lazy.release(1, Barrier::Unload);
                 full_barrier(Barrier::LazyDrop);
                 Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
             }
@@ -297,18 +298,22 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Whether a CPU has a space loaded, or may be loading it.
+    /// Whether a CPU has a space loaded. One that is switching may well be on its way from one other space to
+    /// another: it is waited for.
     fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
-        full_barrier(Barrier::Flush);
-        let holders = space.holders.now(Barrier::Unloaded);
-        holders.iter().any(|holder| {
-            let loaded = SpaceId(
-                self.platform
-                    .local(holder)
-                    .loaded
-                    .acquire(Barrier::Unloaded),
-            );
-            loaded == space.id || loaded == SpaceId::SWITCHING
+        self.platform.pinned(true, |cpu| {
+            full_barrier(Barrier::Flush);
+            let holders = space.holders.now(Barrier::Unloaded);
+            holders.iter().any(|holder| {
+                let loaded = &self.platform.local(holder).loaded;
+                let mut now = SpaceId(loaded.acquire(Barrier::Unloaded));
+                while now == SpaceId::SWITCHING {
+                    self.serve(cpu);
+                    pause();
+                    now = SpaceId(loaded.acquire(Barrier::Unloaded));
+                }
+                now == space.id
+            })
         })
     }
 }

@@ -7,6 +7,7 @@ mod kernel;
 
 mod devices;
 mod hotplug;
+mod lazy;
 mod mail;
 mod shootdown;
 mod tags;
