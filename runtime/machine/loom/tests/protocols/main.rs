@@ -5,6 +5,7 @@ mod check;
 mod entries;
 mod kernel;
 
+mod debts;
 mod devices;
 mod hotplug;
 mod lazy;
