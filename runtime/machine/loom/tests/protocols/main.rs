@@ -7,6 +7,7 @@ mod kernel;
 
 mod debts;
 mod devices;
+mod gathers;
 mod hotplug;
 mod lazy;
 mod mail;
