@@ -52,6 +52,9 @@ impl<P: Platform> Mmu<P> {
                 backend.change(&mut sink, slot, change, owner)
             };
             let changed = self.alone(cpu, || change(&owner));
+            if Self::defers(&changed) {
+                space.ledger.attach.owe(); // before anybody attaches
+            }
             Self::end_change(space);
             changed
         })

@@ -141,7 +141,6 @@ impl<P: Platform> Reclaim<'_, P> {
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
         if Mmu::<P>::defers(&changed) {
-            space.ledger.attach.owe();
             mmu.flush(space, Scope::Everything { tables: true }, Why::Debt);
             round = AT_ONCE;
         } else if changed.obligation.is_nothing() {

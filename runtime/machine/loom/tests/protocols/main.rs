@@ -5,6 +5,7 @@ mod check;
 mod entries;
 mod kernel;
 
+mod changes;
 mod debts;
 mod devices;
 mod gathers;
