@@ -8,8 +8,9 @@
 //! reference that keeps the space alive; otherwise it holds none, and whoever ends the space makes them
 //! [leave](Mmu::teardown).
 //!
-//! Every path through [`Mmu::switch`] has a full barrier, apart from the one between two threads of one space that
-//! both use it: membarrier relies on one between the store of what runs and the return to user code.
+//! Every path through [`Mmu::switch`] into a user space has a full barrier, [`Barrier::SwitchIn`] or
+//! [`Barrier::LeaveLazy`], apart from the one between two threads of one space that both use it: membarrier relies on one
+//! between the store of what runs and the return to user code.
 
 use crate::Mmu;
 use crate::backend::{Backend, Debt, Root};
@@ -63,7 +64,6 @@ impl<P: Platform> Mmu<P> {
             (Current::User(from), None) => {
                 // Who skips this CPU from here on relies on what user code did being done.
                 here.lazy.release(1, Barrier::Unload);
-                full_barrier(Barrier::LazyDrop);
                 Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
             }
             (from, None) => from,
@@ -74,8 +74,6 @@ impl<P: Platform> Mmu<P> {
                 } else {
                     self.load(cpu, here, &to);
                 }
-                // Where nobody counts, the barrier that dropping a reference would have been.
-                full_barrier(Barrier::LazyDrop);
                 if let Current::User(left) | Current::Lazy(Some(left)) = &from {
                     Self::trim(cpu, here, left);
                 }
@@ -128,11 +126,11 @@ impl<P: Platform> Mmu<P> {
         }
         if Self::FACTS.attach_waits_for_changes {
             full_barrier(Barrier::AttachWaits);
-            while space.changes.acquire(Barrier::ChangesOver) != 0 {
+            while space.changes.get() != 0 {
                 self.serve(cpu);
                 pause();
             }
-            // Whoever trimmed the holders meanwhile may not have seen this one.
+            // What was changed is seen behind SwitchIn. Whoever trimmed the holders meanwhile may not have seen this one.
             space.holders.insert(cpu, Barrier::Unload);
         }
         if space.tagging == Tagging::Generations {

@@ -33,9 +33,6 @@ pub enum Barrier {
     /// Full. A CPU has said that it loads a space, and then waits for changes under way. Pairs with
     /// [`Change`](Self::Change).
     AttachWaits,
-    /// Full. A reference to a lazy space would have been dropped here, and is not counted: what relies on
-    /// the barrier in that (membarrier) still has it.
-    LazyDrop,
     /// Full. A CPU is no longer online, and then serves what it was sent. Pairs with [`Send`](Self::Send).
     Offline,
     /// Full. A message is left with a CPU, and then it is read whether that is online. Pairs with
@@ -60,11 +57,9 @@ pub enum Barrier {
     Due,
     /// Release: the debt is paid.
     Pay,
-    /// Release: a change is over, and its entry is gone. Pairs with the acquire in
-    /// [`ChangesOver`](Self::ChangesOver).
+    /// Release: a change is over, and its entry is gone. Pairs with [`SwitchIn`](Self::SwitchIn), behind the read that
+    /// no change is under way.
     ChangeOver,
-    /// Acquire.
-    ChangesOver,
 }
 
 #[cfg(loom)]

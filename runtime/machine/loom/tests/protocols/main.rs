@@ -12,5 +12,6 @@ mod gathers;
 mod hotplug;
 mod lazy;
 mod mail;
+mod membarrier;
 mod shootdown;
 mod tags;
