@@ -56,6 +56,10 @@ impl<P: Platform> Mmu<P> {
                 let mut sink = self.platform.sink(cpu);
                 backend.change(&mut sink, slot, change, &owner)
             });
+            if Self::defers(&changed) {
+                space.ledger.attach.owe(); // before anybody attaches
+                self.platform.local(cpu).counters.owed.count(1);
+            }
             Self::end_change(space);
             full_barrier(Barrier::Devices);
             if space.devices.get() != 0 {

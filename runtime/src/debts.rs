@@ -31,7 +31,7 @@ impl Due {
     /// What is owed, if anything is: to be handed to [`pay`](Self::pay) when it is flushed.
     pub fn due(&self) -> Option<u64> {
         let owed = self.owed.acquire(Barrier::Due);
-        (self.paid.get() != owed).then_some(owed)
+        (self.paid.acquire(Barrier::Due) != owed).then_some(owed)
     }
 
     /// What was [due](Self::due) is flushed.

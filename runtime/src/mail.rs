@@ -207,7 +207,10 @@ impl<P: Platform> Mmu<P> {
             scope: Scope::Everything { tables: true },
         };
         let of_cpu = line.filter(|_| here.tag.get() == 0);
-        let request = of_cpu.map_or(request, |line| self.with_own_tag(&request, line));
+        let request = of_cpu.map_or(request, |line| {
+            let tag = Tag::default(); // none of the machine's
+            self.with_own_tag(&Request { tag, ..request }, line)
+        });
         self.deliver(cpu, here, &request);
     }
 

@@ -115,7 +115,6 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             };
             let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
-            gather.note(&changed);
             if !changed.obligation.is_nothing() {
                 // A neighbour of the last one needs no record of its own.
                 if run_level == level && extent.start == run.start.wrapping_add(run.bytes) {
@@ -181,7 +180,6 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         gather.mmu.check_entry(change.level, change.new)?;
         let shift = gather.mmu.check_entry(change.level, change.old)?;
         let changed = gather.mmu.change(gather.space, slot, change, true);
-        gather.note(&changed);
         let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
         gather.record(&changed.obligation, extent);
         Ok(changed.was)

@@ -191,7 +191,7 @@ impl<P: Platform> Mmu<P> {
             let loaded = SpaceId(local.loaded.acquire(Barrier::Unloaded));
             let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
                 Holders::PARKED
-            } else if loaded == space.id && local.lazy.get() != 0 {
+            } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
                 Holders::LAZY
             } else {
                 Holders::ACTIVE

@@ -64,7 +64,8 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.local(cpu);
         match (from, to) {
             (Current::User(from), None) => {
-                here.lazy.put(1);
+                // Who skips this CPU from here on relies on what user code did being done.
+                here.lazy.release(1, Barrier::Unload);
                 Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
             }
             (from, None) => from,
@@ -127,14 +128,14 @@ impl<P: Platform> Mmu<P> {
         }
         if Self::FACTS.attach_waits_for_changes {
             full_barrier(Barrier::AttachWaits);
-            if space.changes.acquire(Barrier::ChangesOver) != 0 {
+            if space.changes.get() != 0 {
                 self.leave_root(cpu);
-                while space.changes.acquire(Barrier::ChangesOver) != 0 {
+                while space.changes.get() != 0 {
                     self.serve(cpu);
                     pause();
                 }
             }
-            // Whoever trimmed the holders meanwhile may not have seen this one.
+            // What was changed is seen behind SwitchIn. Whoever trimmed the holders meanwhile may not have seen this one.
             space.holders.insert(cpu, Barrier::Unload);
         }
         if space.tagging == Tagging::Generations {

@@ -57,11 +57,9 @@ pub enum Barrier {
     Due,
     /// Release: the debt is paid.
     Pay,
-    /// Release: a change is over, and its entry is gone. Pairs with the acquire in
-    /// [`ChangesOver`](Self::ChangesOver).
+    /// Release: a change is over, and its entry is gone. Pairs with [`SwitchIn`](Self::SwitchIn), behind the read that
+    /// no change is under way.
     ChangeOver,
-    /// Acquire.
-    ChangesOver,
 }
 
 #[cfg(loom)]

@@ -10,7 +10,6 @@
 //! that was used for something else.
 
 use crate::Mmu;
-use crate::change::Changed;
 use crate::clause::Level;
 use crate::gather::Gather;
 use crate::platform::Platform;
@@ -76,14 +75,6 @@ impl<P: Platform> Gather<'_, '_, P> {
             unlinked
                 .after_walkers()
                 .for_each(|table| self.mmu.platform.free_table(table));
-        }
-    }
-
-    /// Notes what a change put off.
-    #[inline]
-    pub(crate) fn note(&mut self, changed: &Changed) {
-        if Mmu::<P>::FACTS.changes_deferrable && Mmu::<P>::defers(changed) {
-            self.space.ledger.attach.owe();
         }
     }
 

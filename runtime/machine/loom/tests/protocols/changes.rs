@@ -1,0 +1,93 @@
+//! Machines whose instructions change entries: chosen by who has them cached, or put off until somebody attaches.
+
+use tlbc_machine_loom::toys::{Deferrer, Kind, Writer};
+use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Preemptions, fails, holds};
+use crate::entries::leaf;
+use crate::kernel::World;
+
+/// CPU 0 is the only one that has the space, and unmaps a page while CPU 1 attaches it: the change is of CPU 0
+/// alone, or put off, or of both.
+fn change_and_attach<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.switch(Current::Kernel, Some(&space))
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+/// CPU 0 clears an entry of a space that CPU 1 had, and loads again. Behind the change no user code uses the entry, for
+/// either it was changed by an instruction or nobody attaches before the debt is paid.
+fn defer_and_attach() {
+    let world = World::<Deferrer>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        let now = world.switch(now, Some(&other));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.switch(now, Some(&space))
+    });
+    world.on(0, || {
+        world.mmu.gather(&space, |g| {
+            g.locked((), |section, ()| {
+                assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                let reaches = world.machine().reaches(1, 0).is_some();
+                let attached = world.machine().runs_user(1);
+                assert!(!(reaches && attached), "attached before the debt was paid");
+            });
+        });
+    });
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_another_cpu_attaches() {
+    holds(Preemptions(3), change_and_attach::<Writer>);
+    holds(Preemptions(3), change_and_attach::<Deferrer>);
+}
+
+#[test]
+fn a_change_is_put_off_while_a_cpu_attaches() {
+    holds(Preemptions(3), defer_and_attach);
+}
+
+#[test]
+fn without_change() {
+    let test = change_and_attach::<Writer>;
+    fails(Preemptions(2), Barrier::Change, "ForeignPage", test);
+    fails(
+        Preemptions(2),
+        Barrier::Change,
+        "before the debt",
+        defer_and_attach,
+    );
+}
+
+#[test]
+fn without_attach_waits() {
+    let test = change_and_attach::<Writer>;
+    fails(Preemptions(2), Barrier::AttachWaits, "ForeignPage", test);
+    fails(
+        Preemptions(2),
+        Barrier::AttachWaits,
+        "before the debt",
+        defer_and_attach,
+    );
+}
+
+#[test]
+fn without_change_over() {
+    let test = change_and_attach::<Writer>;
+    fails(Preemptions(2), Barrier::ChangeOver, "ForeignPage", test);
+}

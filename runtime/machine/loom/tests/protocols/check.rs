@@ -1,0 +1,61 @@
+//! Running the model checker, on what is right and on what has a barrier left out.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use tlbc_runtime::sync::{Barrier, leave_out};
+
+/// How far threads are interleaved.
+#[derive(Clone, Copy)]
+pub enum Depth {
+    /// In every way.
+    Full,
+    /// With so many preemptions.
+    Preemptions(usize),
+}
+
+fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 20_000;
+    builder.preemption_bound = match depth {
+        Depth::Full => None,
+        Depth::Preemptions(most) => Some(most),
+    };
+    builder.check(test);
+}
+
+/// In every interleaving nothing is wrong.
+pub fn holds(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
+    leave_out(None);
+    explore(depth, test);
+}
+
+/// What the model checker says of two accesses that nothing orders.
+pub const RACE: &str = "Causality violation";
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Without a barrier some interleaving goes wrong, in the way that is said.
+pub fn fails(depth: Depth, without: Barrier, how: &str, test: impl Fn() + Send + Sync + 'static) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !SILENT.get() {
+                before(info);
+            }
+        }));
+    });
+    leave_out(Some(without));
+    SILENT.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| explore(depth, test)));
+    SILENT.set(false);
+    leave_out(None);
+    let panic = result.expect_err("nothing is wrong without it");
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or("");
+    assert!(said.contains(how), "it went wrong in another way: {said}");
+}

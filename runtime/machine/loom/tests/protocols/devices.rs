@@ -1,0 +1,45 @@
+//! Devices that share a space's tables are counted in before they fill.
+
+use tlbc_machine_loom::toys::{DEVICE, Kind, Slots, Untagged};
+use tlbc_runtime::Conditions;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Full, fails, holds};
+use crate::kernel::{World, root};
+
+/// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
+fn unmap_and_attach<K: Kind>(holds: Conditions) {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            world.mmu.attach_device(&space, holds);
+            world.machine().attach_device(root(0));
+        }
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_device_comes() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        holds(Full, move || unmap_and_attach::<Slots>(holds_then));
+        holds(Full, move || unmap_and_attach::<Untagged>(holds_then));
+    }
+}
+
+#[test]
+fn without_devices() {
+    // One that its driver has to tell is looked for once more behind Flush.
+    let test = || unmap_and_attach::<Slots>(DEVICE);
+    fails(Full, Barrier::Devices, "ForeignPage", test);
+}
+
+#[test]
+fn without_attach() {
+    let test = || unmap_and_attach::<Slots>(Conditions::NONE);
+    fails(Full, Barrier::Attach, "ForeignPage", test);
+}

@@ -1,0 +1,137 @@
+//! Entries of the tables, as what owns them.
+
+use std::sync::atomic::AtomicU64;
+
+use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
+use tlbc_machine_loom::{Entry as Bits, TableId};
+use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::{Level, Linked, Mapped, SpaceId};
+
+use crate::kernel::{Handle, Kernel, Page, Table, World, root, table};
+
+/// The entry for a page, or the one that points at its table.
+pub struct Owned {
+    space: SpaceId,
+    word: [AtomicU64; 1],
+    table: TableId,
+    index: usize,
+    page: usize,
+    level: Level,
+}
+
+/// The leaf entry of a page of a space.
+pub fn leaf<K: Kind>(space: &Handle<K>, nth: usize, page: usize) -> Owned {
+    let frame = 2 * nth + page;
+    Owned {
+        space: space.id(),
+        word: [AtomicU64::new(Bits::Page { frame, write: true }.bits())],
+        table: table(nth),
+        index: page,
+        page,
+        level: Level(0),
+    }
+}
+
+/// The entry that points at the table of a space.
+pub fn link<K: Kind>(space: &Handle<K>, nth: usize) -> Owned {
+    Owned {
+        space: space.id(),
+        word: [AtomicU64::new(Bits::Table(table(nth)).bits())],
+        table: root(nth),
+        index: 0,
+        page: 0,
+        level: Level(1),
+    }
+}
+
+impl Owned {
+    pub fn slot(&self) -> Slot<'_> {
+        Slot {
+            entries: &self.word,
+            table: self.table as u64,
+            index: self.index as u16,
+            va: (self.page as u64) << PAGE_SHIFT,
+        }
+    }
+}
+
+impl<K: Kind> Mapped<Kernel<K>> for Owned {
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.slot()
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Leaf { page: 0, rights: 3 }
+    }
+
+    fn unmapped(self, was: Was) -> Option<Page> {
+        match Bits::of(was.first) {
+            Bits::Page { frame, .. } => Some(Page(frame)),
+            _ => None,
+        }
+    }
+}
+
+impl<K: Kind> Linked<Kernel<K>> for Owned {
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.slot()
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Table { table: 0 }
+    }
+
+    fn unlinked(self) -> Table {
+        let points_at = self.table + 1;
+        Table(points_at)
+    }
+}
+
+impl<K: Kind> World<K> {
+    /// Unmaps a page of a space and gives it to somebody else.
+    pub fn unmap(&self, space: &Handle<K>, nth: usize, page: usize) {
+        self.mmu.gather(space, |g| {
+            g.locked((), |section, ()| {
+                let cleared = section.clear(leaf(space, nth, page));
+                assert!(cleared.is_ok(), "an entry of the space");
+            });
+        });
+    }
+
+    /// Unmaps all pages of a space, and frees their table.
+    pub fn unlink(&self, space: &Handle<K>, nth: usize) {
+        self.mmu.gather(space, |g| unlink_in(g, space, nth));
+    }
+}
+
+/// Clears all entries of a space in a gather, and unlinks their table.
+pub fn unlink_in<K: Kind>(
+    gather: &mut tlbc_runtime::Gather<'_, '_, Kernel<K>>,
+    space: &Handle<K>,
+    nth: usize,
+) {
+    gather.locked((), |section, ()| {
+        for page in 0..2 {
+            let cleared = section.clear(leaf(space, nth, page));
+            assert!(cleared.is_ok(), "an entry of the space");
+        }
+        let unlinked = section.unlink(link(space, nth));
+        assert!(unlinked.is_ok(), "an entry of the space");
+    });
+}

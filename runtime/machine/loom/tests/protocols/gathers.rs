@@ -1,0 +1,126 @@
+//! Gathers that overlap, and unmapping without waiting: whoever finds an entry invalid under the table's lock may rely on nobody
+//! using it, when his own gather is done.
+
+use std::rc::Rc;
+
+use loom::sync::Mutex;
+use tlbc_machine_loom::toys::{Broadcast, Kind, Slots};
+use tlbc_runtime::sync::Barrier;
+use tlbc_runtime::{CpuId, Current};
+
+use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::entries::leaf;
+use crate::kernel::World;
+
+/// CPU 0 clears an entry in a gather; CPU 1, which still has it, finds it cleared in one of its own.
+fn find_cleared<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let cleared = Rc::new(Mutex::new(false));
+    let _ = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, {
+        let (space, cleared) = (space.clone(), cleared.clone());
+        move |world| {
+            let found = world.mmu.gather(&space, |g| {
+                g.locked(cleared.lock().unwrap(), |_, cleared| **cleared)
+            });
+            let flushed = world.mmu.counts_of(CpuId(1)).full_nested != 0;
+            match (found, flushed) {
+                (false, _) => {}
+                (true, true) => world.machine().reuse(&[0]),
+                // By the other gather, which is over: behind what came of its page.
+                (true, false) => world.rely_on(0),
+            }
+        }
+    });
+    world.on(0, || {
+        world.mmu.gather(&space, |g| {
+            g.locked(cleared.lock().unwrap(), |section, cleared| {
+                assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                **cleared = true;
+            });
+        });
+    });
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_gather_finds_what_another_one_cleared() {
+    holds(Preemptions(3), find_cleared::<Slots>);
+    holds(Preemptions(3), find_cleared::<Broadcast>);
+}
+
+#[test]
+fn without_pay() {
+    fails(Full, Barrier::Pay, RACE, find_cleared::<Slots>);
+}
+
+/// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it, finds it cleared in a gather.
+fn find_unmapped<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let cleared = Rc::new(Mutex::new(false));
+    let _ = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, {
+        let (space, cleared) = (space.clone(), cleared.clone());
+        move |world| {
+            world.mmu.gather(&space, |g| {
+                g.locked(cleared.lock().unwrap(), |_, cleared| {
+                    if **cleared {
+                        world.machine().reuse(&[0]);
+                    }
+                });
+            });
+        }
+    });
+    world.on(0, || world.reclaim(&space, &cleared));
+    there.join().unwrap();
+    world.check();
+}
+
+impl<K: Kind> World<K> {
+    /// Unmaps page 0 of space 0, waits, and gives it to somebody else.
+    fn reclaim(&self, space: &crate::kernel::Handle<K>, cleared: &Mutex<bool>) {
+        self.mmu.reclaim(|r| {
+            let unmapped = {
+                let mut cleared = cleared.lock().unwrap();
+                *cleared = true;
+                r.unmap(space, leaf(space, 0, 0), |_| false)
+            };
+            let Ok(Some(page)) = unmapped else {
+                panic!("an entry of the space, with a page");
+            };
+            assert!(r.wait().redeem(page).is_ok(), "it was waited for");
+        });
+        self.machine().reuse(&[0]);
+    }
+}
+
+#[test]
+fn a_gather_finds_what_was_unmapped_without_waiting() {
+    holds(Full, find_unmapped::<Slots>);
+    holds(Full, find_unmapped::<Broadcast>);
+}
+
+/// CPU 0 unmaps a page without waiting, and waits, while CPU 1 leaves the space and comes back.
+fn unmap_and_come_back<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            let now = world.switch(now, None);
+            world.switch(now, Some(&space))
+        }
+    });
+    world.on(0, || world.reclaim(&space, &Mutex::new(false)));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_reclaimed_while_a_cpu_goes_and_comes() {
+    holds(Full, unmap_and_come_back::<Slots>);
+}

@@ -1,0 +1,38 @@
+//! CPUs that go while others have something to tell them.
+
+use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Full, Depth::Preemptions, fails, holds};
+use crate::kernel::World;
+
+/// CPU 1 goes, which runs in a space, while CPU 0 unmaps a page of it.
+fn unmap_and_go<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, move |world| {
+        world.touch(0);
+        world.offline(now);
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_cpu_goes_while_it_is_sent_something() {
+    holds(Preemptions(3), unmap_and_go::<Slots>);
+    holds(Preemptions(3), unmap_and_go::<Untagged>);
+}
+
+#[test]
+fn without_offline() {
+    fails(Full, Barrier::Offline, "branches", unmap_and_go::<Slots>);
+}
+
+#[test]
+fn without_send() {
+    fails(Full, Barrier::Send, "branches", unmap_and_go::<Slots>);
+}

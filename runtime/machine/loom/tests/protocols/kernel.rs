@@ -1,0 +1,363 @@
+//! A kernel of the model checker's threads, on the adversarial machine.
+//!
+//! A thread becomes a CPU by [`World::on`]. Interrupts are off while a bit of the CPU's word is held. An interrupt is handled
+//! on the thread that sends it, as one step, where the CPU takes interrupts; otherwise by the CPU's own thread, when it
+//! turns them on or serves others while it waits. The words are built so that they order nothing for
+//! anybody beyond what a platform promises: what a CPU did is seen by its own handler, and what was stored before an
+//! interrupt was sent is seen by whoever handles it.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use crate::entries::unlink_in;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use loom::sync::atomic::{AtomicUsize, fence};
+use tlbc_machine_loom::toys::{Kind, Toy};
+use tlbc_machine_loom::{Machine, Op, Shared, TableId};
+use tlbc_runtime::batch::Boxed;
+use tlbc_runtime::request::Request;
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, Conditions, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
+    NewSpace, Platform, Record, Root, Tag, Unlinked,
+};
+
+/// A page: its number.
+pub struct Page(pub usize);
+
+impl Frame for Page {}
+
+/// A table: its number.
+pub struct Table(pub TableId);
+
+pub type Space<K> = AddressSpace<Kernel<K>>;
+pub type Handle<K> = Arc<Space<K>>;
+/// What a CPU runs in.
+pub type Runs<K> = Current<Handle<K>>;
+
+const OFF: usize = 1;
+const PENDING: usize = 2;
+
+loom::thread_local! {
+    /// The CPU that this thread is.
+    static CPU: Cell<u32> = Cell::new(u32::MAX);
+    /// Whether its interrupts are off.
+    static HELD: Cell<bool> = Cell::new(false);
+}
+
+struct Cpu<K: Kind> {
+    local: Local<Kernel<K>>,
+    interrupts: AtomicUsize,
+}
+
+pub struct Kernel<K: Kind> {
+    backend: Toy<K>,
+    pub machine: Shared,
+    cpus: Vec<Cpu<K>>,
+    words: Vec<Word>,
+    mmu: OnceCell<Weak<Mmu<Self>>>,
+    /// What is in pages and tables: who uses one and who takes it for something else have to be ordered, or the
+    /// model checker complains.
+    frames: Vec<UnsafeCell<()>>,
+    tables: Vec<UnsafeCell<()>>,
+}
+
+impl<K: Kind> Kernel<K> {
+    fn run_handler(&self, cpu: usize) {
+        let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
+        let (before, held) = (
+            CPU.with(|this| this.replace(cpu as u32)),
+            HELD.with(|held| held.replace(true)),
+        );
+        mmu.interrupted(CpuId(cpu as u32));
+        CPU.with(|this| this.set(before));
+        HELD.with(|this| this.set(held));
+    }
+
+    /// Interrupts are on again, behind whatever came meanwhile.
+    fn turn_on(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts;
+        while word.compare_exchange(OFF, 0, Release, Relaxed).is_err() {
+            word.fetch_and(!PENDING, Acquire);
+            self.run_handler(cpu);
+        }
+    }
+}
+
+impl<K: Kind> Platform for Kernel<K> {
+    type Backend = Toy<K>;
+    type Set = CpuSet<1>;
+    type Page = Page;
+    type Table = Table;
+    type PageBatch = Boxed<Page>;
+    type TableBatch = Boxed<Table>;
+    type Handle = Handle<K>;
+
+    fn backend(&self) -> &Toy<K> {
+        &self.backend
+    }
+
+    fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
+        Record(move |op| {
+            if matches!(op, Op::Load { .. }) {
+                // Until now this CPU may have walked what it had loaded.
+                for table in self.machine.walks(cpu.index()) {
+                    self.tables[table].with(|_| ());
+                }
+            }
+            self.machine.issue(cpu.index(), &op);
+            if op == Op::Publish {
+                // It waits until stores are seen; nothing behind it is done before.
+                fence(SeqCst);
+            }
+        })
+    }
+
+    fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn local(&self, cpu: CpuId) -> &Local<Self> {
+        &self.cpus[cpu.index()].local
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &self.words
+    }
+
+    fn kernel_root(&self) -> Root {
+        Root {
+            table: 0,
+            tag: Tag {
+                value: 0,
+                of_machine: true,
+            },
+            empty: 0,
+            conditions: Conditions::NONE,
+        }
+    }
+
+    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        let cpu = CPU.with(Cell::get);
+        if !interrupts_off || HELD.with(Cell::get) {
+            return run(CpuId(cpu));
+        }
+        let word = &self.cpus[cpu as usize].interrupts;
+        while word.fetch_or(OFF, Acquire) & OFF != 0 {
+            loom::thread::yield_now();
+        }
+        HELD.with(|held| held.set(true));
+        let result = run(CpuId(cpu));
+        HELD.with(|held| held.set(false));
+        self.turn_on(cpu as usize);
+        result
+    }
+
+    fn interrupt(&self, cpus: &CpuSet<1>) {
+        for cpu in cpus.iter() {
+            let word = &self.cpus[cpu.index()].interrupts;
+            word.fetch_or(PENDING, Release);
+            if word
+                .compare_exchange(PENDING, PENDING | OFF, Acquire, Relaxed)
+                .is_ok()
+            {
+                self.turn_on(cpu.index());
+            }
+        }
+    }
+
+    fn page_batch(&self) -> Option<Boxed<Page>> {
+        Some(Boxed::new())
+    }
+
+    fn table_batch(&self) -> Option<Boxed<Table>> {
+        Some(Boxed::new())
+    }
+
+    fn release(&self, pages: Flushed<'_, Self>) {
+        self.reuse(&pages.map(|page| page.0).collect::<Vec<_>>());
+    }
+
+    fn defer(&self, tables: Unlinked<Self>) {
+        // No walker in software runs.
+        tables
+            .after_walkers()
+            .for_each(|table| self.free_table(table));
+    }
+
+    fn free_table(&self, table: Table) {
+        self.machine.free_table(table.0);
+        self.tables[table.0].with_mut(|_| ());
+    }
+
+    fn secondary(&self, space: &Space<K>, _: &Request<'_>) {
+        // Otherwise instructions reach it.
+        if space.conditions() == Conditions::NONE {
+            self.machine.drop_device();
+        }
+    }
+}
+
+impl<K: Kind> Kernel<K> {
+    /// Pages belong to somebody else, who writes them.
+    fn reuse(&self, frames: &[usize]) {
+        self.machine.reuse(frames);
+        for frame in frames {
+            self.frames[*frame].with_mut(|_| ());
+        }
+    }
+}
+
+/// A machine with its kernel. Space `n` has table `2n + 1` as its root, which points at table `2n + 2`, which maps
+/// pages `2n` and `2n + 1`.
+pub struct World<K: Kind> {
+    pub mmu: Rc<Mmu<Kernel<K>>>,
+}
+
+impl<K: Kind> Clone for World<K> {
+    fn clone(&self) -> Self {
+        Self {
+            mmu: self.mmu.clone(),
+        }
+    }
+}
+
+/// The root of a space.
+pub const fn root(space: usize) -> TableId {
+    2 * space + 1
+}
+
+/// The table of a space that maps its pages.
+pub const fn table(space: usize) -> TableId {
+    2 * space + 2
+}
+
+impl<K: Kind> World<K> {
+    /// A machine of so many CPUs, all on line, with memory for so many spaces.
+    pub fn new(cpus: usize, spaces: usize) -> Self {
+        let machine = Machine::new(Toy::<K>::stores(), cpus, 2 * spaces + 1, 2 * spaces);
+        let cpu = |_| Cpu {
+            local: Local::new(),
+            interrupts: AtomicUsize::new(0),
+        };
+        let kernel = Kernel {
+            backend: Toy::new(&machine),
+            machine,
+            cpus: (0..cpus).map(cpu).collect(),
+            words: (0..2).map(|_| Word::new(0)).collect(),
+            mmu: OnceCell::new(),
+            frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
+            tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
+        };
+        let mmu = Rc::new(Mmu::new(kernel).expect("a usable machine"));
+        let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
+        let world = Self { mmu };
+        for cpu in 0..cpus {
+            let _ = world.on(cpu, || world.arrive());
+        }
+        world
+    }
+
+    pub fn machine(&self) -> &Machine {
+        &self.mmu.platform().machine
+    }
+
+    /// A space, its tables and pages.
+    pub fn space(&self, nth: usize) -> Handle<K> {
+        use tlbc_machine_loom::Entry::{Page, Table};
+        let machine = self.machine();
+        for index in 0..2 {
+            let frame = 2 * nth + index;
+            machine.own(frame, root(nth));
+            machine.store(table(nth), index, Page { frame, write: true }.bits());
+        }
+        machine.store(root(nth), 0, Table(table(nth)).bits());
+        machine.issue(0, &Op::Publish);
+        let new = NewSpace {
+            table: root(nth) as u64,
+            user_table: root(nth) as u64,
+            ..NewSpace::default()
+        };
+        Arc::new(self.mmu.address_space(new).expect("a tag"))
+    }
+
+    /// Runs as a CPU.
+    pub fn on<R>(&self, cpu: usize, run: impl FnOnce() -> R) -> R {
+        assert!(cpu < self.mmu.platform().cpus.len(), "no such CPU");
+        let before = CPU.with(|this| this.replace(cpu as u32));
+        let result = run();
+        CPU.with(|this| this.set(before));
+        result
+    }
+
+    /// A thread that is a CPU.
+    pub fn spawn<R: 'static>(
+        &self,
+        cpu: usize,
+        run: impl FnOnce(Self) -> R + 'static,
+    ) -> loom::thread::JoinHandle<R> {
+        let world = self.clone();
+        loom::thread::spawn(move || world.clone().on(cpu, || run(world)))
+    }
+
+    fn arrive(&self) -> Runs<K> {
+        let mmu = &self.mmu;
+        mmu.platform().pinned(true, |cpu| mmu.arrive(cpu))
+    }
+
+    /// Makes this CPU run in a space, or in the kernel.
+    pub fn switch(&self, from: Runs<K>, to: Option<&Handle<K>>) -> Runs<K> {
+        let mmu = &self.mmu;
+        mmu.platform().pinned(true, |cpu| {
+            self.machine().stop_user(cpu.index());
+            let now = mmu.switch(cpu, from, to.cloned());
+            if matches!(now, Current::User(_)) {
+                self.machine().run_user(cpu.index());
+            }
+            now
+        })
+    }
+
+    /// User code of this CPU uses a page, if it reaches it. An interrupt comes before or behind.
+    pub fn touch(&self, page: u64) {
+        let kernel = self.mmu.platform();
+        kernel.pinned(true, |cpu| {
+            if let Some(frame) = self.machine().reaches(cpu.index(), page) {
+                kernel.frames[frame].with(|_| ());
+            }
+        });
+    }
+
+    /// Somebody relies on nobody using a page.
+    pub fn rely_on(&self, frame: usize) {
+        self.mmu.platform().reuse(&[frame]);
+    }
+
+    /// This CPU goes, and takes no interrupt any more.
+    pub fn offline(&self, runs: Runs<K>) {
+        let kernel = self.mmu.platform();
+        let cpu = CPU.with(Cell::get) as usize;
+        while kernel.cpus[cpu].interrupts.fetch_or(OFF, Acquire) & OFF != 0 {
+            loom::thread::yield_now();
+        }
+        HELD.with(|held| held.set(true));
+        self.machine().stop_user(cpu);
+        self.mmu.offline(CpuId(cpu as u32), runs);
+    }
+
+    /// Ends a space that no CPU uses, and gives its tables to somebody else.
+    pub fn end(&self, space: &Handle<K>, nth: usize) {
+        self.mmu.teardown(space, |g| unlink_in(g, space, nth));
+        assert!(self.mmu.release(space).is_ok(), "nobody has it loaded");
+        self.mmu.platform().free_table(Table(root(nth)));
+    }
+
+    /// Nothing was wrong at any time.
+    pub fn check(&self) {
+        if let Some(complaint) = self.machine().complaint() {
+            panic!("{complaint:?}");
+        }
+    }
+}

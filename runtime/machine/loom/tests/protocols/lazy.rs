@@ -1,0 +1,118 @@
+//! Lazy CPUs: skipped by a flush of pages, told of tables, and made to leave a space that ends.
+
+use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::kernel::World;
+
+/// CPU 1 uses a space again that it uses lazily, while CPU 0 unmaps a page of it.
+fn unmap_and_leave_lazy<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.switch(now, Some(&space))
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_lazy_cpu_comes_back() {
+    holds(Full, unmap_and_leave_lazy::<Slots>);
+    holds(Full, unmap_and_leave_lazy::<Untagged>);
+}
+
+#[test]
+fn without_leave_lazy() {
+    let test = unmap_and_leave_lazy::<Slots>;
+    fails(Full, Barrier::LeaveLazy, "ForeignPage", test);
+}
+
+/// CPU 1 uses a page and stops using the space, while CPU 0 unmaps the page.
+fn unmap_and_go_lazy<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, move |world| {
+        world.touch(0);
+        world.switch(now, None)
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_cpu_goes_lazy() {
+    holds(Full, unmap_and_go_lazy::<Slots>);
+    holds(Full, unmap_and_go_lazy::<Untagged>);
+}
+
+/// CPU 1 loads another space than the one that it uses lazily, while CPU 0 frees a table of that.
+fn free_and_load_another<K: Kind>() {
+    let world = World::<K>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, move |world| world.switch(now, Some(&other)));
+    world.on(0, || world.unlink(&space, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_table_is_freed_while_a_lazy_cpu_goes_on() {
+    holds(Preemptions(3), free_and_load_another::<Slots>);
+    holds(Preemptions(3), free_and_load_another::<Untagged>);
+}
+
+#[test]
+fn without_unload() {
+    fails(
+        Full,
+        Barrier::Unload,
+        RACE,
+        free_and_load_another::<Untagged>,
+    );
+}
+
+#[test]
+fn without_unloaded() {
+    fails(
+        Full,
+        Barrier::Unloaded,
+        RACE,
+        free_and_load_another::<Untagged>,
+    );
+}
+
+/// A space ends that CPU 1 uses lazily, or has left for another one just now.
+fn end_and_load_another<K: Kind>() {
+    let world = World::<K>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, move |world| world.switch(now, Some(&other)));
+    world.on(0, || world.end(&space, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn lazy_cpus_leave_a_space_that_ends() {
+    use tlbc_machine_loom::toys::ForLife;
+    holds(Preemptions(3), end_and_load_another::<Slots>);
+    holds(Preemptions(3), end_and_load_another::<ForLife>);
+}

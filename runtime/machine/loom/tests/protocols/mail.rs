@@ -1,0 +1,108 @@
+//! Messages: acknowledgements are of what was asked, and an outbox is free when everybody has read it.
+
+use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::kernel::World;
+
+/// Two CPUs run in a space, and each of them unmaps a page that both have used.
+fn both_ask<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    for cpu in 0..2 {
+        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
+    }
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            world.touch(0);
+            world.unmap(&space, 0, 1);
+        }
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn two_cpus_ask_each_other() {
+    holds(Preemptions(3), both_ask::<Slots>);
+}
+
+#[test]
+fn without_post() {
+    fails(Full, Barrier::Post, "", both_ask::<Slots>);
+}
+
+#[test]
+fn without_receive() {
+    fails(Full, Barrier::Receive, "", both_ask::<Slots>);
+}
+
+#[test]
+fn without_acknowledge() {
+    fails(Full, Barrier::Acknowledge, RACE, both_ask::<Slots>);
+}
+
+#[test]
+fn without_acknowledged() {
+    fails(Full, Barrier::Acknowledged, RACE, both_ask::<Slots>);
+}
+
+/// The outbox of CPU 0 is used twice, while CPU 1 asks as well.
+fn ask_twice<K: Kind>() {
+    let world = World::<K>::new(2, 2);
+    let space = world.space(0);
+    for cpu in 0..2 {
+        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
+    }
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.mmu.flush_everything(&space)
+    });
+    world.on(0, || {
+        world.unmap(&space, 0, 0);
+        world.unmap(&space, 0, 1);
+    });
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn an_outbox_is_used_again() {
+    holds(Preemptions(2), ask_twice::<Slots>);
+}
+
+/// Three CPUs run in a space; two of them unmap a page each, so that the third is told of both in either order.
+fn two_ask_one<K: Kind>() {
+    let world = World::<K>::new(3, 1);
+    let space = world.space(0);
+    let mut now = Vec::new();
+    for cpu in 0..3 {
+        now.push(world.on(cpu, || world.switch(Current::Kernel, Some(&space))));
+    }
+    let third = now.pop().unwrap();
+    let second = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.unmap(&space, 0, 1)
+    });
+    let last = world.spawn(2, {
+        let space = space.clone();
+        move |world| {
+            let now = world.switch(third, None);
+            world.switch(now, Some(&space))
+        }
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    second.join().unwrap();
+    let _ = last.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_cpu_is_told_of_two_changes_in_either_order() {
+    holds(Preemptions(1), two_ask_one::<Slots>);
+    holds(Preemptions(1), two_ask_one::<Untagged>);
+}

@@ -1,0 +1,65 @@
+//! A page is unmapped, or a table freed, while another CPU loads the space.
+
+use tlbc_machine_loom::toys::{Broadcast, Called, Kind, Slots, Untagged};
+use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
+
+use crate::check::{Depth::Full, fails, holds};
+use crate::kernel::World;
+
+/// CPU 1 had the space loaded, keeps its entries under a tag where it can, runs in another one, and comes back while CPU 0
+/// unmaps a page.
+fn unmap_and_switch_in<K: Kind>() {
+    let world = World::<K>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        let now = world.switch(now, Some(&other));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.switch(now, Some(&space))
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_another_cpu_loads_its_space() {
+    holds(Full, unmap_and_switch_in::<Slots>);
+    holds(Full, unmap_and_switch_in::<Untagged>);
+    holds(Full, unmap_and_switch_in::<Called>);
+    holds(Full, unmap_and_switch_in::<Broadcast>);
+}
+
+#[test]
+fn without_switch_in() {
+    fails(
+        Full,
+        Barrier::SwitchIn,
+        "ForeignPage",
+        unmap_and_switch_in::<Slots>,
+    );
+}
+
+#[test]
+fn without_flush() {
+    fails(
+        Full,
+        Barrier::Flush,
+        "ForeignPage",
+        unmap_and_switch_in::<Slots>,
+    );
+}
+
+#[test]
+fn without_due() {
+    fails(
+        Full,
+        Barrier::Due,
+        "ForeignPage",
+        unmap_and_switch_in::<Slots>,
+    );
+}

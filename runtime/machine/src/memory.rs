@@ -1,0 +1,107 @@
+//! Page tables in memory.
+
+use tlbc_runtime::sync::Word;
+
+/// How many entries a table has.
+pub const ENTRIES: usize = 2;
+
+/// A table, by its number, which is its physical address as well. The first one has no valid entry, ever.
+pub type TableId = usize;
+
+/// What an entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing.
+    Invalid,
+    /// A page.
+    Page {
+        /// Its number.
+        frame: usize,
+        /// Whether it may be written.
+        write: bool,
+    },
+    /// A table.
+    Table(TableId),
+}
+
+const VALID: u64 = 1;
+const TABLE: u64 = 2;
+const WRITE: u64 = 4;
+const SHIFT: u32 = 12;
+
+impl Entry {
+    /// As it stands in memory.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        match self {
+            Self::Invalid => 0,
+            Self::Page { frame, write } => {
+                let write = if write { WRITE } else { 0 };
+                (frame as u64) << SHIFT | VALID | write
+            }
+            Self::Table(table) => (table as u64) << SHIFT | VALID | TABLE,
+        }
+    }
+
+    /// What stands in memory.
+    #[must_use]
+    pub const fn of(bits: u64) -> Self {
+        let number = (bits >> SHIFT) as usize;
+        if bits & VALID == 0 {
+            Self::Invalid
+        } else if bits & TABLE != 0 {
+            Self::Table(number)
+        } else {
+            Self::Page {
+                frame: number,
+                write: bits & WRITE != 0,
+            }
+        }
+    }
+}
+
+/// What walkers see of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stores {
+    /// What a load of the walker's CPU would see.
+    AsLoaded,
+    /// The old value and the new, until it is published; then the new one.
+    Published,
+}
+
+/// The memory that tables stand in.
+#[derive(Debug)]
+pub struct Memory {
+    pub(crate) stores: Stores,
+    /// As loads see it.
+    words: Vec<Word>,
+}
+
+/// The values that a walker may see, entry by entry.
+pub(crate) type Seen = Vec<Vec<u64>>;
+
+/// Where an entry stands among all.
+pub(crate) const fn at(table: TableId, index: usize) -> usize {
+    table * ENTRIES + index
+}
+
+impl Memory {
+    pub(crate) fn new(stores: Stores, tables: usize) -> Self {
+        Self {
+            stores,
+            words: (0..tables * ENTRIES).map(|_| Word::new(0)).collect(),
+        }
+    }
+
+    pub(crate) fn store(&self, table: TableId, index: usize, bits: u64) {
+        if self.stores == Stores::AsLoaded {
+            self.words[at(table, index)].put(bits);
+        }
+    }
+
+    /// What the CPU that asks sees; nothing where that is not the question.
+    pub(crate) fn loaded(&self) -> Option<Vec<u64>> {
+        let loads = || self.words.iter().map(Word::get).collect();
+        (self.stores == Stores::AsLoaded).then(loads)
+    }
+}

@@ -1,0 +1,353 @@
+//! Toy backends: as small as the runtime's protocols allow, one for each way in which machines differ that the protocols
+//! know about.
+//!
+//! Tables have two levels, a page is 4 KiB, and the physical address of a table is its number.
+
+use std::marker::PhantomData;
+
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Stricter};
+use tlbc_runtime::clause::{Holders, LEVELS, Levels};
+use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
+use tlbc_runtime::{
+    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Owed,
+    Root, Started, TagSource, TagValues, Tags,
+};
+
+use crate::machine::Shared;
+use crate::memory::Stores;
+use crate::op::{Dropped, Kept, Op, Where};
+
+/// What sets one toy apart from another.
+pub trait Kind: 'static {
+    /// Whether CPUs are interrupted to flush; otherwise instructions reach them.
+    const INTERRUPTS: bool;
+    /// Whether an instruction changes entries, chosen by who may have them cached; otherwise a store does.
+    const WRITES: bool;
+    /// Whether a change may be put off while nobody else has the space loaded.
+    const DEFERS: bool = false;
+    /// Whether lazy CPUs hold a reference.
+    const LAZY_REFCOUNTED: bool;
+    /// The tags.
+    const TAGS: Tags;
+}
+
+const fn values(first: u64, last: u64) -> TagValues {
+    TagValues {
+        first,
+        last,
+        views: 0,
+    }
+}
+
+const NO_TAGS: Tags = Tags {
+    of_cpu: None,
+    of_machine: None,
+};
+
+/// Interrupts, and two tags of each CPU's own; who uses a space lazily is made to leave.
+#[derive(Debug)]
+pub struct Slots;
+
+impl Kind for Slots {
+    const INTERRUPTS: bool = true;
+    const WRITES: bool = false;
+    const LAZY_REFCOUNTED: bool = false;
+    const TAGS: Tags = Tags {
+        of_cpu: Some(values(1, 2)),
+        ..NO_TAGS
+    };
+}
+
+/// Interrupts, and no tags: loading a root drops everything. Lazy CPUs are counted.
+#[derive(Debug)]
+pub struct Untagged;
+
+impl Kind for Untagged {
+    const INTERRUPTS: bool = true;
+    const WRITES: bool = false;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = NO_TAGS;
+}
+
+/// Broadcasts, and so few tags from generations that two CPUs soon roll over.
+#[derive(Debug)]
+pub struct Broadcast;
+
+impl Kind for Broadcast {
+    const INTERRUPTS: bool = false;
+    const WRITES: bool = false;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(1, 4), TagSource::Generations)),
+        ..NO_TAGS
+    };
+}
+
+/// Interrupts, and tags that mean the same everywhere, from generations.
+#[derive(Debug)]
+pub struct Called;
+
+impl Kind for Called {
+    const INTERRUPTS: bool = true;
+    const WRITES: bool = false;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(1, 4), TagSource::Generations)),
+        ..NO_TAGS
+    };
+}
+
+/// Interrupts, and a tag for the life of each space.
+#[derive(Debug)]
+pub struct ForLife;
+
+impl Kind for ForLife {
+    const INTERRUPTS: bool = true;
+    const WRITES: bool = false;
+    const LAZY_REFCOUNTED: bool = false;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(1, 2), TagSource::Life)),
+        ..NO_TAGS
+    };
+}
+
+/// Instructions change entries, in a local and a wide form; the root is the tag.
+#[derive(Debug)]
+pub struct Writer;
+
+impl Kind for Writer {
+    const INTERRUPTS: bool = false;
+    const WRITES: bool = true;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Deferrer::TAGS;
+}
+
+/// The same, and a change is put off until the space is attached, where nobody else has it loaded.
+#[derive(Debug)]
+pub struct Deferrer;
+
+impl Kind for Deferrer {
+    const INTERRUPTS: bool = false;
+    const WRITES: bool = true;
+    const DEFERS: bool = true;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(0, u64::MAX), TagSource::Root)),
+        ..NO_TAGS
+    };
+}
+
+/// A backend for the machine.
+#[derive(Debug)]
+pub struct Toy<K> {
+    machine: Shared,
+    kind: PhantomData<K>,
+}
+
+const LEVEL_TABLE: LevelTable = {
+    let mut levels = [LevelFacts::NONE; LEVELS];
+    levels[0] = LevelFacts::leaf(PAGE_SHIFT);
+    levels[1] = LevelFacts::table(PAGE_SHIFT + 1);
+    levels
+};
+
+/// Of a space: a device shares its tables that instructions reach.
+pub const DEVICE: Conditions = Conditions(1);
+
+/// log2 of the bytes of a page.
+pub const PAGE_SHIFT: u32 = 12;
+
+impl<K: Kind> Toy<K> {
+    /// For a machine.
+    #[must_use]
+    pub fn new(machine: &Shared) -> Self {
+        Self {
+            machine: machine.clone(),
+            kind: PhantomData,
+        }
+    }
+
+    /// What walkers see of stores on such a machine.
+    #[must_use]
+    pub fn stores() -> Stores {
+        if K::INTERRUPTS || K::WRITES {
+            Stores::AsLoaded
+        } else {
+            Stores::Published
+        }
+    }
+
+    const TAGGED: bool = K::TAGS.of_cpu.is_some() || K::TAGS.of_machine.is_some();
+
+    fn drop_named(cpu: &mut impl Issue<Op>, request: &Request<'_>, at: Where) {
+        let tag = (request.space == Space::User).then_some(request.tag.value);
+        let mut drop = |page, walks| {
+            let tag = tag.filter(|_| Self::TAGGED);
+            cpu.issue(Op::Drop(Dropped { tag, page, walks }, at));
+        };
+        match request.scope {
+            Scope::Page { va, table, .. } => drop(Some(va >> PAGE_SHIFT), table),
+            // No pass over the pages: a toy drops the tag.
+            _ => drop(None, request.tables()),
+        }
+    }
+}
+
+impl<K: Kind> Backend for Toy<K> {
+    type Op = Op;
+
+    const SENDER_ONLY: Conditions = DEVICE;
+
+    const FACTS: Facts = Facts {
+        name: "toy",
+        level_names: ["page", "table", "", "", "", ""],
+        effects: &[],
+        delivery: if K::INTERRUPTS {
+            Delivery::Interrupts
+        } else {
+            Delivery::Broadcast
+        },
+        strides: Levels::only(Level(0)),
+        pages_batched: !K::WRITES,
+        tables_deferred: true,
+        lazy_refcounted: K::LAZY_REFCOUNTED,
+        interrupts_off: K::INTERRUPTS,
+        tag_after_publish: matches!(K::TAGS.of_machine, Some((_, TagSource::Generations))),
+        tag_is_root: matches!(K::TAGS.of_machine, Some((_, TagSource::Root))),
+        one_at_a_time: false,
+        changes_plainly: !K::WRITES,
+        changes_deferrable: K::DEFERS,
+        attach_waits_for_changes: K::WRITES,
+    };
+
+    fn levels(&self) -> &'static LevelTable {
+        &LEVEL_TABLE
+    }
+
+    fn ceiling(&self, _: Space, _: Reach) -> Ceiling {
+        Ceiling {
+            operations: u64::MAX,
+            pages: u64::MAX,
+        }
+    }
+
+    fn change_facts(&self, _: Conditions) -> ChangeFacts {
+        ChangeFacts {
+            walk_cached: true,
+            invalid_cached: false,
+            stricter: Stricter::Refetched,
+            devices_stay_strict: false,
+            output_through_invalid: true,
+            size_through_invalid: true,
+            rights_through_invalid: false,
+            clean_to_dirty_walks: true,
+        }
+    }
+
+    /// Tables stand in the machine's memory; what the runtime sees of them follows.
+    fn change(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        let (table, index) = (slot.table as usize, usize::from(slot.index));
+        let was = slot.exchange(change.new_bits);
+        let facts = self.change_facts(owner.conditions);
+        let mut changed = Changed {
+            was,
+            obligation: change.obligation(&facts),
+            owed: Owed::NOTHING,
+        };
+        if !K::WRITES || matches!(change.old, Entry::Invalid) {
+            self.machine.store(table, index, change.new_bits);
+        } else if K::DEFERS && owner.may_defer {
+            self.machine.store(table, index, change.new_bits);
+            changed.owed = Owed::SPACE_UNTIL_ATTACH;
+            changed.obligation = change.left_over(&facts);
+        } else {
+            cpu.issue(Op::Write {
+                table,
+                index,
+                bits: change.new_bits,
+                dropped: Dropped {
+                    tag: Some(owner.tag.value),
+                    page: Some(slot.va >> PAGE_SHIFT),
+                    walks: change.level != Level(0),
+                },
+                at: match owner.reach {
+                    Reach::Here => Where::Here,
+                    Reach::Wide => Where::EverywhereAtOnce,
+                },
+            });
+            changed.obligation = change.left_over(&facts);
+        }
+        changed
+    }
+
+    fn tags(&self) -> Tags {
+        K::TAGS
+    }
+
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        if !K::INTERRUPTS || request.reach == Reach::Here {
+            return Audience::NOBODY;
+        }
+        let mut holders = Holders::ACTIVE;
+        if request.tables() || request.space == Space::Kernel {
+            holders = holders.union(Holders::LAZY);
+        }
+        if K::TAGS.of_machine.is_some() && matches!(request.scope, Scope::Teardown) {
+            holders = holders.union(Holders::PARKED);
+        }
+        Audience { holders, sets: 0 }
+    }
+
+    fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let at = if K::INTERRUPTS || request.reach == Reach::Here {
+            Where::Here
+        } else {
+            Where::Everywhere
+        };
+        if !K::INTERRUPTS {
+            cpu.issue(Op::Publish);
+        }
+        Self::drop_named(cpu, request, at);
+        if K::INTERRUPTS && request.conditions.and(DEVICE) != Conditions::NONE {
+            cpu.issue(Op::DropDevice);
+        }
+        Started::new(request, self.audience(request), Owed::NOTHING)
+    }
+
+    fn finish(&self, cpu: &mut impl Issue<Op>, _: Started) -> Finished {
+        if !K::INTERRUPTS {
+            cpu.issue(Op::Complete);
+        }
+        Finished {
+            interrupt: Audience::NOBODY,
+            owed: Owed::NOTHING,
+        }
+    }
+
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
+        let kept = match debt {
+            Debt::None if Self::TAGGED => Kept::All,
+            Debt::None | Debt::Tag => Kept::OtherTags,
+            Debt::All => Kept::Nothing,
+        };
+        cpu.issue(Op::Load {
+            root: to.table as usize,
+            tag: if Self::TAGGED { to.tag.value } else { 0 },
+            kept,
+        });
+        Owed::NOTHING
+    }
+
+    fn resume(&self, _: &mut impl Issue<Op>, _: &Root, _: bool) {}
+
+    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+        cpu.issue(Op::Drop(Dropped::ALL, Where::Here));
+        Owed::NOTHING
+    }
+}

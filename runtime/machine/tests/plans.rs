@@ -1,0 +1,220 @@
+//! The machine complains of what is wrong, and of nothing else.
+//!
+//! One CPU clears a page, or a table with it, and gives it away, while another runs in the space.
+
+use tlbc_machine::{Complaint, Dropped, Entry, Kept, Machine, Op, Shared, Stores, Where};
+
+const TAG: u64 = 5;
+
+/// CPUs 0 and 1 run in the space of table 1, whose table 2 maps page 0 of memory at page 0 and page 1 at page 1.
+fn machine(stores: Stores) -> Shared {
+    let machine = Machine::new(stores, 2, 3, 2);
+    machine.own(0, 1);
+    machine.own(1, 1);
+    for frame in 0..2 {
+        machine.store(2, frame, Entry::Page { frame, write: true }.bits());
+    }
+    machine.store(1, 0, Entry::Table(2).bits());
+    machine.issue(0, &Op::Publish);
+    for cpu in 0..2 {
+        let kept = Kept::All;
+        machine.issue(
+            cpu,
+            &Op::Load {
+                root: 1,
+                tag: TAG,
+                kept,
+            },
+        );
+        machine.run_user(cpu);
+    }
+    machine
+}
+
+fn page(page: u64) -> Dropped {
+    Dropped {
+        tag: Some(TAG),
+        page: Some(page),
+        walks: false,
+    }
+}
+
+fn with_walks(dropped: Dropped) -> Dropped {
+    Dropped {
+        walks: true,
+        ..dropped
+    }
+}
+
+/// CPU 0 issues them all.
+fn run(machine: &Machine, plan: &[Op]) {
+    for op in plan {
+        machine.issue(0, op);
+    }
+}
+
+/// What comes of a page that is cleared, of these instructions, and of its new owner.
+fn unmap(plan: &[Op]) -> Option<Complaint> {
+    let machine = machine(Stores::Published);
+    machine.store(2, 0, 0);
+    run(&machine, plan);
+    machine.reuse(&[0]);
+    machine.complaint()
+}
+
+fn everywhere(dropped: Dropped) -> Op {
+    Op::Drop(dropped, Where::Everywhere)
+}
+
+#[test]
+fn a_page_that_is_published_dropped_and_completed_may_go() {
+    let whole_tag = Dropped {
+        page: None,
+        ..with_walks(page(0))
+    };
+    for dropped in [page(0), with_walks(page(0)), whole_tag, Dropped::ALL] {
+        let plan = [Op::Publish, everywhere(dropped), Op::Complete];
+        assert_eq!(unmap(&plan), None, "{dropped:?}");
+    }
+    let at_once = Op::Drop(page(0), Where::EverywhereAtOnce);
+    assert_eq!(unmap(&[Op::Publish, at_once]), None);
+}
+
+#[test]
+fn a_page_must_not_go_before() {
+    let (publish, complete) = (Op::Publish, Op::Complete);
+    let other_tag = Dropped {
+        tag: Some(TAG + 1),
+        ..page(0)
+    };
+    let wrong: [&[Op]; 7] = [
+        &[],
+        &[publish, complete],
+        &[everywhere(page(0)), complete],
+        &[everywhere(page(0)), publish, complete],
+        &[publish, everywhere(page(0))],
+        &[publish, everywhere(page(1)), complete],
+        &[publish, everywhere(other_tag), complete],
+    ];
+    for plan in wrong {
+        assert_eq!(unmap(plan), Some(Complaint::ForeignPage), "{plan:?}");
+    }
+    let here = Op::Drop(page(0), Where::Here);
+    assert_eq!(
+        unmap(&[publish, here, complete]),
+        Some(Complaint::ForeignPage)
+    );
+}
+
+/// The same of the whole table.
+fn unlink(plan: &[Op]) -> Option<Complaint> {
+    let machine = machine(Stores::Published);
+    machine.store(2, 0, 0);
+    machine.store(2, 1, 0);
+    machine.store(1, 0, 0);
+    run(&machine, plan);
+    machine.reuse(&[0, 1]);
+    machine.free_table(2);
+    machine.complaint()
+}
+
+#[test]
+fn a_table_goes_with_what_remembers_it() {
+    let both = [page(0), page(1)];
+    let right = both.map(|page| everywhere(with_walks(page)));
+    assert_eq!(
+        unlink(&[Op::Publish, right[0], right[1], Op::Complete]),
+        None
+    );
+    let leaves = both.map(everywhere);
+    let plan = [Op::Publish, leaves[0], leaves[1], Op::Complete];
+    assert_eq!(unlink(&plan), Some(Complaint::FreedTable));
+}
+
+#[test]
+fn a_page_comes_back_through_a_walk_entry_that_goes_later() {
+    // The entries of the table stay valid: it is taken out whole.
+    let unlink = |plan: &[Op]| {
+        let machine = machine(Stores::Published);
+        machine.store(1, 0, 0);
+        run(&machine, plan);
+        machine.reuse(&[0]);
+        machine.complaint()
+    };
+    let all = everywhere(Dropped::ALL);
+    let walk_first = [Op::Publish, all, Op::Complete, all, Op::Complete];
+    let leaf_first = [Op::Publish, everywhere(page(0)), all, Op::Complete];
+    assert_eq!(unlink(&walk_first), None);
+    assert_eq!(unlink(&leaf_first), Some(Complaint::ForeignPage));
+}
+
+#[test]
+fn who_only_walks_uses_no_page_but_reads_tables() {
+    let machine = machine(Stores::Published);
+    machine.stop_user(1);
+    machine.store(2, 0, 0);
+    machine.issue(0, &Op::Publish);
+    machine.issue(0, &Op::Drop(page(0), Where::Here));
+    machine.reuse(&[0]);
+    assert_eq!(machine.complaint(), None);
+    machine.free_table(2);
+    assert_eq!(machine.complaint(), Some(Complaint::FreedTable));
+}
+
+#[test]
+fn a_right_that_is_gone_is_not_used() {
+    for (flushed, complaint) in [(true, None), (false, Some(Complaint::OldRight))] {
+        let machine = machine(Stores::Published);
+        let read_only = Entry::Page {
+            frame: 0,
+            write: false,
+        };
+        machine.store(2, 0, read_only.bits());
+        machine.issue(0, &Op::Publish);
+        if flushed {
+            machine.issue(0, &everywhere(page(0)));
+            machine.issue(0, &Op::Complete);
+        }
+        machine.rely_on_read_only(0);
+        assert_eq!(machine.complaint(), complaint);
+    }
+}
+
+#[test]
+fn a_tag_is_clean_before_another_space_has_it() {
+    for (kept, complaint) in [
+        (Kept::All, Some(Complaint::ForeignPage)),
+        (Kept::OtherTags, None),
+        (Kept::Nothing, None),
+    ] {
+        let machine = machine(Stores::AsLoaded);
+        machine.stop_user(0);
+        machine.issue(
+            0,
+            &Op::Load {
+                root: 0,
+                tag: TAG,
+                kept,
+            },
+        );
+        machine.run_user(0);
+        assert_eq!(machine.complaint(), complaint, "{kept:?}");
+    }
+}
+
+#[test]
+fn a_device_is_told_before_a_page_goes() {
+    for (told, complaint) in [(true, None), (false, Some(Complaint::ForeignPage))] {
+        let machine = machine(Stores::AsLoaded);
+        machine.attach_device(1);
+        machine.store(2, 0, 0);
+        for cpu in 0..2 {
+            machine.issue(cpu, &Op::Drop(page(0), Where::Here));
+        }
+        if told {
+            machine.drop_device();
+        }
+        machine.reuse(&[0]);
+        assert_eq!(machine.complaint(), complaint);
+    }
+}
