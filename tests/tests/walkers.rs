@@ -103,9 +103,9 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
     let interrupts_off = wrong != Wrong::InterruptsOn;
     let walk = |within: &dyn Fn()| {
         hosted.pinned(interrupts_off, |_| {
-            if let Some(link) = top.pointer(0) {
+            if let Some(table) = top.linked(0) {
                 within();
-                shared.read(link.table_number());
+                shared.read(table);
             }
         });
     };
