@@ -11,6 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
+/// An exit, as it happens on any machine.
 pub struct Exit;
 
 impl Example for Exit {
