@@ -10,7 +10,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// What is shown.
+/// A process with a device, as it happens on any machine.
 pub struct Device;
 
 impl Example for Device {

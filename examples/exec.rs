@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tlbc_runtime::{Current, Level, NewSpace, Platform};
-use tlbc_tests::hosted::{Handle, Hosted};
+use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
 use tlbc_tests::tables::Entries;
 
-/// What is shown.
+/// An exec, as it happens on any machine.
 pub struct Exec;
 
 /// What the scheduler does between two threads: it keeps what the runtime returns for the next time.
 fn context_switch<B: Machine>(
-    mmu: &tlbc_tests::hosted::Host<B>,
+    mmu: &Host<B>,
     current: &mut Current<Handle<B>>,
     next: Option<Handle<B>>,
 ) {
@@ -37,22 +37,21 @@ impl Example for Exec {
             };
             Arc::new(mmu.address_space(new).expect("a tag"))
         };
+        let switch = |cpu, current: &mut Current<Handle<B>>, next| {
+            Hosted::on(&mmu, cpu, || context_switch(&mmu, current, next));
+        };
         let old = space(0x1_0000);
         let (mut on_0, mut on_1) = (Current::Kernel, Current::Kernel);
-        Hosted::on(&mmu, 0, || {
-            context_switch(&mmu, &mut on_0, Some(old.clone()));
-        });
-        Hosted::on(&mmu, 1, || {
-            context_switch(&mmu, &mut on_1, Some(old.clone()));
-        });
-        Hosted::on(&mmu, 1, || context_switch(&mmu, &mut on_1, None));
+        switch(0, &mut on_0, Some(old.clone()));
+        switch(1, &mut on_1, Some(old.clone()));
+        switch(1, &mut on_1, None);
         let table = Entries::new(hosted.backend(), &old, Level(0), 0, 2);
         (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
         let _ = hosted.events();
 
         hosted.note("CPU 0 loads the new program's space");
         let new = space(0x2_0000);
-        Hosted::on(&mmu, 0, || context_switch(&mmu, &mut on_0, Some(new)));
+        switch(0, &mut on_0, Some(new));
 
         hosted.note("teardown of the old one, which only CPU 1 still has loaded");
         Hosted::on(&mmu, 0, || {
@@ -67,7 +66,7 @@ impl Example for Exec {
 
         hosted.note("CPU 1 runs a thread of another process");
         let other = space(0x3_0000);
-        Hosted::on(&mmu, 1, || context_switch(&mmu, &mut on_1, Some(other)));
+        switch(1, &mut on_1, Some(other));
 
         hosted.note("the last reference to the old space is gone");
         let old = Arc::into_inner(old).expect("the last reference");

@@ -11,7 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// What is shown.
+/// An exit, as it happens on any machine.
 pub struct Exit;
 
 impl Example for Exit {

@@ -11,7 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// What is shown.
+/// An munmap, as it happens on any machine.
 pub struct Munmap;
 
 impl Example for Munmap {
@@ -32,7 +32,7 @@ impl Example for Munmap {
         let lock = Mutex::new(());
         let _ = cpus.lines();
 
-        cpus.note("one page: the lazy CPU is not told, the table stays");
+        cpus.note("one page: the lazy CPU is not interrupted for it");
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked(lock.lock().unwrap(), |section, _| {
@@ -42,7 +42,7 @@ impl Example for Munmap {
             });
         });
 
-        cpus.note("the rest, and the table: lazy CPUs walk, so they are told as well");
+        cpus.note("the rest, and the table: lazy CPUs walk, so none is left out");
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked(lock.lock().unwrap(), |section, _| {

@@ -10,7 +10,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::{DIRTY, Entries, WRITE};
 
-/// What is shown.
+/// Deferred unmapping, as it happens on any machine.
 pub struct Reclaim;
 
 impl Example for Reclaim {

@@ -97,12 +97,20 @@ impl Entries {
 
     /// An entry that points at a table, to be cut.
     pub fn pointer(&self, index: usize) -> Option<Pointer<'_>> {
-        let entry = Pointer {
+        let number = self.linked(index)?;
+        Some(Pointer {
             table: self,
             index,
-            number: self.bits(index) >> SHIFT,
-        };
-        matches!(self.entry(index), Entry::Table { .. }).then_some(entry)
+            number,
+        })
+    }
+
+    /// The table that an entry points at, as a walker sees it: by one read.
+    pub fn linked(&self, index: usize) -> Option<u64> {
+        match says(self.bits(index)) {
+            Entry::Table { table } => Some(table),
+            Entry::Leaf { .. } | Entry::Invalid => None,
+        }
     }
 }
 
@@ -159,13 +167,6 @@ pub struct Pointer<'t> {
     table: &'t Entries,
     index: usize,
     number: u64,
-}
-
-impl Pointer<'_> {
-    /// The table that it points at, by its number.
-    pub fn table_number(&self) -> u64 {
-        self.number
-    }
 }
 
 impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {

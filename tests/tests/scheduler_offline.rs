@@ -1,9 +1,12 @@
 //! CPUs that go off line: nobody waits for them, and when they arrive again they use nothing that they had.
 
 use std::sync::Arc;
+use std::thread;
 
-use tlbc_runtime::{Conditions, CpuId, Level, Platform, Record, StillLoaded};
-use tlbc_tests::machines::{Case, Kind};
+use tlbc_backends::x86_64::Config;
+use tlbc_runtime::{Conditions, CpuId, Level, Mmu, Platform, Record, StillLoaded};
+use tlbc_tests::hosted::Hosted;
+use tlbc_tests::machines::{Case, Kind, x86};
 use tlbc_tests::on_every_machine;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{Machine, Shown};
@@ -43,7 +46,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             let told = lines.iter().any(|line| line == "interrupted: cpu 2");
             assert_eq!(told, case.interrupts(), "{}", case.name);
             assert!(!lines.iter().any(|line| line.starts_with("cpu 1: ")));
-            cpus.on(0, tlbc_runtime::Mmu::wait_for_walkers);
+            cpus.on(0, Mmu::wait_for_walkers);
             assert_eq!(cpus.lines(), ["interrupted: cpu 2"], "{}", case.name);
 
             cpus.forget();
@@ -64,6 +67,38 @@ fn a_cpu_goes_off_line_and_arrives_again() {
         }
     }
     on_every_machine!(scenario);
+}
+
+#[test]
+fn a_cpu_goes_off_line_that_somebody_waits_for() {
+    let case = Case {
+        name: "x86 pcid",
+        backend: x86(Config::PCID),
+        kind: Kind::CpuTags,
+        tag_of_cpu: false,
+    };
+    let mut cpus = case.scheduler(2);
+    let process = case.process(&cpus);
+    (0..2).for_each(|cpu| cpus.run(cpu, &process));
+    let mmu = cpus.mmu.clone();
+    let hosted = mmu.platform();
+    let flush = || Hosted::on(&mmu, 0, || mmu.flush_everything(&process));
+    cpus.forget();
+    thread::scope(|scope| {
+        Hosted::on(&mmu, 1, || {
+            hosted.pinned(true, |_| {
+                scope.spawn(flush);
+                while !hosted.is_interrupted(1) {
+                    thread::yield_now();
+                }
+                cpus.offline(1);
+            });
+        });
+    });
+    // CPU 0 went on without an answer: the interrupt that came too late finds nothing to do.
+    assert_eq!(cpus.counted(), "interrupting 1, full_asked 1, sent 1");
+    let root = "cpu 1: cr3 cr3=0x800000000000f000";
+    assert_eq!(cpus.lines(), ["cpu 0: mov_cr3", "interrupted: cpu 1", root]);
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn generations_roll_over() {
         assert_eq!(cpus.counted(), "paid 1, rollovers 1");
         // What CPU 1 and 2 have loaded is not another's, nor is the pinned one.
         let mut taken = vec![asid(&lines)];
-        for process in &processes[..tags as usize - 6] {
+        for process in &processes[..tags - 6] {
             cpus.run(0, process);
             let lines = cpus.lines();
             assert!(

@@ -94,7 +94,9 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
     hosted.on_tables_out(Box::new(move |tables, at_once| {
         out.freed[usize::from(at_once)].fetch_add(tables.len(), SeqCst);
         if at_once || wrong == Wrong::FreesAtOnce {
-            tables.iter().for_each(|table| out.free(*table));
+            for table in tables {
+                out.free(*table);
+            }
         } else {
             out.waiting.lock().unwrap().extend(tables);
         }
@@ -103,9 +105,9 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
     let interrupts_off = wrong != Wrong::InterruptsOn;
     let walk = |within: &dyn Fn()| {
         hosted.pinned(interrupts_off, |_| {
-            if let Some(link) = top.pointer(0) {
+            if let Some(table) = top.linked(0) {
                 within();
-                shared.read(link.table_number());
+                shared.read(table);
             }
         });
     };
@@ -136,7 +138,9 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
             let waiting = std::mem::take(&mut *shared.waiting.lock().unwrap());
             if !waiting.is_empty() {
                 hosted.wait_for_interrupts_on();
-                waiting.into_iter().for_each(|table| shared.free(table));
+                for table in waiting {
+                    shared.free(table);
+                }
             }
         }
     };
