@@ -143,7 +143,7 @@ impl<P: Platform> Reclaim<'_, P> {
         let mut round = self.round;
         if Mmu::<P>::defers(&changed) {
             space.ledger.attach.owe();
-            mmu.flush(space, Scope::Everything { tables: true }, Why::Debt);
+            mmu.pay_attach(self.cpu, space);
             round = AT_ONCE;
         } else if changed.obligation.is_nothing() {
             round = AT_ONCE; // the change has dropped it

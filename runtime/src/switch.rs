@@ -172,8 +172,8 @@ impl<P: Platform> Mmu<P> {
         self.record(here, space, owed);
     }
 
-    /// Pays what is owed before another CPU attaches a space: everything of it.
-    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    /// Pays what is owed before another CPU attaches a space, or anything of it gets a new owner: everything of it.
+    pub(crate) fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
         if Self::FACTS.changes_deferrable
             && let Some(owed) = space.ledger.attach.due()
         {
