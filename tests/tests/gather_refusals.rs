@@ -214,7 +214,7 @@ fn every_refusal_is_borne<B: Backend + Copy + Send + Sync + 'static>(backend: B,
     }
 }
 
-on_every_machine!(every_refusal_is_borne);
+on_every_architecture!(every_refusal_is_borne);
 
 /// Between sections there is a moment to flush without a lock, for whoever wants it.
 #[test]
