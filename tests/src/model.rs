@@ -286,7 +286,7 @@ pub fn subtree<B: Backend + Send + Sync + 'static>(
     let levels = mmu.platform().backend().levels();
     let slot = table.slot(index);
     let (first, end) = (slot.va, slot.va + (1 << levels[table.level.index()].shift));
-    let mut stale = vec![Stale::Walk(table.level, first)];
+    let mut stale = vec![Stale::Live, Stale::Walk(table.level, first)];
     let below = Level::all().filter(|level| *level < table.level);
     for level in below.filter(|level| levels[level.index()].shift != 0) {
         let facts = levels[level.index()];

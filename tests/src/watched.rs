@@ -100,6 +100,8 @@ pub enum Stale {
     Leaf(Level, u64),
     /// A pointer to a table.
     Walk(Level, u64),
+    /// A pointer to a table whose entries are still valid: it has to go before what it can make anew.
+    Live,
     /// Anything.
     Everything,
 }
@@ -144,7 +146,10 @@ impl Asked {
         match (*self, *stale) {
             (Self::Teardown | Self::Everything { tables: true }, _)
             | (Self::Everything { .. }, Stale::Leaf(..)) => true,
-            (_, Stale::Everything) | (Self::Everything { .. }, Stale::Walk(..)) => false,
+            (Self::Ranges(ranges), Stale::Live) => ranges.is_live(),
+            (_, Stale::Everything | Stale::Live) | (Self::Everything { .. }, Stale::Walk(..)) => {
+                false
+            }
             (Self::Page { va, level, .. }, Stale::Leaf(of, at)) => {
                 level == of && entry(of, at) == entry(of, va)
             }

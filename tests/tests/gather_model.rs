@@ -3,7 +3,10 @@
 #[macro_use]
 #[path = "support/machines.rs"]
 mod machines;
+#[path = "support/programs.rs"]
+mod programs;
 
+use programs::{FEW, MOST, Op, Program, Step, TABLES, programs};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tlbc_runtime::change::{Below, Change, Entry};
@@ -12,96 +15,6 @@ use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
 use tlbc_tests::watched::{Made, Stale, Watched};
-
-/// Tables of the lowest level; behind their pointers stand large pages.
-const TABLES: usize = 3;
-/// Entries in use of a table.
-const MOST: usize = 600;
-/// Entries in use of the tables above.
-const FEW: usize = 6;
-
-/// What is done in a section. Numbers are taken as they fit.
-#[derive(Debug, Clone)]
-enum Op {
-    Map(usize, usize, usize, bool),
-    Clear(usize, usize, usize),
-    MapLarge(bool, usize),
-    ClearLarge(bool, usize),
-    Protect(usize, usize),
-    Relax(usize, usize),
-    Replace(usize, usize),
-    Unlink(usize),
-    Detach(usize),
-    Collapse(usize),
-    UnlinkAll,
-    DetachAll,
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Section(Vec<Op>),
-    Flush,
-    /// So many batches are left to be had.
-    Memory(usize),
-    /// Another gather, of this space or of the other one.
-    Nested(bool, Vec<Step>),
-}
-
-#[derive(Debug, Clone)]
-struct Program {
-    /// Whether another CPU has the first space loaded as well.
-    shared: bool,
-    gathers: Vec<(bool, Vec<Step>)>,
-    teardown: bool,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let table = || 0..TABLES;
-    let count = || prop_oneof![4 => 1..4usize, 2 => 4..20usize, 1 => Just(MOST)];
-    prop_oneof![
-        6 => (table(), 0..MOST, count(), prop::bool::weighted(0.1)).prop_map(|(t, at, n, d)| Op::Map(t, at, n, d)),
-        8 => (table(), 0..MOST, count()).prop_map(|(t, at, n)| Op::Clear(t, at, n)),
-        2 => (any::<bool>(), 0..FEW).prop_map(|(up, at)| Op::MapLarge(up, at)),
-        3 => (any::<bool>(), 0..FEW).prop_map(|(up, at)| Op::ClearLarge(up, at)),
-        2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Protect(t, at)),
-        1 => (table(), 0..MOST).prop_map(|(t, at)| Op::Relax(t, at)),
-        2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Replace(t, at)),
-        3 => table().prop_map(Op::Unlink),
-        1 => table().prop_map(Op::Detach),
-        1 => table().prop_map(Op::Collapse),
-        1 => Just(Op::UnlinkAll),
-        1 => Just(Op::DetachAll),
-    ]
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let simple = || {
-        prop_oneof![
-            6 => prop::collection::vec(op(), 1..6).prop_map(Step::Section),
-            1 => Just(Step::Flush),
-            1 => prop_oneof![Just(usize::MAX), 0..3usize].prop_map(Step::Memory),
-        ]
-    };
-    let nested = (any::<bool>(), prop::collection::vec(simple(), 1..4));
-    let step = prop_oneof![
-        5 => simple(),
-        1 => nested.prop_map(|(other, steps)| Step::Nested(other, steps)),
-    ];
-    prop::collection::vec(step, 1..6)
-}
-
-fn programs() -> impl Strategy<Value = Program> {
-    (
-        any::<bool>(),
-        prop::collection::vec((any::<bool>(), steps()), 1..4),
-        any::<bool>(),
-    )
-        .prop_map(|(shared, gathers, teardown)| Program {
-            shared,
-            gathers,
-            teardown,
-        })
-}
 
 /// A space and its tables.
 struct Space<B: Backend + Send + Sync + 'static> {
@@ -112,6 +25,8 @@ struct Space<B: Backend + Send + Sync + 'static> {
     top: Entries,
     middle: Entries,
     tables: [Option<Entries>; TABLES],
+    /// Entries in use of a table.
+    most: usize,
     /// The number of the next page or table.
     next: u64,
 }
@@ -129,7 +44,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         let facts = backend.levels();
         let mut there = Level::all().filter(|level| facts[level.index()].shift != 0);
         let levels = [(); 3].map(|()| there.next().expect("three levels"));
-        let start = 3 << facts[levels[2].index()].shift;
+        let shift = |level: Level| facts[level.index()].shift;
+        let start = 3 << shift(levels[2]);
         let top = Entries::new(backend, &handle, levels[2], start, FEW);
         let middle = Entries::new(backend, &handle, levels[1], start, FEW);
         top.link(0, subject + 1);
@@ -141,6 +57,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             top,
             middle,
             tables: [const { None }; TABLES],
+            most: MOST.min(1 << (shift(levels[1]) - shift(levels[0]))),
             next: (subject + 1) << 32,
         }
     }
@@ -161,7 +78,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             self.middle.link(nth, number);
             let va = self.middle.slot(nth).va;
             let backend = self.mmu.platform().backend();
-            let table = Entries::new(backend, &self.handle, self.levels[0], va, MOST);
+            let table = Entries::new(backend, &self.handle, self.levels[0], va, self.most);
             self.tables[nth] = Some(table);
         }
         self.tables[nth].as_ref()
@@ -176,22 +93,25 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         }
     }
 
-    fn clear(
+    fn clear<'t>(
         &self,
         section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
         model: &mut Model<B>,
-        table: &Entries,
-        range: std::ops::Range<usize>,
+        entries: impl Iterator<Item = (&'t Entries, usize)>,
     ) {
-        let leaves: Vec<_> = range
-            .filter(|index| table.leaf(*index).is_some())
-            .map(|index| (index, table.bits(index)))
+        let valid = entries.filter(|(table, index)| table.leaf(*index).is_some());
+        let leaves: Vec<_> = valid
+            .map(|(table, index)| (table, index, table.bits(index)))
             .collect();
-        let given = leaves.iter().filter_map(|(index, _)| table.leaf(*index));
+        let given = leaves
+            .iter()
+            .filter_map(|(table, index, _)| table.leaf(*index));
         section.clear_all(given).expect("entries of this space");
-        let place = |index: usize| (table.level, table.slot(index).va);
-        let places: Vec<_> = leaves.iter().map(|(index, _)| place(*index)).collect();
-        for (made, (_, bits)) in model.made(&places).iter().zip(&leaves) {
+        let places: Vec<_> = leaves
+            .iter()
+            .map(|(table, index, _)| (table.level, table.slot(*index).va))
+            .collect();
+        for (made, (table, _, bits)) in model.made(&places).iter().zip(&leaves) {
             let page = bits >> 12;
             if bits & (DIRTY | FILE) == DIRTY | FILE {
                 model.keeps_rmap(page);
@@ -211,7 +131,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         let Some(table) = self.tables[nth].take() else {
             return;
         };
-        self.clear(section, model, &table, 0..MOST);
+        self.clear(section, model, (0..self.most).map(|index| (&table, index)));
         let number = self.middle.bits(nth) >> 12;
         let link = self.middle.pointer(nth).expect("it points at the table");
         let at = (self.middle.level, self.middle.slot(nth).va);
@@ -231,6 +151,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         rights: u64,
     ) -> Option<Vec<Made>> {
         let table = self.tables[nth].as_ref()?;
+        let index = index % self.most;
         let (old, was) = (table.entry(index), table.bits(index));
         let Entry::Leaf { page, .. } = old else {
             return None;
@@ -275,13 +196,14 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         match *op {
             Op::Map(nth, at, count, dirty_file) => {
                 let pages: Vec<_> = (0..count).map(|_| self.fresh()).collect();
+                let most = self.most;
                 let Some(table) = self.table(nth) else { return };
                 let flags = if dirty_file {
                     WRITE | DIRTY | FILE
                 } else {
                     WRITE
                 };
-                for (index, page) in (at..MOST).zip(pages) {
+                for (index, page) in (at..most).zip(pages) {
                     if table.entry(index) == Entry::Invalid {
                         table.map(index, page, flags);
                     }
@@ -290,7 +212,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             Op::Clear(nth, at, count) => {
                 let table = self.tables[nth].take();
                 if let Some(table) = &table {
-                    self.clear(section, model, table, at..MOST.min(at + count));
+                    let range = at..self.most.min(at + count);
+                    self.clear(section, model, range.map(|index| (table, index)));
                 }
                 self.tables[nth] = table;
             }
@@ -304,7 +227,16 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             }
             Op::ClearLarge(upper, at) => {
                 let (table, at) = self.large(upper, at);
-                self.clear(section, model, table, at..at + 1);
+                self.clear(section, model, [(table, at)].into_iter());
+            }
+            Op::ClearAcross(nth) => {
+                let table = self.tables[nth].take();
+                if let Some(table) = &table {
+                    let pages = (0..self.most).map(|index| (table, index));
+                    let large = (nth + 1..FEW).map(|index| (&self.middle, index));
+                    self.clear(section, model, pages.chain(large));
+                }
+                self.tables[nth] = table;
             }
             Op::Protect(nth, at) => {
                 let Some(made) = self.change(section, model, (nth, at), None, 0) else {
@@ -370,7 +302,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             }
             Op::UnlinkAll => {
                 (0..TABLES).for_each(|nth| self.unlink(section, model, nth));
-                self.clear(section, model, &self.middle, 0..FEW);
+                let large = (0..FEW).map(|index| (&self.middle, index));
+                self.clear(section, model, large);
                 let number = self.top.bits(0) >> 12;
                 let link = self.top.pointer(0).expect("it points at the table");
                 let at = (self.top.level, self.top.slot(0).va);

@@ -290,6 +290,10 @@ impl<K: Kind> Backend for Toy<K> {
         K::TAGS
     }
 
+    fn gives_up(&self, _: &Request<'_>) -> bool {
+        false
+    }
+
     fn audience(&self, request: &Request<'_>) -> Audience {
         if !K::INTERRUPTS || request.reach == Reach::Here {
             return Audience::NOBODY;

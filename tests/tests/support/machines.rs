@@ -1,6 +1,19 @@
 //! Machines to run the runtime on: each generated backend in the configurations that make a difference to it, as
 //! a test each.
 
+/// Makes a test of a function for one machine of each architecture, where the configuration makes no difference.
+#[allow(unused_macros)] // not every test has such functions
+macro_rules! on_every_architecture {
+    ($run:path) => {
+        on_every_machine!($run;
+            arm64: arm64::Tlb { config: arm64::Config::NONE }, NewSpace::default();
+            x86_64: x86_64::Tlb { config: x86_64::Config::PCID, invlpgb_pages: 1 }, NewSpace::default();
+            powerpc64: powerpc64::Tlb { config: powerpc64::Config::GTSE }, NewSpace::default();
+            s390: s390::Tlb { config: s390::Config::EDAT1 }, NewSpace::default();
+        );
+    };
+}
+
 /// Makes a test of a function for each machine. It is given the backend, and what new spaces there are made of.
 macro_rules! on_every_machine {
     ($run:path) => {
