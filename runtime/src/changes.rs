@@ -82,7 +82,7 @@ impl<P: Platform> Mmu<P> {
     /// A CPU that attaches the space may go on.
     pub(crate) fn end_change(space: &AddressSpace<P>) {
         if Self::FACTS.attach_waits_for_changes {
-            space.changes.sub(1, Barrier::ChangeOver);
+            space.changes.sub(1, Barrier::Pay);
         }
     }
 

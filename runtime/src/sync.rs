@@ -55,11 +55,9 @@ pub enum Barrier {
     Owe,
     /// Acquire: whoever sees a debt sees the changes behind it.
     Due,
-    /// Release: the debt is paid.
+    /// Release: a debt is paid, a gather or a change is over, a device counts no longer. Pairs with [`Due`](Self::Due),
+    /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
     Pay,
-    /// Release: a change is over, and its entry is gone. Pairs with [`SwitchIn`](Self::SwitchIn), behind the read that
-    /// no change is under way.
-    ChangeOver,
 }
 
 #[cfg(loom)]

@@ -85,9 +85,3 @@ fn without_attach_waits() {
         defer_and_attach,
     );
 }
-
-#[test]
-fn without_change_over() {
-    let test = change_and_attach::<Writer>;
-    fails(Preemptions(2), Barrier::ChangeOver, "ForeignPage", test);
-}
