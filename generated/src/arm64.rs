@@ -88,6 +88,7 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G16K) {
         const {
@@ -1877,6 +1878,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -1897,6 +1899,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let _ = conditions;
         ChangeFacts {
@@ -1911,6 +1914,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };

@@ -119,6 +119,7 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G64K) {
         const {
@@ -3339,6 +3340,7 @@ impl Backend for Tlb {
         attach_waits_for_changes: false,
     };
     const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -3367,6 +3369,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let c = self.config.of_space(conditions);
         ChangeFacts {
@@ -3381,6 +3384,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {

@@ -97,6 +97,7 @@ pub const P4D: Level = Level(3);
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::LA57) {
         const {
@@ -1573,6 +1574,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -1586,6 +1588,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let _ = conditions;
         ChangeFacts {
@@ -1600,6 +1603,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
         let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };

@@ -40,6 +40,7 @@ impl<T, B> Batch<T, B> {
     }
 
     /// Takes out the last one of this batch.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.used = self.used.checked_sub(1)?;
         self.slots.get_mut(self.used)?.take()

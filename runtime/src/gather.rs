@@ -243,13 +243,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// moment to end the section and [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        !self.has_room() && self.batches >= BATCHES
-    }
-
-    /// Whether a page can be kept without asking for memory.
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.used < BUNDLE || self.batch.as_ref().is_some_and(|batch| batch.used < BATCH)
+        let room = |batch: &P::PageBatch| batch.used < BATCH;
+        self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
     /// Records what a change obliges to.
@@ -265,30 +260,27 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.changed.leaf(level, extent);
     }
 
-    /// Keeps a page whose entry is cleared and recorded.
+    /// Keeps a page whose entry is cleared, if there is room; otherwise gives it back.
     #[inline]
-    pub(crate) fn keep(&mut self, page: P::Page) {
+    pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
         if page.keeps_rmap() {
             self.rmaps = true;
         }
         if let Some(room) = self.bundle.get_mut(self.used) {
             *room = Some(page);
             self.used += 1;
-            return;
+            return None;
         }
-        let refused = match &mut *self.batch {
+        match &mut *self.batch {
             Some(batch) => batch.push(page),
             None => Some(page),
-        };
-        if let Some(page) = refused {
-            self.keep_elsewhere(page);
         }
     }
 
-    /// Keeps a page for which there is no room.
+    /// Keeps a page for which there is no room, and whose entry is recorded.
     #[cold]
     #[inline(never)]
-    fn keep_elsewhere(&mut self, page: P::Page) {
+    pub(crate) fn keep_elsewhere(&mut self, page: P::Page) {
         // While reverse mappings wait they are looked for in one batch at most, under a lock.
         let crowded = self.rmaps && self.batch.is_some();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;

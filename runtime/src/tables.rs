@@ -8,10 +8,8 @@
 
 use crate::Mmu;
 use crate::change::Changed;
-use crate::clause::Level;
 use crate::gather::Gather;
 use crate::platform::Platform;
-use crate::request::Extent;
 
 /// Tables that no CPU and no device walks any more, but walkers in software may.
 #[must_use = "tables that are dropped are lost"]
@@ -81,13 +79,6 @@ impl<P: Platform> Gather<'_, '_, P> {
     pub(crate) fn note(&mut self, changed: &Changed) {
         if Mmu::<P>::FACTS.changes_deferrable && Mmu::<P>::defers(changed) {
             self.space.ledger.attach.owe();
-        }
-    }
-
-    #[inline]
-    pub(crate) fn record_leaf_run(&mut self, level: Level, run: Extent) {
-        if !run.is_empty() {
-            self.record_leaf(level, run);
         }
     }
 }
