@@ -46,6 +46,13 @@ impl<T, B> Batch<T, B> {
         self.slots.get_mut(self.used)?.take()
     }
 
+    /// Takes out all of this batch.
+    #[inline]
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        let used = core::mem::take(&mut self.used);
+        self.slots.iter_mut().take(used).filter_map(Option::take)
+    }
+
     /// What it holds, this batch alone.
     pub(crate) fn held(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().take(self.used).flatten()

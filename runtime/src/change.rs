@@ -276,20 +276,33 @@ impl Change {
     /// What this change obliges to, on a machine of these facts.
     #[inline]
     pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
+        // The commonest change, known where it is made: nothing of it is left to be decided when it runs.
+        if let (Entry::Leaf { .. }, Entry::Invalid) = (self.old, self.new) {
+            self.translation(USERS, Deadline::Reuse)
+        } else {
+            self.other_obligation(facts)
+        }
+    }
+
+    fn other_obligation(&self, facts: &ChangeFacts) -> Obligation {
         match (self.old, self.new) {
             (old, new) if old == new => Obligation::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (Entry::Leaf { .. }, _) if self.kind() == Kind::Relaxes => self.more_rights(facts),
-            (Entry::Leaf { .. }, new) => Obligation {
-                leaf: Some(clause(
-                    What::leaf(Levels::only(self.level)),
-                    Which::Containing,
-                )),
-                holders: USERS,
-                deadline: deadline(new, facts),
-                ..Obligation::NOTHING
-            },
+            (Entry::Leaf { .. }, new) => self.translation(USERS, deadline(new, facts)),
             (Entry::Table { .. }, new) => self.cut(new, facts),
+        }
+    }
+
+    /// What the entry translated.
+    #[inline]
+    fn translation(&self, holders: Holders, deadline: Deadline) -> Obligation {
+        let what = What::leaf(Levels::only(self.level));
+        Obligation {
+            leaf: Some(clause(what, Which::Containing)),
+            holders,
+            deadline,
+            ..Obligation::NOTHING
         }
     }
 
@@ -304,7 +317,6 @@ impl Change {
     }
 
     /// A valid entry appears where none was.
-    #[inline]
     fn absent(&self, facts: &ChangeFacts) -> Obligation {
         if !facts.invalid_cached {
             return Obligation::NOTHING;
@@ -324,7 +336,6 @@ impl Change {
     }
 
     /// The same page, with more allowed.
-    #[inline]
     fn more_rights(&self, facts: &ChangeFacts) -> Obligation {
         let cpu = match facts.stricter {
             Stricter::Refetched | Stricter::DroppedByFault => Holders::NONE,
@@ -339,23 +350,15 @@ impl Change {
         if holders.is_empty() {
             return Obligation::NOTHING;
         }
-        Obligation {
-            leaf: Some(clause(
-                What::leaf(Levels::only(self.level)),
-                Which::Containing,
-            )),
-            holders,
-            deadline: match (facts.rights_through_invalid, device.is_empty()) {
-                (true, _) => Deadline::Store,
-                (false, false) => Deadline::Reuse,
-                (false, true) => Deadline::Fault,
-            },
-            ..Obligation::NOTHING
-        }
+        let deadline = match (facts.rights_through_invalid, device.is_empty()) {
+            (true, _) => Deadline::Store,
+            (false, false) => Deadline::Reuse,
+            (false, true) => Deadline::Fault,
+        };
+        self.translation(holders, deadline)
     }
 
     /// An entry no longer points at the table it pointed at.
-    #[inline]
     fn cut(&self, new: Entry, facts: &ChangeFacts) -> Obligation {
         let live = self.below == Below::Live;
         let walks = if live {
@@ -381,7 +384,6 @@ impl Change {
     }
 }
 
-#[inline]
 fn deadline(new: Entry, facts: &ChangeFacts) -> Deadline {
     let first = match new {
         Entry::Leaf { .. } => facts.output_through_invalid,

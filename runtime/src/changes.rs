@@ -26,6 +26,7 @@ use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
     /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed.
+    #[inline]
     pub(crate) fn change(
         &self,
         space: &AddressSpace<P>,

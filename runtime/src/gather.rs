@@ -108,7 +108,15 @@ impl Recorded {
         self.rest.get_or_insert_with(Ranges::new)
     }
 
+    /// What was changed is flushed.
+    #[inline]
+    fn forget(&mut self) {
+        self.extent = Extent::EMPTY;
+        self.rest = None;
+    }
+
     /// Whether nothing was changed.
+    #[inline]
     fn is_nothing(&self) -> bool {
         self.extent.is_empty() && self.rest.is_none()
     }
@@ -138,6 +146,17 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
             let next = batch.next.take()?;
             *self.batch = Some(next);
         }
+    }
+
+    /// As one by one, without looking for the batch each time.
+    fn fold<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
+        let bundle = self.bundle.iter_mut().filter_map(Option::take);
+        let mut so_far = bundle.fold(first, &mut each);
+        while let Some(mut batch) = self.batch.take() {
+            so_far = batch.drain().fold(so_far, &mut each);
+            *self.batch = batch.next.take();
+        }
+        so_far
     }
 }
 
@@ -322,14 +341,13 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     fn flush_changed(&mut self, why: Why) {
         let (mmu, space) = (self.mmu, self.space);
-        let changed = core::mem::take(&mut self.changed);
         let attach = if Mmu::<P>::FACTS.changes_deferrable {
             space.ledger.attach.due()
         } else {
             None
         };
         if self.whole || attach.is_some() || why == Why::Nested {
-            if !changed.is_nothing() || attach.is_some() || why == Why::Nested {
+            if !self.changed.is_nothing() || attach.is_some() || why == Why::Nested {
                 let why = match why {
                     Why::Changed if self.whole => Why::Asked,
                     Why::Changed => Why::Debt,
@@ -340,31 +358,36 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             if let Some(owed) = attach {
                 space.ledger.attach.pay(owed);
             }
-            return;
+        } else if let Some(ranges) = &mut self.changed.rest {
+            if !self.changed.extent.is_empty() {
+                ranges.leaf(self.changed.level, self.changed.extent);
+            }
+            let levels = mmu.platform.backend().levels();
+            mmu.flush(space, ranges.scope(levels), why);
+        } else if !self.changed.extent.is_empty() {
+            self.flush_run(why);
         }
+        // Not before: a flush that panics has not flushed it.
+        self.changed.forget();
+    }
+
+    /// Flushes the one run that was changed.
+    #[inline]
+    fn flush_run(&self, why: Why) {
+        let (mmu, space) = (self.mmu, self.space);
         let levels = mmu.platform.backend().levels();
-        let Recorded {
-            extent,
-            level,
-            rest,
-        } = changed;
-        match rest {
-            None if extent.is_empty() => {}
-            None if extent.bytes == 1 << levels[level.index()].shift => {
-                let scope = Scope::Page {
-                    va: extent.start,
-                    level,
-                    table: false,
-                };
-                mmu.flush(space, scope, why);
-            }
-            rest => {
-                let mut ranges = rest.unwrap_or_default();
-                if !extent.is_empty() {
-                    ranges.leaf(level, extent);
-                }
-                mmu.flush(space, ranges.scope(levels), why);
-            }
+        let Recorded { extent, level, .. } = self.changed;
+        if extent.bytes == 1 << levels[level.index()].shift {
+            let scope = Scope::Page {
+                va: extent.start,
+                level,
+                table: false,
+            };
+            mmu.flush(space, scope, why);
+        } else {
+            let mut ranges = Ranges::new();
+            ranges.leaf(level, extent);
+            mmu.flush(space, Scope::Ranges(&ranges), why);
         }
     }
 
@@ -405,8 +428,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         if self.whole {
             let ledger = &self.space.ledger;
             let dues = [&ledger.attach, &ledger.unmaps].map(|due| (due, due.due()));
-            self.changed = Recorded::default();
             self.mmu.flush(self.space, Scope::Teardown, Why::Asked);
+            self.changed.forget();
             for (due, owed) in dues {
                 if let Some(owed) = owed {
                     due.pay(owed);

@@ -89,6 +89,10 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         let mut known = None;
         for mapped in entries {
             let (level, old) = (mapped.level(), mapped.entry());
+            let Entry::Leaf { .. } = old else {
+                let why = Misuse::NoSuchLevel;
+                return Err(Refused { why, entry: mapped });
+            };
             let shift = match known {
                 Some((known, shift)) if known == level => shift,
                 _ => match run.gather.mmu.check_entry(level, old) {
@@ -283,7 +287,7 @@ impl<P: Platform> Run<'_, '_, '_, P> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn record(&mut self) {
         let run = core::mem::take(&mut self.extent);
         if !run.is_empty() {

@@ -158,8 +158,9 @@ fn both(criterion: &mut Criterion) {
 criterion_group!(benches, both);
 
 fn main() {
-    // Under `cargo test` everything runs once, and there is nothing to compare.
-    if std::env::args().any(|argument| argument == "--bench") {
+    // Under `cargo test` everything runs once, and under a profiler there is nothing to compare.
+    let has = |flag| std::env::args().any(|argument| argument == flag);
+    if has("--bench") && !has("--profile-time") {
         table();
     }
     benches();
