@@ -149,14 +149,23 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
     }
 
     /// As one by one, without looking for the batch each time.
-    fn fold<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
-        let bundle = self.bundle.iter_mut().filter_map(Option::take);
+    fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
+        let bundle = core::mem::take(&mut self.bundle)
+            .iter_mut()
+            .filter_map(Option::take);
         let mut so_far = bundle.fold(first, &mut each);
         while let Some(mut batch) = self.batch.take() {
             so_far = batch.drain().fold(so_far, &mut each);
             *self.batch = batch.next.take();
         }
         so_far
+    }
+}
+
+impl<P: Platform> Drop for Flushed<'_, P> {
+    /// What the platform did not take.
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
@@ -378,12 +387,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         let levels = mmu.platform.backend().levels();
         let Recorded { extent, level, .. } = self.changed;
         if extent.bytes == 1 << levels[level.index()].shift {
-            let scope = Scope::Page {
-                va: extent.start,
-                level,
-                table: false,
-            };
-            mmu.flush(space, scope, why);
+            mmu.flush_page(space, extent.start, level, why);
         } else {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
@@ -407,11 +411,6 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
                 bundle: &mut self.bundle[..self.used],
                 batch: &mut self.batch,
             });
-            // What the platform did not take.
-            self.bundle[..self.used]
-                .iter_mut()
-                .for_each(|page| *page = None);
-            drop(self.batch.take());
             self.used = 0;
             self.batches = 0;
         }

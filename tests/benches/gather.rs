@@ -19,6 +19,9 @@ const SIZES: [usize; 5] = [1, 8, 100, 10_000, 1_000_000];
 /// Gathers of fewer pages are measured many at once.
 const SMALL: usize = 8192;
 
+/// Of the table, whose figures are the least of all.
+const RUNS: usize = 40;
+
 /// Fills the entries and clears them, some pages at a time; how long the clearing took.
 fn round<M: Machine>(bench: &Bench<M>, arena: &Arena, pages: usize) -> Duration {
     arena.fill();
@@ -38,7 +41,8 @@ fn best<M: Machine>(bench: &Bench<M>, pages: usize) -> f64 {
     let arena = arena(bench, pages);
     let rounds = 4 + 400_000 / arena.len();
     let least = (0..rounds).map(|_| round(bench, &arena, pages)).min();
-    least.expect("a round").as_nanos() as f64 / arena.len() as f64
+    let pages = u32::try_from(arena.len()).expect("fewer pages");
+    least.expect("a round").as_secs_f64() * 1e9 / f64::from(pages)
 }
 
 fn operations<M: Machine>(criterion: &mut Criterion) {
@@ -78,8 +82,10 @@ fn operations<M: Machine>(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Of each size: clearing alone, C out of line, C inlined.
-type Figures = [[f64; 3]; SIZES.len()];
+/// Columns of the C side: clearing alone, out of line, inlined, inlined with generations.
+const COLUMNS: usize = 4;
+/// Of each size.
+type Figures = [[f64; COLUMNS]; SIZES.len()];
 
 /// Compiles the C side, or says why not.
 fn compile() -> Result<impl Fn() -> Figures, String> {
@@ -103,7 +109,7 @@ fn compile() -> Result<impl Fn() -> Figures, String> {
             let mut words = line.split_whitespace();
             let mut word = || words.next().expect("a word");
             let size: usize = word().parse().expect("a size");
-            let figures = [word(), word(), word()].map(|word| word.parse().expect("a time"));
+            let figures = [(); COLUMNS].map(|()| word().parse().expect("a time"));
             (size, figures)
         });
         SIZES.map(|size| {
@@ -127,9 +133,11 @@ fn table() {
         println!("the comparison with C is skipped: {why}");
     }
     let (arm, x86) = (Bench::<Arm64>::new(), Bench::<X86>::new());
-    let mut least = [([f64::INFINITY; 3], [f64::INFINITY; 2]); SIZES.len()];
-    for _ in 0..40 {
-        let figures = c.as_ref().map_or([[f64::NAN; 3]; SIZES.len()], |run| run());
+    let mut least = [([f64::INFINITY; COLUMNS], [f64::INFINITY; 2]); SIZES.len()];
+    for _ in 0..RUNS {
+        let figures = c
+            .as_ref()
+            .map_or([[f64::NAN; COLUMNS]; SIZES.len()], |run| run());
         for ((of_c, ours), (size, figures)) in least.iter_mut().zip(SIZES.into_iter().zip(figures))
         {
             less(of_c, figures);
@@ -137,16 +145,26 @@ fn table() {
         }
     }
     println!(
-        "\nns a page, best of 40 runs; a gather is {} bytes of stack",
+        "\nns a page, best of {RUNS} runs; a gather is {} bytes of stack",
         Bench::<Arm64>::SIZE
     );
-    println!(
-        "   pages  exchange  C out of line  C inlined  {:>10}  {:>10}",
+    let heads = [
+        "exchange",
+        "C out of line",
+        "C inlined",
+        "with generations",
         Arm64::NAME,
-        X86::NAME
+        X86::NAME,
+    ];
+    println!(
+        "{:>8}{}",
+        "pages",
+        heads.map(|head| format!("{head:>18}")).concat()
     );
-    for (size, ([alone, out, inlined], [arm, x86])) in SIZES.into_iter().zip(least) {
-        println!("{size:>8}  {alone:>8.2}  {out:>13.2}  {inlined:>9.2}  {arm:>10.2}  {x86:>10.2}");
+    for (size, (of_c, ours)) in SIZES.into_iter().zip(least) {
+        let figures = of_c.into_iter().chain(ours);
+        let figures: String = figures.map(|time| format!("{time:>18.2}")).collect();
+        println!("{size:>8}{figures}");
     }
 }
 
