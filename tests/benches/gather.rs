@@ -162,9 +162,11 @@ fn table() {
         heads.map(|head| format!("{head:>18}")).concat()
     );
     for (size, (of_c, ours)) in SIZES.into_iter().zip(least) {
-        let figures = of_c.into_iter().chain(ours);
-        let figures: String = figures.map(|time| format!("{time:>18.2}")).collect();
-        println!("{size:>8}{figures}");
+        print!("{size:>8}");
+        for time in of_c.into_iter().chain(ours) {
+            print!("{time:>18.2}");
+        }
+        println!();
     }
 }
 
