@@ -112,7 +112,10 @@ impl<P: Platform> Mmu<P> {
                 request.reach = Reach::Here;
             }
             here.counters.broadcast.count(1);
-            None
+            Told {
+                others: P::Set::none(),
+                here: false,
+            }
         } else {
             generation = space.ledger.raise();
             full_barrier(Barrier::Flush);
@@ -129,18 +132,16 @@ impl<P: Platform> Mmu<P> {
             } else {
                 here.counters.interrupting.count(1);
             }
-            Some(told)
+            told
         };
         self.count_size(here, &request);
         let trims = Self::begin_trimming(space, &request);
         let started = self.start(cpu, space, &mut request);
-        let interrupts = |told: &Told<P::Set>| !told.others.is_empty() || started.deliver.sets != 0;
-        let sent = match &told {
-            Some(told) if interrupts(told) => {
-                let sets = started.deliver.sets;
-                self.ask(cpu, (space, generation), &request, (&told.others, sets))
-            }
-            _ => P::Set::none(),
+        let sets = started.deliver.sets;
+        let sent = if told.others.is_empty() && sets == 0 {
+            P::Set::none()
+        } else {
+            self.ask(cpu, (space, generation), &request, (told.others, sets))
         };
         self.tell_devices(space, &request);
         self.await_all(cpu, &sent);
@@ -155,7 +156,7 @@ impl<P: Platform> Mmu<P> {
         if !kept.is_empty() {
             self.call(cpu, kept, &Message::Come);
         }
-        if told.is_some_and(|told| told.here) {
+        if told.here {
             Self::followed(here, space, generation);
         }
         self.record(here, space, finished.owed);
@@ -170,14 +171,13 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P>, u64),
         request: &Request<'_>,
-        (others, sets): (&P::Set, u8),
+        (mut sent, sets): (P::Set, u8),
     ) -> P::Set {
         let message = Message::Drop {
             space: space.id,
             generation,
             request: *request,
         };
-        let mut sent = others.clone();
         sent.extend(&self.kept(space, sets));
         self.send(cpu, sent, &message)
     }
@@ -208,6 +208,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Whom a flush interrupts, of these classes, and whether this CPU is one of those who hold something.
+    #[inline]
     fn told(&self, cpu: CpuId, space: &AddressSpace<P>, classes: Holders) -> Told<P::Set> {
         let mut others = if space.kind == Space::Kernel {
             let mut all = self.online.now(Barrier::Unloaded);
