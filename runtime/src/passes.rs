@@ -67,6 +67,7 @@ pub struct Passes {
 impl Passes {
     /// Sorts what was changed into passes.
     #[must_use]
+    #[inline]
     pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
         let mut passes = Self {
             cuts: [Pass::default(); LEVELS],
@@ -77,15 +78,20 @@ impl Passes {
             live: ranges.is_live(),
             apart: matches!(folding.walks, Walks::Apart),
         };
-        let named = passes.name_leaves(ranges, levels, folding);
-        if ranges.tables() && !passes.apart {
-            passes.name_cuts(ranges, levels, folding, &named);
+        passes.sort(ranges, levels, folding);
+        passes
+    }
+
+    /// The same, in place: they are too many to be copied.
+    fn sort(&mut self, ranges: &Ranges, levels: &LevelTable, folding: Folding) {
+        let named = self.name_leaves(ranges, levels, folding);
+        if ranges.tables() && !self.apart {
+            self.name_cuts(ranges, levels, folding, &named);
         }
         let base = levels[0].shift;
-        passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
+        self.pages = self.leaves().iter().fold(0, |sum: u64, pass| {
             sum.saturating_add(pass.entries.wrapping_shl(pass.shift.wrapping_sub(base)))
         });
-        passes
     }
 
     /// A pass for the leaves of each level, and the extent that it names.
