@@ -88,6 +88,7 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G16K) {
         const {
@@ -1941,6 +1942,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -1961,6 +1963,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let _ = conditions;
         ChangeFacts {
@@ -1975,6 +1978,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };

@@ -119,6 +119,7 @@ pub const PUD: Level = Level(2);
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G64K) {
         const {
@@ -3451,6 +3452,7 @@ impl Backend for Tlb {
         attach_waits_for_changes: false,
     };
     const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -3479,6 +3481,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let c = self.config.of_space(conditions);
         ChangeFacts {
@@ -3493,6 +3496,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {

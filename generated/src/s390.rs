@@ -85,6 +85,7 @@ pub const P4D: Level = Level(3);
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::EDAT1) {
         if c.has(Config::EDAT2) {
@@ -1271,6 +1272,7 @@ impl Backend for Tlb {
         changes_deferrable: true,
         attach_waits_for_changes: true,
     };
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -1284,6 +1286,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let _ = conditions;
         ChangeFacts {
@@ -1311,6 +1314,7 @@ impl Backend for Tlb {
         Changed { was, obligation, owed }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {

@@ -97,6 +97,7 @@ pub const P4D: Level = Level(3);
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
+#[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::LA57) {
         const {
@@ -1729,6 +1730,7 @@ impl Backend for Tlb {
         changes_deferrable: false,
         attach_waits_for_changes: false,
     };
+    #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
     }
@@ -1742,6 +1744,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         let _ = conditions;
         ChangeFacts {
@@ -1756,6 +1759,7 @@ impl Backend for Tlb {
         }
     }
 
+    #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
         let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };

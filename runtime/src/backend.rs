@@ -310,6 +310,7 @@ pub trait Backend {
     /// that CPUs may have cached the backend overrides this.
     ///
     /// Contexts: the lock of the table is held. Several entries at once all become the same.
+    #[inline]
     fn change(
         &self,
         cpu: &mut impl Issue<Self::Op>,

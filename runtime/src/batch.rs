@@ -40,9 +40,17 @@ impl<T, B> Batch<T, B> {
     }
 
     /// Takes out the last one of this batch.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.used = self.used.checked_sub(1)?;
         self.slots.get_mut(self.used)?.take()
+    }
+
+    /// Takes out all of this batch.
+    #[inline]
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        let used = core::mem::take(&mut self.used);
+        self.slots.iter_mut().take(used).filter_map(Option::take)
     }
 
     /// What it holds, this batch alone.

@@ -189,6 +189,7 @@ impl Obligation {
 
     /// Whether nothing must be dropped.
     #[must_use]
+    #[inline]
     pub const fn is_nothing(&self) -> bool {
         self.walk.is_none() && self.leaf.is_none() && self.absent.is_none()
     }
@@ -205,6 +206,7 @@ const WALKERS: Holders = USERS.union(Holders::LAZY);
 impl Slot<'_> {
     /// The physical address of the nth of them.
     #[must_use]
+    #[inline]
     pub const fn address(&self, nth: u64) -> u64 {
         self.table
             .wrapping_add((self.index as u64).wrapping_add(nth) << 3)
@@ -212,6 +214,7 @@ impl Slot<'_> {
 
     /// What stands in the nth of them; 0 where there is none.
     #[must_use]
+    #[inline]
     pub fn load(&self, nth: u64) -> u64 {
         let entry = usize::try_from(nth).ok().and_then(|n| self.entries.get(n));
         entry.map_or(0, |entry| entry.load(Ordering::Relaxed))
@@ -219,6 +222,7 @@ impl Slot<'_> {
 
     /// What stands in them.
     #[must_use]
+    #[inline]
     pub fn was(&self) -> Was {
         self.each(|entry| entry.load(Ordering::Relaxed))
     }
@@ -226,10 +230,12 @@ impl Slot<'_> {
     /// Stores the same in each of them, and says what stood there: nothing that the machine notes in an
     /// entry meanwhile is lost.
     #[must_use]
+    #[inline]
     pub fn exchange(&self, bits: u64) -> Was {
         self.each(|entry| entry.swap(bits, Ordering::Relaxed))
     }
 
+    #[inline]
     fn each(&self, mut stood: impl FnMut(&AtomicU64) -> u64) -> Was {
         let Some((first, rest)) = self.entries.split_first() else {
             return Was::default();
@@ -240,6 +246,7 @@ impl Slot<'_> {
     }
 
     /// Stores the same in each of them.
+    #[inline]
     pub fn store(&self, bits: u64) {
         for entry in self.entries {
             entry.store(bits, Ordering::Relaxed);
@@ -250,6 +257,7 @@ impl Slot<'_> {
 impl Change {
     /// What kind of change it is.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> Kind {
         match (self.old, self.new) {
             (Entry::Invalid, _) => Kind::Appears,
@@ -266,26 +274,41 @@ impl Change {
     }
 
     /// What this change obliges to, on a machine of these facts.
+    #[inline]
     pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
+        // The commonest change, known where it is made: nothing of it is left to be decided when it runs.
+        if let (Entry::Leaf { .. }, Entry::Invalid) = (self.old, self.new) {
+            self.translation(USERS, Deadline::Reuse)
+        } else {
+            self.other_obligation(facts)
+        }
+    }
+
+    fn other_obligation(&self, facts: &ChangeFacts) -> Obligation {
         match (self.old, self.new) {
             (old, new) if old == new => Obligation::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (Entry::Leaf { .. }, _) if self.kind() == Kind::Relaxes => self.more_rights(facts),
-            (Entry::Leaf { .. }, new) => Obligation {
-                leaf: Some(clause(
-                    What::leaf(Levels::only(self.level)),
-                    Which::Containing,
-                )),
-                holders: USERS,
-                deadline: deadline(self.old, new, facts),
-                ..Obligation::NOTHING
-            },
+            (Entry::Leaf { .. }, new) => self.translation(USERS, deadline(self.old, new, facts)),
             (Entry::Table { .. }, new) => self.cut(new, facts),
+        }
+    }
+
+    /// What the entry translated.
+    #[inline]
+    fn translation(&self, holders: Holders, deadline: Deadline) -> Obligation {
+        let what = What::leaf(Levels::only(self.level));
+        Obligation {
+            leaf: Some(clause(what, Which::Containing)),
+            holders,
+            deadline,
+            ..Obligation::NOTHING
         }
     }
 
     /// What is left of [`obligation`](Self::obligation) when an instruction has changed the entry. What it
     /// drops it has dropped; where it gave more rights, other CPUs keep a stricter entry until they fault.
+    #[inline]
     pub fn left_over(&self, facts: &ChangeFacts) -> Obligation {
         match self.kind() {
             Kind::Appears | Kind::Relaxes => self.obligation(facts),
@@ -327,19 +350,12 @@ impl Change {
         if holders.is_empty() {
             return Obligation::NOTHING;
         }
-        Obligation {
-            leaf: Some(clause(
-                What::leaf(Levels::only(self.level)),
-                Which::Containing,
-            )),
-            holders,
-            deadline: match (facts.rights_through_invalid, device.is_empty()) {
-                (true, _) => Deadline::Store,
-                (false, false) => Deadline::Reuse,
-                (false, true) => Deadline::Fault,
-            },
-            ..Obligation::NOTHING
-        }
+        let deadline = match (facts.rights_through_invalid, device.is_empty()) {
+            (true, _) => Deadline::Store,
+            (false, false) => Deadline::Reuse,
+            (false, true) => Deadline::Fault,
+        };
+        self.translation(holders, deadline)
     }
 
     /// An entry no longer points at the table it pointed at.
@@ -390,6 +406,7 @@ fn deadline(old: Entry, new: Entry, facts: &ChangeFacts) -> Deadline {
     }
 }
 
+#[inline]
 fn clause(what: What, which: Which) -> Clause {
     Clause {
         what,

@@ -29,6 +29,7 @@ use crate::sync::{Barrier, full_barrier};
 impl<P: Platform> Mmu<P> {
     /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed. Where
     /// it `may_defer` that can be everything of the space; otherwise whoever wants no more than the entry gets that.
+    #[inline]
     pub(crate) fn change(
         &self,
         space: &AddressSpace<P>,

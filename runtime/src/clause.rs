@@ -37,6 +37,7 @@ impl Levels {
 
     /// One level.
     #[must_use]
+    #[inline]
     pub const fn only(level: Level) -> Self {
         Self(1 << level.0)
     }
@@ -127,6 +128,7 @@ impl What {
 
     /// Translations of these levels.
     #[must_use]
+    #[inline]
     pub const fn leaf(levels: Levels) -> Self {
         Self {
             leaf: levels,

@@ -75,6 +75,7 @@ counters! {
 
 impl Counters {
     /// A flush of so many pages.
+    #[inline]
     pub fn flushed(&self, pages: u64) {
         let class = (u64::BITS - pages.leading_zeros()) as usize;
         let class = if pages.is_power_of_two() || pages == 0 {

@@ -9,6 +9,7 @@ pub struct CpuId(pub u32);
 impl CpuId {
     /// As an index.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -68,6 +69,7 @@ pub struct CpuSet<const W: usize>([u64; W]);
 pub struct SharedCpuSet<const W: usize>([Word; W]);
 
 /// Where a CPU's bit is.
+#[inline]
 const fn place(cpu: CpuId) -> (usize, u64) {
     (cpu.index() / 64, 1 << (cpu.0 % 64))
 }

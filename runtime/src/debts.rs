@@ -24,17 +24,20 @@ pub struct Due {
 
 impl Due {
     /// Puts a flush off. What it is about was changed before.
+    #[inline]
     pub fn owe(&self) {
         self.owed.add(1, Barrier::Owe);
     }
 
     /// What is owed, if anything is: to be handed to [`pay`](Self::pay) when it is flushed.
+    #[inline]
     pub fn due(&self) -> Option<u64> {
         let owed = self.owed.acquire(Barrier::Due);
         (self.paid.acquire(Barrier::Due) != owed).then_some(owed)
     }
 
     /// What was [due](Self::due) is flushed.
+    #[inline]
     pub fn pay(&self, owed: u64) {
         self.paid.release(owed, Barrier::Pay);
     }
@@ -55,11 +58,13 @@ pub struct Ledger {
 
 impl Ledger {
     /// Entries have changed: from here on whoever loads the space has to follow. The new generation.
+    #[inline]
     pub fn raise(&self) -> u64 {
         self.generation.add(1, Barrier::Owe).wrapping_add(1)
     }
 
     /// How often the tables have changed.
+    #[inline]
     pub fn generation(&self) -> u64 {
         self.generation.acquire(Barrier::Due)
     }
@@ -94,6 +99,7 @@ pub struct Line(pub usize);
 
 impl Book {
     /// The line of a space, of the first `lines`.
+    #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {
         let mut spaces = self.spaces.iter().take(lines);
         spaces
@@ -117,11 +123,13 @@ impl Book {
     }
 
     /// This CPU has nothing older of the space than this generation.
+    #[inline]
     pub fn follow(&self, line: Line, generation: u64) {
         self.spaces[line.0].generation.put(generation);
     }
 
     /// The generation that this CPU has followed.
+    #[inline]
     pub fn followed(&self, line: Line) -> u64 {
         self.spaces[line.0].generation.get()
     }

@@ -112,7 +112,15 @@ impl Recorded {
         self.rest.get_or_insert_with(Ranges::new)
     }
 
+    /// What was changed is flushed.
+    #[inline]
+    fn forget(&mut self) {
+        self.extent = Extent::EMPTY;
+        self.rest = None;
+    }
+
     /// Whether nothing was changed.
+    #[inline]
     fn is_nothing(&self) -> bool {
         self.extent.is_empty() && self.rest.is_none()
     }
@@ -142,6 +150,26 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
             let next = batch.next.take()?;
             *self.batch = Some(next);
         }
+    }
+
+    /// As one by one, without looking for the batch each time.
+    fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
+        let bundle = core::mem::take(&mut self.bundle)
+            .iter_mut()
+            .filter_map(Option::take);
+        let mut so_far = bundle.fold(first, &mut each);
+        while let Some(mut batch) = self.batch.take() {
+            so_far = batch.drain().fold(so_far, &mut each);
+            *self.batch = batch.next.take();
+        }
+        so_far
+    }
+}
+
+impl<P: Platform> Drop for Flushed<'_, P> {
+    /// What the platform did not take.
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
@@ -248,13 +276,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// moment to end the section and [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        !self.has_room() && self.batches >= BATCHES
-    }
-
-    /// Whether a page can be kept without asking for memory.
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.used < BUNDLE || self.batch.as_ref().is_some_and(|batch| batch.used < BATCH)
+        let room = |batch: &P::PageBatch| batch.used < BATCH;
+        self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
     /// Records what a change obliges to.
@@ -270,30 +293,27 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.changed.leaf(level, extent);
     }
 
-    /// Keeps a page whose entry is cleared and recorded.
+    /// Keeps a page whose entry is cleared, if there is room; otherwise gives it back.
     #[inline]
-    pub(crate) fn keep(&mut self, page: P::Page) {
+    pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
         if page.keeps_rmap() {
             self.rmaps = true;
         }
         if let Some(room) = self.bundle.get_mut(self.used) {
             *room = Some(page);
             self.used += 1;
-            return;
+            return None;
         }
-        let refused = match &mut *self.batch {
+        match &mut *self.batch {
             Some(batch) => batch.push(page),
             None => Some(page),
-        };
-        if let Some(page) = refused {
-            self.keep_elsewhere(page);
         }
     }
 
-    /// Keeps a page for which there is no room.
+    /// Keeps a page for which there is no room, and whose entry is recorded.
     #[cold]
     #[inline(never)]
-    fn keep_elsewhere(&mut self, page: P::Page) {
+    pub(crate) fn keep_elsewhere(&mut self, page: P::Page) {
         // While reverse mappings wait they are looked for in one batch at most, under a lock.
         let crowded = self.rmaps && self.batch.is_some();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
@@ -335,14 +355,13 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     fn flush_changed(&mut self, why: Why) {
         let (mmu, space) = (self.mmu, self.space);
-        let changed = core::mem::take(&mut self.changed);
         let attach = if Mmu::<P>::FACTS.changes_deferrable {
             space.ledger.attach.due()
         } else {
             None
         };
         if self.whole || attach.is_some() || why == Why::Nested {
-            if !changed.is_nothing() || attach.is_some() || why == Why::Nested {
+            if !self.changed.is_nothing() || attach.is_some() || why == Why::Nested {
                 let why = match why {
                     Why::Changed if self.whole => Why::Asked,
                     Why::Changed => Why::Debt,
@@ -353,31 +372,31 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             if let Some(owed) = attach {
                 space.ledger.attach.pay(owed);
             }
-            return;
+        } else if let Some(ranges) = &mut self.changed.rest {
+            if !self.changed.extent.is_empty() {
+                ranges.leaf(self.changed.level, self.changed.extent);
+            }
+            let levels = mmu.platform.backend().levels();
+            mmu.flush(space, ranges.scope(levels), why);
+        } else if !self.changed.extent.is_empty() {
+            self.flush_run(why);
         }
+        // Not before: a flush that panics has not flushed it.
+        self.changed.forget();
+    }
+
+    /// Flushes the one run that was changed.
+    #[inline]
+    fn flush_run(&self, why: Why) {
+        let (mmu, space) = (self.mmu, self.space);
         let levels = mmu.platform.backend().levels();
-        let Recorded {
-            extent,
-            level,
-            rest,
-        } = changed;
-        match rest {
-            None if extent.is_empty() => {}
-            None if extent.bytes == 1 << levels[level.index()].shift => {
-                let scope = Scope::Page {
-                    va: extent.start,
-                    level,
-                    table: false,
-                };
-                mmu.flush(space, scope, why);
-            }
-            rest => {
-                let mut ranges = rest.unwrap_or_default();
-                if !extent.is_empty() {
-                    ranges.leaf(level, extent);
-                }
-                mmu.flush(space, ranges.scope(levels), why);
-            }
+        let Recorded { extent, level, .. } = self.changed;
+        if extent.bytes == 1 << levels[level.index()].shift {
+            mmu.flush_page(space, extent.start, level, why);
+        } else {
+            let mut ranges = Ranges::new();
+            ranges.leaf(level, extent);
+            mmu.flush(space, Scope::Ranges(&ranges), why);
         }
     }
 
@@ -402,11 +421,6 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
                 bundle: &mut self.bundle[..self.used],
                 batch: &mut self.batch,
             });
-            // What the platform did not take.
-            self.bundle[..self.used]
-                .iter_mut()
-                .for_each(|page| *page = None);
-            drop(self.batch.take());
             self.used = 0;
             self.batches = 0;
         }
@@ -422,8 +436,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             let ledger = &self.space.ledger;
             let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
             let dues = dues.map(|due| (due, due.due()));
-            self.changed = Recorded::default();
             self.mmu.flush(self.space, Scope::Teardown, Why::Asked);
+            self.changed.forget();
             for (due, owed) in dues {
                 if let Some(owed) = owed {
                     due.pay(owed);

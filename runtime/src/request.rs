@@ -19,24 +19,28 @@ impl Extent {
 
     /// `bytes` from `start`.
     #[must_use]
+    #[inline]
     pub const fn new(start: u64, bytes: u64) -> Self {
         Self { start, bytes }
     }
 
     /// Whether it has no address.
     #[must_use]
+    #[inline]
     pub const fn is_empty(self) -> bool {
         self.bytes == 0
     }
 
     /// The last address. Meaningless for an empty extent.
     #[must_use]
+    #[inline]
     pub const fn last(self) -> u64 {
         self.start.wrapping_add(self.bytes).wrapping_sub(1)
     }
 
     /// Rounded out to multiples of `1 << shift`.
     #[must_use]
+    #[inline]
     pub const fn rounded(self, shift: u32) -> Self {
         if self.is_empty() {
             return self;
@@ -51,12 +55,14 @@ impl Extent {
 
     /// How many entries of `1 << shift` bytes it touches.
     #[must_use]
+    #[inline]
     pub const fn entries(self, shift: u32) -> u64 {
         self.rounded(shift).bytes.wrapping_shr(shift)
     }
 
     /// Whether all of `other` lies in it.
     #[must_use]
+    #[inline]
     pub const fn contains(self, other: Self) -> bool {
         other.is_empty()
             || !self.is_empty() && self.start <= other.start && other.last() <= self.last()
@@ -64,6 +70,7 @@ impl Extent {
 
     /// The smallest extent with both.
     #[must_use]
+    #[inline]
     pub const fn hull(self, other: Self) -> Self {
         if self.is_empty() {
             return other;
@@ -153,12 +160,14 @@ impl Conditions {
 
     /// Those of this that are in `other` too.
     #[must_use]
+    #[inline]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
     /// Those of this that are not in `other`.
     #[must_use]
+    #[inline]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -186,6 +195,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Whether tables were unlinked, so that CPUs which only walk must be told as well.
     #[must_use]
+    #[inline]
     pub fn tables(&self) -> bool {
         match self.scope {
             Scope::Page { table, .. } => table,
@@ -210,6 +220,7 @@ pub struct Ranges {
 impl Ranges {
     /// Nothing changed.
     #[must_use]
+    #[inline]
     pub const fn new() -> Self {
         Self {
             leaf: [Extent::EMPTY; LEVELS],
@@ -220,6 +231,7 @@ impl Ranges {
     }
 
     /// Leaf entries of a level changed.
+    #[inline]
     pub const fn leaf(&mut self, level: Level, extent: Extent) {
         let slot = &mut self.leaf[level.index()];
         *slot = slot.hull(extent);
@@ -227,6 +239,7 @@ impl Ranges {
 
     /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
     /// remember them.
+    #[inline]
     pub const fn appeared(&mut self, level: Level, extent: Extent) {
         self.leaf(level, extent);
         self.appeared = true;
@@ -234,11 +247,13 @@ impl Ranges {
 
     /// Whether entries appeared where none were.
     #[must_use]
+    #[inline]
     pub const fn have_appeared(&self) -> bool {
         self.appeared
     }
 
     /// Entries of a level no longer point at the tables they pointed at.
+    #[inline]
     pub const fn walk(&mut self, level: Level, extent: Extent) {
         let slot = &mut self.walk[level.index()];
         *slot = slot.hull(extent);
@@ -246,18 +261,21 @@ impl Ranges {
 
     /// What hangs below the entries that were cut is still valid (a table moved or unshared):
     /// no leaf entry is gone while a walk entry above it can still make it again.
+    #[inline]
     pub const fn below_live(&mut self) {
         self.live = true;
     }
 
     /// Whether what is below the cuts is still valid.
     #[must_use]
+    #[inline]
     pub const fn is_live(&self) -> bool {
         self.live
     }
 
     /// Whether any entry stopped pointing at a table.
     #[must_use]
+    #[inline]
     pub fn tables(&self) -> bool {
         self.walk.iter().any(|extent| !extent.is_empty())
     }
@@ -319,6 +337,7 @@ impl LevelFacts {
 
     /// Entries of `1 << shift` bytes that may map a page.
     #[must_use]
+    #[inline]
     pub const fn leaf(shift: u32) -> Self {
         Self {
             shift,

@@ -25,7 +25,7 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Delivery, Owed, Started};
-use crate::clause::Holders;
+use crate::clause::{Holders, Level};
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::local::Local;
 use crate::message::Message;
@@ -42,6 +42,8 @@ pub(crate) struct Told<S> {
     pub here: bool,
 }
 
+// What is known of a scope where it is made is to be known where it is matched.
+#[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
     /// The facts of the backend.
     pub(crate) const FACTS: crate::Facts = <P::Backend as Backend>::FACTS;
@@ -53,7 +55,26 @@ impl<P: Platform> Mmu<P> {
         || !matches!(Self::FACTS.delivery, Delivery::Broadcast);
 
     /// Flushes what a scope names of a space, everywhere, and returns when nobody can use it any more.
+    #[inline(never)]
     pub(crate) fn flush(&self, space: &AddressSpace<P>, scope: Scope<'_>, why: Why) {
+        self.flush_what(space, || scope, why);
+    }
+
+    /// The same of one leaf entry. It has a function of its own, in which nothing is left to be decided of the scope, and,
+    /// where nobody is interrupted, no call.
+    #[inline(never)]
+    pub(crate) fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, why: Why) {
+        let scope = || Scope::Page {
+            va,
+            level,
+            table: false,
+        };
+        self.flush_what(space, scope, why);
+    }
+
+    /// `scope` is a closure, so that what runs pinned is another function for each.
+    #[inline(always)]
+    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn() -> Scope<'s>, why: Why) {
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.local(cpu);
             match why {
@@ -62,7 +83,7 @@ impl<P: Platform> Mmu<P> {
                 Why::Nested => here.counters.full_nested.count(1),
                 Why::Debt => here.counters.full_debt.count(1),
             }
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
+            self.alone(cpu, || self.flush_here(cpu, here, space, scope()));
         });
     }
 
@@ -75,6 +96,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    #[inline(always)]
     fn flush_here(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
         full_barrier(Barrier::Devices);
         let mut request = Request {
@@ -93,7 +115,10 @@ impl<P: Platform> Mmu<P> {
                 request.reach = Reach::Here;
             }
             here.counters.broadcast.count(1);
-            None
+            Told {
+                others: P::Set::none(),
+                here: false,
+            }
         } else {
             generation = space.ledger.raise();
             full_barrier(Barrier::Flush);
@@ -110,22 +135,17 @@ impl<P: Platform> Mmu<P> {
             } else {
                 here.counters.interrupting.count(1);
             }
-            Some(told)
+            told
         };
         self.count_size(here, &request);
         let trims = Self::begin_trimming(space, &request);
         let started = self.start(cpu, space, &mut request);
-        let mut sent = P::Set::none();
-        if let Some(told) = &told {
-            let message = Message::Drop {
-                space: space.id,
-                generation,
-                request,
-            };
-            sent = told.others.clone();
-            sent.extend(&self.kept(space, started.deliver.sets));
-            sent = self.send(cpu, sent, &message);
-        }
+        let sets = started.deliver.sets;
+        let sent = if told.others.is_empty() && sets == 0 {
+            P::Set::none()
+        } else {
+            self.ask(cpu, (space, generation), &request, (told.others, sets))
+        };
         self.tell_devices(space, &request);
         self.await_all(cpu, &sent);
         let finished = self
@@ -136,15 +156,37 @@ impl<P: Platform> Mmu<P> {
         if !finished.interrupt.holders.is_empty() {
             kept.extend(&self.told(cpu, space, finished.interrupt.holders).others);
         }
-        self.call(cpu, kept, &Message::Come);
-        if told.is_some_and(|told| told.here) {
+        if !kept.is_empty() {
+            self.call(cpu, kept, &Message::Come);
+        }
+        if told.here {
             Self::followed(here, space, generation);
         }
         self.record(here, space, finished.owed);
         self.end_trimming(space, trims);
     }
 
+    /// Interrupts others to drop what a request names, and says whom to wait for.
+    #[cold]
+    #[inline(never)]
+    fn ask(
+        &self,
+        cpu: CpuId,
+        (space, generation): (&AddressSpace<P>, u64),
+        request: &Request<'_>,
+        (mut sent, sets): (P::Set, u8),
+    ) -> P::Set {
+        let message = Message::Drop {
+            space: space.id,
+            generation,
+            request: *request,
+        };
+        sent.extend(&self.kept(space, sets));
+        self.send(cpu, sent, &message)
+    }
+
     /// Starts a flush; again where the tag was read too early.
+    #[inline(always)]
     pub(crate) fn start(
         &self,
         cpu: CpuId,
@@ -169,6 +211,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Whom a flush interrupts, of these classes, and whether this CPU is one of those who hold something.
+    #[inline]
     pub(crate) fn told(
         &self,
         cpu: CpuId,
@@ -225,10 +268,14 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
+    #[inline]
     pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
-        if owed.is_nothing() {
-            return;
+        if !owed.is_nothing() {
+            self.put_on_books(here, space, owed);
         }
+    }
+
+    fn put_on_books(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
         if owed.contains(Owed::SPACE_UNTIL_ATTACH) {
             space.ledger.attach.owe();
             here.counters.owed.count(1);

@@ -10,10 +10,8 @@
 //! that was used for something else.
 
 use crate::Mmu;
-use crate::clause::Level;
 use crate::gather::Gather;
 use crate::platform::Platform;
-use crate::request::Extent;
 
 /// Tables that no CPU and no device walks any more, but walkers in software may.
 #[must_use = "tables that are dropped are lost"]
@@ -75,13 +73,6 @@ impl<P: Platform> Gather<'_, '_, P> {
             unlinked
                 .after_walkers()
                 .for_each(|table| self.mmu.platform.free_table(table));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn record_leaf_run(&mut self, level: Level, run: Extent) {
-        if !run.is_empty() {
-            self.record_leaf(level, run);
         }
     }
 }

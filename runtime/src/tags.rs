@@ -63,6 +63,7 @@ const fn value(tag: u64) -> u64 {
 impl TagValues {
     /// The `nth` of them.
     #[must_use]
+    #[inline]
     pub fn nth(&self, nth: u64) -> Option<u64> {
         let mut left = nth;
         let mut value = self.first;
@@ -90,6 +91,7 @@ impl TagValues {
 
 impl<P: Platform> Mmu<P> {
     /// The tag of a space on a CPU that has it loaded, or may have parked entries of it; 0 where it has none.
+    #[inline]
     pub(crate) fn tag_of(&self, here: &Local<P>, space: &AddressSpace<P>) -> Tag {
         let of_machine = |value| Tag {
             value,

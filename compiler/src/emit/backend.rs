@@ -97,15 +97,18 @@ impl Emit<'_> {
 
                 #sender_only
 
+                #[inline]
                 fn levels(&self) -> &'static LevelTable { level_table(self.config) }
 
                 #[inline]
                 fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }
 
+                #[inline]
                 fn change_facts(&self, conditions: Conditions) -> ChangeFacts { #change_facts }
 
                 #change
 
+                #[inline]
                 fn tags(&self) -> Tags { #tags }
 
                 #[inline(always)]

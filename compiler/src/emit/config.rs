@@ -262,6 +262,7 @@ impl Emit<'_> {
             #(#names)*
 
             /// The levels of a configuration.
+            #[inline]
             const fn level_table(c: Config) -> &'static LevelTable { #table }
 
             #shift

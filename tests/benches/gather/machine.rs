@@ -1,0 +1,401 @@
+//! A platform that does nothing by itself, so that what is measured is the runtime.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tlbc_backends::{arm64, x86_64};
+use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::request::Extent;
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, Backend, Batch, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Gather,
+    Issue, Level, Linked, Local, Mapped, Mmu, NewSpace, Platform, Record, Root, SpaceId, Tag,
+    Unlinked,
+};
+
+/// A machine whose configuration is constant, as that of a kernel built for it.
+pub trait Machine: Sized + 'static {
+    const NAME: &'static str;
+    type Backend: Backend + 'static;
+    fn backend() -> &'static Self::Backend;
+}
+
+/// Instructions reach every CPU.
+pub struct Arm64;
+
+impl Machine for Arm64 {
+    const NAME: &'static str = "arm64";
+    type Backend = arm64::Tlb;
+    fn backend() -> &'static arm64::Tlb {
+        const TLB: arm64::Tlb = arm64::Tlb {
+            config: arm64::Config::NONE.with(arm64::Config::TTL),
+        };
+        &TLB
+    }
+}
+
+/// Other CPUs are interrupted, if there are any.
+pub struct X86;
+
+impl Machine for X86 {
+    const NAME: &'static str = "x86_64";
+    type Backend = x86_64::Tlb;
+    fn backend() -> &'static x86_64::Tlb {
+        const TLB: x86_64::Tlb = x86_64::Tlb {
+            config: x86_64::Config::NONE
+                .with(x86_64::Config::PGE)
+                .with(x86_64::Config::PCID)
+                .with(x86_64::Config::INVPCID),
+            invlpgb_pages: 1,
+        };
+        &TLB
+    }
+}
+
+/// A page or a table: its number. As a pointer to what a kernel keeps about it, it is never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page(pub NonZeroU64);
+
+impl Frame for Page {}
+
+type Memory = Batch<Page, Pooled>;
+
+thread_local! {
+    /// What [`Pooled`] comes from, as from a CPU's list of free pages.
+    #[allow(clippy::vec_box)] // the boxes are what goes in and out
+    static POOL: RefCell<Vec<Box<Memory>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A batch of the pool.
+pub struct Pooled(ManuallyDrop<Box<Memory>>);
+
+impl Pooled {
+    fn take() -> Self {
+        let batch = POOL.with_borrow_mut(Vec::pop);
+        Self(ManuallyDrop::new(batch.unwrap_or_default()))
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        // SAFETY: this is the only place that takes it, and nobody uses it after.
+        let batch = unsafe { ManuallyDrop::take(&mut self.0) };
+        POOL.with_borrow_mut(|pool| pool.push(batch));
+    }
+}
+
+impl Deref for Pooled {
+    type Target = Memory;
+    fn deref(&self) -> &Memory {
+        &self.0
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Memory {
+        &mut self.0
+    }
+}
+
+/// The platform.
+pub struct Bare<M: Machine> {
+    machine: std::marker::PhantomData<M>,
+    locals: [Local<Self>; 2],
+    words: [Word; 16],
+    /// The CPU that this is, as a register of it would say.
+    cpu: AtomicU64,
+    /// The sum of the pages and tables that came out.
+    sum: AtomicU64,
+}
+
+impl<M: Machine> Platform for Bare<M> {
+    type Backend = M::Backend;
+    type Set = CpuSet<1>;
+    type Page = Page;
+    type Table = Page;
+    type PageBatch = Pooled;
+    type TableBatch = Pooled;
+    type Handle = &'static AddressSpace<Self>;
+
+    #[inline]
+    fn backend(&self) -> &M::Backend {
+        M::backend()
+    }
+
+    #[inline]
+    fn sink(&self, _: CpuId) -> impl Issue<<M::Backend as Backend>::Op> {
+        Record(|_| ())
+    }
+
+    fn cpus(&self) -> usize {
+        self.locals.len()
+    }
+
+    #[inline]
+    fn local(&self, cpu: CpuId) -> &Local<Self> {
+        &self.locals[cpu.index() & 1]
+    }
+
+    fn kernel_root(&self) -> Root {
+        Root {
+            table: 0xf000,
+            tag: Tag {
+                value: 0,
+                of_machine: true,
+            },
+            empty: 0xe000,
+            conditions: Conditions::NONE,
+        }
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &self.words
+    }
+
+    #[inline]
+    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        run(CpuId(self.cpu.load(Relaxed) as u32))
+    }
+
+    fn interrupt(&self, _: &Self::Set) {
+        unreachable!("there is no other CPU");
+    }
+
+    fn page_batch(&self) -> Option<Pooled> {
+        Some(Pooled::take())
+    }
+
+    fn table_batch(&self) -> Option<Pooled> {
+        Some(Pooled::take())
+    }
+
+    #[inline(never)]
+    fn release(&self, pages: Flushed<'_, Self>) {
+        let sum = pages.fold(0, |sum: u64, page| sum.wrapping_add(page.0.get()));
+        self.sum.store(sum, Relaxed);
+    }
+
+    #[inline(never)]
+    fn defer(&self, tables: Unlinked<Self>) {
+        let tables = tables.after_walkers();
+        let sum = tables.fold(0, |sum: u64, table| sum.wrapping_add(table.0.get()));
+        self.sum.store(sum, Relaxed);
+    }
+
+    fn free_table(&self, table: Page) {
+        self.sum.store(table.0.get(), Relaxed);
+    }
+}
+
+const VALID: u64 = 1;
+const SHIFT: u32 = 12;
+/// Entries of a table.
+const TABLE: usize = 512;
+
+/// Tables, one behind the other, for addresses from 0.
+pub struct Arena {
+    space: SpaceId,
+    words: Vec<AtomicU64>,
+}
+
+impl Arena {
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Every entry maps a page.
+    pub fn fill(&self) {
+        for (word, page) in self.words.iter().zip(1..) {
+            word.store(page << SHIFT | VALID, Relaxed);
+        }
+    }
+}
+
+/// A valid entry: of a page, or of a table.
+struct Valid<'a> {
+    space: SpaceId,
+    word: &'a AtomicU64,
+    at: usize,
+}
+
+impl Valid<'_> {
+    #[inline]
+    fn slot(&self, level: Level) -> Slot<'_> {
+        Slot {
+            entries: std::slice::from_ref(self.word),
+            table: 0x1000,
+            index: (self.at % TABLE) as u16,
+            va: (self.at as u64) << (SHIFT + 9 * u32::from(level.0)),
+        }
+    }
+}
+
+fn page(bits: u64) -> Option<Page> {
+    NonZeroU64::new(bits >> SHIFT).map(Page)
+}
+
+impl<M: Machine> Mapped<Bare<M>> for Valid<'_> {
+    #[inline]
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    #[inline]
+    fn level(&self) -> Level {
+        Level(0)
+    }
+
+    #[inline]
+    fn slot(&self) -> Slot<'_> {
+        self.slot(Level(0))
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry {
+        Entry::Leaf {
+            page: self.word.load(Relaxed) >> SHIFT,
+            rights: 1,
+        }
+    }
+
+    #[inline]
+    fn unmapped(self, was: Was) -> Option<Page> {
+        page(was.first)
+    }
+}
+
+impl<M: Machine> Linked<Bare<M>> for Valid<'_> {
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    fn level(&self) -> Level {
+        Level(1)
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.slot(Level(1))
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Table {
+            table: self.word.load(Relaxed) >> SHIFT,
+        }
+    }
+
+    fn unlinked(self) -> Page {
+        Page(NonZeroU64::MIN.saturating_add(self.at as u64))
+    }
+}
+
+type Space<M> = &'static AddressSpace<Bare<M>>;
+
+/// A machine, two spaces of it, and what it runs.
+pub struct Bench<M: Machine> {
+    mmu: Mmu<Bare<M>>,
+    spaces: [Space<M>; 2],
+    current: Cell<Current<Space<M>>>,
+}
+
+const CPU: CpuId = CpuId(0);
+
+impl<M: Machine> Bench<M> {
+    /// How much stack a gather takes.
+    pub const SIZE: usize = size_of::<Gather<'_, '_, Bare<M>>>();
+
+    /// One CPU of two is on line, and runs in the first space.
+    pub fn new() -> Self {
+        let mmu = Mmu::new(Bare {
+            machine: std::marker::PhantomData,
+            locals: [Local::new(), Local::new()],
+            words: [const { Word::new(0) }; 16],
+            cpu: AtomicU64::new(u64::from(CPU.0)),
+            sum: AtomicU64::new(0),
+        });
+        let mmu = mmu.expect("a usable machine");
+        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space<M> {
+            let space = mmu.address_space(NewSpace {
+                table,
+                user_table: table,
+                ..NewSpace::default()
+            });
+            Box::leak(Box::new(space.expect("a tag")))
+        });
+        let kernel = mmu.arrive(CPU);
+        let current = Cell::new(mmu.switch(CPU, kernel, Some(spaces[0])));
+        Self {
+            mmu,
+            spaces,
+            current,
+        }
+    }
+
+    /// So many entries of the first space.
+    pub fn arena(&self, entries: usize) -> Arena {
+        Arena {
+            space: self.spaces[0].id(),
+            words: (0..entries).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Unmaps pages in one gather, in a locked section a table.
+    #[inline(never)]
+    pub fn unmap(&self, arena: &Arena, first: usize, pages: usize) {
+        self.mmu.gather(self.spaces[0], |gather| {
+            let (mut at, end) = (first, first + pages);
+            while at < end {
+                let next = end.min((at / TABLE + 1) * TABLE);
+                let entries = arena.words[at..next].iter().zip(at..);
+                let valid = entries.filter(|(word, _)| word.load(Relaxed) & VALID != 0);
+                gather.locked((), |section, ()| {
+                    let space = arena.space;
+                    let cleared =
+                        section.clear_all(valid.map(|(word, at)| Valid { space, word, at }));
+                    assert!(cleared.is_ok());
+                });
+                at = next;
+            }
+        });
+    }
+
+    /// Unlinks one table after the other in one gather.
+    #[inline(never)]
+    pub fn free_tables(&self, links: &Arena) {
+        self.mmu.gather(self.spaces[0], |gather| {
+            gather.locked((), |section, ()| {
+                for (at, word) in links.words.iter().enumerate() {
+                    let space = links.space;
+                    assert!(section.unlink(Valid { space, word, at }).is_ok());
+                }
+            });
+        });
+    }
+
+    /// Flushes one page.
+    pub fn flush_page(&self) {
+        let page = Extent::new(0x1000, 0x1000);
+        let flushed = self.mmu.flush_range(self.spaces[0], page, Level(0));
+        assert_eq!(flushed, Ok(()));
+    }
+
+    fn switch(&self, to: Option<Space<M>>) {
+        let from = self.current.replace(Current::Kernel);
+        self.current.set(self.mmu.switch(CPU, from, to));
+    }
+
+    /// To the other space and back.
+    pub fn switch_twice(&self) {
+        self.switch(Some(self.spaces[1]));
+        self.switch(Some(self.spaces[0]));
+    }
+
+    /// To a thread of the kernel, which keeps the root, and back.
+    pub fn lazy_and_back(&self) {
+        self.switch(None);
+        self.switch(Some(self.spaces[0]));
+    }
+}

@@ -1,0 +1,62 @@
+//! What may be cleared: valid leaf entries alone.
+
+use std::sync::Arc;
+
+use tlbc_backends::arm64::{Config, Tlb};
+use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::{Level, Mapped, Misuse, NewSpace, SpaceId};
+use tlbc_tests::hosted::{Hosted, Page};
+use tlbc_tests::tables::{Entries, Leaf};
+
+const TLB: Tlb = Tlb {
+    config: Config::NONE,
+};
+
+/// An entry that says something else than its owner believes.
+#[derive(Debug)]
+struct Claimed<'t>(Leaf<'t>, Entry);
+
+impl Mapped<Hosted<Tlb>> for Claimed<'_> {
+    fn space(&self) -> SpaceId {
+        Mapped::<Hosted<Tlb>>::space(&self.0)
+    }
+
+    fn level(&self) -> Level {
+        Mapped::<Hosted<Tlb>>::level(&self.0)
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Mapped::<Hosted<Tlb>>::slot(&self.0)
+    }
+
+    fn entry(&self) -> Entry {
+        self.1
+    }
+
+    fn unmapped(self, was: Was) -> Option<Page> {
+        Mapped::<Hosted<Tlb>>::unmapped(self.0, was)
+    }
+}
+
+#[test]
+fn what_is_no_leaf_is_refused_and_stays() {
+    let mmu = Hosted::machine(TLB, 1);
+    let space = Arc::new(mmu.address_space(NewSpace::default()).expect("a tag"));
+    let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 1);
+    entries.map(0, 1, 0);
+    let before = entries.bits(0);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |gather| {
+            gather.locked((), |section, ()| {
+                // A pointer to a table owes more than a leaf does, and what is invalid has no page.
+                for says in [Entry::Table { table: 1 }, Entry::Invalid] {
+                    let leaf = entries.leaf(0).expect("a leaf");
+                    let refused = section.clear(Claimed(leaf, says)).expect_err("no leaf");
+                    assert_eq!(refused.why, Misuse::NoSuchLevel);
+                }
+            });
+        });
+    });
+    assert_eq!(entries.bits(0), before);
+    assert_eq!(mmu.platform().events(), [], "nothing was changed");
+}

@@ -1,0 +1,38 @@
+//! What the runtime takes of memory that a kernel has to bring: it does not grow unnoticed.
+#![cfg(target_pointer_width = "64")]
+
+use std::mem::size_of;
+
+use tlbc_backends::{arm64, x86_64};
+use tlbc_runtime::batch::{BATCH, Boxed};
+use tlbc_runtime::request::{Extent, Ranges};
+use tlbc_runtime::{Batch, Gather};
+use tlbc_tests::hosted::Hosted;
+
+/// A page of 8 bytes that is never 0, as a pointer to what a kernel keeps about it.
+type Page = std::num::NonZeroU64;
+
+#[test]
+fn a_batch_is_a_page_of_memory() {
+    assert_eq!(size_of::<Option<Page>>(), 8);
+    assert_eq!(size_of::<Option<Boxed<Page>>>(), 8);
+    assert_eq!(size_of::<Batch<Page, Boxed<Page>>>(), 4096);
+    assert_eq!(BATCH, 510);
+}
+
+/// On the stack: eight pages, one run, and room for ranges of every level.
+#[test]
+fn a_gather_is_small() {
+    const PAGES: usize = 8;
+    // The host's pages have a flag beside the number; it is the same of every backend.
+    let page = size_of::<Option<tlbc_tests::hosted::Page>>();
+    let expected = 280 + PAGES * page;
+    assert_eq!(size_of::<Gather<'_, '_, Hosted<arm64::Tlb>>>(), expected);
+    assert_eq!(size_of::<Gather<'_, '_, Hosted<x86_64::Tlb>>>(), expected);
+}
+
+#[test]
+fn ranges_are_two_extents_a_level() {
+    assert_eq!(size_of::<Extent>(), 16);
+    assert_eq!(size_of::<Ranges>(), 2 * 6 * size_of::<Extent>() + 8);
+}
