@@ -17,7 +17,7 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{Change, Changed, Entry, Owner, Slot, Stricter};
+use crate::change::{Change, Changed, Deadline, Entry, Obligation, Owner, Slot, Stricter};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::mmu::Misuse;
@@ -126,8 +126,7 @@ impl<P: Platform> Mmu<P> {
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
         let obligation = change.obligation(&facts);
-        let at_once =
-            obligation.deadline != crate::change::Deadline::Store || obligation.is_nothing();
+        let at_once = obligation.deadline != Deadline::Store || obligation.is_nothing();
         // An instruction that replaces an entry leaves nothing between.
         if at_once || !Self::FACTS.changes_plainly {
             Ok(())
@@ -136,12 +135,23 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Whether a change wants a flush at all: a new entry where absences are not cached does not, nor more rights where
-    /// the machine looks again before it faults.
-    #[must_use]
-    pub fn needs_flush(&self, space: &AddressSpace<P>, change: &Change) -> bool {
+    /// Whether a change wants a flush at all: a new entry where absences are not cached does not, nor more rights of a
+    /// user space, where whoever faults on a stricter entry drops it ([`fix_spurious`](Self::fix_spurious)).
+    ///
+    /// # Errors
+    /// When the machine has no such entry at this level.
+    pub fn needs_flush(&self, space: &AddressSpace<P>, change: &Change) -> Result<bool, Misuse> {
+        self.check_entry(change.level, change.old)?;
+        self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
-        !change.obligation(&facts).is_nothing()
+        Ok(Self::is_owed_now(space, &change.obligation(&facts)))
+    }
+
+    /// Whether an obligation has to be met by a flush; otherwise there is none, or it is met at the fault of who runs into
+    /// it. The kernel's own code is not to fault.
+    pub(crate) fn is_owed_now(space: &AddressSpace<P>, obligation: &Obligation) -> bool {
+        let at_fault = obligation.deadline == Deadline::Fault && space.kind == Space::User;
+        !obligation.is_nothing() && !at_fault
     }
 
     /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.

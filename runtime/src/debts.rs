@@ -164,12 +164,6 @@ impl Book {
     pub fn take_everything(&self) -> bool {
         self.everything.get() != 0 && self.everything.swap(0) != 0
     }
-
-    /// Nothing is cached on this CPU, and nothing owed.
-    pub fn forget(&self) {
-        self.owe_others(None);
-        self.everything.put(0);
-    }
 }
 
 #[cfg(test)]

@@ -282,7 +282,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     /// Records what a change obliges to.
     pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
-        if !obligation.is_nothing() {
+        if Mmu::<P>::is_owed_now(self.space, obligation) {
             self.changed.obligation(obligation, extent);
         }
     }

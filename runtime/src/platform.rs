@@ -69,7 +69,8 @@ pub trait Platform: Sized {
         &[]
     }
 
-    /// What a CPU loads that runs in no user space.
+    /// What a CPU loads that runs in no user space. Its tag is one that no space is given; where the kernel's own
+    /// entries stand under a tag it is not that one either, for user addresses would be looked up under it.
     fn kernel_root(&self) -> Root;
 
     /// Runs on one CPU from beginning to end, and no other thread runs on it meanwhile; without interrupts where asked.

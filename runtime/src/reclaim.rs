@@ -151,7 +151,8 @@ impl<P: Platform> Reclaim<'_, P> {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
             let scope = ranges.scope(mmu.platform.backend().levels());
-            if facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
+            let of_user = space.kind == Space::User;
+            if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
                 self.put_off(space, scope);
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
@@ -177,9 +178,7 @@ impl<P: Platform> Reclaim<'_, P> {
             scope,
         };
         let backend = mmu.platform.backend();
-        if space.kind == Space::Kernel {
-            mmu.flush(space, scope, Why::Changed);
-        } else if backend.audience(&request).holders.is_empty() {
+        if backend.audience(&request).holders.is_empty() {
             let started = mmu.start(self.cpu, space, &mut request);
             mmu.tell_devices(space, &request);
             let kind = Kind {

@@ -30,7 +30,7 @@ use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::request::{Reach, Request, Scope, Space};
+use crate::request::{Conditions, Reach, Request, Scope, Space};
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
 
@@ -123,13 +123,18 @@ impl<P: Platform> Mmu<P> {
             generation = space.ledger.raise();
             full_barrier(Barrier::Flush);
             let told = self.told(cpu, space, audience.holders);
+            let devices = request.conditions.and(P::Backend::SENDER_ONLY);
+            if !told.here && devices == Conditions::NONE {
+                // Nothing here could be used before it is dropped anyway: others are told, and nobody else.
+                self.flush_elsewhere(
+                    cpu,
+                    (space, generation),
+                    &request,
+                    (told.others, audience.sets),
+                );
+                return;
+            }
             if told.others.is_empty() {
-                let devices = request.conditions.and(P::Backend::SENDER_ONLY);
-                if !told.here && devices == crate::Conditions::NONE {
-                    here.counters.nobody.count(1);
-                    self.tell_devices(space, &request);
-                    return;
-                }
                 request.reach = Reach::Here;
                 here.counters.here.count(1);
             } else {
@@ -164,6 +169,30 @@ impl<P: Platform> Mmu<P> {
         }
         self.record(here, space, finished.owed);
         self.end_trimming(space, trims);
+    }
+
+    /// A flush that this CPU has no part in. The interrupt publishes what was changed.
+    #[cold]
+    #[inline(never)]
+    fn flush_elsewhere(
+        &self,
+        cpu: CpuId,
+        (space, generation): (&AddressSpace<P>, u64),
+        request: &Request<'_>,
+        (others, sets): (P::Set, u8),
+    ) {
+        let counters = &self.platform.local(cpu).counters;
+        let nobody = others.is_empty() && sets == 0;
+        let sent = if nobody {
+            counters.nobody.count(1);
+            others
+        } else {
+            counters.interrupting.count(1);
+            self.count_size(self.platform.local(cpu), request);
+            self.ask(cpu, (space, generation), request, (others, sets))
+        };
+        self.tell_devices(space, request);
+        self.await_all(cpu, &sent);
     }
 
     /// Interrupts others to drop what a request names, and says whom to wait for.
@@ -242,7 +271,8 @@ impl<P: Platform> Mmu<P> {
             if holder == cpu {
                 here = class != Holders::PARKED || classes.covers(Holders::PARKED);
             }
-            if holder == cpu || !classes.covers(class) {
+            let off_line = loaded == SpaceId::NONE;
+            if holder == cpu || off_line || !classes.covers(class) {
                 others.remove(holder);
             }
         }

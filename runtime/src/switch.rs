@@ -236,7 +236,7 @@ impl<P: Platform> Mmu<P> {
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
-        here.book.forget();
+        here.book.take_everything();
         self.load_kernel(cpu);
         self.record_here(here, owed);
         Current::Kernel

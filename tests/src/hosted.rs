@@ -13,7 +13,7 @@ use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     AddressSpace, Backend, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
-    Platform, Record, Root, Unlinked,
+    Platform, Record, Root, TagSource, Unlinked,
 };
 
 /// A backend that threads may share: all are.
@@ -298,7 +298,12 @@ impl<B: HostBackend> Platform for Hosted<B> {
         Root {
             table: 0xf000,
             tag: tlbc_runtime::Tag {
-                value: if B::FACTS.tag_is_root { 0xf000 } else { 0 },
+                value: match self.backend.tags().of_machine {
+                    Some((_, TagSource::Root)) => 0xf000,
+                    // Neither a space's nor the one that the kernel's own entries are under.
+                    Some((_, TagSource::Life)) => 1,
+                    _ => 0,
+                },
                 of_machine: true,
             },
             empty: 0xe000,

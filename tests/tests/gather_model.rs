@@ -386,7 +386,8 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
                 }
                 Step::Nested(other, steps) => {
                     let inner = if *other { 1 - which } else { which };
-                    self.gather(inner, steps);
+                    let mmu = self.mmu.clone();
+                    Hosted::on(&mmu, inner as u32, || self.gather(inner, steps));
                     self.begin(which);
                 }
             }
@@ -422,17 +423,20 @@ fn run<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace, program: &
             Hosted::switch(&mmu, Current::Kernel, space.as_ref())
         }));
     }
-    Hosted::on(&mmu, 0, || {
-        for (which, steps) in &program.gathers {
+    // On the CPU that runs the space: one that has no part in it issues nothing that could be looked at.
+    for (which, steps) in &program.gathers {
+        Hosted::on(&mmu, u32::from(*which), || {
             world.gather(usize::from(*which), steps);
-        }
-    });
+        });
+    }
     if program.teardown {
         for (cpu, current) in (0..).zip(&mut current) {
             let was = std::mem::replace(current, Current::Kernel);
             *current = Hosted::on(&mmu, cpu, || Hosted::switch(&mmu, was, None));
         }
-        Hosted::on(&mmu, 0, || (0..2).for_each(|which| world.teardown(which)));
+        for which in 0..2 {
+            Hosted::on(&mmu, which as u32, || world.teardown(which));
+        }
     }
     world.model.nothing_waits();
     world.model.tags_stay_apart();

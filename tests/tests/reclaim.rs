@@ -366,10 +366,10 @@ mod panics {
     on_every_machine!(super::a_panic_leaves_the_debt);
 }
 
-/// Where one CPU alone holds a space, the machine may put a change off to a flush of it all: that is made at once, and
-/// paid for.
+/// Where one CPU alone holds a space, the machine could put a change off to a flush of it all. For a page that is waited
+/// for by itself that would be too much.
 #[test]
-fn a_change_that_is_put_off_is_flushed_at_once() {
+fn a_change_is_not_put_off() {
     use tlbc_backends::s390::{Config, Tlb};
     let backend = Tlb {
         config: Config::EDAT1,
@@ -389,12 +389,10 @@ fn a_change_that_is_put_off_is_flushed_at_once() {
             let leaf = table.leaf(0).expect("it is mapped");
             let token = reclaim.unmap(&space, leaf, |_| false);
             let token = token.expect("of this space").expect("it kept a page");
-            let started = mmu.platform().backend().flushes();
-            assert_eq!(started, (1, 1));
-            assert!(!space.flush_pending(), "it is paid");
+            assert!(!space.flush_pending(), "it is not put off");
             assert_eq!(redeemed(&reclaim.wait(), token), 0);
         });
         mmu.gather(&space, |gather| gather.locked((), |_, ()| ()));
-        assert_eq!(mmu.platform().backend().flushes(), (1, 1));
+        assert_eq!(mmu.platform().backend().flushes(), (0, 0));
     });
 }
