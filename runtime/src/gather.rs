@@ -346,7 +346,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         if self.rmaps {
             self.rmaps = false;
             let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
-            let held = self.bundle[..self.used].iter_mut().flatten().chain(batch);
+            let bundle = self.bundle.iter_mut().take(self.used).flatten();
+            let held = bundle.chain(batch);
             for page in held.filter(|page| page.keeps_rmap()) {
                 self.mmu.platform.remove_rmap(page);
             }
@@ -391,7 +392,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         let (mmu, space) = (self.mmu, self.space);
         let levels = mmu.platform.backend().levels();
         let Recorded { extent, level, .. } = self.changed;
-        if extent.bytes == 1 << levels[level.index()].shift {
+        let shift = levels.get(level.index()).map(|facts| facts.shift);
+        if shift.is_some_and(|shift| extent.bytes == 1u64.wrapping_shl(shift)) {
             mmu.flush_page(space, extent.start, level, why);
         } else {
             let mut ranges = Ranges::new();
@@ -418,11 +420,11 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     fn hand_out_pages(&mut self) {
         if self.used != 0 || self.batch.is_some() {
             self.mmu.platform.release(Flushed {
-                bundle: &mut self.bundle[..self.used],
+                bundle: self.bundle.get_mut(..self.used).unwrap_or_default(),
                 batch: &mut self.batch,
             });
             self.used = 0;
-            self.batches = 0;
+            self.batches = usize::from(self.batch.is_some());
         }
     }
 
@@ -450,6 +452,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
         self.flush_entries();
         self.hand_out();
+        drop(self.batch.take()); // the memory that it kept for more pages
         self.space.gathers.sub(1, Barrier::Pay);
     }
 }

@@ -5,10 +5,11 @@
 //! issues or asks for is an [`Event`], in one order for the whole machine.
 
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use tlbc_runtime::batch::Boxed;
+use tlbc_runtime::batch::Batch;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
@@ -75,6 +76,41 @@ impl Frame for Page {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table(pub u64);
 
+/// Memory for a batch, which counts itself.
+pub struct Memory<T> {
+    batch: Box<Batch<T, Memory<T>>>,
+    out: Arc<AtomicUsize>,
+}
+
+impl<T> Memory<T> {
+    fn new(out: &Arc<AtomicUsize>) -> Self {
+        out.fetch_add(1, SeqCst);
+        Self {
+            batch: Box::default(),
+            out: Arc::clone(out),
+        }
+    }
+}
+
+impl<T> Drop for Memory<T> {
+    fn drop(&mut self) {
+        self.out.fetch_sub(1, SeqCst);
+    }
+}
+
+impl<T> Deref for Memory<T> {
+    type Target = Batch<T, Memory<T>>;
+    fn deref(&self) -> &Self::Target {
+        &self.batch
+    }
+}
+
+impl<T> DerefMut for Memory<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.batch
+    }
+}
+
 /// A CPU of the host.
 struct Cpu<B: HostBackend> {
     local: Local<Hosted<B>>,
@@ -98,6 +134,8 @@ pub struct Hosted<B: HostBackend> {
     mmu: OnceLock<Weak<Host<B>>>,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
+    /// How many batches it has given that did not come back.
+    pub memory_out: Arc<AtomicUsize>,
     /// How often it was asked for one.
     pub asked: AtomicUsize,
     /// Which of these requests it refuses, whatever it has to give.
@@ -160,6 +198,7 @@ impl<B: HostBackend> Hosted<B> {
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             batches: AtomicUsize::new(usize::MAX),
+            memory_out: Arc::default(),
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
             takes: AtomicUsize::new(usize::MAX),
@@ -267,8 +306,8 @@ impl<B: HostBackend> Platform for Hosted<B> {
     type Set = CpuSet<{ MOST_CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
-    type PageBatch = Boxed<Page>;
-    type TableBatch = Boxed<Table>;
+    type PageBatch = Memory<Page>;
+    type TableBatch = Memory<Table>;
     type Handle = Handle<B>;
 
     fn backend(&self) -> &B {
@@ -339,12 +378,12 @@ impl<B: HostBackend> Platform for Hosted<B> {
         }
     }
 
-    fn page_batch(&self) -> Option<Boxed<Page>> {
-        self.has_batch().then(Boxed::new)
+    fn page_batch(&self) -> Option<Memory<Page>> {
+        self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
-    fn table_batch(&self) -> Option<Boxed<Table>> {
-        self.has_batch().then(Boxed::new)
+    fn table_batch(&self) -> Option<Memory<Table>> {
+        self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {

@@ -193,6 +193,7 @@ fn run<B: Backend + Send + Sync + 'static>(
     model.all_is_met(0);
     model.nothing_waits();
     let flushes = platform.backend().flushes().0 as usize;
+    assert_eq!(platform.memory_out.load(SeqCst), 0, "all memory comes back");
     (platform.asked.load(SeqCst), flushes, most_dirty)
 }
 
