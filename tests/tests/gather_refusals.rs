@@ -31,14 +31,14 @@ const SHAPES: [Shape; 8] = [
     Shape::new(1, 1, 0, 0, (0, 0, 1)),
     Shape::new(1, 9, 0, 0, (1, 0, 1)),
     Shape::new(1, 600, 0, 0, (2, 0, 1)),
-    // More than a gather holds: then it begins anew with the page for which there was no room.
-    Shape::new(12, 1000, 0, 0, (BATCHES + 5, 0, 2)),
+    // More than a gather holds: then it begins anew with the page for which there was no room, and keeps one batch.
+    Shape::new(12, 1000, 0, 0, (BATCHES + 4, 0, 2)),
     Shape::new(1, 0, 1, 0, (0, 1, 1)),
     Shape::new(2, 0, 300, 0, (0, 2, 2)),
     // While reverse mappings wait there is one batch of pages, and each section ends with a flush. The last shape has
     // one for a full batch of tables as well, which leaves its section nothing to wait for.
-    Shape::new(2, 1200, 0, 1, (5, 0, 6)),
-    Shape::new(10, 60, 60, 7, (2, 2, 11)),
+    Shape::new(2, 1200, 0, 1, (1, 0, 6)),
+    Shape::new(10, 60, 60, 7, (1, 2, 11)),
 ];
 
 /// When the platform refuses.
