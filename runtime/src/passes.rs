@@ -55,9 +55,10 @@ pub struct Pass {
 /// The passes of a request: cuts first, which are done before leaves can be made again through them.
 #[derive(Debug, Clone, Copy)]
 pub struct Passes {
-    all: [Pass; 2 * LEVELS],
-    cuts: usize,
-    len: usize,
+    cuts: [Pass; LEVELS],
+    cut: usize,
+    leaves: [Pass; LEVELS],
+    leaf: usize,
     pages: u64,
     live: bool,
     apart: bool,
@@ -67,32 +68,93 @@ impl Passes {
     /// Sorts what was changed into passes.
     #[must_use]
     pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
-        let mut leaves = Leaves::new(ranges, levels, folding);
         let mut passes = Self {
-            all: [Pass::default(); 2 * LEVELS],
-            cuts: 0,
-            len: 0,
+            cuts: [Pass::default(); LEVELS],
+            cut: 0,
+            leaves: [Pass::default(); LEVELS],
+            leaf: 0,
             pages: 0,
             live: ranges.is_live(),
             apart: matches!(folding.walks, Walks::Apart),
         };
+        let named = passes.name_leaves(ranges, levels, folding);
+        if ranges.tables() && !passes.apart {
+            passes.name_cuts(ranges, levels, folding, &named);
+        }
+        let base = levels[0].shift;
+        passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
+            sum.saturating_add(pass.entries.wrapping_shl(pass.shift.wrapping_sub(base)))
+        });
+        passes
+    }
+
+    /// A pass for the leaves of each level, and the extent that it names.
+    fn name_leaves(
+        &mut self,
+        ranges: &Ranges,
+        levels: &LevelTable,
+        folding: Folding,
+    ) -> [Extent; LEVELS] {
+        let mut named = [Extent::EMPTY; LEVELS];
+        for ((level, &extent), facts) in Level::all().zip(&ranges.leaf).zip(levels) {
+            let LevelFacts {
+                shift,
+                leaf,
+                joined,
+            } = *facts;
+            if extent.is_empty() || !leaf {
+                continue;
+            }
+            let shift = shift.wrapping_add(joined);
+            let extent = extent.rounded(shift);
+            if folding.leaves && self.absorb(&named, extent) {
+                continue;
+            }
+            let (Some(pass), Some(slot)) =
+                (self.leaves.get_mut(self.leaf), named.get_mut(self.leaf))
+            else {
+                break;
+            };
+            *pass = Pass {
+                start: extent.start,
+                entries: extent.bytes >> shift,
+                stride: level,
+                shift,
+                hint: Some(level),
+                leaf: true,
+                walk: false,
+                absent: ranges.have_appeared(),
+            };
+            *slot = extent;
+            self.leaf = self.leaf.wrapping_add(1);
+        }
+        named
+    }
+
+    /// A pass for the cuts of each level, unless that of some leaves drops their walk entries as well.
+    fn name_cuts(
+        &mut self,
+        ranges: &Ranges,
+        levels: &LevelTable,
+        folding: Folding,
+        named: &[Extent; LEVELS],
+    ) {
+        let all = matches!(folding.walks, Walks::All);
+        // Leaves of one pass must not go while walk entries that another pass drops can still make them again.
+        let apart = ranges.is_live() && self.leaf > 1;
         for ((level, &extent), facts) in Level::all().zip(&ranges.walk).zip(levels) {
             let shift = facts.shift;
-            if extent.is_empty() || shift == 0 || passes.apart {
-                continue;
-            }
-            // Leaves of one pass must not go while walk entries that another pass drops can still make
-            // them again.
-            let apart = ranges.is_live() && leaves.len > 1;
-            if !apart && leaves.take(level, extent, shift, folding) {
-                continue;
-            }
-            let all = matches!(folding.walks, Walks::All);
-            if all && passes.len > 0 {
+            if extent.is_empty() || shift == 0 {
                 continue;
             }
             let rounded = extent.rounded(shift);
-            passes.push(Pass {
+            if !apart && self.take(named, level, rounded, shift, all) || all && self.cut > 0 {
+                continue;
+            }
+            let Some(slot) = self.cuts.get_mut(self.cut) else {
+                break;
+            };
+            *slot = Pass {
                 start: rounded.start,
                 entries: if all { 1 } else { rounded.bytes >> shift },
                 stride: level,
@@ -101,47 +163,63 @@ impl Passes {
                 leaf: false,
                 walk: true,
                 absent: false,
-            });
+            };
+            self.cut = self.cut.wrapping_add(1);
         }
-        passes.cuts = passes.len;
-        let base = levels[0].shift;
-        for pass in leaves.passes.iter().take(leaves.len) {
-            passes.push(*pass);
-        }
-        passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
-            sum.saturating_add(pass.entries.wrapping_shl(pass.shift.wrapping_sub(base)))
-        });
-        passes
     }
 
-    fn push(&mut self, pass: Pass) {
-        if let Some(slot) = self.all.get_mut(self.len) {
-            *slot = pass;
-            self.len = self.len.wrapping_add(1);
+    /// Whether a smaller level's pass names every address of `extent`, once it gives up its hint.
+    fn absorb(&mut self, named: &[Extent; LEVELS], extent: Extent) -> bool {
+        for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
+            if within.contains(extent) {
+                pass.hint = None;
+                return true;
+            }
         }
+        false
+    }
+
+    /// Whether a leaf pass names an address in the reach of every cut of `level`, and so drops its
+    /// walk entries as well.
+    fn take(
+        &mut self,
+        named: &[Extent; LEVELS],
+        level: Level,
+        cut: Extent,
+        shift: u32,
+        all: bool,
+    ) -> bool {
+        for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
+            let names = pass.stride < level && within.rounded(shift).contains(cut);
+            if all || names {
+                pass.walk = true;
+                return true;
+            }
+        }
+        false
     }
 
     fn iter(&self) -> impl Iterator<Item = &Pass> {
-        self.all.iter().take(self.len)
+        self.cuts().iter().chain(self.leaves())
     }
 
     /// The passes over cut entries.
     #[must_use]
     pub fn cuts(&self) -> &[Pass] {
-        self.all.get(..self.cuts).unwrap_or(&[])
+        self.cuts.get(..self.cut).unwrap_or(&[])
     }
 
     /// Whether walk entries go by instructions of their own and what is below the cuts is still valid,
     /// so that those instructions must be complete before the leaves go.
     #[must_use]
     pub fn cuts_are_live(&self) -> bool {
-        self.live && (self.cuts > 0 || self.apart)
+        self.live && (self.cut > 0 || self.apart)
     }
 
     /// The passes over leaf entries.
     #[must_use]
     pub fn leaves(&self) -> &[Pass] {
-        self.all.get(self.cuts..self.len).unwrap_or(&[])
+        self.leaves.get(..self.leaf).unwrap_or(&[])
     }
 
     /// How many instructions they take at one an entry.
@@ -194,82 +272,6 @@ impl Passes {
     #[must_use]
     pub fn pages(&self) -> u64 {
         self.pages
-    }
-}
-
-/// Passes over leaf entries, before cuts are folded into them.
-struct Leaves {
-    passes: [Pass; LEVELS],
-    extents: [Extent; LEVELS],
-    len: usize,
-}
-
-impl Leaves {
-    fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
-        let mut leaves = Self {
-            passes: [Pass::default(); LEVELS],
-            extents: [Extent::EMPTY; LEVELS],
-            len: 0,
-        };
-        for ((level, &extent), facts) in Level::all().zip(&ranges.leaf).zip(levels) {
-            let LevelFacts {
-                shift,
-                leaf,
-                joined,
-            } = *facts;
-            if extent.is_empty() || !leaf {
-                continue;
-            }
-            let shift = shift.wrapping_add(joined);
-            let extent = extent.rounded(shift);
-            if folding.leaves && leaves.absorb(extent) {
-                continue;
-            }
-            let (Some(pass), Some(slot)) = (
-                leaves.passes.get_mut(leaves.len),
-                leaves.extents.get_mut(leaves.len),
-            ) else {
-                break;
-            };
-            *pass = Pass {
-                start: extent.start,
-                entries: extent.bytes >> shift,
-                stride: level,
-                shift,
-                hint: Some(level),
-                leaf: true,
-                walk: false,
-                absent: ranges.have_appeared(),
-            };
-            *slot = extent;
-            leaves.len = leaves.len.wrapping_add(1);
-        }
-        leaves
-    }
-
-    /// Whether a smaller level's pass names every address of `extent`, once it gives up its hint.
-    fn absorb(&mut self, extent: Extent) -> bool {
-        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
-            if within.contains(extent) {
-                pass.hint = None;
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether a leaf pass names an address in the reach of every cut of `level`, and so drops its
-    /// walk entries as well.
-    fn take(&mut self, level: Level, cut: Extent, shift: u32, folding: Folding) -> bool {
-        let cut = cut.rounded(shift);
-        for (pass, within) in self.passes.iter_mut().zip(&self.extents).take(self.len) {
-            let names = pass.stride < level && within.rounded(shift).contains(cut);
-            if matches!(folding.walks, Walks::All) || names {
-                pass.walk = true;
-                return true;
-            }
-        }
-        false
     }
 }
 

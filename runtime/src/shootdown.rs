@@ -337,13 +337,21 @@ impl<P: Platform> Mmu<P> {
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
             Scope::Ranges(ranges) => {
-                let entries = crate::Level::all().map(|level| {
-                    let shift = levels[level.index()].shift;
-                    let extent = ranges.leaf[level.index()];
-                    if shift == 0 { 0 } else { extent.entries(shift) }
+                let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
+                for ((leaf, walk), level) in ranges.leaf.iter().zip(&ranges.walk).zip(levels) {
+                    if level.shift != 0 {
+                        leaves = leaves.saturating_add(leaf.entries(level.shift));
+                        cuts = walk.entries(level.shift).saturating_add(cuts);
+                        pages = leaf.entries(levels[0].shift).saturating_add(pages);
+                    }
+                }
+                here.counters.flushed(leaves);
+                // One instruction names one entry at least: most flushes are well below every ceiling.
+                let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
+                    let ceiling = backend.ceiling(request.space, reach);
+                    ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
                 });
-                here.counters.flushed(entries.sum());
-                let gives_up = backend.gives_up(request);
+                let gives_up = close && backend.gives_up(request);
                 here.counters.full_ceiling.count(u64::from(gives_up));
             }
             Scope::Everything { .. } | Scope::Teardown => {}
