@@ -182,22 +182,27 @@ impl<P: Platform> Mmu<P> {
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
                 (0..crate::debts::REMEMBERED as u64).take_while(has).count()
             }
-            // Where others are interrupted a CPU has to know how far it has followed.
+            // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
+            // followed.
             _ => {
-                let request = Request {
-                    space: Space::User,
-                    tag: Tag {
-                        value: 0,
-                        of_machine: true,
-                    },
-                    reach: Reach::Wide,
-                    conditions: new.conditions,
-                    scope: Scope::Everything { tables: true },
+                let interrupts = |conditions| {
+                    let request = Request {
+                        space: Space::User,
+                        tag: Tag {
+                            value: 0,
+                            of_machine: true,
+                        },
+                        reach: Reach::Wide,
+                        conditions,
+                        scope: Scope::Everything { tables: true },
+                    };
+                    !backend.audience(&request).holders.is_empty()
                 };
-                if backend.audience(&request).holders.is_empty() {
-                    0
-                } else {
+                let all = Conditions(u32::MAX);
+                if interrupts(new.conditions) || interrupts(all) {
                     crate::debts::REMEMBERED
+                } else {
+                    0
                 }
             }
         };

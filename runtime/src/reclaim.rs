@@ -169,7 +169,10 @@ impl<P: Platform> Reclaim<'_, P> {
     fn put_off(&mut self, space: &AddressSpace<P>, scope: Scope<'_>) {
         let mmu = self.mmu;
         let here = mmu.platform.local(self.cpu);
-        full_barrier(Barrier::Devices);
+        if space.lines > 0 {
+            space.ledger.raise();
+        }
+        full_barrier(Barrier::Flush);
         let mut request = Request {
             space: space.kind,
             tag: mmu.tag_of(here, space),
@@ -194,8 +197,6 @@ impl<P: Platform> Reclaim<'_, P> {
                 }
             }
         } else {
-            space.ledger.raise();
-            full_barrier(Barrier::Flush);
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
             let told = mmu.told(self.cpu, space, Holders::ACTIVE);
             self.told.extend(&told.others);

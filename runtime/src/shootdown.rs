@@ -9,7 +9,7 @@
 //! | say "switching" | change the entries |
 //! | be a holder | raise the generation |
 //! | [`Barrier::SwitchIn`] | [`Barrier::Flush`] |
-//! | read the generation; drop what is behind | read the holders, and what they have loaded |
+//! | read the generation; drop what is behind | read the holders, what they have loaded, and devices |
 //! | load the root, say which | interrupt those; drop here; wait |
 //!
 //! Of the two reads at least one sees the other side's write: so a CPU that the sender did not see drops what it
@@ -98,7 +98,13 @@ impl<P: Platform> Mmu<P> {
 
     #[inline(always)]
     fn flush_here(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
-        full_barrier(Barrier::Devices);
+        // CPUs that remember how far they have followed are not all interrupted.
+        let generation = if space.lines > 0 {
+            space.ledger.raise()
+        } else {
+            0
+        };
+        full_barrier(Barrier::Flush);
         let mut request = Request {
             space: space.kind,
             tag: self.tag_of(here, space),
@@ -107,7 +113,6 @@ impl<P: Platform> Mmu<P> {
             scope,
         };
         let audience = self.platform.backend().audience(&request);
-        let mut generation = 0;
         let told = if audience.holders.is_empty() {
             // Instructions reach everybody. That this CPU alone holds entries can be relied on only where no other
             // attaches the space meanwhile.
@@ -120,8 +125,6 @@ impl<P: Platform> Mmu<P> {
                 here: false,
             }
         } else {
-            generation = space.ledger.raise();
-            full_barrier(Barrier::Flush);
             let told = self.told(cpu, space, audience.holders);
             let devices = request.conditions.and(P::Backend::SENDER_ONLY);
             if !told.here && devices == Conditions::NONE {

@@ -19,13 +19,11 @@ pub enum Barrier {
     /// Full. A lazy CPU has said that it uses its space again, and then looks for what it owes. Pairs with
     /// [`Flush`](Self::Flush).
     LeaveLazy,
-    /// Full. Entries have changed and the generation is raised; then the holders are read. Pairs with
-    /// [`SwitchIn`](Self::SwitchIn) and [`LeaveLazy`](Self::LeaveLazy).
-    Flush,
-    /// Full. Entries have changed; then it is read whether devices share the tables. Pairs with
+    /// Full. Entries have changed, and the generation is raised where CPUs follow it; then it is read who may have them
+    /// cached, CPUs and devices. Pairs with [`SwitchIn`](Self::SwitchIn), [`LeaveLazy`](Self::LeaveLazy) and
     /// [`Attach`](Self::Attach).
-    Devices,
-    /// Full. A device is counted; then it may fill. Pairs with [`Devices`](Self::Devices).
+    Flush,
+    /// Full. A device is counted; then it may fill. Pairs with [`Flush`](Self::Flush).
     Attach,
     /// Full. A change is under way; then it is read who has the space loaded. Pairs with
     /// [`AttachWaits`](Self::AttachWaits).

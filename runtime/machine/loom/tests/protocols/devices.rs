@@ -32,10 +32,11 @@ fn a_page_is_unmapped_while_a_device_comes() {
 }
 
 #[test]
-fn without_devices() {
-    // One that its driver has to tell is looked for once more behind Flush.
-    let test = || unmap_and_attach::<Slots>(DEVICE);
-    fails(Full, Barrier::Devices, "ForeignPage", test);
+fn without_flush() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        let test = move || unmap_and_attach::<Slots>(holds_then);
+        fails(Full, Barrier::Flush, "ForeignPage", test);
+    }
 }
 
 #[test]
