@@ -255,6 +255,19 @@ impl Slot<'_> {
 }
 
 impl Change {
+    /// An entry becomes invalid; what was below it, if anything, was cleared before.
+    #[must_use]
+    #[inline]
+    pub const fn vanishing(level: Level, old: Entry) -> Self {
+        Self {
+            level,
+            old,
+            new: Entry::Invalid,
+            new_bits: 0,
+            below: Below::Cleared,
+        }
+    }
+
     /// What kind of change it is.
     #[must_use]
     #[inline]

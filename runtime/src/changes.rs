@@ -23,7 +23,7 @@ use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::{Extent, Ranges, Reach, Request, Space};
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
@@ -95,9 +95,7 @@ impl<P: Platform> Mmu<P> {
             for holder in space.holders.now(Barrier::Unloaded).iter() {
                 if holder != cpu {
                     only_holder = false;
-                    let local = self.platform.local(holder);
-                    let loaded = SpaceId(local.loaded.acquire(Barrier::Unloaded));
-                    only_loaded &= loaded != space.id && loaded != SpaceId::SWITCHING;
+                    only_loaded &= !self.platform.local(holder).may_have_loaded(space.id);
                 }
             }
             // An instruction for this CPU alone wants that it has the space loaded.

@@ -81,6 +81,7 @@ pub mod mmu;
 pub mod passes;
 pub mod platform;
 pub mod reclaim;
+mod recorded;
 pub mod request;
 pub mod runs;
 pub mod section;

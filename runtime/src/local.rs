@@ -6,7 +6,7 @@ use crate::debts::Book;
 use crate::message::Outbox;
 use crate::platform::Platform;
 use crate::space::SpaceId;
-use crate::sync::Word;
+use crate::sync::{Barrier, Word};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
 pub struct Local<P: Platform> {
@@ -45,6 +45,19 @@ impl<P: Platform> Local<P> {
             outbox: Outbox::default(),
             counters: Counters::default(),
         }
+    }
+}
+
+impl<P: Platform> Local<P> {
+    /// What this CPU has loaded, as others see it; what it did through another one before is done.
+    pub(crate) fn loaded(&self) -> SpaceId {
+        SpaceId(self.loaded.acquire(Barrier::Unloaded))
+    }
+
+    /// Whether it has a space loaded, or is on the way from one to another that may be this.
+    pub(crate) fn may_have_loaded(&self, space: SpaceId) -> bool {
+        let loaded = self.loaded();
+        loaded == space || loaded == SpaceId::SWITCHING
     }
 }
 

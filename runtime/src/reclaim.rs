@@ -13,13 +13,13 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Started};
-use crate::change::{Below, Change, Entry};
+use crate::change::Change;
 use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::message::Message;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Request, Scope, Space};
+use crate::request::{Extent, Ranges, Reach, Scope, Space};
 use crate::section::{Mapped, Refused};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
@@ -134,13 +134,7 @@ impl<P: Platform> Reclaim<'_, P> {
         }
         let slot = mapped.slot();
         let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
-        let change = Change {
-            level,
-            old,
-            new: Entry::Invalid,
-            new_bits: 0,
-            below: Below::Cleared,
-        };
+        let change = Change::vanishing(level, old);
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
@@ -173,13 +167,7 @@ impl<P: Platform> Reclaim<'_, P> {
             space.ledger.raise();
         }
         full_barrier(Barrier::Flush);
-        let mut request = Request {
-            space: space.kind,
-            tag: mmu.tag_of(here, space),
-            reach: Reach::Wide,
-            conditions: space.conditions(),
-            scope,
-        };
+        let mut request = mmu.request(here, space, scope);
         let backend = mmu.platform.backend();
         if backend.audience(&request).holders.is_empty() {
             let started = mmu.start(self.cpu, space, &mut request);

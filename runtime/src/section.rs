@@ -108,13 +108,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
                 return Err(Refused { why, entry: mapped });
             }
             let slot = mapped.slot();
-            let change = Change {
-                level,
-                old,
-                new: Entry::Invalid,
-                new_bits: 0,
-                below: Below::Cleared,
-            };
+            let change = Change::vanishing(level, old);
             let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
             let changed = run
                 .gather
@@ -241,11 +235,8 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             return Err(Refused { why, entry: link });
         }
         let change = Change {
-            level: link.level(),
-            old: link.entry(),
-            new: Entry::Invalid,
-            new_bits: 0,
             below,
+            ..Change::vanishing(link.level(), link.entry())
         };
         match self.changed(&link.slot(), &change) {
             Ok(_) => Ok(link),

@@ -105,13 +105,7 @@ impl<P: Platform> Mmu<P> {
             0
         };
         full_barrier(Barrier::Flush);
-        let mut request = Request {
-            space: space.kind,
-            tag: self.tag_of(here, space),
-            reach: Reach::Wide,
-            conditions: space.conditions(),
-            scope,
-        };
+        let mut request = self.request(here, space, scope);
         let audience = self.platform.backend().audience(&request);
         let told = if audience.holders.is_empty() {
             // Instructions reach everybody. That this CPU alone holds entries can be relied on only where no other
@@ -217,6 +211,23 @@ impl<P: Platform> Mmu<P> {
         self.send(cpu, sent, &message)
     }
 
+    /// What a flush of a scope asks for, of everybody, as this CPU names the space.
+    #[inline]
+    pub(crate) fn request<'s>(
+        &self,
+        here: &Local<P>,
+        space: &AddressSpace<P>,
+        scope: Scope<'s>,
+    ) -> Request<'s> {
+        Request {
+            space: space.kind,
+            tag: self.tag_of(here, space),
+            reach: Reach::Wide,
+            conditions: space.conditions(),
+            scope,
+        }
+    }
+
     /// Starts a flush; again where the tag was read too early.
     #[inline(always)]
     pub(crate) fn start(
@@ -263,7 +274,7 @@ impl<P: Platform> Mmu<P> {
         let mut here = false;
         for holder in others.clone().iter() {
             let local = self.platform.local(holder);
-            let loaded = SpaceId(local.loaded.acquire(Barrier::Unloaded));
+            let loaded = local.loaded();
             let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
                 Holders::PARKED
             } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
@@ -393,13 +404,7 @@ impl<P: Platform> Mmu<P> {
             return;
         }
         for holder in space.holders.now(Barrier::Unloaded).iter() {
-            let loaded = SpaceId(
-                self.platform
-                    .local(holder)
-                    .loaded
-                    .acquire(Barrier::Unloaded),
-            );
-            if loaded != space.id && loaded != SpaceId::SWITCHING {
+            if !self.platform.local(holder).may_have_loaded(space.id) {
                 space.holders.remove(holder, Barrier::Unload);
             }
         }

@@ -293,13 +293,7 @@ impl<P: Platform> Mmu<P> {
             }
             let mut lazies = space.holders.now(Barrier::Unloaded);
             for holder in lazies.clone().iter() {
-                let loaded = SpaceId(
-                    self.platform
-                        .local(holder)
-                        .loaded
-                        .acquire(Barrier::Unloaded),
-                );
-                if loaded != space.id && loaded != SpaceId::SWITCHING {
+                if !self.platform.local(holder).may_have_loaded(space.id) {
                     lazies.remove(holder);
                 }
             }
@@ -314,12 +308,11 @@ impl<P: Platform> Mmu<P> {
             let holders = space.holders.now(Barrier::Unloaded);
             holders.iter().any(|holder| {
                 let local = self.platform.local(holder);
-                let loaded = || SpaceId(local.loaded.acquire(Barrier::Unloaded));
-                while loaded() == SpaceId::SWITCHING {
+                while local.loaded() == SpaceId::SWITCHING {
                     self.serve(cpu);
                     pause();
                 }
-                loaded() == space.id
+                local.loaded() == space.id
             })
         })
     }
