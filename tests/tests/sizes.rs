@@ -7,7 +7,7 @@ use tlbc_backends::{arm64, x86_64};
 use tlbc_runtime::batch::{BATCH, Boxed};
 use tlbc_runtime::request::{Extent, Ranges};
 use tlbc_runtime::{Batch, Gather};
-use tlbc_tests::hosted::Hosted;
+use tlbc_tests::hosted::{self, Hosted};
 
 /// A page of 8 bytes that is never 0, as a pointer to what a kernel keeps about it.
 type Page = std::num::NonZeroU64;
@@ -20,13 +20,15 @@ fn a_batch_is_a_page_of_memory() {
     assert_eq!(BATCH, 510);
 }
 
-/// On the stack: eight pages, one run, and room for ranges of every level.
+/// On the stack: eight pages, two batches, one run, and room for ranges of every level. With pages and references to
+/// memory of 8 bytes it is 344.
 #[test]
 fn a_gather_is_small() {
     const PAGES: usize = 8;
-    // The host's pages have a flag beside the number; it is the same of every backend.
-    let page = size_of::<Option<tlbc_tests::hosted::Page>>();
-    let expected = 280 + PAGES * page;
+    // The host's pages have a flag beside the number, its memory a counter; it is the same of every backend.
+    let page = size_of::<Option<hosted::Page>>();
+    let memory = size_of::<Option<hosted::Memory<hosted::Page>>>();
+    let expected = 264 + 2 * memory + PAGES * page;
     assert_eq!(size_of::<Gather<'_, '_, Hosted<arm64::Tlb>>>(), expected);
     assert_eq!(size_of::<Gather<'_, '_, Hosted<x86_64::Tlb>>>(), expected);
 }
