@@ -104,16 +104,16 @@ impl<P: Platform> Mmu<P> {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
         let generation = space.ledger.generation();
-        let behind = here.book.line(space.id, space.lines);
-        let behind = behind.filter(|line| here.book.followed(*line) != generation);
-        if let Some(line) = behind {
+        if space.lines == 0 {
+            return;
+        }
+        let (line, debt) = here.book.open(space.id, space.lines, generation);
+        if debt != Debt::None {
             let root = self.root(here, space);
             here.counters.paid.count(1);
             here.counters.full_debt.count(1);
-            let owed =
-                self.platform
-                    .backend()
-                    .switch(&mut self.platform.sink(cpu), &root, Debt::Tag);
+            let mut sink = self.platform.sink(cpu);
+            let owed = self.platform.backend().switch(&mut sink, &root, debt);
             here.book.follow(line, generation);
             self.record(here, space, owed);
         }
