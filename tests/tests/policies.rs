@@ -253,6 +253,38 @@ fn a_flush_elsewhere_leaves_this_cpu_alone() {
     assert_eq!((counts.interrupting, counts.sent, counts.vain), (1, 2, 0));
 }
 
+/// What the instructions of a flush do not reach is interrupted behind their completion, and pages come out behind that:
+/// CPUs of a set that the kernel keeps, because of an erratum.
+#[test]
+fn what_instructions_leave_over_is_interrupted() {
+    let (mmu, space, _current) = machine(arm64::Tlb {
+        config: arm64::Config::C1PRO_SME,
+    });
+    let ptes = ptes(&mmu, &space, VA);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |g| {
+            g.locked((), |section, ()| {
+                section
+                    .clear(ptes.leaf(0).expect("a leaf"))
+                    .expect("a leaf");
+            });
+        });
+    });
+    let events = mmu.platform().events();
+    let [
+        ..,
+        Event::Issued(0, last),
+        Event::Interrupted(whom),
+        Event::Released(100),
+    ] = events.as_slice()
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((last.name(), whom.as_slice()), ("dsb_ish", &[1, 2][..]));
+    let counts = mmu.counts();
+    assert_eq!((counts.sent, counts.received, counts.vain), (2, 2, 0));
+}
+
 /// A page that was cleared where the clearing flushes is not flushed again.
 #[test]
 fn nothing_is_batched_where_the_change_flushes() {
