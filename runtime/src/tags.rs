@@ -115,14 +115,14 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// How many values of the machine's tags are in use.
-    fn values(&self) -> Option<(TagValues, u64)> {
+    /// The values of the machine's tags, as far as there is memory to keep track of them.
+    fn values(&self) -> Option<TagValues> {
         let (values, _) = self.platform.backend().tags().of_machine?;
         let kept = (self.platform.tag_words().len() / 2) as u64 * 64;
         let last = values
             .last
             .min(values.first.saturating_add(kept).checked_sub(1)?);
-        Some((TagValues { last, ..values }, kept))
+        Some(TagValues { last, ..values })
     }
 
     /// Whether there are enough tags for all CPUs to run something, and one to give away.
@@ -134,7 +134,7 @@ impl<P: Platform> Mmu<P> {
         let least = self.platform.cpus() as u64 + 1;
         let enough = self
             .values()
-            .is_some_and(|(values, _)| values.nth(least).is_some());
+            .is_some_and(|values| values.nth(least).is_some());
         if enough {
             self.tags.generation.put(1);
             Ok(())
@@ -144,7 +144,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     fn word(&self, value: u64, pins: bool) -> Option<(&Word, u64)> {
-        let (values, _) = self.values()?;
+        let values = self.values()?;
         let words = self.platform.tag_words();
         let at = value.checked_sub(values.first)?;
         let half = words.len() / 2;
@@ -175,7 +175,7 @@ impl<P: Platform> Mmu<P> {
 
     /// A free value, now marked. Behind the lock.
     fn find(&self) -> Option<u64> {
-        let (values, _) = self.values()?;
+        let values = self.values()?;
         let hint = self.tags.hint.get().max(values.first);
         let mut candidates = (hint..=values.last).chain(values.first..hint);
         let found = candidates.find(|&v| values.is_whole(v) && self.mark(v, false))?;
@@ -296,7 +296,7 @@ impl<P: Platform> Mmu<P> {
                     return Ok(tag);
                 }
                 let more = self.tags.pinned.get() + self.platform.cpus() as u64 + 2;
-                let (values, _) = self.values().ok_or(NoTag)?;
+                let values = self.values().ok_or(NoTag)?;
                 values.nth(more).ok_or(NoTag)?;
                 self.mark(tag, true);
                 self.tags.pinned.count(1);
