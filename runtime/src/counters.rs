@@ -4,7 +4,7 @@
 //! while CPUs go on is of no one moment.
 
 use crate::platform::Platform;
-use crate::sync::Word;
+use crate::sync::Own;
 use crate::{CpuId, Mmu};
 
 /// How many size classes [`Counts::pages`] has.
@@ -15,9 +15,9 @@ macro_rules! counters {
         /// The counters of a CPU.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
-            $(pub $name: Word,)*
+            $(pub $name: Own,)*
             /// By size class.
-            pub pages: [Word; SIZES],
+            pub pages: [Own; SIZES],
         }
 
         /// What was counted, on one CPU or on all. Counts wrap.

@@ -10,7 +10,7 @@
 
 use crate::backend::Debt;
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Word};
+use crate::sync::{Barrier, Own, Word};
 
 /// Something that everybody owes who comes to a space: how often it was put off, and up to where it is paid.
 ///
@@ -76,10 +76,10 @@ pub const REMEMBERED: usize = 8;
 /// A space that a CPU remembers: all that this CPU has cached of it is as new as this generation.
 #[derive(Debug, Default)]
 struct Remembered {
-    space: Word,
-    generation: Word,
+    space: Own,
+    generation: Own,
     /// Whether the user view's entries are older, and go on the way to user code.
-    view: Word,
+    view: Own,
 }
 
 /// What a CPU owes. Only that CPU reads and writes it, with interrupts off; except for
@@ -88,7 +88,7 @@ struct Remembered {
 pub struct Book {
     spaces: [Remembered; REMEMBERED],
     /// Which one was given out last.
-    last: Word,
+    last: Own,
     /// Whether everything under every tag goes before one is loaded.
     everything: Word,
 }
@@ -141,7 +141,10 @@ impl Book {
 
     /// Whether they do; they are about to go.
     pub fn take_view(&self, line: Line) -> bool {
-        self.spaces[line.0].view.swap(0) != 0
+        let view = &self.spaces[line.0].view;
+        let owed = view.get() != 0;
+        view.put(0);
+        owed
     }
 
     /// Everything under any tag but that of this line goes before it is used, and its own user view.

@@ -203,8 +203,26 @@ impl Word {
             .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
         done.is_ok()
     }
+}
 
-    /// Adds to a word that this CPU alone writes.
+/// A number that one CPU writes, and that orders nothing: the model checker does not look at it.
+#[derive(Debug, Default)]
+pub struct Own(core::sync::atomic::AtomicU64);
+
+impl Own {
+    /// Its value.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Stores.
+    #[inline]
+    pub fn put(&self, value: u64) {
+        self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Adds.
     #[inline]
     pub fn count(&self, more: u64) {
         self.put(self.get().wrapping_add(more));

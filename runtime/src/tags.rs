@@ -16,7 +16,7 @@ use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
-use crate::sync::{Lock, Word};
+use crate::sync::{Lock, Own, Word};
 use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
@@ -46,11 +46,11 @@ pub(crate) struct Pool {
     /// Counts rollovers, from 1.
     generation: Word,
     /// Where the last free value was found.
-    hint: Word,
+    hint: Own,
     /// How many are pinned.
-    pinned: Word,
+    pinned: Own,
     /// How often everybody started anew.
-    pub(crate) rollovers: Word,
+    pub(crate) rollovers: Own,
 }
 
 /// A value with its generation, as it stands in one word.
