@@ -53,13 +53,13 @@ fn defer_and_attach() {
 
 #[test]
 fn a_page_is_unmapped_while_another_cpu_attaches() {
-    holds(Preemptions(3), change_and_attach::<Writer>);
-    holds(Preemptions(3), change_and_attach::<Deferrer>);
+    holds(Preemptions(4), change_and_attach::<Writer>);
+    holds(Preemptions(4), change_and_attach::<Deferrer>);
 }
 
 #[test]
 fn a_change_is_put_off_while_a_cpu_attaches() {
-    holds(Preemptions(3), defer_and_attach);
+    holds(Preemptions(4), defer_and_attach);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, fails, holds};
+use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::World;
 
 /// CPU 1 goes, which runs in a space, while CPU 0 unmaps a page of it.
@@ -23,8 +23,8 @@ fn unmap_and_go<K: Kind>() {
 
 #[test]
 fn a_cpu_goes_while_it_is_sent_something() {
-    holds(Preemptions(3), unmap_and_go::<Slots>);
-    holds(Preemptions(3), unmap_and_go::<Untagged>);
+    holds(Full, unmap_and_go::<Slots>);
+    holds(Full, unmap_and_go::<Untagged>);
 }
 
 #[test]

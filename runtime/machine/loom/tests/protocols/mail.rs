@@ -28,7 +28,7 @@ fn both_ask<K: Kind>() {
 
 #[test]
 fn two_cpus_ask_each_other() {
-    holds(Preemptions(3), both_ask::<Slots>);
+    holds(Preemptions(4), both_ask::<Slots>);
 }
 
 #[test]

@@ -62,5 +62,5 @@ fn roll_over_and_unmap<K: Kind>() {
 #[test]
 fn a_page_is_unmapped_while_its_space_gets_another_tag() {
     holds(Depth::Full, roll_over_and_unmap::<Broadcast>);
-    holds(Depth::Preemptions(3), roll_over_and_unmap::<Called>);
+    holds(Depth::Full, roll_over_and_unmap::<Called>);
 }
