@@ -113,6 +113,6 @@ fn end_and_load_another<K: Kind>() {
 #[test]
 fn lazy_cpus_leave_a_space_that_ends() {
     use tlbc_machine_loom::toys::ForLife;
-    holds(Preemptions(5), end_and_load_another::<Slots>);
-    holds(Preemptions(5), end_and_load_another::<ForLife>);
+    holds(Preemptions(4), end_and_load_another::<Slots>);
+    holds(Preemptions(4), end_and_load_another::<ForLife>);
 }

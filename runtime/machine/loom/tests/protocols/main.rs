@@ -1,7 +1,7 @@
 //! Every protocol of the runtime that has an atomic in it, on the adversarial machine; and each barrier left out.
 //!
 //! Two CPUs are interleaved in every way that the model checker knows, except where both wait for each other or one for
-//! what the other changes (attaching, asking, the end of a space): there with up to four or five preemptions, for all
+//! what the other changes (attaching, asking, the end of a space): there with up to four preemptions, for all
 //! ways do not end in minutes. Three CPUs have two or three preemptions, and one where two ask the third.
 
 mod check;
