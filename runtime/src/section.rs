@@ -234,6 +234,10 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             let why = Misuse::OtherSpace;
             return Err(Refused { why, entry: link });
         }
+        let Entry::Table { .. } = link.entry() else {
+            let why = Misuse::NoSuchLevel;
+            return Err(Refused { why, entry: link });
+        };
         let change = Change {
             below,
             ..Change::vanishing(link.level(), link.entry())

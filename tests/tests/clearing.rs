@@ -1,11 +1,11 @@
-//! What may be cleared: valid leaf entries alone.
+//! What may be cleared, and what unlinked: valid leaf entries alone, and valid pointers to tables.
 
 use std::sync::Arc;
 
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{Level, Mapped, Misuse, NewSpace, SpaceId};
-use tlbc_tests::hosted::{Hosted, Page};
+use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, SpaceId};
+use tlbc_tests::hosted::{Hosted, Page, Table};
 use tlbc_tests::tables::{Entries, Leaf};
 
 const TLB: Tlb = Tlb {
@@ -38,6 +38,28 @@ impl Mapped<Hosted<Tlb>> for Claimed<'_> {
     }
 }
 
+impl Linked<Hosted<Tlb>> for Claimed<'_> {
+    fn space(&self) -> SpaceId {
+        Mapped::<Hosted<Tlb>>::space(&self.0)
+    }
+
+    fn level(&self) -> Level {
+        Mapped::<Hosted<Tlb>>::level(&self.0)
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Mapped::<Hosted<Tlb>>::slot(&self.0)
+    }
+
+    fn entry(&self) -> Entry {
+        self.1
+    }
+
+    fn unlinked(self) -> Table {
+        Table(0)
+    }
+}
+
 #[test]
 fn what_is_no_leaf_is_refused_and_stays() {
     let mmu = Hosted::machine(TLB, 1);
@@ -52,6 +74,12 @@ fn what_is_no_leaf_is_refused_and_stays() {
                 for says in [Entry::Table { table: 1 }, Entry::Invalid] {
                     let leaf = entries.leaf(0).expect("a leaf");
                     let refused = section.clear(Claimed(leaf, says)).expect_err("no leaf");
+                    assert_eq!(refused.why, Misuse::NoSuchLevel);
+                }
+                // And what maps a page points at no table.
+                for says in [Entry::Leaf { page: 1, rights: 1 }, Entry::Invalid] {
+                    let leaf = entries.leaf(0).expect("a leaf");
+                    let refused = section.unlink(Claimed(leaf, says)).expect_err("no table");
                     assert_eq!(refused.why, Misuse::NoSuchLevel);
                 }
             });
