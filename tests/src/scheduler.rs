@@ -1,8 +1,8 @@
 //! The scheduler of a hosted kernel: it keeps for each CPU what the runtime gave it, and hands that in again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tlbc_runtime::sync::Word;
 use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform};
 
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
@@ -15,7 +15,7 @@ pub struct Scheduler<B: HostBackend> {
     pub mmu: Arc<Host<B>>,
     /// Of each CPU that is on line.
     running: Vec<Option<Current<Handle<B>>>>,
-    processes: Word,
+    processes: AtomicU64,
     /// What was counted when this was last asked.
     counts: Counts,
 }
@@ -35,7 +35,7 @@ impl<B: HostBackend> Scheduler<B> {
         Self {
             mmu,
             running,
-            processes: Word::new(0),
+            processes: AtomicU64::new(0),
             counts: Counts::default(),
         }
     }
@@ -47,8 +47,7 @@ impl<B: HostBackend> Scheduler<B> {
 
     /// The same, with more said of it than where its tables are.
     pub fn process_with(&self, new: NewSpace) -> Handle<B> {
-        self.processes.count(1);
-        let table = self.processes.get() << 16;
+        let table = (self.processes.fetch_add(1, Relaxed) + 1) << 16;
         let space = self.mmu.address_space(NewSpace {
             table,
             user_table: table + 0x1000,
