@@ -40,9 +40,17 @@
 //! # What holds
 //!
 //! A page or a table changes its owner only behind a flush that covers what its entry may have left, on every CPU and
-//! device that could use it. The vocabulary says what covers what; the generated backend was planned with it, and proving
-//! each plan against it, independently of the planner, has its place between the two (`tlbc prove`). This crate
-//! adds who is told and when. What it takes on trust stands in [`Platform`].
+//! device that could use it. The vocabulary says what covers what; the generated backend was planned with it. A proof of each
+//! plan, independent of the planner, has its place between the two: it would say of every path that it covers every cell, so
+//! that this crate need not trust the planner. There is none yet; random coverage tests stand in. This crate adds who is told
+//! and when. What it takes on trust stands in [`Platform`].
+//!
+//! # The protocols
+//!
+//! * [`shootdown`] and [`switch`]: who is told of a change, and what a CPU looks for that was not.
+//! * [`debts`], [`tags`]: what may stay stale, until when; and which values may be used again.
+//! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables come out.
+//! * [`sync`]: every barrier, and what it pairs with.
 //!
 //! # The vocabulary
 //!
