@@ -222,9 +222,12 @@ impl<P: Platform> Mmu<P> {
     /// Waits until every lockless walker of tables is gone that runs now: each CPU takes an interrupt, which it
     /// does not while it walks.
     pub fn wait_for_walkers(&self) {
-        self.platform.pinned(true, |cpu| {
-            let all = self.online.now(Barrier::Unloaded);
-            self.call(cpu, all, &Message::Come);
-        });
+        self.platform.pinned(true, |cpu| self.wait_for_all(cpu));
+    }
+
+    /// Waits until every CPU has taken an interrupt.
+    pub(crate) fn wait_for_all(&self, cpu: CpuId) {
+        let all = self.online.now(Barrier::Unloaded);
+        self.call(cpu, all, &Message::Come);
     }
 }

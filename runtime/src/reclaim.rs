@@ -13,13 +13,13 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Started};
-use crate::change::Change;
+use crate::change::{Change, Entry};
 use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::message::Message;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Scope, Space};
+use crate::request::{Conditions, Extent, Ranges, Reach, Scope, Space};
 use crate::section::{Mapped, Refused};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
@@ -75,7 +75,7 @@ pub struct Reclaim<'m, P: Platform> {
 struct Kind {
     reach: Reach,
     of_machine: bool,
-    conditions: crate::Conditions,
+    conditions: Conditions,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -124,6 +124,10 @@ impl<P: Platform> Reclaim<'_, P> {
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
         let mmu = self.mmu;
         let (level, old) = (mapped.level(), mapped.entry());
+        let Entry::Leaf { .. } = old else {
+            let why = Misuse::NoSuchLevel;
+            return Err(Refused { why, entry: mapped });
+        };
         let shift = match mmu.check_entry(level, old) {
             Ok(shift) => shift,
             Err(why) => return Err(Refused { why, entry: mapped }),
@@ -184,6 +188,9 @@ impl<P: Platform> Reclaim<'_, P> {
                     self.started = Some((started, kind));
                 }
             }
+        } else if request.conditions.and(P::Backend::SENDER_ONLY) != Conditions::NONE {
+            // Those who are interrupted leave devices to this CPU's instructions: nothing is put off.
+            mmu.flush(space, scope, Why::Changed);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
             let told = mmu.told(self.cpu, space, Holders::ACTIVE);
@@ -203,10 +210,9 @@ impl<P: Platform> Reclaim<'_, P> {
                 .backend()
                 .finish(&mut mmu.platform.sink(self.cpu), started);
             mmu.record_here(mmu.platform.local(self.cpu), finished.owed);
-            let sets = finished.interrupt.sets;
-            if sets != 0 {
-                let kept = mmu.kept(mmu.kernel(), sets);
-                mmu.call(self.cpu, kept, &Message::Come);
+            if !finished.interrupt.is_nobody() {
+                // Of which spaces is not known any more.
+                mmu.wait_for_all(self.cpu);
             }
         }
     }

@@ -285,6 +285,46 @@ fn what_instructions_leave_over_is_interrupted() {
     assert_eq!((counts.sent, counts.received, counts.vain), (2, 2, 0));
 }
 
+/// The same where the wait comes later; and a device that only instructions of this CPU reach is not left to the CPUs
+/// that are interrupted.
+#[test]
+fn a_reclaim_leaves_nobody_out() {
+    fn reclaim<B: HostBackend>(backend: B, conditions: Conditions) -> Vec<Event<B::Op>> {
+        let (mmu, space, _current) = machine(backend);
+        mmu.attach_device(&space, conditions);
+        let ptes = ptes(&mmu, &space, VA);
+        Hosted::on(&mmu, 0, || {
+            mmu.reclaim(|reclaim| {
+                let leaf = ptes.leaf(0).expect("a leaf");
+                let token = reclaim.unmap(&space, leaf, |_| false);
+                let token = token.expect("a leaf").expect("a page");
+                assert!(reclaim.wait().redeem(token).is_ok());
+            });
+        });
+        mmu.platform().events()
+    }
+    let sme = arm64::Tlb {
+        config: arm64::Config::C1PRO_SME,
+    };
+    let events = reclaim(sme, Conditions::NONE);
+    let [.., Event::Issued(0, last), Event::Interrupted(whom)] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    assert_eq!((last.name(), whom.as_slice()), ("dsb_ish", &[1, 2][..]));
+
+    let device = powerpc64::Config::NONE
+        .with(powerpc64::Config::COPROCESSORS)
+        .conditions();
+    let events = reclaim(power(&[powerpc64::Config::GTSE]), device);
+    let issued = |name| {
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Issued(0, op) if op.name() == name))
+    };
+    assert!(issued("tlbie_va") || issued("tlbie_pid2"), "{events:?}");
+    assert!(issued("tlbsync"), "{events:?}");
+}
+
 /// A page that was cleared where the clearing flushes is not flushed again.
 #[test]
 fn nothing_is_batched_where_the_change_flushes() {
