@@ -32,7 +32,8 @@ pub trait Frame {
 /// [`Mmu::offline`](crate::Mmu::offline) when CPUs come and go.
 ///
 /// Walkers of the tables that take no lock run with interrupts off, or within whatever
-/// [`defer`](Self::defer) waits for. Locks held over a flush (page-table locks among them) are never waited for
+/// [`defer`](Self::defer) waits for. Where the facts say that tables need not wait they walk only the space that is
+/// loaded on their CPU: a flush interrupts no other. Locks held over a flush (page-table locks among them) are never waited for
 /// with interrupts off, or the waiting CPU serves its messages meanwhile: the flush may be waiting for it.
 pub trait Platform: Sized {
     /// The generated backend.
