@@ -1941,6 +1941,7 @@ impl Backend for Tlb {
         changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
+        atomics_order_everything: false,
     };
     #[inline]
     fn levels(&self) -> &'static LevelTable {

@@ -3450,6 +3450,7 @@ impl Backend for Tlb {
         changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
+        atomics_order_everything: false,
     };
     const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
     #[inline]

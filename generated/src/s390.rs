@@ -1271,6 +1271,7 @@ impl Backend for Tlb {
         changes_plainly: false,
         changes_deferrable: true,
         attach_waits_for_changes: true,
+        atomics_order_everything: false,
     };
     #[inline]
     fn levels(&self) -> &'static LevelTable {

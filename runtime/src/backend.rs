@@ -277,6 +277,8 @@ pub struct Facts {
     pub changes_deferrable: bool,
     /// Whether a CPU waits for changes under way before it attaches a space.
     pub attach_waits_for_changes: bool,
+    /// Whether an atomic read-modify-write, of whatever ordering, is a full barrier where this is compiled for.
+    pub atomics_order_everything: bool,
 }
 
 /// Flushes for one architecture. Generated.

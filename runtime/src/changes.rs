@@ -62,7 +62,7 @@ impl<P: Platform> Mmu<P> {
                 self.platform.local(cpu).counters.owed.count(1);
             }
             Self::end_change(space);
-            full_barrier(Barrier::Flush);
+            Self::before_looking();
             if space.devices.get() != 0 {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.conditions());

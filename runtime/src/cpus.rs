@@ -78,10 +78,12 @@ impl<const W: usize> Cpus for CpuSet<W> {
     const CAPACITY: usize = 64 * W;
     type Shared = SharedCpuSet<W>;
 
+    #[inline]
     fn none() -> Self {
         Self([0; W])
     }
 
+    #[inline]
     fn insert(&mut self, cpu: CpuId) {
         let (word, bit) = place(cpu);
         if let Some(word) = self.0.get_mut(word) {
@@ -89,6 +91,7 @@ impl<const W: usize> Cpus for CpuSet<W> {
         }
     }
 
+    #[inline]
     fn remove(&mut self, cpu: CpuId) {
         let (word, bit) = place(cpu);
         if let Some(word) = self.0.get_mut(word) {
@@ -96,21 +99,25 @@ impl<const W: usize> Cpus for CpuSet<W> {
         }
     }
 
+    #[inline]
     fn extend(&mut self, other: &Self) {
         for (word, more) in self.0.iter_mut().zip(other.0) {
             *word |= more;
         }
     }
 
+    #[inline]
     fn contains(&self, cpu: CpuId) -> bool {
         let (word, bit) = place(cpu);
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
+    #[inline]
     fn iter(&self) -> impl Iterator<Item = CpuId> {
         let words = self.0.into_iter().zip(0u32..);
         words.flat_map(|(mut word, at)| {
@@ -122,6 +129,7 @@ impl<const W: usize> Cpus for CpuSet<W> {
         })
     }
 
+    #[inline]
     fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
@@ -130,10 +138,12 @@ impl<const W: usize> Cpus for CpuSet<W> {
 impl<const W: usize> SharedCpus for SharedCpuSet<W> {
     type Set = CpuSet<W>;
 
+    #[inline]
     fn none() -> Self {
         Self(core::array::from_fn(|_| Word::new(0)))
     }
 
+    #[inline]
     fn insert(&self, cpu: CpuId, barrier: Barrier) {
         let (word, bit) = place(cpu);
         if let Some(word) = self.0.get(word) {
@@ -141,6 +151,7 @@ impl<const W: usize> SharedCpus for SharedCpuSet<W> {
         }
     }
 
+    #[inline]
     fn remove(&self, cpu: CpuId, barrier: Barrier) {
         let (word, bit) = place(cpu);
         if let Some(word) = self.0.get(word) {
@@ -148,12 +159,14 @@ impl<const W: usize> SharedCpus for SharedCpuSet<W> {
         }
     }
 
+    #[inline]
     fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool {
         let (word, bit) = place(cpu);
         let word = self.0.get(word);
         word.is_some_and(|word| word.acquire(barrier) & bit != 0)
     }
 
+    #[inline]
     fn now(&self, barrier: Barrier) -> CpuSet<W> {
         CpuSet(core::array::from_fn(|at| self.0[at].acquire(barrier)))
     }

@@ -128,6 +128,14 @@ impl Book {
         self.spaces[line.0].generation.put(generation);
     }
 
+    /// This CPU has dropped what changed with one generation: if it had followed all before, it has followed that as well.
+    #[inline]
+    pub fn follow_next(&self, line: Line, generation: u64) {
+        if self.followed(line).wrapping_add(1) == generation {
+            self.follow(line, generation);
+        }
+    }
+
     /// The generation that this CPU has followed.
     #[inline]
     pub fn followed(&self, line: Line) -> u64 {

@@ -27,7 +27,6 @@ use crate::change::Obligation;
 use crate::clause::Level;
 use crate::debts::Due;
 use crate::platform::{Frame, Platform};
-use crate::recorded::Recorded;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
 use crate::shootdown::Why;
@@ -45,7 +44,7 @@ pub const BATCHES: usize = 19;
 pub struct Gather<'id, 'm, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
     pub(crate) space: &'m AddressSpace<P>,
-    changed: Recorded,
+    changed: Ranges,
     /// How many pages the bundle holds.
     used: usize,
     bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
@@ -87,11 +86,24 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
     }
 
     /// As one by one, without looking for the batch each time.
+    #[inline]
     fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
         let bundle = core::mem::take(&mut self.bundle)
             .iter_mut()
             .filter_map(Option::take);
-        let mut so_far = bundle.fold(first, &mut each);
+        let so_far = bundle.fold(first, &mut each);
+        if self.batch.is_none() {
+            return so_far;
+        }
+        self.fold_batches(so_far, each)
+    }
+}
+
+impl<P: Platform> Flushed<'_, P> {
+    /// The pages that found no room in the gather itself.
+    #[inline(never)]
+    fn fold_batches<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
+        let mut so_far = first;
         while let Some(mut batch) = self.batch.take() {
             so_far = batch.drain().fold(so_far, &mut each);
             *self.batch = batch.next.take();
@@ -102,8 +114,11 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
 
 impl<P: Platform> Drop for Flushed<'_, P> {
     /// What the platform did not take.
+    #[inline]
     fn drop(&mut self) {
-        self.for_each(drop);
+        if !self.bundle.is_empty() || self.batch.is_some() {
+            self.for_each(drop);
+        }
     }
 }
 
@@ -113,6 +128,7 @@ impl<P: Platform> Mmu<P> {
     /// Contexts: those of a flush, at its end and wherever the platform refuses memory. Gathers of one space may
     /// overlap, on other CPUs or nested; the one that ends first flushes everything of the space, for it may rely on
     /// entries that another one cleared.
+    #[inline]
     pub fn gather<R>(
         &self,
         space: &AddressSpace<P>,
@@ -136,6 +152,7 @@ impl<P: Platform> Mmu<P> {
         self.gathering(space, true, body)
     }
 
+    #[inline]
     fn gathering<R>(
         &self,
         space: &AddressSpace<P>,
@@ -146,7 +163,7 @@ impl<P: Platform> Mmu<P> {
         let mut gather = Gather {
             mmu: self,
             space,
-            changed: Recorded::default(),
+            changed: Ranges::new(),
             used: 0,
             bundle: ManuallyDrop::new([const { None }; BUNDLE]),
             batch: ManuallyDrop::new(None),
@@ -184,6 +201,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// the lock an entry that is not valid is one that nobody can use.
     ///
     /// Where nobody else can change the tables the lock may be `()`.
+    #[inline]
     pub fn locked<G, R>(
         &mut self,
         mut guard: G,
@@ -193,7 +211,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.pay(&self.space.ledger.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.rmaps {
-            self.flush_entries();
+            self.flush_for_rmaps();
         }
         drop(guard);
         result
@@ -275,74 +293,81 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     }
 
     /// Flushes what was changed so far, and removes the reverse mappings that waited for it.
+    #[inline(always)]
     pub(crate) fn flush_entries(&mut self) {
-        self.flush_changed(Why::Changed);
+        self.flush_changed();
         if self.rmaps {
-            self.rmaps = false;
-            let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
-            let bundle = self.bundle.iter_mut().take(self.used).flatten();
-            let held = bundle.chain(batch);
-            for page in held.filter(|page| page.keeps_rmap()) {
-                self.mmu.platform.remove_rmap(page);
-            }
+            self.remove_rmaps();
         }
     }
 
-    fn flush_changed(&mut self, why: Why) {
-        let (mmu, space) = (self.mmu, self.space);
-        let attach = if Mmu::<P>::FACTS.changes_deferrable {
-            space.ledger.attach.due()
-        } else {
-            None
-        };
-        if self.whole || attach.is_some() || why == Why::Nested {
-            if !self.changed.is_nothing() || attach.is_some() || why == Why::Nested {
-                let why = match why {
-                    Why::Changed if self.whole => Why::Asked,
-                    Why::Changed => Why::Debt,
-                    why => why,
-                };
-                mmu.flush(space, Scope::Everything { tables: true }, why);
-            }
-            if let Some(owed) = attach {
-                space.ledger.attach.pay(owed);
-            }
-        } else if let Some(ranges) = &mut self.changed.rest {
-            if !self.changed.extent.is_empty() {
-                ranges.leaf(self.changed.level, self.changed.extent);
-            }
+    #[inline(always)]
+    fn flush_changed(&mut self) {
+        if self.whole || self.attach_is_due() {
+            self.flush_whole();
+        } else if !self.changed.is_nothing() {
+            let (mmu, space) = (self.mmu, self.space);
             let levels = mmu.platform.backend().levels();
-            mmu.flush(space, ranges.scope(levels), why);
-        } else if !self.changed.extent.is_empty() {
-            self.flush_run(why);
+            mmu.flush(space, self.changed.scope(levels));
         }
         // Not before: a flush that panics has not flushed it.
-        self.changed.forget();
+        self.changed = Ranges::new();
     }
 
-    /// Flushes the one run that was changed.
     #[inline]
-    fn flush_run(&self, why: Why) {
-        let (mmu, space) = (self.mmu, self.space);
-        let levels = mmu.platform.backend().levels();
-        let Recorded { extent, level, .. } = self.changed;
-        let shift = levels.get(level.index()).map(|facts| facts.shift);
-        if shift.is_some_and(|shift| extent.bytes == 1u64.wrapping_shl(shift)) {
-            mmu.flush_page(space, extent.start, level, why);
-        } else {
-            let mut ranges = Ranges::new();
-            ranges.leaf(level, extent);
-            mmu.flush(space, Scope::Ranges(&ranges), why);
+    fn attach_is_due(&self) -> bool {
+        Mmu::<P>::FACTS.changes_deferrable && self.space.ledger.attach.due().is_some()
+    }
+
+    /// Flushes everything of the space, if anything was changed or is due.
+    #[cold]
+    #[inline(never)]
+    fn flush_whole(&self) {
+        let attach = &self.space.ledger.attach;
+        let owed = attach.due();
+        if owed.is_some() || !self.changed.is_nothing() {
+            let why = if self.whole { Why::Asked } else { Why::Debt };
+            let everything = Scope::Everything { tables: true };
+            self.mmu.flush_whole(self.space, everything, why);
+        }
+        if let Some(owed) = owed {
+            attach.pay(owed);
+        }
+    }
+
+    /// The same, where reverse mappings wait for it.
+    #[cold]
+    #[inline(never)]
+    fn flush_for_rmaps(&mut self) {
+        self.flush_entries();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remove_rmaps(&mut self) {
+        self.rmaps = false;
+        let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
+        let bundle = self.bundle.iter_mut().take(self.used).flatten();
+        let held = bundle.chain(batch);
+        for page in held.filter(|page| page.keeps_rmap()) {
+            self.mmu.platform.remove_rmap(page);
         }
     }
 
     /// Pays what is due, with everything of the space.
+    #[inline]
     fn pay(&self, due: &Due) {
         if let Some(owed) = due.due() {
-            let everything = Scope::Everything { tables: true };
-            self.mmu.flush(self.space, everything, Why::Debt);
-            due.pay(owed);
+            self.pay_owed(due, owed);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pay_owed(&self, due: &Due, owed: u64) {
+        let everything = Scope::Everything { tables: true };
+        self.mmu.flush_whole(self.space, everything, Why::Debt);
+        due.pay(owed);
     }
 
     /// Hands out what is flushed.
@@ -368,19 +393,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         // flushes at once only devices can be left to be told.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.devices.get() != 0;
         let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
-        if self.whole {
-            let ledger = &self.space.ledger;
-            let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
-            let dues = dues.map(|due| (due, due.due()));
-            self.mmu.flush(self.space, Scope::Teardown, Why::Asked);
-            self.changed.forget();
-            for (due, owed) in dues {
-                if let Some(owed) = owed {
-                    due.pay(owed);
-                }
-            }
-        } else if nested {
-            self.flush_changed(Why::Nested);
+        if self.whole || nested {
+            self.finish_whole();
         } else {
             self.pay(&self.space.ledger.abandoned);
         }
@@ -388,5 +402,26 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.hand_out();
         drop(self.batch.take()); // the memory that it kept for more pages
         self.space.gathers.sub(1, Barrier::Pay);
+    }
+
+    /// Flushes everything: the space ends, or another gather is under way.
+    #[cold]
+    #[inline(never)]
+    fn finish_whole(&mut self) {
+        let (scope, why) = if self.whole {
+            (Scope::Teardown, Why::Asked)
+        } else {
+            (Scope::Everything { tables: true }, Why::Nested)
+        };
+        let ledger = &self.space.ledger;
+        let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
+        let dues = dues.map(|due| (due, due.due()));
+        self.mmu.flush_whole(self.space, scope, why);
+        for (due, owed) in dues {
+            if let Some(owed) = owed {
+                due.pay(owed);
+            }
+        }
+        self.changed = Ranges::new();
     }
 }

@@ -6,6 +6,7 @@
 //! everybody has read it.
 
 use crate::clause::{LEVELS, Level};
+use crate::ranges::Kept;
 use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
 use crate::space::SpaceId;
 use crate::sync::Word;
@@ -44,9 +45,10 @@ const COME: u64 = 0;
 const LEAVE: u64 = 1;
 const LOADED: u64 = 2;
 const PAGE: u64 = 3;
-const RANGES: u64 = 4;
-const EVERYTHING: u64 = 5;
-const TEARDOWN: u64 = 6;
+const RUN: u64 = 4;
+const RANGES: u64 = 5;
+const EVERYTHING: u64 = 6;
+const TEARDOWN: u64 = 7;
 
 const LIVE: u64 = 1;
 const APPEARED: u64 = 2;
@@ -75,7 +77,10 @@ impl Outbox {
         };
         put(match request.scope {
             Scope::Page { .. } => PAGE,
-            Scope::Ranges(_) => RANGES,
+            Scope::Ranges(ranges) => match ranges.kept() {
+                Kept::Run(..) => RUN,
+                Kept::Sorted(_) => RANGES,
+            },
             Scope::Everything { .. } => EVERYTHING,
             Scope::Teardown => TEARDOWN,
         });
@@ -90,15 +95,22 @@ impl Outbox {
                 put(u64::from(level.0));
                 put(u64::from(table));
             }
-            Scope::Ranges(ranges) => {
-                let live = if ranges.is_live() { LIVE } else { 0 };
-                let appeared = if ranges.have_appeared() { APPEARED } else { 0 };
-                put(live | appeared);
-                for extent in ranges.leaf.iter().chain(&ranges.walk) {
+            Scope::Ranges(ranges) => match ranges.kept() {
+                Kept::Run(level, extent) => {
+                    put(u64::from(level.0));
                     put(extent.start);
                     put(extent.bytes);
                 }
-            }
+                Kept::Sorted(sorted) => {
+                    let live = if sorted.live { LIVE } else { 0 };
+                    let appeared = if sorted.appeared { APPEARED } else { 0 };
+                    put(live | appeared);
+                    for extent in sorted.leaf.iter().chain(&sorted.walk) {
+                        put(extent.start);
+                        put(extent.bytes);
+                    }
+                }
+            },
             Scope::Everything { tables } => put(u64::from(tables)),
             Scope::Teardown => {}
         }
@@ -126,17 +138,20 @@ impl Outbox {
                 level: Level(get() as u8),
                 table: get() != 0,
             },
+            RUN => {
+                let level = Level(get() as u8);
+                *ranges = Ranges::new();
+                ranges.leaf(level, Extent::new(get(), get()));
+                Scope::Ranges(ranges)
+            }
             RANGES => {
                 let flags = get();
                 *ranges = Ranges::new();
-                if flags & LIVE != 0 {
-                    ranges.below_live();
-                }
-                let mut extent = || Extent::new(get(), get());
-                ranges.leaf = core::array::from_fn(|_| extent());
-                ranges.walk = core::array::from_fn(|_| extent());
-                if flags & APPEARED != 0 {
-                    ranges.appeared(Level(0), Extent::EMPTY);
+                let sorted = ranges.sort();
+                sorted.live = flags & LIVE != 0;
+                sorted.appeared = flags & APPEARED != 0;
+                for extent in sorted.leaf.iter_mut().chain(&mut sorted.walk) {
+                    *extent = Extent::new(get(), get());
                 }
                 Scope::Ranges(ranges)
             }
@@ -173,6 +188,8 @@ mod tests {
         ranges.below_live();
         let mut appeared = Ranges::new();
         appeared.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let mut run = Ranges::new();
+        run.leaf(Level(1), Extent::new(0x40_0000, 0x60_0000));
         let page = Scope::Page {
             va: 0xffff_ffff_ffff_f000,
             level: Level(2),
@@ -180,6 +197,7 @@ mod tests {
         };
         for scope in [
             page,
+            Scope::Ranges(&run),
             Scope::Ranges(&ranges),
             Scope::Ranges(&appeared),
             Scope::Everything { tables: true },

@@ -261,7 +261,7 @@ impl<P: Platform> Mmu<P> {
         }
         let mut ranges = Ranges::new();
         ranges.leaf(level, extent);
-        self.flush(space, ranges.scope(levels), Why::Changed);
+        self.flush(space, ranges.scope(levels));
         Ok(())
     }
 
@@ -269,6 +269,6 @@ impl<P: Platform> Mmu<P> {
     ///
     /// Contexts: as [`flush_range`](Self::flush_range).
     pub fn flush_everything(&self, space: &AddressSpace<P>) {
-        self.flush(space, Scope::Everything { tables: true }, Why::Asked);
+        self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
     }
 }

@@ -6,6 +6,7 @@
 //! or a pass over leaves names an address in its reach and drops walk entries as well.
 
 use crate::clause::{LEVELS, Level, Levels};
+use crate::ranges::{Kept, Sorted};
 use crate::request::{Extent, LevelFacts, LevelTable, Ranges, below};
 use crate::runs::Units;
 
@@ -55,76 +56,128 @@ pub struct Pass {
 /// The passes of a request: cuts first, which are done before leaves can be made again through them.
 #[derive(Debug, Clone, Copy)]
 pub struct Passes {
-    cuts: [Pass; LEVELS],
-    cut: usize,
-    leaves: [Pass; LEVELS],
-    leaf: usize,
+    sorted: Sorting,
     pages: u64,
     live: bool,
     apart: bool,
 }
 
+// The large one is as large as it must be, and never moved.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug, Clone, Copy)]
+enum Sorting {
+    /// Leaves of one level alone.
+    One(Option<Pass>),
+    Many(Many),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Many {
+    cuts: [Pass; LEVELS],
+    cut: usize,
+    leaves: [Pass; LEVELS],
+    leaf: usize,
+}
+
 impl Passes {
     /// Sorts what was changed into passes.
     #[must_use]
+    #[inline]
     pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
-        let mut passes = Self {
+        match ranges.kept() {
+            Kept::Run(level, extent) => Self::of_run(level, extent, levels, folding),
+            Kept::Sorted(sorted) => Self::of_sorted(sorted, levels, folding),
+        }
+    }
+
+    #[inline]
+    fn of_run(level: Level, extent: Extent, levels: &LevelTable, folding: Folding) -> Self {
+        let facts = &levels[level.index()];
+        let pass = leaves_of(level, extent, facts).map(|(pass, _)| pass);
+        Self {
+            sorted: Sorting::One(pass),
+            pages: pass.map_or(0, |pass| pass.pages(levels)),
+            live: false,
+            apart: matches!(folding.walks, Walks::Apart),
+        }
+    }
+
+    #[inline(never)]
+    fn of_sorted(sorted: &Sorted, levels: &LevelTable, folding: Folding) -> Self {
+        let mut many = Many {
             cuts: [Pass::default(); LEVELS],
             cut: 0,
             leaves: [Pass::default(); LEVELS],
             leaf: 0,
-            pages: 0,
-            live: ranges.is_live(),
-            apart: matches!(folding.walks, Walks::Apart),
         };
-        let named = passes.name_leaves(ranges, levels, folding);
-        if ranges.tables() && !passes.apart {
-            passes.name_cuts(ranges, levels, folding, &named);
+        let apart = matches!(folding.walks, Walks::Apart);
+        let named = many.name_leaves(sorted, levels, folding);
+        if !apart {
+            many.name_cuts(sorted, levels, folding, &named);
         }
-        let base = levels[0].shift;
-        passes.pages = passes.leaves().iter().fold(0, |sum: u64, pass| {
-            sum.saturating_add(pass.entries.wrapping_shl(pass.shift.wrapping_sub(base)))
-        });
-        passes
+        let pages = many.leaves.iter().take(many.leaf);
+        Self {
+            pages: pages.fold(0, |sum: u64, pass| sum.saturating_add(pass.pages(levels))),
+            sorted: Sorting::Many(many),
+            live: sorted.live,
+            apart,
+        }
     }
+}
 
+impl Pass {
+    /// How many base pages it names.
+    #[inline]
+    const fn pages(&self, levels: &LevelTable) -> u64 {
+        self.entries
+            .wrapping_shl(self.shift.wrapping_sub(levels[0].shift))
+    }
+}
+
+/// A pass for leaves of one level, and the extent that it names, if there is anything to name.
+#[inline]
+fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, Extent)> {
+    if extent.is_empty() || !facts.leaf {
+        return None;
+    }
+    let shift = facts.shift.wrapping_add(facts.joined);
+    let extent = extent.rounded(shift);
+    let pass = Pass {
+        start: extent.start,
+        entries: extent.bytes >> shift,
+        stride: level,
+        shift,
+        hint: Some(level),
+        leaf: true,
+        walk: false,
+        absent: false,
+    };
+    Some((pass, extent))
+}
+
+impl Many {
     /// A pass for the leaves of each level, and the extent that it names.
     fn name_leaves(
         &mut self,
-        ranges: &Ranges,
+        sorted: &Sorted,
         levels: &LevelTable,
         folding: Folding,
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
-        for ((level, &extent), facts) in Level::all().zip(&ranges.leaf).zip(levels) {
-            let LevelFacts {
-                shift,
-                leaf,
-                joined,
-            } = *facts;
-            if extent.is_empty() || !leaf {
+        for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
+            let Some((pass, extent)) = leaves_of(level, extent, facts) else {
                 continue;
-            }
-            let shift = shift.wrapping_add(joined);
-            let extent = extent.rounded(shift);
+            };
             if folding.leaves && self.absorb(&named, extent) {
                 continue;
             }
-            let (Some(pass), Some(slot)) =
+            let (Some(place), Some(slot)) =
                 (self.leaves.get_mut(self.leaf), named.get_mut(self.leaf))
             else {
                 break;
             };
-            *pass = Pass {
-                start: extent.start,
-                entries: extent.bytes >> shift,
-                stride: level,
-                shift,
-                hint: Some(level),
-                leaf: true,
-                walk: false,
-                absent: ranges.have_appeared(),
-            };
+            let absent = sorted.appeared;
+            *place = Pass { absent, ..pass };
             *slot = extent;
             self.leaf = self.leaf.wrapping_add(1);
         }
@@ -134,15 +187,15 @@ impl Passes {
     /// A pass for the cuts of each level, unless that of some leaves drops their walk entries as well.
     fn name_cuts(
         &mut self,
-        ranges: &Ranges,
+        sorted: &Sorted,
         levels: &LevelTable,
         folding: Folding,
         named: &[Extent; LEVELS],
     ) {
         let all = matches!(folding.walks, Walks::All);
         // Leaves of one pass must not go while walk entries that another pass drops can still make them again.
-        let apart = ranges.is_live() && self.leaf > 1;
-        for ((level, &extent), facts) in Level::all().zip(&ranges.walk).zip(levels) {
+        let apart = sorted.live && self.leaf > 1;
+        for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
                 continue;
@@ -198,34 +251,54 @@ impl Passes {
         }
         false
     }
+}
 
-    fn iter(&self) -> impl Iterator<Item = &Pass> {
-        self.cuts().iter().chain(self.leaves())
+impl Passes {
+    /// The sum over all passes.
+    #[inline]
+    fn sum(&self, of: impl Fn(&Pass) -> u64) -> u64 {
+        match &self.sorted {
+            Sorting::One(pass) => pass.as_ref().map_or(0, of),
+            Sorting::Many(_) => {
+                let all = self.cuts().iter().chain(self.leaves());
+                all.fold(0, |sum: u64, pass| sum.saturating_add(of(pass)))
+            }
+        }
     }
 
     /// The passes over cut entries.
     #[must_use]
+    #[inline]
     pub fn cuts(&self) -> &[Pass] {
-        self.cuts.get(..self.cut).unwrap_or(&[])
+        match &self.sorted {
+            Sorting::One(_) => &[],
+            Sorting::Many(many) => many.cuts.get(..many.cut).unwrap_or(&[]),
+        }
     }
 
     /// Whether walk entries go by instructions of their own and what is below the cuts is still valid,
     /// so that those instructions must be complete before the leaves go.
     #[must_use]
+    #[inline]
     pub fn cuts_are_live(&self) -> bool {
-        self.live && (self.cut > 0 || self.apart)
+        self.live && (!self.cuts().is_empty() || self.apart)
     }
 
     /// The passes over leaf entries.
     #[must_use]
+    #[inline]
     pub fn leaves(&self) -> &[Pass] {
-        self.leaves.get(..self.leaf).unwrap_or(&[])
+        match &self.sorted {
+            Sorting::One(pass) => pass.as_slice(),
+            Sorting::Many(many) => many.leaves.get(..many.leaf).unwrap_or(&[]),
+        }
     }
 
     /// How many instructions they take at one an entry.
     #[must_use]
+    #[inline]
     pub fn entries(&self) -> u64 {
-        self.iter().fold(0, |n: u64, p| n.saturating_add(p.entries))
+        self.sum(|pass| pass.entries)
     }
 
     /// How many instructions they take where entries of `levels` go in runs of at most `most`. Passes with
@@ -262,14 +335,15 @@ impl Passes {
 
     #[inline]
     fn in_runs(&self, walks: bool, runs: impl Fn(&Pass) -> u64) -> u64 {
-        self.iter().fold(0, |n: u64, pass| {
+        self.sum(|pass| {
             let one_by_one = pass.walk && !walks;
-            n.saturating_add(if one_by_one { pass.entries } else { runs(pass) })
+            if one_by_one { pass.entries } else { runs(pass) }
         })
     }
 
     /// How many base pages of leaf entries they name.
     #[must_use]
+    #[inline]
     pub fn pages(&self) -> u64 {
         self.pages
     }

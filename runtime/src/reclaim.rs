@@ -21,9 +21,8 @@ use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Scope, Space};
 use crate::section::{Mapped, Refused};
-use crate::shootdown::Why;
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, full_barrier};
+use crate::sync::Barrier;
 
 /// A page whose entry is cleared, and which some CPU may still reach.
 #[derive(Debug)]
@@ -155,7 +154,7 @@ impl<P: Platform> Reclaim<'_, P> {
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
             } else {
-                mmu.flush(space, scope, Why::Changed);
+                mmu.flush(space, scope);
                 round = AT_ONCE;
             }
         }
@@ -167,14 +166,12 @@ impl<P: Platform> Reclaim<'_, P> {
     fn put_off(&mut self, space: &AddressSpace<P>, scope: Scope<'_>) {
         let mmu = self.mmu;
         let here = mmu.platform.local(self.cpu);
-        if space.lines > 0 {
-            space.ledger.raise();
-        }
-        full_barrier(Barrier::Flush);
-        let mut request = mmu.request(here, space, scope);
+        Mmu::<P>::raise(space);
+        let line = here.book.line(space.id, space.lines);
+        let mut request = mmu.request(line, space, scope);
         let backend = mmu.platform.backend();
         if backend.audience(&request).holders.is_empty() {
-            let started = mmu.start(self.cpu, space, &mut request);
+            let started = mmu.start(self.cpu, (space, line), &mut request);
             mmu.tell_devices(space, &request);
             let kind = Kind {
                 reach: request.reach,
@@ -190,7 +187,7 @@ impl<P: Platform> Reclaim<'_, P> {
             }
         } else if request.conditions.and(P::Backend::SENDER_ONLY) != Conditions::NONE {
             // Those who are interrupted leave devices to this CPU's instructions: nothing is put off.
-            mmu.flush(space, scope, Why::Changed);
+            mmu.flush(space, scope);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
             let told = mmu.told(self.cpu, space, Holders::ACTIVE);

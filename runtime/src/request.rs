@@ -1,6 +1,7 @@
 //! What a flush is asked for.
 
 use crate::clause::{LEVELS, Level};
+pub use crate::ranges::Ranges;
 
 /// A stretch of virtual addresses: `bytes` from `start`, both multiples of the page size.
 ///
@@ -203,116 +204,6 @@ impl Request<'_> {
             Scope::Everything { tables } => tables,
             Scope::Teardown => true,
         }
-    }
-}
-
-/// What was changed, level by level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ranges {
-    /// Where leaf entries of each level changed.
-    pub(crate) leaf: [Extent; LEVELS],
-    /// Where entries of each level pointed at a table and no longer do.
-    pub(crate) walk: [Extent; LEVELS],
-    live: bool,
-    appeared: bool,
-}
-
-impl Ranges {
-    /// Nothing changed.
-    #[must_use]
-    #[inline]
-    pub const fn new() -> Self {
-        Self {
-            leaf: [Extent::EMPTY; LEVELS],
-            walk: [Extent::EMPTY; LEVELS],
-            live: false,
-            appeared: false,
-        }
-    }
-
-    /// Leaf entries of a level changed.
-    #[inline]
-    pub const fn leaf(&mut self, level: Level, extent: Extent) {
-        let slot = &mut self.leaf[level.index()];
-        *slot = slot.hull(extent);
-    }
-
-    /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
-    /// remember them.
-    #[inline]
-    pub const fn appeared(&mut self, level: Level, extent: Extent) {
-        self.leaf(level, extent);
-        self.appeared = true;
-    }
-
-    /// Whether entries appeared where none were.
-    #[must_use]
-    #[inline]
-    pub const fn have_appeared(&self) -> bool {
-        self.appeared
-    }
-
-    /// Entries of a level no longer point at the tables they pointed at.
-    #[inline]
-    pub const fn walk(&mut self, level: Level, extent: Extent) {
-        let slot = &mut self.walk[level.index()];
-        *slot = slot.hull(extent);
-    }
-
-    /// What hangs below the entries that were cut is still valid (a table moved or unshared):
-    /// no leaf entry is gone while a walk entry above it can still make it again.
-    #[inline]
-    pub const fn below_live(&mut self) {
-        self.live = true;
-    }
-
-    /// Whether what is below the cuts is still valid.
-    #[must_use]
-    #[inline]
-    pub const fn is_live(&self) -> bool {
-        self.live
-    }
-
-    /// Whether any entry stopped pointing at a table.
-    #[must_use]
-    #[inline]
-    pub fn tables(&self) -> bool {
-        self.walk.iter().any(|extent| !extent.is_empty())
-    }
-
-    /// The same as one entry, if that is all that changed: the commonest batch by far.
-    #[must_use]
-    pub fn scope(&self, levels: &LevelTable) -> Scope<'_> {
-        self.page(levels).unwrap_or(Scope::Ranges(self))
-    }
-
-    fn page(&self, levels: &LevelTable) -> Option<Scope<'static>> {
-        let one = |extents: &[Extent; LEVELS]| {
-            let mut found = Level::all().filter(|level| !extents[level.index()].is_empty());
-            (found.next(), found.next().is_some())
-        };
-        let single = |extents: &[Extent; LEVELS], level: Level| {
-            let shift = levels[level.index()].shift;
-            let extent = extents[level.index()];
-            (shift != 0 && extent.entries(shift) == 1).then(|| extent.rounded(shift).start)
-        };
-        let (Some(level), false) = one(&self.leaf) else {
-            return None;
-        };
-        let va = single(&self.leaf, level)?;
-        let table = match one(&self.walk) {
-            (None, _) => false,
-            (Some(cut), false) => {
-                let over = single(&self.walk, cut)?;
-                let shift = levels[cut.index()].shift;
-                if below(levels, cut) != Some(level) || va >> shift != over >> shift {
-                    return None;
-                }
-                true
-            }
-            (Some(_), true) => return None,
-        };
-        (!self.live && !self.appeared).then_some(Scope::Page { va, level, table })
     }
 }
 

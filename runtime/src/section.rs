@@ -81,11 +81,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         &mut self,
         entries: impl IntoIterator<Item = M>,
     ) -> Result<(), Refused<M>> {
-        let mut run = Run {
-            gather: self.gather,
-            level: Level(0),
-            extent: Extent::EMPTY,
-        };
+        let gather = &mut *self.gather;
         let mut known = None;
         for mapped in entries {
             let (level, old) = (mapped.level(), mapped.entry());
@@ -95,7 +91,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             };
             let shift = match known {
                 Some((known, shift)) if known == level => shift,
-                _ => match run.gather.mmu.check_entry(level, old) {
+                _ => match gather.mmu.check_entry(level, old) {
                     Ok(shift) => {
                         known = Some((level, shift));
                         shift
@@ -103,22 +99,21 @@ impl<P: Platform> Section<'_, '_, '_, P> {
                     Err(why) => return Err(Refused { why, entry: mapped }),
                 },
             };
-            if mapped.space() != run.gather.space.id {
+            if mapped.space() != gather.space.id {
                 let why = Misuse::OtherSpace;
                 return Err(Refused { why, entry: mapped });
             }
             let slot = mapped.slot();
             let change = Change::vanishing(level, old);
             let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
-            let changed = run
-                .gather
-                .mmu
-                .change(run.gather.space, &slot, &change, true);
+            let changed = gather.mmu.change(gather.space, &slot, &change, true);
             if !changed.obligation.is_nothing() {
-                run.extend(level, extent);
+                gather.record_leaf(level, extent);
             }
-            if let Some(page) = mapped.unmapped(changed.was) {
-                run.keep(page);
+            if let Some(page) = mapped.unmapped(changed.was)
+                && let Some(page) = gather.keep(page)
+            {
+                gather.keep_elsewhere(page);
             }
         }
         Ok(())
@@ -246,51 +241,5 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             Ok(_) => Ok(link),
             Err(why) => Err(Refused { why, entry: link }),
         }
-    }
-}
-
-/// Entries that were cleared one after the other: neighbours need one record together. Dropped, it is recorded, also
-/// where the next entry panics: the pages of those before it are kept already.
-struct Run<'g, 'id, 'm, P: Platform> {
-    gather: &'g mut Gather<'id, 'm, P>,
-    level: Level,
-    extent: Extent,
-}
-
-impl<P: Platform> Run<'_, '_, '_, P> {
-    /// An entry that is cleared.
-    #[inline]
-    fn extend(&mut self, level: Level, extent: Extent) {
-        let next = self.extent.start.wrapping_add(self.extent.bytes);
-        if extent.start == next && level == self.level {
-            self.extent.bytes = self.extent.bytes.wrapping_add(extent.bytes);
-        } else {
-            self.record();
-            (self.level, self.extent) = (level, extent);
-        }
-    }
-
-    /// Keeps the page of an entry that is cleared.
-    #[inline]
-    fn keep(&mut self, page: P::Page) {
-        if let Some(page) = self.gather.keep(page) {
-            self.record();
-            self.gather.keep_elsewhere(page);
-        }
-    }
-
-    #[inline(never)]
-    fn record(&mut self) {
-        let run = core::mem::take(&mut self.extent);
-        if !run.is_empty() {
-            self.gather.record_leaf(self.level, run);
-        }
-    }
-}
-
-impl<P: Platform> Drop for Run<'_, '_, '_, P> {
-    #[inline]
-    fn drop(&mut self) {
-        self.record();
     }
 }

@@ -24,13 +24,15 @@
 //! 9f1181d59de3, where it left the set before it had left the root.
 
 use crate::Mmu;
-use crate::backend::{Backend, Delivery, Owed, Started};
+use crate::backend::{Audience, Backend, Delivery, Owed, Started};
 use crate::clause::{Holders, Level};
 use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::debts::Line;
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::request::{Conditions, Reach, Request, Scope, Space};
+use crate::ranges::Kept;
+use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space};
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
 
@@ -54,36 +56,53 @@ impl<P: Platform> Mmu<P> {
         || Self::FACTS.one_at_a_time
         || !matches!(Self::FACTS.delivery, Delivery::Broadcast);
 
-    /// Flushes what a scope names of a space, everywhere, and returns when nobody can use it any more.
-    #[inline(never)]
-    pub(crate) fn flush(&self, space: &AddressSpace<P>, scope: Scope<'_>, why: Why) {
-        self.flush_what(space, || scope, why);
+    /// Whether no CPU is looked for, since instructions reach all of them.
+    pub(crate) const LOOKS_FOR_DEVICES_ALONE: bool =
+        matches!(Self::FACTS.delivery, Delivery::Broadcast);
+
+    /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
+    #[inline]
+    pub(crate) fn flush(&self, space: &AddressSpace<P>, changed: Scope<'_>) {
+        match changed {
+            Scope::Page { va, level, table } => self.flush_page(space, va, level, table),
+            Scope::Ranges(ranges) => self.flush_ranges(space, ranges),
+            Scope::Everything { .. } | Scope::Teardown => {
+                self.flush_whole(space, changed, Why::Asked);
+            }
+        }
     }
 
-    /// The same of one leaf entry. It has a function of its own, in which nothing is left to be decided of the scope, and,
-    /// where nobody is interrupted, no call.
+    /// One entry. Each shape of a scope has a function of its own, in which nothing of it is left to be decided.
     #[inline(never)]
-    pub(crate) fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, why: Why) {
-        let scope = || Scope::Page {
-            va,
-            level,
-            table: false,
-        };
-        self.flush_what(space, scope, why);
+    fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, table: bool) {
+        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.local(cpu);
+            let scope = Scope::Page { va, level, table };
+            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
+        });
     }
 
-    /// `scope` is a closure, so that what runs pinned is another function for each.
-    #[inline(always)]
-    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn() -> Scope<'s>, why: Why) {
+    /// More than one entry.
+    #[inline(never)]
+    fn flush_ranges(&self, space: &AddressSpace<P>, ranges: &Ranges) {
+        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.local(cpu);
+            let scope = Scope::Ranges(ranges);
+            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
+        });
+    }
+
+    /// Everything of a space, everywhere.
+    #[inline(never)]
+    pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, scope: Scope<'_>, why: Why) {
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.local(cpu);
             match why {
-                Why::Changed => {}
                 Why::Asked => here.counters.full_asked.count(1),
                 Why::Nested => here.counters.full_nested.count(1),
                 Why::Debt => here.counters.full_debt.count(1),
             }
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope()));
+            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
         });
     }
 
@@ -98,14 +117,9 @@ impl<P: Platform> Mmu<P> {
 
     #[inline(always)]
     fn flush_here(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
-        // CPUs that remember how far they have followed are not all interrupted.
-        let generation = if space.lines > 0 {
-            space.ledger.raise()
-        } else {
-            0
-        };
-        full_barrier(Barrier::Flush);
-        let mut request = self.request(here, space, scope);
+        let generation = Self::raise(space);
+        let line = here.book.line(space.id, space.lines);
+        let mut request = self.request(line, space, scope);
         let audience = self.platform.backend().audience(&request);
         let told = if audience.holders.is_empty() {
             // Instructions reach everybody. That this CPU alone holds entries can be relied on only where no other
@@ -123,12 +137,8 @@ impl<P: Platform> Mmu<P> {
             let devices = request.conditions.and(P::Backend::SENDER_ONLY);
             if !told.here && devices == Conditions::NONE {
                 // Nothing here could be used before it is dropped anyway: others are told, and nobody else.
-                self.flush_elsewhere(
-                    cpu,
-                    (space, generation),
-                    &request,
-                    (told.others, audience.sets),
-                );
+                let whom = (told.others, audience.sets);
+                self.flush_elsewhere(cpu, (space, generation), &request, whom);
                 return;
             }
             if told.others.is_empty() {
@@ -141,31 +151,74 @@ impl<P: Platform> Mmu<P> {
         };
         self.count_size(here, &request);
         let trims = Self::begin_trimming(space, &request);
-        let started = self.start(cpu, space, &mut request);
-        let sets = started.deliver.sets;
-        let sent = if told.others.is_empty() && sets == 0 {
-            P::Set::none()
+        let asks = !told.others.is_empty() || request.reach == Reach::Wide && audience.sets != 0;
+        let owed = if asks {
+            self.flush_asking(cpu, (space, generation), &mut request, told.others)
         } else {
-            self.ask(cpu, (space, generation), &request, (told.others, sets))
+            let started = self.start(cpu, (space, line), &mut request);
+            self.tell_devices(space, &request);
+            self.finish(cpu, space, started)
         };
-        self.tell_devices(space, &request);
-        self.await_all(cpu, &sent);
-        let finished = self
-            .platform
-            .backend()
-            .finish(&mut self.platform.sink(cpu), started);
-        let mut kept = self.kept(space, finished.interrupt.sets);
-        if !finished.interrupt.holders.is_empty() {
-            kept.extend(&self.told(cpu, space, finished.interrupt.holders).others);
+        if told.here
+            && let Some(line) = line
+        {
+            here.book.follow_next(line, generation);
         }
-        if !kept.is_empty() {
-            self.call(cpu, kept, &Message::Come);
-        }
-        if told.here {
-            Self::followed(here, space, generation);
-        }
-        self.record(here, space, finished.owed);
+        self.record(here, space, owed);
         self.end_trimming(space, trims);
+    }
+
+    /// A flush for which others are interrupted. They drop while this CPU does; what is owed.
+    #[cold]
+    #[inline(never)]
+    fn flush_asking(
+        &self,
+        cpu: CpuId,
+        (space, generation): (&AddressSpace<P>, u64),
+        request: &mut Request<'_>,
+        others: P::Set,
+    ) -> Owed {
+        let line = self.platform.local(cpu).book.line(space.id, space.lines);
+        let started = self.start(cpu, (space, line), request);
+        let whom = (others, started.deliver.sets);
+        let sent = self.ask(cpu, (space, generation), request, whom);
+        self.tell_devices(space, request);
+        self.await_all(cpu, &sent);
+        self.finish(cpu, space, started)
+    }
+
+    /// Ends what was started, with whoever is still to be interrupted; what is owed.
+    #[inline(always)]
+    fn finish(&self, cpu: CpuId, space: &AddressSpace<P>, started: Started) -> Owed {
+        let mut sink = self.platform.sink(cpu);
+        let finished = self.platform.backend().finish(&mut sink, started);
+        if !finished.interrupt.is_nobody() {
+            self.call_left_over(cpu, space, finished.interrupt);
+        }
+        finished.owed
+    }
+
+    /// Entries have changed: raises the generation, by which CPUs know how far they have followed that are not all
+    /// interrupted. Behind this it is read whom to tell.
+    #[inline(always)]
+    pub(crate) fn raise(space: &AddressSpace<P>) -> u64 {
+        if space.lines == 0 {
+            Self::before_looking();
+            return 0;
+        }
+        let generation = space.ledger.raise();
+        if !Self::FACTS.atomics_order_everything {
+            full_barrier(Barrier::Flush);
+        }
+        generation
+    }
+
+    /// Entries have changed. Behind this it is read who may have them cached.
+    #[inline(always)]
+    pub(crate) fn before_looking() {
+        if !Self::LOOKS_FOR_DEVICES_ALONE {
+            full_barrier(Barrier::Flush);
+        }
     }
 
     /// A flush that this CPU has no part in. The interrupt publishes what was changed.
@@ -192,6 +245,20 @@ impl<P: Platform> Mmu<P> {
         self.await_all(cpu, &sent);
     }
 
+    /// Interrupts those whom the instructions do not serve to the end.
+    #[cold]
+    #[inline(never)]
+    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: Audience) {
+        if Self::LOOKS_FOR_DEVICES_ALONE {
+            full_barrier(Barrier::Flush);
+        }
+        let mut left = self.kept(space, whom.sets);
+        if !whom.holders.is_empty() {
+            left.extend(&self.told(cpu, space, whom.holders).others);
+        }
+        self.call(cpu, left, &Message::Come);
+    }
+
     /// Interrupts others to drop what a request names, and says whom to wait for.
     #[cold]
     #[inline(never)]
@@ -207,6 +274,9 @@ impl<P: Platform> Mmu<P> {
             generation,
             request: *request,
         };
+        if Self::LOOKS_FOR_DEVICES_ALONE {
+            full_barrier(Barrier::Flush);
+        }
         sent.extend(&self.kept(space, sets));
         self.send(cpu, sent, &message)
     }
@@ -215,13 +285,13 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn request<'s>(
         &self,
-        here: &Local<P>,
+        line: Option<Line>,
         space: &AddressSpace<P>,
         scope: Scope<'s>,
     ) -> Request<'s> {
         Request {
             space: space.kind,
-            tag: self.tag_of(here, space),
+            tag: self.tag_in(line, space),
             reach: Reach::Wide,
             conditions: space.conditions(),
             scope,
@@ -233,7 +303,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn start(
         &self,
         cpu: CpuId,
-        space: &AddressSpace<P>,
+        (space, line): (&AddressSpace<P>, Option<Line>),
         request: &mut Request<'_>,
     ) -> Started {
         let backend = self.platform.backend();
@@ -244,8 +314,8 @@ impl<P: Platform> Mmu<P> {
                 return started;
             }
             // The start has published the changes: a tag that is still the same counts as read after that. Whoever
-            // loads the space under another one sees the changes.
-            let now = self.tag_of(self.platform.local(cpu), space);
+            // loads the space under another one sees the changes. A tag that a CPU gave does not change meanwhile.
+            let now = self.tag_in(line, space);
             if now == request.tag {
                 return started;
             }
@@ -261,17 +331,27 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P>,
         classes: Holders,
     ) -> Told<P::Set> {
-        let mut others = if space.kind == Space::Kernel {
-            let mut all = self.online.now(Barrier::Unloaded);
-            all.remove(cpu);
-            return Told {
-                others: all,
-                here: true,
-            };
-        } else {
-            space.holders.now(Barrier::Unloaded)
-        };
+        if space.kind == Space::Kernel {
+            let mut others = self.online.now(Barrier::Unloaded);
+            others.remove(cpu);
+            return Told { others, here: true };
+        }
+        let mut others = space.holders.now(Barrier::Unloaded);
         let mut here = false;
+        if others.contains(cpu) {
+            others.remove(cpu);
+            let uses = self.platform.local(cpu).may_have_loaded(space.id);
+            here = uses || classes.covers(Holders::PARKED);
+        }
+        if !others.is_empty() {
+            self.leave_out(&mut others, space, classes);
+        }
+        Told { others, here }
+    }
+
+    /// Leaves out of the holders of a space those who are of none of these classes.
+    #[inline(never)]
+    fn leave_out(&self, others: &mut P::Set, space: &AddressSpace<P>, classes: Holders) {
         for holder in others.clone().iter() {
             let local = self.platform.local(holder);
             let loaded = local.loaded();
@@ -282,15 +362,11 @@ impl<P: Platform> Mmu<P> {
             } else {
                 Holders::ACTIVE
             };
-            if holder == cpu {
-                here = class != Holders::PARKED || classes.covers(Holders::PARKED);
-            }
             let off_line = loaded == SpaceId::NONE;
-            if holder == cpu || off_line || !classes.covers(class) {
+            if off_line || !classes.covers(class) {
                 others.remove(holder);
             }
         }
-        Told { others, here }
     }
 
     /// The CPUs of the sets that the kernel keeps.
@@ -300,15 +376,6 @@ impl<P: Platform> Mmu<P> {
             all.extend(&self.platform.named_set(set, space));
         }
         all
-    }
-
-    /// This CPU has followed a flush that it took part in, if it had followed all before.
-    fn followed(here: &Local<P>, space: &AddressSpace<P>, generation: u64) {
-        if let Some(line) = here.book.line(space.id, space.lines)
-            && here.book.followed(line).wrapping_add(1) == generation
-        {
-            here.book.follow(line, generation);
-        }
     }
 
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
@@ -345,31 +412,46 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    #[inline(always)]
     fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
-        let backend = self.platform.backend();
-        let levels = backend.levels();
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
-            Scope::Ranges(ranges) => {
-                let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
-                for ((leaf, walk), level) in ranges.leaf.iter().zip(&ranges.walk).zip(levels) {
-                    if level.shift != 0 {
-                        leaves = leaves.saturating_add(leaf.entries(level.shift));
-                        cuts = walk.entries(level.shift).saturating_add(cuts);
-                        pages = leaf.entries(levels[0].shift).saturating_add(pages);
-                    }
-                }
-                here.counters.flushed(leaves);
-                // One instruction names one entry at least: most flushes are well below every ceiling.
-                let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
-                    let ceiling = backend.ceiling(request.space, reach);
-                    ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
-                });
-                let gives_up = close && backend.gives_up(request);
-                here.counters.full_ceiling.count(u64::from(gives_up));
-            }
+            Scope::Ranges(ranges) => self.count_entries(here, request, ranges),
             Scope::Everything { .. } | Scope::Teardown => {}
         }
+    }
+
+    #[inline]
+    fn count_entries(&self, here: &Local<P>, request: &Request<'_>, ranges: &Ranges) {
+        let backend = self.platform.backend();
+        let levels = backend.levels();
+        let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
+        let mut count = |level: Level, leaf: Extent, walk: Extent| {
+            let shift = levels[level.index()].shift;
+            if shift != 0 {
+                leaves = leaves.saturating_add(leaf.entries(shift));
+                cuts = cuts.saturating_add(walk.entries(shift));
+                let of_each = shift.wrapping_sub(levels[0].shift);
+                pages = pages.saturating_add(leaf.entries(shift).wrapping_shl(of_each));
+            }
+        };
+        match ranges.kept() {
+            Kept::Run(level, extent) => count(level, extent, Extent::EMPTY),
+            Kept::Sorted(sorted) => {
+                let extents = sorted.leaf.iter().zip(&sorted.walk);
+                for (level, (leaf, walk)) in Level::all().zip(extents) {
+                    count(level, *leaf, *walk);
+                }
+            }
+        }
+        here.counters.flushed(leaves);
+        // One instruction names one entry at least: most flushes are well below every ceiling.
+        let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
+            let ceiling = backend.ceiling(request.space, reach);
+            ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
+        });
+        let gives_up = close && backend.gives_up(request);
+        here.counters.full_ceiling.count(u64::from(gives_up));
     }
 
     /// Whether this CPU, which has the space loaded, is its only holder. Whoever attaches it from now on sees what
@@ -412,15 +494,13 @@ impl<P: Platform> Mmu<P> {
     }
 }
 
-/// Why there is a flush.
+/// Why everything of a space is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Of what was changed.
-    Changed,
-    /// Of everything: the space ends, or it was asked for.
+    /// The space ends, or it was asked for.
     Asked,
-    /// Of everything: another gather is under way, which may have cleared what this one did not see.
+    /// Another gather is under way, which may have cleared what this one did not see.
     Nested,
-    /// Of everything: it was put off, and is due.
+    /// It was put off, and is due.
     Debt,
 }

@@ -183,7 +183,7 @@ impl<P: Platform> Mmu<P> {
         {
             self.platform.local(cpu).counters.paid.count(1);
             self.leave_root(cpu);
-            self.flush(space, Scope::Everything { tables: true }, Why::Debt);
+            self.flush_whole(space, Scope::Everything { tables: true }, Why::Debt);
             space.ledger.attach.pay(owed);
         }
     }
@@ -276,7 +276,7 @@ impl<P: Platform> Mmu<P> {
         if space.tagging == Tagging::Life {
             if Self::FACTS.lazy_refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
-                self.flush(space, Scope::Teardown, Why::Asked);
+                self.flush_whole(space, Scope::Teardown, Why::Asked);
             }
             self.return_tag(self.tag_of(self.platform.local(CpuId(0)), space).value);
         }

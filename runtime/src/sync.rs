@@ -21,10 +21,16 @@ pub enum Barrier {
     LeaveLazy,
     /// Full. Entries have changed, and the generation is raised where CPUs follow it; then it is read who may have them
     /// cached, CPUs and devices. Pairs with [`SwitchIn`](Self::SwitchIn), [`LeaveLazy`](Self::LeaveLazy) and
-    /// [`Attach`](Self::Attach).
+    /// [`Attach`](Self::Attach). Where instructions reach every CPU, and only devices would be left to read, there is
+    /// none ([`AttachEverywhere`](Self::AttachEverywhere)).
     Flush,
-    /// Full. A device is counted; then it may fill. Pairs with [`Flush`](Self::Flush).
+    /// Full. A device is counted; then it may fill, or it is read who is online. Pairs with [`Flush`](Self::Flush), and
+    /// with [`SwitchIn`](Self::SwitchIn) of a CPU that arrives.
     Attach,
+    /// Full, on every CPU at once, by an interrupt: a device is counted, and may fill when each CPU has come. What a CPU
+    /// changed before it came is changed for the device; flushes behind that see the device. So that flushes, of which
+    /// there are many, need no barrier for devices, which come rarely.
+    AttachEverywhere,
     /// Full. A change is under way; then it is read who has the space loaded. Pairs with
     /// [`AttachWaits`](Self::AttachWaits).
     Change,
@@ -73,7 +79,7 @@ mod mutant {
         LEFT_OUT.with(|cell| cell.set(barrier));
     }
 
-    pub(super) fn stands(barrier: super::Barrier) -> bool {
+    pub(crate) fn stands(barrier: super::Barrier) -> bool {
         LEFT_OUT.with(|cell| cell.get() != Some(barrier))
     }
 }
@@ -81,11 +87,12 @@ mod mutant {
 #[cfg(loom)]
 pub use mutant::leave_out;
 #[cfg(loom)]
-use mutant::stands;
+pub(crate) use mutant::stands;
 
+/// Whether a barrier is not left out.
 #[cfg(not(loom))]
 #[inline]
-const fn stands(_: Barrier) -> bool {
+pub(crate) const fn stands(_: Barrier) -> bool {
     true
 }
 

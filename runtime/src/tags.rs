@@ -12,6 +12,7 @@
 
 use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;
+use crate::debts::Line;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::Tag;
@@ -93,6 +94,12 @@ impl<P: Platform> Mmu<P> {
     /// The tag of a space on a CPU that has it loaded, or may have parked entries of it; 0 where it has none.
     #[inline]
     pub(crate) fn tag_of(&self, here: &Local<P>, space: &AddressSpace<P>) -> Tag {
+        self.tag_in(here.book.line(space.id, space.lines), space)
+    }
+
+    /// The same, from the line of the CPU's book that is the space's.
+    #[inline]
+    pub(crate) fn tag_in(&self, line: Option<Line>, space: &AddressSpace<P>) -> Tag {
         let of_machine = |value| Tag {
             value,
             of_machine: true,
@@ -100,7 +107,6 @@ impl<P: Platform> Mmu<P> {
         match space.tagging {
             Tagging::None => Tag::default(),
             Tagging::Cpu => {
-                let line = here.book.line(space.id, space.lines);
                 let values = self.platform.backend().tags().of_cpu;
                 let value = line
                     .zip(values)

@@ -6,12 +6,12 @@
  * raised and lowered by locked instructions; a page that finds no room makes the caller flush. Once the page is put
  * on the list by a function of its own, as there, and once inlined.
  *
- * The instructions of a flush are left out. What stands for it is a call of a function that does nothing, as where
- * instructions reach every CPU, and in the last column what is done around the instructions where CPUs are interrupted and
- * none but this one has the space: a generation is raised, by a locked instruction, and found to be the next one here.
+ * What flushes is one of three: a call of a function that does nothing, so that what is left is the gather; and what Linux
+ * does around the instructions, which are left out, where they reach every CPU (arm64) and where other CPUs are
+ * interrupted (x86-64), of which none has the space here.
  *
  * Prints, for each number of pages: the number, and nanoseconds a page of clearing entries without gathering anything,
- * of the two ways to put it on the list, and of the second with generations.
+ * of the two ways to put it on the list, and of the second with each of the two flushes.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdint.h>
@@ -33,8 +33,10 @@ struct list {
 struct space {
 	uint64_t gathers;
 	uint64_t top;
+	uint64_t tag;
 	uint64_t generation;
 	uint64_t cpus;
+	void *notifiers;
 };
 
 struct gather {
@@ -64,24 +66,117 @@ static void give_list(struct list *list)
 /* What flushes and what takes the pages: nothing to see for who calls them. */
 static volatile uint64_t flushes, sum;
 
-static void flush_nothing(struct space *space, uint64_t start, uint64_t end, unsigned int levels)
+/* Flushes addresses whose entries are of 1 << shift bytes, and all of one level or of level 0, which is any. */
+typedef void flush_function(struct space *, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables);
+
+static void flush_nothing(struct space *space, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables)
 {
-	(void)space, (void)start, (void)end, (void)levels;
+	(void)space, (void)start, (void)end, (void)shift, (void)level, (void)tables;
 	flushes++;
 }
 
-/* What the CPU has loaded, and how far it has followed. */
-static struct space *volatile loaded;
-static volatile uint64_t followed;
-
-static void flush_next(struct space *space, uint64_t start, uint64_t end, unsigned int levels)
+/* An instruction, or a barrier that only hardware knows. */
+INLINED void issue(uint64_t operand)
 {
-	uint64_t next = __atomic_add_fetch(&space->generation, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & ~(uint64_t)1)
+	__asm__ volatile("" : : "r"(&operand) : "memory");
+}
+
+static void (*volatile tell_notifiers)(struct space *, uint64_t start, uint64_t end);
+
+INLINED void tell(struct space *space, uint64_t start, uint64_t end)
+{
+	if (space->notifiers)
+		tell_notifiers(space, start, end);
+}
+
+/* What the machine has: constant, as code is that was patched at boot. */
+static const int has_level_hint = 1, has_two_views = 0;
+
+static void flush_arm64(struct space *space, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables)
+{
+	(void)tables;
+	enum { MOST_BYTES_SHIFT = 21, GRANULE = 1 };
+	uint64_t bytes = 1ull << shift;
+	uint64_t tag = __atomic_load_n(&space->tag, __ATOMIC_RELAXED) & 0xffff;
+	start &= -bytes;
+	end = (end + bytes - 1) & -bytes;
+	if (end - start >= 1ull << MOST_BYTES_SHIFT) {
+		issue(0);
+		issue(tag << 48);
+		issue(0);
+		tell(space, start, end);
+		return;
+	}
+	issue(0);
+	for (uint64_t va = start; va < end; va += bytes) {
+		uint64_t operand = va >> SHIFT & ((1ull << 44) - 1);
+		if (has_level_hint && level)
+			operand = (operand & ~(15ull << 44)) | (uint64_t)(GRANULE << 2 | level) << 44;
+		issue(operand | tag << 48);
+		if (has_two_views)
+			issue(operand | (tag | 1) << 48);
+	}
+	tell(space, start, end);
+	issue(0);
+}
+
+enum { SLOTS = 6, MOST_ENTRIES = 33 };
+
+/* What the CPU has loaded, and how far it has followed; and what it tells others of a flush. */
+static struct {
+	struct space *loaded;
+	uint64_t slot;
+	struct {
+		struct space *space;
+		uint64_t followed;
+	} slots[SLOTS];
+	int lazy;
+	unsigned int number;
+	uint64_t entries;
+	struct {
+		struct space *space;
+		uint64_t start, end, generation;
+		unsigned int shift, sender;
+		int tables;
+	} asked;
+} volatile cpu;
+
+static void flush_x86_64(struct space *space, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables)
+{
+	(void)level;
+	if ((end - start) >> shift > MOST_ENTRIES)
+		start = 0, end = ~0ull;
+	uint64_t generation = __atomic_add_fetch(&space->generation, 1, __ATOMIC_SEQ_CST);
+	cpu.asked.space = space;
+	cpu.asked.start = start;
+	cpu.asked.end = end;
+	cpu.asked.shift = shift;
+	cpu.asked.tables = tables;
+	cpu.asked.generation = generation;
+	cpu.asked.sender = cpu.number;
+	if (__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & ~(1ull << cpu.number))
 		abort();
-	if (loaded == space && followed + 1 == next)
-		followed = next;
-	flush_nothing(space, start, end, levels);
+	if (cpu.loaded == space) {
+		uint64_t slot = cpu.slot, followed = cpu.slots[slot].followed;
+		uint64_t now = __atomic_load_n(&space->generation, __ATOMIC_RELAXED);
+		if (cpu.lazy)
+			abort();
+		if (generation > followed && followed != now) {
+			if (cpu.asked.end != ~0ull && generation == followed + 1 && generation == now) {
+				uint64_t bytes = 1ull << shift, entries = 0;
+				for (uint64_t va = start; va < end; va += bytes, entries++) {
+					issue(va);
+					if (has_two_views)
+						issue(va | 1);
+				}
+				cpu.entries += entries;
+			} else {
+				issue(slot);
+			}
+			cpu.slots[slot].followed = now;
+		}
+	}
+	tell(space, start, end);
 }
 
 static void sum_up(uint64_t *pages, unsigned int count)
@@ -92,8 +187,7 @@ static void sum_up(uint64_t *pages, unsigned int count)
 	sum += all;
 }
 
-typedef void flush_function(struct space *, uint64_t, uint64_t, unsigned int);
-static flush_function *volatile flush;
+static flush_function *volatile flush_by;
 static void (*volatile take_pages)(uint64_t *, unsigned int) = sum_up;
 
 static void nothing_noted(struct gather *gather)
@@ -120,7 +214,10 @@ static void flush_noted(struct gather *gather)
 {
 	if (!(gather->tables | gather->leaf | gather->second | gather->third))
 		return;
-	flush(gather->space, gather->start, gather->end, gather->leaf | gather->second << 1 | gather->third << 2);
+	unsigned int only = gather->leaf + gather->second + gather->third == 1;
+	flush_by(gather->space, gather->start, gather->end,
+		 gather->leaf ? SHIFT : gather->second ? SHIFT + 9 : gather->third ? SHIFT + 18 : SHIFT,
+		 !only ? 0 : gather->leaf ? 3 : gather->second ? 2 : 1, gather->tables);
 	nothing_noted(gather);
 }
 
@@ -242,14 +339,14 @@ static double now(void)
 }
 
 /* Nanoseconds a page, of the best of some rounds; between them the entries are filled again. */
-INLINED double best(uint64_t pages, uint64_t *entries, clear_function *clear, flush_function *flush_by)
+INLINED double best(uint64_t pages, uint64_t *entries, clear_function *clear, flush_function *flush)
 {
-	struct space space = { .top = (uint64_t)1 << 47, .cpus = 1 };
+	struct space space = { .top = 1ull << 47, .tag = 7, .cpus = 1 };
 	uint64_t gathers = pages < SMALL ? SMALL / pages : 1, all = gathers * pages;
 	double least = 1e18;
-	flush = flush_by;
-	loaded = &space;
-	followed = 0;
+	flush_by = flush;
+	cpu.loaded = &space;
+	cpu.slots[0].followed = 0;
 	for (uint64_t round = 0; round < 4 + 400000 / all; round++) {
 		for (uint64_t i = 0; i < all; i++)
 			entries[i] = (i + 1) << SHIFT | 1;
@@ -272,10 +369,11 @@ int main(void)
 	if (!entries)
 		return 1;
 	for (unsigned int i = 0; i < sizeof sizes / sizeof *sizes; i++)
-		printf("%llu %.3f %.3f %.3f %.3f\n", (unsigned long long)sizes[i],
+		printf("%llu %.3f %.3f %.3f %.3f %.3f\n", (unsigned long long)sizes[i],
 		       best(sizes[i], entries, NULL, flush_nothing),
 		       best(sizes[i], entries, clear_out_of_line, flush_nothing),
 		       best(sizes[i], entries, clear, flush_nothing),
-		       best(sizes[i], entries, clear, flush_next));
+		       best(sizes[i], entries, clear, flush_arm64),
+		       best(sizes[i], entries, clear, flush_x86_64));
 	return 0;
 }

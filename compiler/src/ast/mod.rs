@@ -65,6 +65,8 @@ pub enum Item {
     Space(Space),
     /// `publishes assumed "...";`
     Assumed(Spanned<Text>),
+    /// `atomics order everything;`
+    AtomicsOrder(Span),
     /// `barrier dsb_ish "dsb ish" { ... }`
     Barrier(Barrier),
     /// `operand page 64 bits { ... }`

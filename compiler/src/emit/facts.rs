@@ -197,6 +197,12 @@ impl Emit<'_> {
         let plainly = model.change.plain_store.value;
         let deferrable = model.change.deferred.is_some();
         let waits = model.switch.waits_for_changes.is_some();
+        // Of the machine that this runs on, which a host need not be.
+        let target = &model.target_arch.value;
+        let atomics = match &model.atomics_order {
+            Some(_) => quote!(cfg!(target_arch = #target)),
+            None => quote!(false),
+        };
         quote! {
             Facts {
                 name: #name,
@@ -214,6 +220,7 @@ impl Emit<'_> {
                 changes_plainly: #plainly,
                 changes_deferrable: #deferrable,
                 attach_waits_for_changes: #waits,
+                atomics_order_everything: #atomics,
             }
         }
     }

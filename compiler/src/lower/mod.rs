@@ -119,6 +119,10 @@ impl Lower {
                 text.span,
             );
         }
+        let mut atomics_order = None;
+        for span in of_kind!(items, AtomicsOrder) {
+            self.once(&mut atomics_order, "`atomics order everything`", (), *span);
+        }
         let caches = caches.map(|c| self.lower_caches(c));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
@@ -148,6 +152,7 @@ impl Lower {
             user: user?,
             kernel: kernel?,
             assumed,
+            atomics_order,
             barriers,
             operands,
             level_numbers: std::mem::take(&mut self.level_numbers),

@@ -183,6 +183,8 @@ pub struct Model {
     pub kernel: Space,
     /// What publishes changes without an instruction.
     pub assumed: Option<At<String>>,
+    /// Whether an atomic read-modify-write is a full barrier.
+    pub atomics_order: Option<At<()>>,
     /// Barriers.
     pub barriers: Vec<Barrier>,
     /// Operands.

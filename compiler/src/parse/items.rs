@@ -32,6 +32,7 @@ impl Builder<'_> {
             Rule::tag => Item::Tag(self.tag(node)),
             Rule::space => Item::Space(self.space(node)),
             Rule::assumed => Item::Assumed(self.statement_text(node)),
+            Rule::atomics => Item::AtomicsOrder(self.span(node)),
             Rule::barrier => Item::Barrier(self.barrier(node)),
             Rule::operand => Item::Operand(self.operand(node)),
             Rule::invalidate => Item::Invalidate(self.invalidate(node)),

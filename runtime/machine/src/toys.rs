@@ -218,6 +218,7 @@ impl<K: Kind> Backend for Toy<K> {
         changes_plainly: !K::WRITES,
         changes_deferrable: K::DEFERS,
         attach_waits_for_changes: K::WRITES,
+        atomics_order_everything: false,
     };
 
     fn levels(&self) -> &'static LevelTable {

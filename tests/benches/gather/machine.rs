@@ -1,6 +1,7 @@
 //! A platform that does nothing by itself, so that what is measured is the runtime.
 
 use std::cell::{Cell, RefCell};
+use std::hint::black_box;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ops::{Deref, DerefMut};
@@ -127,7 +128,10 @@ impl<M: Machine> Platform for Bare<M> {
 
     #[inline]
     fn sink(&self, _: CpuId) -> impl Issue<<M::Backend as Backend>::Op> {
-        Record(|_| ())
+        // The operand is made, as for an instruction.
+        Record(|op| {
+            black_box(op);
+        })
     }
 
     fn cpus(&self) -> usize {

@@ -1,0 +1,221 @@
+//! What was changed, level by level.
+//!
+//! In: extents of changed entries, and what a change [obliges](Obligation) to drop in them. Out: a [`Scope`]. Holds: every
+//! entry that was put in is in what comes out. While that is leaf entries of one level in one run, as it is for most
+//! flushes, nothing is kept by level, and nothing is to be looked through.
+
+use crate::change::Obligation;
+use crate::clause::{LEVELS, Level, Which};
+use crate::request::{Extent, LevelTable, Scope, below};
+
+/// What was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ranges {
+    /// Leaf entries of one level, as long as nothing else changed.
+    run: Extent,
+    level: Level,
+    /// Everything, as soon as there is more.
+    sorted: Option<Sorted>,
+}
+
+/// What was changed, by its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sorted {
+    /// Where leaf entries of each level changed.
+    pub leaf: [Extent; LEVELS],
+    /// Where entries of each level pointed at a table and no longer do.
+    pub walk: [Extent; LEVELS],
+    pub live: bool,
+    pub appeared: bool,
+}
+
+/// What was changed, as it is kept.
+pub(crate) enum Kept<'r> {
+    /// Leaf entries of one level, or nothing.
+    Run(Level, Extent),
+    Sorted(&'r Sorted),
+}
+
+impl Ranges {
+    /// Nothing changed.
+    #[must_use]
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            run: Extent::EMPTY,
+            level: Level(0),
+            sorted: None,
+        }
+    }
+
+    /// Leaf entries of a level changed.
+    #[inline]
+    pub fn leaf(&mut self, level: Level, extent: Extent) {
+        let next = self.run.start.wrapping_add(self.run.bytes);
+        if extent.start == next && next != 0 && level == self.level {
+            self.run.bytes = self.run.bytes.wrapping_add(extent.bytes);
+        } else if self.is_nothing() {
+            (self.level, self.run) = (level, extent);
+        } else {
+            self.leaf_apart(level, extent);
+        }
+    }
+
+    /// Leaf entries that do not continue the run.
+    #[inline(never)]
+    fn leaf_apart(&mut self, level: Level, extent: Extent) {
+        if self.sorted.is_none() && self.level == level {
+            self.run = self.run.hull(extent);
+        } else {
+            let slot = &mut self.sort().leaf[level.index()];
+            *slot = slot.hull(extent);
+        }
+    }
+
+    /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
+    /// remember them.
+    pub fn appeared(&mut self, level: Level, extent: Extent) {
+        self.sort().appeared = true;
+        self.leaf(level, extent);
+    }
+
+    /// Whether entries appeared where none were.
+    #[must_use]
+    #[inline]
+    pub fn have_appeared(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
+    }
+
+    /// Entries of a level no longer point at the tables they pointed at.
+    pub fn walk(&mut self, level: Level, extent: Extent) {
+        let slot = &mut self.sort().walk[level.index()];
+        *slot = slot.hull(extent);
+    }
+
+    /// What hangs below the entries that were cut is still valid (a table moved or unshared):
+    /// no leaf entry is gone while a walk entry above it can still make it again.
+    pub fn below_live(&mut self) {
+        self.sort().live = true;
+    }
+
+    /// Whether what is below the cuts is still valid.
+    #[must_use]
+    #[inline]
+    pub fn is_live(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.live)
+    }
+
+    /// Whether any entry stopped pointing at a table.
+    #[must_use]
+    #[inline]
+    pub fn tables(&self) -> bool {
+        let cut = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
+        self.sorted.as_ref().is_some_and(cut)
+    }
+
+    /// What a change obliges to drop of the entries in an extent.
+    pub(crate) fn obligation(&mut self, obligation: &Obligation, extent: Extent) {
+        for clause in [obligation.walk, obligation.leaf, obligation.absent] {
+            let Some(clause) = clause else { continue };
+            for level in clause.what.leaf.iter() {
+                self.leaf(level, extent);
+            }
+            for level in clause.what.walk.iter() {
+                self.walk(level, extent);
+            }
+            for level in clause.what.absent.iter() {
+                self.appeared(level, extent);
+            }
+            if clause.which == Which::Subtree {
+                self.below_live();
+            }
+        }
+    }
+
+    /// Whether nothing was changed.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.run.is_empty() && self.sorted.is_none()
+    }
+
+    /// What was changed, as it is kept.
+    #[inline]
+    pub(crate) fn kept(&self) -> Kept<'_> {
+        match &self.sorted {
+            Some(sorted) => Kept::Sorted(sorted),
+            None => Kept::Run(self.level, self.run),
+        }
+    }
+
+    /// Keeps everything by level from here on.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sort(&mut self) -> &mut Sorted {
+        let (level, run) = (self.level, core::mem::take(&mut self.run));
+        self.sorted.get_or_insert_with(|| {
+            let mut sorted = Sorted {
+                leaf: [Extent::EMPTY; LEVELS],
+                walk: [Extent::EMPTY; LEVELS],
+                live: false,
+                appeared: false,
+            };
+            sorted.leaf[level.index()] = run;
+            sorted
+        })
+    }
+
+    /// The same as one entry, if that is all that changed: the commonest batch by far.
+    #[must_use]
+    #[inline]
+    pub fn scope(&self, levels: &LevelTable) -> Scope<'_> {
+        if let Some(sorted) = &self.sorted {
+            return sorted.page(levels).unwrap_or(Scope::Ranges(self));
+        }
+        let shift = levels[self.level.index()].shift;
+        if shift != 0 && self.run.bytes == 1u64.wrapping_shl(shift) {
+            Scope::Page {
+                va: self.run.start,
+                level: self.level,
+                table: false,
+            }
+        } else {
+            Scope::Ranges(self)
+        }
+    }
+}
+
+/// The address of the one entry that an extent touches.
+#[inline]
+fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
+    let shift = levels[level.index()].shift;
+    (shift != 0 && extent.entries(shift) == 1).then(|| extent.rounded(shift).start)
+}
+
+impl Sorted {
+    #[inline(never)]
+    fn page(&self, levels: &LevelTable) -> Option<Scope<'static>> {
+        let one = |extents: &[Extent; LEVELS]| {
+            let mut found = Level::all().filter(|level| !extents[level.index()].is_empty());
+            (found.next(), found.next().is_some())
+        };
+        let single =
+            |extents: &[Extent; LEVELS], level: Level| entry(levels, level, extents[level.index()]);
+        let (Some(level), false) = one(&self.leaf) else {
+            return None;
+        };
+        let va = single(&self.leaf, level)?;
+        let table = match one(&self.walk) {
+            (None, _) => false,
+            (Some(cut), false) => {
+                let over = single(&self.walk, cut)?;
+                let shift = levels[cut.index()].shift;
+                if below(levels, cut) != Some(level) || va >> shift != over >> shift {
+                    return None;
+                }
+                true
+            }
+            (Some(_), true) => return None,
+        };
+        (!self.live && !self.appeared).then_some(Scope::Page { va, level, table })
+    }
+}

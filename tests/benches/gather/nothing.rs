@@ -1,0 +1,106 @@
+//! A machine without a TLB: what is left is the gather.
+
+use tlbc_backends::arm64;
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
+use tlbc_runtime::{
+    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
+    Started, TagSource, TagValues, Tags,
+};
+
+use crate::machine::{Arm64, Machine};
+
+/// Tables as those of another machine, and no instructions.
+pub struct Nothing;
+
+impl Machine for Nothing {
+    const NAME: &'static str = "no flush";
+    type Backend = Self;
+    fn backend() -> &'static Self {
+        &Self
+    }
+}
+
+impl Backend for Nothing {
+    type Op = ();
+
+    const FACTS: Facts = Facts {
+        name: Self::NAME,
+        effects: &[],
+        delivery: Delivery::Broadcast,
+        tag_after_publish: false,
+        tag_is_root: true,
+        ..arm64::Tlb::FACTS
+    };
+
+    #[inline]
+    fn levels(&self) -> &'static LevelTable {
+        Arm64::backend().levels()
+    }
+
+    #[inline]
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        Arm64::backend().ceiling(space, reach)
+    }
+
+    #[inline]
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        Arm64::backend().change_facts(conditions)
+    }
+
+    #[inline]
+    fn change(
+        &self,
+        _: &mut impl Issue<()>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        Arm64::backend().change(&mut tlbc_runtime::Record(|_| ()), slot, change, owner)
+    }
+
+    fn tags(&self) -> Tags {
+        // Nobody gives them out.
+        let values = TagValues {
+            first: 0,
+            last: u64::MAX,
+            views: 0,
+        };
+        Tags {
+            of_cpu: None,
+            of_machine: Some((values, TagSource::Root)),
+        }
+    }
+
+    fn gives_up(&self, _: &Request<'_>) -> bool {
+        false
+    }
+
+    #[inline]
+    fn audience(&self, _: &Request<'_>) -> Audience {
+        Audience::NOBODY
+    }
+
+    #[inline(always)]
+    fn start(&self, _: &mut impl Issue<()>, request: &Request<'_>) -> Started {
+        Started::new(request, Audience::NOBODY, Owed::NOTHING)
+    }
+
+    #[inline(always)]
+    fn finish(&self, _: &mut impl Issue<()>, _: Started) -> Finished {
+        Finished {
+            interrupt: Audience::NOBODY,
+            owed: Owed::NOTHING,
+        }
+    }
+
+    fn switch(&self, _: &mut impl Issue<()>, _: &Root, _: Debt) -> Owed {
+        Owed::NOTHING
+    }
+
+    fn resume(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
+
+    fn arrive(&self, _: &mut impl Issue<()>) -> Owed {
+        Owed::NOTHING
+    }
+}
