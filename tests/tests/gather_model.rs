@@ -1,8 +1,8 @@
-//! Random programs of gathers against the naive model, on every machine.
+//! Random programs of gathers against the naive model, in every configuration.
 
 #[macro_use]
-#[path = "support/machines.rs"]
-mod machines;
+#[path = "support/configurations.rs"]
+mod configurations;
 #[path = "support/programs.rs"]
 mod programs;
 
@@ -459,4 +459,4 @@ fn programs_keep_to_the_model<B: Backend + Copy + Send + Sync + 'static>(
     result.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
-on_every_machine!(programs_keep_to_the_model);
+on_every_configuration!(programs_keep_to_the_model);

@@ -1,11 +1,12 @@
-//! Machines to run the runtime on: each generated backend in the configurations that make a difference to it, as
-//! a test each.
+//! Each generated backend in the configurations that make a difference to what it issues, as a test each: page sizes,
+//! level hints, ranges, what an erratum adds, devices. Which machines differ in whom the runtime tells is another list,
+//! `tlbc_tests::machines`.
 
-/// Makes a test of a function for one machine of each architecture, where the configuration makes no difference.
+/// Makes a test of a function for each architecture, in one configuration, where it makes no difference which.
 #[allow(unused_macros)] // not every test has such functions
 macro_rules! on_every_architecture {
     ($run:path) => {
-        on_every_machine!($run;
+        on_every_configuration!($run;
             arm64: arm64::Tlb { config: arm64::Config::NONE }, NewSpace::default();
             x86_64: x86_64::Tlb { config: x86_64::Config::PCID, invlpgb_pages: 1 }, NewSpace::default();
             powerpc64: powerpc64::Tlb { config: powerpc64::Config::GTSE }, NewSpace::default();
@@ -14,10 +15,10 @@ macro_rules! on_every_architecture {
     };
 }
 
-/// Makes a test of a function for each machine. It is given the backend, and what new spaces there are made of.
-macro_rules! on_every_machine {
+/// Makes a test of a function for each configuration. It is given the backend, and what new spaces there are made of.
+macro_rules! on_every_configuration {
     ($run:path) => {
-        on_every_machine!($run;
+        on_every_configuration!($run;
             arm64: arm64::Tlb { config: arm64::Config::NONE }, NewSpace::default();
             arm64_ranges_kpti: arm64::Tlb {
                 config: arm64::Config::TTL.with(arm64::Config::RANGES).with(arm64::Config::KPTI),
@@ -58,7 +59,7 @@ macro_rules! on_every_machine {
         $(
             #[test]
             fn $name() {
-                #[allow(unused_imports)] // each machine names its own
+                #[allow(unused_imports)] // each configuration names its own
                 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
                 use tlbc_runtime::NewSpace;
                 $run($backend, NewSpace { table: 0x1_0000, user_table: 0x1_1000, ..$space });
