@@ -1,9 +1,7 @@
 //! The shipped definitions, machines by the words of a line, and requests by what was cleared.
 #![allow(dead_code, reason = "each test target uses its part")]
 
-pub mod manual;
 pub mod operand;
-pub mod power;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;

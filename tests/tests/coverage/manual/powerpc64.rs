@@ -1,7 +1,7 @@
 //! What an instruction of powerpc64 drops, read off its operands by the layouts in Linux's
 //! `radix_tlb.c` and PAPR; nothing here comes from a definition but the names.
 
-use super::{TAG, bits, powerpc};
+use crate::common::{TAG, bits, powerpc};
 use std::ops::Range;
 use tlbc::model::Config;
 use tlbc::trace::interpret::{Op, Which};

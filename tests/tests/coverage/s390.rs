@@ -1,17 +1,17 @@
-//! Random changes on random machines: each entry is written once, by an instruction that says so or by a
+//! s390, where what is random is changes: each entry is written once, by an instruction that says so or by a
 //! store, and whoever may have cached it loses it. Operands are read back by the formats of IPTE, IDTE,
 //! CRDTE and CSPG.
 
-mod common;
-
-use common::{Ask, bits, level, s390};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+use proptest::prelude::*;
 use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Instruction, Query, Trace, trace};
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::request::{Reach, Space};
+
+use crate::common::{Ask, bits, level, s390};
 
 const LEVELS: [(&str, u32); 5] = [
     ("pte", 12),
@@ -165,7 +165,7 @@ proptest! {
         failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn s390_covers(
+    fn covers(
         config in configs(),
         kind in kinds(),
         at in 0usize..5,

@@ -1,19 +1,18 @@
-//! Random requests on random machines, as `coverage` has them for arm64 and x86-64: on each CPU and at
-//! each device, every entry of the request is dropped from each cache, in an order in which nothing can
-//! be made again, and no more is named than was asked for.
-//!
-//! Operands are read back with `common::power`.
+//! powerpc64: on each CPU and at each device, every entry of the request is dropped from each cache, in
+//! an order in which nothing can be made again, and no more is named than was asked for.
 
-mod common;
-
-use common::power::{Cpu, Drop, Place, Where};
-use common::{Machine, TAG, env, level, powerpc};
-use proptest::prelude::*;
 use std::ops::Range;
+
+use proptest::prelude::*;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Effects, Op, Which, interpret};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
+
+use crate::case::rounded;
+use crate::common::{Machine, TAG, env, level, powerpc};
+use crate::manual::powerpc64::{Cpu, Drop, Place, Where};
+use crate::random::{Raw, reaches, spaces};
 
 const LEVELS: [&str; 4] = ["pte", "pmd", "pud", "pgd"];
 const NAMES: [&str; 4] = ["gtse", "broadcast", "isa31", "coprocessors"];
@@ -27,7 +26,7 @@ enum Agent {
 }
 
 /// Whether the TLB of an agent, or its ERAT, is reached.
-fn reaches(at: Where, agent: Agent, erat: bool) -> bool {
+fn is_reached(at: Where, agent: Agent, erat: bool) -> bool {
     match (at, agent) {
         (Where::Core, Agent::Cpu) => !erat,
         (Where::Erat, Agent::Cpu) => erat,
@@ -35,12 +34,6 @@ fn reaches(at: Where, agent: Agent, erat: bool) -> bool {
         (Where::All { nest, .. }, Agent::Device) => nest,
         _ => false,
     }
-}
-
-/// Out to whole entries of a level.
-fn rounded(range: &Range<u128>, shift: u32) -> Range<u128> {
-    let low = (1u128 << shift) - 1;
-    range.start & !low..(range.end + low) & !low
 }
 
 /// A request.
@@ -164,7 +157,7 @@ impl Case {
         let mine = |erat: bool| {
             let all = drops
                 .iter()
-                .filter(move |(_, drop)| reaches(drop.at, agent, erat));
+                .filter(move |(_, drop)| is_reached(drop.at, agent, erat));
             all.filter(|(_, drop)| own(drop)).collect::<Vec<_>>()
         };
         let end = usize::MAX;
@@ -277,9 +270,6 @@ impl Case {
     }
 }
 
-/// One changed range: where, of how many entries, and whether it is there at all.
-type Raw = (bool, u64, u64, u8);
-
 fn raw() -> impl Strategy<Value = Raw> {
     let count = prop_oneof![6 => 1u64..20, 3 => 1u64..300, 1 => 1u64..2_000_000];
     (any::<bool>(), 0u64..2000, count, 0u8..4)
@@ -324,10 +314,10 @@ proptest! {
         failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn powerpc64_covers(
+    fn covers(
         config in configs(),
-        space in prop_oneof![Just(Space::User), Just(Space::Kernel)],
-        reach in prop_oneof![Just(Reach::Here), Just(Reach::Wide)],
+        space in spaces(),
+        reach in reaches(),
         leaves in proptest::array::uniform3(raw()),
         cuts in proptest::array::uniform4(raw()),
         anchor in any::<u64>(),
