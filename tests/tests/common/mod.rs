@@ -1,8 +1,6 @@
 //! The shipped definitions, machines by the words of a line, and requests by what was cleared.
 #![allow(dead_code, reason = "each test target uses its part")]
 
-pub mod operand;
-
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use tlbc::diagnostic::Diagnostic;

@@ -1,15 +1,14 @@
-//! Operands of s390, bit by bit, as `operands` has them for arm64 and x86-64. Bits are counted from the
+//! Operands of s390, by the formats of the instructions that write entries. Bits are counted from the
 //! right, as everywhere here: IBM's bit 63 is 0.
 
-mod common;
-
-use common::operand::{Fields, is, operands};
-use common::{Ask, level, s390};
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::request::Reach;
+
+use crate::common::{Ask, level, s390};
+use crate::row::{Fields, is, operands};
 
 /// A page table stands at half a page, the other tables at four.
 const PAGE_TABLE: u64 = 0x1_2345_6800;
@@ -282,7 +281,7 @@ fn control_registers() {
 /// An operand that is added to the definition is to be checked here too.
 #[test]
 fn every_operand_has_a_row() {
-    let source = include_str!("operands_s390.rs");
+    let source = include_str!("s390.rs");
     for operand in &s390().model.operands {
         let name = &operand.named.name;
         let row = source.contains(&format!("\"{name}\""));

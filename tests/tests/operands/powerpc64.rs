@@ -1,15 +1,14 @@
-//! Operands of powerpc64, bit by bit, as `operands` has them for arm64 and x86-64.
+//! Operands of powerpc64, by the ISA and PAPR.
 //!
 //! IBM counts bits from the left: RB[0:51] is [63:12] here, IS = RB[52:53] is [11:10], AP = RB[56:58] is
 //! [7:5], SET = RB[40:51] is [23:12], and the PID in RS[0:31] is [63:32]. AP is 0 for 4 KiB, 5 for
 //! 64 KiB, 1 for 2 MiB and 2 for 1 GiB.
 
-mod common;
-
-use common::operand::{Fields, is, operands};
-use common::{Ask, powerpc};
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
+
+use crate::common::{Ask, powerpc};
+use crate::row::{Fields, is, operands};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -300,7 +299,7 @@ fn pid_register() {
 /// An operand that is added to the definition is to be checked here too.
 #[test]
 fn every_operand_has_a_row() {
-    let source = include_str!("operands_powerpc64.rs");
+    let source = include_str!("powerpc64.rs");
     for operand in &powerpc().model.operands {
         let name = &operand.named.name;
         let row = source.contains(&format!("\"{name}\""));

@@ -1,16 +1,11 @@
-//! Operands of x86-64, bit by bit, worked out by hand from the layouts in the manuals.
-//!
-//! A row: a request on a machine, one operand of what is issued for it, its fields as
-//! `(high, low, value)`, and the whole word. The fields are written from the manual, the word is
-//! their sum, and nothing here calls the compiler's encoder.
+//! Operands of x86-64, by the manuals of Intel and AMD.
 
-mod common;
-
-use common::operand::is;
-use common::{Ask, X86_64, edited, good, x86};
 use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
+
+use crate::common::{Ask, X86_64, edited, good, x86};
+use crate::row::is;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -316,7 +311,7 @@ fn cr3() {
 /// An operand that is added to the definition is to be checked here too.
 #[test]
 fn every_operand_has_a_row() {
-    let source = include_str!("operands_x86_64.rs");
+    let source = include_str!("x86_64.rs");
     for name in x86()
         .model
         .operands

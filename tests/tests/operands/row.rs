@@ -1,10 +1,14 @@
-//! Operands against rows worked out by hand.
+//! Rows: operands against fields worked out by hand.
 
-use super::bits;
 use tlbc::trace::Trace;
 
-/// Fields as `(high, low, value)`.
-pub type Fields<'a> = &'a [(u32, u32, u64)];
+use crate::common::bits;
+
+/// A field as `(high, low, value)`.
+pub type Field = (u32, u32, u64);
+
+/// The fields of a row.
+pub type Fields<'a> = &'a [Field];
 
 /// The operands of that name of the instructions of that name, in the order of issue.
 pub fn operands(trace: &Trace, instruction: &str, operand: &str) -> Vec<u128> {
