@@ -1,16 +1,10 @@
-//! What is issued on powerpc64 for every shape of request, as `traces` has it for arm64 and x86-64.
+//! powerpc64: broadcasts, interrupts or calls of the hypervisor; devices, and the errata of POWER9.
 
-mod common;
-
-use common::{Ask, level, powerpc, ranges_on, report, snapshot};
 use tlbc::trace::Event;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::request::{Extent, Ranges};
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const PAGE: u64 = 4 * KIB;
+use crate::common::{Ask, powerpc};
+use crate::{GIB, KIB, MIB, PAGE, themes};
 
 /// An address in user space, aligned to 1 GiB, and one of the kernel's mappings.
 const USER: u64 = 0x100_0000_0000;
@@ -69,30 +63,12 @@ const LARGE: &[&str] = &[
 ];
 
 fn theme(name: &str, machines: &[&str], asks: &[(&str, Ask)]) {
-    let of = |(words, ask): &(&str, Ask)| report(powerpc(), words, ask, machines);
-    let text: String = asks.iter().map(of).collect();
-    snapshot(&format!("traces__powerpc64_{name}"), &text);
+    themes::compare(&format!("powerpc64_{name}"), powerpc(), machines, asks);
 }
 
 #[test]
 fn page() {
-    let page = Ask::user(USER + PAGE, PAGE, &["pte"]);
-    theme(
-        "page",
-        MACHINES,
-        &[
-            ("user: one page, this CPU alone", page.clone()),
-            ("user: one page, others too", page.clone().others()),
-            (
-                "user: one page and its table, this CPU alone",
-                page.clone().tables(),
-            ),
-            (
-                "user: one page and its table, others too",
-                page.tables().others(),
-            ),
-        ],
-    );
+    theme("page", MACHINES, &themes::page(USER + PAGE));
 }
 
 #[test]
@@ -193,26 +169,10 @@ fn large_leaves() {
     );
 }
 
-/// Pages and leaves of 2 MiB and 1 GiB far apart, with two of the pages' tables: each at its own size,
-/// and the walk entries once, for they go by PID.
+/// Each at its own size, and the walk entries once, for they go by PID.
 #[test]
 fn mixed_levels() {
-    let arch = powerpc();
-    let level = |name| level(&arch.model, name);
-    let mut ranges = Ranges::new();
-    ranges.leaf(
-        level("pte"),
-        Extent::new(USER + 2 * MIB - 3 * PAGE, 6 * PAGE),
-    );
-    ranges.walk(level("pmd"), Extent::new(USER + 2 * MIB - PAGE, 2 * PAGE));
-    ranges.leaf(level("pmd"), Extent::new(USER + 64 * MIB, 6 * MIB));
-    ranges.leaf(level("pud"), Extent::new(USER + 4 * GIB, GIB));
-    let on = |machine: &&str| {
-        let lines = ranges_on(arch, machine, ranges);
-        format!("on: {machine}\n  {}\n\n", lines.join("\n  "))
-    };
-    let text: String = LONG.iter().map(on).collect();
-    snapshot("traces__powerpc64_mixed_levels", &text);
+    themes::mixed_levels("powerpc64_mixed_levels", powerpc(), LONG, USER);
 }
 
 #[test]

@@ -1,18 +1,14 @@
-//! What is issued on s390 for every shape of request, as `traces` has it for arm64 and x86-64, and for
-//! every change of an entry, since there the change itself flushes.
+//! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
 
-mod common;
-
-use common::{Ask, What, level, report, s390, snapshot};
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const PAGE: u64 = 4 << 10;
+use crate::common::{Ask, What, level, s390};
+use crate::{GIB, MIB, PAGE, themes};
+
 const USER: u64 = 0x100_0000_0000;
 
 /// A space's ASCE: its top table is a region-third table of full length.
@@ -43,9 +39,7 @@ fn theme(name: &str, asks: &[(String, Ask)]) {
 }
 
 fn theme_on(name: &str, machines: &[&str], asks: &[(String, Ask)]) {
-    let of = |(words, ask): &(String, Ask)| report(s390(), words, ask, machines);
-    let text: String = asks.iter().map(of).collect();
-    snapshot(&format!("traces__s390_{name}"), &text);
+    themes::compare(&format!("s390_{name}"), s390(), machines, asks);
 }
 
 /// Entries of a table change, from the fourth on.
