@@ -1,13 +1,11 @@
-//! The traps of the cover relation that powerpc64 has, on the shipped definition or on copies with one
-//! fact changed: a mandatory page size, walk entries by PID, a cache made from another, sets, devices,
-//! and bindings of PIDs to tables.
+//! powerpc64: a mandatory page size, walk entries by PID, a cache made from another, sets, devices, and
+//! bindings of PIDs to tables.
 
-mod common;
-
-use common::{Ask, POWERPC64, bits, edited, findings, good, powerpc};
 use tlbc::trace::{Event, Trace};
 
-const MIB: u64 = 1 << 20;
+use crate::common::{Ask, POWERPC64, bits, edited, findings, good, names, powerpc};
+use crate::{MIB, operands, without};
+
 const PAGE: u64 = 64 << 10;
 const USER: u64 = 0x100_0000_0000;
 
@@ -23,30 +21,11 @@ const DIRECT: [&str; 8] = [
     "gtse broadcast isa31 coprocessors",
 ];
 
-/// The names of the instructions that this CPU issues.
-fn names(trace: &Trace) -> Vec<&str> {
-    trace.here.iter().map(|i| i.name.as_str()).collect()
-}
-
 /// The names without a second one of the same.
 fn distinct(trace: &Trace) -> Vec<&str> {
     let mut names = names(trace);
     names.dedup();
     names
-}
-
-fn operands(trace: &Trace, operand: &str) -> Vec<u128> {
-    let all = trace.here.iter().flat_map(|i| &i.operands);
-    all.filter(|(name, ..)| name == operand)
-        .map(|(_, word, _)| *word)
-        .collect()
-}
-
-/// A definition without the block that begins so.
-fn without(text: &str, head: &str) -> String {
-    let start = text.find(head).unwrap_or_else(|| panic!("no `{head}`"));
-    let end = start + text[start..].find("\n    }\n").expect("an end") + "\n    }\n".len();
-    format!("{}{}", &text[..start], &text[end..])
 }
 
 /// Trap 6: `tlbie` of one page size leaves entries of the others, so each level is named by its own.

@@ -1,10 +1,7 @@
-//! The traps of s390: instructions that write entries, entries of one table, and flushes that are put
-//! off.
+//! s390: instructions that write entries, entries of one table, and flushes that are put off.
 
-mod common;
-
-use common::{Ask, S390, What, edited, findings, good, level, s390};
 use std::sync::atomic::AtomicU64;
+
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Trace};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
@@ -12,7 +9,9 @@ use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
 use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
 use tlbc_runtime::{Backend, Record};
 
-const PAGE: u64 = 4 << 10;
+use crate::PAGE;
+use crate::common::{Ask, S390, What, edited, findings, good, level, names, s390};
+
 const USER: u64 = 0x100_0000_0000;
 const TABLE: u64 = 0x2000_0000;
 const FEATURES: [&str; 5] = ["ipte_range", "local_clear", "edat1", "edat2", "rdp"];
@@ -58,10 +57,6 @@ fn changes(entries: u64) -> Vec<Changing> {
 
 fn on(change: Changing, words: &str) -> Trace {
     Ask::event(Event::Change(change)).on(s390(), words)
-}
-
-fn names(trace: &Trace) -> Vec<&str> {
-    trace.here.iter().map(|i| i.name.as_str()).collect()
 }
 
 /// A valid entry that is attached is never stored over: an instruction makes it invalid before, or only
@@ -238,7 +233,7 @@ fn deferral_is_asked_for() {
         "by writers, deferred while detached or here;",
         "by writers;",
     );
-    let arch = common::good(&text);
+    let arch = good(&text);
     for change in changes(1) {
         let change = Changing {
             may_defer: true,
