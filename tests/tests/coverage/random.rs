@@ -61,12 +61,10 @@ pub fn addresses(space: Space, bits: u32) -> Range<u128> {
     }
 }
 
-/// Either.
 pub fn spaces() -> impl Strategy<Value = Space> {
     prop_oneof![Just(Space::User), Just(Space::Kernel)]
 }
 
-/// Either.
 pub fn reaches() -> impl Strategy<Value = Reach> {
     prop_oneof![Just(Reach::Here), Just(Reach::Wide)]
 }
