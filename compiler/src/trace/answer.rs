@@ -20,6 +20,7 @@ pub(super) fn names(model: &Model, audience: Audience) -> Vec<String> {
         .collect()
 }
 
+/// What was put off, by whom, and until when.
 pub(super) fn debits(effects: &[Effects], holder: &'static str) -> Vec<Debit> {
     let owed = effects.iter().fold(Owed::NOTHING, |all, e| all | e.owed);
     let table = [
@@ -64,6 +65,7 @@ pub(super) fn debits(effects: &[Effects], holder: &'static str) -> Vec<Debit> {
     table.into_iter().filter_map(of).collect()
 }
 
+/// What was issued, as the machine has it.
 pub(super) fn instructions(model: &Model, config: Config, effects: &[Effects]) -> Vec<Instruction> {
     let ops = effects.iter().flat_map(|effects| &effects.ops);
     ops.flat_map(|op| lines(model, config, op)).collect()
