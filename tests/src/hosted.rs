@@ -5,17 +5,17 @@
 //! issues or asks for is an [`Event`], in one order for the whole machine.
 
 use std::cell::Cell;
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use tlbc_runtime::batch::Batch;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
-    Platform, Record, Root, TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, CpuSet, Cpus, Current, Flushed, Issue, Local, Mmu, Platform,
+    Record, Root, TagSource, Unlinked,
 };
+
+pub use crate::counted::{Memory, Page, Table, pages_dropped};
 
 /// A backend that threads may share: all are.
 pub trait HostBackend: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static {}
@@ -44,71 +44,6 @@ pub enum Event<Op> {
     Devices(String),
     /// Something that a test or an example says.
     Note(&'static str),
-}
-
-/// A page: its number.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Page {
-    /// Which.
-    pub number: u64,
-    /// Whether it is a file's, and was written through an entry that is not flushed yet.
-    pub dirty_file: bool,
-}
-
-/// How many pages this thread has dropped: those that came out, and those that nobody took.
-pub fn pages_dropped() -> usize {
-    DROPPED.get()
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        DROPPED.set(DROPPED.get() + 1);
-    }
-}
-
-impl Frame for Page {
-    fn keeps_rmap(&self) -> bool {
-        self.dirty_file
-    }
-}
-
-/// A table: its number.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Table(pub u64);
-
-/// Memory for a batch, which counts itself.
-pub struct Memory<T> {
-    batch: Box<Batch<T, Memory<T>>>,
-    out: Arc<AtomicUsize>,
-}
-
-impl<T> Memory<T> {
-    fn new(out: &Arc<AtomicUsize>) -> Self {
-        out.fetch_add(1, SeqCst);
-        Self {
-            batch: Box::default(),
-            out: Arc::clone(out),
-        }
-    }
-}
-
-impl<T> Drop for Memory<T> {
-    fn drop(&mut self) {
-        self.out.fetch_sub(1, SeqCst);
-    }
-}
-
-impl<T> Deref for Memory<T> {
-    type Target = Batch<T, Memory<T>>;
-    fn deref(&self) -> &Self::Target {
-        &self.batch
-    }
-}
-
-impl<T> DerefMut for Memory<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.batch
-    }
 }
 
 /// A CPU of the host.
@@ -149,8 +84,6 @@ thread_local! {
     static CPU: Cell<Option<u32>> = const { Cell::new(None) };
     /// How often interrupts were turned off on it.
     static OFF: Cell<usize> = const { Cell::new(0) };
-    /// How many pages it has dropped.
-    static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How many CPUs a set of the host holds.

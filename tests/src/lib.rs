@@ -3,6 +3,7 @@
 // Tests panic where something is not as it should be.
 #![allow(clippy::missing_panics_doc)]
 
+mod counted;
 pub mod hosted;
 pub mod machines;
 pub mod model;

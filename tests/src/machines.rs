@@ -1,4 +1,5 @@
-//! The machines on which scenarios are played: each architecture with several configurations.
+//! The machines on which scenarios are played: each architecture in the configurations that differ in how CPUs learn of
+//! a flush, in what spaces are told apart by, and in what may be put off.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 

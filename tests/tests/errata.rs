@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Ask, arm64, powerpc, s390, x86};
+use common::{Ask, arm64, names, powerpc, s390, x86};
 use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Model};
 use tlbc::trace::{Event, Trace};
@@ -74,10 +74,6 @@ fn name(model: &Model, instr: Instr) -> &str {
 
 fn has(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
-}
-
-fn names(trace: &Trace) -> Vec<&str> {
-    trace.here.iter().map(|i| i.name.as_str()).collect()
 }
 
 #[test]

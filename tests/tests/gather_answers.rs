@@ -1,8 +1,8 @@
 //! Misuse that types cannot exclude has an answer, and changes nothing.
 
 #[macro_use]
-#[path = "support/machines.rs"]
-mod machines;
+#[path = "support/configurations.rs"]
+mod configurations;
 
 use std::fmt::Debug;
 
@@ -110,7 +110,7 @@ fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
 }
 
 mod stretches {
-    on_every_machine!(super::stretches_are_checked);
+    on_every_configuration!(super::stretches_are_checked);
 }
 
 /// The last page of all, cleared: its extent has an end that no address is behind.
@@ -148,7 +148,7 @@ fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod last_page {
-    on_every_machine!(super::the_last_page_comes_out);
+    on_every_configuration!(super::the_last_page_comes_out);
 }
 
 /// It was refused for this reason, and given back.
@@ -242,7 +242,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 }
 
 mod entries {
-    on_every_machine!(super::entries_are_checked);
+    on_every_configuration!(super::entries_are_checked);
 }
 
 /// In the midst of many: those before it are cleared, and those behind it are still the caller's.
@@ -279,7 +279,7 @@ fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: N
 }
 
 mod one_of_many {
-    on_every_machine!(super::one_of_many_is_refused);
+    on_every_configuration!(super::one_of_many_is_refused);
 }
 
 fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
@@ -305,7 +305,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
 }
 
 mod machine {
-    on_every_machine!(super::machines_are_checked);
+    on_every_configuration!(super::machines_are_checked);
 }
 
 /// Every CPU runs something, one tag is given away, and one is looked for.

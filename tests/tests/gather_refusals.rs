@@ -2,8 +2,8 @@
 //! flush, and reverse mappings go before the lock does.
 
 #[macro_use]
-#[path = "support/machines.rs"]
-mod machines;
+#[path = "support/configurations.rs"]
+mod configurations;
 
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -1,8 +1,8 @@
 //! Ways out of a gather: whichever is taken, pages and tables come out behind a flush, or not at all.
 
 #[macro_use]
-#[path = "support/machines.rs"]
-mod machines;
+#[path = "support/configurations.rs"]
+mod configurations;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
@@ -153,7 +153,7 @@ fn early_ways_out_flush<B: Backend + Send + Sync + 'static>(backend: B, new: New
 }
 
 mod early_ways_out {
-    on_every_machine!(super::early_ways_out_flush);
+    on_every_configuration!(super::early_ways_out_flush);
 }
 
 /// Where a panic comes from.
@@ -244,7 +244,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
 }
 
 mod panics {
-    on_every_machine!(super::a_panic_loses_everything_and_flushes_nothing);
+    on_every_configuration!(super::a_panic_loses_everything_and_flushes_nothing);
 }
 
 /// A panic of an inner gather that the outer one survives: the outer one's next section makes up for it, and its own
@@ -282,7 +282,7 @@ fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod outer {
-    on_every_machine!(super::an_outer_gather_goes_on);
+    on_every_configuration!(super::an_outer_gather_goes_on);
 }
 
 /// Pages that the platform leaves in a receipt are dropped: each once, and behind the flush.
@@ -314,5 +314,5 @@ fn what_is_not_taken_is_dropped<B: Backend + Send + Sync + 'static>(backend: B, 
 }
 
 mod not_taken {
-    on_every_machine!(super::what_is_not_taken_is_dropped);
+    on_every_configuration!(super::what_is_not_taken_is_dropped);
 }

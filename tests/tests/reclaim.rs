@@ -1,8 +1,8 @@
 //! Pages that are unmapped one by one and waited for together.
 
 #[macro_use]
-#[path = "support/machines.rs"]
-mod machines;
+#[path = "support/configurations.rs"]
+mod configurations;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -175,7 +175,7 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 }
 
 mod one_wait {
-    on_every_machine!(super::one_wait_serves_all);
+    on_every_configuration!(super::one_wait_serves_all);
 }
 
 /// What nobody waited for is waited for at the end, but comes out against no wait.
@@ -190,7 +190,7 @@ fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) 
 }
 
 mod end {
-    on_every_machine!(super::the_end_waits);
+    on_every_configuration!(super::the_end_waits);
 }
 
 /// A page that was unmapped behind the wait, or in another reclaim, is given back.
@@ -230,7 +230,7 @@ fn rounds_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: New
 }
 
 mod rounds {
-    on_every_machine!(super::rounds_are_not_mixed);
+    on_every_configuration!(super::rounds_are_not_mixed);
 }
 
 /// A page is written to disk behind a wait if it was dirty, and waited for once.
@@ -261,7 +261,7 @@ fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new:
 }
 
 mod io {
-    on_every_machine!(super::io_waits_for_dirty_pages);
+    on_every_configuration!(super::io_waits_for_dirty_pages);
 }
 
 /// The flushes that a section begins with, and whether it found something pending.
@@ -319,7 +319,7 @@ fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
 }
 
 mod next_section {
-    on_every_machine!(super::the_next_section_makes_up);
+    on_every_configuration!(super::the_next_section_makes_up);
 }
 
 /// A space that ends flushes everything, with what was pending.
@@ -334,7 +334,7 @@ fn the_end_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod teardown {
-    on_every_machine!(super::the_end_of_a_space_pays);
+    on_every_configuration!(super::the_end_of_a_space_pays);
 }
 
 /// A reclaim that panics has waited for nothing; the debt stays on the space's books.
@@ -363,7 +363,7 @@ fn a_panic_leaves_the_debt<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod panics {
-    on_every_machine!(super::a_panic_leaves_the_debt);
+    on_every_configuration!(super::a_panic_leaves_the_debt);
 }
 
 /// Where one CPU alone holds a space, the machine could put a change off to a flush of it all. For a page that is waited

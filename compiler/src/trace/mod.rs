@@ -4,20 +4,23 @@
 //! [`Trace`]: what is issued here, what each CPU issues that is told by interrupt, and what is owed
 //! and until when. `show` prints it.
 
+mod answer;
+mod asked;
 pub mod encode;
 mod env;
 pub mod interpret;
 pub mod show;
 
-use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
-use tlbc_runtime::clause::{Holders, Level};
-use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Scope, Space, Tag};
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::{Extent, Reach, Space};
 
-use crate::model::{Config, Known, Model};
+use crate::model::{Config, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
+use answer::{debits, instructions, names};
+use asked::{Asked, prepare, without_devices};
 use encode::FieldBits;
-use interpret::{Changing, Effects, Env, Op, Which, interpret};
+use interpret::{Changing, Env, interpret};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -108,6 +111,7 @@ pub struct Debit {
 
 /// Physical addresses that stand for the space's top table and for an empty one.
 pub const ROOT: u64 = 0x4000_0000;
+
 /// See [`ROOT`].
 pub const EMPTY: u64 = 0x1000;
 
@@ -175,280 +179,4 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
         others,
         owed,
     })
-}
-
-/// Those who are in an audience.
-fn names(model: &Model, audience: Audience) -> Vec<String> {
-    let holders = audience
-        .holders
-        .iter()
-        .map(|class| Holders::name(class).to_owned());
-    let sets = model.cpu_sets.iter().enumerate();
-    let sets = sets.filter(|(index, _)| audience.sets & (1 << index) != 0);
-    holders
-        .chain(sets.map(|(_, set)| format!("CPUs of `{}`", set.name)))
-        .collect()
-}
-
-#[derive(Clone, Copy)]
-enum Asked {
-    Page,
-    Ranges,
-    Everything,
-    Teardown,
-    Event(Shape),
-}
-
-/// The configuration as a CPU has it that is told by interrupt: who sends that tells the devices.
-fn without_devices(model: &Model, config: Config) -> Config {
-    let devices = model.user.devices.iter().chain(&model.kernel.devices);
-    let features = devices.flat_map(|when| when.value.features_wanted());
-    let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
-    Config {
-        features: of_space.fold(config.features, |all, feature| all & !(1 << feature)),
-        ..config
-    }
-}
-
-fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), String> {
-    let of_machine = query.others && machine_tag(model, query.config);
-    let tag = Tag {
-        value: query.tag,
-        of_machine,
-    };
-    let mut env = Env {
-        config: query.config,
-        limits: query.limits.clone(),
-        tag,
-        walk: false,
-        ends: false,
-        change: Changing::default(),
-        page: (0, Level(0)),
-        ranges: Ranges::new(),
-        root: Root {
-            table: ROOT,
-            tag,
-            empty: EMPTY,
-            conditions: Conditions::NONE,
-        },
-        debt: Debt::None,
-        owed: false,
-    };
-    let asked = match &query.event {
-        Event::Cleared {
-            extent,
-            levels,
-            tables,
-            live,
-            appeared,
-        } => {
-            env.ranges = ranges(model, query, *extent, levels, *tables, *appeared)?;
-            if *live {
-                env.ranges.below_live();
-            }
-            env.walk = env.ranges.tables();
-            match env.ranges.scope(&model.level_table(query.config)) {
-                Scope::Page { va, level, .. } => {
-                    env.page = (va, level);
-                    Asked::Page
-                }
-                _ => Asked::Ranges,
-            }
-        }
-        Event::Everything => {
-            env.walk = true;
-            Asked::Everything
-        }
-        Event::Teardown => {
-            (env.walk, env.ends) = (true, true);
-            Asked::Teardown
-        }
-        Event::Change(change) => {
-            env.change = *change;
-            Asked::Event(Shape::Change)
-        }
-        Event::Switch(debt) => {
-            env.debt = *debt;
-            Asked::Event(Shape::Switch)
-        }
-        Event::Resume(owed) => {
-            env.owed = *owed;
-            Asked::Event(Shape::Resume)
-        }
-        Event::Arrive => Asked::Event(Shape::Arrive),
-    };
-    Ok((asked, env))
-}
-
-/// Whether the configuration has a tag that means the same space on every CPU.
-fn machine_tag(model: &Model, config: Config) -> bool {
-    let mut tags = model.tags.iter().filter(|tag| tag.when.holds(config));
-    tags.any(|tag| !tag.of_cpu.value)
-}
-
-fn ranges(
-    model: &Model,
-    query: &Query,
-    extent: Extent,
-    levels: &[usize],
-    tables: bool,
-    appeared: bool,
-) -> Result<Ranges, String> {
-    let config = query.config;
-    let space = model.space(query.space);
-    if let Some(addresses) = space.addresses.get(config)
-        && (!addresses.contain(extent.start) || !addresses.contain(extent.last()))
-    {
-        let end = u128::from(addresses.base) + (1u128 << addresses.bits);
-        return Err(format!(
-            "{:#x}..{:#x} is not in {:#x}..{end:#x}, the addresses that the space has",
-            extent.start,
-            u128::from(extent.last()) + 1,
-            addresses.base
-        ));
-    }
-    let table = model.level_table(config);
-    let mut ranges = Ranges::new();
-    for &level in levels {
-        let facts = table[level];
-        let name = &model.levels[level].name;
-        if facts.shift == 0 {
-            return Err(format!("there is no level {name} in this configuration"));
-        }
-        if facts.leaf && appeared {
-            ranges.appeared(Level(level as u8), extent);
-        } else if facts.leaf {
-            ranges.leaf(Level(level as u8), extent);
-        } else if !tables {
-            return Err(format!("entries of level {name} map no pages"));
-        }
-    }
-    if tables {
-        let (Some(low), Some(high)) = (levels.iter().min(), levels.iter().max()) else {
-            return Ok(ranges);
-        };
-        // The tables of a level hang on the entries of the next one above.
-        for level in *low..=*high {
-            if table[level].shift == 0 {
-                continue;
-            }
-            match (level + 1..table.len()).find(|&above| table[above].shift != 0) {
-                Some(above) => ranges.walk(Level(above as u8), extent),
-                None => {
-                    return Err(format!(
-                        "the table of level {} is the top: nothing points at it that could be cut",
-                        model.levels[level].name
-                    ));
-                }
-            }
-        }
-    }
-    Ok(ranges)
-}
-
-fn debits(effects: &[Effects], holder: &'static str) -> Vec<Debit> {
-    let owed = effects.iter().fold(Owed::NOTHING, |all, e| all | e.owed);
-    let table = [
-        (
-            Owed::OTHERS_UNTIL_LOAD,
-            holder,
-            "leaf and walk entries of everything under other tags",
-            "load",
-        ),
-        (
-            Owed::VIEW_UNTIL_RESUME,
-            holder,
-            "leaf and walk entries of everything under the user view's tag",
-            "resume",
-        ),
-        (
-            Owed::LAZY_UNTIL_LOAD,
-            "lazy CPUs",
-            "what was asked for, or everything under the tag",
-            "load",
-        ),
-        (
-            Owed::PARKED_UNTIL_LOAD,
-            "parked CPUs",
-            "what was asked for, or everything under the tag",
-            "load",
-        ),
-        (
-            Owed::SPACE_UNTIL_ATTACH,
-            "every CPU",
-            "leaf and walk entries of the whole space",
-            "attach",
-        ),
-    ];
-    let of = |(what, holder, text, until)| {
-        owed.contains(what).then_some(Debit {
-            holder,
-            what: text,
-            until,
-        })
-    };
-    table.into_iter().filter_map(of).collect()
-}
-
-fn instructions(model: &Model, config: Config, effects: &[Effects]) -> Vec<Instruction> {
-    let ops = effects.iter().flat_map(|effects| &effects.ops);
-    ops.flat_map(|op| lines(model, config, op)).collect()
-}
-
-/// An instruction of the machine a line, even where the definition has several in one.
-fn lines(model: &Model, config: Config, op: &Op) -> Vec<Instruction> {
-    let (named, template) = match op.which {
-        Which::Barrier(index) => {
-            let it = &model.barriers[index];
-            (&it.named, &it.template)
-        }
-        Which::Invalidate(index) => {
-            let it = &model.invalidates[index];
-            (&it.named, &it.template)
-        }
-        Which::Load(index) => {
-            let it = &model.loads[index];
-            (&it.named, &it.template)
-        }
-        Which::Store => {
-            return vec![Instruction {
-                name: "store".to_owned(),
-                asm: "(the entries are stored)".to_owned(),
-                operands: Vec::new(),
-            }];
-        }
-    };
-    let operands = |line: &str| {
-        let of_line = |operand: usize| {
-            let name = &model.operands[operand].named.name;
-            let named_anywhere = template
-                .lines
-                .iter()
-                .any(|l| l.contains(&format!("{{{name}}}")));
-            !named_anywhere || line.contains(&format!("{{{name}}}"))
-        };
-        op.operands
-            .iter()
-            .filter(|(operand, _)| of_line(*operand))
-            .map(|&(operand, bits)| {
-                let it = &model.operands[operand];
-                let fields = encode::fields(model, it, config, &op.sources.0);
-                (it.named.name.clone(), bits, fields)
-            })
-            .collect::<Vec<_>>()
-    };
-    let machine = template.lines.iter().filter(|line| !line.starts_with('.'));
-    machine
-        .map(|line| {
-            let operands = operands(line);
-            let asm = operands.iter().fold(line.clone(), |asm, (name, bits, _)| {
-                asm.replace(&format!("{{{name}}}"), &format!("{bits:#x}"))
-            });
-            Instruction {
-                name: named.name.clone(),
-                asm: asm.replace("{scratch}", "scratch"),
-                operands,
-            }
-        })
-        .collect()
 }

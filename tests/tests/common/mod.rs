@@ -1,10 +1,6 @@
 //! The shipped definitions, machines by the words of a line, and requests by what was cleared.
 #![allow(dead_code, reason = "each test target uses its part")]
 
-pub mod manual;
-pub mod operand;
-pub mod power;
-
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use tlbc::diagnostic::Diagnostic;
@@ -278,11 +274,11 @@ pub fn ranges_on(arch: &Analysis, words: &str, ranges: Ranges) -> Vec<String> {
     shapes
         .map(run)
         .iter()
-        .flat_map(|it| names(arch, it))
+        .flat_map(|it| with_operands(arch, it))
         .collect()
 }
 
-fn names(arch: &Analysis, effects: &Effects) -> Vec<String> {
+fn with_operands(arch: &Analysis, effects: &Effects) -> Vec<String> {
     let model = &arch.model;
     let line = |op: &tlbc::trace::interpret::Op| {
         let name = match op.which {
@@ -298,6 +294,11 @@ fn names(arch: &Analysis, effects: &Effects) -> Vec<String> {
         format!("{name}{}", operands.collect::<String>())
     };
     effects.ops.iter().map(line).collect()
+}
+
+/// The names of the instructions that this CPU issues.
+pub fn names(trace: &Trace) -> Vec<&str> {
+    trace.here.iter().map(|i| i.name.as_str()).collect()
 }
 
 /// Instructions as they are written.

@@ -1,0 +1,168 @@
+//! A change of a table entry, and what must be dropped for it.
+//!
+//! In: an entry's level, what it was and what it becomes, what happened to the table below ([`Change`]), and what the
+//! machine may have cached ([`ChangeFacts`]). Out: what is to be dropped, for whom, and by when ([`Obligation`]).
+//! Obligations are derived, and nowhere written down. A backend makes the change where the entries stand ([`Slot`]),
+//! for an [`Owner`], and says what came of it ([`Changed`]).
+
+mod obligation;
+mod slot;
+
+use crate::backend::Owed;
+use crate::clause::Level;
+use crate::request::{Conditions, Reach, Space, Tag};
+
+pub use obligation::{Deadline, Obligation};
+pub use slot::{Slot, Was};
+
+/// Whose table changes, and who may have cached its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Whose mappings.
+    pub space: Space,
+    /// The space's tag.
+    pub tag: Tag,
+    /// Who may have cached the entries.
+    pub reach: Reach,
+    /// What holds of the space.
+    pub conditions: Conditions,
+    /// Whether the flush may be put off where the machine lets it be: no other CPU is attached to the
+    /// space, none will be before [`Owed::SPACE_UNTIL_ATTACH`](crate::Owed::SPACE_UNTIL_ATTACH) is paid,
+    /// and nothing gets a new owner before.
+    pub may_defer: bool,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "entries stay stale until the obligation is met and the debt is paid"]
+pub struct Changed {
+    /// What stood there.
+    pub was: Was,
+    /// What is left to be flushed.
+    pub obligation: Obligation,
+    /// What was put off.
+    pub owed: Owed,
+}
+
+/// What a table entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing is mapped.
+    Invalid,
+    /// A page.
+    Leaf {
+        /// The physical address of the page.
+        page: u64,
+        /// What may be done with it, one bit a right: more bits, more rights.
+        rights: u8,
+    },
+    /// A table.
+    Table {
+        /// The physical address of the table.
+        table: u64,
+    },
+}
+
+/// What is below an entry that pointed at a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// Every entry of it was cleared before, and flushed or recorded on its own.
+    Cleared,
+    /// Entries of it are still valid: the table moves, or others keep it.
+    Live,
+}
+
+/// A change of one table entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The entry's level.
+    pub level: Level,
+    /// What it said.
+    pub old: Entry,
+    /// What it says now.
+    pub new: Entry,
+    /// The new entry as it stands in memory. Where the machine has an instruction replace a valid entry, that
+    /// instruction stores it.
+    pub new_bits: u64,
+    /// What was below it.
+    pub below: Below,
+}
+
+/// What a change does, as far as an instruction that makes it is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Something is mapped where nothing was.
+    Appears,
+    /// Nothing is mapped where something was.
+    Vanishes,
+    /// The same page, with more allowed than before. Apart from that the new entry may differ from the old
+    /// one only in bits that are software's: it stays valid while it changes.
+    Relaxes,
+    /// Something else is mapped, or less is allowed.
+    Replaces,
+}
+
+/// What becomes of a cached entry that allows less than the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stricter {
+    /// The machine looks again before it faults.
+    Refetched,
+    /// The fault drops it.
+    DroppedByFault,
+    /// It faults until it is dropped on the CPU that faults.
+    FaultsUntilDropped,
+}
+
+/// What a change may leave behind in the caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeFacts {
+    /// Whether pointers to tables are cached.
+    pub walk_cached: bool,
+    /// Whether the absence of an entry is cached.
+    pub invalid_cached: bool,
+    /// What becomes of entries that allow less than the table.
+    pub stricter: Stricter,
+    /// Whether devices that share the tables keep such entries all the same.
+    pub devices_stay_strict: bool,
+    /// Whether another page goes into a valid entry only through an invalid one.
+    pub output_through_invalid: bool,
+    /// Whether another size goes into a valid entry only through an invalid one.
+    pub size_through_invalid: bool,
+    /// Whether more rights go into a valid entry only through an invalid one.
+    pub rights_through_invalid: bool,
+    /// Whether a clean entry becomes dirty only by a walk, so that unmapping dirty pages may be put off.
+    pub clean_to_dirty_walks: bool,
+}
+
+impl Change {
+    /// An entry becomes invalid; what was below it, if anything, was cleared before.
+    #[must_use]
+    #[inline]
+    pub const fn vanishing(level: Level, old: Entry) -> Self {
+        Self {
+            level,
+            old,
+            new: Entry::Invalid,
+            new_bits: 0,
+            below: Below::Cleared,
+        }
+    }
+
+    /// What kind of change it is.
+    #[must_use]
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match (self.old, self.new) {
+            (Entry::Invalid, _) => Kind::Appears,
+            (_, Entry::Invalid) => Kind::Vanishes,
+            (
+                Entry::Leaf { page, rights },
+                Entry::Leaf {
+                    page: to,
+                    rights: now,
+                },
+            ) if page == to && rights & !now == 0 => Kind::Relaxes,
+            _ => Kind::Replaces,
+        }
+    }
+}

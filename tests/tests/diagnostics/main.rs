@@ -1,0 +1,61 @@
+//! Every rule: its explanation fails and is mended as it says, and its message reads well.
+
+mod explanations;
+mod machines;
+mod names;
+mod operands;
+mod several;
+mod shipped;
+mod toy;
+
+use tlbc::analyse;
+use tlbc::diagnostic::Diagnostic;
+use tlbc::parse::parse;
+use tlbc::render::{Format, render};
+use tlbc::source::Files;
+use toy::toy_with;
+
+/// What is said about a text: by the parser alone, or by all stages.
+fn found(text: &str, whole: bool) -> (Files, Vec<Diagnostic>) {
+    let mut files = Files::default();
+    let file = files.add("x.arch", text);
+    let diagnostics = if whole {
+        analyse(&files, file).1
+    } else {
+        parse(&files, file).1
+    };
+    (files, diagnostics)
+}
+
+fn messages(text: &str) -> Vec<String> {
+    let (_, diagnostics) = found(text, true);
+    let one = |d: Diagnostic| format!("{} {}", d.code, d.message);
+    diagnostics.into_iter().map(one).collect()
+}
+
+/// Compares a text with the snapshot of that name. Here, so that all snapshots are named after this module.
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({
+        omit_expression => true,
+        prepend_module_to_snapshot => true,
+        snapshot_path => "../snapshots",
+    }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+/// Items with what is said about them within the example machine.
+fn cases(name: &str, all: &[&str]) {
+    let reports = all.iter().map(|items| {
+        let (files, diagnostics) = found(&toy_with(items), true);
+        let rendered = render(&files, &diagnostics, Format::Human, false);
+        format!("{items}\n\n{rendered}")
+    });
+    let rule = format!("{}\n", "-".repeat(80));
+    snapshot(name, &reports.collect::<Vec<_>>().join(&rule));
+}
+
+/// An invalidation without operands of its own.
+fn invalidate(head: &str, facts: &str) -> String {
+    format!("invalidate {head} {{\n    per \"Toy manual, 4.5\";\n    {facts}\n}}")
+}

@@ -1,0 +1,98 @@
+//! Names and the parts of a definition: unknown, missing, too many, unused, in circles.
+
+use tlbc::codes::TOY;
+use tlbc::render::{Format, render};
+
+use crate::toy::toy_with;
+use crate::{cases, found, invalidate, messages, snapshot};
+
+#[test]
+fn names() {
+    cases(
+        "names",
+        &[
+            "tag color { 8 bits; of machine; from generations; }\ntag color { 8 bits; of cpu; from slots; }",
+            "barrier drop_all \"x\" { publishes on self; }\nfeature f \"f\";\nerratum f \"f\" { weakens wait: not drained; remedy after wait issue drop_all, wait; }",
+            "operand page 64 bits { [63:56] tga; [55:50] 0; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "operand page 64 bits { [63:56] tag; [55:50] 0; [49:48] hint when hinted; [47:0] va[69:12]; }",
+            "space user { addresses low 38 bits; leaf under colour; walk under nothing; }",
+            &invalidate(
+                "drop_two \"drop.two {pages}\"",
+                "drops leaf at ptf of one page, this tag when far; where cpu; after waits;",
+            ),
+            "for (x) in (a) { switch { loads root; } }",
+        ],
+    );
+}
+
+#[test]
+fn missing_parts() {
+    let (files, diagnostics) = found("arch empty { }\n", true);
+    snapshot(
+        "missing_parts",
+        &render(&files, &diagnostics, Format::Human, false),
+    );
+    cases(
+        "missing_facts",
+        &[
+            "geometry g4k { levels { pte 12 leaf; } }",
+            "geometry g16k { page 16 KiB; }",
+            "tag color { 8 bits; from generations; }",
+            "space user { views; }"
+                .replace("views;", "view one tag;")
+                .as_str(),
+            "change { }",
+            "invalidate drop_two \"drop.two\" { }",
+            "load spare \"load.spare {root}\" { }\nresume { loads spare; }",
+            "operand page 64 bits { [63:56] tag; [55:50] granule; [49:48] hint when hinted; [47:0] va[59:12]; }",
+            "geometry g4k { page 4 KiB; levels { pte 12 leaf; pmd 21 leaf; pgd 30; } }",
+        ],
+    );
+}
+
+#[test]
+fn more_flags_than_bits() {
+    let features: Vec<String> = (0..40).map(|n| format!("feature f{n} \"f\";")).collect();
+    let found = messages(&toy_with(&features.join("\n")));
+    assert_eq!(found, ["E0207 there are more than 16 features"]);
+}
+
+/// The least values of a tag may be reserved, and no others: what is given out is one stretch.
+#[test]
+fn reserved_tags_are_the_least() {
+    let with = |facts: &str| {
+        let color = "tag color { 8 bits; of machine; from generations; }";
+        let reserved = format!("tag color {{ 8 bits; of machine; from generations; {facts} }}");
+        messages(&TOY.replace(color, &reserved))
+    };
+    assert_eq!(with("reserved 1; reserved 0;"), [""; 0]);
+    assert_eq!(with("values 3..9; reserved 3; reserved 0;"), [""; 0]);
+    let found = with("reserved 0; reserved 9;");
+    assert_eq!(found, ["E0207 9 is not the least value that the tag has"]);
+}
+
+#[test]
+fn circles_of_features() {
+    cases(
+        "circles",
+        &[
+            "feature a \"a\" needs b;\nfeature b \"b\" needs c and d;\nfeature c \"c\" needs a;\nfeature d \"d\";",
+            "feature a \"a\" needs a;",
+        ],
+    );
+}
+
+#[test]
+fn unused_names() {
+    cases(
+        "unused",
+        &[
+            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }
+barrier late \"late\" { completes on cpus; gone; drained; }
+operand spare 64 bits { [63:0] va; }
+load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
+cpus some \"some CPUs\";",
+            "feature f \"f\";\nspace user { addresses low 38 bits when f, low 30 bits; leaf under color; walk under color; }",
+        ],
+    );
+}

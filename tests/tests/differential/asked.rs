@@ -1,0 +1,238 @@
+//! What one machine is asked for, answered by its plans and by its backend.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use tlbc::model::{Config, Model};
+use tlbc::plan::Plans;
+use tlbc::plan::ir::Shape;
+use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, interpret};
+use tlbc_runtime::backend::Finished;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::{Audience, Debt, Owed, Record, Root};
+
+use crate::Issued;
+use crate::machines::{Machine, conditions};
+
+/// A machine, as both sides have it, and what they are asked for.
+pub struct Asked<'a, M> {
+    pub model: &'a Model,
+    pub plans: &'a Plans,
+    pub tlb: &'a M,
+    pub env: Env,
+    /// The names of the instructions that were issued so far, in this case or another.
+    pub seen: &'a RefCell<BTreeSet<String>>,
+}
+
+/// What one side did.
+#[derive(Debug, PartialEq)]
+pub struct Did {
+    pub issued: Vec<Issued>,
+    pub owed: Owed,
+    pub deliver: Audience,
+    pub interrupt: Audience,
+}
+
+impl Did {
+    pub fn nothing() -> Self {
+        Self {
+            issued: Vec::new(),
+            owed: Owed::NOTHING,
+            deliver: Audience::NOBODY,
+            interrupt: Audience::NOBODY,
+        }
+    }
+}
+
+impl<M: Machine> Asked<'_, M> {
+    /// What the plan of a shape does.
+    pub fn plan(&self, shape: Shape) -> Did {
+        let effects = interpret(self.model, self.plans, shape, &self.env);
+        let Effects {
+            ops,
+            owed,
+            deliver,
+            interrupt,
+        } = effects;
+        let operand = |&(operand, bits): &(usize, u128)| {
+            let named = &self.model.operands[operand].named;
+            (named.name.clone(), bits)
+        };
+        let op = |op: Op| {
+            let named = match op.which {
+                Which::Barrier(index) => &self.model.barriers[index].named,
+                Which::Invalidate(index) => &self.model.invalidates[index].named,
+                Which::Load(index) => &self.model.loads[index].named,
+                // Not by the sink.
+                Which::Store => return None,
+            };
+            let operands = op.operands.iter().map(operand).collect();
+            Some((named.name.clone(), operands))
+        };
+        Did {
+            issued: ops.into_iter().filter_map(op).collect(),
+            owed,
+            deliver,
+            interrupt,
+        }
+    }
+
+    /// What the generated code does, as told to a recording sink.
+    pub fn backend<T>(&self, run: impl FnOnce(&M, &mut dyn FnMut(M::Op)) -> T) -> (Vec<Issued>, T) {
+        let mut issued = Vec::new();
+        let result = run(self.tlb, &mut |op| issued.push(M::describe(op)));
+        let names = issued.iter().map(|(name, _)| name.clone());
+        self.seen.borrow_mut().extend(names);
+        (issued, result)
+    }
+
+    /// A flush that gives up issues what one of everything issues, and no other one does, unless it is that anyway.
+    fn gives_up(&mut self, request: &Request<'_>) {
+        let everything = Request {
+            scope: Scope::Everything {
+                tables: request.tables(),
+            },
+            ..*request
+        };
+        let issued = |request: &Request<'_>| {
+            let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), request));
+            let (after, _) = self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+            (issued, after)
+        };
+        if self.tlb.gives_up(request) {
+            assert_eq!(issued(request), issued(&everything), "{request:?}");
+        }
+    }
+
+    /// Flushes both ways: start, finish, and what an interrupted CPU does.
+    pub fn flush(&mut self, space: Space, reach: Reach, scope: Scope<'_>) {
+        let request = Request {
+            space,
+            tag: self.env.tag,
+            reach,
+            conditions: conditions(self.model, self.env.config),
+            scope,
+        };
+        self.env.walk = request.tables();
+        self.env.ends = matches!(scope, Scope::Teardown);
+        let shape = |reach| match scope {
+            Scope::Page { .. } => Shape::Page(space, reach),
+            Scope::Ranges(_) => Shape::Ranges(space, reach),
+            Scope::Teardown if self.model.caches.root.is_some() => Shape::Teardown(space, reach),
+            Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
+        };
+
+        let mut start = self.plan(shape(reach));
+        if reach == Reach::Wide {
+            let told = self.plan(Shape::Told(space));
+            start.deliver = told.deliver;
+            assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
+        }
+        let mut finish = self.plan(Shape::Finish(space, reach));
+        finish.owed |= start.owed;
+
+        self.gives_up(&request);
+        let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
+        let here = Did {
+            issued,
+            owed: started.owed,
+            deliver: started.deliver,
+            ..Did::nothing()
+        };
+        assert_eq!(here, start, "start of {request:?}");
+        let (issued, Finished { interrupt, owed }) =
+            self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+        let here = Did {
+            issued,
+            owed,
+            interrupt,
+            ..Did::nothing()
+        };
+        assert_eq!(here, finish, "finish of {request:?}");
+
+        // One that is told flushes for itself alone, by whichever tag it has.
+        self.env.tag.of_machine = false;
+        let config = self.env.config;
+        self.env.config.features &= !M::SENDER_ONLY.0;
+        let mut told = self.plan(shape(Reach::Here));
+        let finish = self.plan(Shape::Finish(space, Reach::Here));
+        told.issued.extend(finish.issued);
+        told.owed |= finish.owed;
+        self.env.tag = request.tag;
+        self.env.config = config;
+        let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
+        let there = Did {
+            issued,
+            owed,
+            ..Did::nothing()
+        };
+        assert_eq!(there, told, "deliver of {request:?}");
+    }
+
+    /// Loads a space, returns to user code and brings up a CPU, both ways.
+    pub fn events(&mut self) {
+        // Devices are not switched, nor do they come up.
+        let config = self.env.config;
+        self.env.root.conditions = conditions(self.model, config);
+        self.env.config.features &= !M::SENDER_ONLY.0;
+        self.events_of_cpu();
+        self.env.config = config;
+    }
+
+    fn events_of_cpu(&mut self) {
+        for debt in [Debt::None, Debt::Tag, Debt::All] {
+            self.env.debt = debt;
+            let to = self.env.root;
+            let plan = self.plan(Shape::Switch);
+            let (issued, owed) = self.backend(|tlb, sink| tlb.switch(&mut Record(sink), &to, debt));
+            let did = Did {
+                issued,
+                owed,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "switch owing {debt:?}");
+        }
+        for put_off in [false, true] {
+            self.env.owed = put_off;
+            let to = self.env.root;
+            let plan = self.plan(Shape::Resume);
+            let (issued, ()) =
+                self.backend(|tlb, sink| tlb.resume(&mut Record(sink), &to, put_off));
+            let did = Did {
+                issued,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
+        }
+        let plan = self.plan(Shape::Arrive);
+        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(&mut Record(sink)));
+        let did = Did {
+            issued,
+            owed,
+            ..Did::nothing()
+        };
+        assert_eq!(did, plan, "arrive");
+    }
+}
+
+pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
+    Env {
+        config,
+        limits: limits.to_vec(),
+        tag,
+        walk: false,
+        ends: false,
+        change: Changing::default(),
+        page: (0, Level(0)),
+        ranges: Ranges::new(),
+        root: Root {
+            table: 0xfedc_ba98_7654_3000,
+            tag,
+            empty: 0x1234_5678_9abc_d000,
+            conditions: Conditions::NONE,
+        },
+        debt: Debt::None,
+        owed: false,
+    }
+}

@@ -1,0 +1,98 @@
+//! Changes of entries, both ways.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tlbc::plan::ir::Shape;
+use tlbc::trace::interpret::{Changing, Which, interpret};
+use tlbc_runtime::Record;
+use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Conditions, LevelTable};
+
+use crate::asked::{Asked, Did};
+use crate::machines::{Machine, REACHES, SPACES};
+
+impl<M: Machine> Asked<'_, M> {
+    /// Changes entries, both ways, on a machine where instructions write them.
+    pub fn changes(&mut self, table: &LevelTable) {
+        const OLD: u64 = 0x1234_5001;
+        const NEW: u64 = 0x6789_a003;
+        if self.model.change.plain_store.value {
+            return;
+        }
+        let page = |page, rights| Entry::Leaf { page, rights };
+        let kinds = [
+            (Kind::Appears, Entry::Invalid, page(1, 1)),
+            (Kind::Vanishes, page(1, 1), Entry::Invalid),
+            (Kind::Relaxes, page(1, 1), page(1, 3)),
+            (Kind::Replaces, page(1, 3), page(2, 3)),
+        ];
+        let levels = Level::all().filter(|level| table[level.index()].shift != 0);
+        let owners = SPACES
+            .iter()
+            .flat_map(|space| REACHES.map(|reach| (*space, reach)));
+        let cases = levels.flat_map(|level| {
+            let kinds = kinds.into_iter();
+            kinds.flat_map(move |kind| [1, 7].map(|entries| (level, kind, entries)))
+        });
+        let cases: Vec<_> = cases.collect();
+        for (space, reach) in owners {
+            for &(level, (kind, old, new), entries) in &cases {
+                for may_defer in [false, true] {
+                    self.env.change = Changing {
+                        kind,
+                        level,
+                        va: 0x7_6543_2000,
+                        entries,
+                        table: 0x4_5678_9000,
+                        index: 5,
+                        old: OLD,
+                        new: NEW,
+                        space,
+                        reach,
+                        may_defer,
+                    };
+                    let plan = self.plan(Shape::Change);
+                    let stores = interpret(self.model, self.plans, Shape::Change, &self.env)
+                        .ops
+                        .iter()
+                        .any(|op| op.which == Which::Store);
+                    let memory: Vec<AtomicU64> =
+                        (0..entries).map(|_| AtomicU64::new(OLD)).collect();
+                    let slot = Slot {
+                        entries: &memory,
+                        table: 0x4_5678_9000,
+                        index: 5,
+                        va: 0x7_6543_2000,
+                    };
+                    let change = Change {
+                        level,
+                        old,
+                        new,
+                        new_bits: NEW,
+                        below: Below::Cleared,
+                    };
+                    assert_eq!(change.kind(), kind);
+                    let owner = Owner {
+                        space,
+                        tag: self.env.tag,
+                        reach,
+                        conditions: Conditions::NONE,
+                        may_defer,
+                    };
+                    let (issued, changed) = self
+                        .backend(|tlb, sink| tlb.change(&mut Record(sink), &slot, &change, &owner));
+                    let did = Did {
+                        issued,
+                        owed: changed.owed,
+                        ..Did::nothing()
+                    };
+                    assert_eq!(did, plan, "{kind:?} of level {level:?} for {owner:?}");
+                    let becomes = if stores { NEW } else { OLD };
+                    let all = memory.iter().all(|e| e.load(Ordering::Relaxed) == becomes);
+                    assert!(all, "{kind:?} of level {level:?} for {owner:?}");
+                }
+            }
+        }
+    }
+}

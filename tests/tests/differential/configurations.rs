@@ -1,0 +1,59 @@
+//! Every event, every change, and a page at each level, in every configuration that there is.
+
+use std::cell::RefCell;
+
+use tlbc::Analysis;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Scope, Tag};
+
+use crate::asked::{Asked, env};
+use crate::machines::{Machine, REACHES, SPACES, addresses, configs, machine_of, most};
+
+const TAG: Tag = Tag {
+    value: 0x5a6,
+    of_machine: false,
+};
+
+pub fn plans_and_backend_agree_in_every_configuration<M: Machine>(analysis: &Analysis) {
+    let Analysis { model, plans } = analysis;
+    let limits = most(model);
+    let seen = RefCell::default();
+    let (mut compared, mut all) = (0, 0);
+    for config in configs(model).filter(|config| model.possible(*config)) {
+        all += 1;
+        let tlb = machine_of::<M>(model, config, &limits).expect("a possible machine");
+        let table = model.level_table(config);
+        for of_machine in [false, true] {
+            let tag = Tag { of_machine, ..TAG };
+            let mut asked = Asked {
+                model,
+                plans,
+                tlb: &tlb,
+                env: env(config, &limits, tag),
+                seen: &seen,
+            };
+            asked.events();
+            asked.changes(&table);
+            for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
+                asked.flush(space, reach, Scope::Teardown);
+                for tables in [false, true] {
+                    asked.flush(space, reach, Scope::Everything { tables });
+                    for level in Level::all().filter(|level| table[level.index()].leaf) {
+                        let (start, _) = addresses(model, space, config);
+                        let va = start + 0x7654_3218;
+                        asked.env.page = (va, level);
+                        let page = Scope::Page {
+                            va,
+                            level,
+                            table: tables,
+                        };
+                        asked.flush(space, reach, page);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    // Two tags, two spaces, two reaches, with tables and without, and a level at least.
+    assert!(all > 0 && compared >= 16 * all, "{compared} in {all}");
+}

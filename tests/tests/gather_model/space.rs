@@ -1,0 +1,336 @@
+//! A space and its tables, as operations of a program change them.
+//!
+//! In: an operation, within a section. Each says to the model which pages and tables come out for it, and what may be
+//! stale until then.
+
+use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::{Backend, Level, NewSpace, Platform, Section};
+use tlbc_tests::hosted::{Handle, Hosted};
+use tlbc_tests::model::{Machine, Model, Out, subtree};
+use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
+use tlbc_tests::watched::{Made, Stale, Watched};
+
+use crate::programs::{FEW, MOST, Op, TABLES};
+
+/// A space and its tables.
+pub struct Space<B: Backend + Send + Sync + 'static> {
+    mmu: Machine<B>,
+    pub handle: Handle<Watched<B>>,
+    pub subject: u64,
+    levels: [Level; 3],
+    top: Entries,
+    middle: Entries,
+    tables: [Option<Entries>; TABLES],
+    /// Entries in use of a table.
+    most: usize,
+    /// The number of the next page or table.
+    next: u64,
+}
+
+impl<B: Backend + Send + Sync + 'static> Space<B> {
+    pub fn new(mmu: &Machine<B>, model: &mut Model<B>, subject: u64, new: NewSpace) -> Self {
+        let new = NewSpace {
+            table: new.table + (subject << 32),
+            user_table: new.user_table + (subject << 32),
+            ..new
+        };
+        model.has_space(subject, &new);
+        let handle = Handle::new(mmu.address_space(new).expect("a tag"));
+        let backend = mmu.platform().backend();
+        let facts = backend.levels();
+        let mut there = Level::all().filter(|level| facts[level.index()].shift != 0);
+        let levels = [(); 3].map(|()| there.next().expect("three levels"));
+        let shift = |level: Level| facts[level.index()].shift;
+        let start = 3 << shift(levels[2]);
+        let top = Entries::new(backend, &handle, levels[2], start, FEW);
+        let middle = Entries::new(backend, &handle, levels[1], start, FEW);
+        top.link(0, subject + 1);
+        Self {
+            mmu: mmu.clone(),
+            handle,
+            subject,
+            levels,
+            top,
+            middle,
+            tables: [const { None }; TABLES],
+            most: MOST.min(1 << (shift(levels[1]) - shift(levels[0]))),
+            next: (subject + 1) << 32,
+        }
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn level_has_leaves(&self, level: Level) -> bool {
+        self.mmu.platform().backend().levels()[level.index()].leaf
+    }
+
+    /// A table, which appears where there is none; if a large page is in its place there is no such table.
+    fn table(&mut self, nth: usize) -> Option<&Entries> {
+        if self.tables[nth].is_none() && self.middle.entry(nth) == Entry::Invalid {
+            let number = self.fresh();
+            self.middle.link(nth, number);
+            let va = self.middle.slot(nth).va;
+            let backend = self.mmu.platform().backend();
+            let table = Entries::new(backend, &self.handle, self.levels[0], va, self.most);
+            self.tables[nth] = Some(table);
+        }
+        self.tables[nth].as_ref()
+    }
+
+    /// The large pages' table, and its first entry that never points at a table.
+    fn large(&self, upper: bool, at: usize) -> (&Entries, usize) {
+        if upper {
+            (&self.top, at.max(1))
+        } else {
+            (&self.middle, at)
+        }
+    }
+
+    fn clear<'t>(
+        &self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        entries: impl Iterator<Item = (&'t Entries, usize)>,
+    ) {
+        let valid = entries.filter(|(table, index)| table.leaf(*index).is_some());
+        let leaves: Vec<_> = valid
+            .map(|(table, index)| (table, index, table.bits(index)))
+            .collect();
+        let given = leaves
+            .iter()
+            .filter_map(|(table, index, _)| table.leaf(*index));
+        section.clear_all(given).expect("entries of this space");
+        let places: Vec<_> = leaves
+            .iter()
+            .map(|(table, index, _)| (table.level, table.slot(*index).va))
+            .collect();
+        for (made, (table, _, bits)) in model.made(&places).iter().zip(&leaves) {
+            let page = bits >> 12;
+            if bits & (DIRTY | FILE) == DIRTY | FILE {
+                model.keeps_rmap(page);
+            }
+            let stale = vec![Stale::Leaf(table.level, made.va)];
+            model.owes(self.subject, made, stale, Some(Out::Page(page)));
+        }
+    }
+
+    /// Clears all that is in a table, and unlinks it.
+    fn unlink(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        nth: usize,
+    ) {
+        let Some(table) = self.tables[nth].take() else {
+            return;
+        };
+        self.clear(section, model, (0..self.most).map(|index| (&table, index)));
+        let number = self.middle.bits(nth) >> 12;
+        let link = self.middle.pointer(nth).expect("it points at the table");
+        let at = (self.middle.level, self.middle.slot(nth).va);
+        section.unlink(link).expect("a table of this space");
+        let made = model.made(&[at]);
+        let stale = vec![Stale::Walk(at.0, at.1)];
+        model.owes(self.subject, &made[0], stale, Some(Out::Table(number)));
+    }
+
+    /// Changes a leaf entry, and says what was changed: in one step, or in two.
+    fn change(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &Model<B>,
+        (nth, index): (usize, usize),
+        replaced: Option<u64>,
+        rights: u64,
+    ) -> Option<Vec<Made>> {
+        let table = self.tables[nth].as_ref()?;
+        let index = index % self.most;
+        let (old, was) = (table.entry(index), table.bits(index));
+        let Entry::Leaf { page, .. } = old else {
+            return None;
+        };
+        let page = replaced.unwrap_or(page);
+        let bits = page << 12 | 1 | rights;
+        let new = Entry::Leaf {
+            page,
+            rights: if rights & WRITE == 0 { 1 } else { 3 },
+        };
+        let change = Change {
+            level: table.level,
+            old,
+            new,
+            new_bits: bits,
+            below: Below::Cleared,
+        };
+        let slot = table.slot(index);
+        let stood = if replaced.is_some() {
+            section.replace(&slot, &change)
+        } else {
+            section.change(&slot, &change)
+        };
+        assert_eq!(stood.expect("it may be changed").first, was);
+        assert_eq!(table.bits(index), bits);
+        let facts = self.mmu.platform().backend();
+        let facts = facts.change_facts(self.handle.conditions());
+        let through_invalid =
+            replaced.is_some() && facts.output_through_invalid && B::FACTS.changes_plainly;
+        let place = (table.level, slot.va);
+        let steps = if through_invalid { 2 } else { 1 };
+        Some(model.made(&vec![place; steps]))
+    }
+
+    /// Does an operation, and says to the model what is owed for it.
+    pub fn run(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        op: &Op,
+    ) {
+        let subject = self.subject;
+        match *op {
+            Op::Map(nth, at, count, dirty_file) => {
+                let pages: Vec<_> = (0..count).map(|_| self.fresh()).collect();
+                let most = self.most;
+                let Some(table) = self.table(nth) else { return };
+                let flags = if dirty_file {
+                    WRITE | DIRTY | FILE
+                } else {
+                    WRITE
+                };
+                for (index, page) in (at..most).zip(pages) {
+                    if table.entry(index) == Entry::Invalid {
+                        table.map(index, page, flags);
+                    }
+                }
+            }
+            Op::Clear(nth, at, count) => {
+                let table = self.tables[nth].take();
+                if let Some(table) = &table {
+                    let range = at..self.most.min(at + count);
+                    self.clear(section, model, range.map(|index| (table, index)));
+                }
+                self.tables[nth] = table;
+            }
+            Op::MapLarge(upper, at) => {
+                let page = self.fresh();
+                let (table, at) = self.large(upper, at);
+                let free = table.entry(at) == Entry::Invalid;
+                if free && self.level_has_leaves(table.level) {
+                    table.map(at, page, WRITE);
+                }
+            }
+            Op::ClearLarge(upper, at) => {
+                let (table, at) = self.large(upper, at);
+                self.clear(section, model, [(table, at)].into_iter());
+            }
+            Op::ClearAcross(nth) => {
+                let table = self.tables[nth].take();
+                if let Some(table) = &table {
+                    let pages = (0..self.most).map(|index| (table, index));
+                    let large = (nth + 1..FEW).map(|index| (&self.middle, index));
+                    self.clear(section, model, pages.chain(large));
+                }
+                self.tables[nth] = table;
+            }
+            Op::Protect(nth, at) => {
+                let Some(made) = self.change(section, model, (nth, at), None, 0) else {
+                    return;
+                };
+                if let Entry::Leaf { rights: 3, .. } = made[0].change.old {
+                    let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
+                    model.owes(subject, &made[0], stale, None);
+                }
+            }
+            Op::Relax(nth, at) => {
+                let through_invalid = self.mmu.platform().backend();
+                let facts = through_invalid.change_facts(self.handle.conditions());
+                if !facts.rights_through_invalid {
+                    let _ = self.change(section, model, (nth, at), None, WRITE);
+                }
+            }
+            Op::Replace(nth, at) => {
+                let page = self.fresh();
+                let made = self.change(section, model, (nth, at), Some(page), WRITE);
+                let Some(made) = made else { return };
+                let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
+                model.see();
+                if made.len() == 2 {
+                    assert!(model.is_dropped(subject, &made, stale.clone()));
+                }
+                model.owes(subject, &made[0], stale, None);
+            }
+            Op::Unlink(nth) => self.unlink(section, model, nth),
+            Op::Detach(nth) => {
+                let Some(link) = self.middle.pointer(nth) else {
+                    return;
+                };
+                let stale = subtree(&self.mmu, &self.middle, nth);
+                let at = (self.middle.level, self.middle.slot(nth).va);
+                let number = self.middle.bits(nth) >> 12;
+                let table = section.detach(link).expect("a table of this space");
+                assert_eq!(table.0, number);
+                let made = model.made(&[at]);
+                model.owes(subject, &made[0], stale.clone(), None);
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables[nth] = None; // what is in it is kept
+            }
+            Op::Collapse(nth) => {
+                if !self.level_has_leaves(self.levels[1]) || self.tables[nth].is_none() {
+                    return;
+                }
+                let page = self.fresh();
+                let number = self.middle.bits(nth) >> 12;
+                let stale = subtree(&self.mmu, &self.middle, nth);
+                let link = self.middle.pointer(nth).expect("it points at the table");
+                let at = (self.middle.level, self.middle.slot(nth).va);
+                let leaf = Entry::Leaf { page, rights: 3 };
+                let collapsed = section.collapse(link, leaf, page << 12 | 1 | WRITE);
+                collapsed.expect("a table of this space");
+                assert_eq!(self.middle.entry(nth), leaf);
+                let made = model.made(&[at, at]);
+                model.owes(subject, &made[0], stale.clone(), Some(Out::Table(number)));
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables[nth] = None;
+            }
+            Op::UnlinkAll => {
+                (0..TABLES).for_each(|nth| self.unlink(section, model, nth));
+                let large = (0..FEW).map(|index| (&self.middle, index));
+                self.clear(section, model, large);
+                let number = self.top.bits(0) >> 12;
+                let link = self.top.pointer(0).expect("it points at the table");
+                let at = (self.top.level, self.top.slot(0).va);
+                section.unlink(link).expect("a table of this space");
+                let made = model.made(&[at]);
+                let stale = vec![Stale::Walk(at.0, at.1)];
+                model.owes(subject, &made[0], stale, Some(Out::Table(number)));
+                self.renew();
+            }
+            Op::DetachAll => {
+                let stale = subtree(&self.mmu, &self.top, 0);
+                let at = (self.top.level, self.top.slot(0).va);
+                let link = self.top.pointer(0).expect("it points at the table");
+                section.detach(link).expect("a table of this space");
+                let made = model.made(&[at]);
+                model.owes(subject, &made[0], stale.clone(), None);
+                model.see();
+                assert!(model.is_dropped(subject, &made, stale));
+                self.tables = [const { None }; TABLES];
+                self.renew();
+            }
+        }
+    }
+
+    /// Another table of the middle level, in the place of the one that is gone.
+    fn renew(&mut self) {
+        let backend = self.mmu.platform().backend();
+        let va = self.middle.va;
+        self.middle = Entries::new(backend, &self.handle, self.levels[1], va, FEW);
+        let number = self.fresh();
+        self.top.link(0, number);
+    }
+}

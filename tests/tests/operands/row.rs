@@ -1,0 +1,45 @@
+//! Rows: operands against fields worked out by hand.
+
+use tlbc::trace::Trace;
+
+use crate::common::bits;
+
+/// A field as `(high, low, value)`.
+pub type Field = (u32, u32, u64);
+
+/// The fields of a row.
+pub type Fields<'a> = &'a [Field];
+
+/// The operands of that name of the instructions of that name, in the order of issue.
+pub fn operands(trace: &Trace, instruction: &str, operand: &str) -> Vec<u128> {
+    let named = trace.here.iter().filter(|i| i.name == instruction);
+    let all = named.flat_map(|i| &i.operands);
+    all.filter(|(name, ..)| name == operand)
+        .map(|(_, word, _)| *word)
+        .collect()
+}
+
+/// The `nth` such operand has these fields, and nothing else.
+#[track_caller]
+pub fn is(trace: &Trace, at: (&str, usize, &str), fields: Fields<'_>, word: u128) {
+    let (instruction, nth, operand) = at;
+    let issued = operands(trace, instruction, operand);
+    let Some(&got) = issued.get(nth) else {
+        panic!("no {instruction} number {nth}: {:?}", trace.here);
+    };
+    for &(high, low, value) in fields {
+        let found = bits(got, high, low);
+        assert_eq!(
+            found, value,
+            "{instruction} {operand} [{high}:{low}]: {found:#x}, not {value:#x}"
+        );
+    }
+    let sum = fields
+        .iter()
+        .fold(0, |sum, &(_, low, value)| sum | u128::from(value) << low);
+    assert_eq!(sum, word, "the row itself: {sum:#x}, not {word:#x}");
+    assert_eq!(
+        got, word,
+        "{instruction} {operand}: {got:#x}, not {word:#x}"
+    );
+}

@@ -1,0 +1,324 @@
+//! Operands of x86-64, by the manuals of Intel and AMD.
+
+use tlbc::Analysis;
+use tlbc::trace::{Event, Trace};
+use tlbc_runtime::backend::Debt;
+
+use crate::common::{Ask, X86_64, edited, good, x86};
+use crate::row::is;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+fn user(start: u64, bytes: u64, levels: &'static [&'static str]) -> Ask {
+    Ask::user(start, bytes, levels).tag(5).others()
+}
+
+#[test]
+fn invlpg_takes_the_address() {
+    let at = |ask: Ask| ask.on(x86(), "pge pcid");
+    is(
+        &at(user(0x1000, 0x1000, &["pte"]).here()),
+        ("invlpg", 0, "va"),
+        &[(63, 0, 0x1000)],
+        0x1000,
+    );
+    let last = 0xffff_ffff_ffff_f000;
+    is(
+        &at(Ask::kernel(last, 0x1000, &["pte"])),
+        ("invlpg", 0, "va"),
+        &[(63, 0, last)],
+        0xffff_ffff_ffff_f000,
+    );
+}
+
+/// SDM 2, INVPCID: the type in a register, and in memory the PCID in [11:0] and the linear address
+/// in [127:64]. Each type, and the descriptor with it.
+fn invpcid(trace: &Trace, kind: u64, address: u64, pcid: u64, descriptor: u128) {
+    is(
+        trace,
+        ("invpcid", 0, "kind"),
+        &[(63, 2, 0), (1, 0, kind)],
+        u128::from(kind),
+    );
+    is(
+        trace,
+        ("invpcid", 0, "descriptor"),
+        &[(127, 64, address), (63, 12, 0), (11, 0, pcid)],
+        descriptor,
+    );
+}
+
+#[test]
+fn invpcid_0_one_address_of_one_pcid() {
+    // The user view of PCID 2: bit 11.
+    let page = user(0x4000_1000, 0x1000, &["pte"]).tag(2).here();
+    invpcid(
+        &page.on(x86(), "pge pcid invpcid pti"),
+        0,
+        0x4000_1000,
+        0x802,
+        0x0000_0000_4000_1000_0000_0000_0000_0802,
+    );
+}
+
+/// The machine as it would be if nothing could be put off: no PCID is disowned, and loading CR3 drops
+/// nothing under a PCID. INVPCID then has to do it all.
+fn without_debts() -> Analysis {
+    let load = "        drops leaf, walk of everything, this tag unless keep;\n";
+    let text = edited(
+        X86_64,
+        load,
+        "        drops leaf, walk of everything, this tag when not pcid;\n",
+    );
+    let text = edited(&text, "        may be retired;", "        //");
+    let pcid = "process-context identifiers\"";
+    good(&edited(&text, pcid, &format!("{pcid} needs invpcid")))
+}
+
+#[test]
+fn invpcid_1_one_pcid() {
+    // Nothing of it is left to the return to user code, so the user view's PCID goes here.
+    let arch = without_debts();
+    let all = Ask::event(Event::Everything).tag(2);
+    invpcid(&all.on(&arch, "pge pcid invpcid pti"), 1, 0, 0x802, 0x802);
+}
+
+#[test]
+fn invpcid_2_everything() {
+    let range = Ask::kernel(0xffff_8000_4000_0000, 2 * MIB, &["pte"]);
+    invpcid(&range.on(x86(), "pge pcid invpcid"), 2, 0, 0, 0);
+}
+
+#[test]
+fn invpcid_3_every_pcid_but_no_globals() {
+    // Kernel entries under every PCID, none of them global.
+    let range = Ask::kernel(0xffff_8000_4000_0000, 2 * MIB, &["pte"]);
+    invpcid(&range.on(&without_debts(), "pcid invpcid"), 3, 0, 0, 0);
+}
+
+// APM 3, INVLPGB. rAX: 0 address valid, 1 PCID valid, 2 ASID valid, 3 globals too, 4 leaves only,
+// 5 nested, [11:6] zero, [63:12] address. ECX: [15:0] more pages, [31] steps of 2 MiB.
+// EDX: [15:0] ASID, [27:16] PCID.
+struct Invlpgb {
+    address: u64,
+    /// The bits of rAX from bit 5 to bit 0.
+    flags: u64,
+    stride: u64,
+    more: u64,
+    pcid: u64,
+    words: (u128, u128, u128),
+}
+
+fn invlpgb(trace: &Trace, nth: usize, of: &Invlpgb) {
+    let (rax, ecx, edx) = of.words;
+    let fields = [(63, 12, of.address), (11, 6, 0), (5, 0, of.flags)];
+    is(trace, ("invlpgb", nth, "rax"), &fields, rax);
+    is(
+        trace,
+        ("invlpgb", nth, "ecx"),
+        &[(31, 31, of.stride), (30, 16, 0), (15, 0, of.more)],
+        ecx,
+    );
+    is(
+        trace,
+        ("invlpgb", nth, "edx"),
+        &[(31, 28, 0), (27, 16, of.pcid), (15, 0, 0)],
+        edx,
+    );
+}
+
+const AMD: &str = "pge pcid invpcid invlpgb tce invlpgb_pages=8";
+
+#[test]
+fn invlpgb_run_of_a_pcid() {
+    let of = |start, bytes, levels| user(start, bytes, levels).tag(0x123).on(x86(), AMD);
+    let run = Invlpgb {
+        address: 0x40001,
+        flags: 0b00_0111,
+        stride: 0,
+        more: 0,
+        pcid: 0x123,
+        words: (0x4000_1007, 0, 0x0123_0000),
+    };
+    invlpgb(&of(0x4000_1000, 0x1000, &["pte"]), 0, &run);
+    // Ten pages: eight, then two; the count is of further pages.
+    let ten = of(0x4000_1000, 10 << 12, &["pte"]);
+    invlpgb(
+        &ten,
+        0,
+        &Invlpgb {
+            more: 7,
+            words: (0x4000_1007, 7, 0x0123_0000),
+            ..run
+        },
+    );
+    let rest = Invlpgb {
+        address: 0x40009,
+        more: 1,
+        words: (0x4000_9007, 1, 0x0123_0000),
+        ..run
+    };
+    invlpgb(&ten, 1, &rest);
+    // Leaves of 2 MiB: bit 31.
+    let large = Invlpgb {
+        address: 0x40000,
+        stride: 1,
+        more: 2,
+        words: (0x4000_0007, 0x8000_0002, 0x0123_0000),
+        ..run
+    };
+    invlpgb(&of(0x4000_0000, 6 * MIB, &["pmd"]), 0, &large);
+    // A leaf of 1 GiB has no stride: one address.
+    let huge = Invlpgb {
+        address: 0x40000,
+        words: (0x4000_0007, 0, 0x0123_0000),
+        ..run
+    };
+    invlpgb(&of(0x4000_0000, GIB, &["pud"]), 0, &huge);
+}
+
+#[test]
+fn invlpgb_without_an_address() {
+    let zero = Invlpgb {
+        address: 0,
+        flags: 0,
+        stride: 0,
+        more: 0,
+        pcid: 0,
+        words: (0, 0, 0),
+    };
+    // One PCID, non-globals: PCID and ASID valid.
+    let tag = Invlpgb {
+        flags: 0b00_0110,
+        pcid: 0x123,
+        words: (0x6, 0, 0x0123_0000),
+        ..zero
+    };
+    invlpgb(
+        &Ask::event(Event::Everything)
+            .tag(0x123)
+            .others()
+            .on(x86(), AMD),
+        0,
+        &tag,
+    );
+    // Everything: ASID valid and globals.
+    let range = Ask::kernel(0xffff_8000_4000_0000, 2 * MIB, &["pte"]).tables();
+    invlpgb(
+        &range.on(x86(), AMD),
+        0,
+        &Invlpgb {
+            flags: 0b00_1100,
+            words: (0xc, 0, 0),
+            ..zero
+        },
+    );
+    // Every PCID, no globals: ASID valid alone. There are no globals without PGE.
+    let nonglobal = Invlpgb {
+        flags: 0b00_0100,
+        words: (0x4, 0, 0),
+        ..zero
+    };
+    invlpgb(&range.on(x86(), "pcid invpcid invlpgb tce"), 0, &nonglobal);
+}
+
+#[test]
+fn invlpgb_run_of_every_pcid() {
+    // Address and ASID valid, PCID not compared, globals too.
+    let run = Invlpgb {
+        address: 0xf_fff8_0000_0001,
+        flags: 0b00_1101,
+        stride: 0,
+        more: 2,
+        pcid: 0,
+        words: (0xffff_8000_0000_100d, 2, 0),
+    };
+    let of = |start, bytes, levels| Ask::kernel(start, bytes, levels).on(x86(), AMD);
+    invlpgb(&of(0xffff_8000_0000_1000, 3 << 12, &["pte"]), 0, &run);
+    let last = Invlpgb {
+        address: 0xf_ffff_ffff_ffff,
+        more: 0,
+        words: (0xffff_ffff_ffff_f00d, 0, 0),
+        ..run
+    };
+    invlpgb(&of(0xffff_ffff_ffff_f000, 0x1000, &["pte"]), 0, &last);
+    let large = Invlpgb {
+        address: 0xf_fff8_0004_0000,
+        stride: 1,
+        more: 1,
+        words: (0xffff_8000_4000_000d, 0x8000_0001, 0),
+        ..run
+    };
+    invlpgb(&of(0xffff_8000_4000_0000, 4 * MIB, &["pmd"]), 0, &large);
+}
+
+#[test]
+fn cr3() {
+    // SDM 3A 4.5, 4.10.4.1: root in [51:12], PCID in [11:0], and bit 63 keeps what is cached.
+    let switch = |debt, machine| Ask::event(Event::Switch(debt)).tag(3).on(x86(), machine);
+    is(
+        &switch(Debt::None, "pge pcid"),
+        ("cr3", 0, "cr3"),
+        &[(63, 63, 1), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 3)],
+        0x8000_0000_4000_0003,
+    );
+    is(
+        &switch(Debt::Tag, "pge pcid"),
+        ("cr3", 0, "cr3"),
+        &[(63, 63, 0), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 3)],
+        0x4000_0003,
+    );
+    // Without PCIDs both are reserved.
+    is(
+        &switch(Debt::None, "pge"),
+        ("cr3", 0, "cr3"),
+        &[(63, 63, 0), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 0)],
+        0x4000_0000,
+    );
+    // Return to user code: the view's PCID has bit 11.
+    let resume = |owed| {
+        Ask::event(Event::Resume(owed))
+            .tag(3)
+            .on(x86(), "pge pcid pti")
+    };
+    is(
+        &resume(false),
+        ("cr3", 0, "cr3"),
+        &[
+            (63, 63, 1),
+            (62, 52, 0),
+            (51, 12, 0x4_0000),
+            (11, 11, 1),
+            (10, 0, 3),
+        ],
+        0x8000_0000_4000_0803,
+    );
+    is(
+        &resume(true),
+        ("cr3", 0, "cr3"),
+        &[
+            (63, 63, 0),
+            (62, 52, 0),
+            (51, 12, 0x4_0000),
+            (11, 11, 1),
+            (10, 0, 3),
+        ],
+        0x4000_0803,
+    );
+}
+
+/// An operand that is added to the definition is to be checked here too.
+#[test]
+fn every_operand_has_a_row() {
+    let source = include_str!("x86_64.rs");
+    for name in x86()
+        .model
+        .operands
+        .iter()
+        .map(|operand| &operand.named.name)
+    {
+        let row = source.contains(&format!("\"{name}\")"));
+        assert!(row, "no row for operand {name}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Changes where the change itself flushes, and where it is put off.
+
+use std::sync::Arc;
+
+use tlbc_runtime::NewSpace;
+use tlbc_tests::hosted::{Event, Hosted};
+
+use crate::{VA, machine, ptes, s390};
+
+/// A page that was cleared where the clearing flushes is not flushed again.
+#[test]
+fn nothing_is_batched_where_the_change_flushes() {
+    let (mmu, space, _current) = machine(s390());
+    let ptes = ptes(&mmu, &space, VA);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |g| {
+            // Another gather under way leaves nothing behind either.
+            mmu.gather(&space, |inner| {
+                inner.locked((), |section, ()| {
+                    section.clear_all(ptes.leaves()).expect("leaves");
+                });
+            });
+            g.locked((), |_, ()| {});
+        });
+    });
+    let events = mmu.platform().events();
+    let names = events.iter().filter_map(|event| match event {
+        Event::Issued(_, op) => Some(op.name()),
+        _ => None,
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["ipte"; 4]);
+    let counts = mmu.counts();
+    assert_eq!((counts.broadcast, counts.full_nested), (0, 0));
+}
+
+/// Alone in the space, stores are enough, and one flush of everything behind them.
+#[test]
+fn changes_are_put_off_while_no_other_cpu_is_attached() {
+    let (mmu, space, [_here, there]) = machine(s390());
+    Hosted::on(&mmu, 1, || {
+        let other = NewSpace {
+            table: 0x2000,
+            user_table: 0x2000,
+            ..NewSpace::default()
+        };
+        let other = Arc::new(mmu.address_space(other).expect("a tag"));
+        let _there = Hosted::switch(&mmu, there, Some(&other));
+    });
+    mmu.platform().events();
+    let ptes = ptes(&mmu, &space, VA);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |g| {
+            g.locked((), |section, ()| {
+                section.clear_all(ptes.leaves()).expect("leaves");
+                mmu.platform().note("cleared");
+                assert!(space.flush_pending());
+            });
+        });
+    });
+    let events = mmu.platform().events();
+    let tag = 0x1000;
+    let flush = s390::Op::IdteAsce {
+        asce: tag,
+        clear_by_asce: 0x800,
+    };
+    let mut expected = vec![Event::Note("cleared"), Event::Issued(0, flush)];
+    expected.extend((100..104).map(Event::Released));
+    assert_eq!(events, expected);
+    assert!(!space.flush_pending());
+}

@@ -1,0 +1,73 @@
+//! How freed tables come out.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use tlbc_backends::{powerpc64, x86_64};
+use tlbc_runtime::Platform;
+use tlbc_tests::hosted::{Event, HostBackend, Hosted};
+use tlbc_tests::tables::Entries;
+
+use crate::told::Told;
+use crate::{PMD, VA, arm64, machine, power, ptes, s390, x86};
+
+/// Four pages and their table go; what happened to the table, with what was issued before it came out.
+fn table_goes<B: HostBackend>(backend: B, batches: usize) -> Vec<Event<B::Op>> {
+    let (mmu, space, _current) = machine(backend);
+    mmu.platform().batches.store(batches, SeqCst);
+    let ptes = ptes(&mmu, &space, VA);
+    let pmds = Entries::new(mmu.platform().backend(), &space, PMD, VA, 1);
+    pmds.link(0, 7);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |g| {
+            g.locked((), |section, ()| {
+                section.clear_all(ptes.leaves()).expect("leaves");
+                section
+                    .unlink(pmds.pointer(0).expect("a table"))
+                    .expect("a pointer");
+            });
+        });
+    });
+    mmu.platform().events()
+}
+
+fn position<Op: PartialEq>(events: &[Event<Op>], wanted: &Event<Op>) -> Option<usize> {
+    events.iter().position(|event| event == wanted)
+}
+
+/// The table comes out behind the last instruction, and only once.
+fn comes_out_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &Event<Op>) {
+    let at = position(events, out).unwrap_or_else(|| panic!("{out:?} in {events:?}"));
+    let issued = |event: &Event<Op>| matches!(event, Event::Issued(..));
+    assert!(!events[at..].iter().any(issued), "{events:?}");
+    assert!(events[..at].iter().any(issued), "{events:?}");
+    assert_eq!(events.iter().filter(|event| *event == out).count(), 1);
+}
+
+#[test]
+fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
+    fn each<B: HostBackend<Op: PartialEq>>(backend: fn() -> B) {
+        assert!(B::FACTS.tables_deferred);
+        let events = table_goes(backend(), usize::MAX);
+        comes_out_last(&events, &Event::Deferred(vec![7]));
+        assert_eq!(position(&events, &Event::Freed(7)), None);
+        // No memory for a batch: every other CPU is interrupted before the table is freed.
+        let events = table_goes(backend(), 0);
+        comes_out_last(&events, &Event::Freed(7));
+        let all = position(&events, &Event::Interrupted(vec![1, 2])).expect("an interrupt to all");
+        let issued = |event: &Event<B::Op>| matches!(event, Event::Issued(..));
+        assert!(!events[all..].iter().any(issued), "the flush goes first");
+        assert!(all < position(&events, &Event::Freed(7)).unwrap());
+        // Every flush interrupts every CPU: nothing is left to wait for.
+        let directly = Told::<B, true, false>(backend());
+        let events = table_goes(directly, usize::MAX);
+        comes_out_last(&events, &Event::Freed(7));
+        assert_eq!(position(&events, &Event::Interrupted(vec![1, 2])), None);
+    }
+    each(arm64);
+    each(s390);
+    each(|| x86(&[]));
+    each(|| x86(&[x86_64::Config::PCID, x86_64::Config::INVLPGB]));
+    each(|| power(&[powerpc64::Config::GTSE]));
+    each(|| power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]));
+    each(|| power(&[]));
+}

@@ -1,0 +1,64 @@
+//! A backend that is told another policy.
+
+use tlbc_runtime::backend::{Audience, Debt, Finished, Owed, Root, Started};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
+use tlbc_runtime::{Backend, Ceiling, Conditions, Facts, Issue, Tags};
+
+/// A backend whose definition would say something else in its policy.
+pub struct Told<B, const DIRECTLY: bool, const ONE: bool>(pub B);
+
+impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRECTLY, ONE> {
+    type Op = B::Op;
+    const FACTS: Facts = Facts {
+        tables_deferred: !DIRECTLY && B::FACTS.tables_deferred,
+        one_at_a_time: ONE || B::FACTS.one_at_a_time,
+        ..B::FACTS
+    };
+    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+    fn levels(&self) -> &'static LevelTable {
+        self.0.levels()
+    }
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        self.0.ceiling(space, reach)
+    }
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        self.0.change_facts(conditions)
+    }
+    fn change(
+        &self,
+        cpu: &mut impl Issue<B::Op>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        self.0.change(cpu, slot, change, owner)
+    }
+    fn tags(&self) -> Tags {
+        self.0.tags()
+    }
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        self.0.audience(request)
+    }
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        self.0.gives_up(request)
+    }
+    fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
+        self.0.start(cpu, request)
+    }
+    fn finish(&self, cpu: &mut impl Issue<B::Op>, started: Started) -> Finished {
+        self.0.finish(cpu, started)
+    }
+    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Owed {
+        self.0.deliver(cpu, request)
+    }
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
+        self.0.switch(cpu, to, debt)
+    }
+    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+        self.0.resume(cpu, to, owed);
+    }
+    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+        self.0.arrive(cpu)
+    }
+}

@@ -1,0 +1,76 @@
+//! Themes that several architectures have, and how one is compared with its snapshot.
+
+use tlbc::Analysis;
+use tlbc::trace::Event;
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::{Extent, Ranges};
+
+use crate::common::{Ask, level, ranges_on, report, snapshot};
+use crate::{GIB, MIB, PAGE};
+
+/// Compares what is issued for requests, each in words, with the theme's snapshot.
+pub fn compare(name: &str, arch: &Analysis, machines: &[&str], asks: &[(impl AsRef<str>, Ask)]) {
+    let of = |(words, ask): &(_, Ask)| report(arch, AsRef::as_ref(words), ask, machines);
+    let text: String = asks.iter().map(of).collect();
+    snapshot(&format!("traces__{name}"), &text);
+}
+
+/// One page of user space.
+pub fn page(start: u64) -> [(&'static str, Ask); 4] {
+    let page = Ask::user(start, PAGE, &["pte"]);
+    [
+        ("user: one page, this CPU alone", page.clone()),
+        ("user: one page, others too", page.clone().others()),
+        (
+            "user: one page and its table, this CPU alone",
+            page.clone().tables(),
+        ),
+        (
+            "user: one page and its table, others too",
+            page.tables().others(),
+        ),
+    ]
+}
+
+/// What happens to a CPU.
+pub fn events() -> [(&'static str, Ask); 6] {
+    [
+        (
+            "switch, nothing owed",
+            Ask::event(Event::Switch(Debt::None)),
+        ),
+        ("switch, the tag owed", Ask::event(Event::Switch(Debt::Tag))),
+        (
+            "switch, everything owed",
+            Ask::event(Event::Switch(Debt::All)),
+        ),
+        (
+            "return to user code, nothing owed",
+            Ask::event(Event::Resume(false)),
+        ),
+        (
+            "return to user code, its tag owed",
+            Ask::event(Event::Resume(true)),
+        ),
+        ("CPU bring-up", Ask::event(Event::Arrive)),
+    ]
+}
+
+/// Pages and leaves of 2 MiB and 1 GiB far apart, with two of the pages' tables.
+pub fn mixed_levels(name: &str, arch: &Analysis, machines: &[&str], user: u64) {
+    let level = |name| level(&arch.model, name);
+    let mut ranges = Ranges::new();
+    ranges.leaf(
+        level("pte"),
+        Extent::new(user + 2 * MIB - 3 * PAGE, 6 * PAGE),
+    );
+    ranges.walk(level("pmd"), Extent::new(user + 2 * MIB - PAGE, 2 * PAGE));
+    ranges.leaf(level("pmd"), Extent::new(user + 64 * MIB, 6 * MIB));
+    ranges.leaf(level("pud"), Extent::new(user + 4 * GIB, GIB));
+    let on = |machine: &&str| {
+        let lines = ranges_on(arch, machine, ranges);
+        format!("on: {machine}\n  {}\n\n", lines.join("\n  "))
+    };
+    let text: String = machines.iter().map(on).collect();
+    snapshot(&format!("traces__{name}"), &text);
+}

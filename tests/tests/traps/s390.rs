@@ -1,0 +1,322 @@
+//! s390: instructions that write entries, entries of one table, and flushes that are put off.
+
+use std::sync::atomic::AtomicU64;
+
+use tlbc::trace::interpret::Changing;
+use tlbc::trace::{Event, Trace};
+use tlbc_backends::s390::{Config, Op, PTE, Tlb};
+use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
+use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
+use tlbc_runtime::{Backend, Record};
+
+use crate::PAGE;
+use crate::common::{Ask, S390, What, edited, findings, good, level, names, s390};
+
+const USER: u64 = 0x100_0000_0000;
+const TABLE: u64 = 0x2000_0000;
+const FEATURES: [&str; 5] = ["ipte_range", "local_clear", "edat1", "edat2", "rdp"];
+const LEVELS: [&str; 5] = ["pte", "pmd", "pud", "p4d", "pgd"];
+const KINDS: [Kind; 4] = [Kind::Appears, Kind::Vanishes, Kind::Relaxes, Kind::Replaces];
+
+/// Every machine there is.
+fn machines() -> Vec<String> {
+    let all = (0u32..32).map(|set| {
+        let features = FEATURES.iter().enumerate();
+        let features = features.filter(|(i, _)| set & 1 << i != 0);
+        features.map(|(_, name)| *name).collect::<Vec<_>>()
+    });
+    let possible = all.filter(|set| !set.contains(&"rdp") || set.contains(&"local_clear"));
+    possible.map(|set| set.join(" ")).collect()
+}
+
+fn change(kind: Kind, at: &str, entries: u64, space: Space, reach: Reach) -> Changing {
+    Changing {
+        kind,
+        level: level(&s390().model, at),
+        va: USER,
+        entries,
+        table: TABLE,
+        space,
+        reach,
+        ..Changing::default()
+    }
+}
+
+/// Every change that there is, on this many entries.
+fn changes(entries: u64) -> Vec<Changing> {
+    let all = KINDS.iter().flat_map(|&kind| {
+        LEVELS.iter().flat_map(move |&at| {
+            let spaces = [Space::User, Space::Kernel];
+            let pairs = spaces.map(|space| [(space, Reach::Here), (space, Reach::Wide)]);
+            let pairs = pairs.into_iter().flatten();
+            pairs.map(move |(space, reach)| change(kind, at, entries, space, reach))
+        })
+    });
+    all.collect()
+}
+
+fn on(change: Changing, words: &str) -> Trace {
+    Ask::event(Event::Change(change)).on(s390(), words)
+}
+
+/// A valid entry that is attached is never stored over: an instruction makes it invalid before, or only
+/// clears its protection, or replaces it.
+#[test]
+fn no_store_to_a_valid_entry() {
+    for words in machines() {
+        for change in [1, 3].into_iter().flat_map(changes) {
+            let trace = on(change, &words);
+            let names = names(&trace);
+            let store = names.iter().position(|name| *name == "store");
+            let context = format!("{words}: {change:?}: {names:?}");
+            assert_eq!(trace.owed, [], "{context}");
+            if change.kind == Kind::Appears {
+                assert_eq!(names, ["store"], "{context}");
+                continue;
+            }
+            let entries = usize::try_from(change.entries).expect("few");
+            let of = |all: &[&str]| {
+                let first = store.unwrap_or(names.len());
+                let hits = names[..first].iter().filter(|name| all.contains(name));
+                hits.count()
+            };
+            let invalid = of(&["ipte", "ipte_local", "idte", "idte_local"]);
+            let runs = of(&["ipte_run", "ipte_run_local"]);
+            let relaxed = of(&["rdp", "rdp_local"]);
+            let replaced = of(&["crdte", "cspg"]);
+            assert_eq!(
+                invalid + runs + relaxed + replaced,
+                store.unwrap_or(names.len()),
+                "{context}"
+            );
+            assert!(invalid == entries || runs == 1 || relaxed == entries || replaced == entries);
+            assert!(relaxed == 0 || change.kind == Kind::Relaxes, "{context}");
+            assert!(replaced == 0 || change.kind != Kind::Vanishes, "{context}");
+            // What is replaced at once is not stored again.
+            assert_eq!(store.is_some(), replaced == 0, "{context}");
+        }
+    }
+}
+
+/// IPTE is for page tables alone, IDTE for all others, and each names the table and not the space.
+#[test]
+fn trap_14_the_table_is_the_operand() {
+    let asce = 0x8000_4007;
+    for words in machines() {
+        for change in changes(1) {
+            let trace = Ask::event(Event::Change(change))
+                .tag(asce)
+                .on(s390(), &words);
+            for i in &trace.here {
+                let is_page_table = change.level.index() == 0;
+                let right = match i.name.as_str() {
+                    "idte" | "idte_local" => !is_page_table,
+                    "crdte" | "cspg" | "store" => true,
+                    _ => is_page_table,
+                };
+                assert!(right, "{words}: {} of {change:?}", i.name);
+                let table = ["table", "origin", "origin_in_r4", "entry"];
+                let mut operands = i.operands.iter();
+                let named = operands.find(|(name, ..)| table.contains(&name.as_str()));
+                let named = named.map(|(_, word, _)| word & !0x7ff);
+                assert!(named.is_none_or(|table| table == u128::from(TABLE)));
+                assert!(named.is_some() || i.name == "store", "{}", i.name);
+            }
+        }
+    }
+}
+
+/// What clears this CPU's entries alone is used where nobody else can have any.
+#[test]
+fn local_clearing_is_for_this_cpu_alone() {
+    for words in machines() {
+        for change in changes(3) {
+            let trace = on(change, &words);
+            let local = names(&trace).iter().any(|name| name.ends_with("_local"));
+            let context = format!("{words}: {change:?}: {:?}", trace.here);
+            assert!(!local || change.reach == Reach::Here, "{context}");
+            let vanishes = change.kind == Kind::Vanishes && change.reach == Reach::Here;
+            let wanted = vanishes && words.contains("local_clear");
+            assert!(!wanted || local, "{context}");
+        }
+    }
+}
+
+/// The instructions that write entries have no entry to write in a flush.
+#[test]
+fn writers_do_not_flush() {
+    let writers: Vec<&str> = s390()
+        .model
+        .invalidates
+        .iter()
+        .filter(|it| it.writes_entry.is_some())
+        .map(|it| it.named.name.as_str())
+        .collect();
+    assert_eq!(
+        writers,
+        [
+            "ipte",
+            "ipte_local",
+            "ipte_run",
+            "ipte_run_local",
+            "idte",
+            "idte_local",
+            "crdte",
+            "cspg",
+            "rdp",
+            "rdp_local"
+        ]
+    );
+    let asks = [
+        Ask::user(USER, PAGE, &["pte"]),
+        Ask::user(USER, PAGE, &["pte"]).tables(),
+        Ask::user(USER, 300 * PAGE, &["pte"]).live(),
+        Ask::kernel(USER, PAGE, &["pte"]),
+        Ask::kernel(USER, 300 * PAGE, &["pte"]).tables(),
+        Ask::event(Event::Everything),
+        Ask::event(Event::Teardown),
+        Ask::event(Event::Arrive),
+    ];
+    for words in machines() {
+        for ask in asks
+            .iter()
+            .flat_map(|ask| [ask.clone().here(), ask.clone().others()])
+        {
+            let trace = ask.on(s390(), &words);
+            let is_arrival = matches!(ask.event, What::Event(Event::Arrive));
+            let wanted = if ask.others && !is_arrival {
+                "idte_asce"
+            } else {
+                "ptlb"
+            };
+            assert_eq!(names(&trace), [wanted], "{words}");
+            assert!(trace.others.is_empty() && trace.owed.is_empty());
+        }
+    }
+}
+
+/// While nobody else is attached a store will do, and everything of the ASCE goes before anybody is,
+/// by the one instruction that reaches all CPUs without a table.
+#[test]
+fn what_is_put_off_goes_by_asce() {
+    for words in machines() {
+        for change in changes(3) {
+            let change = Changing {
+                may_defer: true,
+                ..change
+            };
+            let trace = on(change, &words);
+            if change.space == Space::Kernel {
+                continue;
+            }
+            assert_eq!(names(&trace), ["store"], "{words}: {change:?}");
+            let until: Vec<&str> = trace.owed.iter().map(|debit| debit.until).collect();
+            let owes = change.kind != Kind::Appears;
+            assert_eq!(
+                until,
+                if owes { vec!["attach"] } else { vec![] },
+                "{change:?}"
+            );
+        }
+    }
+    // If that left leaf entries, as of pages that were stored over, nothing else would drop them.
+    let drops = "drops leaf, walk of everything, this tag;";
+    let found = findings(&edited(S390, drops, "drops walk of everything, this tag;"));
+    assert!(!found.is_empty(), "leaf entries would stay");
+}
+
+/// Without the leave to put it off nothing is, not even for the kernel or this CPU alone.
+#[test]
+fn deferral_is_asked_for() {
+    let text = edited(
+        S390,
+        "by writers, deferred while detached or here;",
+        "by writers;",
+    );
+    let arch = good(&text);
+    for change in changes(1) {
+        let change = Changing {
+            may_defer: true,
+            ..change
+        };
+        let trace = Ask::event(Event::Change(change)).on(&arch, "edat2");
+        assert_eq!(trace.owed, [], "{change:?}");
+        let stores = trace.here.first().is_some_and(|i| i.name == "store");
+        assert_eq!(stores, change.kind == Kind::Appears, "{change:?}");
+    }
+}
+
+/// RDP leaves what the TLBs have, which allows less: others may fault, and drop it themselves. It is no
+/// answer where rights are taken away or another page is mapped.
+#[test]
+fn rdp_only_gives_rights() {
+    for words in machines() {
+        for change in changes(1) {
+            let trace = on(change, &words);
+            let used = names(&trace).iter().any(|name| name.starts_with("rdp"));
+            let may = change.kind == Kind::Relaxes && change.level.index() == 0;
+            assert!(!used || may, "{words}: {change:?}");
+        }
+    }
+}
+
+/// An instruction that writes a run of entries and is known to leave translations of them does not serve.
+#[test]
+fn a_weakened_run_is_not_used() {
+    let erratum =
+        "erratum lazy \"invented\" { weakens ipte_run, ipte_run_local: not leaf; }\n\n    policy {";
+    let weak = good(&edited(S390, "policy {", erratum));
+    for reach in [Reach::Here, Reach::Wide] {
+        let change = change(Kind::Vanishes, "pte", 3, Space::User, reach);
+        for (words, run) in [("ipte_range", true), ("ipte_range lazy", false)] {
+            let trace = Ask::event(Event::Change(change)).on(&weak, words);
+            let names = names(&trace);
+            assert_eq!(names.contains(&"ipte_run"), run, "{words}: {names:?}");
+            assert_eq!(names.contains(&"ipte"), !run, "{words}: {names:?}");
+        }
+    }
+}
+
+/// CRDTE and CSPG replace an entry only if it is what they are told: each is told its own.
+#[test]
+fn each_entry_is_compared_with_what_stands_in_it() {
+    let entries = [0x1000, 0x5000, 0x9000].map(AtomicU64::new);
+    let slot = Slot {
+        entries: &entries,
+        table: TABLE,
+        index: 7,
+        va: USER,
+    };
+    let page = |page| Entry::Leaf { page, rights: 3 };
+    let change = Change {
+        level: PTE,
+        old: page(1),
+        new: page(2),
+        new_bits: 0x2000,
+        below: Below::Cleared,
+    };
+    let owner = Owner {
+        space: Space::Kernel,
+        tag: Tag {
+            value: 0x8000_4007,
+            of_machine: true,
+        },
+        reach: Reach::Wide,
+        conditions: Conditions::NONE,
+        may_defer: false,
+    };
+    for (config, name) in [(Config::NONE, "cspg"), (Config::EDAT2, "crdte")] {
+        let mut told = Vec::new();
+        let mut sink = Record(|op: Op| {
+            assert_eq!(op.name(), name);
+            op.operands(|operand, value| {
+                if operand == "old_in_r2" {
+                    told.push(value);
+                }
+            });
+        });
+        let changed = Tlb { config }.change(&mut sink, &slot, &change, &owner);
+        assert!(changed.obligation.is_nothing());
+        assert_eq!(told, [0x1000, 0x5000, 0x9000], "{name}");
+    }
+}

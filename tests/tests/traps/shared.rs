@@ -1,0 +1,113 @@
+//! What arm64 and x86-64 have to get right each in its own way.
+
+use tlbc::plan::ir::Shape;
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::common::{ARM64, Ask, X86_64, arm64, bits, edited, findings, lines, names, x86};
+use crate::{MIB, PAGE, USER, count, operands, page_effects};
+
+/// Trap 4: where pages and large leaves are mixed, a hint of one level leaves the other standing,
+/// and steps of 2 MiB would leave pages between.
+#[test]
+fn trap_4_leaves_of_unknown_size_are_named_without_a_level() {
+    let mixed = Ask::user(USER, 4 * MIB, &["pte", "pmd"]).others();
+    let arm = mixed.on(arm64(), "ttl ranges");
+    let ranges = operands(&arm, "range");
+    assert_eq!(names(&arm), ["dsb_ishst", "rvale1is", "dsb_ish"]);
+    // 1024 pages: (15+1) << 6, TTL 00.
+    assert_eq!(
+        (bits(ranges[0], 38, 37), bits(ranges[0], 45, 39)),
+        (0, 0b01_01111)
+    );
+    let x86 = mixed.on(x86(), "pge pcid invpcid invlpgb invlpgb_pages=512");
+    let ecx = operands(&x86, "ecx");
+    assert_eq!(ecx, [0x1ff, 0x1ff], "two runs of 512 pages, bit 31 clear");
+}
+
+/// Trap 5: one address drops all of a large leaf only where its pieces are dropped together.
+#[test]
+fn trap_5_a_fractured_leaf_goes_by_one_address() {
+    let large = Ask::user(USER, 2 * MIB, &["pmd"]).here();
+    assert_eq!(large.here_on(x86(), "pge pcid"), ["invlpg [0x4000000000]"]);
+    assert_eq!(count(&large.on(arm64(), ""), "vale1"), 1);
+    // A machine that does not promise it is not taken for one that does.
+    let (sole, both) = (
+        "large leaf may split;",
+        "large leaf may split, dropped together;",
+    );
+    for text in [ARM64, X86_64] {
+        let found = findings(&edited(text, both, sole));
+        assert!(
+            !found.is_empty(),
+            "pieces that stay are no concern of anybody"
+        );
+    }
+}
+
+/// Trap 17: an interrupt drains only if it is taken after the local flush: CPUs that are told issue
+/// their own, and those that need nothing but the interrupt get it when the flush is complete.
+#[test]
+fn trap_17_who_is_interrupted_flushes_first() {
+    let told = Ask::user(USER, PAGE, &["pte"])
+        .others()
+        .on(x86(), "pge pcid");
+    assert_eq!(lines(&told.others), ["invlpg [0x4000000000]"]);
+    let words = "c1pro_sme";
+    let start = page_effects(arm64(), words, Shape::Page(Space::User, Reach::Wide), true);
+    let finish = page_effects(
+        arm64(),
+        words,
+        Shape::Finish(Space::User, Reach::Wide),
+        true,
+    );
+    assert!(start.interrupt.is_nobody() && start.deliver.is_nobody());
+    assert_eq!(
+        (finish.interrupt.sets, finish.ops.len()),
+        (1, 1),
+        "the set `sme`, after one DSB"
+    );
+    // For the kernel's mappings, and for this CPU alone, the erratum means nothing.
+    let kernel = page_effects(
+        arm64(),
+        words,
+        Shape::Finish(Space::Kernel, Reach::Wide),
+        true,
+    );
+    let here = page_effects(
+        arm64(),
+        words,
+        Shape::Finish(Space::User, Reach::Here),
+        true,
+    );
+    assert!(kernel.interrupt.is_nobody() && here.interrupt.is_nobody());
+}
+
+/// Trap 22: the last page of the addresses ends at 2^64, and an address that is not canonical makes
+/// INVLPG do nothing.
+#[test]
+fn trap_22_addresses_at_the_very_end() {
+    let last = |pages: u64| Ask::kernel((pages * PAGE).wrapping_neg(), pages * PAGE, &["pte"]);
+    assert_eq!(
+        last(1).here_on(x86(), "pge"),
+        ["invlpg [0xfffffffffffff000]"]
+    );
+    let two = ["invlpg [0xffffffffffffe000]", "invlpg [0xfffffffffffff000]"];
+    assert_eq!(last(2).here_on(x86(), "pge"), two);
+    let arm = [
+        "dsb ishst",
+        "tlbi vaale1is, 0xfffffffffff",
+        "dsb ish",
+        "isb",
+    ];
+    assert_eq!(last(1).here_on(arm64(), ""), arm);
+    // VA[48:12] of the last two pages, and bit 55 set in VA[55:12] of the lowest kernel page.
+    let range = operands(&last(2).on(arm64(), "ranges"), "range_any")[0];
+    assert_eq!(bits(range, 36, 0), 0x1f_ffff_fffe);
+    let lowest = Ask::kernel(0xffff_0000_0000_0000, PAGE, &["pte"]).on(arm64(), "");
+    assert_eq!(operands(&lowest, "page_any"), [0xff0_0000_0000]);
+    // The space's addresses are the machine's: bit 47 of a user address is another half.
+    let (four, five) = ("pge", "pge la57");
+    let high = Ask::user(1 << 47, PAGE, &["pte"]);
+    assert_eq!(high.here_on(x86(), five), ["invlpg [0x800000000000]"]);
+    assert!(std::panic::catch_unwind(|| high.here_on(x86(), four)).is_err());
+}

@@ -1,0 +1,225 @@
+//! x86-64: tags of one CPU and of the machine, the user view, walk entries, TLBSYNC, CR3, lazy CPUs.
+
+use tlbc::plan::ir::{Node, Shape};
+use tlbc::trace::interpret::Which;
+use tlbc::trace::{Debit, Event, Trace};
+use tlbc_runtime::clause::Holders;
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::common::{Ask, X86_64, bits, edited, good, names, x86};
+use crate::{KERNEL, MIB, PAGE, USER, count, operands, page_effects};
+
+/// Trap 7: a run of steps of 2 MiB drops no page between them.
+#[test]
+fn trap_7_runs_step_no_further_than_the_leaves() {
+    let machine = "pge pcid invpcid invlpgb invlpgb_pages=65536";
+    // Two tables are freed with their pages, the tables' entries being 2 MiB apart.
+    let pages = Ask::user(USER, 4 * MIB, &["pte"])
+        .tables()
+        .others()
+        .on(x86(), machine);
+    assert_eq!(operands(&pages, "ecx"), [0x3ff], "1024 pages, bit 31 clear");
+    let large = Ask::user(USER, 4 * MIB, &["pmd"])
+        .others()
+        .on(x86(), machine);
+    assert_eq!(
+        operands(&large, "ecx"),
+        [0x8000_0001],
+        "two leaves, bit 31 set"
+    );
+}
+
+/// Trap 8: a PCID of one CPU means nothing on another, and INVLPG drops of what is loaded here.
+#[test]
+fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
+    let words = "pge pcid invpcid invlpgb invlpgb_pages=8";
+    let page = |of_machine| {
+        let shape = Shape::Page(Space::User, Reach::Wide);
+        let ops = page_effects(x86(), words, shape, of_machine).ops;
+        let invlpgb = x86()
+            .model
+            .invalidates
+            .iter()
+            .position(|i| i.named.name == "invlpgb");
+        ops.iter()
+            .any(|op| op.which == Which::Invalidate(invlpgb.expect("an instruction")))
+    };
+    assert!(page(true));
+    assert!(!page(false));
+    let told =
+        |of_machine| page_effects(x86(), words, Shape::Told(Space::User), of_machine).deliver;
+    assert!(told(true).is_nobody());
+    assert_eq!(told(false).holders, Holders::ACTIVE);
+}
+
+/// Two tables below entries of the top level go, and nothing else.
+fn two_tables(words: &str) -> Trace {
+    Ask::user(0, 2 << 48, &["p4d"]).tables().on(x86(), words)
+}
+
+/// Trap 11: INVLPG drops of the loaded PCID alone; INVPCID 0 does the user view's leaves and walk
+/// entries of one address, where INVLPG drops all walk entries. Two freed tables need two of it.
+#[test]
+fn trap_11_each_table_costs_the_user_view_an_instruction() {
+    let trace = two_tables("pge pcid invpcid pti la57");
+    let descriptors = operands(&trace, "descriptor");
+    let of = |at: usize| (bits(descriptors[at], 127, 64), bits(descriptors[at], 11, 0));
+    assert_eq!(descriptors.len(), 2);
+    assert_eq!([of(0), of(1)], [(0, 0x842), (1 << 48, 0x842)]);
+    assert_eq!(operands(&trace, "kind"), [0, 0]);
+}
+
+/// Trap 12: a feature can shrink an effect. INVLPG drops all walk entries, so one serves two freed
+/// tables, until EFER.TCE makes it drop those of its address alone.
+#[test]
+fn trap_12_tce_makes_two_tables_cost_two() {
+    assert_eq!(count(&two_tables("pge pcid invpcid la57"), "invlpg"), 1);
+    assert_eq!(count(&two_tables("pge pcid invpcid la57 tce"), "invlpg"), 2);
+}
+
+/// INVLPG covers a freed table by its walk clause and by nothing else.
+#[test]
+fn a_freed_table_needs_the_walk_clause() {
+    let text = edited(
+        X86_64,
+        "        drops walk of everything, loaded tag when not tce;\n",
+        "",
+    );
+    let text = edited(
+        &text,
+        "        drops walk of one page, loaded tag when tce;\n",
+        "",
+    );
+    let feature = text
+        .lines()
+        .find(|l| l.contains("feature tce"))
+        .expect("a feature");
+    let arch = good(&edited(&text, &format!("{feature}\n"), ""));
+    let page = Ask::user(USER, PAGE, &["pte"]);
+    assert_eq!(names(&page.on(&arch, "pge pcid invpcid")), ["invlpg"]);
+    let table = page.tables();
+    assert_eq!(names(&table.on(&arch, "pge pcid invpcid")), ["invpcid"]);
+    assert_eq!(names(&table.on(&arch, "pge pcid"))[0], "mov_cr3");
+}
+
+/// Trap 16: a tag can be disowned only where nobody else counts on it. `slot` says that it may be
+/// retired, `shared` does not, and on a machine that has both a kernel entry may stand under either.
+#[test]
+fn trap_16_a_tag_of_the_machine_is_not_retired() {
+    for words in ["pcid invlpgb", "pcid invpcid invlpgb"] {
+        let page = Ask::kernel(KERNEL, PAGE, &["pte"]).here().on(x86(), words);
+        assert_eq!(
+            page.owed,
+            [],
+            "{words}: {:?}, and entries under shared tags are owed",
+            page.here
+        );
+    }
+}
+
+/// Trap 18: TLBSYNC waits for INVLPGBs of this CPU, so it comes last, on the same CPU.
+#[test]
+fn trap_18_tlbsync_ends_every_broadcast() {
+    let words = "pge pcid invpcid invlpgb invlpgb_pages=8";
+    let asks = [
+        Ask::user(USER, PAGE, &["pte"]).others(),
+        Ask::user(USER, 20 * PAGE, &["pte"]).tables().others(),
+        Ask::kernel(KERNEL, PAGE, &["pte"]),
+        Ask::event(Event::Everything).others(),
+    ];
+    for ask in asks {
+        let trace = ask.on(x86(), words);
+        let (last, before) = trace.here.split_last().expect("instructions");
+        assert_eq!(last.name, "tlbsync");
+        assert!(
+            !before.is_empty() && before.iter().all(|i| i.name == "invlpgb"),
+            "{before:?}"
+        );
+        assert!(trace.others.is_empty());
+    }
+    let plan = x86()
+        .plans
+        .get(Shape::Page(Space::User, Reach::Wide))
+        .expect("a plan");
+    let mut guards = Vec::new();
+    plan.body.walk(&mut |node| {
+        if let Node::Guard { scope, .. } = node {
+            guards.push(format!("{scope:?}"));
+        }
+    });
+    assert!(guards.iter().any(|scope| scope == "SameCpu"), "{guards:?}");
+}
+
+/// Trap 19: MOV to CR3 leaves globals and other PCIDs. Without either it drops everything, with
+/// them it does not: the same instruction in another universe.
+#[test]
+fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
+    let range = Ask::kernel(KERNEL, 2 * MIB, &["pte"]);
+    let on = |words| range.on(x86(), words);
+    assert_eq!(names(&on(""))[0], "mov_cr3");
+    assert_eq!(names(&on("pge"))[0], "mov_cr4");
+    assert_eq!(operands(&on("pge invpcid"), "kind"), [2]);
+    // Kernel entries under every PCID: the others are owed until they are loaded.
+    let pcid = on("pcid");
+    assert_eq!(names(&pcid)[0], "mov_cr3");
+    let until: Vec<&str> = pcid.owed.iter().map(|debit: &Debit| debit.until).collect();
+    assert_eq!(until, ["load", "load"], "this CPU, and each that is told");
+    // User entries are never global.
+    let user = Ask::event(Event::Everything);
+    assert_eq!(names(&user.on(x86(), "pge"))[0], "mov_cr3");
+}
+
+/// Trap 19 again: a CPU that comes up knows nothing of its caches, so globals go as well, whether or
+/// not the kernel makes any.
+#[test]
+fn trap_19_arrival_drops_globals() {
+    for words in ["pge", "pge pti", "pge pcid", "pge pcid pti"] {
+        let arrive = Ask::event(Event::Arrive).on(x86(), words);
+        assert_eq!(count(&arrive, "mov_cr4"), 5, "{words}: {:?}", arrive.here);
+    }
+    for words in ["pge pcid invpcid", "pge pcid invpcid pti"] {
+        let arrive = Ask::event(Event::Arrive).on(x86(), words);
+        assert_eq!(operands(&arrive, "kind"), [2], "{words}: {:?}", arrive.here);
+    }
+}
+
+/// Trap 24: a lazy CPU that only walks is told when tables go, and one that is parked owes.
+#[test]
+fn trap_24_lazy_cpus_are_told_of_freed_tables() {
+    let holders = |ask: &Ask| {
+        let owed = ask.on(x86(), "pge pcid").owed;
+        owed.iter().map(|debit| debit.holder).collect::<Vec<_>>()
+    };
+    let page = Ask::user(USER, PAGE, &["pte"]).others();
+    assert_eq!(holders(&page), ["lazy CPUs", "parked CPUs"]);
+    assert_eq!(holders(&page.tables()), ["parked CPUs"]);
+}
+
+/// ADL063, RPL042: with PCIDs on INVLPG may leave globals, so kernel pages go otherwise; without
+/// PCIDs, or for what is not global, it serves as ever.
+#[test]
+fn alder_lake_keeps_invlpg_from_global_pages() {
+    let kernel = |words| Ask::kernel(KERNEL, PAGE, &["pte"]).on(x86(), words);
+    assert_eq!(
+        operands(&kernel("pge pcid invpcid alder_lake_invlpg"), "kind"),
+        [2]
+    );
+    assert_eq!(names(&kernel("pge pcid alder_lake_invlpg"))[0], "mov_cr4");
+    assert_eq!(names(&kernel("pge alder_lake_invlpg")), ["invlpg"]);
+    assert_eq!(names(&kernel("pge pcid pti alder_lake_invlpg")), ["invlpg"]);
+    let user = Ask::user(USER, PAGE, &["pte"]).on(x86(), "pge pcid invpcid alder_lake_invlpg");
+    assert_eq!(names(&user), ["invlpg"]);
+}
+
+/// Section 3, step 5: runs are counted where there are runs. INVLPGB has none of 1 GiB, so a hundred
+/// such leaves are a hundred instructions, over the ceiling of 33.
+#[test]
+fn what_no_run_can_name_is_counted_one_by_one() {
+    let leaves = Ask::user(0, 100 << 30, &["pud"]).others();
+    let trace = leaves.on(x86(), "pge pcid invpcid invlpgb invlpgb_pages=8");
+    assert!(
+        count(&trace, "invlpgb") <= 33,
+        "{} INVLPGBs",
+        count(&trace, "invlpgb")
+    );
+}
