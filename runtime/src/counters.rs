@@ -3,7 +3,12 @@
 //! Each CPU counts for itself, in words that it alone writes; reading takes no lock and stops nobody. A sum read
 //! while CPUs go on is of no one moment.
 
+use crate::backend::Backend;
+use crate::clause::Level;
+use crate::local::Local;
 use crate::platform::Platform;
+use crate::ranges::Kept;
+use crate::request::{Extent, Ranges, Reach, Request, Scope};
 use crate::sync::Own;
 use crate::{CpuId, Mmu};
 
@@ -87,7 +92,52 @@ impl Counters {
     }
 }
 
+// What is known of a scope where it is made is to be known where it is matched.
+#[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
+    /// Counts how much a flush names, and whether that is so much that everything goes.
+    #[inline(always)]
+    pub(crate) fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
+        match request.scope {
+            Scope::Page { .. } => here.counters.flushed(1),
+            Scope::Ranges(ranges) => self.count_entries(here, request, ranges),
+            Scope::Everything { .. } | Scope::Teardown => {}
+        }
+    }
+
+    #[inline]
+    fn count_entries(&self, here: &Local<P>, request: &Request<'_>, ranges: &Ranges) {
+        let backend = self.platform.backend();
+        let levels = backend.levels();
+        let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
+        let mut count = |level: Level, leaf: Extent, walk: Extent| {
+            let shift = levels[level.index()].shift;
+            if shift != 0 {
+                leaves = leaves.saturating_add(leaf.entries(shift));
+                cuts = cuts.saturating_add(walk.entries(shift));
+                let of_each = shift.wrapping_sub(levels[0].shift);
+                pages = pages.saturating_add(leaf.entries(shift).wrapping_shl(of_each));
+            }
+        };
+        match ranges.kept() {
+            Kept::Run(level, extent) => count(level, extent, Extent::EMPTY),
+            Kept::Sorted(sorted) => {
+                let extents = sorted.leaf.iter().zip(&sorted.walk);
+                for (level, (leaf, walk)) in Level::all().zip(extents) {
+                    count(level, *leaf, *walk);
+                }
+            }
+        }
+        here.counters.flushed(leaves);
+        // One instruction names one entry at least: most flushes are well below every ceiling.
+        let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
+            let ceiling = backend.ceiling(request.space, reach);
+            ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
+        });
+        let gives_up = close && backend.gives_up(request);
+        here.counters.full_ceiling.count(u64::from(gives_up));
+    }
+
     /// What all CPUs counted.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -26,6 +26,7 @@ use crate::batch::BATCH;
 use crate::change::Obligation;
 use crate::clause::Level;
 use crate::debts::Due;
+use crate::flushed::Flushed;
 use crate::platform::{Frame, Platform};
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
@@ -57,69 +58,6 @@ pub struct Gather<'id, 'm, P: Platform> {
     /// Whether some page keeps its reverse mapping until the flush.
     pub(crate) rmaps: bool,
     brand: PhantomData<fn(&'id ()) -> &'id ()>,
-}
-
-/// Pages that no CPU and no device can reach any more: they may have a new owner. Made by a finished flush alone.
-pub struct Flushed<'r, P: Platform> {
-    bundle: &'r mut [Option<P::Page>],
-    batch: &'r mut Option<P::PageBatch>,
-}
-
-impl<P: Platform> Iterator for Flushed<'_, P> {
-    type Item = P::Page;
-
-    #[inline]
-    fn next(&mut self) -> Option<P::Page> {
-        let bundle = core::mem::take(&mut self.bundle);
-        if let Some((first, rest)) = bundle.split_first_mut() {
-            self.bundle = rest;
-            return first.take();
-        }
-        loop {
-            let batch = self.batch.as_mut()?;
-            if let Some(page) = batch.pop() {
-                return Some(page);
-            }
-            let next = batch.next.take()?;
-            *self.batch = Some(next);
-        }
-    }
-
-    /// As one by one, without looking for the batch each time.
-    #[inline]
-    fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
-        let bundle = core::mem::take(&mut self.bundle)
-            .iter_mut()
-            .filter_map(Option::take);
-        let so_far = bundle.fold(first, &mut each);
-        if self.batch.is_none() {
-            return so_far;
-        }
-        self.fold_batches(so_far, each)
-    }
-}
-
-impl<P: Platform> Flushed<'_, P> {
-    /// The pages that found no room in the gather itself.
-    #[inline(never)]
-    fn fold_batches<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
-        let mut so_far = first;
-        while let Some(mut batch) = self.batch.take() {
-            so_far = batch.drain().fold(so_far, &mut each);
-            *self.batch = batch.next.take();
-        }
-        so_far
-    }
-}
-
-impl<P: Platform> Drop for Flushed<'_, P> {
-    /// What the platform did not take.
-    #[inline]
-    fn drop(&mut self) {
-        if !self.bundle.is_empty() || self.batch.is_some() {
-            self.for_each(drop);
-        }
-    }
 }
 
 impl<P: Platform> Mmu<P> {
@@ -193,6 +131,8 @@ impl<P: Platform> Drop for Gather<'_, '_, P> {
     }
 }
 
+// One function at the end of a gather does all that most gathers need.
+#[allow(clippy::inline_always)]
 impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// Runs with the lock of a table, given by value: entries change within alone. It is released when the closure is
     /// done, and behind a flush if a page [keeps its reverse mapping](Frame::keeps_rmap) until then.

@@ -92,8 +92,9 @@ impl Passes {
 
     #[inline]
     fn of_run(level: Level, extent: Extent, levels: &LevelTable, folding: Folding) -> Self {
-        let facts = &levels[level.index()];
-        let pass = leaves_of(level, extent, facts).map(|(pass, _)| pass);
+        let facts = levels.get(level.index());
+        let pass = facts.and_then(|facts| leaves_of(level, extent, facts));
+        let pass = pass.map(|(pass, _)| pass);
         Self {
             sorted: Sorting::One(pass),
             pages: pass.map_or(0, |pass| pass.pages(levels)),

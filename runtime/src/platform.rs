@@ -8,7 +8,7 @@ use core::ops::{Deref, DerefMut};
 use crate::backend::{Backend, Issue, Root};
 use crate::batch::Batch;
 use crate::cpus::{CpuId, Cpus};
-use crate::gather::Flushed;
+use crate::flushed::Flushed;
 use crate::local::Local;
 use crate::request::Request;
 use crate::space::AddressSpace;

@@ -171,15 +171,13 @@ impl Ranges {
         if let Some(sorted) = &self.sorted {
             return sorted.page(levels).unwrap_or(Scope::Ranges(self));
         }
-        let shift = levels[self.level.index()].shift;
-        if shift != 0 && self.run.bytes == 1u64.wrapping_shl(shift) {
-            Scope::Page {
-                va: self.run.start,
+        match entry(levels, self.level, self.run) {
+            Some(va) => Scope::Page {
+                va,
                 level: self.level,
                 table: false,
-            }
-        } else {
-            Scope::Ranges(self)
+            },
+            None => Scope::Ranges(self),
         }
     }
 }
@@ -187,8 +185,10 @@ impl Ranges {
 /// The address of the one entry that an extent touches.
 #[inline]
 fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
-    let shift = levels[level.index()].shift;
-    (shift != 0 && extent.entries(shift) == 1).then(|| extent.rounded(shift).start)
+    let shift = levels.get(level.index())?.shift;
+    let apart = (extent.start ^ extent.last()).wrapping_shr(shift);
+    let one = shift != 0 && apart == 0 && !extent.is_empty();
+    one.then(|| extent.start & u64::MAX.wrapping_shl(shift))
 }
 
 impl Sorted {

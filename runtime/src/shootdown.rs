@@ -15,7 +15,9 @@
 //! Of the two reads at least one sees the other side's write: so a CPU that the sender did not see drops what it
 //! has before it can use it, and one that it saw is interrupted, and takes the interrupt when it has loaded the root.
 //!
-//! Where instructions reach every CPU nothing of this is needed: holders are not read, and generations not raised.
+//! Where instructions reach every CPU nothing of this is needed: holders are not read, and generations not raised. Devices
+//! are read, without a barrier: whoever attaches one makes every CPU come ([`Barrier::AttachEverywhere`]). Where atomics
+//! order everything, raising the generation is the barrier.
 //!
 //! A CPU that waits, for acknowledgements or for a lock of the runtime, serves what others ask of it meanwhile, and
 //! so may wait with interrupts off.
@@ -25,24 +27,16 @@
 
 use crate::Mmu;
 use crate::backend::{Audience, Backend, Delivery, Owed, Started};
-use crate::clause::{Holders, Level};
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::clause::Level;
+use crate::cpus::{CpuId, Cpus};
 use crate::debts::Line;
+use crate::holders::Told;
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::ranges::Kept;
-use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space};
+use crate::request::{Conditions, Ranges, Reach, Request, Scope};
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier};
-
-/// Who has to be told of a flush.
-pub(crate) struct Told<S> {
-    /// Others that are interrupted.
-    pub others: S,
-    /// Whether this CPU may have entries that it could use.
-    pub here: bool,
-}
 
 // What is known of a scope where it is made is to be known where it is matched.
 #[allow(clippy::inline_always)]
@@ -75,34 +69,34 @@ impl<P: Platform> Mmu<P> {
     /// One entry. Each shape of a scope has a function of its own, in which nothing of it is left to be decided.
     #[inline(never)]
     fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, table: bool) {
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
-            let scope = Scope::Page { va, level, table };
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
-        });
+        self.flush_what(space, |_| Scope::Page { va, level, table });
     }
 
     /// More than one entry.
     #[inline(never)]
     fn flush_ranges(&self, space: &AddressSpace<P>, ranges: &Ranges) {
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
-            let scope = Scope::Ranges(ranges);
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
-        });
+        self.flush_what(space, |_| Scope::Ranges(ranges));
     }
 
     /// Everything of a space, everywhere.
     #[inline(never)]
-    pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, scope: Scope<'_>, why: Why) {
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
+    pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, everything: Scope<'_>, why: Why) {
+        self.flush_what(space, |here| {
             match why {
                 Why::Asked => here.counters.full_asked.count(1),
                 Why::Nested => here.counters.full_nested.count(1),
                 Why::Debt => here.counters.full_debt.count(1),
             }
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope));
+            everything
+        });
+    }
+
+    /// `scope` is a closure, so that what runs pinned is another function for each.
+    #[inline(always)]
+    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&Local<P>) -> Scope<'s>) {
+        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.local(cpu);
+            self.alone(cpu, || self.flush_here(cpu, here, space, scope(here)));
         });
     }
 
@@ -323,61 +317,6 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Whom a flush interrupts, of these classes, and whether this CPU is one of those who hold something.
-    #[inline]
-    pub(crate) fn told(
-        &self,
-        cpu: CpuId,
-        space: &AddressSpace<P>,
-        classes: Holders,
-    ) -> Told<P::Set> {
-        if space.kind == Space::Kernel {
-            let mut others = self.online.now(Barrier::Unloaded);
-            others.remove(cpu);
-            return Told { others, here: true };
-        }
-        let mut others = space.holders.now(Barrier::Unloaded);
-        let mut here = false;
-        if others.contains(cpu) {
-            others.remove(cpu);
-            let uses = self.platform.local(cpu).may_have_loaded(space.id);
-            here = uses || classes.covers(Holders::PARKED);
-        }
-        if !others.is_empty() {
-            self.leave_out(&mut others, space, classes);
-        }
-        Told { others, here }
-    }
-
-    /// Leaves out of the holders of a space those who are of none of these classes.
-    #[inline(never)]
-    fn leave_out(&self, others: &mut P::Set, space: &AddressSpace<P>, classes: Holders) {
-        for holder in others.clone().iter() {
-            let local = self.platform.local(holder);
-            let loaded = local.loaded();
-            let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
-                Holders::PARKED
-            } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
-                Holders::LAZY
-            } else {
-                Holders::ACTIVE
-            };
-            let off_line = loaded == SpaceId::NONE;
-            if off_line || !classes.covers(class) {
-                others.remove(holder);
-            }
-        }
-    }
-
-    /// The CPUs of the sets that the kernel keeps.
-    pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::Set {
-        let mut all = P::Set::none();
-        for set in (0..8).filter(|set| sets & 1 << set != 0) {
-            all.extend(&self.platform.named_set(set, space));
-        }
-        all
-    }
-
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
     #[inline]
     pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
@@ -410,87 +349,6 @@ impl<P: Platform> Mmu<P> {
                 None => here.book.owe_everything(),
             }
         }
-    }
-
-    #[inline(always)]
-    fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
-        match request.scope {
-            Scope::Page { .. } => here.counters.flushed(1),
-            Scope::Ranges(ranges) => self.count_entries(here, request, ranges),
-            Scope::Everything { .. } | Scope::Teardown => {}
-        }
-    }
-
-    #[inline]
-    fn count_entries(&self, here: &Local<P>, request: &Request<'_>, ranges: &Ranges) {
-        let backend = self.platform.backend();
-        let levels = backend.levels();
-        let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
-        let mut count = |level: Level, leaf: Extent, walk: Extent| {
-            let shift = levels[level.index()].shift;
-            if shift != 0 {
-                leaves = leaves.saturating_add(leaf.entries(shift));
-                cuts = cuts.saturating_add(walk.entries(shift));
-                let of_each = shift.wrapping_sub(levels[0].shift);
-                pages = pages.saturating_add(leaf.entries(shift).wrapping_shl(of_each));
-            }
-        };
-        match ranges.kept() {
-            Kept::Run(level, extent) => count(level, extent, Extent::EMPTY),
-            Kept::Sorted(sorted) => {
-                let extents = sorted.leaf.iter().zip(&sorted.walk);
-                for (level, (leaf, walk)) in Level::all().zip(extents) {
-                    count(level, *leaf, *walk);
-                }
-            }
-        }
-        here.counters.flushed(leaves);
-        // One instruction names one entry at least: most flushes are well below every ceiling.
-        let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
-            let ceiling = backend.ceiling(request.space, reach);
-            ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
-        });
-        let gives_up = close && backend.gives_up(request);
-        here.counters.full_ceiling.count(u64::from(gives_up));
-    }
-
-    /// Whether this CPU, which has the space loaded, is its only holder. Whoever attaches it from now on sees what
-    /// was changed before.
-    fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
-        full_barrier(Barrier::Change);
-        space.kind == Space::User
-            && self.platform.local(cpu).loaded.get() == space.id.0
-            && space
-                .holders
-                .now(Barrier::Unloaded)
-                .iter()
-                .all(|holder| holder == cpu)
-    }
-
-    /// Before everything of a space goes where attaching waits for changes: nobody attaches it now.
-    fn begin_trimming(space: &AddressSpace<P>, request: &Request<'_>) -> bool {
-        let everything = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
-        let trims = Self::FACTS.attach_waits_for_changes
-            && everything
-            && request.reach == Reach::Wide
-            && space.kind == Space::User;
-        if trims {
-            Self::begin_change(space);
-        }
-        trims
-    }
-
-    /// Everything of it is gone, everywhere: who does not have it loaded is no holder any more.
-    fn end_trimming(&self, space: &AddressSpace<P>, trims: bool) {
-        if !trims {
-            return;
-        }
-        for holder in space.holders.now(Barrier::Unloaded).iter() {
-            if !self.platform.local(holder).may_have_loaded(space.id) {
-                space.holders.remove(holder, Barrier::Unload);
-            }
-        }
-        Self::end_change(space);
     }
 }
 

@@ -55,6 +55,7 @@ pub struct Flush {
 
 /// A [`Scope`], owned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // few, and copied like what they are of
 pub enum Asked {
     /// One entry.
     Page {

@@ -34,7 +34,10 @@ fn a_gather_is_small() {
 }
 
 #[test]
-fn ranges_are_two_extents_a_level() {
+fn ranges_are_a_run_and_two_extents_a_level() {
     assert_eq!(size_of::<Extent>(), 16);
-    assert_eq!(size_of::<Ranges>(), 2 * 6 * size_of::<Extent>() + 8);
+    assert_eq!(
+        size_of::<Ranges>(),
+        (1 + 2 * 6) * size_of::<Extent>() + 2 * 8
+    );
 }

@@ -154,6 +154,9 @@ fn barriers(out: &mut String, model: &Model) {
             "Changes are published without an instruction, by {text}.\n"
         );
     }
+    if model.atomics_order.is_some() {
+        out.push_str("An atomic read-modify-write is a full barrier.\n\n");
+    }
     if model.barriers.is_empty() {
         out.push_str("None.\n");
         return;

@@ -199,9 +199,10 @@ impl Emit<'_> {
         let waits = model.switch.waits_for_changes.is_some();
         // Of the machine that this runs on, which a host need not be.
         let target = &model.target_arch.value;
-        let atomics = match &model.atomics_order {
-            Some(_) => quote!(cfg!(target_arch = #target)),
-            None => quote!(false),
+        let atomics = if model.atomics_order.is_some() {
+            quote!(cfg!(target_arch = #target))
+        } else {
+            quote!(false)
         };
         quote! {
             Facts {

@@ -41,6 +41,10 @@ pub(super) const ALL: &[Ask] = &[
     }),
     brief("Instructions that reach other CPUs", wide),
     long("Changes are published by", published),
+    long("An atomic read-modify-write orders", |it| {
+        let all = it.model.atomics_order.is_some();
+        vec![(if all { "everything" } else { "what it says" }).to_owned()]
+    }),
     long("Gone and drained after", completed),
     long("This CPU looks anew after", resynced),
 ];

@@ -81,12 +81,12 @@ impl Backend for Nothing {
         Audience::NOBODY
     }
 
-    #[inline(always)]
+    #[inline]
     fn start(&self, _: &mut impl Issue<()>, request: &Request<'_>) -> Started {
         Started::new(request, Audience::NOBODY, Owed::NOTHING)
     }
 
-    #[inline(always)]
+    #[inline]
     fn finish(&self, _: &mut impl Issue<()>, _: Started) -> Finished {
         Finished {
             interrupt: Audience::NOBODY,

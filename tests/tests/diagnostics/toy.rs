@@ -31,6 +31,7 @@ fn place(item: &Item) -> (String, Range<usize>) {
         Item::Tag(it) => ("tag", it.name.node.as_str(), it.span),
         Item::Space(it) => ("space", it.name.node.as_str(), it.span),
         Item::Assumed(it) => ("publishes", "", it.span),
+        Item::AtomicsOrder(span) => ("atomics", "", *span),
         Item::Barrier(it) => ("barrier", it.name.node.as_str(), it.span),
         Item::Operand(it) => ("operand", it.name.node.as_str(), it.span),
         Item::Invalidate(it) => ("invalidate", it.name.node.as_str(), it.span),

@@ -110,9 +110,9 @@ fn what_instructions_leave_over_is_interrupted() {
 fn a_reclaim_leaves_nobody_out() {
     fn reclaim<B: HostBackend>(backend: B, conditions: Conditions) -> Vec<Event<B::Op>> {
         let (mmu, space, _current) = machine(backend);
-        mmu.attach_device(&space, conditions);
         let ptes = ptes(&mmu, &space, VA);
         Hosted::on(&mmu, 0, || {
+            mmu.attach_device(&space, conditions);
             mmu.reclaim(|reclaim| {
                 let leaf = ptes.leaf(0).expect("a leaf");
                 let token = reclaim.unmap(&space, leaf, |_| false);

@@ -1,0 +1,66 @@
+//! What comes out of a gather: the receipt for a flush, and the pages with it.
+
+use crate::platform::Platform;
+
+/// Pages that no CPU and no device can reach any more: they may have a new owner. Made by a finished flush alone.
+pub struct Flushed<'r, P: Platform> {
+    pub(crate) bundle: &'r mut [Option<P::Page>],
+    pub(crate) batch: &'r mut Option<P::PageBatch>,
+}
+
+impl<P: Platform> Iterator for Flushed<'_, P> {
+    type Item = P::Page;
+
+    #[inline]
+    fn next(&mut self) -> Option<P::Page> {
+        let bundle = core::mem::take(&mut self.bundle);
+        if let Some((first, rest)) = bundle.split_first_mut() {
+            self.bundle = rest;
+            return first.take();
+        }
+        loop {
+            let batch = self.batch.as_mut()?;
+            if let Some(page) = batch.pop() {
+                return Some(page);
+            }
+            let next = batch.next.take()?;
+            *self.batch = Some(next);
+        }
+    }
+
+    /// As one by one, without looking for the batch each time.
+    #[inline]
+    fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
+        let bundle = core::mem::take(&mut self.bundle)
+            .iter_mut()
+            .filter_map(Option::take);
+        let so_far = bundle.fold(first, &mut each);
+        if self.batch.is_none() {
+            return so_far;
+        }
+        self.fold_batches(so_far, each)
+    }
+}
+
+impl<P: Platform> Flushed<'_, P> {
+    /// The pages that found no room in the gather itself.
+    #[inline(never)]
+    fn fold_batches<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
+        let mut so_far = first;
+        while let Some(mut batch) = self.batch.take() {
+            so_far = batch.drain().fold(so_far, &mut each);
+            *self.batch = batch.next.take();
+        }
+        so_far
+    }
+}
+
+impl<P: Platform> Drop for Flushed<'_, P> {
+    /// What the platform did not take.
+    #[inline]
+    fn drop(&mut self) {
+        if !self.bundle.is_empty() || self.batch.is_some() {
+            self.for_each(drop);
+        }
+    }
+}
