@@ -117,7 +117,7 @@ pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{Frame, Platform};
 pub use reclaim::{Reclaim, Unmapped, Waited};
 pub use request::{Conditions, Tag};
-pub use section::{Linked, Mapped, Refused, Section};
+pub use section::{Linked, Mapped, OwnedEntry, Refused, Section};
 pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;

@@ -13,11 +13,10 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Started};
-use crate::change::{Change, Entry};
+use crate::change::Change;
 use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::message::Message;
-use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Scope, Space};
 use crate::section::{Mapped, Refused};
@@ -122,22 +121,14 @@ impl<P: Platform> Reclaim<'_, P> {
         dirty: impl FnOnce(&crate::change::Was) -> bool,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
         let mmu = self.mmu;
-        let (level, old) = (mapped.level(), mapped.entry());
-        let Entry::Leaf { .. } = old else {
-            let why = Misuse::NoSuchLevel;
-            return Err(Refused { why, entry: mapped });
-        };
-        let shift = match mmu.check_entry(level, old) {
+        let shift = match mmu.check_leaf(space, &mapped, &mut None) {
             Ok(shift) => shift,
             Err(why) => return Err(Refused { why, entry: mapped }),
         };
-        if mapped.space() != space.id {
-            let why = Misuse::OtherSpace;
-            return Err(Refused { why, entry: mapped });
-        }
+        let level = mapped.level();
         let slot = mapped.slot();
         let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
-        let change = Change::vanishing(level, old);
+        let change = Change::vanishing(level, mapped.entry());
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());

@@ -2,16 +2,17 @@
 
 use core::fmt;
 
+use crate::Mmu;
 use crate::change::{Below, Change, Entry, Slot, Was};
 use crate::clause::Level;
 use crate::gather::Gather;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::Extent;
-use crate::space::SpaceId;
+use crate::space::{AddressSpace, SpaceId};
 
-/// A valid leaf entry that its owner gives up. The kernel's type; whoever has one may clear the entry.
-pub trait Mapped<P: Platform> {
+/// A valid entry that its owner gives up. The kernel's type.
+pub trait OwnedEntry {
     /// Whose entry it is.
     fn space(&self) -> SpaceId;
     /// Its level.
@@ -20,20 +21,17 @@ pub trait Mapped<P: Platform> {
     fn slot(&self) -> Slot<'_>;
     /// What it says.
     fn entry(&self) -> Entry;
+}
+
+/// A leaf entry: whoever has one may clear it.
+pub trait Mapped<P: Platform>: OwnedEntry {
     /// It is cleared, and this stood there, with what the machine had noted in it. The page, if the entry kept one.
     fn unmapped(self, was: Was) -> Option<P::Page>;
 }
 
-/// A valid entry that points at a table, and whose owner gives the table up or moves it. The kernel's type.
-pub trait Linked<P: Platform> {
-    /// Whose entry it is.
-    fn space(&self) -> SpaceId;
-    /// The entry's level: above that of the table's own entries.
-    fn level(&self) -> Level;
-    /// Where it stands.
-    fn slot(&self) -> Slot<'_>;
-    /// What it says.
-    fn entry(&self) -> Entry;
+/// An entry that points at a table, which its owner gives up as well, or moves. Its level is above that of the table's
+/// own entries.
+pub trait Linked<P: Platform>: OwnedEntry {
     /// It does not point there any more.
     fn unlinked(self) -> P::Table;
 }
@@ -84,27 +82,13 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         let gather = &mut *self.gather;
         let mut known = None;
         for mapped in entries {
-            let (level, old) = (mapped.level(), mapped.entry());
-            let Entry::Leaf { .. } = old else {
-                let why = Misuse::NoSuchLevel;
-                return Err(Refused { why, entry: mapped });
+            let shift = match gather.mmu.check_leaf(gather.space, &mapped, &mut known) {
+                Ok(shift) => shift,
+                Err(why) => return Err(Refused { why, entry: mapped }),
             };
-            let shift = match known {
-                Some((known, shift)) if known == level => shift,
-                _ => match gather.mmu.check_entry(level, old) {
-                    Ok(shift) => {
-                        known = Some((level, shift));
-                        shift
-                    }
-                    Err(why) => return Err(Refused { why, entry: mapped }),
-                },
-            };
-            if mapped.space() != gather.space.id {
-                let why = Misuse::OtherSpace;
-                return Err(Refused { why, entry: mapped });
-            }
+            let level = mapped.level();
             let slot = mapped.slot();
-            let change = Change::vanishing(level, old);
+            let change = Change::vanishing(level, mapped.entry());
             let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
             if !changed.obligation.is_nothing() {
@@ -240,6 +224,36 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         match self.changed(&link.slot(), &change) {
             Ok(_) => Ok(link),
             Err(why) => Err(Refused { why, entry: link }),
+        }
+    }
+}
+
+impl<P: Platform> Mmu<P> {
+    /// Whether an entry is a leaf of a space, at a level that has leaves; log2 of its bytes. What is `known` of the entry
+    /// before it is not looked up again.
+    ///
+    /// # Errors
+    /// When it is not.
+    #[inline]
+    pub(crate) fn check_leaf(
+        &self,
+        space: &AddressSpace<P>,
+        leaf: &impl OwnedEntry,
+        known: &mut Option<(Level, u32)>,
+    ) -> Result<u32, Misuse> {
+        let (level, entry) = (leaf.level(), leaf.entry());
+        let Entry::Leaf { .. } = entry else {
+            return Err(Misuse::NoSuchLevel);
+        };
+        let shift = match *known {
+            Some((known, shift)) if known == level => shift,
+            _ => self.check_entry(level, entry)?,
+        };
+        *known = Some((level, shift));
+        if leaf.space() == space.id {
+            Ok(shift)
+        } else {
+            Err(Misuse::OtherSpace)
         }
     }
 }

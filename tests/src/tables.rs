@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{AddressSpace, Level, Linked, Mapped, SpaceId};
+use tlbc_runtime::{AddressSpace, Level, Linked, Mapped, OwnedEntry, SpaceId};
 
 use crate::hosted::{HostBackend, Hosted, Page, Table};
 
@@ -136,7 +136,7 @@ pub struct Leaf<'t> {
     index: usize,
 }
 
-impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
+impl OwnedEntry for Leaf<'_> {
     fn space(&self) -> SpaceId {
         self.table.space
     }
@@ -152,7 +152,9 @@ impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
     fn entry(&self) -> Entry {
         self.table.entry(self.index)
     }
+}
 
+impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
     fn unmapped(self, was: Was) -> Option<Page> {
         Some(Page {
             number: was.first >> SHIFT,
@@ -169,7 +171,7 @@ pub struct Pointer<'t> {
     number: u64,
 }
 
-impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
+impl OwnedEntry for Pointer<'_> {
     fn space(&self) -> SpaceId {
         self.table.space
     }
@@ -185,7 +187,9 @@ impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
     fn entry(&self) -> Entry {
         self.table.entry(self.index)
     }
+}
 
+impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
     fn unlinked(self) -> Table {
         Table(self.number)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, SpaceId};
+use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, OwnedEntry, SpaceId};
 use tlbc_tests::hosted::{Hosted, Page, Table};
 use tlbc_tests::tables::{Entries, Leaf};
 
@@ -16,45 +16,31 @@ const TLB: Tlb = Tlb {
 #[derive(Debug)]
 struct Claimed<'t>(Leaf<'t>, Entry);
 
-impl Mapped<Hosted<Tlb>> for Claimed<'_> {
+impl OwnedEntry for Claimed<'_> {
     fn space(&self) -> SpaceId {
-        Mapped::<Hosted<Tlb>>::space(&self.0)
+        self.0.space()
     }
 
     fn level(&self) -> Level {
-        Mapped::<Hosted<Tlb>>::level(&self.0)
+        self.0.level()
     }
 
     fn slot(&self) -> Slot<'_> {
-        Mapped::<Hosted<Tlb>>::slot(&self.0)
+        self.0.slot()
     }
 
     fn entry(&self) -> Entry {
         self.1
     }
+}
 
+impl Mapped<Hosted<Tlb>> for Claimed<'_> {
     fn unmapped(self, was: Was) -> Option<Page> {
         Mapped::<Hosted<Tlb>>::unmapped(self.0, was)
     }
 }
 
 impl Linked<Hosted<Tlb>> for Claimed<'_> {
-    fn space(&self) -> SpaceId {
-        Mapped::<Hosted<Tlb>>::space(&self.0)
-    }
-
-    fn level(&self) -> Level {
-        Mapped::<Hosted<Tlb>>::level(&self.0)
-    }
-
-    fn slot(&self) -> Slot<'_> {
-        Mapped::<Hosted<Tlb>>::slot(&self.0)
-    }
-
-    fn entry(&self) -> Entry {
-        self.1
-    }
-
     fn unlinked(self) -> Table {
         Table(0)
     }

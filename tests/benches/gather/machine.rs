@@ -13,8 +13,8 @@ use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     AddressSpace, Backend, Batch, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Gather,
-    Issue, Level, Linked, Local, Mapped, Mmu, NewSpace, Platform, Record, Root, SpaceId, Tag,
-    Unlinked,
+    Issue, Level, Linked, Local, Mapped, Mmu, NewSpace, OwnedEntry, Platform, Record, Root,
+    SpaceId, Tag, Unlinked,
 };
 
 /// A machine whose configuration is constant, as that of a kernel built for it.
@@ -219,21 +219,45 @@ impl Arena {
     }
 }
 
-/// A valid entry: of a page, or of a table.
+/// A valid entry: of a page at level 0, of a table at level 1.
 struct Valid<'a> {
     space: SpaceId,
+    level: Level,
     word: &'a AtomicU64,
     at: usize,
 }
 
-impl Valid<'_> {
+impl OwnedEntry for Valid<'_> {
     #[inline]
-    fn slot(&self, level: Level) -> Slot<'_> {
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    #[inline]
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    #[inline]
+    fn slot(&self) -> Slot<'_> {
         Slot {
             entries: std::slice::from_ref(self.word),
             table: 0x1000,
             index: (self.at % TABLE) as u16,
-            va: (self.at as u64) << (SHIFT + 9 * u32::from(level.0)),
+            va: (self.at as u64) << (SHIFT + 9 * u32::from(self.level.0)),
+        }
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry {
+        let says = self.word.load(Relaxed) >> SHIFT;
+        if self.level == Level(0) {
+            Entry::Leaf {
+                page: says,
+                rights: 1,
+            }
+        } else {
+            Entry::Table { table: says }
         }
     }
 }
@@ -244,53 +268,12 @@ fn page(bits: u64) -> Option<Page> {
 
 impl<M: Machine> Mapped<Bare<M>> for Valid<'_> {
     #[inline]
-    fn space(&self) -> SpaceId {
-        self.space
-    }
-
-    #[inline]
-    fn level(&self) -> Level {
-        Level(0)
-    }
-
-    #[inline]
-    fn slot(&self) -> Slot<'_> {
-        self.slot(Level(0))
-    }
-
-    #[inline]
-    fn entry(&self) -> Entry {
-        Entry::Leaf {
-            page: self.word.load(Relaxed) >> SHIFT,
-            rights: 1,
-        }
-    }
-
-    #[inline]
     fn unmapped(self, was: Was) -> Option<Page> {
         page(was.first)
     }
 }
 
 impl<M: Machine> Linked<Bare<M>> for Valid<'_> {
-    fn space(&self) -> SpaceId {
-        self.space
-    }
-
-    fn level(&self) -> Level {
-        Level(1)
-    }
-
-    fn slot(&self) -> Slot<'_> {
-        self.slot(Level(1))
-    }
-
-    fn entry(&self) -> Entry {
-        Entry::Table {
-            table: self.word.load(Relaxed) >> SHIFT,
-        }
-    }
-
     fn unlinked(self) -> Page {
         Page(NonZeroU64::MIN.saturating_add(self.at as u64))
     }
@@ -356,9 +339,12 @@ impl<M: Machine> Bench<M> {
                 let entries = arena.words[at..next].iter().zip(at..);
                 let valid = entries.filter(|(word, _)| word.load(Relaxed) & VALID != 0);
                 gather.locked((), |section, ()| {
-                    let space = arena.space;
-                    let cleared =
-                        section.clear_all(valid.map(|(word, at)| Valid { space, word, at }));
+                    let cleared = section.clear_all(valid.map(|(word, at)| Valid {
+                        space: arena.space,
+                        level: Level(0),
+                        word,
+                        at,
+                    }));
                     assert!(cleared.is_ok());
                 });
                 at = next;
@@ -372,8 +358,13 @@ impl<M: Machine> Bench<M> {
         self.mmu.gather(self.spaces[0], |gather| {
             gather.locked((), |section, ()| {
                 for (at, word) in links.words.iter().enumerate() {
-                    let space = links.space;
-                    assert!(section.unlink(Valid { space, word, at }).is_ok());
+                    let link = Valid {
+                        space: links.space,
+                        level: Level(1),
+                        word,
+                        at,
+                    };
+                    assert!(section.unlink(link).is_ok());
                 }
             });
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
 use tlbc_machine_loom::{Entry as Bits, TableId};
 use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{Level, Linked, Mapped, SpaceId};
+use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
 
 use crate::kernel::{Handle, Kernel, Page, Table, World, root, table};
 
@@ -44,18 +44,7 @@ pub fn link<K: Kind>(space: &Handle<K>, nth: usize) -> Owned {
     }
 }
 
-impl Owned {
-    pub fn slot(&self) -> Slot<'_> {
-        Slot {
-            entries: &self.word,
-            table: self.table as u64,
-            index: self.index as u16,
-            va: (self.page as u64) << PAGE_SHIFT,
-        }
-    }
-}
-
-impl<K: Kind> Mapped<Kernel<K>> for Owned {
+impl OwnedEntry for Owned {
     fn space(&self) -> SpaceId {
         self.space
     }
@@ -65,13 +54,24 @@ impl<K: Kind> Mapped<Kernel<K>> for Owned {
     }
 
     fn slot(&self) -> Slot<'_> {
-        self.slot()
+        Slot {
+            entries: &self.word,
+            table: self.table as u64,
+            index: self.index as u16,
+            va: (self.page as u64) << PAGE_SHIFT,
+        }
     }
 
     fn entry(&self) -> Entry {
-        Entry::Leaf { page: 0, rights: 3 }
+        if self.level == Level(0) {
+            Entry::Leaf { page: 0, rights: 3 }
+        } else {
+            Entry::Table { table: 0 }
+        }
     }
+}
 
+impl<K: Kind> Mapped<Kernel<K>> for Owned {
     fn unmapped(self, was: Was) -> Option<Page> {
         match Bits::of(was.first) {
             Bits::Page { frame, .. } => Some(Page(frame)),
@@ -81,22 +81,6 @@ impl<K: Kind> Mapped<Kernel<K>> for Owned {
 }
 
 impl<K: Kind> Linked<Kernel<K>> for Owned {
-    fn space(&self) -> SpaceId {
-        self.space
-    }
-
-    fn level(&self) -> Level {
-        self.level
-    }
-
-    fn slot(&self) -> Slot<'_> {
-        self.slot()
-    }
-
-    fn entry(&self) -> Entry {
-        Entry::Table { table: 0 }
-    }
-
     fn unlinked(self) -> Table {
         let points_at = self.table + 1;
         Table(points_at)
