@@ -99,7 +99,7 @@ impl<P: Platform> Mmu<P> {
                 }
             }
             // An instruction for this CPU alone wants that it has the space loaded.
-            only_holder &= self.platform.local(cpu).loaded.get() == space.id.0;
+            only_holder &= self.platform.local(cpu).loaded.mine() == space.id.0;
         }
         Owner {
             space: space.kind,

@@ -326,7 +326,7 @@ impl<P: Platform> Mmu<P> {
         }
         if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
-            let loaded = SpaceId(here.loaded.get());
+            let loaded = SpaceId(here.loaded.mine());
             here.book
                 .owe_others(here.book.line(loaded, crate::debts::REMEMBERED));
             if self.platform.backend().tags().of_machine.is_some() {
@@ -337,7 +337,7 @@ impl<P: Platform> Mmu<P> {
             here.counters.owed.count(1);
             match here
                 .book
-                .line(SpaceId(here.loaded.get()), crate::debts::REMEMBERED)
+                .line(SpaceId(here.loaded.mine()), crate::debts::REMEMBERED)
             {
                 Some(line) => here.book.owe_view(line),
                 None => here.book.owe_everything(),
@@ -377,7 +377,7 @@ impl<P: Platform> Mmu<P> {
     fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
         full_barrier(Barrier::Change);
         space.kind == Space::User
-            && self.platform.local(cpu).loaded.get() == space.id.0
+            && self.platform.local(cpu).loaded.mine() == space.id.0
             && space
                 .holders
                 .now(Barrier::Unloaded)

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Once};
 
 use tlbc_runtime::sync::{Barrier, leave_out};
 
@@ -18,11 +19,30 @@ pub enum Depth {
 fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 20_000;
+    if std::env::var("FULL").is_ok() {
+        builder.max_duration = Some(std::time::Duration::from_secs(60));
+        builder.checkpoint_interval = 1000;
+    }
+    let depth = if std::env::var("FULL").is_ok() {
+        Depth::Full
+    } else {
+        depth
+    };
     builder.preemption_bound = match depth {
         Depth::Full => None,
         Depth::Preemptions(most) => Some(most),
     };
-    builder.check(test);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let begun = std::time::Instant::now();
+    builder.check({
+        let executions = executions.clone();
+        move || {
+            executions.fetch_add(1, Relaxed);
+            test();
+        }
+    });
+    let (executions, took) = (executions.load(Relaxed), begun.elapsed());
+    println!("{executions} executions in {took:.1?}");
 }
 
 /// In every interleaving nothing is wrong.

@@ -13,12 +13,13 @@ use std::sync::Arc;
 use crate::entries::unlink_in;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use loom::sync::atomic::{AtomicUsize, fence};
+use loom::sync::atomic::fence;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_machine_loom::{Machine, Op, Shared, TableId};
 use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
-use tlbc_runtime::sync::Word;
+use tlbc_runtime::sync::{Word, wait_until};
+use tlbc_runtime::watched::AtomicU64;
 use tlbc_runtime::{
     AddressSpace, Conditions, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
     NewSpace, Platform, Record, Root, Tag, Unlinked,
@@ -37,8 +38,10 @@ pub type Handle<K> = Arc<Space<K>>;
 /// What a CPU runs in.
 pub type Runs<K> = Current<Handle<K>>;
 
-const OFF: usize = 1;
-const PENDING: usize = 2;
+/// Interrupts are off, or handled.
+const OFF: u64 = 1;
+/// One has come since they were turned off.
+const PENDING: u64 = 2;
 
 loom::thread_local! {
     /// The CPU that this thread is.
@@ -49,7 +52,7 @@ loom::thread_local! {
 
 struct Cpu<K: Kind> {
     local: Local<Kernel<K>>,
-    interrupts: AtomicUsize,
+    interrupts: AtomicU64,
 }
 
 pub struct Kernel<K: Kind> {
@@ -76,13 +79,26 @@ impl<K: Kind> Kernel<K> {
         HELD.with(|this| this.set(held));
     }
 
+    /// Interrupts are off, behind those that are being handled.
+    fn turn_off(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts;
+        let off = || word.compare_exchange(0, OFF, Acquire, Relaxed).is_ok();
+        wait_until(off, || ());
+        HELD.with(|held| held.set(true));
+    }
+
     /// Interrupts are on again, behind whatever came meanwhile.
     fn turn_on(&self, cpu: usize) {
         let word = &self.cpus[cpu].interrupts;
         while word.compare_exchange(OFF, 0, Release, Relaxed).is_err() {
-            word.fetch_and(!PENDING, Acquire);
-            self.run_handler(cpu);
+            self.handle(cpu);
         }
+    }
+
+    /// Handles what is pending.
+    fn handle(&self, cpu: usize) {
+        self.cpus[cpu].interrupts.fetch_and(!PENDING, Acquire);
+        self.run_handler(cpu);
     }
 }
 
@@ -144,11 +160,7 @@ impl<K: Kind> Platform for Kernel<K> {
         if !interrupts_off || HELD.with(Cell::get) {
             return run(CpuId(cpu));
         }
-        let word = &self.cpus[cpu as usize].interrupts;
-        while word.fetch_or(OFF, Acquire) & OFF != 0 {
-            loom::thread::yield_now();
-        }
-        HELD.with(|held| held.set(true));
+        self.turn_off(cpu as usize);
         let result = run(CpuId(cpu));
         HELD.with(|held| held.set(false));
         self.turn_on(cpu as usize);
@@ -158,11 +170,8 @@ impl<K: Kind> Platform for Kernel<K> {
     fn interrupt(&self, cpus: &CpuSet<1>) {
         for cpu in cpus.iter() {
             let word = &self.cpus[cpu.index()].interrupts;
-            word.fetch_or(PENDING, Release);
-            if word
-                .compare_exchange(PENDING, PENDING | OFF, Acquire, Relaxed)
-                .is_ok()
-            {
+            if word.fetch_or(PENDING | OFF, Release) & OFF == 0 {
+                self.handle(cpu.index());
                 self.turn_on(cpu.index());
             }
         }
@@ -240,7 +249,7 @@ impl<K: Kind> World<K> {
         let machine = Machine::new(Toy::<K>::stores(), cpus, 2 * spaces + 1, 2 * spaces);
         let cpu = |_| Cpu {
             local: Local::new(),
-            interrupts: AtomicUsize::new(0),
+            interrupts: AtomicU64::new(0),
         };
         let kernel = Kernel {
             backend: Toy::new(&machine),
@@ -339,10 +348,7 @@ impl<K: Kind> World<K> {
     pub fn offline(&self, runs: Runs<K>) {
         let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get) as usize;
-        while kernel.cpus[cpu].interrupts.fetch_or(OFF, Acquire) & OFF != 0 {
-            loom::thread::yield_now();
-        }
-        HELD.with(|held| held.set(true));
+        kernel.turn_off(cpu);
         self.machine().stop_user(cpu);
         self.mmu.offline(CpuId(cpu as u32), runs);
     }

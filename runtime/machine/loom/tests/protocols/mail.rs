@@ -33,12 +33,12 @@ fn two_cpus_ask_each_other() {
 
 #[test]
 fn without_post() {
-    fails(Full, Barrier::Post, "ForeignPage", both_ask::<Slots>);
+    fails(Full, Barrier::Post, RACE, both_ask::<Slots>);
 }
 
 #[test]
 fn without_receive() {
-    fails(Full, Barrier::Receive, "ForeignPage", both_ask::<Slots>);
+    fails(Full, Barrier::Receive, RACE, both_ask::<Slots>);
 }
 
 #[test]
