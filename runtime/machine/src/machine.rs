@@ -21,7 +21,7 @@ pub enum Complaint {
 }
 
 /// A page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Frame {
     /// The root of the space that it belongs to.
     owner: Option<TableId>,
@@ -40,14 +40,16 @@ struct Walker {
     /// between begins anew.
     told: bool,
     tlb: Tlb,
+    /// Who owns what, and which tables are none any more. It changes for one walker after the other, as if it were late for
+    /// the others, so that a step is about one walker alone.
+    frames: Vec<Frame>,
+    gone: Vec<bool>,
 }
 
 #[derive(Debug)]
 struct State {
     /// What stands in memory, and behind it what stood there and walkers may still see.
-    entries: Vec<Vec<u64>>,
-    gone: Vec<bool>,
-    frames: Vec<Frame>,
+    entries: Seen,
     /// The CPUs, and behind them the device.
     walkers: Vec<Walker>,
     complaint: Option<Complaint>,
@@ -57,9 +59,10 @@ struct State {
 #[derive(Debug)]
 pub struct Machine {
     memory: Memory,
-    /// Stored to with each step, so that a model checker knows that steps depend on each other. It is never read, so
-    /// that no step is ordered by it for anybody.
-    step: Word,
+    /// One is stored to with each step of a walker, so that a model checker knows that steps depend on each other. They
+    /// are never read, so that no step is ordered by them for anybody. Where walkers see what is in memory without any load
+    /// all steps depend on each other, and there is one for all.
+    steps: Vec<Word>,
     state: RefCell<State>,
 }
 
@@ -70,23 +73,30 @@ impl Machine {
     /// A machine of so many CPUs, tables and pages. Every CPU has table 0 loaded, which stays empty; nobody owns a page.
     #[must_use]
     pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> Shared {
-        let mut walkers = vec![Walker::default(); cpus + 1];
-        walkers[..cpus]
-            .iter_mut()
-            .for_each(|cpu| cpu.root = Some(0));
         let frame = Frame {
             owner: None,
             write: true,
+        };
+        let walker = Walker {
+            frames: vec![frame; frames],
+            gone: vec![false; tables],
+            ..Walker::default()
+        };
+        let mut walkers = vec![walker; cpus + 1];
+        walkers[..cpus]
+            .iter_mut()
+            .for_each(|cpu| cpu.root = Some(0));
+        let steps = match stores {
+            Stores::AsLoaded => walkers.len(),
+            Stores::Published => 1,
         };
         let memory = Memory::new(stores, tables);
         let entries = vec![vec![0]; tables * ENTRIES];
         Rc::new(Self {
             memory,
-            step: Word::new(0),
+            steps: (0..steps).map(|_| Word::new(0)).collect(),
             state: RefCell::new(State {
                 entries,
-                gone: vec![false; tables],
-                frames: vec![frame; frames],
                 walkers,
                 complaint: None,
             }),
@@ -99,13 +109,30 @@ impl Machine {
         self.state.borrow().complaint
     }
 
-    fn step<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
-        // Only these are the model checker's; the step itself is one.
-        self.step.put(0);
-        let mut state = self.state.borrow_mut();
-        let result = step(&mut state);
-        state.check();
-        result
+    /// A step of each of these walkers.
+    fn step(&self, walkers: &[usize], mut step: impl FnMut(&mut State, usize)) {
+        for (nth, walker) in walkers.iter().enumerate() {
+            // Only these are the model checker's; the step itself is one.
+            match self.steps.get(*walker) {
+                Some(word) if self.steps.len() > 1 => word.put(0),
+                _ if nth == 0 => self.steps[0].put(0),
+                _ => {}
+            }
+            let mut state = self.state.borrow_mut();
+            step(&mut state, *walker);
+            if self.steps.len() == 1 {
+                state.fill_all();
+            }
+            state.check();
+        }
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.state.borrow().walkers.len()).collect()
+    }
+
+    fn device(&self) -> usize {
+        self.state.borrow().walkers.len() - 1
     }
 
     /// A plain store into a table.
@@ -115,9 +142,8 @@ impl Machine {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
             return; // found by the loads of others, who take their own steps
         }
-        self.step(|state| {
-            state.entries[at(table, index)].insert(0, bits);
-            state.fill_all();
+        self.step(&[0], |state, _| {
+            state.entries[at(table, index)].insert(0, bits)
         });
     }
 
@@ -132,15 +158,38 @@ impl Machine {
         {
             self.memory.store(table, index, bits);
         }
-        let loaded = self.memory.loaded();
-        self.step(|state| {
+        let load = match *op {
+            Op::Load { root, .. } => Some(root),
+            _ => None,
+        };
+        let loaded = self.loaded_for(cpu, load);
+        self.step(&[cpu], |state, _| {
             state.fill(cpu, loaded.as_ref());
-            state.act(cpu, op);
+            state.act_here(cpu, op);
             state.fill(cpu, loaded.as_ref());
-            if loaded.is_none() {
-                state.fill_all();
-            }
         });
+        let others: Vec<_> = match op {
+            Op::Drop(_, Where::Here)
+            | Op::Write {
+                at: Where::Here, ..
+            }
+            | Op::Publish
+            | Op::Load { .. } => return,
+            Op::DropDevice => vec![self.device()],
+            Op::Drop(..) | Op::Write { .. } | Op::Complete => self.all(),
+        };
+        let others: Vec<_> = others.into_iter().filter(|other| *other != cpu).collect();
+        self.step(&others, |state, other| state.act_there(other, cpu, op));
+    }
+
+    /// What a walker sees of what it may walk, now and when it has loaded another root.
+    fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
+        let tables = {
+            let walker = &self.state.borrow().walkers[walker];
+            let cached = walker.tlb.walks.iter().map(|walk| walk.table);
+            walker.root.into_iter().chain(load).chain(cached).collect()
+        };
+        self.memory.loaded(tables)
     }
 
     /// A CPU begins to run user code.
@@ -155,15 +204,15 @@ impl Machine {
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
-            self.step(|state| state.walkers[cpu].uses = false);
+            self.step(&[cpu], |state, cpu| state.walkers[cpu].uses = false);
         }
     }
 
     /// The device begins to walk a root.
     pub fn attach_device(&self, root: TableId) {
-        let loaded = self.memory.loaded();
-        self.step(|state| {
-            let device = state.walkers.len() - 1;
+        let device = self.device();
+        let loaded = self.loaded_for(device, Some(root));
+        self.step(&[device], |state, device| {
             state.walkers[device].root = Some(root);
             state.walkers[device].uses = true;
             state.fill(device, loaded.as_ref());
@@ -172,31 +221,44 @@ impl Machine {
 
     /// The device drops all that it has.
     pub fn drop_device(&self) {
-        self.step(State::drop_device);
+        self.step(&[self.device()], State::drop_device);
+    }
+
+    /// The device walks no more, and keeps what it has.
+    pub fn detach_device(&self) {
+        self.step(&[self.device()], |state, device| {
+            state.walkers[device].root = None;
+        });
     }
 
     /// A page belongs to the space of a root.
     pub fn own(&self, frame: usize, root: TableId) {
-        self.step(|state| state.frames[frame].owner = Some(root));
+        self.step(&self.all(), |state, walker| {
+            state.walkers[walker].frames[frame].owner = Some(root);
+        });
     }
 
     /// Pages get another owner.
     pub fn reuse(&self, frames: &[usize]) {
-        self.step(|state| {
+        self.step(&self.all(), |state, walker| {
             for frame in frames {
-                state.frames[*frame].owner = None;
+                state.walkers[walker].frames[*frame].owner = None;
             }
         });
     }
 
     /// Somebody relies on a page not being written any more.
     pub fn rely_on_read_only(&self, frame: usize) {
-        self.step(|state| state.frames[frame].write = false);
+        self.step(&self.all(), |state, walker| {
+            state.walkers[walker].frames[frame].write = false;
+        });
     }
 
     /// A table becomes something else.
     pub fn free_table(&self, table: TableId) {
-        self.step(|state| state.gone[table] = true);
+        self.step(&self.all(), |state, walker| {
+            state.walkers[walker].gone[table] = true;
+        });
     }
 
     /// The tables, beside table 0, that a CPU may be walking: its root, and those below it that it remembers.
@@ -231,28 +293,27 @@ impl Machine {
     /// The page that a CPU reaches with what it has cached under the loaded tag.
     #[must_use]
     pub fn reaches(&self, cpu: usize, page: u64) -> Option<usize> {
-        self.step(|state| {
+        let mut frame = None;
+        self.step(&[cpu], |state, cpu| {
             let walker = &state.walkers[cpu];
             let mut leaves = walker.tlb.leaves.iter();
             let found = leaves.find(|leaf| leaf.tag == walker.tag && leaf.page == page);
-            found.map(|leaf| leaf.frame)
-        })
+            frame = found.map(|leaf| leaf.frame);
+        });
+        frame
     }
 }
 
 impl State {
-    fn act(&mut self, cpu: usize, op: &Op) {
+    /// What an instruction does at its own CPU.
+    fn act_here(&mut self, cpu: usize, op: &Op) {
         match *op {
             Op::Publish => self
                 .entries
                 .iter_mut()
                 .for_each(|values| values.truncate(1)),
-            Op::Drop(dropped, at) => self.drop_entries(cpu, &dropped, at),
-            Op::Complete => self
-                .walkers
-                .iter_mut()
-                .for_each(|walker| walker.tlb.complete(cpu)),
-            Op::DropDevice => self.drop_device(),
+            Op::Drop(dropped, _) => self.walkers[cpu].tlb.drop_now(&dropped),
+            Op::Complete | Op::DropDevice => {}
             Op::Load { root, tag, kept } => {
                 let this = &mut self.walkers[cpu];
                 match kept {
@@ -270,31 +331,36 @@ impl State {
                 index,
                 bits,
                 dropped,
-                at: wherever,
+                ..
             } => {
                 self.entries[at(table, index)] = vec![bits];
-                self.drop_entries(cpu, &dropped, wherever);
+                self.walkers[cpu].tlb.drop_now(&dropped);
             }
         }
     }
 
-    fn drop_device(&mut self) {
-        let device = self.walkers.len() - 1;
+    /// What it does at another walker.
+    fn act_there(&mut self, other: usize, cpu: usize, op: &Op) {
+        let walker = &mut self.walkers[other];
+        match *op {
+            Op::Drop(dropped, at) | Op::Write { dropped, at, .. } => {
+                walker.told = true;
+                match at {
+                    Where::Here => {}
+                    Where::Everywhere => walker.tlb.doom(&dropped, cpu),
+                    Where::EverywhereAtOnce => walker.tlb.drop_now(&dropped),
+                }
+            }
+            Op::Complete => walker.tlb.complete(cpu),
+            Op::DropDevice => self.drop_device(other),
+            Op::Publish | Op::Load { .. } => {}
+        }
+    }
+
+    fn drop_device(&mut self, device: usize) {
         self.walkers[device].tlb.drop_now(&Dropped::ALL);
         self.walkers[device].told = true;
         self.fill(device, None);
-    }
-
-    fn drop_entries(&mut self, cpu: usize, dropped: &Dropped, at: Where) {
-        self.walkers[cpu].tlb.drop_now(dropped);
-        for (number, other) in self.walkers.iter_mut().enumerate() {
-            other.told |= at != Where::Here && number != cpu;
-            match at {
-                Where::Here => {}
-                Where::Everywhere => other.tlb.doom(dropped, cpu),
-                Where::EverywhereAtOnce => other.tlb.drop_now(dropped),
-            }
-        }
     }
 
     fn fill_all(&mut self) {
@@ -302,14 +368,12 @@ impl State {
     }
 
     /// What a walker may see: what was loaded for it, or else every value that may be in memory.
-    fn fill(&mut self, walker: usize, loaded: Option<&Vec<u64>>) {
+    fn fill(&mut self, walker: usize, loaded: Option<&Seen>) {
         let loaded = loaded.filter(|_| !self.walkers[walker].told);
-        let of_loads: Option<Seen> =
-            loaded.map(|loaded| loaded.iter().map(|bits| vec![*bits]).collect());
-        let seen = of_loads.as_ref().unwrap_or(&self.entries);
+        let seen = loaded.unwrap_or(&self.entries);
         let this = &mut self.walkers[walker];
         if let Some(root) = this.root
-            && this.tlb.fill(root, this.tag, seen, &self.gone)
+            && this.tlb.fill(root, this.tag, seen, &this.gone)
         {
             self.complaint.get_or_insert(Complaint::FreedTable);
         }
@@ -323,7 +387,7 @@ impl State {
                 .walks
                 .iter()
                 .filter(|walk| walk.tag == walker.tag);
-            if self.gone[root] || walks.into_iter().any(|walk| self.gone[walk.table]) {
+            if walker.gone[root] || walks.into_iter().any(|walk| walker.gone[walk.table]) {
                 self.complaint.get_or_insert(Complaint::FreedTable);
             }
             if !walker.uses {
@@ -335,7 +399,7 @@ impl State {
                 .iter()
                 .filter(|leaf| leaf.tag == walker.tag)
             {
-                let frame = &self.frames[leaf.frame];
+                let frame = &walker.frames[leaf.frame];
                 if frame.owner != Some(root) {
                     self.complaint.get_or_insert(Complaint::ForeignPage);
                 } else if leaf.write && !frame.write {
