@@ -1,11 +1,11 @@
 //! The machine: CPUs, a device, who owns what, and what is wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tlbc_runtime::sync::Word;
 
-use crate::memory::{ENTRIES, Memory, Seen, Stores, TableId, at};
+use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
 use crate::op::{Dropped, Kept, Op, Where};
 use crate::tlb::Tlb;
 
@@ -63,6 +63,8 @@ pub struct Machine {
     /// are never read, so that no step is ordered by them for anybody. Where walkers see what is in memory without any load
     /// all steps depend on each other, and there is one for all.
     steps: Vec<Word>,
+    /// Whether there is a device: otherwise nothing is a step of it.
+    has_device: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -94,6 +96,7 @@ impl Machine {
         let entries = vec![vec![0]; tables * ENTRIES];
         Rc::new(Self {
             memory,
+            has_device: Cell::new(false),
             steps: (0..steps).map(|_| Word::new(0)).collect(),
             state: RefCell::new(State {
                 entries,
@@ -101,6 +104,11 @@ impl Machine {
                 complaint: None,
             }),
         })
+    }
+
+    /// There is a device. To be said before anything runs.
+    pub fn add_device(&self) {
+        self.has_device.set(true);
     }
 
     /// What is wrong, if anything was at any time.
@@ -128,7 +136,7 @@ impl Machine {
     }
 
     fn all(&self) -> Vec<usize> {
-        (0..self.state.borrow().walkers.len()).collect()
+        (0..self.device() + usize::from(self.has_device.get())).collect()
     }
 
     fn device(&self) -> usize {
@@ -147,6 +155,12 @@ impl Machine {
         });
     }
 
+    /// What software loads from a table, where stores are seen [as loaded](Stores::AsLoaded).
+    #[must_use]
+    pub fn load(&self, table: TableId, index: usize) -> Entry {
+        Entry::of(self.memory.load(table, index))
+    }
+
     /// A CPU issues an instruction; in what its walker sees, with whatever it filled before and after.
     ///
     /// Where stores are seen [as loaded](Stores::AsLoaded) this is called on the thread that is the CPU, or that
@@ -163,11 +177,13 @@ impl Machine {
             _ => None,
         };
         let loaded = self.loaded_for(cpu, load);
-        self.step(&[cpu], |state, _| {
-            state.fill(cpu, loaded.as_ref());
-            state.act_here(cpu, op);
-            state.fill(cpu, loaded.as_ref());
-        });
+        if !matches!(op, Op::DropDevice | Op::Complete) {
+            self.step(&[cpu], |state, _| {
+                state.fill(cpu, loaded.as_ref());
+                state.act_here(cpu, op);
+                state.fill(cpu, loaded.as_ref());
+            });
+        }
         let others: Vec<_> = match op {
             Op::Drop(_, Where::Here)
             | Op::Write {
@@ -175,7 +191,7 @@ impl Machine {
             }
             | Op::Publish
             | Op::Load { .. } => return,
-            Op::DropDevice => vec![self.device()],
+            Op::DropDevice => self.all().split_off(self.device()),
             Op::Drop(..) | Op::Write { .. } | Op::Complete => self.all(),
         };
         let others: Vec<_> = others.into_iter().filter(|other| *other != cpu).collect();
@@ -210,6 +226,7 @@ impl Machine {
 
     /// The device begins to walk a root.
     pub fn attach_device(&self, root: TableId) {
+        assert!(self.has_device.get(), "no device");
         let device = self.device();
         let loaded = self.loaded_for(device, Some(root));
         self.step(&[device], |state, device| {

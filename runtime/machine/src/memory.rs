@@ -99,6 +99,10 @@ impl Memory {
         }
     }
 
+    pub(crate) fn load(&self, table: TableId, index: usize) -> u64 {
+        self.words[at(table, index)].get()
+    }
+
     /// What the CPU that asks sees of these tables and of those that they point at; nothing where that is not the
     /// question.
     pub(crate) fn loaded(&self, mut tables: Vec<TableId>) -> Option<Seen> {
@@ -113,7 +117,7 @@ impl Memory {
             }
             looked.push(table);
             for index in 0..ENTRIES {
-                let bits = self.words[at(table, index)].get();
+                let bits = self.load(table, index);
                 seen[at(table, index)].push(bits);
                 if let Entry::Table(below) = Entry::of(bits) {
                     tables.push(below);

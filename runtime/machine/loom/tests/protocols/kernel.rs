@@ -61,6 +61,10 @@ pub struct Kernel<K: Kind> {
     cpus: Vec<Cpu<K>>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
+    /// The root that the kernel runs on: one without entries, or a space's.
+    root: TableId,
+    /// Whether there is no memory for batches.
+    refuses: Cell<bool>,
     /// What is in pages and tables: who uses one and who takes it for something else have to be ordered, or the
     /// model checker complains.
     frames: Vec<UnsafeCell<()>>,
@@ -145,7 +149,7 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn kernel_root(&self) -> Root {
         Root {
-            table: 0,
+            table: self.root as u64,
             tag: Tag {
                 value: 0,
                 of_machine: true,
@@ -178,11 +182,11 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn page_batch(&self) -> Option<Boxed<Page>> {
-        Some(Boxed::new())
+        (!self.refuses.get()).then(Boxed::new)
     }
 
     fn table_batch(&self) -> Option<Boxed<Table>> {
-        Some(Boxed::new())
+        (!self.refuses.get()).then(Boxed::new)
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {
@@ -246,10 +250,15 @@ pub const fn table(space: usize) -> TableId {
 impl<K: Kind> World<K> {
     /// A machine of so many CPUs, all on line, with memory for so many spaces.
     pub fn new(cpus: usize, spaces: usize) -> Self {
+        Self::coming(cpus, cpus, 0, spaces)
+    }
+
+    /// The same, where only the first CPUs are on line, and the kernel runs on a root of its own.
+    pub fn coming(cpus: usize, online: usize, kernel: TableId, spaces: usize) -> Self {
         let machine = Machine::new(Toy::<K>::stores(), cpus, 2 * spaces + 1, 2 * spaces);
         let cpu = |_| Cpu {
             local: Local::new(),
-            interrupts: AtomicU64::new(0),
+            interrupts: AtomicU64::new(OFF),
         };
         let kernel = Kernel {
             backend: Toy::new(&machine),
@@ -257,13 +266,15 @@ impl<K: Kind> World<K> {
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..2).map(|_| Word::new(0)).collect(),
             mmu: OnceCell::new(),
+            root: kernel,
+            refuses: Cell::new(false),
             frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
             tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
         };
         let mmu = Rc::new(Mmu::new(kernel).expect("a usable machine"));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
         let world = Self { mmu };
-        for cpu in 0..cpus {
+        for cpu in 0..online {
             let _ = world.on(cpu, || world.arrive());
         }
         world
@@ -311,9 +322,30 @@ impl<K: Kind> World<K> {
         loom::thread::spawn(move || world.clone().on(cpu, || run(world)))
     }
 
-    fn arrive(&self) -> Runs<K> {
-        let mmu = &self.mmu;
-        mmu.platform().pinned(true, |cpu| mmu.arrive(cpu))
+    /// This CPU comes on line.
+    pub fn arrive(&self) -> Runs<K> {
+        let kernel = self.mmu.platform();
+        let cpu = CPU.with(Cell::get);
+        HELD.with(|held| held.set(true));
+        let now = self.mmu.arrive(CpuId(cpu));
+        HELD.with(|held| held.set(false));
+        kernel.turn_on(cpu as usize);
+        now
+    }
+
+    /// From here on there is no memory for batches.
+    pub fn refuse_batches(&self) {
+        self.mmu.platform().refuses.set(true);
+    }
+
+    /// This CPU walks the tables of a space in software, without a lock but with interrupts off.
+    pub fn walk(&self, space: usize) {
+        let kernel = self.mmu.platform();
+        kernel.pinned(true, |_| {
+            if let tlbc_machine_loom::Entry::Table(table) = self.machine().load(root(space), 0) {
+                kernel.tables[table].with(|_| ());
+            }
+        });
     }
 
     /// Makes this CPU run in a space, or in the kernel.
