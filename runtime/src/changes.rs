@@ -63,7 +63,7 @@ impl<P: Platform> Mmu<P> {
             }
             Self::end_change(space);
             full_barrier(Barrier::Flush);
-            if space.devices.get() != 0 {
+            if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.conditions());
                 changed.obligation = change.obligation(&facts);

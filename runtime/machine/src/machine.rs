@@ -36,6 +36,8 @@ struct Walker {
     tag: u64,
     /// Whether it uses what it has cached, or only walks.
     uses: bool,
+    /// Whether it walks no more, and only uses what it has.
+    rests: bool,
     /// Whether somebody else has made it drop entries: it was told of the stores before that as well, and a walk that came
     /// between begins anew.
     told: bool,
@@ -244,8 +246,15 @@ impl Machine {
     /// The device walks no more, and keeps what it has.
     pub fn detach_device(&self) {
         self.step(&[self.device()], |state, device| {
-            state.walkers[device].root = None;
+            state.walkers[device].rests = true;
         });
+    }
+
+    /// The pages that the device may be using.
+    #[must_use]
+    pub fn device_uses(&self) -> Vec<usize> {
+        let device = &self.state.borrow().walkers[self.device()];
+        device.tlb.leaves.iter().map(|leaf| leaf.frame).collect()
     }
 
     /// A page belongs to the space of a root.
@@ -390,6 +399,7 @@ impl State {
         let seen = loaded.unwrap_or(&self.entries);
         let this = &mut self.walkers[walker];
         if let Some(root) = this.root
+            && !this.rests
             && this.tlb.fill(root, this.tag, seen, &this.gone)
         {
             self.complaint.get_or_insert(Complaint::FreedTable);

@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{DEVICE, Kind, Slots, Untagged};
 use tlbc_runtime::Conditions;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, fails, holds};
+use crate::check::{Depth::Full, RACE, fails, holds};
 use crate::kernel::{World, root};
 
 /// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
@@ -72,5 +72,21 @@ fn a_page_is_unmapped_while_a_device_goes() {
     for holds_then in [Conditions::NONE, DEVICE] {
         holds(Full, move || unmap_and_detach::<Slots>(holds_then));
         holds(Full, move || unmap_and_detach::<Untagged>(holds_then));
+    }
+}
+
+#[test]
+fn without_pay() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        let test = move || unmap_and_detach::<Slots>(holds_then);
+        fails(Full, Barrier::Pay, RACE, test);
+    }
+}
+
+#[test]
+fn without_due() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        let test = move || unmap_and_detach::<Slots>(holds_then);
+        fails(Full, Barrier::Due, RACE, test);
     }
 }

@@ -18,7 +18,7 @@ use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_machine_loom::{Machine, Op, Shared, TableId};
 use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
-use tlbc_runtime::sync::{Word, wait_until};
+use tlbc_runtime::sync::{Lock, Word, wait_until};
 use tlbc_runtime::watched::AtomicU64;
 use tlbc_runtime::{
     AddressSpace, Conditions, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
@@ -65,6 +65,8 @@ pub struct Kernel<K: Kind> {
     root: TableId,
     /// Whether there is no memory for batches.
     refuses: Cell<bool>,
+    /// Held while the device is told something.
+    device: Lock,
     /// What is in pages and tables: who uses one and who takes it for something else have to be ordered, or the
     /// model checker complains.
     frames: Vec<UnsafeCell<()>>,
@@ -127,7 +129,12 @@ impl<K: Kind> Platform for Kernel<K> {
                     self.tables[table].with(|_| ());
                 }
             }
-            self.machine.issue(cpu.index(), &op);
+            let issue = || self.machine.issue(cpu.index(), &op);
+            if op == Op::DropDevice {
+                self.tell_device(issue);
+            } else {
+                issue();
+            }
             if op == Op::Publish {
                 // It waits until stores are seen; nothing behind it is done before.
                 fence(SeqCst);
@@ -208,12 +215,23 @@ impl<K: Kind> Platform for Kernel<K> {
     fn secondary(&self, space: &Space<K>, _: &Request<'_>) {
         // Otherwise instructions reach it.
         if space.conditions() == Conditions::NONE {
-            self.machine.drop_device();
+            self.tell_device(|| self.machine.drop_device());
         }
     }
 }
 
 impl<K: Kind> Kernel<K> {
+    /// Makes the device drop all, behind what it did with it; whoever does so next is behind that.
+    fn tell_device(&self, tell: impl FnOnce()) {
+        let wait = || ();
+        self.device.with(wait, || {
+            for frame in self.machine.device_uses() {
+                self.frames[frame].with(|_| ());
+            }
+            tell();
+        });
+    }
+
     /// Pages belong to somebody else, who writes them.
     fn reuse(&self, frames: &[usize]) {
         self.machine.reuse(frames);
@@ -268,6 +286,7 @@ impl<K: Kind> World<K> {
             mmu: OnceCell::new(),
             root: kernel,
             refuses: Cell::new(false),
+            device: Lock::new(),
             frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
             tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
         };
