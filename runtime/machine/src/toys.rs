@@ -83,6 +83,21 @@ impl Kind for Broadcast {
     };
 }
 
+/// The same as another one, with a tag more: as few as three CPUs can do with.
+#[derive(Debug)]
+pub struct Crowd<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for Crowd<K> {
+    const INTERRUPTS: bool = K::INTERRUPTS;
+    const WRITES: bool = K::WRITES;
+    const DEFERS: bool = K::DEFERS;
+    const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(1, 5), TagSource::Generations)),
+        ..NO_TAGS
+    };
+}
+
 /// Interrupts, and tags that mean the same everywhere, from generations.
 #[derive(Debug)]
 pub struct Called;

@@ -19,14 +19,9 @@ pub enum Depth {
 fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 20_000;
-    if std::env::var("FULL").is_ok() {
-        builder.max_duration = Some(std::time::Duration::from_secs(60));
-        builder.checkpoint_interval = 1000;
-    }
-    let depth = if std::env::var("FULL").is_ok() {
-        Depth::Full
-    } else {
-        depth
+    let depth = match (depth, std::env::var("BOUND")) {
+        (Depth::Preemptions(_), Ok(b)) => Depth::Preemptions(b.parse().unwrap()),
+        (d, _) => d,
     };
     builder.preemption_bound = match depth {
         Depth::Full => None,

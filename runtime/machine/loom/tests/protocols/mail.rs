@@ -124,35 +124,3 @@ fn without_acknowledge_a_walker_is_not_waited_for() {
 fn without_acknowledged_a_walker_is_not_waited_for() {
     fails(Full, Barrier::Acknowledged, RACE, walk_and_free::<Slots>);
 }
-
-/// Three CPUs run in a space; two of them unmap a page each, so that the third is told of both in either order.
-fn two_ask_one<K: Kind>() {
-    let world = World::<K>::new(3, 1);
-    let space = world.space(0);
-    let mut now = Vec::new();
-    for cpu in 0..3 {
-        now.push(world.on(cpu, || world.switch(Current::Kernel, Some(&space))));
-    }
-    let third = now.pop().unwrap();
-    let second = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.unmap(&space, 0, 1)
-    });
-    let last = world.spawn(2, {
-        let space = space.clone();
-        move |world| {
-            let now = world.switch(third, None);
-            world.switch(now, Some(&space))
-        }
-    });
-    world.on(0, || world.unmap(&space, 0, 0));
-    second.join().unwrap();
-    let _ = last.join().unwrap();
-    world.check();
-}
-
-#[test]
-fn a_cpu_is_told_of_two_changes_in_either_order() {
-    holds(Preemptions(1), two_ask_one::<Slots>);
-    holds(Preemptions(1), two_ask_one::<Untagged>);
-}

@@ -18,3 +18,4 @@ mod mail;
 mod membarrier;
 mod shootdown;
 mod tags;
+mod three;
