@@ -4,8 +4,12 @@
 //! without seeing anything new, and without doing anything, is as good as not looking: so a thread of the
 //! model waits until somebody has stored to a word that it looked at. Any store counts, whatever the value: a thread
 //! is let look at every value that it could see, and what the model checker knows of who depends on whom is as
-//! complete as if it had looked all the time. That somebody stored orders nothing: a CPU sees what its own loads
-//! let it see.
+//! complete as if it had looked all the time.
+//!
+//! There are two ways to wait. One lets others go on: that somebody stored orders nothing, and a CPU sees what its own
+//! loads let it see; but the model checker tries again and again what comes of going on in vain. The
+//! [other](block) blocks, which the model checker knows about, and is behind whoever stored: as everybody who waits is
+//! anyway, where no barrier is missing. So only the first one says anything about barriers; the other is for more CPUs.
 
 extern crate std;
 
@@ -14,20 +18,45 @@ use std::rc::Rc;
 use std::vec::Vec;
 
 use loom::sync::atomic::Ordering;
-use loom::thread;
+use loom::thread::{self, Thread};
 
 /// What was stored to a word so far, in the order in which the model checker runs.
 #[derive(Debug, Default)]
 struct Stores {
     count: Cell<usize>,
     last: Cell<u64>,
+    /// Who waits for another one.
+    waiters: RefCell<Vec<Thread>>,
 }
 
-/// A look at a word, and behind how many stores to it.
-type Look = (Rc<Stores>, usize);
+/// A look at a word.
+#[derive(Debug)]
+struct Look {
+    stores: Rc<Stores>,
+    /// Behind how many stores.
+    behind: usize,
+    /// Whether it saw what is older than the last of those: it may see that one as well.
+    is_old: bool,
+}
+
+impl Look {
+    fn would_be_new(&self) -> bool {
+        self.is_old || self.stores.count.get() != self.behind
+    }
+}
+
+std::thread_local! {
+    /// Whether a thread of the model blocks that waits.
+    static BLOCKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How threads wait, on this host thread, from here on.
+pub fn block(blocks: bool) {
+    BLOCKS.set(blocks);
+}
 
 loom::thread_local! {
-    /// What this thread has looked at since it last began to look, and how often had been stored to that.
+    /// What this thread has looked at since it last began to look.
     static SEEN: RefCell<Vec<Look>> = RefCell::new(Vec::new());
 }
 
@@ -47,21 +76,27 @@ impl AtomicU64 {
             stores: Rc::new(Stores {
                 count: Cell::new(1),
                 last: Cell::new(value),
+                waiters: RefCell::default(),
             }),
         }
     }
 
     fn looked_at(&self, seen: u64) -> u64 {
-        // What is older than the last store may be seen anew as well.
-        let is_old = seen != self.stores.last.get();
-        let look = self.stores.count.get() - usize::from(is_old);
-        SEEN.with(|all| all.borrow_mut().push((self.stores.clone(), look)));
+        let look = Look {
+            stores: self.stores.clone(),
+            behind: self.stores.count.get(),
+            is_old: seen != self.stores.last.get(),
+        };
+        SEEN.with(|all| all.borrow_mut().push(look));
         seen
     }
 
     fn stored_to<R>(&self, was: R, now: u64) -> R {
         self.stores.count.set(self.stores.count.get() + 1);
         self.stores.last.set(now);
+        for waiter in self.stores.waiters.take() {
+            waiter.unpark();
+        }
         was
     }
 
@@ -136,13 +171,28 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
         }
         meanwhile();
         let seen = SEEN.with(RefCell::take);
-        let is_new = |(stores, then): &Look| stores.count.get() != *then;
-        // Once at least: what was seen may be old, and the model checker shows it again until then.
-        loop {
-            thread::yield_now();
-            if seen.iter().any(is_new) {
-                break;
+        if seen.iter().any(|look| look.is_old) {
+            thread::yield_now(); // the model checker shows what is old again until then
+        }
+        while !seen.iter().any(Look::would_be_new) {
+            if BLOCKS.get() {
+                wait_for(&seen);
+            } else {
+                thread::yield_now();
             }
         }
+    }
+}
+
+/// Blocks until somebody stores to one of these.
+fn wait_for(seen: &[Look]) {
+    let this = thread::current();
+    for look in seen {
+        look.stores.waiters.borrow_mut().push(this.clone());
+    }
+    thread::park();
+    for look in seen {
+        let mut waiters = look.stores.waiters.borrow_mut();
+        waiters.retain(|waiter| waiter.id() != this.id());
     }
 }

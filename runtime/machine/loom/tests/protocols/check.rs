@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
 use tlbc_runtime::sync::{Barrier, leave_out};
+use tlbc_runtime::watched::block;
 
 /// How far threads are interleaved.
 #[derive(Clone, Copy)]
@@ -27,6 +28,7 @@ fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
         Depth::Full => None,
         Depth::Preemptions(most) => Some(most),
     };
+    block(matches!(depth, Depth::Preemptions(_)));
     let executions = Arc::new(AtomicUsize::new(0));
     let begun = std::time::Instant::now();
     builder.check({
