@@ -90,21 +90,16 @@ fn a_change_that_was_put_off_is_paid_for_while_a_cpu_attaches() {
 #[test]
 fn without_change() {
     let test = change_and_attach::<Writer>;
-    fails(Preemptions(2), Barrier::Change, "ForeignPage", test);
-    fails(
-        Preemptions(2),
-        Barrier::Change,
-        "before the debt",
-        defer_and_attach,
-    );
+    fails(Full, Barrier::Change, "ForeignPage", test);
+    fails(Full, Barrier::Change, "before the debt", defer_and_attach);
 }
 
 #[test]
 fn without_attach_waits() {
     let test = change_and_attach::<Writer>;
-    fails(Preemptions(2), Barrier::AttachWaits, "ForeignPage", test);
+    fails(Full, Barrier::AttachWaits, "ForeignPage", test);
     fails(
-        Preemptions(2),
+        Full,
         Barrier::AttachWaits,
         "before the debt",
         defer_and_attach,

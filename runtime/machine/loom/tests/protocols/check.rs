@@ -20,10 +20,6 @@ pub enum Depth {
 fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 20_000;
-    let depth = match (depth, std::env::var("BOUND")) {
-        (Depth::Preemptions(_), Ok(b)) => Depth::Preemptions(b.parse().unwrap()),
-        (d, _) => d,
-    };
     builder.preemption_bound = match depth {
         Depth::Full => None,
         Depth::Preemptions(most) => Some(most),

@@ -6,7 +6,7 @@
 //! anybody beyond what a platform promises: what a CPU did is seen by its own handler, and what was stored before an
 //! interrupt was sent is seen by whoever handles it.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::entries::unlink_in;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use loom::sync::atomic::fence;
-use tlbc_machine_loom::toys::{Kind, Toy};
-use tlbc_machine_loom::{Machine, Op, Shared, TableId};
+use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
+use tlbc_machine_loom::{Kept, Machine, Op, Shared, TableId};
 use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word, wait_until};
@@ -53,6 +53,8 @@ loom::thread_local! {
 struct Cpu<K: Kind> {
     local: Local<Kernel<K>>,
     interrupts: AtomicU64,
+    /// The space that user code runs in, on a view of its own.
+    user: RefCell<Option<Handle<K>>>,
 }
 
 pub struct Kernel<K: Kind> {
@@ -80,9 +82,36 @@ impl<K: Kind> Kernel<K> {
             CPU.with(|this| this.replace(cpu as u32)),
             HELD.with(|held| held.replace(true)),
         );
+        let user = self.enter(cpu);
         mmu.interrupted(CpuId(cpu as u32));
+        if let Some(space) = user {
+            self.resume(&mmu, cpu, space);
+        }
         CPU.with(|this| this.set(before));
         HELD.with(|this| this.set(held));
+    }
+
+    /// From user code on a view of its own to the kernel: the space that it ran in.
+    fn enter(&self, cpu: usize) -> Option<Handle<K>> {
+        let user = self.cpus[cpu].user.take();
+        if user.is_some() {
+            self.machine.stop_user(cpu);
+            let (root, tag) = self.machine.loaded(cpu);
+            let load = Op::Load {
+                root: root.expect("a root"),
+                tag: tag & !VIEW,
+                kept: Kept::All,
+            };
+            self.machine.issue(cpu, &load);
+        }
+        user
+    }
+
+    /// And back.
+    fn resume(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle<K>) {
+        mmu.resume(CpuId(cpu as u32), &space);
+        self.cpus[cpu].user.replace(Some(space));
+        self.machine.run_user(cpu);
     }
 
     /// Interrupts are off, behind those that are being handled.
@@ -277,6 +306,7 @@ impl<K: Kind> World<K> {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: AtomicU64::new(OFF),
+            user: RefCell::default(),
         };
         let kernel = Kernel {
             backend: Toy::new(&machine),
@@ -373,11 +403,25 @@ impl<K: Kind> World<K> {
         mmu.platform().pinned(true, |cpu| {
             self.machine().stop_user(cpu.index());
             let now = mmu.switch(cpu, from, to.cloned());
-            if matches!(now, Current::User(_)) {
+            if matches!(now, Current::User(_)) && !K::VIEWS {
                 self.machine().run_user(cpu.index());
             }
             now
         })
+    }
+
+    /// User code runs on the view of a space.
+    pub fn resume(&self, space: &Handle<K>) {
+        let kernel = self.mmu.platform();
+        kernel.pinned(true, |cpu| {
+            kernel.resume(&self.mmu, cpu.index(), space.clone());
+        });
+    }
+
+    /// User code on a view of its own calls the kernel.
+    pub fn enter(&self) {
+        let kernel = self.mmu.platform();
+        let _ = kernel.pinned(true, |cpu| kernel.enter(cpu.index()));
     }
 
     /// User code of this CPU uses a page, if it reaches it. An interrupt comes before or behind.

@@ -114,14 +114,14 @@ fn end_and_leave<K: Kind>() {
 
 #[test]
 fn lazy_cpus_come_and_go() {
-    holds(Preemptions(2), unmap_and_come_and_go::<Slots>);
-    holds(Preemptions(2), unmap_and_come_and_go::<Untagged>);
+    holds(Preemptions(3), unmap_and_come_and_go::<Slots>);
+    holds(Preemptions(3), unmap_and_come_and_go::<Untagged>);
 }
 
 #[test]
 fn a_space_ends_that_is_used_lazily() {
-    holds(Preemptions(2), end_and_leave::<Slots>);
-    holds(Preemptions(2), end_and_leave::<ForLife>);
+    holds(Preemptions(3), end_and_leave::<Slots>);
+    holds(Preemptions(3), end_and_leave::<ForLife>);
 }
 
 /// CPU 0 clears an entry in a gather, or unmaps it without waiting; CPU 1 finds it cleared in a gather of its own; CPU 2 has
@@ -166,14 +166,14 @@ fn find_cleared<K: Kind>(reclaims: bool) {
 
 #[test]
 fn a_gather_finds_what_another_one_cleared() {
-    holds(Preemptions(2), || find_cleared::<Slots>(false));
-    holds(Preemptions(2), || find_cleared::<Broadcast3>(false));
+    holds(Preemptions(3), || find_cleared::<Slots>(false));
+    holds(Preemptions(3), || find_cleared::<Broadcast3>(false));
 }
 
 #[test]
 fn a_gather_finds_what_was_unmapped_without_waiting() {
-    holds(Preemptions(2), || find_cleared::<Slots>(true));
-    holds(Preemptions(2), || find_cleared::<Broadcast3>(true));
+    holds(Preemptions(3), || find_cleared::<Slots>(true));
+    holds(Preemptions(3), || find_cleared::<Broadcast3>(true));
 }
 
 type Broadcast3 = Crowd<Broadcast>;
@@ -210,7 +210,7 @@ fn roll_over() {
 
 #[test]
 fn everybody_starts_anew() {
-    holds(Preemptions(2), roll_over);
+    holds(Preemptions(3), roll_over);
 }
 
 /// CPU 0 is the only one that has the space, and unmaps a page while two attach it.
@@ -233,7 +233,7 @@ fn change_and_two_attach<K: Kind>() {
 
 #[test]
 fn a_page_is_unmapped_while_two_cpus_attach() {
-    holds(Preemptions(2), change_and_two_attach::<Writer>);
+    holds(Preemptions(3), change_and_two_attach::<Writer>);
     holds(Preemptions(2), change_and_two_attach::<Deferrer>);
 }
 
@@ -262,7 +262,7 @@ fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
 #[test]
 fn a_page_is_unmapped_while_a_device_comes() {
     for holds_then in [Conditions::NONE, DEVICE] {
-        holds(Preemptions(2), move || {
+        holds(Preemptions(3), move || {
             unmap_and_attach_device::<Slots>(holds_then);
         });
     }
@@ -287,5 +287,5 @@ fn unmap_and_change_places<K: Kind>() {
 
 #[test]
 fn cpus_come_and_go() {
-    holds(Preemptions(2), unmap_and_change_places::<Slots>);
+    holds(Preemptions(3), unmap_and_change_places::<Slots>);
 }
