@@ -147,7 +147,10 @@ impl AtomicU64 {
         self.stored_to(was, was & bits)
     }
 
-    /// Replaces a value that is still there.
+    /// Replaces a value that is still there, and says which it was.
+    ///
+    /// # Errors
+    /// When there is another one: that.
     pub fn compare_exchange(
         &self,
         old: u64,
