@@ -91,9 +91,29 @@ fn ask_twice<K: Kind>() {
     world.check();
 }
 
+/// The same in gathers.
+fn unmap_twice<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    for cpu in 0..2 {
+        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
+    }
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.mmu.flush_everything(&space)
+    });
+    world.on(0, || {
+        world.unmap(&space, 0, 0);
+        world.unmap(&space, 0, 1);
+    });
+    there.join().unwrap();
+    world.check();
+}
+
 #[test]
 fn an_outbox_is_used_again() {
     holds(Full, ask_twice::<Slots>);
+    holds(Preemptions(4), unmap_twice::<Slots>);
 }
 
 /// CPU 1 looks for a page of a space in software, without a lock; CPU 0 frees the table, without memory to put it off.

@@ -6,9 +6,10 @@ use loom::sync::Mutex;
 use tlbc_machine_loom::toys::{
     Broadcast, Crowd, DEVICE, Deferrer, ForLife, Kind, Slots, Untagged, Writer,
 };
+use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Conditions, Current};
 
-use crate::check::{Depth::Preemptions, holds};
+use crate::check::{Depth::Preemptions, RACE, fails, holds};
 use crate::entries::leaf;
 use crate::kernel::{Handle, Runs, World, root};
 
@@ -47,14 +48,20 @@ fn a_page_is_unmapped_while_two_cpus_load_its_space() {
     holds(Preemptions(3), unmap_and_two_switch_in::<Untagged>);
 }
 
-/// Two CPUs clear a page each, so that the third is told of both in either order; it goes and comes meanwhile.
-fn two_ask_one<K: Kind>() {
+/// Two CPUs unmap a page each, so that the third is told of both in either order; it goes and comes meanwhile.
+fn two_ask_one<K: Kind>(gathers: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let [_, _, third] = all_run(&world, &space, [0, 1, 2]);
     let second = world.spawn(1, {
         let space = space.clone();
-        move |world| world.clear(&space, 0, 1)
+        move |world| {
+            if gathers {
+                world.unmap(&space, 0, 1);
+            } else {
+                world.clear(&space, 0, 1);
+            }
+        }
     });
     let last = world.spawn(2, {
         let space = space.clone();
@@ -64,7 +71,13 @@ fn two_ask_one<K: Kind>() {
             world.switch(now, Some(&space))
         }
     });
-    world.on(0, || world.clear(&space, 0, 0));
+    world.on(0, || {
+        if gathers {
+            world.unmap(&space, 0, 0);
+        } else {
+            world.clear(&space, 0, 0);
+        }
+    });
     second.join().unwrap();
     let _ = last.join().unwrap();
     world.check();
@@ -72,8 +85,9 @@ fn two_ask_one<K: Kind>() {
 
 #[test]
 fn a_cpu_is_told_of_two_changes_in_either_order() {
-    holds(Preemptions(2), two_ask_one::<Slots>);
-    holds(Preemptions(2), two_ask_one::<Untagged>);
+    holds(Preemptions(2), || two_ask_one::<Slots>(false));
+    holds(Preemptions(2), || two_ask_one::<Slots>(true));
+    holds(Preemptions(2), || two_ask_one::<Untagged>(false));
 }
 
 /// One CPU uses a space again and one stops using it, while CPU 0 unmaps a page.
@@ -288,4 +302,34 @@ fn unmap_and_change_places<K: Kind>() {
 #[test]
 fn cpus_come_and_go() {
     holds(Preemptions(3), unmap_and_change_places::<Slots>);
+}
+
+#[test]
+fn without_switch_in() {
+    let test = unmap_and_two_switch_in::<Slots>;
+    fails(Preemptions(3), Barrier::SwitchIn, "ForeignPage", test);
+}
+
+#[test]
+fn without_attach_waits() {
+    let test = change_and_two_attach::<Writer>;
+    fails(Preemptions(3), Barrier::AttachWaits, "ForeignPage", test);
+}
+
+#[test]
+fn without_leave_lazy() {
+    let test = unmap_and_come_and_go::<Slots>;
+    fails(Preemptions(3), Barrier::LeaveLazy, "ForeignPage", test);
+}
+
+#[test]
+fn without_attach() {
+    let test = || unmap_and_attach_device::<Slots>(Conditions::NONE);
+    fails(Preemptions(3), Barrier::Attach, "ForeignPage", test);
+}
+
+#[test]
+fn without_acknowledged() {
+    let test = || two_ask_one::<Slots>(false);
+    fails(Preemptions(2), Barrier::Acknowledged, RACE, test);
 }
