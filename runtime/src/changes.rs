@@ -63,7 +63,7 @@ impl<P: Platform> Mmu<P> {
             }
             Self::end_change(space);
             Self::before_looking();
-            if space.devices.get() != 0 {
+            if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.conditions());
                 changed.obligation = change.obligation(&facts);
@@ -99,7 +99,7 @@ impl<P: Platform> Mmu<P> {
                 }
             }
             // An instruction for this CPU alone wants that it has the space loaded.
-            only_holder &= self.platform.local(cpu).loaded.get() == space.id.0;
+            only_holder &= self.platform.local(cpu).loaded.mine() == space.id.0;
         }
         Owner {
             space: space.kind,

@@ -44,7 +44,7 @@ impl<P: Platform> Mmu<P> {
     /// Tells devices of a flush, if there are any.
     #[inline]
     pub(crate) fn tell_devices(&self, space: &AddressSpace<P>, request: &Request<'_>) {
-        if space.devices.get() != 0 {
+        if space.has_devices() {
             self.platform.secondary(space, request);
         }
     }

@@ -331,7 +331,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     fn finish(&mut self) {
         // Others may have cleared entries that this one found cleared, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left to be told.
-        let waits = Mmu::<P>::FACTS.pages_batched || self.space.devices.get() != 0;
+        let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
         if self.whole || nested {
             self.finish_whole();

@@ -80,7 +80,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
         full_barrier(Barrier::Change);
         space.kind == Space::User
-            && self.platform.local(cpu).loaded.get() == space.id.0
+            && self.platform.local(cpu).loaded.mine() == space.id.0
             && space
                 .holders
                 .now(Barrier::Unloaded)

@@ -101,6 +101,8 @@ pub mod switch;
 pub mod sync;
 pub mod tables;
 pub mod tags;
+#[cfg(loom)]
+pub mod watched;
 
 pub use backend::{
     Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Record, Root,

@@ -6,7 +6,7 @@ use crate::debts::Book;
 use crate::message::Outbox;
 use crate::platform::Platform;
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Word};
+use crate::sync::{Barrier, Own, Word};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
 pub struct Local<P: Platform> {
@@ -15,7 +15,7 @@ pub struct Local<P: Platform> {
     /// Whether it is loaded without being used. Others read it as well.
     pub(crate) lazy: Word,
     /// The tag that is loaded, if it means the same space on every CPU; otherwise 0.
-    pub(crate) tag: Word,
+    pub(crate) tag: Own,
     /// What this CPU owes.
     pub(crate) book: Book,
     /// The tag that runs here, from the machine's generations; 0 from a rollover to the next load.
@@ -37,7 +37,7 @@ impl<P: Platform> Local<P> {
         Self {
             loaded: Word::new(SpaceId::NONE.0),
             lazy: Word::new(0),
-            tag: Word::new(0),
+            tag: Own::default(),
             book: Book::default(),
             running_tag: Word::new(0),
             reserved_tag: Word::new(0),

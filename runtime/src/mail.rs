@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::platform::Platform;
 use crate::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
 use crate::space::SpaceId;
-use crate::sync::{Barrier, full_barrier, pause};
+use crate::sync::{Barrier, full_barrier, wait_until};
 
 impl<P: Platform> Mmu<P> {
     /// Asks CPUs to do something, and waits until each has done it.
@@ -60,10 +60,10 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::Set) {
         for other in sent.iter() {
             let local = self.platform.local(other);
-            while local.inbox.contains(cpu, Barrier::Acknowledged) {
-                self.serve(cpu);
-                pause();
-            }
+            wait_until(
+                || !local.inbox.contains(cpu, Barrier::Acknowledged),
+                || self.serve(cpu),
+            );
         }
     }
 
@@ -90,8 +90,8 @@ impl<P: Platform> Mmu<P> {
 
     /// Does what a message says. Whether there was anything to do.
     pub(crate) fn obey(&self, cpu: CpuId, here: &Local<P>, message: &Message<'_>) -> bool {
-        let loaded = SpaceId(here.loaded.get());
-        let lazy = here.lazy.get() != 0;
+        let loaded = SpaceId(here.loaded.mine());
+        let lazy = here.lazy.mine() != 0;
         match *message {
             Message::Come => true,
             Message::Leave(space) => {
@@ -126,13 +126,13 @@ impl<P: Platform> Mmu<P> {
         (space, generation): (SpaceId, u64),
         request: &Request<'_>,
     ) -> bool {
-        let loaded = SpaceId(here.loaded.get());
+        let loaded = SpaceId(here.loaded.mine());
         if request.space == Space::Kernel {
             self.deliver(cpu, here, request);
             return true;
         }
         let ends = matches!(request.scope, Scope::Teardown);
-        if loaded == space && (here.lazy.get() != 0 || ends) {
+        if loaded == space && (here.lazy.mine() != 0 || ends) {
             // What it could no longer make up for it drops before it loads the space again.
             self.load_kernel(cpu);
             // A tag of this CPU's own is dropped before another space has it.

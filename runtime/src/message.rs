@@ -9,7 +9,7 @@ use crate::clause::{LEVELS, Level};
 use crate::ranges::Kept;
 use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
 use crate::space::SpaceId;
-use crate::sync::Word;
+use crate::sync::{Handed, Own};
 
 /// What is asked of a CPU.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +32,8 @@ pub(crate) enum Message<'a> {
 const WORDS: usize = 9 + 4 * LEVELS;
 
 /// What a CPU asks of others. Only that CPU writes it, while nobody is asked to read it.
-#[derive(Debug)]
-pub(crate) struct Outbox([Word; WORDS]);
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self(core::array::from_fn(|_| Word::new(0)))
-    }
-}
+#[derive(Debug, Default)]
+pub(crate) struct Outbox(Handed<WORDS>);
 
 const COME: u64 = 0;
 const LEAVE: u64 = 1;
@@ -56,7 +50,7 @@ const APPEARED: u64 = 2;
 impl Outbox {
     /// Leaves a message.
     pub fn post(&self, message: &Message<'_>) {
-        let mut words = self.0.iter();
+        let mut words = self.0.to_write();
         let mut put = |value| {
             if let Some(word) = words.next() {
                 word.put(value);
@@ -118,8 +112,8 @@ impl Outbox {
 
     /// Reads the message; ranges need a place to stand in.
     pub fn read<'a>(&self, ranges: &'a mut Ranges) -> Message<'a> {
-        let mut words = self.0.iter();
-        let mut get = || words.next().map_or(0, Word::get);
+        let mut words = self.0.to_read();
+        let mut get = || words.next().map_or(0, Own::get);
         let kind = get();
         match kind {
             COME => return Message::Come,

@@ -332,7 +332,7 @@ impl<P: Platform> Mmu<P> {
         }
         if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
-            let loaded = SpaceId(here.loaded.get());
+            let loaded = SpaceId(here.loaded.mine());
             here.book
                 .owe_others(here.book.line(loaded, crate::debts::REMEMBERED));
             if self.platform.backend().tags().of_machine.is_some() {
@@ -343,7 +343,7 @@ impl<P: Platform> Mmu<P> {
             here.counters.owed.count(1);
             match here
                 .book
-                .line(SpaceId(here.loaded.get()), crate::debts::REMEMBERED)
+                .line(SpaceId(here.loaded.mine()), crate::debts::REMEMBERED)
             {
                 Some(line) => here.book.owe_view(line),
                 None => here.book.owe_everything(),

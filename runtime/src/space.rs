@@ -4,7 +4,7 @@ use crate::cpus::{Cpus, SharedCpus};
 use crate::debts::Ledger;
 use crate::platform::Platform;
 use crate::request::{Conditions, Space};
-use crate::sync::Word;
+use crate::sync::{Barrier, Word};
 use crate::tags::Tagging;
 
 /// Which address space: given out once, never again.
@@ -90,10 +90,16 @@ impl<P: Platform> AddressSpace<P> {
         self.kind
     }
 
-    /// What holds of it now.
+    /// Whether devices are attached; what those did that are not any more is done.
+    #[inline]
+    pub(crate) fn has_devices(&self) -> bool {
+        self.devices.acquire(Barrier::Due) != 0
+    }
+
+    /// What holds of it now; what was done through devices that wanted more is done.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
-        Conditions(self.conditions.get() as u32)
+        Conditions(self.conditions.acquire(Barrier::Due) as u32)
     }
 
     /// Whether entries that were cleared may still be cached: a gather is under way, or a flush is owed. Under the

@@ -22,7 +22,7 @@ use crate::platform::Platform;
 use crate::request::Scope;
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
-use crate::sync::{Barrier, full_barrier, pause};
+use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
 
 /// What a CPU runs in: kept by the scheduler.
@@ -71,7 +71,7 @@ impl<P: Platform> Mmu<P> {
             (from, None) => from,
             (Current::User(from), Some(to)) if from.id == to.id => Current::User(to),
             (from, Some(to)) => {
-                if here.loaded.get() == to.id.0 {
+                if here.loaded.mine() == to.id.0 {
                     self.leave_lazy(cpu, here, &to);
                 } else {
                     self.load(cpu, here, &to);
@@ -89,7 +89,7 @@ impl<P: Platform> Mmu<P> {
     /// is no holder where its book alone guards what it has parked.
     fn trim(cpu: CpuId, here: &Local<P>, left: &AddressSpace<P>) {
         let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
-        if !guarded || here.loaded.get() == left.id.0 {
+        if !guarded || here.loaded.mine() == left.id.0 {
             return;
         }
         let line = here.book.line(left.id, left.lines);
@@ -130,10 +130,7 @@ impl<P: Platform> Mmu<P> {
             full_barrier(Barrier::AttachWaits);
             if space.changes.get() != 0 {
                 self.leave_root(cpu);
-                while space.changes.get() != 0 {
-                    self.serve(cpu);
-                    pause();
-                }
+                wait_until(|| space.changes.get() == 0, || self.serve(cpu));
             }
             // What was changed is seen behind SwitchIn. Whoever trimmed the holders meanwhile may not have seen this one.
             space.holders.insert(cpu, Barrier::Unload);
@@ -288,7 +285,7 @@ impl<P: Platform> Mmu<P> {
         self.platform.pinned(true, |cpu| {
             full_barrier(Barrier::Flush);
             let here = self.platform.local(cpu);
-            if here.loaded.get() == space.id.0 && here.lazy.get() != 0 {
+            if here.loaded.mine() == space.id.0 && here.lazy.mine() != 0 {
                 self.load_kernel(cpu);
             }
             let mut lazies = space.holders.now(Barrier::Unloaded);
@@ -308,10 +305,7 @@ impl<P: Platform> Mmu<P> {
             let holders = space.holders.now(Barrier::Unloaded);
             holders.iter().any(|holder| {
                 let local = self.platform.local(holder);
-                while local.loaded() == SpaceId::SWITCHING {
-                    self.serve(cpu);
-                    pause();
-                }
+                wait_until(|| local.loaded() != SpaceId::SWITCHING, || self.serve(cpu));
                 local.loaded() == space.id
             })
         })

@@ -5,10 +5,12 @@
 //! `--cfg loom` the words are those of the model checker, and a test can leave out one barrier at a time to see
 //! that its absence is found.
 
+#[cfg(loom)]
+use crate::watched::AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use loom::sync::atomic::{Ordering, fence};
 
 /// What orders two accesses of one CPU, and what on another CPU it pairs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,14 +116,18 @@ pub fn full_barrier(barrier: Barrier) {
     }
 }
 
-/// Lets others go on while this CPU waits.
+/// Does something again and again until something is so.
+#[cfg(not(loom))]
 #[inline]
-pub fn pause() {
-    #[cfg(loom)]
-    loom::thread::yield_now();
-    #[cfg(not(loom))]
-    core::hint::spin_loop();
+pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
+    while !done() {
+        meanwhile();
+        core::hint::spin_loop();
+    }
 }
+
+#[cfg(loom)]
+pub use crate::watched::wait_until;
 
 /// A number that CPUs share.
 #[derive(Debug)]
@@ -152,6 +158,15 @@ impl Word {
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Its value, on the only CPU that stores it.
+    #[inline]
+    pub fn mine(&self) -> u64 {
+        #[cfg(loom)]
+        return self.0.last();
+        #[cfg(not(loom))]
+        self.get()
     }
 
     /// Stores, without any order.
@@ -236,6 +251,43 @@ impl Own {
     }
 }
 
+/// Numbers that one CPU leaves for others, and that order nothing: who writes and who reads is ordered by other
+/// words, or the model checker complains.
+#[derive(Debug)]
+pub struct Handed<const N: usize> {
+    numbers: [Own; N],
+    #[cfg(loom)]
+    order: loom::cell::UnsafeCell<()>,
+}
+
+impl<const N: usize> Default for Handed<N> {
+    fn default() -> Self {
+        Self {
+            numbers: core::array::from_fn(|_| Own::default()),
+            #[cfg(loom)]
+            order: loom::cell::UnsafeCell::new(()),
+        }
+    }
+}
+
+impl<const N: usize> Handed<N> {
+    /// For whoever writes them: nobody else reads or writes them meanwhile.
+    #[inline]
+    pub fn to_write(&self) -> impl Iterator<Item = &Own> {
+        #[cfg(loom)]
+        self.order.with_mut(|_| ());
+        self.numbers.iter()
+    }
+
+    /// For whoever reads them: nobody writes them meanwhile.
+    #[inline]
+    pub fn to_read(&self) -> impl Iterator<Item = &Own> {
+        #[cfg(loom)]
+        self.order.with(|_| ());
+        self.numbers.iter()
+    }
+}
+
 /// A lock of the runtime's own, held for a few instructions.
 #[derive(Debug, Default)]
 pub struct Lock(Word);
@@ -256,11 +308,8 @@ impl Lock {
     }
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
-    pub fn with<R>(&self, mut meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
-        while !self.0.replace(0, 1) {
-            meanwhile();
-            pause();
-        }
+    pub fn with<R>(&self, meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
+        wait_until(|| self.0.replace(0, 1), meanwhile);
         let result = run();
         self.0.swap(0);
         result

@@ -24,7 +24,7 @@
 //! # What it does not model
 //!
 //! Levels beyond two, large pages, joined entries, global entries, cached absences, dirty bits, siblings that share a
-//! TLB, views of user code, accesses that were translated before an invalidation and are performed after it, fills under
+//! TLB, accesses that were translated before an invalidation and are performed after it, fills under
 //! way during an invalidation of the same CPU, and errata. [`Op::Publish`] publishes everybody's stores.
 
 #![forbid(unsafe_code)]
@@ -32,9 +32,11 @@
 mod machine;
 mod memory;
 mod op;
+mod state;
 mod tlb;
 pub mod toys;
 
-pub use machine::{Complaint, Machine, Shared};
+pub use machine::{Machine, Shared};
 pub use memory::{ENTRIES, Entry, Memory, Stores, TableId};
 pub use op::{Dropped, Kept, Op, Where};
+pub use state::Complaint;

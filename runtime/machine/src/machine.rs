@@ -1,65 +1,24 @@
-//! The machine: CPUs, a device, who owns what, and what is wrong.
+//! The machine: CPUs and a device, step by step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tlbc_runtime::sync::Word;
 
-use crate::memory::{ENTRIES, Memory, Seen, Stores, TableId, at};
-use crate::op::{Dropped, Kept, Op, Where};
-use crate::tlb::Tlb;
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Complaint {
-    /// User code, or a device, could use an entry whose page is not its space's any more.
-    ForeignPage,
-    /// It could write through an entry although the right is gone.
-    OldRight,
-    /// A walker could read a table that is none any more.
-    FreedTable,
-}
-
-/// A page.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    /// The root of the space that it belongs to.
-    owner: Option<TableId>,
-    /// Whether user code may rely on writing.
-    write: bool,
-}
-
-/// Who translates: a CPU, or the device.
-#[derive(Debug, Clone, Default)]
-struct Walker {
-    root: Option<TableId>,
-    tag: u64,
-    /// Whether it uses what it has cached, or only walks.
-    uses: bool,
-    /// Whether somebody else has made it drop entries: it was told of the stores before that as well, and a walk that came
-    /// between begins anew.
-    told: bool,
-    tlb: Tlb,
-}
-
-#[derive(Debug)]
-struct State {
-    /// What stands in memory, and behind it what stood there and walkers may still see.
-    entries: Vec<Vec<u64>>,
-    gone: Vec<bool>,
-    frames: Vec<Frame>,
-    /// The CPUs, and behind them the device.
-    walkers: Vec<Walker>,
-    complaint: Option<Complaint>,
-}
+use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
+use crate::op::{Op, Where};
+use crate::state::{Complaint, Frame, State, Walker};
 
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
     memory: Memory,
-    /// Stored to with each step, so that a model checker knows that steps depend on each other. It is never read, so
-    /// that no step is ordered by it for anybody.
-    step: Word,
+    /// One is stored to with each step of a walker, so that a model checker knows that steps depend on each other. They
+    /// are never read, so that no step is ordered by them for anybody. Where walkers see what is in memory without any load
+    /// all steps depend on each other, and there is one for all.
+    steps: Vec<Word>,
+    /// Whether there is a device: otherwise nothing is a step of it.
+    has_device: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -70,27 +29,40 @@ impl Machine {
     /// A machine of so many CPUs, tables and pages. Every CPU has table 0 loaded, which stays empty; nobody owns a page.
     #[must_use]
     pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> Shared {
-        let mut walkers = vec![Walker::default(); cpus + 1];
-        walkers[..cpus]
-            .iter_mut()
-            .for_each(|cpu| cpu.root = Some(0));
         let frame = Frame {
             owner: None,
             write: true,
+        };
+        let walker = Walker {
+            frames: vec![frame; frames],
+            gone: vec![false; tables],
+            ..Walker::default()
+        };
+        let mut walkers = vec![walker; cpus + 1];
+        walkers[..cpus]
+            .iter_mut()
+            .for_each(|cpu| cpu.root = Some(0));
+        let steps = match stores {
+            Stores::AsLoaded => walkers.len(),
+            Stores::Published => 1,
         };
         let memory = Memory::new(stores, tables);
         let entries = vec![vec![0]; tables * ENTRIES];
         Rc::new(Self {
             memory,
-            step: Word::new(0),
+            has_device: Cell::new(false),
+            steps: (0..steps).map(|_| Word::new(0)).collect(),
             state: RefCell::new(State {
                 entries,
-                gone: vec![false; tables],
-                frames: vec![frame; frames],
                 walkers,
                 complaint: None,
             }),
         })
+    }
+
+    /// There is a device. To be said before pages and tables go.
+    pub fn add_device(&self) {
+        self.has_device.set(true);
     }
 
     /// What is wrong, if anything was at any time.
@@ -99,13 +71,30 @@ impl Machine {
         self.state.borrow().complaint
     }
 
-    fn step<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
-        // Only these are the model checker's; the step itself is one.
-        self.step.put(0);
-        let mut state = self.state.borrow_mut();
-        let result = step(&mut state);
-        state.check();
-        result
+    /// A step of each of these walkers.
+    fn step(&self, walkers: &[usize], mut step: impl FnMut(&mut State, usize)) {
+        for (nth, walker) in walkers.iter().enumerate() {
+            // Only these are the model checker's; the step itself is one.
+            match self.steps.get(*walker) {
+                Some(word) if self.steps.len() > 1 => word.put(0),
+                _ if nth == 0 => self.steps[0].put(0),
+                _ => {}
+            }
+            let mut state = self.state.borrow_mut();
+            step(&mut state, *walker);
+            if self.steps.len() == 1 {
+                state.fill_all();
+            }
+            state.check();
+        }
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.device() + usize::from(self.has_device.get())).collect()
+    }
+
+    fn device(&self) -> usize {
+        self.state.borrow().walkers.len() - 1
     }
 
     /// A plain store into a table.
@@ -115,10 +104,15 @@ impl Machine {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
             return; // found by the loads of others, who take their own steps
         }
-        self.step(|state| {
+        self.step(&[0], |state, _| {
             state.entries[at(table, index)].insert(0, bits);
-            state.fill_all();
         });
+    }
+
+    /// What software loads from a table, where stores are seen [as loaded](Stores::AsLoaded).
+    #[must_use]
+    pub fn load(&self, table: TableId, index: usize) -> Entry {
+        Entry::of(self.memory.load(table, index))
     }
 
     /// A CPU issues an instruction; in what its walker sees, with whatever it filled before and after.
@@ -132,15 +126,40 @@ impl Machine {
         {
             self.memory.store(table, index, bits);
         }
-        let loaded = self.memory.loaded();
-        self.step(|state| {
-            state.fill(cpu, loaded.as_ref());
-            state.act(cpu, op);
-            state.fill(cpu, loaded.as_ref());
-            if loaded.is_none() {
-                state.fill_all();
+        let load = match *op {
+            Op::Load { root, .. } => Some(root),
+            _ => None,
+        };
+        let loaded = self.loaded_for(cpu, load);
+        if !matches!(op, Op::DropDevice | Op::Complete) {
+            self.step(&[cpu], |state, _| {
+                state.fill(cpu, loaded.as_ref());
+                state.act_here(cpu, op);
+                state.fill(cpu, loaded.as_ref());
+            });
+        }
+        let others: Vec<_> = match op {
+            Op::Drop(_, Where::Here)
+            | Op::Write {
+                at: Where::Here, ..
             }
-        });
+            | Op::Publish
+            | Op::Load { .. } => return,
+            Op::DropDevice => self.all().split_off(self.device()),
+            Op::Drop(..) | Op::Write { .. } | Op::Complete => self.all(),
+        };
+        let others: Vec<_> = others.into_iter().filter(|other| *other != cpu).collect();
+        self.step(&others, |state, other| state.act_there(other, cpu, op));
+    }
+
+    /// What a walker sees of what it may walk, now and when it has loaded another root.
+    fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
+        let tables = {
+            let walker = &self.state.borrow().walkers[walker];
+            let cached = walker.tlb.walks.iter().map(|walk| walk.table);
+            walker.root.into_iter().chain(load).chain(cached).collect()
+        };
+        self.memory.loaded(tables)
     }
 
     /// A CPU begins to run user code.
@@ -155,15 +174,19 @@ impl Machine {
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
-            self.step(|state| state.walkers[cpu].uses = false);
+            self.step(&[cpu], |state, cpu| state.walkers[cpu].uses = false);
         }
     }
 
     /// The device begins to walk a root.
+    ///
+    /// # Panics
+    /// When there is [none](Self::add_device).
     pub fn attach_device(&self, root: TableId) {
-        let loaded = self.memory.loaded();
-        self.step(|state| {
-            let device = state.walkers.len() - 1;
+        assert!(self.has_device.get(), "no device");
+        let device = self.device();
+        let loaded = self.loaded_for(device, Some(root));
+        self.step(&[device], |state, device| {
             state.walkers[device].root = Some(root);
             state.walkers[device].uses = true;
             state.fill(device, loaded.as_ref());
@@ -172,31 +195,52 @@ impl Machine {
 
     /// The device drops all that it has.
     pub fn drop_device(&self) {
-        self.step(State::drop_device);
+        self.step(&[self.device()], State::drop_device);
+    }
+
+    /// The device walks no more, and keeps what it has.
+    pub fn detach_device(&self) {
+        self.step(&[self.device()], |state, device| {
+            state.walkers[device].rests = true;
+        });
+    }
+
+    /// The pages that the device may be using.
+    #[must_use]
+    pub fn device_uses(&self) -> Vec<usize> {
+        let device = &self.state.borrow().walkers[self.device()];
+        device.tlb.leaves.iter().map(|leaf| leaf.frame).collect()
     }
 
     /// A page belongs to the space of a root.
     pub fn own(&self, frame: usize, root: TableId) {
-        self.step(|state| state.frames[frame].owner = Some(root));
+        let everybody: Vec<_> = (0..=self.device()).collect(); // there may be a device later
+        self.step(&everybody, |state, walker| {
+            state.walkers[walker].frames[frame].owner = Some(root);
+        });
     }
 
     /// Pages get another owner.
     pub fn reuse(&self, frames: &[usize]) {
-        self.step(|state| {
+        self.step(&self.all(), |state, walker| {
             for frame in frames {
-                state.frames[*frame].owner = None;
+                state.walkers[walker].frames[*frame].owner = None;
             }
         });
     }
 
     /// Somebody relies on a page not being written any more.
     pub fn rely_on_read_only(&self, frame: usize) {
-        self.step(|state| state.frames[frame].write = false);
+        self.step(&self.all(), |state, walker| {
+            state.walkers[walker].frames[frame].write = false;
+        });
     }
 
     /// A table becomes something else.
     pub fn free_table(&self, table: TableId) {
-        self.step(|state| state.gone[table] = true);
+        self.step(&self.all(), |state, walker| {
+            state.walkers[walker].gone[table] = true;
+        });
     }
 
     /// The tables, beside table 0, that a CPU may be walking: its root, and those below it that it remembers.
@@ -231,117 +275,13 @@ impl Machine {
     /// The page that a CPU reaches with what it has cached under the loaded tag.
     #[must_use]
     pub fn reaches(&self, cpu: usize, page: u64) -> Option<usize> {
-        self.step(|state| {
+        let mut frame = None;
+        self.step(&[cpu], |state, cpu| {
             let walker = &state.walkers[cpu];
             let mut leaves = walker.tlb.leaves.iter();
             let found = leaves.find(|leaf| leaf.tag == walker.tag && leaf.page == page);
-            found.map(|leaf| leaf.frame)
-        })
-    }
-}
-
-impl State {
-    fn act(&mut self, cpu: usize, op: &Op) {
-        match *op {
-            Op::Publish => self
-                .entries
-                .iter_mut()
-                .for_each(|values| values.truncate(1)),
-            Op::Drop(dropped, at) => self.drop_entries(cpu, &dropped, at),
-            Op::Complete => self
-                .walkers
-                .iter_mut()
-                .for_each(|walker| walker.tlb.complete(cpu)),
-            Op::DropDevice => self.drop_device(),
-            Op::Load { root, tag, kept } => {
-                let this = &mut self.walkers[cpu];
-                match kept {
-                    Kept::All => {}
-                    Kept::OtherTags => this.tlb.drop_now(&Dropped {
-                        tag: Some(tag),
-                        ..Dropped::ALL
-                    }),
-                    Kept::Nothing => this.tlb.drop_now(&Dropped::ALL),
-                }
-                (this.root, this.tag) = (Some(root), tag);
-            }
-            Op::Write {
-                table,
-                index,
-                bits,
-                dropped,
-                at: wherever,
-            } => {
-                self.entries[at(table, index)] = vec![bits];
-                self.drop_entries(cpu, &dropped, wherever);
-            }
-        }
-    }
-
-    fn drop_device(&mut self) {
-        let device = self.walkers.len() - 1;
-        self.walkers[device].tlb.drop_now(&Dropped::ALL);
-        self.walkers[device].told = true;
-        self.fill(device, None);
-    }
-
-    fn drop_entries(&mut self, cpu: usize, dropped: &Dropped, at: Where) {
-        self.walkers[cpu].tlb.drop_now(dropped);
-        for (number, other) in self.walkers.iter_mut().enumerate() {
-            other.told |= at != Where::Here && number != cpu;
-            match at {
-                Where::Here => {}
-                Where::Everywhere => other.tlb.doom(dropped, cpu),
-                Where::EverywhereAtOnce => other.tlb.drop_now(dropped),
-            }
-        }
-    }
-
-    fn fill_all(&mut self) {
-        (0..self.walkers.len()).for_each(|walker| self.fill(walker, None));
-    }
-
-    /// What a walker may see: what was loaded for it, or else every value that may be in memory.
-    fn fill(&mut self, walker: usize, loaded: Option<&Vec<u64>>) {
-        let loaded = loaded.filter(|_| !self.walkers[walker].told);
-        let of_loads: Option<Seen> =
-            loaded.map(|loaded| loaded.iter().map(|bits| vec![*bits]).collect());
-        let seen = of_loads.as_ref().unwrap_or(&self.entries);
-        let this = &mut self.walkers[walker];
-        if let Some(root) = this.root
-            && this.tlb.fill(root, this.tag, seen, &self.gone)
-        {
-            self.complaint.get_or_insert(Complaint::FreedTable);
-        }
-    }
-
-    fn check(&mut self) {
-        for walker in &self.walkers {
-            let Some(root) = walker.root else { continue };
-            let walks = walker
-                .tlb
-                .walks
-                .iter()
-                .filter(|walk| walk.tag == walker.tag);
-            if self.gone[root] || walks.into_iter().any(|walk| self.gone[walk.table]) {
-                self.complaint.get_or_insert(Complaint::FreedTable);
-            }
-            if !walker.uses {
-                continue;
-            }
-            for leaf in walker
-                .tlb
-                .leaves
-                .iter()
-                .filter(|leaf| leaf.tag == walker.tag)
-            {
-                let frame = &self.frames[leaf.frame];
-                if frame.owner != Some(root) {
-                    self.complaint.get_or_insert(Complaint::ForeignPage);
-                } else if leaf.write && !frame.write {
-                    self.complaint.get_or_insert(Complaint::OldRight);
-                }
-            }
-        }
+            frame = found.map(|leaf| leaf.frame);
+        });
+        frame
     }
 }

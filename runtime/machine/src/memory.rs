@@ -99,9 +99,31 @@ impl Memory {
         }
     }
 
-    /// What the CPU that asks sees; nothing where that is not the question.
-    pub(crate) fn loaded(&self) -> Option<Vec<u64>> {
-        let loads = || self.words.iter().map(Word::get).collect();
-        (self.stores == Stores::AsLoaded).then(loads)
+    pub(crate) fn load(&self, table: TableId, index: usize) -> u64 {
+        self.words[at(table, index)].get()
+    }
+
+    /// What the CPU that asks sees of these tables and of those that they point at; nothing where that is not the
+    /// question.
+    pub(crate) fn loaded(&self, mut tables: Vec<TableId>) -> Option<Seen> {
+        if self.stores != Stores::AsLoaded {
+            return None;
+        }
+        let mut seen = vec![Vec::new(); self.words.len()];
+        let mut looked = vec![0]; // table 0 has no entry
+        while let Some(table) = tables.pop() {
+            if looked.contains(&table) {
+                continue;
+            }
+            looked.push(table);
+            for index in 0..ENTRIES {
+                let bits = self.load(table, index);
+                seen[at(table, index)].push(bits);
+                if let Entry::Table(below) = Entry::of(bits) {
+                    tables.push(below);
+                }
+            }
+        }
+        Some(seen)
     }
 }

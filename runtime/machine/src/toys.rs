@@ -25,6 +25,8 @@ pub trait Kind: 'static {
     const WRITES: bool;
     /// Whether a change may be put off while nobody else has the space loaded.
     const DEFERS: bool = false;
+    /// Whether user code runs on a view of its own, whose flush is put off until it runs.
+    const VIEWS: bool = false;
     /// Whether lazy CPUs hold a reference.
     const LAZY_REFCOUNTED: bool;
     /// The tags.
@@ -58,6 +60,21 @@ impl Kind for Slots {
     };
 }
 
+/// The same, and user code runs on a view of its own, under a tag of its own.
+#[derive(Debug)]
+pub struct Viewed;
+
+impl Kind for Viewed {
+    const INTERRUPTS: bool = true;
+    const WRITES: bool = false;
+    const VIEWS: bool = true;
+    const LAZY_REFCOUNTED: bool = false;
+    const TAGS: Tags = Slots::TAGS;
+}
+
+/// What the tag of a user's view has beside that of the kernel's.
+pub const VIEW: u64 = 8;
+
 /// Interrupts, and no tags: loading a root drops everything. Lazy CPUs are counted.
 #[derive(Debug)]
 pub struct Untagged;
@@ -79,6 +96,21 @@ impl Kind for Broadcast {
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
         of_machine: Some((values(1, 4), TagSource::Generations)),
+        ..NO_TAGS
+    };
+}
+
+/// The same as another one, with a tag more: as few as three CPUs can do with.
+#[derive(Debug)]
+pub struct Crowd<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for Crowd<K> {
+    const INTERRUPTS: bool = K::INTERRUPTS;
+    const WRITES: bool = K::WRITES;
+    const DEFERS: bool = K::DEFERS;
+    const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;
+    const TAGS: Tags = Tags {
+        of_machine: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
 }
@@ -176,6 +208,13 @@ impl<K: Kind> Toy<K> {
             Stores::Published
         }
     }
+
+    /// What is put off of a flush of the kernel's view.
+    const VIEW_OWED: Owed = if K::VIEWS {
+        Owed::VIEW_UNTIL_RESUME
+    } else {
+        Owed::NOTHING
+    };
 
     const TAGGED: bool = K::TAGS.of_cpu.is_some() || K::TAGS.of_machine.is_some();
 
@@ -331,7 +370,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
         Finished {
             interrupt: Audience::NOBODY,
-            owed: Owed::NOTHING,
+            owed: Self::VIEW_OWED,
         }
     }
 
@@ -346,10 +385,22 @@ impl<K: Kind> Backend for Toy<K> {
             tag: if Self::TAGGED { to.tag.value } else { 0 },
             kept,
         });
-        Owed::NOTHING
+        if debt == Debt::None {
+            Owed::NOTHING
+        } else {
+            Self::VIEW_OWED
+        }
     }
 
-    fn resume(&self, _: &mut impl Issue<Op>, _: &Root, _: bool) {}
+    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
+        if K::VIEWS {
+            cpu.issue(Op::Load {
+                root: to.table as usize,
+                tag: to.tag.value | VIEW,
+                kept: if owed { Kept::OtherTags } else { Kept::All },
+            });
+        }
+    }
 
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
         cpu.issue(Op::Drop(Dropped::ALL, Where::Here));

@@ -206,6 +206,7 @@ fn a_tag_is_clean_before_another_space_has_it() {
 fn a_device_is_told_before_a_page_goes() {
     for (told, complaint) in [(true, None), (false, Some(Complaint::ForeignPage))] {
         let machine = machine(Stores::AsLoaded);
+        machine.add_device();
         machine.attach_device(1);
         machine.store(2, 0, 0);
         for cpu in 0..2 {

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Once};
 
 use tlbc_runtime::sync::{Barrier, leave_out};
+use tlbc_runtime::watched::block;
 
 /// How far threads are interleaved.
 #[derive(Clone, Copy)]
@@ -22,7 +24,18 @@ fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
         Depth::Full => None,
         Depth::Preemptions(most) => Some(most),
     };
-    builder.check(test);
+    block(matches!(depth, Depth::Preemptions(_)));
+    let executions = Arc::new(AtomicUsize::new(0));
+    let begun = std::time::Instant::now();
+    builder.check({
+        let executions = executions.clone();
+        move || {
+            executions.fetch_add(1, Relaxed);
+            test();
+        }
+    });
+    let (executions, took) = (executions.load(Relaxed), begun.elapsed());
+    println!("{executions} executions in {took:.1?}");
 }
 
 /// In every interleaving nothing is wrong.

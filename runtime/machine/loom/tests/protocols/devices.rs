@@ -4,12 +4,13 @@ use tlbc_machine_loom::toys::{DEVICE, Kind, Slots, Untagged};
 use tlbc_runtime::Conditions;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, fails, holds};
+use crate::check::{Depth::Full, RACE, fails, holds};
 use crate::kernel::{World, root};
 
 /// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_attach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
+    world.machine().add_device();
     let space = world.space(0);
     let there = world.spawn(1, {
         let space = space.clone();
@@ -43,4 +44,49 @@ fn without_flush() {
 fn without_attach() {
     let test = || unmap_and_attach::<Slots>(Conditions::NONE);
     fails(Full, Barrier::Attach, "ForeignPage", test);
+}
+
+/// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.
+fn unmap_and_detach<K: Kind>(holds: Conditions) {
+    let world = World::<K>::new(2, 1);
+    world.machine().add_device();
+    let space = world.space(0);
+    world.on(0, || {
+        world.mmu.attach_device(&space, holds);
+        world.machine().attach_device(root(0));
+    });
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            world.machine().detach_device();
+            world.mmu.detach_device(&space, holds);
+        }
+    });
+    world.on(0, || world.clear(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_device_goes() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        holds(Full, move || unmap_and_detach::<Slots>(holds_then));
+        holds(Full, move || unmap_and_detach::<Untagged>(holds_then));
+    }
+}
+
+#[test]
+fn without_pay() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        let test = move || unmap_and_detach::<Slots>(holds_then);
+        fails(Full, Barrier::Pay, RACE, test);
+    }
+}
+
+#[test]
+fn without_due() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        let test = move || unmap_and_detach::<Slots>(holds_then);
+        fails(Full, Barrier::Due, RACE, test);
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU64;
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
 use tlbc_machine_loom::{Entry as Bits, TableId};
 use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::request::Extent;
 use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
 
-use crate::kernel::{Handle, Kernel, Page, Table, World, root, table};
+use crate::kernel::{Handle, Kernel, Page, Space, Table, World, root, table};
 
 /// The entry for a page, or the one that points at its table.
 pub struct Owned {
@@ -96,6 +97,15 @@ impl<K: Kind> World<K> {
                 assert!(cleared.is_ok(), "an entry of the space");
             });
         });
+    }
+
+    /// The same without a gather, which knows nothing of others.
+    pub fn clear(&self, space: &Space<K>, nth: usize, page: usize) {
+        self.machine().store(table(nth), page, Bits::Invalid.bits());
+        let extent = Extent::new((page as u64) << PAGE_SHIFT, 1 << PAGE_SHIFT);
+        let flushed = self.mmu.flush_range(space, extent, Level(0));
+        assert!(flushed.is_ok(), "a page");
+        self.rely_on(2 * nth + page);
     }
 
     /// Unmaps all pages of a space, and frees their table.

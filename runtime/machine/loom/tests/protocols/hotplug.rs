@@ -1,11 +1,11 @@
-//! CPUs that go while others have something to tell them.
+//! CPUs that come and go while others have something to tell them.
 
 use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
 use crate::check::{Depth::Full, fails, holds};
-use crate::kernel::World;
+use crate::kernel::{World, root};
 
 /// CPU 1 goes, which runs in a space, while CPU 0 unmaps a page of it.
 fn unmap_and_go<K: Kind>() {
@@ -35,4 +35,37 @@ fn without_offline() {
 #[test]
 fn without_send() {
     fails(Full, Barrier::Send, "branches", unmap_and_go::<Slots>);
+}
+
+/// CPU 1 comes, while CPU 0 unmaps a page of the kernel's.
+fn unmap_and_come<K: Kind>() {
+    let world = World::<K>::coming(2, 1, root(0), 1);
+    let space = world.space(0);
+    let there = world.spawn(1, |world| {
+        let now = world.arrive();
+        world.machine().run_user(1); // that the kernel runs is enough to use its pages
+        now
+    });
+    world.on(0, || world.clear(world.mmu.kernel(), 0, 0));
+    let _ = there.join().unwrap();
+    drop(space);
+    world.check();
+}
+
+#[test]
+fn a_kernel_page_is_unmapped_while_a_cpu_comes() {
+    holds(Full, unmap_and_come::<Slots>);
+    holds(Full, unmap_and_come::<Untagged>);
+}
+
+#[test]
+fn without_switch_in() {
+    let test = unmap_and_come::<Slots>;
+    fails(Full, Barrier::SwitchIn, "ForeignPage", test);
+}
+
+#[test]
+fn without_flush() {
+    let test = unmap_and_come::<Slots>;
+    fails(Full, Barrier::Flush, "ForeignPage", test);
 }

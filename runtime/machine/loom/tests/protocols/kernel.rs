@@ -6,23 +6,27 @@
 //! anybody beyond what a platform promises: what a CPU did is seen by its own handler, and what was stored before an
 //! interrupt was sent is seen by whoever handles it.
 
-use std::cell::{Cell, OnceCell};
-use std::rc::{Rc, Weak};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Weak;
 use std::sync::Arc;
 
-use crate::entries::unlink_in;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use loom::sync::atomic::{AtomicUsize, fence};
-use tlbc_machine_loom::toys::{Kind, Toy};
-use tlbc_machine_loom::{Machine, Op, Shared, TableId};
+use loom::sync::atomic::fence;
+use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
+use tlbc_machine_loom::{Kept, Op, Shared, TableId};
 use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
-use tlbc_runtime::sync::Word;
+use tlbc_runtime::sync::{Lock, Word, wait_until};
+use tlbc_runtime::watched::AtomicU64;
 use tlbc_runtime::{
     AddressSpace, Conditions, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
-    NewSpace, Platform, Record, Root, Tag, Unlinked,
+    Platform, Record, Root, Tag, Unlinked,
 };
+
+mod world;
+
+pub use world::{World, root, table};
 
 /// A page: its number.
 pub struct Page(pub usize);
@@ -37,8 +41,10 @@ pub type Handle<K> = Arc<Space<K>>;
 /// What a CPU runs in.
 pub type Runs<K> = Current<Handle<K>>;
 
-const OFF: usize = 1;
-const PENDING: usize = 2;
+/// Interrupts are off, or handled.
+const OFF: u64 = 1;
+/// One has come since they were turned off.
+const PENDING: u64 = 2;
 
 loom::thread_local! {
     /// The CPU that this thread is.
@@ -49,7 +55,9 @@ loom::thread_local! {
 
 struct Cpu<K: Kind> {
     local: Local<Kernel<K>>,
-    interrupts: AtomicUsize,
+    interrupts: AtomicU64,
+    /// The space that user code runs in, on a view of its own.
+    user: RefCell<Option<Handle<K>>>,
 }
 
 pub struct Kernel<K: Kind> {
@@ -58,6 +66,12 @@ pub struct Kernel<K: Kind> {
     cpus: Vec<Cpu<K>>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
+    /// The root that the kernel runs on: one without entries, or a space's.
+    root: TableId,
+    /// Whether there is no memory for batches.
+    refuses: Cell<bool>,
+    /// Held while the device is told something.
+    device: Lock,
     /// What is in pages and tables: who uses one and who takes it for something else have to be ordered, or the
     /// model checker complains.
     frames: Vec<UnsafeCell<()>>,
@@ -71,18 +85,58 @@ impl<K: Kind> Kernel<K> {
             CPU.with(|this| this.replace(cpu as u32)),
             HELD.with(|held| held.replace(true)),
         );
+        let user = self.enter(cpu);
         mmu.interrupted(CpuId(cpu as u32));
+        if let Some(space) = user {
+            self.resume(&mmu, cpu, space);
+        }
         CPU.with(|this| this.set(before));
         HELD.with(|this| this.set(held));
+    }
+
+    /// From user code on a view of its own to the kernel: the space that it ran in.
+    fn enter(&self, cpu: usize) -> Option<Handle<K>> {
+        let user = self.cpus[cpu].user.take();
+        if user.is_some() {
+            self.machine.stop_user(cpu);
+            let (root, tag) = self.machine.loaded(cpu);
+            let load = Op::Load {
+                root: root.expect("a root"),
+                tag: tag & !VIEW,
+                kept: Kept::All,
+            };
+            self.machine.issue(cpu, &load);
+        }
+        user
+    }
+
+    /// And back.
+    fn resume(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle<K>) {
+        mmu.resume(CpuId(cpu as u32), &space);
+        self.cpus[cpu].user.replace(Some(space));
+        self.machine.run_user(cpu);
+    }
+
+    /// Interrupts are off, behind those that are being handled.
+    fn turn_off(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts;
+        let off = || word.compare_exchange(0, OFF, Acquire, Relaxed).is_ok();
+        wait_until(off, || ());
+        HELD.with(|held| held.set(true));
     }
 
     /// Interrupts are on again, behind whatever came meanwhile.
     fn turn_on(&self, cpu: usize) {
         let word = &self.cpus[cpu].interrupts;
         while word.compare_exchange(OFF, 0, Release, Relaxed).is_err() {
-            word.fetch_and(!PENDING, Acquire);
-            self.run_handler(cpu);
+            self.handle(cpu);
         }
+    }
+
+    /// Handles what is pending.
+    fn handle(&self, cpu: usize) {
+        self.cpus[cpu].interrupts.fetch_and(!PENDING, Acquire);
+        self.run_handler(cpu);
     }
 }
 
@@ -107,7 +161,12 @@ impl<K: Kind> Platform for Kernel<K> {
                     self.tables[table].with(|_| ());
                 }
             }
-            self.machine.issue(cpu.index(), &op);
+            let issue = || self.machine.issue(cpu.index(), &op);
+            if op == Op::DropDevice {
+                self.tell_device(issue);
+            } else {
+                issue();
+            }
             if op == Op::Publish {
                 // It waits until stores are seen; nothing behind it is done before.
                 fence(SeqCst);
@@ -129,7 +188,7 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn kernel_root(&self) -> Root {
         Root {
-            table: 0,
+            table: self.root as u64,
             tag: Tag {
                 value: 0,
                 of_machine: true,
@@ -144,11 +203,7 @@ impl<K: Kind> Platform for Kernel<K> {
         if !interrupts_off || HELD.with(Cell::get) {
             return run(CpuId(cpu));
         }
-        let word = &self.cpus[cpu as usize].interrupts;
-        while word.fetch_or(OFF, Acquire) & OFF != 0 {
-            loom::thread::yield_now();
-        }
-        HELD.with(|held| held.set(true));
+        self.turn_off(cpu as usize);
         let result = run(CpuId(cpu));
         HELD.with(|held| held.set(false));
         self.turn_on(cpu as usize);
@@ -158,22 +213,19 @@ impl<K: Kind> Platform for Kernel<K> {
     fn interrupt(&self, cpus: &CpuSet<1>) {
         for cpu in cpus.iter() {
             let word = &self.cpus[cpu.index()].interrupts;
-            word.fetch_or(PENDING, Release);
-            if word
-                .compare_exchange(PENDING, PENDING | OFF, Acquire, Relaxed)
-                .is_ok()
-            {
+            if word.fetch_or(PENDING | OFF, Release) & OFF == 0 {
+                self.handle(cpu.index());
                 self.turn_on(cpu.index());
             }
         }
     }
 
     fn page_batch(&self) -> Option<Boxed<Page>> {
-        Some(Boxed::new())
+        (!self.refuses.get()).then(Boxed::new)
     }
 
     fn table_batch(&self) -> Option<Boxed<Table>> {
-        Some(Boxed::new())
+        (!self.refuses.get()).then(Boxed::new)
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {
@@ -195,169 +247,28 @@ impl<K: Kind> Platform for Kernel<K> {
     fn secondary(&self, space: &Space<K>, _: &Request<'_>) {
         // Otherwise instructions reach it.
         if space.conditions() == Conditions::NONE {
-            self.machine.drop_device();
+            self.tell_device(|| self.machine.drop_device());
         }
     }
 }
 
 impl<K: Kind> Kernel<K> {
+    /// Makes the device drop all, behind what it did with it; whoever does so next is behind that.
+    fn tell_device(&self, tell: impl FnOnce()) {
+        let wait = || ();
+        self.device.with(wait, || {
+            for frame in self.machine.device_uses() {
+                self.frames[frame].with(|_| ());
+            }
+            tell();
+        });
+    }
+
     /// Pages belong to somebody else, who writes them.
     fn reuse(&self, frames: &[usize]) {
         self.machine.reuse(frames);
         for frame in frames {
             self.frames[*frame].with_mut(|_| ());
-        }
-    }
-}
-
-/// A machine with its kernel. Space `n` has table `2n + 1` as its root, which points at table `2n + 2`, which maps
-/// pages `2n` and `2n + 1`.
-pub struct World<K: Kind> {
-    pub mmu: Rc<Mmu<Kernel<K>>>,
-}
-
-impl<K: Kind> Clone for World<K> {
-    fn clone(&self) -> Self {
-        Self {
-            mmu: self.mmu.clone(),
-        }
-    }
-}
-
-/// The root of a space.
-pub const fn root(space: usize) -> TableId {
-    2 * space + 1
-}
-
-/// The table of a space that maps its pages.
-pub const fn table(space: usize) -> TableId {
-    2 * space + 2
-}
-
-impl<K: Kind> World<K> {
-    /// A machine of so many CPUs, all on line, with memory for so many spaces.
-    pub fn new(cpus: usize, spaces: usize) -> Self {
-        let machine = Machine::new(Toy::<K>::stores(), cpus, 2 * spaces + 1, 2 * spaces);
-        let cpu = |_| Cpu {
-            local: Local::new(),
-            interrupts: AtomicUsize::new(0),
-        };
-        let kernel = Kernel {
-            backend: Toy::new(&machine),
-            machine,
-            cpus: (0..cpus).map(cpu).collect(),
-            words: (0..2).map(|_| Word::new(0)).collect(),
-            mmu: OnceCell::new(),
-            frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
-            tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
-        };
-        let mmu = Rc::new(Mmu::new(kernel).expect("a usable machine"));
-        let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
-        let world = Self { mmu };
-        for cpu in 0..cpus {
-            let _ = world.on(cpu, || world.arrive());
-        }
-        world
-    }
-
-    pub fn machine(&self) -> &Machine {
-        &self.mmu.platform().machine
-    }
-
-    /// A space, its tables and pages.
-    pub fn space(&self, nth: usize) -> Handle<K> {
-        use tlbc_machine_loom::Entry::{Page, Table};
-        let machine = self.machine();
-        for index in 0..2 {
-            let frame = 2 * nth + index;
-            machine.own(frame, root(nth));
-            machine.store(table(nth), index, Page { frame, write: true }.bits());
-        }
-        machine.store(root(nth), 0, Table(table(nth)).bits());
-        machine.issue(0, &Op::Publish);
-        let new = NewSpace {
-            table: root(nth) as u64,
-            user_table: root(nth) as u64,
-            ..NewSpace::default()
-        };
-        Arc::new(self.mmu.address_space(new).expect("a tag"))
-    }
-
-    /// Runs as a CPU.
-    pub fn on<R>(&self, cpu: usize, run: impl FnOnce() -> R) -> R {
-        assert!(cpu < self.mmu.platform().cpus.len(), "no such CPU");
-        let before = CPU.with(|this| this.replace(cpu as u32));
-        let result = run();
-        CPU.with(|this| this.set(before));
-        result
-    }
-
-    /// A thread that is a CPU.
-    pub fn spawn<R: 'static>(
-        &self,
-        cpu: usize,
-        run: impl FnOnce(Self) -> R + 'static,
-    ) -> loom::thread::JoinHandle<R> {
-        let world = self.clone();
-        loom::thread::spawn(move || world.clone().on(cpu, || run(world)))
-    }
-
-    fn arrive(&self) -> Runs<K> {
-        let mmu = &self.mmu;
-        mmu.platform().pinned(true, |cpu| mmu.arrive(cpu))
-    }
-
-    /// Makes this CPU run in a space, or in the kernel.
-    pub fn switch(&self, from: Runs<K>, to: Option<&Handle<K>>) -> Runs<K> {
-        let mmu = &self.mmu;
-        mmu.platform().pinned(true, |cpu| {
-            self.machine().stop_user(cpu.index());
-            let now = mmu.switch(cpu, from, to.cloned());
-            if matches!(now, Current::User(_)) {
-                self.machine().run_user(cpu.index());
-            }
-            now
-        })
-    }
-
-    /// User code of this CPU uses a page, if it reaches it. An interrupt comes before or behind.
-    pub fn touch(&self, page: u64) {
-        let kernel = self.mmu.platform();
-        kernel.pinned(true, |cpu| {
-            if let Some(frame) = self.machine().reaches(cpu.index(), page) {
-                kernel.frames[frame].with(|_| ());
-            }
-        });
-    }
-
-    /// Somebody relies on nobody using a page.
-    pub fn rely_on(&self, frame: usize) {
-        self.mmu.platform().reuse(&[frame]);
-    }
-
-    /// This CPU goes, and takes no interrupt any more.
-    pub fn offline(&self, runs: Runs<K>) {
-        let kernel = self.mmu.platform();
-        let cpu = CPU.with(Cell::get) as usize;
-        while kernel.cpus[cpu].interrupts.fetch_or(OFF, Acquire) & OFF != 0 {
-            loom::thread::yield_now();
-        }
-        HELD.with(|held| held.set(true));
-        self.machine().stop_user(cpu);
-        self.mmu.offline(CpuId(cpu as u32), runs);
-    }
-
-    /// Ends a space that no CPU uses, and gives its tables to somebody else.
-    pub fn end(&self, space: &Handle<K>, nth: usize) {
-        self.mmu.teardown(space, |g| unlink_in(g, space, nth));
-        assert!(self.mmu.release(space).is_ok(), "nobody has it loaded");
-        self.mmu.platform().free_table(Table(root(nth)));
-    }
-
-    /// Nothing was wrong at any time.
-    pub fn check(&self) {
-        if let Some(complaint) = self.machine().complaint() {
-            panic!("{complaint:?}");
         }
     }
 }

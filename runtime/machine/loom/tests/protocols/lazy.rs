@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::check::{Depth::Full, RACE, fails, holds};
 use crate::kernel::World;
 
 /// CPU 1 uses a space again that it uses lazily, while CPU 0 unmaps a page of it.
@@ -113,6 +113,6 @@ fn end_and_load_another<K: Kind>() {
 #[test]
 fn lazy_cpus_leave_a_space_that_ends() {
     use tlbc_machine_loom::toys::ForLife;
-    holds(Preemptions(4), end_and_load_another::<Slots>);
-    holds(Preemptions(4), end_and_load_another::<ForLife>);
+    holds(Full, end_and_load_another::<Slots>);
+    holds(Full, end_and_load_another::<ForLife>);
 }

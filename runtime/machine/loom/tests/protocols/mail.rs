@@ -7,8 +7,27 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
 use crate::kernel::World;
 
-/// Two CPUs run in a space, and each of them unmaps a page that both have used.
+/// Two CPUs run in a space. CPU 0 unmaps a page that CPU 1 has used and gives it away; CPU 1 flushes everything.
 fn both_ask<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    for cpu in 0..2 {
+        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
+    }
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            world.touch(0);
+            world.mmu.flush_everything(&space);
+        }
+    });
+    world.on(0, || world.clear(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+/// The same in gathers, which find that they overlap, and both pages have a new owner.
+fn both_unmap<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     for cpu in 0..2 {
@@ -28,17 +47,19 @@ fn both_ask<K: Kind>() {
 
 #[test]
 fn two_cpus_ask_each_other() {
-    holds(Preemptions(4), both_ask::<Slots>);
+    holds(Full, both_ask::<Slots>);
+    holds(Full, both_ask::<Untagged>);
+    holds(Preemptions(4), both_unmap::<Slots>);
 }
 
 #[test]
 fn without_post() {
-    fails(Full, Barrier::Post, "ForeignPage", both_ask::<Slots>);
+    fails(Full, Barrier::Post, RACE, both_ask::<Slots>);
 }
 
 #[test]
 fn without_receive() {
-    fails(Full, Barrier::Receive, "ForeignPage", both_ask::<Slots>);
+    fails(Full, Barrier::Receive, RACE, both_ask::<Slots>);
 }
 
 #[test]
@@ -53,7 +74,26 @@ fn without_acknowledged() {
 
 /// The outbox of CPU 0 is used twice, while CPU 1 asks as well.
 fn ask_twice<K: Kind>() {
-    let world = World::<K>::new(2, 2);
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    for cpu in 0..2 {
+        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
+    }
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.mmu.flush_everything(&space)
+    });
+    world.on(0, || {
+        world.mmu.wait_for_walkers();
+        world.mmu.flush_everything(&space);
+    });
+    there.join().unwrap();
+    world.check();
+}
+
+/// The same in gathers.
+fn unmap_twice<K: Kind>() {
+    let world = World::<K>::new(2, 1);
     let space = world.space(0);
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
@@ -72,37 +112,35 @@ fn ask_twice<K: Kind>() {
 
 #[test]
 fn an_outbox_is_used_again() {
-    holds(Preemptions(2), ask_twice::<Slots>);
+    holds(Full, ask_twice::<Slots>);
+    holds(Preemptions(4), unmap_twice::<Slots>);
 }
 
-/// Three CPUs run in a space; two of them unmap a page each, so that the third is told of both in either order.
-fn two_ask_one<K: Kind>() {
-    let world = World::<K>::new(3, 1);
+/// CPU 1 looks for a page of a space in software, without a lock; CPU 0 frees the table, without memory to put it off.
+fn walk_and_free<K: Kind>() {
+    let world = World::<K>::new(2, 1);
     let space = world.space(0);
-    let mut now = Vec::new();
-    for cpu in 0..3 {
-        now.push(world.on(cpu, || world.switch(Current::Kernel, Some(&space))));
-    }
-    let third = now.pop().unwrap();
-    let second = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.unmap(&space, 0, 1)
+    world.refuse_batches();
+    let there = world.spawn(1, |world| {
+        world.walk(0);
+        world.walk(0);
     });
-    let last = world.spawn(2, {
-        let space = space.clone();
-        move |world| {
-            let now = world.switch(third, None);
-            world.switch(now, Some(&space))
-        }
-    });
-    world.on(0, || world.unmap(&space, 0, 0));
-    second.join().unwrap();
-    let _ = last.join().unwrap();
+    world.on(0, || world.unlink(&space, 0));
+    there.join().unwrap();
     world.check();
 }
 
 #[test]
-fn a_cpu_is_told_of_two_changes_in_either_order() {
-    holds(Preemptions(1), two_ask_one::<Slots>);
-    holds(Preemptions(1), two_ask_one::<Untagged>);
+fn a_table_is_freed_behind_walkers_without_locks() {
+    holds(Full, walk_and_free::<Slots>);
+}
+
+#[test]
+fn without_acknowledge_a_walker_is_not_waited_for() {
+    fails(Full, Barrier::Acknowledge, RACE, walk_and_free::<Slots>);
+}
+
+#[test]
+fn without_acknowledged_a_walker_is_not_waited_for() {
+    fails(Full, Barrier::Acknowledged, RACE, walk_and_free::<Slots>);
 }

@@ -1,8 +1,9 @@
 //! Every protocol of the runtime that has an atomic in it, on the adversarial machine; and each barrier left out.
 //!
-//! Two CPUs are interleaved in every way that the model checker knows, except where both wait for each other or one for
-//! what the other changes (attaching, asking, the end of a space): there with up to four preemptions, for all
-//! ways do not end in minutes. Three CPUs have two or three preemptions, and one where two ask the third.
+//! Two CPUs are interleaved in every way that the model checker knows. Where that would take minutes the protocol is
+//! cut into parts that are, and the whole of it has up to four preemptions: gathers of two CPUs that ask each other, and a
+//! change that is put off while another CPU attaches. Three CPUs ([`three`]) have up to three preemptions, and two where
+//! two ask the third, or two attach while a change is put off.
 
 mod check;
 mod entries;
@@ -18,3 +19,5 @@ mod mail;
 mod membarrier;
 mod shootdown;
 mod tags;
+mod three;
+mod views;

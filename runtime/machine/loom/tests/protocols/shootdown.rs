@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{Broadcast, Called, Kind, Slots, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, fails, holds};
+use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::World;
 
 /// CPU 1 had the space loaded, keeps its entries under a tag where it can, runs in another one, and comes back while CPU 0
@@ -32,32 +32,6 @@ fn a_page_is_unmapped_while_another_cpu_loads_its_space() {
     holds(Full, unmap_and_switch_in::<Untagged>);
     holds(Full, unmap_and_switch_in::<Called>);
     holds(Full, unmap_and_switch_in::<Broadcast>);
-}
-
-/// The same with two CPUs that come back, each by itself.
-fn unmap_and_two_switch_in<K: Kind>() {
-    let world = World::<K>::new(3, 2);
-    let (space, other) = (world.space(0), world.space(1));
-    let there = [1, 2].map(|cpu| {
-        let now = world.on(cpu, || {
-            let now = world.switch(Current::Kernel, Some(&space));
-            let now = world.switch(now, Some(&other));
-            world.switch(now, None)
-        });
-        let space = space.clone();
-        world.spawn(cpu, move |world| world.switch(now, Some(&space)))
-    });
-    world.on(0, || world.unmap(&space, 0, 0));
-    for cpu in there {
-        let _ = cpu.join().unwrap();
-    }
-    world.check();
-}
-
-#[test]
-fn a_page_is_unmapped_while_two_cpus_load_its_space() {
-    holds(Preemptions(3), unmap_and_two_switch_in::<Slots>);
-    holds(Preemptions(2), unmap_and_two_switch_in::<Untagged>);
 }
 
 #[test]

@@ -1,0 +1,335 @@
+//! Three CPUs: each protocol with a third one that takes part.
+
+use std::rc::Rc;
+
+use loom::sync::Mutex;
+use tlbc_machine_loom::toys::{
+    Broadcast, Crowd, DEVICE, Deferrer, ForLife, Kind, Slots, Untagged, Writer,
+};
+use tlbc_runtime::sync::Barrier;
+use tlbc_runtime::{Conditions, Current};
+
+use crate::check::{Depth::Preemptions, RACE, fails, holds};
+use crate::entries::leaf;
+use crate::kernel::{Handle, Runs, World, root};
+
+/// These CPUs run in a space.
+fn all_run<K: Kind, const N: usize>(
+    world: &World<K>,
+    space: &Handle<K>,
+    cpus: [usize; N],
+) -> [Runs<K>; N] {
+    cpus.map(|cpu| world.on(cpu, || world.switch(Current::Kernel, Some(space))))
+}
+
+/// Two CPUs come back to a space of which CPU 0 unmaps a page, each by itself, with entries that they kept.
+fn unmap_and_two_switch_in<K: Kind>() {
+    let world = World::<K>::new(3, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let there = [1, 2].map(|cpu| {
+        let now = world.on(cpu, || {
+            let now = world.switch(Current::Kernel, Some(&space));
+            let now = world.switch(now, Some(&other));
+            world.switch(now, None)
+        });
+        let space = space.clone();
+        world.spawn(cpu, move |world| world.switch(now, Some(&space)))
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    for cpu in there {
+        let _ = cpu.join().unwrap();
+    }
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_two_cpus_load_its_space() {
+    holds(Preemptions(3), unmap_and_two_switch_in::<Slots>);
+    holds(Preemptions(3), unmap_and_two_switch_in::<Untagged>);
+}
+
+/// Two CPUs unmap a page each, so that the third is told of both in either order; it goes and comes meanwhile.
+fn two_ask_one<K: Kind>(gathers: bool) {
+    let world = World::<K>::new(3, 1);
+    let space = world.space(0);
+    let [_, _, third] = all_run(&world, &space, [0, 1, 2]);
+    let second = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            if gathers {
+                world.unmap(&space, 0, 1);
+            } else {
+                world.clear(&space, 0, 1);
+            }
+        }
+    });
+    let last = world.spawn(2, {
+        let space = space.clone();
+        move |world| {
+            world.touch(1);
+            let now = world.switch(third, None);
+            world.switch(now, Some(&space))
+        }
+    });
+    world.on(0, || {
+        if gathers {
+            world.unmap(&space, 0, 0);
+        } else {
+            world.clear(&space, 0, 0);
+        }
+    });
+    second.join().unwrap();
+    let _ = last.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_cpu_is_told_of_two_changes_in_either_order() {
+    holds(Preemptions(2), || two_ask_one::<Slots>(false));
+    holds(Preemptions(2), || two_ask_one::<Slots>(true));
+    holds(Preemptions(2), || two_ask_one::<Untagged>(false));
+}
+
+/// One CPU uses a space again and one stops using it, while CPU 0 unmaps a page.
+fn unmap_and_come_and_go<K: Kind>() {
+    let world = World::<K>::new(3, 1);
+    let space = world.space(0);
+    let [comes, goes] = all_run(&world, &space, [1, 2]);
+    let comes = world.on(1, || world.switch(comes, None));
+    let one = world.spawn(1, {
+        let space = space.clone();
+        move |world| world.switch(comes, Some(&space))
+    });
+    let two = world.spawn(2, move |world| {
+        world.touch(0);
+        world.switch(goes, None)
+    });
+    world.on(0, || world.clear(&space, 0, 0));
+    let _ = (one.join().unwrap(), two.join().unwrap());
+    world.check();
+}
+
+/// A space ends that one CPU uses lazily, and another one leaves.
+fn end_and_leave<K: Kind>() {
+    let world = World::<K>::new(3, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let lazies = all_run(&world, &space, [1, 2]);
+    let mut cpus = 1..;
+    let [stays, leaves] = lazies.map(|now| {
+        let cpu = cpus.next().unwrap();
+        world.on(cpu, || world.switch(now, None))
+    });
+    let one = world.spawn(1, move |world| world.switch(stays, None));
+    let two = world.spawn(2, move |world| world.switch(leaves, Some(&other)));
+    world.on(0, || world.end(&space, 0));
+    let _ = (one.join().unwrap(), two.join().unwrap());
+    world.check();
+}
+
+#[test]
+fn lazy_cpus_come_and_go() {
+    holds(Preemptions(3), unmap_and_come_and_go::<Slots>);
+    holds(Preemptions(3), unmap_and_come_and_go::<Untagged>);
+}
+
+#[test]
+fn a_space_ends_that_is_used_lazily() {
+    holds(Preemptions(3), end_and_leave::<Slots>);
+    holds(Preemptions(3), end_and_leave::<ForLife>);
+}
+
+/// CPU 0 clears an entry in a gather, or unmaps it without waiting; CPU 1 finds it cleared in a gather of its own; CPU 2 has
+/// used it and comes back to the space.
+fn find_cleared<K: Kind>(reclaims: bool) {
+    let world = World::<K>::new(3, 1);
+    let space = world.space(0);
+    let cleared = Rc::new(Mutex::new(false));
+    let [last] = all_run(&world, &space, [2]);
+    let last = world.on(2, || world.switch(last, None));
+    let finds = world.spawn(1, {
+        let (space, cleared) = (space.clone(), cleared.clone());
+        move |world| {
+            let found = world.mmu.gather(&space, |g| {
+                g.locked(cleared.lock().unwrap(), |_, cleared| **cleared)
+            });
+            if found {
+                world.machine().reuse(&[0]);
+            }
+        }
+    });
+    let comes = world.spawn(2, {
+        let space = space.clone();
+        move |world| world.switch(last, Some(&space))
+    });
+    world.on(0, || {
+        if reclaims {
+            world.reclaim(&space, &cleared);
+        } else {
+            world.mmu.gather(&space, |g| {
+                g.locked(cleared.lock().unwrap(), |section, cleared| {
+                    assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                    **cleared = true;
+                });
+            });
+        }
+    });
+    finds.join().unwrap();
+    let _ = comes.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_gather_finds_what_another_one_cleared() {
+    holds(Preemptions(3), || find_cleared::<Slots>(false));
+    holds(Preemptions(3), || find_cleared::<Broadcast3>(false));
+}
+
+#[test]
+fn a_gather_finds_what_was_unmapped_without_waiting() {
+    holds(Preemptions(3), || find_cleared::<Slots>(true));
+    holds(Preemptions(3), || find_cleared::<Broadcast3>(true));
+}
+
+type Broadcast3 = Crowd<Broadcast>;
+
+/// All tags are taken, and each CPU loads a space whose tag is another CPU's by then, or none.
+fn roll_over() {
+    let world = World::<Broadcast3>::new(3, 6);
+    let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
+    let mut now = [Current::Kernel, Current::Kernel, Current::Kernel];
+    for (nth, space) in spaces[..5].iter().enumerate() {
+        let runs = core::mem::replace(&mut now[nth % 3], Current::Kernel);
+        now[nth % 3] = world.on(nth % 3, || world.switch(runs, Some(space)));
+    }
+    let [first, second, third] = now;
+    let to = |cpu, runs, space: &Handle<_>| {
+        let space = space.clone();
+        world.spawn(cpu, move |world: World<_>| world.switch(runs, Some(&space)))
+    };
+    let there = [to(1, second, &spaces[0]), to(2, third, &spaces[1])];
+    let _ = world.on(0, || world.switch(first, Some(&spaces[5])));
+    for cpu in there {
+        let _ = cpu.join().unwrap();
+    }
+    let tags = [0, 1, 2].map(|cpu| world.machine().loaded(cpu));
+    assert_eq!(
+        tags.map(|tag| tag.0),
+        [Some(root(5)), Some(root(0)), Some(root(1))]
+    );
+    let tags = tags.map(|tag| tag.1);
+    assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2]);
+    assert!(world.mmu.counts().rollovers > 0);
+    world.check();
+}
+
+#[test]
+fn everybody_starts_anew() {
+    holds(Preemptions(3), roll_over);
+}
+
+/// CPU 0 is the only one that has the space, and unmaps a page while two attach it.
+fn change_and_two_attach<K: Kind>() {
+    let world = World::<K>::new(3, 1);
+    let space = world.space(0);
+    let _ = all_run(&world, &space, [0]);
+    let there = [1, 2].map(|cpu| {
+        let space = space.clone();
+        world.spawn(cpu, move |world| {
+            world.switch(Current::Kernel, Some(&space))
+        })
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    for cpu in there {
+        let _ = cpu.join().unwrap();
+    }
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_two_cpus_attach() {
+    holds(Preemptions(3), change_and_two_attach::<Writer>);
+    holds(Preemptions(2), change_and_two_attach::<Deferrer>);
+}
+
+/// A device comes to a space on CPU 1 and CPU 2 loads it, while CPU 0 unmaps a page.
+fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
+    let world = World::<K>::new(3, 1);
+    world.machine().add_device();
+    let space = world.space(0);
+    let attaches = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            world.mmu.attach_device(&space, holds);
+            world.machine().attach_device(root(0));
+        }
+    });
+    let loads = world.spawn(2, {
+        let space = space.clone();
+        move |world| world.switch(Current::Kernel, Some(&space))
+    });
+    world.on(0, || world.clear(&space, 0, 0));
+    attaches.join().unwrap();
+    let _ = loads.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_device_comes() {
+    for holds_then in [Conditions::NONE, DEVICE] {
+        holds(Preemptions(3), move || {
+            unmap_and_attach_device::<Slots>(holds_then);
+        });
+    }
+}
+
+/// One CPU goes and one comes, while CPU 0 unmaps a page of the kernel's.
+fn unmap_and_change_places<K: Kind>() {
+    let world = World::<K>::coming(3, 2, root(0), 1);
+    let space = world.space(0);
+    let goes = world.spawn(1, |world| world.offline(Current::Kernel));
+    let comes = world.spawn(2, |world| {
+        let now = world.arrive();
+        world.machine().run_user(2);
+        now
+    });
+    world.on(0, || world.clear(world.mmu.kernel(), 0, 0));
+    goes.join().unwrap();
+    let _ = comes.join().unwrap();
+    drop(space);
+    world.check();
+}
+
+#[test]
+fn cpus_come_and_go() {
+    holds(Preemptions(3), unmap_and_change_places::<Slots>);
+}
+
+#[test]
+fn without_switch_in() {
+    let test = unmap_and_two_switch_in::<Slots>;
+    fails(Preemptions(3), Barrier::SwitchIn, "ForeignPage", test);
+}
+
+#[test]
+fn without_attach_waits() {
+    let test = change_and_two_attach::<Writer>;
+    fails(Preemptions(3), Barrier::AttachWaits, "ForeignPage", test);
+}
+
+#[test]
+fn without_leave_lazy() {
+    let test = unmap_and_come_and_go::<Slots>;
+    fails(Preemptions(3), Barrier::LeaveLazy, "ForeignPage", test);
+}
+
+#[test]
+fn without_attach() {
+    let test = || unmap_and_attach_device::<Slots>(Conditions::NONE);
+    fails(Preemptions(3), Barrier::Attach, "ForeignPage", test);
+}
+
+#[test]
+fn without_acknowledged() {
+    let test = || two_ask_one::<Slots>(false);
+    fails(Preemptions(2), Barrier::Acknowledged, RACE, test);
+}
