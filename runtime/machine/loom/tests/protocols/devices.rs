@@ -1,6 +1,6 @@
 //! Devices that share a space's tables are counted in before they fill.
 
-use tlbc_machine_loom::toys::{DEVICE, Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
 use tlbc_runtime::Conditions;
 use tlbc_runtime::sync::Barrier;
 
@@ -30,6 +30,16 @@ fn a_page_is_unmapped_while_a_device_comes() {
         holds(Full, move || unmap_and_attach::<Slots>(holds_then));
         holds(Full, move || unmap_and_attach::<Untagged>(holds_then));
     }
+    // Instructions reach CPUs, and not this device.
+    holds(Full, || unmap_and_attach::<Broadcast>(Conditions::NONE));
+    holds(Full, || unmap_and_attach::<Writer>(Conditions::NONE));
+}
+
+/// Where publishing is an instruction that waits, as of [`Broadcast`], it would do as well.
+#[test]
+fn without_attach_everywhere() {
+    let writer = || unmap_and_attach::<Writer>(Conditions::NONE);
+    fails(Full, Barrier::AttachEverywhere, "ForeignPage", writer);
 }
 
 #[test]
@@ -44,6 +54,43 @@ fn without_flush() {
 fn without_attach() {
     let test = || unmap_and_attach::<Slots>(Conditions::NONE);
     fails(Full, Barrier::Attach, "ForeignPage", test);
+}
+
+/// CPU 1 comes on line and unmaps a page, while CPU 0 attaches a device, for which those come who are on line.
+fn come_and_attach<K: Kind>() {
+    let world = World::<K>::coming(2, 1, 0, 1);
+    world.machine().add_device();
+    let space = world.space(0);
+    let there = world.spawn(1, {
+        let space = space.clone();
+        move |world| {
+            let now = world.arrive();
+            world.unmap(&space, 0, 0);
+            now
+        }
+    });
+    world.on(0, || {
+        world.mmu.attach_device(&space, Conditions::NONE);
+        world.machine().attach_device(root(0));
+    });
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_cpu_comes_and_unmaps_a_page_while_a_device_comes() {
+    holds(Full, come_and_attach::<Writer>);
+    holds(Full, come_and_attach::<Broadcast>);
+}
+
+#[test]
+fn without_attach_where_a_cpu_comes() {
+    fails(
+        Full,
+        Barrier::Attach,
+        "ForeignPage",
+        come_and_attach::<Writer>,
+    );
 }
 
 /// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.

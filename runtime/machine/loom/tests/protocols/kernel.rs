@@ -198,9 +198,11 @@ impl<K: Kind> Platform for Kernel<K> {
         }
     }
 
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    /// Interrupts are off in any case: one that a CPU would take meanwhile it takes before or behind. It is handled on
+    /// another thread, and in between it would not be ordered with what this one does, as it is on a CPU.
+    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
         let cpu = CPU.with(Cell::get);
-        if !interrupts_off || HELD.with(Cell::get) {
+        if HELD.with(Cell::get) {
             return run(CpuId(cpu));
         }
         self.turn_off(cpu as usize);

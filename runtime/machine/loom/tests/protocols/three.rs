@@ -280,6 +280,10 @@ fn a_page_is_unmapped_while_a_device_comes() {
             unmap_and_attach_device::<Slots>(holds_then);
         });
     }
+    // Every CPU comes.
+    holds(Preemptions(3), || {
+        unmap_and_attach_device::<Writer>(Conditions::NONE);
+    });
 }
 
 /// One CPU goes and one comes, while CPU 0 unmaps a page of the kernel's.
