@@ -145,7 +145,7 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
     let extent = extent.rounded(shift);
     let pass = Pass {
         start: extent.start,
-        entries: extent.bytes >> shift,
+        entries: extent.entries(shift),
         stride: level,
         shift,
         hint: Some(level),
@@ -210,7 +210,7 @@ impl Many {
             };
             *slot = Pass {
                 start: rounded.start,
-                entries: if all { 1 } else { rounded.bytes >> shift },
+                entries: if all { 1 } else { rounded.entries(shift) },
                 stride: level,
                 shift,
                 hint: below(levels, level),

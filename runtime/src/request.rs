@@ -50,7 +50,7 @@ impl Extent {
         let start = self.start & !low;
         Self {
             start,
-            bytes: (self.last() | low).wrapping_sub(start).wrapping_add(1),
+            bytes: (self.last() | low).wrapping_sub(start).saturating_add(1),
         }
     }
 
@@ -58,7 +58,12 @@ impl Extent {
     #[must_use]
     #[inline]
     pub const fn entries(self, shift: u32) -> u64 {
-        self.rounded(shift).bytes.wrapping_shr(shift)
+        if self.is_empty() {
+            return 0;
+        }
+        // Of the last address, for all 2^64 bytes cannot be counted.
+        let first = self.start.wrapping_shr(shift);
+        self.last().wrapping_shr(shift).wrapping_sub(first).wrapping_add(1)
     }
 
     /// Whether all of `other` lies in it.
