@@ -63,7 +63,10 @@ impl Extent {
         }
         // Of the last address, for all 2^64 bytes cannot be counted.
         let first = self.start.wrapping_shr(shift);
-        self.last().wrapping_shr(shift).wrapping_sub(first).wrapping_add(1)
+        self.last()
+            .wrapping_shr(shift)
+            .wrapping_sub(first)
+            .wrapping_add(1)
     }
 
     /// Whether all of `other` lies in it.

@@ -64,6 +64,10 @@ pub enum Barrier {
     /// Release: a debt is paid, a gather or a change is over, a device counts no longer. Pairs with [`Due`](Self::Due),
     /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
     Pay,
+    /// Acquire: whoever has a [`Lock`] sees what was done behind it. Pairs with [`Unlock`](Self::Unlock).
+    Lock,
+    /// Release: what was done behind a [`Lock`] is done. Pairs with [`Lock`](Self::Lock).
+    Unlock,
 }
 
 #[cfg(loom)]
@@ -211,18 +215,17 @@ impl Word {
         self.0.fetch_and(bits, order(barrier, Ordering::AcqRel));
     }
 
-    /// Stores another value and says which there was.
+    /// Stores another value and says which there was, without any order.
     #[inline]
     pub fn swap(&self, value: u64) -> u64 {
-        self.0.swap(value, Ordering::AcqRel)
+        self.0.swap(value, Ordering::Relaxed)
     }
 
-    /// Replaces a value that is still there.
+    /// Replaces a value that is still there, without any order.
     #[inline]
     pub fn replace(&self, old: u64, new: u64) -> bool {
-        let done = self
-            .0
-            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
+        let relaxed = Ordering::Relaxed;
+        let done = self.0.compare_exchange(old, new, relaxed, relaxed);
         done.is_ok()
     }
 }
@@ -309,9 +312,11 @@ impl Lock {
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
     pub fn with<R>(&self, meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
-        wait_until(|| self.0.replace(0, 1), meanwhile);
+        let (acquire, relaxed) = (order(Barrier::Lock, Ordering::Acquire), Ordering::Relaxed);
+        let take = || self.0.0.compare_exchange(0, 1, acquire, relaxed);
+        wait_until(|| take().is_ok(), meanwhile);
         let result = run();
-        self.0.swap(0);
+        self.0.0.swap(0, order(Barrier::Unlock, Ordering::Release));
         result
     }
 }

@@ -2,8 +2,9 @@
 
 use tlbc_machine_loom::toys::{Broadcast, Called, Kind};
 use tlbc_runtime::Current;
+use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth, holds};
+use crate::check::{Depth, fails, holds};
 use crate::kernel::{World, root};
 
 /// All tags are taken. CPU 0 loads a space that has none, so that everybody starts anew, while CPU 1 goes to one that had
@@ -40,6 +41,18 @@ fn roll_over<K: Kind>() {
 fn everybody_starts_anew_while_a_space_is_loaded() {
     holds(Depth::Full, roll_over::<Broadcast>);
     holds(Depth::Full, roll_over::<Called>);
+}
+
+#[test]
+fn without_lock() {
+    let how = "two spaces have one tag";
+    fails(Depth::Full, Barrier::Lock, how, roll_over::<Broadcast>);
+}
+
+#[test]
+fn without_unlock() {
+    let how = "two spaces have one tag";
+    fails(Depth::Full, Barrier::Unlock, how, roll_over::<Broadcast>);
 }
 
 /// The same, while CPU 0 unmaps a page of the space that CPU 1 loads: under whichever tag it has by then.
