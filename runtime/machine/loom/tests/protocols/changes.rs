@@ -14,9 +14,8 @@ fn change_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.switch(Current::Kernel, Some(&space))
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.switch(Current::Kernel, Some(&space))
     });
     world.on(0, || world.unmap(&space, 0, 0));
     let _ = there.join().unwrap();
@@ -33,9 +32,8 @@ fn defer_and_attach() {
         let now = world.switch(now, Some(&other));
         world.switch(now, None)
     });
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.switch(now, Some(&space))
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.switch(now, Some(&space))
     });
     world.on(0, || {
         world.mmu.gather(&space, |g| {
@@ -62,8 +60,9 @@ fn pay_and_attach() {
             g.locked((), |section, ()| {
                 assert!(section.clear(leaf(&space, 0, 0)).is_ok());
             });
-            let space = space.clone();
-            world.spawn(1, move |world| world.switch(Current::Kernel, Some(&space)))
+            world.spawn_in(1, &space, move |world, space| {
+                world.switch(Current::Kernel, Some(&space))
+            })
         })
     });
     let _ = there.join().unwrap();

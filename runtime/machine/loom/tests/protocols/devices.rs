@@ -12,12 +12,9 @@ fn unmap_and_attach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
     world.machine().add_device();
     let space = world.space(0);
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.mmu.attach_device(&space, holds);
-            world.machine().attach_device(root(0));
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.mmu.attach_device(&space, holds);
+        world.machine().attach_device(root(0));
     });
     world.on(0, || world.unmap(&space, 0, 0));
     there.join().unwrap();
@@ -61,13 +58,10 @@ fn come_and_attach<K: Kind>() {
     let world = World::<K>::coming(2, 1, 0, 1);
     world.machine().add_device();
     let space = world.space(0);
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            let now = world.arrive();
-            world.unmap(&space, 0, 0);
-            now
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        let now = world.arrive();
+        world.unmap(&space, 0, 0);
+        now
     });
     world.on(0, || {
         world.mmu.attach_device(&space, Conditions::NONE);
@@ -102,12 +96,9 @@ fn unmap_and_detach<K: Kind>(holds: Conditions) {
         world.mmu.attach_device(&space, holds);
         world.machine().attach_device(root(0));
     });
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.machine().detach_device();
-            world.mmu.detach_device(&space, holds);
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.machine().detach_device();
+        world.mmu.detach_device(&space, holds);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

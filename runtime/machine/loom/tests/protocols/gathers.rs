@@ -108,12 +108,9 @@ fn unmap_and_come_back<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            let now = world.switch(now, None);
-            world.switch(now, Some(&space))
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        let now = world.switch(now, None);
+        world.switch(now, Some(&space))
     });
     world.on(0, || world.reclaim(&space, &Mutex::new(false)));
     let _ = there.join().unwrap();

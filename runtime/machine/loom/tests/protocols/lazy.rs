@@ -15,9 +15,8 @@ fn unmap_and_leave_lazy<K: Kind>() {
         let now = world.switch(Current::Kernel, Some(&space));
         world.switch(now, None)
     });
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.switch(now, Some(&space))
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.switch(now, Some(&space))
     });
     world.on(0, || world.unmap(&space, 0, 0));
     let _ = there.join().unwrap();

@@ -14,12 +14,9 @@ fn both_ask<K: Kind>() {
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
     }
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.touch(0);
-            world.mmu.flush_everything(&space);
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.touch(0);
+        world.mmu.flush_everything(&space);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();
@@ -33,12 +30,9 @@ fn both_unmap<K: Kind>() {
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
     }
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.touch(0);
-            world.unmap(&space, 0, 1);
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.touch(0);
+        world.unmap(&space, 0, 1);
     });
     world.on(0, || world.unmap(&space, 0, 0));
     there.join().unwrap();
@@ -79,9 +73,8 @@ fn ask_twice<K: Kind>() {
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
     }
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.mmu.flush_everything(&space)
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.mmu.flush_everything(&space);
     });
     world.on(0, || {
         world.mmu.wait_for_walkers();
@@ -98,9 +91,8 @@ fn unmap_twice<K: Kind>() {
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
     }
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.mmu.flush_everything(&space)
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.mmu.flush_everything(&space);
     });
     world.on(0, || {
         world.unmap(&space, 0, 0);

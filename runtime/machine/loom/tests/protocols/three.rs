@@ -32,8 +32,9 @@ fn unmap_and_two_switch_in<K: Kind>() {
             let now = world.switch(now, Some(&other));
             world.switch(now, None)
         });
-        let space = space.clone();
-        world.spawn(cpu, move |world| world.switch(now, Some(&space)))
+        world.spawn_in(cpu, &space, move |world, space| {
+            world.switch(now, Some(&space))
+        })
     });
     world.on(0, || world.unmap(&space, 0, 0));
     for cpu in there {
@@ -53,23 +54,17 @@ fn two_ask_one<K: Kind>(gathers: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let [_, _, third] = all_run(&world, &space, [0, 1, 2]);
-    let second = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            if gathers {
-                world.unmap(&space, 0, 1);
-            } else {
-                world.clear(&space, 0, 1);
-            }
+    let second = world.spawn_in(1, &space, move |world, space| {
+        if gathers {
+            world.unmap(&space, 0, 1);
+        } else {
+            world.clear(&space, 0, 1);
         }
     });
-    let last = world.spawn(2, {
-        let space = space.clone();
-        move |world| {
-            world.touch(1);
-            let now = world.switch(third, None);
-            world.switch(now, Some(&space))
-        }
+    let last = world.spawn_in(2, &space, move |world, space| {
+        world.touch(1);
+        let now = world.switch(third, None);
+        world.switch(now, Some(&space))
     });
     world.on(0, || {
         if gathers {
@@ -96,9 +91,8 @@ fn unmap_and_come_and_go<K: Kind>() {
     let space = world.space(0);
     let [comes, goes] = all_run(&world, &space, [1, 2]);
     let comes = world.on(1, || world.switch(comes, None));
-    let one = world.spawn(1, {
-        let space = space.clone();
-        move |world| world.switch(comes, Some(&space))
+    let one = world.spawn_in(1, &space, move |world, space| {
+        world.switch(comes, Some(&space))
     });
     let two = world.spawn(2, move |world| {
         world.touch(0);
@@ -157,9 +151,8 @@ fn find_cleared<K: Kind>(reclaims: bool) {
             }
         }
     });
-    let comes = world.spawn(2, {
-        let space = space.clone();
-        move |world| world.switch(last, Some(&space))
+    let comes = world.spawn_in(2, &space, move |world, space| {
+        world.switch(last, Some(&space))
     });
     world.on(0, || {
         if reclaims {
@@ -203,8 +196,9 @@ fn roll_over() {
     }
     let [first, second, third] = now;
     let to = |cpu, runs, space: &Handle<_>| {
-        let space = space.clone();
-        world.spawn(cpu, move |world: World<_>| world.switch(runs, Some(&space)))
+        world.spawn_in(cpu, space, move |world, space| {
+            world.switch(runs, Some(&space))
+        })
     };
     let there = [to(1, second, &spaces[0]), to(2, third, &spaces[1])];
     let _ = world.on(0, || world.switch(first, Some(&spaces[5])));
@@ -233,8 +227,7 @@ fn change_and_two_attach<K: Kind>() {
     let space = world.space(0);
     let _ = all_run(&world, &space, [0]);
     let there = [1, 2].map(|cpu| {
-        let space = space.clone();
-        world.spawn(cpu, move |world| {
+        world.spawn_in(cpu, &space, move |world, space| {
             world.switch(Current::Kernel, Some(&space))
         })
     });
@@ -256,16 +249,12 @@ fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(3, 1);
     world.machine().add_device();
     let space = world.space(0);
-    let attaches = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.mmu.attach_device(&space, holds);
-            world.machine().attach_device(root(0));
-        }
+    let attaches = world.spawn_in(1, &space, move |world, space| {
+        world.mmu.attach_device(&space, holds);
+        world.machine().attach_device(root(0));
     });
-    let loads = world.spawn(2, {
-        let space = space.clone();
-        move |world| world.switch(Current::Kernel, Some(&space))
+    let loads = world.spawn_in(2, &space, move |world, space| {
+        world.switch(Current::Kernel, Some(&space))
     });
     world.on(0, || world.clear(&space, 0, 0));
     attaches.join().unwrap();

@@ -18,13 +18,10 @@ fn unmap_and_come_back() {
         let now = world.switch(now, Some(&other));
         world.switch(now, None)
     });
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            let now = world.switch(now, Some(&space));
-            world.resume(&space);
-            now
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        let now = world.switch(now, Some(&space));
+        world.resume(&space);
+        now
     });
     world.on(0, || world.clear(&space, 0, 0));
     let _ = there.join().unwrap();
@@ -40,12 +37,9 @@ fn unmap_and_resume() {
         world.resume(&space);
         now
     });
-    let there = world.spawn(1, {
-        let space = space.clone();
-        move |world| {
-            world.enter();
-            world.resume(&space);
-        }
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.enter();
+        world.resume(&space);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

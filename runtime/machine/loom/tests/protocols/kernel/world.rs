@@ -115,6 +115,17 @@ impl<K: Kind> World<K> {
         loom::thread::spawn(move || world.clone().on(cpu, || run(world)))
     }
 
+    /// A thread that is a CPU, and has a handle of a space.
+    pub fn spawn_in<R: 'static>(
+        &self,
+        cpu: usize,
+        space: &Handle<K>,
+        run: impl FnOnce(Self, Handle<K>) -> R + 'static,
+    ) -> loom::thread::JoinHandle<R> {
+        let space = space.clone();
+        self.spawn(cpu, move |world| run(world, space))
+    }
+
     /// This CPU comes on line.
     pub fn arrive(&self) -> Runs<K> {
         let kernel = self.mmu.platform();
