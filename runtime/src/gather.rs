@@ -21,7 +21,6 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 
 use crate::Mmu;
-use crate::backend::Backend;
 use crate::batch::BATCH;
 use crate::change::Obligation;
 use crate::clause::Level;
@@ -246,9 +245,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         if self.whole || self.attach_is_due() {
             self.flush_whole();
         } else if !self.changed.is_nothing() {
-            let (mmu, space) = (self.mmu, self.space);
-            let levels = mmu.platform.backend().levels();
-            mmu.flush(space, self.changed.scope(levels));
+            self.mmu.flush(self.space, &self.changed);
         }
         // Not before: a flush that panics has not flushed it.
         self.changed = Ranges::new();

@@ -256,12 +256,13 @@ impl<P: Platform> Mmu<P> {
         if extent.last() < extent.start {
             return Err(Misuse::Wraps);
         }
-        if extent.rounded(facts.shift) != extent {
+        let within = 1u64.wrapping_shl(facts.shift).wrapping_sub(1);
+        if (extent.start | extent.bytes) & within != 0 {
             return Err(Misuse::Misaligned);
         }
         let mut ranges = Ranges::new();
         ranges.leaf(level, extent);
-        self.flush(space, ranges.scope(levels));
+        self.flush(space, &ranges);
         Ok(())
     }
 

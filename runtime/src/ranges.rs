@@ -164,20 +164,23 @@ impl Ranges {
         })
     }
 
-    /// The same as one entry, if that is all that changed: the commonest batch by far.
+    /// What a flush is asked for.
     #[must_use]
     #[inline]
     pub fn scope(&self, levels: &LevelTable) -> Scope<'_> {
-        if let Some(sorted) = &self.sorted {
-            return sorted.page(levels).unwrap_or(Scope::Ranges(self));
-        }
-        match entry(levels, self.level, self.run) {
-            Some(va) => Scope::Page {
-                va,
-                level: self.level,
-                table: false,
-            },
+        match self.page(levels) {
+            Some((va, level, table)) => Scope::Page { va, level, table },
             None => Scope::Ranges(self),
+        }
+    }
+
+    /// The address and the level of one entry, and whether its table went with it, if that is all that changed: the
+    /// commonest batch by far.
+    #[inline]
+    pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
+        match self.kept() {
+            Kept::Run(level, extent) => Some((entry(levels, level, extent)?, level, false)),
+            Kept::Sorted(sorted) => sorted.page(levels),
         }
     }
 }
@@ -186,14 +189,17 @@ impl Ranges {
 #[inline]
 fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
     let shift = levels.get(level.index())?.shift;
-    let apart = (extent.start ^ extent.last()).wrapping_shr(shift);
-    let one = shift != 0 && apart == 0 && !extent.is_empty();
-    one.then(|| extent.start & u64::MAX.wrapping_shl(shift))
+    let bytes = 1u64.wrapping_shl(shift);
+    if extent.bytes > bytes || extent.is_empty() || shift == 0 {
+        return None;
+    }
+    let start = extent.start & bytes.wrapping_neg();
+    (extent.last().wrapping_sub(start) < bytes).then_some(start)
 }
 
 impl Sorted {
     #[inline(never)]
-    fn page(&self, levels: &LevelTable) -> Option<Scope<'static>> {
+    fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
         let one = |extents: &[Extent; LEVELS]| {
             let mut found = Level::all().filter(|level| !extents[level.index()].is_empty());
             (found.next(), found.next().is_some())
@@ -216,7 +222,7 @@ impl Sorted {
             }
             (Some(_), true) => return None,
         };
-        (!self.live && !self.appeared).then_some(Scope::Page { va, level, table })
+        (!self.live && !self.appeared).then_some((va, level, table))
     }
 }
 
@@ -243,10 +249,7 @@ mod tests {
     }
 
     fn page(ranges: &Ranges) -> Option<(u64, Level, bool)> {
-        match ranges.scope(&LEVELS_OF_TWO) {
-            Scope::Page { va, level, table } => Some((va, level, table)),
-            _ => None,
-        }
+        ranges.page(&LEVELS_OF_TWO)
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::request::{Conditions, Extent, Ranges, Reach, Scope, Space};
+use crate::request::{Conditions, Extent, Ranges, Reach, Space};
 use crate::section::{Mapped, Refused};
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -138,14 +138,13 @@ impl<P: Platform> Reclaim<'_, P> {
         } else {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
-            let scope = ranges.scope(mmu.platform.backend().levels());
             let of_user = space.kind == Space::User;
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
-                self.put_off(space, scope);
+                self.put_off(space, &ranges);
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
             } else {
-                mmu.flush(space, scope);
+                mmu.flush(space, &ranges);
                 round = AT_ONCE;
             }
         }
@@ -154,8 +153,9 @@ impl<P: Platform> Reclaim<'_, P> {
     }
 
     /// Starts a flush, or notes whom to interrupt for it.
-    fn put_off(&mut self, space: &AddressSpace<P>, scope: Scope<'_>) {
+    fn put_off(&mut self, space: &AddressSpace<P>, changed: &Ranges) {
         let mmu = self.mmu;
+        let scope = changed.scope(mmu.platform.backend().levels());
         let here = mmu.platform.local(self.cpu);
         Mmu::<P>::raise(space);
         let line = here.book.line(space.id, space.lines);
@@ -178,7 +178,7 @@ impl<P: Platform> Reclaim<'_, P> {
             }
         } else if request.conditions.and(P::Backend::SENDER_ONLY) != Conditions::NONE {
             // Those who are interrupted leave devices to this CPU's instructions: nothing is put off.
-            mmu.flush(space, scope);
+            mmu.flush(space, changed);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
             let told = mmu.told(self.cpu, space, Holders::ACTIVE);

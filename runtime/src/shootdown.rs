@@ -56,13 +56,10 @@ impl<P: Platform> Mmu<P> {
 
     /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
     #[inline]
-    pub(crate) fn flush(&self, space: &AddressSpace<P>, changed: Scope<'_>) {
-        match changed {
-            Scope::Page { va, level, table } => self.flush_page(space, va, level, table),
-            Scope::Ranges(ranges) => self.flush_ranges(space, ranges),
-            Scope::Everything { .. } | Scope::Teardown => {
-                self.flush_whole(space, changed, Why::Asked);
-            }
+    pub(crate) fn flush(&self, space: &AddressSpace<P>, changed: &Ranges) {
+        match changed.page(self.platform.backend().levels()) {
+            Some((va, level, table)) => self.flush_page(space, va, level, table),
+            None => self.flush_ranges(space, changed),
         }
     }
 

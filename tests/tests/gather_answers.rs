@@ -83,6 +83,7 @@ fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
         assert_eq!(flush(page / 2, page, base), Err(Misuse::Misaligned));
         assert_eq!(flush(page, page / 2, base), Err(Misuse::Misaligned));
         assert_eq!(flush(page, page + 1, base), Err(Misuse::Misaligned));
+        assert_eq!(flush(0, u64::MAX, base), Err(Misuse::Misaligned));
         assert_eq!(flush(page, page, Level(1)), Err(Misuse::Misaligned));
         let (pointers, absent) = odd_levels(levels);
         for level in [pointers, Some(absent), Some(Level(6)), Some(Level(255))] {
