@@ -49,12 +49,16 @@ impl Ranges {
     }
 
     /// Leaf entries of a level changed.
+    ///
+    /// # Panics
+    /// When there can be no such level.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
         let next = self.run.start.wrapping_add(self.run.bytes);
         if extent.start == next && next != 0 && level == self.level {
             self.run.bytes = self.run.bytes.wrapping_add(extent.bytes);
         } else if self.is_nothing() {
+            assert!(level.index() < LEVELS, "no machine has such a level");
             (self.level, self.run) = (level, extent);
         } else {
             self.leaf_apart(level, extent);
@@ -67,13 +71,15 @@ impl Ranges {
         if self.sorted.is_none() && self.level == level {
             self.run = self.run.hull(extent);
         } else {
-            let slot = &mut self.sort().leaf[level.index()];
-            *slot = slot.hull(extent);
+            widen(&mut self.sort().leaf, level, extent);
         }
     }
 
     /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
     /// remember them.
+    ///
+    /// # Panics
+    /// As [`leaf`](Self::leaf).
     pub fn appeared(&mut self, level: Level, extent: Extent) {
         self.sort().appeared = true;
         self.leaf(level, extent);
@@ -87,9 +93,11 @@ impl Ranges {
     }
 
     /// Entries of a level no longer point at the tables they pointed at.
+    ///
+    /// # Panics
+    /// As [`leaf`](Self::leaf).
     pub fn walk(&mut self, level: Level, extent: Extent) {
-        let slot = &mut self.sort().walk[level.index()];
-        *slot = slot.hull(extent);
+        widen(&mut self.sort().walk, level, extent);
     }
 
     /// What hangs below the entries that were cut is still valid (a table moved or unshared):
@@ -148,10 +156,7 @@ impl Ranges {
     }
 
     /// Keeps everything by level from here on.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn sort(&mut self) -> &mut Sorted {
-        let (level, run) = (self.level, core::mem::take(&mut self.run));
         self.sorted.get_or_insert_with(|| {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
@@ -159,7 +164,8 @@ impl Ranges {
                 live: false,
                 appeared: false,
             };
-            sorted.leaf[level.index()] = run;
+            let run = core::mem::take(&mut self.run);
+            widen(&mut sorted.leaf, self.level, run);
             sorted
         })
     }
@@ -183,6 +189,11 @@ impl Ranges {
             Kept::Sorted(sorted) => sorted.page(levels),
         }
     }
+}
+
+fn widen(extents: &mut [Extent; LEVELS], level: Level, more: Extent) {
+    let extent = &mut extents[level.index()];
+    *extent = extent.hull(more);
 }
 
 /// The address of the one entry that an extent touches.
@@ -304,6 +315,12 @@ mod tests {
         assert_eq!(page(&ranges), Some((0x20_3000, PAGE, true)));
         ranges.below_live();
         assert_eq!(page(&ranges), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "no machine has such a level")]
+    fn a_level_that_cannot_be_is_not_kept() {
+        run(&[(Level(6), 0, 0x1000)]);
     }
 
     #[test]

@@ -77,12 +77,6 @@ fn a_page_is_unmapped_while_another_cpu_attaches() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
-fn a_change_is_put_off_while_another_cpu_attaches_in_every_way() {
-    holds(Full, change_and_attach::<Deferrer>);
-}
-
-#[test]
 fn a_change_is_put_off_while_a_cpu_attaches() {
     holds(Full, defer_and_attach);
 }

@@ -103,21 +103,9 @@ fn unmap_twice<K: Kind>() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
-fn two_cpus_unmap_in_every_way() {
-    holds(Full, both_unmap::<Slots>);
-}
-
-#[test]
 fn an_outbox_is_used_again() {
     holds(Full, ask_twice::<Slots>);
     holds(Preemptions(4), unmap_twice::<Slots>);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn an_outbox_is_used_again_in_every_way() {
-    holds(Full, unmap_twice::<Slots>);
 }
 
 /// CPU 1 looks for a page of a space in software, without a lock; CPU 0 frees the table, without memory to put it off.
