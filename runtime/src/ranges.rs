@@ -56,7 +56,7 @@ impl Ranges {
     pub fn leaf(&mut self, level: Level, extent: Extent) {
         let next = self.run.start.wrapping_add(self.run.bytes);
         if extent.start == next && next != 0 && level == self.level {
-            self.run.bytes = self.run.bytes.wrapping_add(extent.bytes);
+            self.run.bytes = self.run.bytes.saturating_add(extent.bytes);
         } else if self.is_nothing() {
             assert!(level.index() < LEVELS, "no machine has such a level");
             (self.level, self.run) = (level, extent);
@@ -326,13 +326,16 @@ mod tests {
     #[test]
     fn a_run_does_not_go_on_behind_the_last_address() {
         let last = 0u64.wrapping_sub(0x1000);
-        let ranges = run(&[(PAGE, last, 0x1000), (PAGE, 0, 0x1000)]);
-        let Kept::Run(PAGE, extent) = ranges.kept() else {
-            panic!("{ranges:?}");
-        };
-        // All of the address space, which is one byte more than can be counted.
-        assert_eq!(extent.entries(12), 1 << 52);
-        assert_eq!(extent.rounded(12).entries(12), 1 << 52);
-        assert_eq!(extent.rounded(21).entries(21), 1 << 43);
+        let around = [(PAGE, last, 0x1000), (PAGE, 0, 0x1000)];
+        let through = [(PAGE, 0, last), (PAGE, last, 0x1000)];
+        for ranges in [run(&around), run(&through)] {
+            let Kept::Run(PAGE, extent) = ranges.kept() else {
+                panic!("{ranges:?}");
+            };
+            // All of the address space, which is one byte more than can be counted.
+            assert_eq!(extent.entries(12), 1 << 52);
+            assert_eq!(extent.rounded(12).entries(12), 1 << 52);
+            assert_eq!(extent.rounded(21).entries(21), 1 << 43);
+        }
     }
 }

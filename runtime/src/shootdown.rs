@@ -240,6 +240,7 @@ impl<P: Platform> Mmu<P> {
     #[cold]
     #[inline(never)]
     fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: Audience) {
+        // Until here no CPU was looked for.
         if Self::LOOKS_FOR_DEVICES_ALONE {
             full_barrier(Barrier::Flush);
         }
@@ -265,6 +266,7 @@ impl<P: Platform> Mmu<P> {
             generation,
             request: *request,
         };
+        // Until here no CPU was looked for.
         if Self::LOOKS_FOR_DEVICES_ALONE {
             full_barrier(Barrier::Flush);
         }
