@@ -416,7 +416,7 @@ impl Op {
 
 /// What the platform does where no instruction may.
 ///
-/// Contexts: those of [`Backend::start`](tlbc_runtime::Backend::start). A call returns when
+/// Contexts: those of [`Backend::start`]. A call returns when
 /// the entries are gone and drained.
 pub trait Calls {
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.

@@ -79,7 +79,8 @@ pub trait Platform: Sized {
     fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
 
     /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts
-    /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one.
+    /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one. Also where
+    /// instructions reach every CPU: for walkers without locks, and when a device comes.
     ///
     /// Contexts: interrupts off; any of the caller's locks. Must not fail: a CPU that is not on line any more is left out.
     fn interrupt(&self, cpus: &Self::Set);

@@ -296,7 +296,7 @@ impl Emit<'_> {
         quote! {
             /// What the platform does where no instruction may.
             ///
-            /// Contexts: those of [`Backend::start`](tlbc_runtime::Backend::start). A call returns when
+            /// Contexts: those of [`Backend::start`]. A call returns when
             /// the entries are gone and drained.
             pub trait Calls { #(#functions)* }
         }

@@ -224,6 +224,8 @@ struct Valid<'a> {
     space: SpaceId,
     level: Level,
     word: &'a AtomicU64,
+    /// What was found in it.
+    bits: u64,
     at: usize,
 }
 
@@ -250,7 +252,7 @@ impl OwnedEntry for Valid<'_> {
 
     #[inline]
     fn entry(&self) -> Entry {
-        let says = self.word.load(Relaxed) >> SHIFT;
+        let says = self.bits >> SHIFT;
         if self.level == Level(0) {
             Entry::Leaf {
                 page: says,
@@ -337,12 +339,14 @@ impl<M: Machine> Bench<M> {
             while at < end {
                 let next = end.min((at / TABLE + 1) * TABLE);
                 let entries = arena.words[at..next].iter().zip(at..);
-                let valid = entries.filter(|(word, _)| word.load(Relaxed) & VALID != 0);
+                let entries = entries.map(|(word, at)| (word, word.load(Relaxed), at));
+                let valid = entries.filter(|(_, bits, _)| bits & VALID != 0);
                 gather.locked((), |section, ()| {
-                    let cleared = section.clear_all(valid.map(|(word, at)| Valid {
+                    let cleared = section.clear_all(valid.map(|(word, bits, at)| Valid {
                         space: arena.space,
                         level: Level(0),
                         word,
+                        bits,
                         at,
                     }));
                     assert!(cleared.is_ok());
@@ -362,6 +366,7 @@ impl<M: Machine> Bench<M> {
                         space: links.space,
                         level: Level(1),
                         word,
+                        bits: word.load(Relaxed),
                         at,
                     };
                     assert!(section.unlink(link).is_ok());
