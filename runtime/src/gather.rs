@@ -248,7 +248,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             self.mmu.flush(self.space, &self.changed);
         }
         // Not before: a flush that panics has not flushed it.
-        self.changed = Ranges::new();
+        self.changed.forget();
     }
 
     #[inline]
@@ -320,7 +320,9 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
                 batch: &mut self.batch,
             });
             self.used = 0;
-            self.batches = usize::from(self.batch.is_some());
+            if self.batches != 0 {
+                self.batches = usize::from(self.batch.is_some());
+            }
         }
     }
 
@@ -337,7 +339,9 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
         self.flush_entries();
         self.hand_out();
-        drop(self.batch.take()); // the memory that it kept for more pages
+        if self.batch.is_some() {
+            drop(self.batch.take()); // the memory that it kept for more pages
+        }
         self.space.gathers.sub(1, Barrier::Pay);
     }
 
@@ -359,6 +363,6 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
                 due.pay(owed);
             }
         }
-        self.changed = Ranges::new();
+        self.changed.forget();
     }
 }

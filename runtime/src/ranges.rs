@@ -140,6 +140,13 @@ impl Ranges {
         }
     }
 
+    /// What was changed is flushed.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.run = Extent::EMPTY;
+        self.sorted = None;
+    }
+
     /// Whether nothing was changed.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {

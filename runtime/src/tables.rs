@@ -63,6 +63,9 @@ impl<P: Platform> Gather<'_, '_, P> {
 
     /// Hands out the tables, which are flushed.
     pub(crate) fn hand_out_tables(&mut self) {
+        if self.tables.is_none() {
+            return; // as most: nothing is to be stored
+        }
         let Some(batch) = self.tables.take() else {
             return;
         };
