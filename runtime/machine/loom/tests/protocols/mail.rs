@@ -5,38 +5,44 @@ use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
-use crate::kernel::World;
+use crate::kernel::{Handle, World};
 
-/// Two CPUs run in a space. CPU 0 unmaps a page that CPU 1 has used and gives it away; CPU 1 flushes everything.
-fn both_ask<K: Kind>() {
+/// Two CPUs run in a space; this is what CPU 0 does meanwhile, and what CPU 1 does.
+fn both_run<K: Kind>(
+    here: impl FnOnce(&World<K>, &Handle<K>),
+    there: impl FnOnce(&World<K>, &Handle<K>) + 'static,
+) {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     for cpu in 0..2 {
         let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
     }
-    let there = world.spawn_in(1, &space, move |world, space| {
-        world.touch(0);
-        world.mmu.flush_everything(&space);
-    });
-    world.on(0, || world.clear(&space, 0, 0));
+    let there = world.spawn_in(1, &space, move |world, space| there(&world, &space));
+    world.on(0, || here(&world, &space));
     there.join().unwrap();
     world.check();
 }
 
+/// CPU 0 unmaps a page that CPU 1 has used and gives it away; CPU 1 flushes everything.
+fn both_ask<K: Kind>() {
+    both_run::<K>(
+        |world, space| world.clear(space, 0, 0),
+        |world, space| {
+            world.touch(0);
+            world.mmu.flush_everything(space);
+        },
+    );
+}
+
 /// The same in gathers, which find that they overlap, and both pages have a new owner.
 fn both_unmap<K: Kind>() {
-    let world = World::<K>::new(2, 1);
-    let space = world.space(0);
-    for cpu in 0..2 {
-        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
-    }
-    let there = world.spawn_in(1, &space, move |world, space| {
-        world.touch(0);
-        world.unmap(&space, 0, 1);
-    });
-    world.on(0, || world.unmap(&space, 0, 0));
-    there.join().unwrap();
-    world.check();
+    both_run::<K>(
+        |world, space| world.unmap(space, 0, 0),
+        |world, space| {
+            world.touch(0);
+            world.unmap(space, 0, 1);
+        },
+    );
 }
 
 #[test]
@@ -68,38 +74,24 @@ fn without_acknowledged() {
 
 /// The outbox of CPU 0 is used twice, while CPU 1 asks as well.
 fn ask_twice<K: Kind>() {
-    let world = World::<K>::new(2, 1);
-    let space = world.space(0);
-    for cpu in 0..2 {
-        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
-    }
-    let there = world.spawn_in(1, &space, move |world, space| {
-        world.mmu.flush_everything(&space);
-    });
-    world.on(0, || {
-        world.mmu.wait_for_walkers();
-        world.mmu.flush_everything(&space);
-    });
-    there.join().unwrap();
-    world.check();
+    both_run::<K>(
+        |world, space| {
+            world.mmu.wait_for_walkers();
+            world.mmu.flush_everything(space);
+        },
+        |world, space| world.mmu.flush_everything(space),
+    );
 }
 
 /// The same in gathers.
 fn unmap_twice<K: Kind>() {
-    let world = World::<K>::new(2, 1);
-    let space = world.space(0);
-    for cpu in 0..2 {
-        let _ = world.on(cpu, || world.switch(Current::Kernel, Some(&space)));
-    }
-    let there = world.spawn_in(1, &space, move |world, space| {
-        world.mmu.flush_everything(&space);
-    });
-    world.on(0, || {
-        world.unmap(&space, 0, 0);
-        world.unmap(&space, 0, 1);
-    });
-    there.join().unwrap();
-    world.check();
+    both_run::<K>(
+        |world, space| {
+            world.unmap(space, 0, 0);
+            world.unmap(space, 0, 1);
+        },
+        |world, space| world.mmu.flush_everything(space),
+    );
 }
 
 #[test]
