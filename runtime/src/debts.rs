@@ -56,7 +56,36 @@ pub struct Ledger {
     pub abandoned: Due,
 }
 
+/// What was owed for a space at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dues([Option<u64>; 3]);
+
+impl Dues {
+    /// How many kinds of debts.
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+}
+
 impl Ledger {
+    fn all(&self) -> [&Due; 3] {
+        [&self.attach, &self.unmaps, &self.abandoned]
+    }
+
+    /// What is due now: to be handed to [`pay`](Self::pay) when everything of the space is flushed.
+    pub(crate) fn dues(&self) -> Dues {
+        Dues(self.all().map(Due::due))
+    }
+
+    /// What was [due](Self::dues) is flushed.
+    pub(crate) fn pay(&self, dues: Dues) {
+        for (due, owed) in self.all().into_iter().zip(dues.0) {
+            if let Some(owed) = owed {
+                due.pay(owed);
+            }
+        }
+    }
+
     /// Entries have changed: from here on whoever loads the space has to follow. The new generation.
     #[inline]
     pub fn raise(&self) -> u64 {

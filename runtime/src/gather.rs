@@ -260,15 +260,10 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[cold]
     #[inline(never)]
     fn flush_whole(&self) {
-        let attach = &self.space.ledger.attach;
-        let owed = attach.due();
-        if owed.is_some() || !self.changed.is_nothing() {
+        if self.attach_is_due() || !self.changed.is_nothing() {
             let why = if self.whole { Why::Asked } else { Why::Debt };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, why);
-        }
-        if let Some(owed) = owed {
-            attach.pay(owed);
         }
     }
 
@@ -294,17 +289,10 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// Pays what is due, with everything of the space.
     #[inline]
     fn pay(&self, due: &Due) {
-        if let Some(owed) = due.due() {
-            self.pay_owed(due, owed);
+        if due.due().is_some() {
+            let everything = Scope::Everything { tables: true };
+            self.mmu.flush_whole(self.space, everything, Why::Debt);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn pay_owed(&self, due: &Due, owed: u64) {
-        let everything = Scope::Everything { tables: true };
-        self.mmu.flush_whole(self.space, everything, Why::Debt);
-        due.pay(owed);
     }
 
     /// Hands out what is flushed.
@@ -354,15 +342,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         } else {
             (Scope::Everything { tables: true }, Why::Nested)
         };
-        let ledger = &self.space.ledger;
-        let dues = [&ledger.attach, &ledger.unmaps, &ledger.abandoned];
-        let dues = dues.map(|due| (due, due.due()));
         self.mmu.flush_whole(self.space, scope, why);
-        for (due, owed) in dues {
-            if let Some(owed) = owed {
-                due.pay(owed);
-            }
-        }
         self.changed.forget();
     }
 }

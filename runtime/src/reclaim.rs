@@ -143,6 +143,7 @@ impl<P: Platform> Reclaim<'_, P> {
                 self.put_off(space, &ranges);
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
+                mmu.platform.local(self.cpu).counters.owed.count(1);
             } else {
                 mmu.flush(space, &ranges);
                 round = AT_ONCE;

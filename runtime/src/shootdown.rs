@@ -75,10 +75,12 @@ impl<P: Platform> Mmu<P> {
         self.flush_what(space, |_| Scope::Ranges(ranges));
     }
 
-    /// Everything of a space, everywhere.
+    /// Everything of a space, everywhere. With that whatever is owed for the space is paid.
     #[inline(never)]
     pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, everything: Scope<'_>, why: Why) {
+        let dues = space.ledger.dues();
         self.flush_what(space, |here| {
+            here.counters.paid.count(dues.count() as u64);
             match why {
                 Why::Asked => here.counters.full_asked.count(1),
                 Why::Nested => here.counters.full_nested.count(1),
@@ -86,6 +88,7 @@ impl<P: Platform> Mmu<P> {
             }
             everything
         });
+        space.ledger.pay(dues);
     }
 
     /// `scope` is a closure, so that what runs pinned is another function for each.

@@ -108,9 +108,6 @@ impl<P: Platform> AddressSpace<P> {
     /// For those who would otherwise believe that an entry which is not valid cannot be used.
     #[must_use]
     pub fn flush_pending(&self) -> bool {
-        self.gathers.get() != 0
-            || self.ledger.unmaps.due().is_some()
-            || self.ledger.abandoned.due().is_some()
-            || self.ledger.attach.due().is_some()
+        self.gathers.get() != 0 || self.ledger.dues().count() != 0
     }
 }

@@ -175,13 +175,9 @@ impl<P: Platform> Mmu<P> {
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
     fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
-        if Self::FACTS.changes_deferrable
-            && let Some(owed) = space.ledger.attach.due()
-        {
-            self.platform.local(cpu).counters.paid.count(1);
+        if Self::FACTS.changes_deferrable && space.ledger.attach.due().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Debt);
-            space.ledger.attach.pay(owed);
         }
     }
 

@@ -285,6 +285,7 @@ fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize)
 /// Whoever locks the tables meanwhile relies on nothing that is pending: it is flushed first, and once.
 fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
+    let before = world.mmu.counts_of(CpuId(0));
     world.reclaim(|reclaim| {
         let token = world.unmap(reclaim, 0, 0);
         assert_eq!(world.spaces[0].flush_pending(), B::FACTS.changes_plainly);
@@ -308,7 +309,10 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
     });
     assert_eq!(begins_with_on_cpu(&world, 0), []);
     let counts = world.mmu.counts_of(CpuId(0));
-    assert_eq!(counts.full_debt, 2 * u64::from(B::FACTS.changes_plainly));
+    let debts = 2 * u64::from(B::FACTS.changes_plainly);
+    assert_eq!(counts.full_debt, debts);
+    assert_eq!(counts.paid - before.paid, debts);
+    assert!(counts.owed - before.owed >= debts);
 }
 
 fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
@@ -322,10 +326,14 @@ mod next_section {
     on_every_configuration!(super::the_next_section_makes_up);
 }
 
-/// A space that ends flushes everything, with what was pending.
-fn the_end_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// Whoever flushes everything of a space pays what was pending with it: when it is asked for, and when the space ends.
+fn all_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     world.reclaim(|reclaim| {
+        let token = world.unmap(reclaim, 0, 0);
+        world.mmu.flush_everything(&world.spaces[0]);
+        assert!(!world.spaces[0].flush_pending());
+        assert_eq!(redeemed(&reclaim.wait(), token), number(0, 0));
         let token = world.unmap(reclaim, 1, 0);
         world.mmu.teardown(&world.spaces[1], |_| ());
         assert!(!world.spaces[1].flush_pending());
@@ -333,8 +341,8 @@ fn the_end_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: 
     });
 }
 
-mod teardown {
-    on_every_configuration!(super::the_end_of_a_space_pays);
+mod everything {
+    on_every_configuration!(super::all_of_a_space_pays);
 }
 
 /// A reclaim that panics has waited for nothing; the debt stays on the space's books.
