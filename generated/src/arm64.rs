@@ -1833,7 +1833,33 @@ impl Tlb {
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
     }
+}
 
+/// What each instruction drops, by the book.
+const EFFECTS: &[Effect] = &[
+    Effect::new("vale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
+    Effect::new("vae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::CPUS, When::after(2, false)),
+    Effect::new("vaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
+    Effect::new("vaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
+    Effect::new("rvale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
+    Effect::new("rvae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::CPUS, When::after(2, false)),
+    Effect::new("rvaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
+    Effect::new("rvaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
+    Effect::new("aside1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(2, false)),
+    Effect::new("vmalle1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(2, false)),
+    Effect::new("vale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
+    Effect::new("vae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::SELF, When::after(3, false)),
+    Effect::new("vaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
+    Effect::new("vaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
+    Effect::new("rvale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
+    Effect::new("rvae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::SELF, When::after(3, false)),
+    Effect::new("rvaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
+    Effect::new("rvaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
+    Effect::new("aside1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::after(3, false)),
+    Effect::new("vmalle1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
+];
+
+impl Tlb {
     /// Whether `user_here_ranges` drops everything, for too much is named.
     fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
@@ -1898,30 +1924,6 @@ impl Tlb {
         }
     }
 }
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("vale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("vae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("aside1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vmalle1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("vae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("rvae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("aside1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vmalle1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-];
 
 impl Backend for Tlb {
     type Op = Op;

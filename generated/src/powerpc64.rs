@@ -3296,7 +3296,31 @@ impl Tlb {
             Audience::NOBODY
         }
     }
+}
 
+/// What each instruction drops, by the book.
+const EFFECTS: &[Effect] = &[
+    Effect::new("tlbie_va", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS)], Holders(64), When::after(2, false)),
+    Effect::new("tlbie_pid0", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
+    Effect::new("tlbie_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
+    Effect::new("tlbie_pid2", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
+    Effect::new("tlbie_unused", &[], Holders(64), When::after(2, false)),
+    Effect::new("tlbiel_va", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Containing, Whose::THIS)], Holders::CORE, When::after(0, false)),
+    Effect::new("tlbiel_pid0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS)], Holders::CORE, When::after(0, false)),
+    Effect::new("tlbiel_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
+    Effect::new("tlbiel_pid2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
+    Effect::new("tlbiel_all0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY)], Holders::CORE, When::after(0, false)),
+    Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
+    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
+    Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
+    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(1048576), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_space.walk", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_space.both", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_space.all", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
+];
+
+impl Tlb {
     /// Whether `user_here_ranges` drops everything, for too much is named.
     fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
@@ -3409,28 +3433,6 @@ impl Tlb {
         }
     }
 }
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("tlbie_va", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid0", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid2", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_unused", &[], Holders(64), When::after(2, false)),
-    Effect::new("tlbiel_va", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Containing, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
-    Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(1048576), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.walk", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.both", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.all", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-];
 
 impl Backend for Tlb {
     type Op = Op;

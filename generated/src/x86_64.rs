@@ -1537,7 +1537,25 @@ impl Tlb {
             }
         }
     }
+}
 
+/// What each instruction drops, by the book.
+const EFFECTS: &[Effect] = &[
+    Effect::new("invlpg", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::LOADED.or_global()), Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
+    Effect::new("invpcid.page", &[Clause::new(What::LEAF_AND_WALK, Which::Containing, Whose::THIS)], Holders::SELF, When::AT_ONCE),
+    Effect::new("invpcid.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::AT_ONCE),
+    Effect::new("invpcid.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::AT_ONCE),
+    Effect::new("invpcid.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
+    Effect::new("mov_cr3", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
+    Effect::new("mov_cr4", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
+    Effect::new("invlpgb.run", &[Clause::new(What::LEAF_AND_WALK, Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
+    Effect::new("invlpgb.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(0, true)),
+    Effect::new("invlpgb.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::CPUS, When::after(0, true)),
+    Effect::new("invlpgb.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(0, true)),
+    Effect::new("invlpgb.run_any", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::ANY)], Holders::CPUS, When::after(0, true)),
+];
+
+impl Tlb {
     /// Whether `user_here_ranges` drops everything, for too much is named.
     fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
@@ -1694,22 +1712,6 @@ impl Tlb {
         }
     }
 }
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("invlpg", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::LOADED.or_global()), Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.page", &[Clause::new(What::LEAF_AND_WALK, Which::Containing, Whose::THIS)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("mov_cr3", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
-    Effect::new("mov_cr4", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invlpgb.run", &[Clause::new(What::LEAF_AND_WALK, Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.run_any", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::ANY)], Holders::CPUS, When::after(0, true)),
-];
 
 impl Backend for Tlb {
     type Op = Op;

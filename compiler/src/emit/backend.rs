@@ -35,7 +35,7 @@ impl Emit<'_> {
         let facts = self.facts();
         let tags = self.tags();
         let audience = self.audience();
-        let (_, gives_up) = self.giving_up();
+        let (giving_up, gives_up) = self.giving_up();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -91,6 +91,8 @@ impl Emit<'_> {
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
+            #giving_up
+
             impl Backend for Tlb {
                 type Op = Op;
                 const FACTS: Facts = #facts;

@@ -10,9 +10,10 @@ use super::{Body, Emit, doc};
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
-    /// A function for each space and reach whose ranges have a ceiling, and the trait's function that calls them.
+    /// A function for each space and reach whose ranges have a ceiling, and the body of the trait's function that calls
+    /// them.
     pub(super) fn giving_up(&self) -> (TokenStream, TokenStream) {
-        let (mut functions, mut arms) = (quote!(), quote!());
+        let (mut functions, mut arms) = (Vec::new(), Vec::new());
         let receiver = self.receiver();
         for space in [Space::User, Space::Kernel] {
             for reach in [Reach::Here, Reach::Wide] {
@@ -40,7 +41,7 @@ impl Emit<'_> {
                     name(shape)
                 ));
                 let tokens = &body.tokens;
-                functions.extend(quote! {
+                functions.push(quote! {
                     #text
                     fn #function(&self, #parameter ranges: &Ranges) -> bool { #c #walk #absent #tokens }
                 });
@@ -48,23 +49,22 @@ impl Emit<'_> {
                     super::backend::space_name(space),
                     super::backend::reach_name(reach),
                 );
-                arms.extend(quote! {
+                arms.push(quote! {
                     (Space::#space, Reach::#reach) => #receiver.#function(#argument ranges),
                 });
             }
         }
         if arms.is_empty() {
-            return (functions, quote!(let _ = request; false));
+            return (quote!(), quote!(let _ = request; false));
         }
         let tlb = self.for_space(&quote!(request.conditions));
-        let four = arms.to_string().matches("=>").count() == 4;
-        let rest = (!four).then(|| quote!(_ => false,));
+        let rest = (arms.len() < 4).then(|| quote!(_ => false,));
         let body = quote! {
             let Scope::Ranges(ranges) = request.scope else { return false };
             #tlb
-            match (request.space, request.reach) { #arms #rest }
+            match (request.space, request.reach) { #(#arms)* #rest }
         };
-        (functions, body)
+        (quote!(impl Tlb { #(#functions)* }), body)
     }
 
     /// The decisions of a node, as the body of a block; nothing where it never gives up.

@@ -193,9 +193,8 @@ impl Emit<'_> {
         });
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
         let told = [Space::User, Space::Kernel].map(|space| self.told(space));
-        let (giving_up, _) = self.giving_up();
         quote! {
-            impl Tlb { #(#methods)* #(#told)* #giving_up }
+            impl Tlb { #(#methods)* #(#told)* }
         }
     }
 

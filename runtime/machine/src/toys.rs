@@ -22,7 +22,7 @@ pub trait Kind: 'static {
     /// Whether CPUs are interrupted to flush; otherwise instructions reach them.
     const INTERRUPTS: bool;
     /// Whether an instruction changes entries, chosen by who may have them cached; otherwise a store does.
-    const WRITES: bool;
+    const WRITES: bool = false;
     /// Whether a change may be put off while nobody else has the space loaded.
     const DEFERS: bool = false;
     /// Whether user code runs on a view of its own, whose flush is put off until it runs.
@@ -52,7 +52,6 @@ pub struct Slots;
 
 impl Kind for Slots {
     const INTERRUPTS: bool = true;
-    const WRITES: bool = false;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
         of_cpu: Some(values(1, 2)),
@@ -66,7 +65,6 @@ pub struct Viewed;
 
 impl Kind for Viewed {
     const INTERRUPTS: bool = true;
-    const WRITES: bool = false;
     const VIEWS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Slots::TAGS;
@@ -81,7 +79,6 @@ pub struct Untagged;
 
 impl Kind for Untagged {
     const INTERRUPTS: bool = true;
-    const WRITES: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = NO_TAGS;
 }
@@ -92,7 +89,6 @@ pub struct Broadcast;
 
 impl Kind for Broadcast {
     const INTERRUPTS: bool = false;
-    const WRITES: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
         of_machine: Some((values(1, 4), TagSource::Generations)),
@@ -121,7 +117,6 @@ pub struct Called;
 
 impl Kind for Called {
     const INTERRUPTS: bool = true;
-    const WRITES: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
         of_machine: Some((values(1, 4), TagSource::Generations)),
@@ -135,7 +130,6 @@ pub struct ForLife;
 
 impl Kind for ForLife {
     const INTERRUPTS: bool = true;
-    const WRITES: bool = false;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
         of_machine: Some((values(1, 2), TagSource::Life)),
