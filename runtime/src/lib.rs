@@ -81,6 +81,10 @@ pub mod cpus;
 pub mod debts;
 mod devices;
 pub mod effect;
+#[cfg(not(loom))]
+mod fault;
+#[cfg(loom)]
+pub mod fault;
 pub mod flushed;
 pub mod gather;
 mod holders;
