@@ -22,6 +22,8 @@ pub struct Local<P: Platform> {
     pub(crate) running_tag: Word,
     /// The tag that ran here at the last rollover.
     pub(crate) reserved_tag: Word,
+    /// During a switch the tag that may still be loaded; otherwise 0.
+    pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
     pub(crate) inbox: <P::Set as Cpus>::Shared,
     /// What this CPU asks of others.
@@ -41,11 +43,25 @@ impl<P: Platform> Local<P> {
             book: Book::default(),
             running_tag: Word::new(0),
             reserved_tag: Word::new(0),
+            leaving_tag: Word::new(0),
             inbox: SharedCpus::none(),
             outbox: Outbox::default(),
             counters: Counters::default(),
         }
     }
+}
+
+/// What a CPU has loaded, as [`Mmu::loaded`](crate::Mmu::loaded) answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loaded {
+    /// No root that the runtime knows: the CPU is offline.
+    Nothing,
+    /// The kernel's root.
+    Kernel,
+    /// The root of a user space. Whether it is in use or lazy makes no difference to what an access reaches.
+    Space(SpaceId),
+    /// One of two: the CPU is replacing its root.
+    Switching,
 }
 
 impl<P: Platform> Local<P> {

@@ -20,6 +20,8 @@ pub struct Mmu<P: Platform> {
     pub(crate) tags: Pool,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
+    /// Held while devices of a space are counted.
+    pub(crate) devices: Lock,
     ids: Word,
     /// Rounds of deferred unmapping, each its own.
     pub(crate) rounds: Word,
@@ -135,6 +137,7 @@ impl<P: Platform> Mmu<P> {
             online: SharedCpus::none(),
             tags: Pool::default(),
             one_at_a_time: Lock::new(),
+            devices: Lock::new(),
             ids: Word::new(SpaceId::FIRST),
             rounds: Word::new(0),
             kernel,

@@ -64,6 +64,9 @@ pub enum Barrier {
     /// Release: a debt is paid, a gather or a change is over, a device counts no longer. Pairs with [`Due`](Self::Due),
     /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
     Pay,
+    /// Release, where a CPU says which tag it runs, having noted the one that it leaves; acquire, where a rollover reads
+    /// both. Pairs with itself: of the two tags that a CPU may use in a switch a rollover sees each.
+    RunTag,
     /// Acquire: whoever has a [`Lock`] sees what was done behind it. Pairs with [`Unlock`](Self::Unlock).
     Lock,
     /// Release: what was done behind a [`Lock`] is done. Pairs with [`Lock`](Self::Lock).
@@ -215,17 +218,20 @@ impl Word {
         self.0.fetch_and(bits, order(barrier, Ordering::AcqRel));
     }
 
-    /// Stores another value and says which there was, without any order.
+    /// Stores another value and returns the one that was there; ordered with everything that the CPU did before and does
+    /// after.
     #[inline]
-    pub fn swap(&self, value: u64) -> u64 {
-        self.0.swap(value, Ordering::Relaxed)
+    pub fn swap(&self, value: u64, barrier: Barrier) -> u64 {
+        self.0.swap(value, order(barrier, Ordering::AcqRel))
     }
 
-    /// Replaces a value that is still there, without any order.
+    /// Replaces a value that is still there, after everything that this CPU did before. Returns whether it was there.
     #[inline]
-    pub fn replace(&self, old: u64, new: u64) -> bool {
-        let relaxed = Ordering::Relaxed;
-        let done = self.0.compare_exchange(old, new, relaxed, relaxed);
+    pub fn replace(&self, old: u64, new: u64, barrier: Barrier) -> bool {
+        let release = order(barrier, Ordering::Release);
+        let done = self
+            .0
+            .compare_exchange(old, new, release, Ordering::Relaxed);
         done.is_ok()
     }
 }
