@@ -10,7 +10,7 @@
 
 use crate::backend::Debt;
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Own, Word};
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// Something that everybody owes who comes to a space: how often it was put off, and up to where it is paid.
 ///
@@ -23,6 +23,14 @@ pub struct Due {
 }
 
 impl Due {
+    const_fn! {
+        /// Returns one of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self { owed: Word::new(0), paid: Word::new(0) }
+        }
+    }
+
     /// Puts a flush off. What it is about was changed before.
     #[inline]
     pub fn owe(&self) {
@@ -68,6 +76,19 @@ impl Dues {
 }
 
 impl Ledger {
+    const_fn! {
+        /// Returns the ledger of a space of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                generation: Word::new(0),
+                attach: Due::new(),
+                unmaps: Due::new(),
+                abandoned: Due::new(),
+            }
+        }
+    }
+
     fn all(&self) -> [&Due; 3] {
         [&self.attach, &self.unmaps, &self.abandoned]
     }
@@ -103,7 +124,7 @@ impl Ledger {
 pub const REMEMBERED: usize = 8;
 
 /// A space that a CPU remembers: all that this CPU has cached of it is as new as this generation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Remembered {
     space: Own,
     generation: Own,
@@ -111,9 +132,19 @@ struct Remembered {
     view: Own,
 }
 
+impl Remembered {
+    const fn new() -> Self {
+        Self {
+            space: Own::new(SpaceId::NONE.0),
+            generation: Own::new(0),
+            view: Own::new(0),
+        }
+    }
+}
+
 /// What a CPU owes. Only that CPU reads and writes it, with interrupts off; except for
 /// [`owe_everything`](Self::owe_everything).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Book {
     spaces: [Remembered; REMEMBERED],
     /// Which one was given out last.
@@ -126,7 +157,25 @@ pub struct Book {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line(pub usize);
 
+impl Default for Book {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Book {
+    const_fn! {
+        /// Returns the book of a CPU that remembers no space.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                spaces: [const { Remembered::new() }; REMEMBERED],
+                last: Own::new(0),
+                everything: Word::new(0),
+            }
+        }
+    }
+
     /// The line of a space, of the first `lines`.
     #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {

@@ -1,10 +1,10 @@
 //! Address spaces, as the runtime knows them.
 
-use crate::cpus::{Cpus, SharedCpus};
+use crate::cpus::{Cpus, no_cpus};
 use crate::debts::Ledger;
 use crate::platform::Platform;
 use crate::request::{Conditions, Space};
-use crate::sync::{Barrier, Word};
+use crate::sync::{Barrier, Word, const_fn};
 use crate::tags::Tagging;
 
 /// Which address space: given out once, never again.
@@ -53,28 +53,29 @@ pub struct AddressSpace<P: Platform> {
 }
 
 impl<P: Platform> AddressSpace<P> {
-    pub(crate) fn new(
-        id: SpaceId,
-        kind: Space,
-        tables: (u64, u64),
-        tagging: Tagging,
-        lines: usize,
-        conditions: Conditions,
-    ) -> Self {
-        Self {
-            id,
-            kind,
-            table: tables.0,
-            user_table: tables.1,
-            tagging,
-            tag: Word::new(0),
-            lines,
-            holders: SharedCpus::none(),
-            ledger: Ledger::default(),
-            gathers: Word::new(0),
-            changes: Word::new(0),
-            devices: Word::new(0),
-            conditions: Word::new(u64::from(conditions.0)),
+    const_fn! {
+        pub(crate) const fn new(
+            id: SpaceId,
+            kind: Space,
+            tables: (u64, u64),
+            tagging: Tagging,
+            lines: usize,
+        ) -> Self {
+            Self {
+                id,
+                kind,
+                table: tables.0,
+                user_table: tables.1,
+                tagging,
+                tag: Word::new(0),
+                lines,
+                holders: no_cpus(),
+                ledger: Ledger::new(),
+                gathers: Word::new(0),
+                changes: Word::new(0),
+                devices: Word::new(0),
+                conditions: Word::new(0),
+            }
         }
     }
 

@@ -12,6 +12,20 @@ use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
+/// Declares a `const fn`. With the words of the model checker, which exist only while it runs, it is a plain `fn`.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($function:tt)*) => {
+        $(#[$attribute])*
+        #[cfg(not(loom))]
+        $visibility const fn $($function)*
+
+        $(#[$attribute])*
+        #[cfg(loom)]
+        $visibility fn $($function)*
+    };
+}
+pub(crate) use const_fn;
+
 /// What orders two accesses of one CPU, and what on another CPU it pairs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Barrier {
@@ -144,18 +158,12 @@ impl Default for Word {
 }
 
 impl Word {
-    /// A word.
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
-    }
-
-    /// A word.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    const_fn! {
+        /// Returns a word with a value.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
+        }
     }
 
     /// Its value, without any order.
@@ -235,6 +243,12 @@ impl Word {
 pub struct Own(core::sync::atomic::AtomicU64);
 
 impl Own {
+    /// Returns a number with a value.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(core::sync::atomic::AtomicU64::new(value))
+    }
+
     /// Its value.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -265,15 +279,23 @@ pub struct Handed<const N: usize> {
 
 impl<const N: usize> Default for Handed<N> {
     fn default() -> Self {
-        Self {
-            numbers: core::array::from_fn(|_| Own::default()),
-            #[cfg(loom)]
-            order: loom::cell::UnsafeCell::new(()),
-        }
+        Self::new()
     }
 }
 
 impl<const N: usize> Handed<N> {
+    const_fn! {
+        /// Returns numbers that are all 0.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                numbers: [const { Own::new(0) }; N],
+                #[cfg(loom)]
+                order: loom::cell::UnsafeCell::new(()),
+            }
+        }
+    }
+
     /// For whoever writes them: nobody else reads or writes them meanwhile.
     #[inline]
     pub fn to_write(&self) -> impl Iterator<Item = &Own> {
@@ -296,18 +318,12 @@ impl<const N: usize> Handed<N> {
 pub struct Lock(Word);
 
 impl Lock {
-    /// A free one.
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Word::new(0))
-    }
-
-    /// A free one.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Word::new(0))
+    const_fn! {
+        /// Returns a free lock.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self(Word::new(0))
+        }
     }
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.

@@ -17,7 +17,7 @@ use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
-use crate::sync::{Lock, Own, Word};
+use crate::sync::{Lock, Own, Word, const_fn};
 use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
@@ -33,6 +33,8 @@ pub enum Tagging {
     Life,
     /// The address of its top table.
     Root,
+    /// That of [`Platform::kernel_root`]: the kernel's space alone.
+    Kernel,
 }
 
 /// No tag is left, and none will be before a space ends.
@@ -41,7 +43,7 @@ pub struct NoTag;
 
 /// The tags of the machine. Which values are taken, and which are pinned, is in the platform's
 /// [words](Platform::tag_words): the first half and the second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
     lock: Lock,
     /// Counts rollovers, from 1.
@@ -52,6 +54,21 @@ pub(crate) struct Pool {
     pinned: Own,
     /// How often everybody started anew.
     pub(crate) rollovers: Own,
+}
+
+impl Pool {
+    const_fn! {
+        /// Returns the tags of a machine on which none is taken.
+        pub const fn new() -> Self {
+            Self {
+                lock: Lock::new(),
+                generation: Word::new(1),
+                hint: Own::new(0),
+                pinned: Own::new(0),
+                rollovers: Own::new(0),
+            }
+        }
+    }
 }
 
 /// A value with its generation, as it stands in one word.
@@ -118,6 +135,7 @@ impl<P: Platform> Mmu<P> {
             }
             Tagging::Generations | Tagging::Life => of_machine(value(space.tag.get())),
             Tagging::Root => of_machine(space.tag.get()),
+            Tagging::Kernel => of_machine(self.platform.kernel_root().tag.value),
         }
     }
 
@@ -142,7 +160,6 @@ impl<P: Platform> Mmu<P> {
             .values()
             .is_some_and(|values| values.nth(least).is_some());
         if enough {
-            self.tags.generation.put(1);
             Ok(())
         } else {
             Err(Unusable::TooFewTags)
