@@ -11,19 +11,30 @@
 use crate::backend::Debt;
 use crate::fault::{Fault, is_back};
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Own, Word};
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// Something that everybody owes who comes to a space: how often it was put off, and up to where it is paid.
 ///
 /// Only whether the two differ counts, so that they may wrap; a payment that comes late leaves a debt that is paid
 /// twice, never one that is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Due {
     owed: Word,
     paid: Word,
 }
 
 impl Due {
+    const_fn! {
+        /// Returns one of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                owed: Word::counter(),
+                paid: Word::counter(),
+            }
+        }
+    }
+
     /// Puts a flush off. What it is about was changed before.
     #[inline]
     pub fn owe(&self) {
@@ -47,7 +58,8 @@ impl Due {
 /// What is owed for a space.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// How often the tables have changed in a way that some CPU may have to follow when it loads the space.
+    /// How often the tables have changed in a way that some CPU may have to follow when it loads the space. 64 bits: it may
+    /// wrap, but a CPU must not be exactly 2^64 changes behind.
     generation: Word,
     /// Everything of the space, before another CPU attaches it.
     pub attach: Due,
@@ -69,6 +81,19 @@ impl Dues {
 }
 
 impl Ledger {
+    const_fn! {
+        /// Returns the ledger of a space of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                generation: Word::counter(),
+                attach: Due::new(),
+                unmaps: Due::new(),
+                abandoned: Due::new(),
+            }
+        }
+    }
+
     fn all(&self) -> [&Due; 3] {
         [&self.attach, &self.unmaps, &self.abandoned]
     }
@@ -104,7 +129,7 @@ impl Ledger {
 pub const REMEMBERED: usize = 8;
 
 /// A space that a CPU remembers: all that this CPU has cached of it is as new as this generation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Remembered {
     space: Own,
     generation: Own,
@@ -112,9 +137,19 @@ struct Remembered {
     view: Own,
 }
 
+impl Remembered {
+    const fn new() -> Self {
+        Self {
+            space: Own::new(SpaceId::NONE.0),
+            generation: Own::new(0),
+            view: Own::new(0),
+        }
+    }
+}
+
 /// The flushes that a CPU has deferred. Only that CPU reads and writes it, with interrupts off; except for
 /// [`rolled_over`](Self::rolled_over).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Book {
     spaces: [Remembered; REMEMBERED],
     /// Which one was given out last.
@@ -131,7 +166,27 @@ pub struct Book {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line(pub usize);
 
+impl Default for Book {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Book {
+    const_fn! {
+        /// Returns the book of a CPU that remembers no space.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                spaces: [const { Remembered::new() }; REMEMBERED],
+                last: Own::new(0),
+                kernel_root: Own::new(0),
+                everything: Own::new(0),
+                rolled_over: Word::new(0),
+            }
+        }
+    }
+
     /// The line of a space, of the first `lines`.
     #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {

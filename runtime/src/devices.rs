@@ -11,24 +11,24 @@
 use crate::Mmu;
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
-use crate::request::{Conditions, Request, Scope};
+use crate::request::{Conditions, Request, Scope, Space};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
-use crate::sync::{Barrier, Word, full_barrier, stands};
+use crate::sync::{Barrier, Own, full_barrier, stands};
 
 /// How many devices want a flag of a space, for each flag: sixteen bits each.
 #[derive(Debug)]
-pub(crate) struct Wanted([Word; 8]);
+pub(crate) struct Wanted([Own; 8]);
 
 impl Wanted {
-    /// No device wants any.
-    pub(crate) fn none() -> Self {
-        Self(core::array::from_fn(|_| Word::new(0)))
+    /// Returns counts of 0.
+    pub(crate) const fn none() -> Self {
+        Self([const { Own::new(0) }; 8])
     }
 
     /// The count of a flag, by its bit.
     fn count(&self, bit: u32) -> u64 {
-        let word = self.0.get(bit as usize / 4).map_or(0, Word::get);
+        let word = self.0.get(bit as usize / 4).map_or(0, Own::get);
         word >> (16 * (bit % 4)) & 0xffff
     }
 
@@ -131,7 +131,11 @@ impl<P: Platform> Mmu<P> {
                     no_longer.0 |= 1 << bit;
                 }
             }
-            let no_longer = no_longer.without(space.always);
+            let always = match space.kind {
+                Space::User => space.always,
+                Space::Kernel => self.platform.kernel_root().conditions,
+            };
+            let no_longer = no_longer.without(always);
             space.devices.sub(1, Barrier::Pay);
             space.conditions.and(!u64::from(no_longer.0), Barrier::Pay);
         });

@@ -83,7 +83,7 @@ impl<P: Platform> Mmu<P> {
 
     /// The CPUs of the sets that the kernel keeps.
     pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::Set {
-        let mut all = P::Set::none();
+        let mut all = P::Set::NONE;
         for set in (0..8).filter(|set| sets & 1 << set != 0) {
             all.extend(&self.platform.named_set(set, space));
         }

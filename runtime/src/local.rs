@@ -1,12 +1,12 @@
 //! What the runtime keeps for each CPU.
 
 use crate::counters::Counters;
-use crate::cpus::{Cpus, SharedCpus};
+use crate::cpus::{Cpus, no_cpus};
 use crate::debts::Book;
 use crate::message::Outbox;
 use crate::platform::Platform;
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Own, Word};
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
 pub struct Local<P: Platform> {
@@ -33,20 +33,22 @@ pub struct Local<P: Platform> {
 }
 
 impl<P: Platform> Local<P> {
-    /// For a CPU that is not on line.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            loaded: Word::new(SpaceId::NONE.0),
-            lazy: Word::new(0),
-            tag: Own::default(),
-            book: Book::default(),
-            running_tag: Word::new(0),
-            reserved_tag: Word::new(0),
-            leaving_tag: Word::new(0),
-            inbox: SharedCpus::none(),
-            outbox: Outbox::default(),
-            counters: Counters::default(),
+    const_fn! {
+        /// Returns the data of a CPU that is not on line.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                loaded: Word::new(SpaceId::NONE.0),
+                lazy: Word::new(0),
+                tag: Own::new(0),
+                book: Book::new(),
+                running_tag: Word::new(0),
+                reserved_tag: Word::new(0),
+                leaving_tag: Word::new(0),
+                inbox: no_cpus(),
+                outbox: Outbox::new(),
+                counters: Counters::new(),
+            }
         }
     }
 }

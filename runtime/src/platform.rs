@@ -108,7 +108,7 @@ pub trait Platform: Sized {
     /// it for this space now, and those that might be. Every CPU is a good answer.
     fn named_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::Set {
         let _ = (set, space);
-        let mut all = Self::Set::none();
+        let mut all = Self::Set::NONE;
         (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
         all
     }

@@ -88,7 +88,7 @@ impl<P: Platform> Mmu<P> {
                 mmu: self,
                 cpu,
                 round: self.next_round(),
-                told: P::Set::none(),
+                told: P::Set::NONE,
                 started: None,
                 dirty: false,
             };
@@ -217,7 +217,7 @@ impl<P: Platform> Reclaim<'_, P> {
     fn settle(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
-        let told = core::mem::replace(&mut self.told, P::Set::none());
+        let told = core::mem::replace(&mut self.told, P::Set::NONE);
         if told.contains(self.cpu) {
             mmu.platform.pinned(true, |cpu| {
                 mmu.obey(cpu, mmu.platform.local(cpu), &Message::Loaded);

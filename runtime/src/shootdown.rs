@@ -149,7 +149,7 @@ impl<P: Platform> Mmu<P> {
             }
             here.counters.broadcast.count(1);
             Told {
-                others: P::Set::none(),
+                others: P::Set::NONE,
                 here: false,
             }
         } else {

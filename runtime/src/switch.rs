@@ -14,18 +14,18 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::Mmu;
 use crate::backend::{Backend, Debt, Root};
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::debts::LoadedTag;
 use crate::fault::{Fault, is_back};
 use crate::local::{Loaded, Local};
 use crate::platform::Platform;
-use crate::request::Scope;
+use crate::request::{Conditions, Scope};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
+use crate::{Mmu, Unusable};
 
 /// What a CPU runs in: kept by the scheduler.
 #[derive(Debug)]
@@ -249,8 +249,19 @@ impl<P: Platform> Mmu<P> {
     /// survive the flush. After this returns nothing that was mapped by those tables alone is cached, and they may be freed.
     ///
     /// Contexts: on that CPU, with interrupts off, before anything that others may change is mapped for it.
-    pub fn arrive(&self, cpu: CpuId) -> Current<P::Handle> {
+    ///
+    /// # Errors
+    /// When the platform has no CPU of this number, more CPUs than its sets hold, or too few tags for them. Nothing was
+    /// issued or loaded, and the CPU stays off line.
+    pub fn arrive(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
+        self.check(cpu)?;
         let here = self.platform.local(cpu);
+        let holds = self.platform.kernel_root().conditions;
+        if holds != Conditions::NONE {
+            self.kernel()
+                .conditions
+                .or(u64::from(holds.0), Barrier::Owe);
+        }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         let forget = || {
@@ -265,7 +276,7 @@ impl<P: Platform> Mmu<P> {
             self.load_kernel(cpu);
             forget();
         }
-        Current::Kernel
+        Ok(Current::Kernel)
     }
 
     /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.

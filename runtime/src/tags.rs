@@ -23,7 +23,7 @@ use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, Lock, Own, Word};
+use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
 use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
@@ -39,6 +39,8 @@ pub enum Tagging {
     Life,
     /// The address of its top table.
     Root,
+    /// That of [`Platform::kernel_root`]: the kernel's space alone.
+    Kernel,
 }
 
 /// No tag is left, and none will be before a space ends.
@@ -67,7 +69,7 @@ impl core::error::Error for NotPinned {}
 
 /// The tags of the machine. Which values are taken, and which are pinned, is in the platform's
 /// [words](Platform::tag_words): the first half and the second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
     lock: Lock,
     /// Counts rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
@@ -80,6 +82,21 @@ pub(crate) struct Pool {
     pinned: Own,
     /// How often a new generation began.
     pub(crate) rollovers: Own,
+}
+
+impl Pool {
+    const_fn! {
+        /// Returns the tags of a machine on which none is taken.
+        pub const fn new() -> Self {
+            Self {
+                lock: Lock::new(),
+                generation: Word::new(present(first_count())),
+                hint: Own::new(0),
+                pinned: Own::new(0),
+                rollovers: Own::new(0),
+            }
+        }
+    }
 }
 
 /// A value stands in one word with its generation, in the low bits. Of wider tags only values of this width are given out.
@@ -100,11 +117,11 @@ fn is_of(tag: u64, generation: u64) -> bool {
     of == generation
 }
 
-/// The generation that follows one.
-const fn after(generation: u64) -> u64 {
-    match (generation + 1) % (1 << GENERATION_BITS) {
+/// The generation of a count.
+const fn present(count: u64) -> u64 {
+    match count % (1 << GENERATION_BITS) {
         0 => 1,
-        next => next,
+        generation => generation,
     }
 }
 
@@ -165,6 +182,7 @@ impl<P: Platform> Mmu<P> {
             }
             Tagging::Generations => of_machine(value(space.tag.get())),
             Tagging::Life | Tagging::Root => of_machine(space.tag.get()),
+            Tagging::Kernel => of_machine(self.platform.kernel_root().tag.value),
         }
     }
 
@@ -192,7 +210,6 @@ impl<P: Platform> Mmu<P> {
             .values()
             .is_some_and(|values| values.nth(least).is_some());
         if enough {
-            self.tags.generation.put(1);
             Ok(())
         } else {
             Err(Unusable::TooFewTags)
@@ -343,7 +360,9 @@ impl<P: Platform> Mmu<P> {
         for (taken, pinned) in taken.iter().zip(pinned) {
             taken.put(pinned.get());
         }
-        self.tags.generation.put(after(self.tags.generation.get()));
+        self.tags
+            .generation
+            .put(present(self.tags.generation.get() + 1));
         for local in self.locals() {
             // A CPU that has loaded nothing since the last rollover still runs what was reserved then.
             let running = match local.running_tag.swap(0, Barrier::RunTag) {
