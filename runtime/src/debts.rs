@@ -56,7 +56,7 @@ impl Due {
 }
 
 /// What is owed for a space.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     /// How often the tables have changed in a way that some CPU may have to follow when it loads the space. 64 bits: it may
     /// wrap, but a CPU must not be exactly 2^64 changes behind.
