@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Entry, Slot, Was};
+use crate::change::{Below, Change, Entry, Marks, Slot, Was};
 use crate::clause::Level;
 use crate::gather::Gather;
 use crate::mmu::Misuse;
@@ -198,6 +198,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             old: Entry::Invalid,
             new: leaf,
             new_bits: bits,
+            clears: Marks::NONE,
             below: Below::Cleared,
         };
         if let Err(why) = self.changed(&link.slot(), &change) {
