@@ -7,7 +7,7 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable};
 use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Platform, Refused, TagSource,
@@ -193,7 +193,11 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = their_links.pointer(0).unwrap();
                 let link = is_refused(section.unlink(link), OtherSpace);
                 let link = is_refused(section.detach(link), OtherSpace);
-                let large = Entry::Leaf { page: 1, rights: 1 };
+                let large = Entry::Leaf {
+                    page: 1,
+                    rights: 1,
+                    attributes: 0,
+                };
                 is_refused(section.collapse(link, large, 1), OtherSpace);
 
                 let leaf = no_leaves.leaf(0).unwrap();
@@ -204,7 +208,13 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = is_refused(section.unlink(link), NoSuchLevel);
                 is_refused(section.detach(link), NoSuchLevel);
 
-                let (leaf, table) = (large, Entry::Table { table: 1 });
+                let (leaf, table) = (
+                    large,
+                    Entry::Table {
+                        table: 1,
+                        attributes: 0,
+                    },
+                );
                 let wrong = [
                     (pointers, leaf, Entry::Invalid),
                     (pointers, Entry::Invalid, leaf),
@@ -221,6 +231,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                         old,
                         new,
                         new_bits: 0,
+                        clears: Marks::NONE,
                         below: Below::Cleared,
                     };
                     let slot = no_leaves.slot(0);
