@@ -317,7 +317,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
         Hosted::on(&mmu, 0, || {
             mmu.gather(&space, |g| {
                 g.locked((), |section, ()| {
-                    let was = section.replace(&ptes.slot(0), &change);
+                    let was = section.break_before_make(&ptes.slot(0), &change);
                     assert_eq!(was.map(|was| was.first), Ok(5 << 12 | 1));
                     mmu.platform().note("replaced");
                 });

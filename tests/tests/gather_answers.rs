@@ -236,7 +236,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                     };
                     let slot = no_leaves.slot(0);
                     assert_eq!(section.change(&slot, &change), Err(NoSuchLevel));
-                    assert_eq!(section.replace(&slot, &change), Err(NoSuchLevel));
+                    assert_eq!(section.break_before_make(&slot, &change), Err(NoSuchLevel));
                 }
             });
         });

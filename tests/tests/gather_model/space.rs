@@ -169,7 +169,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         };
         let slot = table.slot(index);
         let stood = if replaced.is_some() {
-            section.replace(&slot, &change)
+            section.break_before_make(&slot, &change)
         } else {
             section.change(&slot, &change)
         };
