@@ -95,7 +95,8 @@ impl<B: HostBackend> Hosted<B> {
         let mmu = Self::machine_off_line(backend, cpus);
         for cpu in 0..cpus {
             Self::on(&mmu, cpu as u32, || {
-                let _ = mmu.platform().pinned(true, |cpu| mmu.arrive(cpu));
+                let arrived = mmu.platform().pinned(true, |cpu| mmu.arrive(cpu));
+                let _ = arrived.expect("a usable machine");
             });
         }
         mmu.platform().events.lock().unwrap().clear();
@@ -109,20 +110,12 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
-        let hosted = Self::unready(backend, cpus, words);
-        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
-        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
-        mmu
-    }
-
-    /// What a kernel brings, before there is a runtime: for those who want to see that there can be none.
-    pub fn unready(backend: B, cpus: usize, words: usize) -> Self {
         let cpu = |_| Cpu {
             local: Local::new(),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
-        Self {
+        let hosted = Self {
             backend,
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
@@ -135,7 +128,10 @@ impl<B: HostBackend> Hosted<B> {
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
             takes: AtomicUsize::new(usize::MAX),
-        }
+        };
+        let mmu = Arc::new(Mmu::new(hosted));
+        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
+        mmu
     }
 
     /// Runs as a CPU.

@@ -57,13 +57,26 @@ fn what_is_no_leaf_is_refused_and_stays() {
         mmu.gather(&space, |gather| {
             gather.locked((), |section, ()| {
                 // A pointer to a table owes more than a leaf does, and what is invalid has no page.
-                for says in [Entry::Table { table: 1 }, Entry::Invalid] {
+                for says in [
+                    Entry::Table {
+                        table: 1,
+                        attributes: 0,
+                    },
+                    Entry::Invalid,
+                ] {
                     let leaf = entries.leaf(0).expect("a leaf");
                     let refused = section.clear(Claimed(leaf, says)).expect_err("no leaf");
                     assert_eq!(refused.why, Misuse::NoSuchLevel);
                 }
                 // And what maps a page points at no table.
-                for says in [Entry::Leaf { page: 1, rights: 1 }, Entry::Invalid] {
+                for says in [
+                    Entry::Leaf {
+                        page: 1,
+                        rights: 1,
+                        attributes: 0,
+                    },
+                    Entry::Invalid,
+                ] {
                     let leaf = entries.leaf(0).expect("a leaf");
                     let refused = section.unlink(Claimed(leaf, says)).expect_err("no table");
                     assert_eq!(refused.why, Misuse::NoSuchLevel);

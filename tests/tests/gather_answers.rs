@@ -7,13 +7,13 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable};
 use tlbc_runtime::{
-    AddressSpace, Backend, Current, Level, Misuse, Mmu, NewSpace, Platform, Refused, TagSource,
+    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Platform, Refused, TagSource,
     Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, Hosted, MOST_CPUS};
+use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::Entries;
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
@@ -193,7 +193,11 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = their_links.pointer(0).unwrap();
                 let link = is_refused(section.unlink(link), OtherSpace);
                 let link = is_refused(section.detach(link), OtherSpace);
-                let large = Entry::Leaf { page: 1, rights: 1 };
+                let large = Entry::Leaf {
+                    page: 1,
+                    rights: 1,
+                    attributes: 0,
+                };
                 is_refused(section.collapse(link, large, 1), OtherSpace);
 
                 let leaf = no_leaves.leaf(0).unwrap();
@@ -204,7 +208,13 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = is_refused(section.unlink(link), NoSuchLevel);
                 is_refused(section.detach(link), NoSuchLevel);
 
-                let (leaf, table) = (large, Entry::Table { table: 1 });
+                let (leaf, table) = (
+                    large,
+                    Entry::Table {
+                        table: 1,
+                        attributes: 0,
+                    },
+                );
                 let wrong = [
                     (pointers, leaf, Entry::Invalid),
                     (pointers, Entry::Invalid, leaf),
@@ -221,11 +231,12 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                         old,
                         new,
                         new_bits: 0,
+                        clears: Marks::NONE,
                         below: Below::Cleared,
                     };
                     let slot = no_leaves.slot(0);
                     assert_eq!(section.change(&slot, &change), Err(NoSuchLevel));
-                    assert_eq!(section.replace(&slot, &change), Err(NoSuchLevel));
+                    assert_eq!(section.break_before_make(&slot, &change), Err(NoSuchLevel));
                 }
             });
         });
@@ -283,12 +294,18 @@ mod one_of_many {
     on_every_configuration!(super::one_of_many_is_refused);
 }
 
+/// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.
+fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
+    let mmu = Hosted::with_tag_words(backend, cpus, words);
+    let arrived = mmu.arrive(CpuId(0)).map(drop);
+    assert_eq!(mmu.platform().events().is_empty(), arrived.is_err());
+    arrived
+}
+
 fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
-    let new = |cpus, words| {
-        let platform = Hosted::unready(Watched::new(backend), cpus, words);
-        Mmu::new(platform).map(|_| ())
-    };
-    assert_eq!(new(0, 64), Err(Unusable::NoCpu));
+    let new = |cpus, words| first_arrives(Watched::new(backend), cpus, words);
+    let cpu = CpuId(0);
+    assert_eq!(new(0, 64), Err(Unusable::NoSuchCpu { cpu, cpus: 0 }));
     let cpus = MOST_CPUS + 1;
     let capacity = MOST_CPUS;
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
@@ -314,7 +331,7 @@ mod machine {
 fn a_machine_needs_more_tags_than_cpus() {
     let new = |config, cpus| {
         let backend = Watched::new(Tlb { config });
-        Mmu::new(Hosted::unready(backend, cpus, 2)).map(|_| ())
+        first_arrives(backend, cpus, 2)
     };
     assert_eq!(new(Config::NONE, 62), Ok(()));
     assert_eq!(new(Config::NONE, 63), Err(Unusable::TooFewTags));

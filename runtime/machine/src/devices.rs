@@ -1,5 +1,6 @@
 //! Devices that walk the tables of spaces and keep translations of their own.
 
+use crate::history::Event;
 use crate::machine::{MOST_DEVICES, Machine};
 use crate::memory::TableId;
 use crate::op::Told;
@@ -26,6 +27,7 @@ impl Machine {
     /// When there is no such device.
     pub fn attach_device(&self, device: usize, root: TableId, tag: u64) {
         assert!(device < self.devices.get(), "no such device");
+        self.note(Event::Walks { device, root, tag });
         let device = self.walker(device);
         let loaded = self.loaded_for(device, Some(root));
         self.step(&[device], |state, device| {
@@ -38,6 +40,7 @@ impl Machine {
 
     /// A device walks no more, and uses what it has until it is made to drop that.
     pub fn detach_device(&self, device: usize) {
+        self.note(Event::Rests { device });
         self.step(&[self.walker(device)], |state, device| {
             state.walkers[device].rests = true;
         });

@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod devices;
+mod history;
 mod machine;
 mod memory;
 mod op;

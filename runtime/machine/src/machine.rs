@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tlbc_runtime::sync::Word;
 
+use crate::history::Event;
 use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
 use crate::op::{Op, Told, Where};
 use crate::state::{Complaint, Frame, Owner, State, Walker};
@@ -63,6 +64,7 @@ impl Machine {
                 entries,
                 walkers,
                 complaint: None,
+                history: Vec::new(),
             }),
         })
     }
@@ -97,6 +99,7 @@ impl Machine {
 
     /// A plain store into a table.
     pub fn store(&self, table: TableId, index: usize, bits: u64) {
+        self.note(Event::Stored(table, index, Entry::of(bits)));
         self.memory.store(table, index, bits);
         if self.memory.stores == Stores::AsLoaded {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
@@ -129,6 +132,7 @@ impl Machine {
             _ => None,
         };
         let loaded = self.loaded_for(cpu, load);
+        self.note(Event::Issued { cpu, op: *op });
         if !matches!(op, Op::DropDevices | Op::Complete) {
             self.step(&[cpu], |state, _| {
                 state.fill(cpu, loaded.as_ref());
@@ -163,6 +167,7 @@ impl Machine {
 
     /// A CPU begins to run user code.
     pub fn run_user(&self, cpu: usize) {
+        self.note(Event::RunsUser { cpu });
         // Found wrong or not in either order with whatever another CPU does: no step of its own.
         let mut state = self.state.borrow_mut();
         state.walkers[cpu].uses = true;
@@ -173,6 +178,7 @@ impl Machine {
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
+            self.note(Event::StopsUser { cpu });
             self.step(&[cpu], |state, cpu| state.walkers[cpu].uses = false);
         }
     }
@@ -215,6 +221,7 @@ impl Machine {
     }
 
     fn rely(&self, frames: &[usize], on: impl Fn(&mut Frame)) {
+        self.note(Event::Relied(frames.to_vec()));
         self.step(&self.all(), |state, walker| {
             for frame in frames {
                 on(&mut state.walkers[walker].frames[*frame]);
@@ -243,6 +250,7 @@ impl Machine {
     /// A CPU starts on boot tables: a root that is loaded under a tag, with whatever the CPU had cached when it stopped.
     pub fn boot(&self, cpu: usize, root: TableId, tag: u64) {
         let loaded = self.loaded_for(cpu, Some(root));
+        self.note(Event::Boots { cpu, root, tag });
         self.step(&[cpu], |state, cpu| {
             let walker = &mut state.walkers[cpu];
             (walker.root, walker.tag, walker.rests) = (Some(root), tag, false);
@@ -252,6 +260,7 @@ impl Machine {
 
     /// A table becomes something else.
     pub fn free_table(&self, table: TableId) {
+        self.note(Event::Freed(table));
         self.step(&self.all(), |state, walker| {
             state.walkers[walker].gone[table] = true;
         });

@@ -1,5 +1,6 @@
 //! The state of the machine: who translates what, who owns what, and what is wrong.
 
+use crate::history::Event;
 use crate::memory::{KERNEL_PAGE, Seen, TableId, at};
 use crate::op::{Dropped, Kept, Op, Told, Where};
 use crate::tlb::{Leaf, Tlb};
@@ -114,6 +115,8 @@ pub(crate) struct State {
     /// The CPUs, then the devices.
     pub walkers: Vec<Walker>,
     pub complaint: Option<Complaint>,
+    /// What was done until something went wrong.
+    pub history: Vec<Event>,
 }
 
 impl State {

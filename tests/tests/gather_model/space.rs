@@ -3,7 +3,7 @@
 //! In: an operation, within a section. Each says to the model which pages and tables come out for it, and what may be
 //! stale until then.
 
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Backend, Level, NewSpace, Platform, Section};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, subtree};
@@ -157,17 +157,19 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         let new = Entry::Leaf {
             page,
             rights: if rights & WRITE == 0 { 1 } else { 3 },
+            attributes: 0,
         };
         let change = Change {
             level: table.level,
             old,
             new,
             new_bits: bits,
+            clears: Marks::NONE,
             below: Below::Cleared,
         };
         let slot = table.slot(index);
         let stood = if replaced.is_some() {
-            section.replace(&slot, &change)
+            section.break_before_make(&slot, &change)
         } else {
             section.change(&slot, &change)
         };
@@ -287,7 +289,11 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let stale = subtree(&self.mmu, &self.middle, nth);
                 let link = self.middle.pointer(nth).expect("it points at the table");
                 let at = (self.middle.level, self.middle.slot(nth).va);
-                let leaf = Entry::Leaf { page, rights: 3 };
+                let leaf = Entry::Leaf {
+                    page,
+                    rights: 3,
+                    attributes: 0,
+                };
                 let collapsed = section.collapse(link, leaf, page << 12 | 1 | WRITE);
                 collapsed.expect("a table of this space");
                 assert_eq!(self.middle.entry(nth), leaf);

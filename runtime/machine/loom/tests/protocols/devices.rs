@@ -2,8 +2,8 @@
 
 use tlbc_machine_loom::Told;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
-use tlbc_runtime::Conditions;
 use tlbc_runtime::sync::Barrier;
+use tlbc_runtime::{Attached, Conditions};
 
 use crate::check::{Depth::Full, RACE, fails, holds};
 use crate::kernel::{Handle, Layout, World, root};
@@ -18,16 +18,24 @@ pub const fn told(holds: Conditions) -> Told {
 }
 
 impl<K: Kind> World<K> {
-    /// A device comes to a space, which has the flags then.
-    pub fn attach(&self, device: usize, space: &Handle<K>, nth: usize, flags: Conditions) {
-        self.mmu.attach_device(space, flags);
+    /// A device comes to a space, and needs flags of it.
+    pub fn attach(
+        &self,
+        device: usize,
+        space: &Handle<K>,
+        nth: usize,
+        flags: Conditions,
+    ) -> Attached {
+        let attached = self.mmu.attach_device(space, flags).expect("few devices");
         self.machine().attach_device(device, root(nth), 0);
+        attached
     }
 
-    /// A device goes from a space, which does not need the flags any more.
-    pub fn detach(&self, device: usize, space: &Handle<K>, flags: Conditions) {
+    /// A device goes from a space.
+    pub fn detach(&self, device: usize, space: &Handle<K>, attached: Attached) {
         self.machine().detach_device(device);
-        self.mmu.detach_device(space, flags);
+        let detached = self.mmu.detach_device(space, attached);
+        assert!(detached.is_ok(), "a device of the space");
     }
 }
 
@@ -37,10 +45,10 @@ fn unmap_and_attach<K: Kind>(holds: Conditions) {
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
-        world.attach(device, &space, 0, holds);
+        world.attach(device, &space, 0, holds)
     });
     world.on(0, || world.unmap(&space, 0, 0));
-    there.join().unwrap();
+    let _ = there.join().unwrap();
     world.check();
 }
 
@@ -89,7 +97,7 @@ fn come_and_attach<K: Kind>() {
         world.unmap(&space, 0, 0);
         now
     });
-    world.on(0, || world.attach(device, &space, 0, Conditions::NONE));
+    let _device = world.on(0, || world.attach(device, &space, 0, Conditions::NONE));
     let _ = there.join().unwrap();
     world.check();
 }
@@ -115,9 +123,9 @@ fn unmap_and_detach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
-    world.on(0, || world.attach(device, &space, 0, holds));
+    let attached = world.on(0, || world.attach(device, &space, 0, holds));
     let there = world.spawn_in(1, &space, move |world, space| {
-        world.detach(device, &space, holds);
+        world.detach(device, &space, attached);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

@@ -19,7 +19,7 @@ use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, Mmu, Platform,
+    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu, Platform,
     Record, Root, Tag, Unlinked,
 };
 
@@ -106,6 +106,7 @@ impl<K: Kind> Platform for Kernel<K> {
     type Handle = Handle<K>;
 
     fn backend(&self) -> &Toy<K> {
+        self.point();
         &self.backend
     }
 
@@ -136,6 +137,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn local(&self, cpu: CpuId) -> &Local<Self> {
+        self.point();
         &self.cpus[cpu.index()].local
     }
 
@@ -157,6 +159,10 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         self.run_pinned(interrupts_off, run)
+    }
+
+    fn lock_event(&self, _: CpuId, event: LockEvent) {
+        self.check_lock(event);
     }
 
     fn interrupt(&self, cpus: &CpuSet<1>) {

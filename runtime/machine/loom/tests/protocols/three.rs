@@ -251,13 +251,13 @@ fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
     let attaches = world.spawn_in(1, &space, move |world, space| {
-        world.attach(device, &space, 0, holds);
+        world.attach(device, &space, 0, holds)
     });
     let loads = world.spawn_in(2, &space, move |world, space| {
         world.switch(Current::Kernel, Some(&space))
     });
     world.on(0, || world.clear(&space, 0, 0));
-    attaches.join().unwrap();
+    let _device = attaches.join().unwrap();
     let _ = loads.join().unwrap();
     world.check();
 }

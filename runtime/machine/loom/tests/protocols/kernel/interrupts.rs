@@ -1,12 +1,11 @@
-//! Interrupts of the kernel's CPUs.
+//! Interrupts and preemption of the kernel's CPUs.
 //!
 //! A CPU holds a bit of its word while no other thread may act for it. Where the bit is free an interrupt is handled on the
-//! thread that sends it, as one step. Where the CPU holds it, its own thread handles the interrupt when it frees the bit or
-//! serves others while it waits: on another thread the handler would not be ordered with what the CPU does meanwhile, as it
-//! is on a CPU.
+//! thread that sends it, as one step. Where the CPU holds it, its own thread handles the interrupt when it frees the bit,
+//! when it serves others while it waits, and at [points](Kernel::point) with interrupts on: on another thread the handler
+//! would not be ordered with what the CPU does meanwhile, as it is on a CPU.
 //!
-//! Whether interrupts are *off* is another question: a CPU that is [pinned](tlbc_runtime::Platform::pinned) with interrupts on
-//! holds the bit as well. An interrupt by another CPU then comes late; the [timer](Kernel::set_timer) comes at once.
+//! The kernel checks here that locks are taken, and instructions issued, in the contexts that the runtime promises.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Weak;
@@ -16,7 +15,7 @@ use tlbc_machine_loom::Op;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_runtime::sync::wait_until;
 use tlbc_runtime::watched::AtomicU64;
-use tlbc_runtime::{Backend, CpuId, CpuSet, Cpus};
+use tlbc_runtime::{Backend, CpuId, CpuSet, Cpus, LockEvent};
 
 use super::{CPU, Kernel};
 
@@ -40,14 +39,16 @@ loom::thread_local! {
     static MODE: Cell<Mode> = Cell::new(Mode::Free);
 }
 
-/// What a timer's interrupt does.
-type Handler = Box<dyn FnOnce()>;
+/// What another thread does that the scheduler runs.
+type Preempts = Box<dyn FnOnce()>;
 
 /// The interrupts of a CPU.
 pub(super) struct Interrupts {
     word: AtomicU64,
-    /// How many points with interrupts on the timer still waits for, and what it does then.
-    timer: RefCell<Option<(usize, Handler)>>,
+    /// Another thread, and at how many points of this one it is not run yet.
+    preempts: RefCell<Option<(usize, Preempts)>>,
+    /// Whether a lock of the runtime is held.
+    locked: Cell<bool>,
 }
 
 impl Interrupts {
@@ -55,8 +56,21 @@ impl Interrupts {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(HELD),
-            timer: RefCell::default(),
+            preempts: RefCell::default(),
+            locked: Cell::new(false),
         }
+    }
+}
+
+impl Interrupts {
+    /// The other thread, if it is to run at this point.
+    fn due(&self) -> Option<Preempts> {
+        let mut preempts = self.preempts.borrow_mut();
+        if let Some((points @ 1.., _)) = &mut *preempts {
+            *points -= 1;
+            return None;
+        }
+        preempts.take().map(|(_, preempts)| preempts)
     }
 }
 
@@ -145,40 +159,46 @@ impl<K: Kind> Kernel<K> {
         }
     }
 
-    /// Sets the timer of a CPU, to the nth [point](Self::point) with interrupts on from here.
-    pub(super) fn set_timer(&self, cpu: usize, nth: usize, handler: Handler) {
-        let timer = &self.cpus[cpu].interrupts.timer;
-        timer.replace(Some((nth, handler)));
+    /// Has another thread run on a CPU at the nth [point](Self::point) from here at which the scheduler may run it.
+    pub fn preempt(&self, cpu: usize, nth: usize, by: impl FnOnce() + 'static) {
+        let preempts = &self.cpus[cpu].interrupts.preempts;
+        preempts.replace(Some((nth, Box::new(by))));
     }
 
-    /// Whether the timer is set and has not come.
-    pub(super) fn timer_is_set(&self, cpu: usize) -> bool {
-        self.cpus[cpu].interrupts.timer.borrow().is_some()
+    /// Whether the other thread still waits for its point.
+    pub fn is_preempted(&self, cpu: usize) -> bool {
+        self.cpus[cpu].interrupts.preempts.borrow().is_none()
     }
 
-    /// A point in the runtime's code: where interrupts are on the timer may come.
+    /// A point in the runtime's code: an interrupt is handled that has come, or the scheduler runs another thread, where they
+    /// may.
     pub(super) fn point(&self) {
         let cpu = CPU.with(Cell::get) as usize;
-        if MODE.with(Cell::get) == Mode::Off {
-            return;
-        }
-        let Some(this) = self.cpus.get(cpu) else {
-            return;
-        };
-        let due = {
-            let mut timer = this.interrupts.timer.borrow_mut();
-            match &mut *timer {
-                Some((0, _)) => timer.take(),
-                Some((left, _)) => {
-                    *left -= 1;
-                    None
+        match MODE.with(Cell::get) {
+            Mode::Off => {}
+            Mode::Pinned => {
+                let word = &self.cpus[cpu].interrupts.word;
+                if word.load(Relaxed) & PENDING != 0 {
+                    self.handle(cpu);
                 }
-                None => None,
             }
-        };
-        if let Some((_, handler)) = due {
-            self.run_pinned(true, |_| handler());
+            Mode::Free => {
+                let this = self.cpus.get(cpu);
+                if let Some(preempts) = this.and_then(|this| this.interrupts.due()) {
+                    self.run_pinned(true, |_| preempts());
+                }
+            }
         }
+    }
+
+    /// Checks the one rule for all locks of the runtime: a CPU takes them with interrupts off, one at a time.
+    pub(super) fn check_lock(&self, event: LockEvent) {
+        let locked = &self.cpus[CPU.with(Cell::get) as usize].interrupts.locked;
+        let acquires = event == LockEvent::Acquired;
+        let off = MODE.with(Cell::get) == Mode::Off;
+        assert!(off, "a lock is held with interrupts on");
+        let held = locked.replace(acquires);
+        assert!(held != acquires, "two locks are held");
     }
 
     /// Checks the context in which an instruction is issued: [`Backend::start`] and [`Backend::deliver`] run with interrupts

@@ -94,7 +94,7 @@ impl<K: Kind> World<K> {
             device: Lock::new(),
             owned: Owned::new(pages, tables),
         };
-        let mmu = Rc::new(Mmu::new(kernel).expect("a usable machine"));
+        let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
         let world = Self { mmu, layout };
         if layout.kernel {
@@ -189,7 +189,7 @@ impl<K: Kind> World<K> {
         let kernel = self.mmu.platform();
         let now = kernel.come(cpu as usize, || self.mmu.arrive(CpuId(cpu)));
         self.machine().run_kernel(cpu as usize);
-        now
+        now.expect("a usable machine")
     }
 
     /// From here on there is no memory for batches.
@@ -275,8 +275,8 @@ impl<K: Kind> World<K> {
 
     /// Nothing was wrong at any time.
     pub fn check(&self) {
-        if let Some(complaint) = self.machine().complaint() {
-            panic!("{complaint:?}");
+        if let Some(report) = self.machine().report() {
+            panic!("{report}");
         }
     }
 }
