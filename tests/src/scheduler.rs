@@ -104,7 +104,7 @@ impl<B: HostBackend> Scheduler<B> {
 
     /// Does something on a CPU, with interrupts off.
     fn off<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
-        self.on(cpu, |mmu| mmu.platform().pinned(true, |_| run(mmu)))
+        self.on(cpu, |mmu| mmu.platform().interrupts_off(|| run(mmu)))
     }
 
     /// Unmaps a page of a process, on a CPU.

@@ -42,7 +42,7 @@ impl Mapped<Hosted<Tlb>> for Claimed<'_> {
 
 impl Linked<Hosted<Tlb>> for Claimed<'_> {
     fn unlinked(self) -> Table {
-        Table(0)
+        Table::given_up(0)
     }
 }
 

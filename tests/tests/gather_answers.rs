@@ -10,8 +10,7 @@ use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, LevelTable};
 use tlbc_runtime::{
-    AddressSpace, Backend, Current, Level, Misuse, Mmu, NewSpace, Platform, Refused, TagSource,
-    Unusable,
+    AddressSpace, Backend, Current, Level, Misuse, Mmu, NewSpace, Refused, TagSource, Unusable,
 };
 use tlbc_tests::hosted::{Event, Handle, Hosted, MOST_CPUS};
 use tlbc_tests::model::{Machine, machine};

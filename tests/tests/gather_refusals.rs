@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_runtime::batch::BATCH;
 use tlbc_runtime::gather::{BATCHES, BUNDLE};
-use tlbc_runtime::{Backend, Current, Level, NewSpace, Platform};
+use tlbc_runtime::{Backend, Current, Level, NewSpace};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};

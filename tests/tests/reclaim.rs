@@ -7,9 +7,7 @@ mod configurations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tlbc_runtime::change::Was;
-use tlbc_runtime::{
-    Backend, CpuId, Current, Level, NewSpace, Platform, Reclaim, Section, Unmapped, Waited,
-};
+use tlbc_runtime::{Backend, CpuId, Current, Level, NewSpace, Reclaim, Section, Unmapped, Waited};
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{DIRTY, Entries};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, x86_64};
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Level, Mmu, NewSpace, NoTag, Platform, Unusable};
+use tlbc_runtime::{Level, Mmu, NewSpace, NoTag, Unusable};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;

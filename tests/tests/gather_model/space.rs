@@ -4,7 +4,7 @@
 //! stale until then.
 
 use tlbc_runtime::change::{Below, Change, Entry};
-use tlbc_runtime::{Backend, Level, NewSpace, Platform, Section};
+use tlbc_runtime::{Backend, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, subtree};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
@@ -271,7 +271,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let at = (self.middle.level, self.middle.slot(nth).va);
                 let number = self.middle.bits(nth) >> 12;
                 let table = section.detach(link).expect("a table of this space");
-                assert_eq!(table.0, number);
+                assert_eq!(table.came_out(), number);
                 let made = model.made(&[at]);
                 model.owes(subject, &made[0], stale.clone(), None);
                 model.see();
@@ -314,7 +314,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let stale = subtree(&self.mmu, &self.top, 0);
                 let at = (self.top.level, self.top.slot(0).va);
                 let link = self.top.pointer(0).expect("it points at the table");
-                section.detach(link).expect("a table of this space");
+                let table = section.detach(link).expect("a table of this space");
+                table.came_out();
                 let made = model.made(&[at]);
                 model.owes(subject, &made[0], stale.clone(), None);
                 model.see();

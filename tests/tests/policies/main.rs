@@ -9,9 +9,7 @@ mod told;
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{
-    AddressSpace, Backend, Current, Delivery, Level, NewSpace, Platform, TagSource, Tags,
-};
+use tlbc_runtime::{AddressSpace, Backend, Current, Delivery, Level, NewSpace, TagSource, Tags};
 use tlbc_tests::hosted::{Host, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 

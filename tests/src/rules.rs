@@ -1,0 +1,110 @@
+//! The sentences about contexts in the runtime's documentation that a hosted machine checks on every call.
+
+/// A rule of the runtime, or of what it calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Of [`Platform::sink`](tlbc_runtime::Platform::sink).
+    SinkOfThisCpu,
+    /// Of a flush.
+    FlushStaysOnCpu,
+    /// Of a flush.
+    FlushInterruptsOff,
+    /// Of [`Backend::start`](tlbc_runtime::Backend::start), where the facts say so.
+    OneFlushAtATime,
+    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
+    DeliverInterruptsOff,
+    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
+    DeliverWhereLoaded,
+    /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::offline`](tlbc_runtime::Mmu::offline).
+    SwitchInterruptsOff,
+    /// Of [`Mmu::resume`](tlbc_runtime::Mmu::resume).
+    ResumeInterruptsOff,
+    /// Of [`Mmu::arrive`](tlbc_runtime::Mmu::arrive).
+    ArriveInterruptsOff,
+    /// Of [`Platform::interrupt`](tlbc_runtime::Platform::interrupt).
+    InterruptInterruptsOff,
+    /// Of [`Platform::page_batch`](tlbc_runtime::Platform::page_batch) and of that for tables.
+    BatchDoesNotWait,
+    /// Of [`Platform::release`](tlbc_runtime::Platform::release) and of what takes tables.
+    ReleaseAsTheFlush,
+    /// Of [`Platform::defer`](tlbc_runtime::Platform::defer).
+    DeferDoesNotWait,
+    /// Of [`Platform::secondary`](tlbc_runtime::Platform::secondary).
+    SecondaryDoesNotFlush,
+}
+
+impl Rule {
+    /// All rules.
+    pub const ALL: [Self; 14] = [
+        Self::SinkOfThisCpu,
+        Self::FlushStaysOnCpu,
+        Self::FlushInterruptsOff,
+        Self::OneFlushAtATime,
+        Self::DeliverInterruptsOff,
+        Self::DeliverWhereLoaded,
+        Self::SwitchInterruptsOff,
+        Self::ResumeInterruptsOff,
+        Self::ArriveInterruptsOff,
+        Self::InterruptInterruptsOff,
+        Self::BatchDoesNotWait,
+        Self::ReleaseAsTheFlush,
+        Self::DeferDoesNotWait,
+        Self::SecondaryDoesNotFlush,
+    ];
+
+    /// The file of the runtime whose documentation states it, and its words there.
+    #[must_use]
+    pub const fn stated(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SinkOfThisCpu => (
+                "platform.rs",
+                "instructions of a CPU go. Called on that CPU.",
+            ),
+            Self::FlushStaysOnCpu => (
+                "request.rs",
+                "It does not move to another CPU between start and finish",
+            ),
+            Self::FlushInterruptsOff => (
+                "request.rs",
+                "interrupts are off where [`Facts::interrupts_off`](crate::Facts) says so",
+            ),
+            Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
+            Self::DeliverInterruptsOff => (
+                "mail.rs",
+                "Does what others ask of this CPU. Interrupts are off.",
+            ),
+            Self::DeliverWhereLoaded => (
+                "backend.rs",
+                "it has the space loaded, unless the space ends",
+            ),
+            Self::SwitchInterruptsOff => {
+                ("switch.rs", "Contexts: on that CPU, with interrupts off.")
+            }
+            Self::ResumeInterruptsOff => (
+                "switch.rs",
+                "Contexts: on that CPU, with interrupts off until user code runs",
+            ),
+            Self::ArriveInterruptsOff => (
+                "switch.rs",
+                "Contexts: on that CPU, with interrupts off, before anything",
+            ),
+            Self::InterruptInterruptsOff => (
+                "platform.rs",
+                "Contexts: interrupts off; any of the caller's locks.",
+            ),
+            Self::BatchDoesNotWait => ("platform.rs", "must not sleep or wait for a flush"),
+            Self::ReleaseAsTheFlush => (
+                "platform.rs",
+                "Contexts: those of the flush; a section's lock may be held",
+            ),
+            Self::DeferDoesNotWait => (
+                "platform.rs",
+                "Contexts: as [`release`](Self::release); must not wait.",
+            ),
+            Self::SecondaryDoesNotFlush => (
+                "platform.rs",
+                "Contexts: those of the flush; must not sleep or flush.",
+            ),
+        }
+    }
+}
