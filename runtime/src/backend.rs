@@ -262,7 +262,8 @@ pub struct Facts {
     pub tables_deferred: bool,
     /// Whether a lazy CPU holds a reference to its space; otherwise it is shot down at the last drop.
     pub lazy_refcounted: bool,
-    /// Whether [`Backend::start`] and [`Backend::deliver`] want interrupts off.
+    /// Whether [`Backend::start`], [`Backend::finish`] and [`Backend::deliver`] want interrupts off while they run. Between a
+    /// start and its finish they may be on.
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,
@@ -332,6 +333,26 @@ pub trait Backend {
             obligation: change.obligation(&self.change_facts(owner.conditions)),
             owed: Owed::NOTHING,
         }
+    }
+
+    /// Makes the same change by a plain store, if what was `seen` still stands in the entries; otherwise returns `None`. Of
+    /// several entries some may be changed then.
+    #[inline]
+    fn change_from(
+        &self,
+        cpu: &mut impl Issue<Self::Op>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        owner: &Owner,
+    ) -> Option<Changed> {
+        let _ = cpu;
+        slot.compare_exchange(seen, change.new_bits)
+            .then(|| Changed {
+                was: seen,
+                obligation: change.obligation(&self.change_facts(owner.conditions)),
+                owed: Owed::NOTHING,
+            })
     }
 
     /// The tags that user spaces have in the current configuration.

@@ -17,12 +17,15 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{Change, Changed, Deadline, Entry, Obligation, Owner, Slot, Stricter};
+use crate::change::{
+    Change, ChangeFacts, Changed, Deadline, Entry, Obligation, Owner, Slot, Stricter, Was,
+};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::fault::{Fault, is_back};
 use crate::mmu::Misuse;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Request, Space};
+use crate::request::{Conditions, Extent, Ranges, Reach, Request, Space};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -37,23 +40,89 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
         may_defer: bool,
     ) -> Changed {
-        let backend = self.platform.backend();
         if Self::FACTS.changes_plainly {
-            let owner = Owner {
-                space: space.kind,
-                tag: crate::Tag::default(),
-                reach: Reach::Wide,
-                conditions: space.conditions(),
-                may_defer: false,
-            };
-            // A store goes to no sink; this one belongs to no CPU in particular.
-            return backend.change(&mut crate::Record(|_| ()), slot, change, &owner);
+            let owner = Self::owner_of_store(space);
+            // A store goes to no sink.
+            let sink = &mut crate::Record(|_| ());
+            let mut changed = self.platform.backend().change(sink, slot, change, &owner);
+            self.look_again(space, owner.conditions, change, &mut changed);
+            return changed;
         }
+        self.change_by_instruction(space, slot, change, may_defer)
+    }
+
+    /// The same, if what was `seen` still stands there; otherwise the change is to be computed again.
+    pub(crate) fn change_from(
+        &self,
+        space: &AddressSpace<P>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+    ) -> Option<Changed> {
+        if !Self::FACTS.changes_plainly {
+            // Nothing but the machine changes it until the instruction does, which returns what stood there.
+            return (slot.was() == seen)
+                .then(|| self.change_by_instruction(space, slot, change, true));
+        }
+        let owner = Self::owner_of_store(space);
+        let sink = &mut crate::Record(|_| ());
+        let backend = self.platform.backend();
+        let mut changed = backend.change_from(sink, slot, seen, change, &owner)?;
+        self.look_again(space, owner.conditions, change, &mut changed);
+        Some(changed)
+    }
+
+    /// For a plain store, which no CPU in particular makes.
+    #[inline]
+    fn owner_of_store(space: &AddressSpace<P>) -> Owner {
+        Owner {
+            space: space.kind,
+            tag: crate::Tag::default(),
+            reach: Reach::Wide,
+            conditions: space.conditions(),
+            may_defer: false,
+        }
+    }
+
+    /// An entry was stored, and what that requires was derived from flags of the space that were read before. A device that
+    /// attached in between may have filled the old entry: where devices set flags, and no flush is required without
+    /// them, they are read again after the store.
+    #[inline]
+    fn look_again(
+        &self,
+        space: &AddressSpace<P>,
+        before: Conditions,
+        change: &Change,
+        changed: &mut Changed,
+    ) {
+        let set_by_devices = P::Backend::SENDER_ONLY != Conditions::NONE;
+        if !set_by_devices
+            || is_back(Fault::ReadsFlagsEarly)
+            || Self::is_owed_now(space, &changed.obligation)
+        {
+            return;
+        }
+        Self::before_looking();
+        let now = space.conditions();
+        if now != before {
+            changed.obligation = change.obligation(&self.platform.backend().change_facts(now));
+        }
+    }
+
+    #[inline(never)]
+    fn change_by_instruction(
+        &self,
+        space: &AddressSpace<P>,
+        slot: &Slot<'_>,
+        change: &Change,
+        may_defer: bool,
+    ) -> Changed {
+        let backend = self.platform.backend();
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
             let mut owner = self.owner(cpu, space);
             owner.may_defer &= may_defer;
-            let mut changed = self.alone(cpu, || {
+            let mut changed = self.alone(|| {
                 let mut sink = self.platform.sink(cpu);
                 backend.change(&mut sink, slot, change, &owner)
             });
@@ -199,6 +268,20 @@ impl<P: Platform> Mmu<P> {
             self.record(here, space, owed);
         });
         Ok(true)
+    }
+
+    /// TEMPORARY
+    pub fn publish(&self, _space: &AddressSpace<P>) {}
+
+    /// What a change of an entry of this space leaves behind now.
+    pub(crate) fn change_facts(&self, space: &AddressSpace<P>) -> ChangeFacts {
+        self.platform.backend().change_facts(space.conditions())
+    }
+
+    /// What entries of a level translate.
+    pub(crate) fn extent(&self, slot: &Slot<'_>, level: Level) -> Result<Extent, Misuse> {
+        let shift = self.check_entry(level, Entry::Invalid)?;
+        Ok(Extent::new(slot.va, (slot.entries.len() as u64) << shift))
     }
 
     /// What a change put off is on the books of its space.

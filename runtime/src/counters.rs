@@ -18,7 +18,7 @@ pub const SIZES: usize = 12;
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The counters of a CPU.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub(crate) struct Counters {
             $(pub $name: Own,)*
             /// By size class.
@@ -35,6 +35,14 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Returns counters that are all 0.
+            pub const fn new() -> Self {
+                Self {
+                    $($name: Own::new(0),)*
+                    pages: [const { Own::new(0) }; SIZES],
+                }
+            }
+
             fn add_to(&self, sum: &mut Counts) {
                 $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
                 for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn sizes_have_classes() {
-        let counters = Counters::default();
+        let counters = Counters::new();
         for pages in [0, 1, 2, 3, 4, 5, 512, 1025, u64::MAX] {
             counters.flushed(pages);
         }

@@ -1,6 +1,6 @@
 //! CPUs, and sets of them: as values, and shared between CPUs.
 
-use crate::sync::{Barrier, Word};
+use crate::sync::{Barrier, Word, const_fn};
 
 /// A CPU, by a number that the kernel gave it: less than what its sets hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -22,8 +22,8 @@ pub trait Cpus: Clone {
     /// The same, shared between CPUs.
     type Shared: SharedCpus<Set = Self>;
 
-    /// Nobody.
-    fn none() -> Self;
+    /// The empty set.
+    const NONE: Self;
     /// With one more. One that is beyond the capacity is nobody.
     fn insert(&mut self, cpu: CpuId);
     /// Without one.
@@ -44,11 +44,15 @@ pub trait Cpus: Clone {
 }
 
 /// A set of CPUs that several CPUs read and change.
-pub trait SharedCpus {
+pub trait SharedCpus: Sized {
     /// What it is at a moment.
     type Set: Cpus<Shared = Self>;
 
-    /// Nobody.
+    /// The empty set.
+    #[cfg(not(loom))]
+    const NONE: Self;
+    /// The empty set.
+    #[cfg(loom)]
     fn none() -> Self;
     /// Adds one, behind all that this CPU did before.
     fn insert(&self, cpu: CpuId, barrier: Barrier);
@@ -58,6 +62,16 @@ pub trait SharedCpus {
     fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool;
     /// What it is now, word by word.
     fn now(&self, barrier: Barrier) -> Self::Set;
+}
+
+const_fn! {
+    /// The empty set.
+    pub(crate) const fn no_cpus<S: SharedCpus>() -> S {
+        #[cfg(not(loom))]
+        return S::NONE;
+        #[cfg(loom)]
+        S::none()
+    }
 }
 
 /// A set of up to `64 * W` CPUs.
@@ -78,10 +92,7 @@ impl<const W: usize> Cpus for CpuSet<W> {
     const CAPACITY: usize = 64 * W;
     type Shared = SharedCpuSet<W>;
 
-    #[inline]
-    fn none() -> Self {
-        Self([0; W])
-    }
+    const NONE: Self = Self([0; W]);
 
     #[inline]
     fn insert(&mut self, cpu: CpuId) {
@@ -138,7 +149,10 @@ impl<const W: usize> Cpus for CpuSet<W> {
 impl<const W: usize> SharedCpus for SharedCpuSet<W> {
     type Set = CpuSet<W>;
 
-    #[inline]
+    #[cfg(not(loom))]
+    const NONE: Self = Self([const { Word::new(0) }; W]);
+
+    #[cfg(loom)]
     fn none() -> Self {
         Self(core::array::from_fn(|_| Word::new(0)))
     }
@@ -178,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_set_holds_whom_it_was_given() {
-        let mut set = CpuSet::<2>::none();
+        let mut set = CpuSet::<2>::NONE;
         for cpu in [0, 63, 64, 127] {
             set.insert(CpuId(cpu));
         }
@@ -187,7 +201,7 @@ mod tests {
         assert_eq!(set.count(), 4);
         set.remove(CpuId(64));
         assert!(!set.contains(CpuId(64)) && set.contains(CpuId(63)));
-        let shared = SharedCpuSet::<2>::none();
+        let shared = no_cpus::<SharedCpuSet<2>>();
         shared.insert(CpuId(70), Barrier::Post);
         assert!(shared.contains(CpuId(70), Barrier::Receive));
         assert!(shared.now(Barrier::Receive).iter().eq([CpuId(70)]));

@@ -9,20 +9,32 @@
 //! Source: Linux `mm/mmu_gather.c` and the comments beside `flush_tlb_func` on generations.
 
 use crate::backend::Debt;
+use crate::fault::{Fault, is_back};
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Own, Word};
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// Something that everybody owes who comes to a space: how often it was put off, and up to where it is paid.
 ///
 /// Only whether the two differ counts, so that they may wrap; a payment that comes late leaves a debt that is paid
 /// twice, never one that is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Due {
     owed: Word,
     paid: Word,
 }
 
 impl Due {
+    const_fn! {
+        /// Returns one of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                owed: Word::counter(),
+                paid: Word::counter(),
+            }
+        }
+    }
+
     /// Puts a flush off. What it is about was changed before.
     #[inline]
     pub fn owe(&self) {
@@ -44,9 +56,10 @@ impl Due {
 }
 
 /// What is owed for a space.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
-    /// How often the tables have changed in a way that some CPU may have to follow when it loads the space.
+    /// How often the tables have changed in a way that some CPU may have to follow when it loads the space. 64 bits: it may
+    /// wrap, but a CPU must not be exactly 2^64 changes behind.
     generation: Word,
     /// Everything of the space, before another CPU attaches it.
     pub attach: Due,
@@ -68,6 +81,19 @@ impl Dues {
 }
 
 impl Ledger {
+    const_fn! {
+        /// Returns the ledger of a space of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                generation: Word::counter(),
+                attach: Due::new(),
+                unmaps: Due::new(),
+                abandoned: Due::new(),
+            }
+        }
+    }
+
     fn all(&self) -> [&Due; 3] {
         [&self.attach, &self.unmaps, &self.abandoned]
     }
@@ -103,7 +129,7 @@ impl Ledger {
 pub const REMEMBERED: usize = 8;
 
 /// A space that a CPU remembers: all that this CPU has cached of it is as new as this generation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Remembered {
     space: Own,
     generation: Own,
@@ -111,22 +137,56 @@ struct Remembered {
     view: Own,
 }
 
-/// What a CPU owes. Only that CPU reads and writes it, with interrupts off; except for
-/// [`owe_everything`](Self::owe_everything).
-#[derive(Debug, Default)]
+impl Remembered {
+    const fn new() -> Self {
+        Self {
+            space: Own::new(SpaceId::NONE.0),
+            generation: Own::new(0),
+            view: Own::new(0),
+        }
+    }
+}
+
+/// The flushes that a CPU has deferred. Only that CPU reads and writes it, with interrupts off; except for
+/// [`rolled_over`](Self::rolled_over).
+#[derive(Debug)]
 pub struct Book {
     spaces: [Remembered; REMEMBERED],
     /// Which one was given out last.
     last: Own,
-    /// Whether everything under every tag goes before one is loaded.
-    everything: Word,
+    /// Whether the tag of the kernel's root is flushed before that root is loaded.
+    kernel_root: Own,
+    /// Whether everything under every tag is flushed before one is loaded.
+    everything: Own,
+    /// The same, since a generation of tags began.
+    rolled_over: Word,
 }
 
 /// A line of a CPU's book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line(pub usize);
 
+impl Default for Book {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Book {
+    const_fn! {
+        /// Returns the book of a CPU that remembers no space.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                spaces: [const { Remembered::new() }; REMEMBERED],
+                last: Own::new(0),
+                kernel_root: Own::new(0),
+                everything: Own::new(0),
+                rolled_over: Word::new(0),
+            }
+        }
+    }
+
     /// The line of a space, of the first `lines`.
     #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {
@@ -137,13 +197,24 @@ impl Book {
     }
 
     /// The line that a space shall have, of the first `lines`, and what is owed for it before it is loaded at this
-    /// generation. Lines are given away in turn.
-    pub fn open(&self, space: SpaceId, lines: usize, generation: u64) -> (Line, Debt) {
+    /// generation. Lines are given away in turn; if there is another one, not the line whose tag is `loaded`: what is
+    /// flushed of that could be filled again before the new root is loaded.
+    pub fn open(
+        &self,
+        space: SpaceId,
+        lines: usize,
+        generation: u64,
+        loaded: Option<Line>,
+    ) -> (Line, Debt) {
         if let Some(line) = self.line(space, lines) {
             let behind = self.spaces[line.0].generation.get() != generation;
             return (line, if behind { Debt::Tag } else { Debt::None });
         }
-        let line = (self.last.get() as usize + 1) % lines.max(1);
+        let next = |line: usize| (line + 1) % lines.max(1);
+        let mut line = next(self.last.get() as usize);
+        if loaded == Some(Line(line)) {
+            line = next(line);
+        }
         self.last.put(line as u64);
         let remembered = &self.spaces[line];
         remembered.space.put(space.0);
@@ -184,8 +255,21 @@ impl Book {
         owed
     }
 
-    /// Everything under any tag but that of this line goes before it is used, and its own user view.
-    pub fn owe_others(&self, loaded: Option<Line>) {
+    /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
+    /// user view of the loaded one before it is used.
+    pub fn owe_others(&self, loaded: LoadedTag) {
+        let (loaded, kernel_root) = match loaded {
+            LoadedTag::Line(line) => (line, false),
+            LoadedTag::KernelRoot => (None, true),
+        };
+        if !kernel_root && !is_back(Fault::ForgetsKernelRoot) {
+            self.kernel_root.put(1);
+        }
+        self.forget_lines(loaded);
+    }
+
+    /// Everything under every tag was flushed: no line but the loaded one is followed any more.
+    pub fn forget_lines(&self, loaded: Option<Line>) {
         for (index, line) in self.spaces.iter().enumerate() {
             if loaded == Some(Line(index)) {
                 line.view.put(1);
@@ -195,15 +279,45 @@ impl Book {
         }
     }
 
-    /// Everything under every tag goes before this CPU loads one. Any CPU may say so, behind the lock of the tags.
+    /// Whether the tag of the kernel's root has to be flushed, which is about to be done.
+    pub fn take_kernel_root(&self) -> bool {
+        let stale = self.kernel_root.get() != 0;
+        self.kernel_root.put(0);
+        stale
+    }
+
+    /// Everything under every tag is flushed before this CPU loads one.
     pub fn owe_everything(&self) {
         self.everything.put(1);
     }
 
-    /// Whether everything goes; it is about to.
+    /// Whether everything has to be flushed, which is about to be done.
     pub fn take_everything(&self) -> bool {
-        self.everything.get() != 0 && self.everything.swap(0) != 0
+        let stale = self.everything.get() != 0;
+        self.everything.put(0);
+        stale
     }
+
+    /// A generation of tags begins: everything is flushed before this CPU loads one of its tags. Called by the CPU that holds the lock of the tags.
+    pub fn rolled_over(&self) {
+        self.rolled_over.put(1);
+    }
+
+    /// Whether a generation has begun since this was last called. Called with the lock of the tags held.
+    pub fn take_rollover(&self) -> bool {
+        let rolled_over = self.rolled_over.get() != 0;
+        self.rolled_over.put(0);
+        rolled_over
+    }
+}
+
+/// The tag that a CPU has loaded, as far as its flushes are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadedTag {
+    /// Of the space on this line; of none that is remembered.
+    Line(Option<Line>),
+    /// That of the kernel's root.
+    KernelRoot,
 }
 
 #[cfg(test)]
@@ -234,28 +348,52 @@ mod tests {
     #[test]
     fn what_is_not_remembered_is_owed() {
         let book = Book::default();
-        let (line, debt) = book.open(A, 2, 5);
+        let (line, debt) = book.open(A, 2, 5, None);
         assert_eq!(debt, Debt::Tag);
         book.follow(line, 5);
-        assert_eq!(book.open(A, 2, 5), (line, Debt::None));
-        assert_eq!(book.open(A, 2, 6), (line, Debt::Tag));
-        let (other, _) = book.open(B, 2, 0);
+        assert_eq!(book.open(A, 2, 5, None), (line, Debt::None));
+        assert_eq!(book.open(A, 2, 6, None), (line, Debt::Tag));
+        let (other, _) = book.open(B, 2, 0, None);
         assert_ne!(other, line);
         // A third one takes the older line.
-        assert_eq!(book.open(C, 2, 0), (line, Debt::Tag));
+        assert_eq!(book.open(C, 2, 0, None), (line, Debt::Tag));
         assert_eq!(book.line(A, 2), None);
     }
 
     #[test]
     fn others_are_owed_and_the_loaded_ones_user_view() {
         let book = Book::default();
-        let (a, _) = book.open(A, 8, 1);
+        let (a, _) = book.open(A, 8, 1, None);
         book.follow(a, 1);
-        let (b, _) = book.open(B, 8, 1);
+        let (b, _) = book.open(B, 8, 1, None);
         book.follow(b, 1);
-        book.owe_others(Some(b));
+        book.owe_others(LoadedTag::Line(Some(b)));
         assert_eq!(book.line(A, 8), None);
-        assert_eq!(book.open(B, 8, 1).1, Debt::None);
+        assert_eq!(book.open(B, 8, 1, None).1, Debt::None);
         assert!(book.take_view(b) && !book.take_view(b));
+    }
+
+    #[test]
+    fn the_line_that_is_loaded_is_not_given_away() {
+        let book = Book::default();
+        let (a, _) = book.open(A, 2, 0, None);
+        let (b, _) = book.open(B, 2, 0, Some(a));
+        // It would be the turn of A's, whose tag is loaded.
+        assert_eq!(book.open(C, 2, 0, Some(a)), (b, Debt::Tag));
+        assert_eq!(book.line(A, 2), Some(a));
+        // With one line there is no other.
+        let book = Book::default();
+        let (a, _) = book.open(A, 1, 0, None);
+        assert_eq!(book.open(B, 1, 0, Some(a)), (a, Debt::Tag));
+    }
+
+    #[test]
+    fn the_kernel_roots_tag_is_flushed_as_others_are() {
+        let book = Book::default();
+        let (a, _) = book.open(A, 2, 0, None);
+        book.owe_others(LoadedTag::KernelRoot);
+        assert!(!book.take_kernel_root() && book.line(A, 2).is_none());
+        book.owe_others(LoadedTag::Line(Some(a)));
+        assert!(book.take_kernel_root() && !book.take_kernel_root());
     }
 }

@@ -56,6 +56,8 @@ pub struct Gather<'id, 'm, P: Platform> {
     whole: bool,
     /// Whether some page keeps its reverse mapping until the flush.
     pub(crate) rmaps: bool,
+    /// Whether valid entries of the kernel were stored where none were, which are published at the end of the section.
+    pub(crate) publishes: bool,
     brand: PhantomData<fn(&'id ()) -> &'id ()>,
 }
 
@@ -108,6 +110,7 @@ impl<P: Platform> Mmu<P> {
             tables: ManuallyDrop::new(None),
             whole,
             rmaps: false,
+            publishes: false,
             brand: PhantomData,
         };
         let result = body(&mut gather);
@@ -152,6 +155,9 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         if self.rmaps {
             self.flush_for_rmaps();
         }
+        if self.publishes {
+            self.publish();
+        }
         drop(guard);
         result
     }
@@ -182,6 +188,21 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
         self.changed.leaf(level, extent);
+    }
+
+    /// Whether entries of an extent were changed, at any level, and are not flushed yet.
+    pub(crate) fn has_changed(&self, extent: Extent) -> bool {
+        self.changed.touches(extent)
+    }
+
+    /// Keeps the page of an entry that was cleared and recorded, if there is one.
+    #[inline]
+    pub(crate) fn keep_page(&mut self, page: Option<P::Page>) {
+        if let Some(page) = page
+            && let Some(page) = self.keep(page)
+        {
+            self.keep_elsewhere(page);
+        }
     }
 
     /// Keeps a page whose entry is cleared, if there is room; otherwise gives it back.
@@ -265,6 +286,14 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, why);
         }
+    }
+
+    /// Makes new entries visible before the lock is released.
+    #[cold]
+    #[inline(never)]
+    fn publish(&mut self) {
+        self.publishes = false;
+        self.mmu.publish(self.space);
     }
 
     /// The same, where reverse mappings wait for it.

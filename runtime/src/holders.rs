@@ -2,10 +2,25 @@
 //!
 //! In: a space, behind the barrier that orders what was changed before these reads. Out: the CPUs that a flush interrupts.
 //! Holds: a CPU that is left out has nothing of the space loaded, or makes up for it before it uses the space again.
+//!
+//! # When the cpumask and what is loaded are read
+//!
+//! Each reader skips a CPU by what it was at one moment. What makes that moment right:
+//!
+//! | reader | moment | a CPU that changes afterwards |
+//! |---|---|---|
+//! | `told`, for the CPUs to interrupt | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: is interrupted in vain |
+//! | `told`, for those left over | after the flush is finished and [`Barrier::Flush`] | left before: its accesses are complete ([`Barrier::Unloaded`]); loads it: fills only what the flush left |
+//! | `is_only_holder` | after the change is stored and [`Barrier::Change`] | attaches the space: sees the change |
+//! | `owner` in [`changes`](crate::Mmu) | while a change is under way, after [`Barrier::Change`] | waits until the change is over |
+//! | `begin_trimming` | while a change is under way, before the flush | has it loaded: stays in the cpumask, for it can fill after the flush; attaches it: waits, and enters the cpumask again |
+//! | `shoot_lazies`, `is_loaded` | at the end of the space | loads the space: is excluded by their contract |
+//! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
 use crate::Mmu;
 use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space};
 use crate::space::{AddressSpace, SpaceId};
@@ -68,7 +83,7 @@ impl<P: Platform> Mmu<P> {
 
     /// The CPUs of the sets that the kernel keeps.
     pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::Set {
-        let mut all = P::Set::none();
+        let mut all = P::Set::NONE;
         for set in (0..8).filter(|set| sets & 1 << set != 0) {
             all.extend(&self.platform.named_set(set, space));
         }
@@ -88,29 +103,47 @@ impl<P: Platform> Mmu<P> {
                 .all(|holder| holder == cpu)
     }
 
-    /// Before everything of a space goes where attaching waits for changes: nobody attaches it now.
-    pub(crate) fn begin_trimming(space: &AddressSpace<P>, request: &Request<'_>) -> bool {
+    /// Before everything of a space is flushed where attaching waits for changes: from here to
+    /// [`end_trimming`](Self::end_trimming) no CPU attaches it. Returns the CPUs of its cpumask that do not have it loaded:
+    /// all that they hold of it is flushed, and they fill nothing.
+    ///
+    /// Read before the flush. A CPU that has the space loaded while it is flushed can fill entries after the flush and leave the
+    /// space before the flush returns: it stays in the cpumask. Linux b3e5dc45fd1c is about the same moment.
+    pub(crate) fn begin_trimming(
+        &self,
+        space: &AddressSpace<P>,
+        request: &Request<'_>,
+    ) -> Option<P::Set> {
         let everything = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
         let trims = Self::FACTS.attach_waits_for_changes
             && everything
             && request.reach == Reach::Wide
             && space.kind == Space::User;
-        if trims {
+        trims.then(|| {
             Self::begin_change(space);
-        }
-        trims
+            self.not_loaded(space)
+        })
     }
 
-    /// Everything of it is gone, everywhere: who does not have it loaded is no holder any more.
-    pub(crate) fn end_trimming(&self, space: &AddressSpace<P>, trims: bool) {
-        if !trims {
-            return;
+    /// Everything of a space is flushed on every CPU: those that did not have it loaded leave its cpumask.
+    pub(crate) fn end_trimming(&self, space: &AddressSpace<P>, mut leave: P::Set) {
+        if is_back(Fault::TrimsAfterFlush) {
+            leave = self.not_loaded(space);
         }
-        for holder in space.holders.now(Barrier::Unloaded).iter() {
-            if !self.platform.local(holder).may_have_loaded(space.id) {
-                space.holders.remove(holder, Barrier::Unload);
-            }
+        for cpu in leave.iter() {
+            space.holders.remove(cpu, Barrier::Unload);
         }
         Self::end_change(space);
+    }
+
+    /// The CPUs of a space's cpumask that do not have it loaded, and are not on the way to it, at this moment.
+    fn not_loaded(&self, space: &AddressSpace<P>) -> P::Set {
+        let mut cpus = space.holders.now(Barrier::Unloaded);
+        for cpu in cpus.clone().iter() {
+            if self.platform.local(cpu).may_have_loaded(space.id) {
+                cpus.remove(cpu);
+            }
+        }
+        cpus
     }
 }

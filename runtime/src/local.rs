@@ -1,12 +1,12 @@
 //! What the runtime keeps for each CPU.
 
 use crate::counters::Counters;
-use crate::cpus::{Cpus, SharedCpus};
+use crate::cpus::{Cpus, no_cpus};
 use crate::debts::Book;
 use crate::message::Outbox;
 use crate::platform::Platform;
 use crate::space::SpaceId;
-use crate::sync::{Barrier, Own, Word};
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
 pub struct Local<P: Platform> {
@@ -22,6 +22,8 @@ pub struct Local<P: Platform> {
     pub(crate) running_tag: Word,
     /// The tag that ran here at the last rollover.
     pub(crate) reserved_tag: Word,
+    /// During a switch the tag that may still be loaded; otherwise 0.
+    pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
     pub(crate) inbox: <P::Set as Cpus>::Shared,
     /// What this CPU asks of others.
@@ -31,21 +33,37 @@ pub struct Local<P: Platform> {
 }
 
 impl<P: Platform> Local<P> {
-    /// For a CPU that is not on line.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            loaded: Word::new(SpaceId::NONE.0),
-            lazy: Word::new(0),
-            tag: Own::default(),
-            book: Book::default(),
-            running_tag: Word::new(0),
-            reserved_tag: Word::new(0),
-            inbox: SharedCpus::none(),
-            outbox: Outbox::default(),
-            counters: Counters::default(),
+    const_fn! {
+        /// Returns the data of a CPU that is not on line.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                loaded: Word::new(SpaceId::NONE.0),
+                lazy: Word::new(0),
+                tag: Own::new(0),
+                book: Book::new(),
+                running_tag: Word::new(0),
+                reserved_tag: Word::new(0),
+                leaving_tag: Word::new(0),
+                inbox: no_cpus(),
+                outbox: Outbox::new(),
+                counters: Counters::new(),
+            }
         }
     }
+}
+
+/// What a CPU has loaded, as [`Mmu::loaded`](crate::Mmu::loaded) answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loaded {
+    /// No root that the runtime knows: the CPU is offline.
+    Nothing,
+    /// The kernel's root.
+    Kernel,
+    /// The root of a user space. Whether it is in use or lazy makes no difference to what an access reaches.
+    Space(SpaceId),
+    /// One of two: the CPU is replacing its root.
+    Switching,
 }
 
 impl<P: Platform> Local<P> {

@@ -69,7 +69,10 @@ impl<P: Platform> Mmu<P> {
 
     /// What a CPU does that was [interrupted](Platform::interrupt).
     ///
-    /// Contexts: on that CPU, with interrupts off.
+    /// # Context
+    /// On that CPU, with interrupts off, and with the kernel's view loaded where user code has a view of its own. Not in a
+    /// non-maskable interrupt: between the moments when a request is read and when it is acknowledged it would
+    /// acknowledge another one unread.
     pub fn interrupted(&self, cpu: CpuId) {
         self.serve(cpu);
     }

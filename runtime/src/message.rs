@@ -9,7 +9,7 @@ use crate::clause::{LEVELS, Level};
 use crate::ranges::Kept;
 use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
 use crate::space::SpaceId;
-use crate::sync::{Handed, Own};
+use crate::sync::{Handed, Own, const_fn};
 
 /// What is asked of a CPU.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(crate) enum Message<'a> {
 const WORDS: usize = 9 + 4 * LEVELS;
 
 /// What a CPU asks of others. Only that CPU writes it, while nobody is asked to read it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox(Handed<WORDS>);
 
 const COME: u64 = 0;
@@ -48,6 +48,13 @@ const LIVE: u64 = 1;
 const APPEARED: u64 = 2;
 
 impl Outbox {
+    const_fn! {
+        /// Returns an outbox that was never written.
+        pub const fn new() -> Self {
+            Self(Handed::new())
+        }
+    }
+
     /// Leaves a message.
     pub fn post(&self, message: &Message<'_>) {
         let mut words = self.0.to_write();
@@ -211,7 +218,7 @@ mod tests {
                     scope,
                 },
             };
-            let outbox = Outbox::default();
+            let outbox = Outbox::new();
             outbox.post(&message);
             let mut place = Ranges::new();
             let read = outbox.read(&mut place);

@@ -3,16 +3,19 @@
 use crate::TagSource;
 use crate::backend::{Backend, Root};
 use crate::clause::Level;
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::cpus::{CpuId, Cpus, no_cpus};
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
-use crate::sync::{Barrier, Lock, Word};
+use crate::sync::{Barrier, Lock, Word, const_fn};
 use crate::tags::{NoTag, Pool, Tagging};
 
 /// The runtime of a machine: one for all CPUs and all spaces.
+///
+/// It is made at compile time, as is what the runtime keeps for each CPU: a kernel has both in statics.
+#[doc = include_str!("../doc/statics.md")]
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
@@ -20,17 +23,24 @@ pub struct Mmu<P: Platform> {
     pub(crate) tags: Pool,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
+    /// Held while devices of a space are counted.
+    pub(crate) devices: Lock,
     ids: Word,
     /// Rounds of deferred unmapping, each its own.
     pub(crate) rounds: Word,
     kernel: AddressSpace<P>,
 }
 
-/// Why there can be no runtime on a machine.
+/// Why a CPU cannot [arrive](Mmu::arrive): what the platform says of the machine is contradictory or not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// The platform has no CPU.
-    NoCpu,
+    /// The CPU's number is not below [`Platform::cpus`].
+    NoSuchCpu {
+        /// The CPU.
+        cpu: CpuId,
+        /// How many CPUs there are.
+        cpus: usize,
+    },
     /// It has more CPUs than its sets hold.
     TooManyCpus {
         /// How many it has.
@@ -79,7 +89,9 @@ impl core::error::Error for Misuse {}
 impl core::fmt::Display for Unusable {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NoCpu => f.write_str("the platform has no CPU"),
+            Self::NoSuchCpu { cpu, cpus } => {
+                write!(f, "CPU {} of a platform with {cpus} CPUs", cpu.0)
+            }
             Self::TooManyCpus { cpus, capacity } => {
                 write!(
                     f,
@@ -108,39 +120,40 @@ pub struct NewSpace {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// The runtime of a machine whose CPUs are all off line, until each [arrives](Self::arrive).
-    ///
-    /// # Errors
-    /// When the platform has no CPU, more of them than its sets hold, or too few tags for them.
-    pub fn new(platform: P) -> Result<Self, Unusable> {
-        let (cpus, capacity) = (platform.cpus(), P::Set::CAPACITY);
-        if cpus == 0 {
-            return Err(Unusable::NoCpu);
+    const_fn! {
+        /// Returns the runtime of a machine whose CPUs are all off line until each [arrives](Self::arrive), which checks
+        /// what the platform says. No method of the platform is called before.
+        #[must_use]
+        pub const fn new(platform: P) -> Self {
+            Self {
+                platform,
+                online: no_cpus(),
+                tags: Pool::new(),
+                one_at_a_time: Lock::new(),
+                devices: Lock::new(),
+                ids: Word::new(SpaceId::FIRST),
+                rounds: Word::counter(),
+                kernel: AddressSpace::new(
+                    SpaceId::KERNEL,
+                    Space::Kernel,
+                    (0, 0),
+                    Tagging::Kernel,
+                    0,
+                ),
+            }
+        }
+    }
+
+    /// Checks what the platform says of the machine, for a CPU that arrives.
+    pub(crate) fn check(&self, cpu: CpuId) -> Result<(), Unusable> {
+        let (cpus, capacity) = (self.platform.cpus(), P::Set::CAPACITY);
+        if cpu.index() >= cpus {
+            return Err(Unusable::NoSuchCpu { cpu, cpus });
         }
         if cpus > capacity {
             return Err(Unusable::TooManyCpus { cpus, capacity });
         }
-        let root = platform.kernel_root();
-        let kernel = AddressSpace::new(
-            SpaceId::KERNEL,
-            Space::Kernel,
-            (root.table, root.table),
-            Tagging::Root,
-            0,
-            root.conditions,
-        );
-        kernel.tag.put(root.tag.value);
-        let mmu = Self {
-            platform,
-            online: SharedCpus::none(),
-            tags: Pool::default(),
-            one_at_a_time: Lock::new(),
-            ids: Word::new(SpaceId::FIRST),
-            rounds: Word::new(0),
-            kernel,
-        };
-        mmu.check_tags()?;
-        Ok(mmu)
+        self.check_tags()
     }
 
     /// What the kernel brought.
@@ -206,15 +219,16 @@ impl<P: Platform> Mmu<P> {
                 }
             }
         };
-        let space = AddressSpace::new(
+        let mut space = AddressSpace::new(
             SpaceId(self.ids.add(1, Barrier::Owe)),
             Space::User,
             (new.table, new.user_table),
             tagging,
             lines,
-            new.conditions,
         );
         space.tag.put(tag);
+        space.conditions.put(u64::from(new.conditions.0));
+        space.always = new.conditions;
         Ok(space)
     }
 
@@ -225,10 +239,14 @@ impl<P: Platform> Mmu<P> {
 
     /// The root that a CPU loads for a space, in the view that the kernel runs on.
     pub(crate) fn root(&self, here: &Local<P>, space: &AddressSpace<P>) -> Root {
+        let kernel = self.platform.kernel_root();
+        if space.kind == Space::Kernel {
+            return kernel;
+        }
         Root {
             table: space.table,
             tag: self.tag_of(here, space),
-            empty: self.platform.kernel_root().empty,
+            empty: kernel.empty,
             conditions: space.conditions(),
         }
     }

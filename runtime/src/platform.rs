@@ -24,6 +24,15 @@ pub trait Frame {
     }
 }
 
+/// What happens to a lock of the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockEvent {
+    /// This CPU has it from now on.
+    Acquired,
+    /// This CPU is about to release it.
+    Releasing,
+}
+
 /// What a kernel brings to the runtime.
 ///
 /// The kernel calls back in four places: [`Mmu::interrupted`](crate::Mmu::interrupted) when a CPU takes the interrupt
@@ -78,6 +87,16 @@ pub trait Platform: Sized {
     /// Nests.
     fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
 
+    /// Notes what happens to a lock of the runtime, for a kernel that checks the use of its locks (as Linux's lockdep does).
+    ///
+    /// # Context
+    /// On `cpu`, with interrupts off; any of the caller's locks. A CPU holds one lock of the runtime at a time, for a bounded
+    /// number of instructions, except for a machine that bears one flush at a time ([`Facts::one_at_a_time`](crate::Facts)),
+    /// whose lock is held for a flush. Must not call the runtime.
+    fn lock_event(&self, cpu: CpuId, event: LockEvent) {
+        let _ = (cpu, event);
+    }
+
     /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts
     /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one. Also where
     /// instructions reach every CPU: for walkers without locks, and when a device comes.
@@ -89,7 +108,7 @@ pub trait Platform: Sized {
     /// it for this space now, and those that might be. Every CPU is a good answer.
     fn named_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::Set {
         let _ = (set, space);
-        let mut all = Self::Set::none();
+        let mut all = Self::Set::NONE;
         (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
         all
     }

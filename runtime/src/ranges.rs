@@ -140,6 +140,17 @@ impl Ranges {
         }
     }
 
+    /// Whether anything that was changed lies in an extent. What was put in far apart counts as one stretch.
+    pub(crate) fn touches(&self, extent: Extent) -> bool {
+        match self.kept() {
+            Kept::Run(_, run) => run.overlaps(extent),
+            Kept::Sorted(sorted) => {
+                let mut kept = sorted.leaf.iter().chain(&sorted.walk);
+                kept.any(|kept| kept.overlaps(extent))
+            }
+        }
+    }
+
     /// What was changed is flushed.
     #[inline]
     pub(crate) fn forget(&mut self) {

@@ -16,6 +16,7 @@ use crate::backend::{Backend, Started};
 use crate::change::Change;
 use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
+use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Space};
@@ -87,7 +88,7 @@ impl<P: Platform> Mmu<P> {
                 mmu: self,
                 cpu,
                 round: self.next_round(),
-                told: P::Set::none(),
+                told: P::Set::NONE,
                 started: None,
                 dirty: false,
             };
@@ -140,7 +141,7 @@ impl<P: Platform> Reclaim<'_, P> {
             ranges.leaf(level, extent);
             let of_user = space.kind == Space::User;
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
-                self.put_off(space, &ranges);
+                self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
                 mmu.platform.local(self.cpu).counters.owed.count(1);
@@ -151,6 +152,13 @@ impl<P: Platform> Reclaim<'_, P> {
         }
         let page = mapped.unmapped(changed.was);
         Ok(page.map(|page| Unmapped { round, page }))
+    }
+
+    /// Runs as a flush does: with interrupts off where the backend wants that to start or finish one, or others may request
+    /// something of this CPU meanwhile. In between, a started flush stays open with interrupts on.
+    fn with_interrupts_off<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
+        let off = Mmu::<P>::INTERRUPTS_OFF && !is_back(Fault::ReclaimsInterrupted);
+        self.mmu.platform.pinned(off, |_| run(self))
     }
 
     /// Starts a flush, or notes whom to interrupt for it.
@@ -208,8 +216,8 @@ impl<P: Platform> Reclaim<'_, P> {
 
     fn settle(&mut self) {
         let mmu = self.mmu;
-        self.finish_started();
-        let told = core::mem::replace(&mut self.told, P::Set::none());
+        self.with_interrupts_off(Self::finish_started);
+        let told = core::mem::replace(&mut self.told, P::Set::NONE);
         if told.contains(self.cpu) {
             mmu.platform.pinned(true, |cpu| {
                 mmu.obey(cpu, mmu.platform.local(cpu), &Message::Loaded);

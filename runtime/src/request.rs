@@ -77,6 +77,16 @@ impl Extent {
             || !self.is_empty() && self.start <= other.start && other.last() <= self.last()
     }
 
+    /// Whether some address lies in both.
+    #[must_use]
+    #[inline]
+    pub const fn overlaps(self, other: Self) -> bool {
+        !self.is_empty()
+            && !other.is_empty()
+            && self.start <= other.last()
+            && other.start <= self.last()
+    }
+
     /// The smallest extent with both.
     #[must_use]
     #[inline]
@@ -186,7 +196,7 @@ impl Conditions {
 ///
 /// Contexts: the caller has published nothing yet beyond its stores; the backend issues what makes
 /// them visible. It does not move to another CPU between start and finish, and interrupts are off
-/// where [`Facts::interrupts_off`](crate::Facts) says so.
+/// during each of them where [`Facts::interrupts_off`](crate::Facts) says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// Whose mappings.

@@ -3,12 +3,12 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Entry, Slot, Was};
+use crate::change::{Below, Change, Changed, Entry, Slot, Was};
 use crate::clause::Level;
 use crate::gather::Gather;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
-use crate::request::Extent;
+use crate::request::{Extent, Space};
 use crate::space::{AddressSpace, SpaceId};
 
 /// A valid entry that its owner gives up. The kernel's type.
@@ -94,32 +94,107 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             if !changed.obligation.is_nothing() {
                 gather.record_leaf(level, extent);
             }
-            if let Some(page) = mapped.unmapped(changed.was)
-                && let Some(page) = gather.keep(page)
-            {
-                gather.keep_elsewhere(page);
-            }
+            gather.keep_page(mapped.unmapped(changed.was));
         }
         Ok(())
     }
 
-    /// Changes entries of the space that stay the kernel's: to other rights, to another page, to nothing. What that
-    /// leaves in TLBs is flushed with the rest.
+    /// Changes entries of the space that stay the kernel's: to other rights or attributes, from nothing to a page or a
+    /// table, to nothing. What that leaves in TLBs is flushed with the rest.
+    ///
+    /// What an entry mapped that becomes invalid, or maps another page, may be used until the gather has returned: it is not
+    /// free before. [`clear`](Self::clear) and [`replace`](Self::replace) keep it that long.
+    ///
+    /// A valid entry where none was: where this gather has changed entries of the same addresses that are not flushed yet, and
+    /// the machine wants those gone before, they are flushed first. Entries of the kernel are
+    /// [published](crate::Mmu::publish) at the end of the section; a user's need not be, since a walk that misses one
+    /// faults, and [`fix_spurious`](crate::Mmu::fix_spurious) publishes.
     ///
     /// # Errors
-    /// When the machine has no such entry at this level, or wants it invalid and flushed in between: then
-    /// [`replace`](Self::replace) is meant. Nothing is changed.
+    /// When the machine has no such entry at this level, or wants the entry invalid and flushed in between: then
+    /// [`replace`](Self::replace) or [`break_before_make`](Self::break_before_make) is meant. Nothing is changed.
     pub fn change(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
         self.gather.mmu.check_change(self.gather.space, change)?;
         self.changed(slot, change)
     }
 
-    /// The same, where the machine wants the entry invalid and flushed before it says something else (break before make):
-    /// it is, for a moment. Whoever faults in that moment has to wait for the lock of this section.
+    /// Changes an entry to what is computed from what stands in it, in one atomic update: marks that the machine sets in
+    /// the entry meanwhile (accessed, dirty) are in what `compute` is given, and none is lost.
+    ///
+    /// `compute` is called again when the entry has changed since it was read; for several entries that map one page together
+    /// also with what it returned. It says what the entry that it is given says, and what it becomes.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub fn update(
+        &mut self,
+        slot: &Slot<'_>,
+        mut compute: impl FnMut(Was) -> Change,
+    ) -> Result<Was, Misuse> {
+        let mut lost = 0; // marks that were set after the entry was read, and not stored again
+        loop {
+            let stands = slot.was();
+            let change = compute(stands.with(lost));
+            let (mmu, space) = (self.gather.mmu, self.gather.space);
+            mmu.check_change(space, &change)?;
+            self.flush_before(slot, &change);
+            let Some(changed) = mmu.change_from(space, slot, stands, &change) else {
+                core::hint::spin_loop();
+                continue;
+            };
+            self.record(slot, &change, &changed)?;
+            let more = changed.was.any & !stands.any;
+            if more == 0 {
+                return Ok(changed.was.with(lost));
+            }
+            lost |= more;
+        }
+    }
+
+    /// Replaces the page of an entry: the entry maps another page, or points at a table, and the old page is kept as
+    /// [`clear`](Self::clear) keeps it, and comes out after the flush. For copy on write, migration, and splitting
+    /// a large page (whose entry keeps no page then).
+    ///
+    /// Where the machine wants the entry invalid and flushed before it says something else (break before make), it is, for a
+    /// moment: a CPU that faults in that moment has to wait for the lock of this section.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear); and when the machine has no such new entry at this level.
+    pub fn replace<M: Mapped<P>>(
+        &mut self,
+        mapped: M,
+        new: Entry,
+        new_bits: u64,
+    ) -> Result<(), Refused<M>> {
+        let gather = &*self.gather;
+        let checked = gather
+            .mmu
+            .check_leaf(gather.space, &mapped, &mut None)
+            .and_then(|_| gather.mmu.check_entry(mapped.level(), new));
+        if let Err(why) = checked {
+            return Err(Refused { why, entry: mapped });
+        }
+        let change = Change {
+            new,
+            new_bits,
+            ..Change::vanishing(mapped.level(), mapped.entry())
+        };
+        match self.break_before_make(&mapped.slot(), &change) {
+            Ok(was) => {
+                self.gather.keep_page(mapped.unmapped(was));
+                Ok(())
+            }
+            Err(why) => Err(Refused { why, entry: mapped }),
+        }
+    }
+
+    /// The same as [`change`](Self::change), and where the machine wants the entry invalid and flushed in between (break before
+    /// make) it is, for a moment: a CPU that faults in that moment has to wait for the lock of this section. For
+    /// attributes of a page that stays where it is.
     ///
     /// # Errors
     /// When the machine has no such entry at this level. Nothing is changed.
-    pub fn replace(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+    pub fn break_before_make(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
         match self.gather.mmu.check_change(self.gather.space, change) {
             Err(Misuse::ThroughInvalid) => {}
             Err(why) => return Err(why),
@@ -143,11 +218,45 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     fn changed(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
         let gather = &mut *self.gather;
         gather.mmu.check_entry(change.level, change.new)?;
-        let shift = gather.mmu.check_entry(change.level, change.old)?;
+        gather.mmu.check_entry(change.level, change.old)?;
+        self.flush_before(slot, change);
+        let gather = &*self.gather;
         let changed = gather.mmu.change(gather.space, slot, change, true);
-        let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
-        gather.record(&changed.obligation, extent);
+        self.record(slot, change, &changed)?;
         Ok(changed.was)
+    }
+
+    /// What was cleared of these addresses is flushed before a new entry for them is stored, where the machine wants that.
+    fn flush_before(&mut self, slot: &Slot<'_>, change: &Change) {
+        let gather = &mut *self.gather;
+        if !matches!(change.old, Entry::Invalid) || matches!(change.new, Entry::Invalid) {
+            return;
+        }
+        let facts = gather.mmu.change_facts(gather.space);
+        let wants = facts.output_through_invalid || facts.size_through_invalid;
+        if wants
+            && let Ok(extent) = gather.mmu.extent(slot, change.level)
+            && gather.has_changed(extent)
+        {
+            gather.flush_entries();
+        }
+    }
+
+    /// Records what a change requires to be flushed.
+    fn record(
+        &mut self,
+        slot: &Slot<'_>,
+        change: &Change,
+        changed: &Changed,
+    ) -> Result<(), Misuse> {
+        let gather = &mut *self.gather;
+        let extent = gather.mmu.extent(slot, change.level)?;
+        gather.record(&changed.obligation, extent);
+        let is_new = matches!(change.old, Entry::Invalid) && !matches!(change.new, Entry::Invalid);
+        if is_new && gather.space.kind == Space::Kernel {
+            gather.publishes = true;
+        }
+        Ok(())
     }
 
     /// Unlinks a table whose entries are all cleared, here or before; it comes out when nobody walks it, in hardware or
@@ -157,6 +266,18 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     /// As [`clear`](Self::clear).
     pub fn unlink<L: Linked<P>>(&mut self, link: L) -> Result<(), Refused<L>> {
         let link = self.cut(link, Below::Cleared)?;
+        self.gather.keep_table(link.unlinked());
+        Ok(())
+    }
+
+    /// Unlinks a table with everything below it, whose entries are still valid, by one store. The table comes out as an
+    /// [unlinked](Self::unlink) one after one flush of all of it, and with it, as the kernel's [`Linked`] defines its table,
+    /// what hangs below: until then neither its tables nor its pages are free.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub fn unlink_live<L: Linked<P>>(&mut self, link: L) -> Result<(), Refused<L>> {
+        let link = self.cut(link, Below::Live)?;
         self.gather.keep_table(link.unlinked());
         Ok(())
     }

@@ -29,14 +29,15 @@ use crate::Mmu;
 use crate::backend::{Audience, Backend, Delivery, Owed, Started};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus};
-use crate::debts::Line;
+use crate::debts::{Line, LoadedTag, REMEMBERED};
+use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::local::Local;
 use crate::message::Message;
-use crate::platform::Platform;
+use crate::platform::{LockEvent, Platform};
 use crate::request::{Conditions, Ranges, Reach, Request, Scope};
 use crate::space::{AddressSpace, SpaceId};
-use crate::sync::{Barrier, full_barrier};
+use crate::sync::{Barrier, Lock, full_barrier};
 
 // What is known of a scope where it is made is to be known where it is matched.
 #[allow(clippy::inline_always)]
@@ -96,17 +97,42 @@ impl<P: Platform> Mmu<P> {
     fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&Local<P>) -> Scope<'s>) {
         self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.local(cpu);
-            self.alone(cpu, || self.flush_here(cpu, here, space, scope(here)));
+            self.alone(|| self.flush_here(cpu, here, space, scope(here)));
         });
     }
 
     /// Runs as the only one who flushes, where the machine bears no second.
-    pub(crate) fn alone<R>(&self, cpu: CpuId, run: impl FnOnce() -> R) -> R {
+    pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
         if Self::FACTS.one_at_a_time {
-            self.one_at_a_time.with(|| self.serve(cpu), run)
+            self.with_lock(&self.one_at_a_time, |cpu| self.serve(cpu), |_| run())
         } else {
             run()
         }
+    }
+
+    /// Runs with a lock of the runtime held. This is the one rule for all of them: interrupts are off, so that no switch and
+    /// no request on the same CPU can need a lock that it holds; while a CPU waits for one it does `meanwhile`, which serves
+    /// what others request of it, since the holder may be waiting for that; and a CPU holds one lock at a time.
+    pub(crate) fn with_lock<R>(
+        &self,
+        lock: &Lock,
+        mut meanwhile: impl FnMut(CpuId),
+        run: impl FnOnce(CpuId) -> R,
+    ) -> R {
+        let off = !is_back(Fault::LocksInterrupted);
+        self.platform.pinned(off, |cpu| {
+            let wait = || {
+                if off {
+                    meanwhile(cpu);
+                }
+            };
+            lock.with(wait, || {
+                self.platform.lock_event(cpu, LockEvent::Acquired);
+                let result = run(cpu);
+                self.platform.lock_event(cpu, LockEvent::Releasing);
+                result
+            })
+        })
     }
 
     #[inline(always)]
@@ -123,7 +149,7 @@ impl<P: Platform> Mmu<P> {
             }
             here.counters.broadcast.count(1);
             Told {
-                others: P::Set::none(),
+                others: P::Set::NONE,
                 here: false,
             }
         } else {
@@ -144,7 +170,7 @@ impl<P: Platform> Mmu<P> {
             told
         };
         self.count_size(here, &request);
-        let trims = Self::begin_trimming(space, &request);
+        let leave = self.begin_trimming(space, &request);
         let asks = !told.others.is_empty() || request.reach == Reach::Wide && audience.sets != 0;
         let owed = if asks {
             self.flush_asking(cpu, (space, generation), &mut request, told.others)
@@ -159,7 +185,9 @@ impl<P: Platform> Mmu<P> {
             here.book.follow_next(line, generation);
         }
         self.record(here, space, owed);
-        self.end_trimming(space, trims);
+        if let Some(leave) = leave {
+            self.end_trimming(space, leave);
+        }
     }
 
     /// A flush for which others are interrupted. They drop while this CPU does; what is owed.
@@ -323,33 +351,41 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
         if !owed.is_nothing() {
-            self.put_on_books(here, space, owed);
+            let loaded = match SpaceId(here.loaded.mine()) {
+                SpaceId::KERNEL => LoadedTag::KernelRoot,
+                space => LoadedTag::Line(here.book.line(space, REMEMBERED)),
+            };
+            self.put_on_books(here, space, owed, loaded);
         }
     }
 
-    fn put_on_books(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
+    /// The same, where it is known which tag is loaded.
+    pub(crate) fn put_on_books(
+        &self,
+        here: &Local<P>,
+        space: &AddressSpace<P>,
+        owed: Owed,
+        loaded: LoadedTag,
+    ) {
         if owed.contains(Owed::SPACE_UNTIL_ATTACH) {
             space.ledger.attach.owe();
             here.counters.owed.count(1);
         }
         if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
-            let loaded = SpaceId(here.loaded.mine());
-            here.book
-                .owe_others(here.book.line(loaded, crate::debts::REMEMBERED));
+            here.book.owe_others(loaded);
             if self.platform.backend().tags().of_machine.is_some() {
                 here.book.owe_everything();
             }
         }
         if owed.contains(Owed::VIEW_UNTIL_RESUME) {
-            here.counters.owed.count(1);
-            match here
-                .book
-                .line(SpaceId(here.loaded.mine()), crate::debts::REMEMBERED)
-            {
-                Some(line) => here.book.owe_view(line),
-                None => here.book.owe_everything(),
+            match loaded {
+                // No user code runs under the tag of the kernel's root.
+                LoadedTag::KernelRoot => return,
+                LoadedTag::Line(Some(line)) => here.book.owe_view(line),
+                LoadedTag::Line(None) => here.book.owe_everything(),
             }
+            here.counters.owed.count(1);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Address spaces, as the runtime knows them.
 
-use crate::cpus::{Cpus, SharedCpus};
+use crate::cpus::{Cpus, no_cpus};
 use crate::debts::Ledger;
+use crate::devices::Wanted;
 use crate::platform::Platform;
 use crate::request::{Conditions, Space};
-use crate::sync::{Barrier, Word};
+use crate::sync::{Barrier, Word, const_fn};
 use crate::tags::Tagging;
 
 /// Which address space: given out once, never again.
@@ -35,6 +36,8 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) tagging: Tagging,
     /// Its tag, where that is the same on every CPU; with its generation, where tags have generations.
     pub(crate) tag: Word,
+    /// How many pins keep the tag across rollovers. Read and written with the lock of the tags held.
+    pub(crate) pins: Word,
     /// Of how many lines of its book a CPU remembers it in; 0 where instructions reach every CPU.
     pub(crate) lines: usize,
     /// CPUs that may have entries of it. Only a CPU itself takes itself out, except behind
@@ -48,33 +51,41 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) changes: Word,
     /// Devices attached.
     pub(crate) devices: Word,
-    /// What holds of the space now.
+    /// What holds of the space now: what [always](Self::always) does, and what some device [wants](Self::wanted).
     pub(crate) conditions: Word,
+    /// What holds of a user's without any device.
+    pub(crate) always: Conditions,
+    /// How many devices want each flag. Read and written with the lock of the devices held.
+    pub(crate) wanted: Wanted,
 }
 
 impl<P: Platform> AddressSpace<P> {
-    pub(crate) fn new(
-        id: SpaceId,
-        kind: Space,
-        tables: (u64, u64),
-        tagging: Tagging,
-        lines: usize,
-        conditions: Conditions,
-    ) -> Self {
-        Self {
-            id,
-            kind,
-            table: tables.0,
-            user_table: tables.1,
-            tagging,
-            tag: Word::new(0),
-            lines,
-            holders: SharedCpus::none(),
-            ledger: Ledger::default(),
-            gathers: Word::new(0),
-            changes: Word::new(0),
-            devices: Word::new(0),
-            conditions: Word::new(u64::from(conditions.0)),
+    const_fn! {
+        pub(crate) const fn new(
+            id: SpaceId,
+            kind: Space,
+            tables: (u64, u64),
+            tagging: Tagging,
+            lines: usize,
+        ) -> Self {
+            Self {
+                id,
+                kind,
+                table: tables.0,
+                user_table: tables.1,
+                tagging,
+                tag: Word::new(0),
+                pins: Word::new(0),
+                lines,
+                holders: no_cpus(),
+                ledger: Ledger::new(),
+                gathers: Word::new(0),
+                changes: Word::new(0),
+                devices: Word::new(0),
+                conditions: Word::new(0),
+                always: Conditions::NONE,
+                wanted: Wanted::none(),
+            }
         }
     }
 

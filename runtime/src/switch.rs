@@ -14,16 +14,18 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::Mmu;
 use crate::backend::{Backend, Debt, Root};
 use crate::cpus::{CpuId, Cpus, SharedCpus};
-use crate::local::Local;
+use crate::debts::LoadedTag;
+use crate::fault::{Fault, is_back};
+use crate::local::{Loaded, Local};
 use crate::platform::Platform;
-use crate::request::Scope;
+use crate::request::{Conditions, Scope};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
+use crate::{Mmu, Unusable};
 
 /// What a CPU runs in: kept by the scheduler.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ impl<P: Platform> Mmu<P> {
         if space.lines == 0 {
             return;
         }
-        let (line, debt) = here.book.open(space.id, space.lines, generation);
+        let (line, debt) = here.book.open(space.id, space.lines, generation, None);
         if debt != Debt::None {
             let root = self.root(here, space);
             here.counters.paid.count(1);
@@ -120,7 +122,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Loads a space that is not loaded.
+    ///
+    /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
+    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`Book::open`](crate::debts::Book::open)). So what is flushed here and
+    /// filled again from the old root stands under a tag that is still the old space's.
     fn load(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
+        let left = SpaceId(here.loaded.mine());
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if !space.holders.contains(cpu, Barrier::Unloaded) {
@@ -135,22 +142,26 @@ impl<P: Platform> Mmu<P> {
             // What was changed is seen behind SwitchIn. Whoever trimmed the holders meanwhile may not have seen this one.
             space.holders.insert(cpu, Barrier::Unload);
         }
-        if space.tagging == Tagging::Generations {
-            // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.
-            self.renew_tag(cpu, space);
-        }
+        // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.
+        let rolled_over = space.tagging == Tagging::Generations && self.renew_tag(cpu, space);
         full_barrier(Barrier::SwitchIn);
         self.pay_attach(cpu, space);
         let generation = space.ledger.generation();
         let (line, mut debt) = match space.lines {
             0 => (None, Debt::None),
             lines => {
-                let (line, debt) = here.book.open(space.id, lines, generation);
+                let loaded = here.book.line(left, crate::debts::REMEMBERED);
+                let (line, debt) = here.book.open(space.id, lines, generation, loaded);
+                if loaded == Some(line) && space.tagging == Tagging::Cpu {
+                    self.leave_root(cpu); // the only slot, whose tag is still the other space's
+                }
                 (Some(line), debt)
             }
         };
-        if here.book.take_everything() {
-            here.book.owe_others(line);
+        let everything = here.book.take_everything();
+        let late = is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover();
+        if everything || rolled_over || late {
+            here.book.forget_lines(line);
             debt = Debt::All;
         }
         if debt != Debt::None {
@@ -167,6 +178,9 @@ impl<P: Platform> Mmu<P> {
             0
         });
         here.loaded.release(space.id.0, Barrier::Unload);
+        if space.tagging == Tagging::Generations {
+            Self::left_tag(here);
+        }
         if let Some(line) = line {
             here.book.follow(line, generation);
         }
@@ -184,20 +198,28 @@ impl<P: Platform> Mmu<P> {
     /// Loads the kernel's root instead of a user space's.
     pub(crate) fn load_kernel(&self, cpu: CpuId) {
         let here = self.platform.local(cpu);
+        here.loaded.put(SpaceId::SWITCHING.0);
         self.leave_root(cpu);
         here.lazy.put(0);
         here.loaded.release(SpaceId::KERNEL.0, Barrier::Unload);
     }
 
-    /// Leaves the root that is loaded. A CPU that waits while it switches does so before: what others ask of it
+    /// Loads the kernel's root. A CPU that waits while it switches does so before: what others ask of it
     /// about the space that it comes from is then as good as done.
-    fn leave_root(&self, cpu: CpuId) {
+    pub(crate) fn leave_root(&self, cpu: CpuId) {
         let here = self.platform.local(cpu);
         let root = self.platform.kernel_root();
+        let debt = if here.book.take_kernel_root() {
+            Debt::Tag
+        } else {
+            Debt::None
+        };
         let mut sink = self.platform.sink(cpu);
-        let owed = self.platform.backend().switch(&mut sink, &root, Debt::None);
+        let owed = self.platform.backend().switch(&mut sink, &root, debt);
         here.tag.put(0);
-        self.record_here(here, owed);
+        if !owed.is_nothing() {
+            self.put_on_books(here, self.kernel(), owed, LoadedTag::KernelRoot);
+        }
     }
 
     /// The last thing before user code runs: loads its view, and drops what was put off to now.
@@ -220,19 +242,41 @@ impl<P: Platform> Mmu<P> {
             .resume(&mut self.platform.sink(cpu), &root, owed);
     }
 
-    /// A CPU comes, or comes back: it forgets whatever its TLB holds, loads the kernel's root and takes
+    /// A CPU comes online, or comes back: it loads the kernel's root, flushes whatever its TLB holds, and takes
     /// interrupts from now on.
     ///
+    /// The root first: until it is loaded the CPU walks the tables that it booted with, and what it fills from them would
+    /// survive the flush. After this returns nothing that was mapped by those tables alone is cached, and they may be freed.
+    ///
     /// Contexts: on that CPU, with interrupts off, before anything that others may change is mapped for it.
-    pub fn arrive(&self, cpu: CpuId) -> Current<P::Handle> {
+    ///
+    /// # Errors
+    /// When the platform has no CPU of this number, more CPUs than its sets hold, or too few tags for them. Nothing was
+    /// issued or loaded, and the CPU stays off line.
+    pub fn arrive(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
+        self.check(cpu)?;
         let here = self.platform.local(cpu);
+        let holds = self.platform.kernel_root().conditions;
+        if holds != Conditions::NONE {
+            self.kernel()
+                .conditions
+                .or(u64::from(holds.0), Barrier::Owe);
+        }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
-        let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
-        here.book.take_everything();
-        self.load_kernel(cpu);
-        self.record_here(here, owed);
-        Current::Kernel
+        let forget = || {
+            here.book.take_everything();
+            let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
+            self.record_here(here, owed);
+        };
+        if is_back(Fault::FlushesBeforeRoot) {
+            forget();
+            self.load_kernel(cpu);
+        } else {
+            self.load_kernel(cpu);
+            forget();
+        }
+        Ok(Current::Kernel)
     }
 
     /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
@@ -256,7 +300,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The last reference to a space is gone, and it was [torn down](Self::teardown): its tag may be given to another,
-    /// and its memory and its top table to somebody else.
+    /// and its memory and its top table to somebody else. Its [pins](Self::pin_tag) end.
     ///
     /// Contexts: those of a flush.
     ///
@@ -273,6 +317,7 @@ impl<P: Platform> Mmu<P> {
             }
             self.return_tag(self.tag_of(self.platform.local(CpuId(0)), space).value);
         }
+        self.release_pins(space);
         Ok(())
     }
 
@@ -292,6 +337,26 @@ impl<P: Platform> Mmu<P> {
             }
             self.call(cpu, lazies, &crate::message::Message::Leave(space.id));
         });
+    }
+
+    /// Returns what a CPU has loaded. For a handler of non-maskable interrupts on that CPU, before it accesses user memory: the
+    /// space that the scheduler calls current is not always the one whose root is loaded (Linux `nmi_uaccess_okay`).
+    ///
+    /// # Context
+    /// On that CPU, any, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
+    /// called from a non-maskable interrupt. All others may have been interrupted half way on the same CPU:
+    /// [`interrupted`](Self::interrupted) in a non-maskable interrupt would acknowledge a request that the interrupted code
+    /// has not carried out, and everything that takes a lock could wait for itself. Entry code that changes the view
+    /// ([`resume`](Self::resume)) is the kernel's to see through. On another CPU the answer may be out of date
+    /// when it is returned.
+    #[must_use]
+    pub fn loaded(&self, cpu: CpuId) -> Loaded {
+        match SpaceId(self.platform.local(cpu).loaded.get()) {
+            SpaceId::NONE => Loaded::Nothing,
+            SpaceId::KERNEL => Loaded::Kernel,
+            SpaceId::SWITCHING => Loaded::Switching,
+            space => Loaded::Space(space),
+        }
     }
 
     /// Whether a CPU has a space loaded. One that is switching is waited for.

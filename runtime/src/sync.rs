@@ -12,6 +12,20 @@ use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
+/// Declares a `const fn`. With the words of the model checker, which exist only while it runs, it is a plain `fn`.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($function:tt)*) => {
+        $(#[$attribute])*
+        #[cfg(not(loom))]
+        $visibility const fn $($function)*
+
+        $(#[$attribute])*
+        #[cfg(loom)]
+        $visibility fn $($function)*
+    };
+}
+pub(crate) use const_fn;
+
 /// What orders two accesses of one CPU, and what on another CPU it pairs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Barrier {
@@ -64,6 +78,9 @@ pub enum Barrier {
     /// Release: a debt is paid, a gather or a change is over, a device counts no longer. Pairs with [`Due`](Self::Due),
     /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
     Pay,
+    /// Release, where a CPU says which tag it runs, having noted the one that it leaves; acquire, where a rollover reads
+    /// both. Pairs with itself: of the two tags that a CPU may use in a switch a rollover sees each.
+    RunTag,
     /// Acquire: whoever has a [`Lock`] sees what was done behind it. Pairs with [`Unlock`](Self::Unlock).
     Lock,
     /// Release: what was done behind a [`Lock`] is done. Pairs with [`Lock`](Self::Lock).
@@ -76,6 +93,8 @@ mod mutant {
     use core::cell::Cell;
 
     std::thread_local! {
+        /// Where counters begin.
+        static FIRST_COUNT: Cell<u64> = const { Cell::new(0) };
         /// The barrier that is left out. The model checker runs all threads of a test on one of the host's.
         static LEFT_OUT: Cell<Option<super::Barrier>> = const { Cell::new(None) };
     }
@@ -85,15 +104,30 @@ mod mutant {
         LEFT_OUT.with(|cell| cell.set(barrier));
     }
 
+    /// Has counters that are made on this host thread begin here.
+    pub fn begin_counters_at(count: u64) {
+        FIRST_COUNT.with(|cell| cell.set(count));
+    }
+
+    pub(crate) fn first_count() -> u64 {
+        FIRST_COUNT.with(Cell::get)
+    }
+
     pub(crate) fn stands(barrier: super::Barrier) -> bool {
         LEFT_OUT.with(|cell| cell.get() != Some(barrier))
     }
 }
 
 #[cfg(loom)]
-pub use mutant::leave_out;
+pub use mutant::{begin_counters_at, leave_out};
 #[cfg(loom)]
-pub(crate) use mutant::stands;
+pub(crate) use mutant::{first_count, stands};
+
+/// Where counters begin.
+#[cfg(not(loom))]
+pub(crate) const fn first_count() -> u64 {
+    0
+}
 
 /// Whether a barrier is not left out.
 #[cfg(not(loom))]
@@ -144,18 +178,21 @@ impl Default for Word {
 }
 
 impl Word {
-    /// A word.
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    const_fn! {
+        /// Returns a word with a value.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
+        }
     }
 
-    /// A word.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    const_fn! {
+        /// Returns a counter at 0. A test in the model checker's build can have it [begin](begin_counters_at) elsewhere, one
+        /// step before it wraps.
+        #[must_use]
+        pub const fn counter() -> Self {
+            Self::new(first_count())
+        }
     }
 
     /// Its value, without any order.
@@ -215,17 +252,20 @@ impl Word {
         self.0.fetch_and(bits, order(barrier, Ordering::AcqRel));
     }
 
-    /// Stores another value and says which there was, without any order.
+    /// Stores another value and returns the one that was there; ordered with everything that the CPU did before and does
+    /// after.
     #[inline]
-    pub fn swap(&self, value: u64) -> u64 {
-        self.0.swap(value, Ordering::Relaxed)
+    pub fn swap(&self, value: u64, barrier: Barrier) -> u64 {
+        self.0.swap(value, order(barrier, Ordering::AcqRel))
     }
 
-    /// Replaces a value that is still there, without any order.
+    /// Replaces a value that is still there, after everything that this CPU did before. Returns whether it was there.
     #[inline]
-    pub fn replace(&self, old: u64, new: u64) -> bool {
-        let relaxed = Ordering::Relaxed;
-        let done = self.0.compare_exchange(old, new, relaxed, relaxed);
+    pub fn replace(&self, old: u64, new: u64, barrier: Barrier) -> bool {
+        let release = order(barrier, Ordering::Release);
+        let done = self
+            .0
+            .compare_exchange(old, new, release, Ordering::Relaxed);
         done.is_ok()
     }
 }
@@ -235,6 +275,12 @@ impl Word {
 pub struct Own(core::sync::atomic::AtomicU64);
 
 impl Own {
+    /// Returns a number with a value.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(core::sync::atomic::AtomicU64::new(value))
+    }
+
     /// Its value.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -265,15 +311,23 @@ pub struct Handed<const N: usize> {
 
 impl<const N: usize> Default for Handed<N> {
     fn default() -> Self {
-        Self {
-            numbers: core::array::from_fn(|_| Own::default()),
-            #[cfg(loom)]
-            order: loom::cell::UnsafeCell::new(()),
-        }
+        Self::new()
     }
 }
 
 impl<const N: usize> Handed<N> {
+    const_fn! {
+        /// Returns numbers that are all 0.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                numbers: [const { Own::new(0) }; N],
+                #[cfg(loom)]
+                order: loom::cell::UnsafeCell::new(()),
+            }
+        }
+    }
+
     /// For whoever writes them: nobody else reads or writes them meanwhile.
     #[inline]
     pub fn to_write(&self) -> impl Iterator<Item = &Own> {
@@ -296,18 +350,12 @@ impl<const N: usize> Handed<N> {
 pub struct Lock(Word);
 
 impl Lock {
-    /// A free one.
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Word::new(0))
-    }
-
-    /// A free one.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Word::new(0))
+    const_fn! {
+        /// Returns a free lock.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self(Word::new(0))
+        }
     }
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.

@@ -1,23 +1,29 @@
-//! Tags: which value a space has on a CPU, and when a value may be given to another.
+//! Tags: which value a space has on a CPU, and when a value may be given to another space.
 //!
 //! A value is never used for another space before everything under it is gone from every CPU that will load it:
 //!
-//! * slots of a CPU: the CPU drops the tag before it loads another space under it ([`Book`](crate::debts::Book));
-//! * generations: when no value is left everybody starts anew, and each CPU drops everything before its next load. What a
-//!   CPU runs at that moment stays reserved, so that a space never has two values at once, except while it moves;
-//! * one for life: given back at the space's end, behind the flush of that;
-//! * the root: the address of the top table, which nobody else has while the space lives.
+//! * slots of a CPU: the CPU flushes the tag before it loads another space under it ([`Book`](crate::debts::Book));
+//! * generations: when no value is left a new generation begins, and each CPU flushes everything before its next load. Values
+//!   that a CPU may still use stay reserved: of the space that it runs, and during a switch also of the space that it leaves.
+//!   So a space never has two values that some CPU can use;
+//! * one for life: given back at the end of the space, after the flush of its end;
+//! * the root: the address of the top table, which no other space has while the space lives.
 //!
-//! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover.
+//! A pin keeps a value across generations for devices that were given it. Pins belong to a space and are counted; they end
+//! with the space.
+//!
+//! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; Linux
+//! `arch/arm64/mm/context.c` for pins of a space, and for the flush after a rollover that is claimed under the lock.
 
 use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;
 use crate::debts::Line;
+use crate::fault::{Fault, is_back};
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
-use crate::sync::{Lock, Own, Word};
+use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
 use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
@@ -33,32 +39,90 @@ pub enum Tagging {
     Life,
     /// The address of its top table.
     Root,
+    /// That of [`Platform::kernel_root`]: the kernel's space alone.
+    Kernel,
 }
 
 /// No tag is left, and none will be before a space ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoTag;
 
+/// The space has no pin that could be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPinned;
+
+impl core::fmt::Display for NoTag {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no tag is left")
+    }
+}
+
+impl core::error::Error for NoTag {}
+
+impl core::fmt::Display for NotPinned {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the tag of the space is not pinned")
+    }
+}
+
+impl core::error::Error for NotPinned {}
+
 /// The tags of the machine. Which values are taken, and which are pinned, is in the platform's
 /// [words](Platform::tag_words): the first half and the second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
     lock: Lock,
-    /// Counts rollovers, from 1.
+    /// Counts rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
+    /// a rollover every microsecond, each of which costs every CPU a flush of everything. Then a space that was not loaded
+    /// for 2^48 rollovers would be taken for one of the present generation.
     generation: Word,
     /// Where the last free value was found.
     hint: Own,
-    /// How many are pinned.
+    /// How many spaces are pinned.
     pinned: Own,
-    /// How often everybody started anew.
+    /// How often a new generation began.
     pub(crate) rollovers: Own,
 }
 
-/// A value with its generation, as it stands in one word.
-const SHIFT: u32 = 32;
+impl Pool {
+    const_fn! {
+        /// Returns the tags of a machine on which none is taken.
+        pub const fn new() -> Self {
+            Self {
+                lock: Lock::new(),
+                generation: Word::new(present(first_count())),
+                hint: Own::new(0),
+                pinned: Own::new(0),
+                rollovers: Own::new(0),
+            }
+        }
+    }
+}
+
+/// A value stands in one word with its generation, in the low bits. Of wider tags only values of this width are given out.
+const VALUE_BITS: u32 = 16;
+/// The rest of the word.
+const GENERATION_BITS: u32 = 64 - VALUE_BITS;
 
 const fn value(tag: u64) -> u64 {
-    tag & ((1 << SHIFT) - 1)
+    tag & ((1 << VALUE_BITS) - 1)
+}
+
+/// Whether a value, with its generation, is of this generation.
+fn is_of(tag: u64, generation: u64) -> bool {
+    let of = tag >> VALUE_BITS;
+    if is_back(Fault::ComparesHalfGenerations) {
+        return of & u64::from(u32::MAX) == generation;
+    }
+    of == generation
+}
+
+/// The generation of a count.
+const fn present(count: u64) -> u64 {
+    match count % (1 << GENERATION_BITS) {
+        0 => 1,
+        generation => generation,
+    }
 }
 
 impl TagValues {
@@ -116,18 +180,22 @@ impl<P: Platform> Mmu<P> {
                     of_machine: false,
                 }
             }
-            Tagging::Generations | Tagging::Life => of_machine(value(space.tag.get())),
-            Tagging::Root => of_machine(space.tag.get()),
+            Tagging::Generations => of_machine(value(space.tag.get())),
+            Tagging::Life | Tagging::Root => of_machine(space.tag.get()),
+            Tagging::Kernel => of_machine(self.platform.kernel_root().tag.value),
         }
     }
 
     /// The values of the machine's tags, as far as there is memory to keep track of them.
     fn values(&self) -> Option<TagValues> {
-        let (values, _) = self.platform.backend().tags().of_machine?;
+        let (values, source) = self.platform.backend().tags().of_machine?;
         let kept = (self.platform.tag_words().len() / 2) as u64 * 64;
-        let last = values
+        let mut last = values
             .last
             .min(values.first.saturating_add(kept).checked_sub(1)?);
+        if source == TagSource::Generations {
+            last = last.min((1 << VALUE_BITS) - 1);
+        }
         Some(TagValues { last, ..values })
     }
 
@@ -142,7 +210,6 @@ impl<P: Platform> Mmu<P> {
             .values()
             .is_some_and(|values| values.nth(least).is_some());
         if enough {
-            self.tags.generation.put(1);
             Ok(())
         } else {
             Err(Unusable::TooFewTags)
@@ -189,42 +256,75 @@ impl<P: Platform> Mmu<P> {
         Some(found)
     }
 
+    /// Runs with the lock of the tags held.
+    fn with_tags<R>(&self, run: impl FnOnce(CpuId) -> R) -> R {
+        self.with_lock(&self.tags.lock, |cpu| self.serve(cpu), run)
+    }
+
     /// A tag for life.
     pub(crate) fn tag_for_life(&self) -> Result<u64, NoTag> {
-        let found = self.tags.lock.with(|| (), || self.find());
-        found.ok_or(NoTag)
+        self.with_tags(|_| self.find()).ok_or(NoTag)
     }
 
     /// What [`tag_for_life`](Self::tag_for_life) gave is free again.
     pub(crate) fn return_tag(&self, tag: u64) {
-        self.tags.lock.with(|| (), || self.unmark(tag, false));
+        self.with_tags(|_| self.unmark(tag, false));
     }
 
-    /// Gives a space that is about to be loaded here a tag of the present generation. Whether this CPU drops
-    /// everything before is then in its book.
-    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    /// Gives a space that is about to be loaded on this CPU a tag of the present generation, and reserves it. Returns whether
+    /// this CPU flushes everything before the load, since a generation began after its last load.
+    ///
+    /// The tag that the CPU leaves stays reserved until [`left_tag`](Self::left_tag).
+    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
         let here = self.platform.local(cpu);
-        let present = |tag: u64| tag >> SHIFT == self.tags.generation.get();
         let (tag, running) = (space.tag.get(), here.running_tag.get());
-        // A rollover sets what runs to 0, so that this fails when one comes between.
-        if running != 0 && present(tag) && here.running_tag.replace(running, tag) {
-            return;
+        if running != 0 && is_of(tag, self.tags.generation.get()) {
+            Self::leave_tag(here, running);
+            // A rollover sets what runs to 0, so that this fails when one comes in between.
+            if here.running_tag.replace(running, tag, Barrier::RunTag) {
+                return false;
+            }
         }
-        self.tags.lock.with(
-            || (),
-            || {
-                let tag = space.tag.get();
-                if !present(tag) {
-                    space.tag.put(self.next_tag(tag));
-                }
-                here.running_tag.put(space.tag.get());
-            },
-        );
+        let mut waits = false;
+        let wait = |cpu| {
+            // What is asked of this CPU about the space that it leaves is done only once its root is left.
+            if !core::mem::replace(&mut waits, true) {
+                self.leave_root(cpu);
+            }
+            self.serve(cpu);
+        };
+        self.with_lock(&self.tags.lock, wait, |_| {
+            let running = match here.running_tag.get() {
+                0 => here.reserved_tag.get(),
+                running => running,
+            };
+            Self::leave_tag(here, running);
+            if !is_of(space.tag.get(), self.tags.generation.get()) {
+                space.tag.put(self.next_tag(space));
+            }
+            here.running_tag.put(space.tag.get());
+            // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that
+            // is loaded is the one that was reserved here.
+            !is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover()
+        })
     }
 
-    /// The tag of a space in the present generation, or in the next. Behind the lock.
-    fn next_tag(&self, old: u64) -> u64 {
-        let generation = || self.tags.generation.get() << SHIFT;
+    /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
+    fn leave_tag(here: &Local<P>, running: u64) {
+        if !is_back(Fault::FlushesUnderOldRoot) {
+            here.leaving_tag.put(running);
+        }
+    }
+
+    /// The tag that a CPU had loaded is not loaded any more.
+    pub(crate) fn left_tag(here: &Local<P>) {
+        here.leaving_tag.release(0, Barrier::Unload);
+    }
+
+    /// The tag of a space in the present generation, or in the next. Called with the lock held.
+    fn next_tag(&self, space: &AddressSpace<P>) -> u64 {
+        let generation = || self.tags.generation.get() << VALUE_BITS;
+        let old = space.tag.get();
         if old != 0 {
             let same = generation() | value(old);
             let mut reserved = false;
@@ -234,8 +334,14 @@ impl<P: Platform> Mmu<P> {
                     local.reserved_tag.put(same);
                     reserved = true;
                 }
+                reserved |= local.leaving_tag.replace(old, same, Barrier::RunTag);
             }
-            if reserved || self.is_marked(value(old), true) || self.mark(value(old), false) {
+            let pinned = if is_back(Fault::PinsByValue) {
+                self.is_marked(value(old), true)
+            } else {
+                space.pins.get() != 0
+            };
+            if reserved || pinned || self.mark(value(old), false) {
                 return same;
             }
         }
@@ -247,85 +353,111 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Starts anew: only what runs now, and what is pinned, keeps its value. Behind the lock.
+    /// Begins a new generation: only values that some CPU may use, and pinned ones, stay reserved. Called with the lock held.
     fn roll_over(&self) {
         let words = self.platform.tag_words();
         let (taken, pinned) = words.split_at(words.len() / 2);
         for (taken, pinned) in taken.iter().zip(pinned) {
             taken.put(pinned.get());
         }
-        self.tags.generation.put(self.tags.generation.get() + 1);
+        self.tags
+            .generation
+            .put(present(self.tags.generation.get() + 1));
         for local in self.locals() {
             // A CPU that has loaded nothing since the last rollover still runs what was reserved then.
-            let running = match local.running_tag.swap(0) {
+            let running = match local.running_tag.swap(0, Barrier::RunTag) {
                 0 => local.reserved_tag.get(),
                 running => running,
             };
-            if running != 0 {
-                self.mark(value(running), false);
+            for used in [running, local.leaving_tag.get()] {
+                if used != 0 {
+                    self.mark(value(used), false);
+                }
             }
             local.reserved_tag.put(running);
-            local.book.owe_everything();
+            local.book.rolled_over();
         }
         self.tags.rollovers.count(1);
     }
 
-    /// What ran on a CPU that goes is not reserved for it any more.
+    /// What ran on a CPU that goes offline is not reserved for it any more.
     pub(crate) fn forget_tags_of(&self, here: &Local<P>) {
-        self.tags.lock.with(
-            || (),
-            || {
-                here.running_tag.put(0);
-                here.reserved_tag.put(0);
-            },
-        );
+        self.with_tags(|_| {
+            here.running_tag.put(0);
+            here.reserved_tag.put(0);
+        });
     }
 
-    /// Keeps a space's tag over rollovers, for devices that were told it. Undone by [`unpin_tag`](Self::unpin_tag).
+    /// Keeps the tag of a space across rollovers, for a device that is given it. Pins are counted: the tag is kept until
+    /// each is [undone](Self::unpin_tag), or the space is [released](Self::release).
+    ///
+    /// # Context
+    /// Any; interrupts are turned off for the moment of the call.
     ///
     /// # Errors
-    /// When as many are pinned as can be, for every CPU needs one that is not; or where the space's tag is not from
-    /// generations.
+    /// When as many spaces are pinned as can be, since every CPU needs a tag that is not; and where the tag of the space is
+    /// not from generations.
     pub fn pin_tag(&self, space: &AddressSpace<P>) -> Result<Tag, NoTag> {
         if space.tagging != Tagging::Generations {
             return Err(NoTag);
         }
-        let tag = self.tags.lock.with(
-            || (),
-            || {
-                let tag = space.tag.get();
-                if tag >> SHIFT != self.tags.generation.get() {
-                    space.tag.put(self.next_tag(tag));
-                }
-                let tag = value(space.tag.get());
-                if self.is_marked(tag, true) {
-                    return Ok(tag);
-                }
+        self.with_tags(|_| {
+            let old = space.tag.get();
+            if !is_of(old, self.tags.generation.get()) {
+                space.tag.put(self.next_tag(space));
+            }
+            let tag = value(space.tag.get());
+            if space.pins.get() == 0 {
                 let more = self.tags.pinned.get() + self.platform.cpus() as u64 + 2;
                 let values = self.values().ok_or(NoTag)?;
                 values.nth(more).ok_or(NoTag)?;
                 self.mark(tag, true);
                 self.tags.pinned.count(1);
-                Ok(tag)
-            },
-        )?;
-        Ok(Tag {
-            value: tag,
-            of_machine: true,
+            }
+            space.pins.put(space.pins.get() + 1);
+            Ok(Tag {
+                value: tag,
+                of_machine: true,
+            })
         })
     }
 
-    /// Lets the tag of a space go at the next rollover.
-    pub fn unpin_tag(&self, space: &AddressSpace<P>) {
-        self.tags.lock.with(
-            || (),
-            || {
-                let tag = value(space.tag.get());
-                if self.is_marked(tag, true) {
-                    self.unmark(tag, true);
-                    self.tags.pinned.put(self.tags.pinned.get() - 1);
+    /// Undoes one [pin](Self::pin_tag). After the last one the tag is given up at the next rollover.
+    ///
+    /// # Context
+    /// As [`pin_tag`](Self::pin_tag).
+    ///
+    /// # Errors
+    /// When the space has no pin.
+    pub fn unpin_tag(&self, space: &AddressSpace<P>) -> Result<(), NotPinned> {
+        self.with_tags(|_| match space.pins.get() {
+            0 => Err(NotPinned),
+            more if more > 1 && !is_back(Fault::PinsOnce) => {
+                space.pins.put(more - 1);
+                Ok(())
+            }
+            _ => {
+                self.end_pins(space);
+                Ok(())
+            }
+        })
+    }
+
+    /// The space ends, and its pins with it.
+    pub(crate) fn release_pins(&self, space: &AddressSpace<P>) {
+        if space.tagging == Tagging::Generations {
+            self.with_tags(|_| {
+                if space.pins.get() != 0 {
+                    self.end_pins(space);
                 }
-            },
-        );
+            });
+        }
+    }
+
+    /// The value of a pinned space may be given out after the next rollover. Called with the lock held.
+    fn end_pins(&self, space: &AddressSpace<P>) {
+        space.pins.put(0);
+        self.unmark(value(space.tag.get()), true);
+        self.tags.pinned.put(self.tags.pinned.get() - 1);
     }
 }

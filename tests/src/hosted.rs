@@ -99,7 +99,8 @@ impl<B: HostBackend> Hosted<B> {
         for cpu in 0..cpus {
             Self::on(&mmu, cpu as u32, || {
                 let arrive = |cpu| mmu.arrive(cpu);
-                let _ = mmu.platform().pinned_by(Interrupts::OffByKernel, arrive);
+                let arrived = mmu.platform().pinned_by(Interrupts::OffByKernel, arrive);
+                let _ = arrived.expect("a usable machine");
             });
         }
         lock(&mmu.platform().events).clear();
@@ -113,21 +114,13 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
-        let hosted = Self::unready(backend, cpus, words);
-        let mmu = Arc::new(Mmu::new(hosted).expect("a usable machine"));
-        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
-        mmu
-    }
-
-    /// What a kernel brings, before there is a runtime: for those who want to see that there can be none.
-    pub fn unready(backend: B, cpus: usize, words: usize) -> Self {
         let cpu = |_| Cpu {
             local: Local::new(),
             running: Mutex::new(()),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
-        Self {
+        let hosted = Self {
             backend: Checked::new(backend),
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
@@ -143,7 +136,10 @@ impl<B: HostBackend> Hosted<B> {
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
             takes: AtomicUsize::new(usize::MAX),
-        }
+        };
+        let mmu = Arc::new(Mmu::new(hosted));
+        let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
+        mmu
     }
 
     /// Runs as a CPU.

@@ -59,7 +59,7 @@ impl<B: HostBackend> Scheduler<B> {
     /// A CPU comes on line.
     pub fn arrive(&mut self, cpu: u32) {
         let current = self.off(cpu, |mmu| mmu.arrive(CpuId(cpu)));
-        self.running[cpu as usize] = Some(current);
+        self.running[cpu as usize] = Some(current.expect("a usable machine"));
     }
 
     /// A CPU goes off line.

@@ -10,9 +10,9 @@ use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, LevelTable};
 use tlbc_runtime::{
-    AddressSpace, Backend, Current, Level, Misuse, Mmu, NewSpace, Refused, TagSource, Unusable,
+    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Refused, TagSource, Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, Hosted, MOST_CPUS};
+use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::Entries;
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
@@ -224,7 +224,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                     };
                     let slot = no_leaves.slot(0);
                     assert_eq!(section.change(&slot, &change), Err(NoSuchLevel));
-                    assert_eq!(section.replace(&slot, &change), Err(NoSuchLevel));
+                    assert_eq!(section.break_before_make(&slot, &change), Err(NoSuchLevel));
                 }
             });
         });
@@ -282,12 +282,18 @@ mod one_of_many {
     on_every_configuration!(super::one_of_many_is_refused);
 }
 
+/// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.
+fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
+    let mmu = Hosted::with_tag_words(backend, cpus, words);
+    let arrived = mmu.arrive(CpuId(0)).map(drop);
+    assert_eq!(mmu.platform().events().is_empty(), arrived.is_err());
+    arrived
+}
+
 fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
-    let new = |cpus, words| {
-        let platform = Hosted::unready(Watched::new(backend), cpus, words);
-        Mmu::new(platform).map(|_| ())
-    };
-    assert_eq!(new(0, 64), Err(Unusable::NoCpu));
+    let new = |cpus, words| first_arrives(Watched::new(backend), cpus, words);
+    let cpu = CpuId(0);
+    assert_eq!(new(0, 64), Err(Unusable::NoSuchCpu { cpu, cpus: 0 }));
     let cpus = MOST_CPUS + 1;
     let capacity = MOST_CPUS;
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
@@ -313,7 +319,7 @@ mod machine {
 fn a_machine_needs_more_tags_than_cpus() {
     let new = |config, cpus| {
         let backend = Watched::new(Tlb { config });
-        Mmu::new(Hosted::unready(backend, cpus, 2)).map(|_| ())
+        first_arrives(backend, cpus, 2)
     };
     assert_eq!(new(Config::NONE, 62), Ok(()));
     assert_eq!(new(Config::NONE, 63), Err(Unusable::TooFewTags));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, x86_64};
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Level, Mmu, NewSpace, NoTag, Unusable};
+use tlbc_runtime::{CpuId, Level, NewSpace, NoTag, Unusable};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
@@ -299,8 +299,8 @@ fn pins_leave_a_tag_for_every_cpu() {
 #[test]
 fn a_machine_needs_more_tags_than_cpus() {
     let machine = |cpus, words| {
-        let hosted = Hosted::unready(machines::arm64(Arm::NONE), cpus, words);
-        Mmu::new(hosted).err()
+        let mmu = Hosted::with_tag_words(machines::arm64(Arm::NONE), cpus, words);
+        mmu.arrive(CpuId(0)).err()
     };
     assert_eq!(machine(1, 0), Some(Unusable::TooFewTags));
     assert_eq!(machine(62, 2), None);

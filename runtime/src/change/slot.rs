@@ -27,6 +27,17 @@ pub struct Was {
     pub any: u64,
 }
 
+impl Was {
+    /// The same, with further bits.
+    #[must_use]
+    pub(crate) const fn with(self, bits: u64) -> Self {
+        Self {
+            first: self.first | bits,
+            any: self.any | bits,
+        }
+    }
+}
+
 impl Slot<'_> {
     /// The physical address of the nth of them.
     #[must_use]
@@ -57,6 +68,29 @@ impl Slot<'_> {
     #[inline]
     pub fn exchange(&self, bits: u64) -> Was {
         self.each(|entry| entry.swap(bits, Ordering::Relaxed))
+    }
+
+    /// Stores the same in each of them, if nothing but what was [`seen`](Self::was) stands there; returns whether it did. If
+    /// not, some of several entries may have changed.
+    #[must_use]
+    #[inline]
+    pub fn compare_exchange(&self, seen: Was, bits: u64) -> bool {
+        let relaxed = Ordering::Relaxed;
+        let mut expected = seen.first;
+        for (nth, entry) in self.entries.iter().enumerate() {
+            if nth != 0 {
+                expected = entry.load(relaxed);
+            }
+            let is_seen = expected & !seen.any == 0;
+            if !is_seen
+                || entry
+                    .compare_exchange(expected, bits, relaxed, relaxed)
+                    .is_err()
+            {
+                return false;
+            }
+        }
+        true
     }
 
     #[inline]

@@ -305,7 +305,6 @@ impl<M: Machine> Bench<M> {
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),
         });
-        let mmu = mmu.expect("a usable machine");
         let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space<M> {
             let space = mmu.address_space(NewSpace {
                 table,
@@ -314,7 +313,7 @@ impl<M: Machine> Bench<M> {
             });
             Box::leak(Box::new(space.expect("a tag")))
         });
-        let kernel = mmu.arrive(CPU);
+        let kernel = mmu.arrive(CPU).expect("a usable machine");
         let current = Cell::new(mmu.switch(CPU, kernel, Some(spaces[0])));
         Self {
             mmu,

@@ -64,7 +64,7 @@ impl<K: Kind> World<K> {
             frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
             tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
         };
-        let mmu = Rc::new(Mmu::new(kernel).expect("a usable machine"));
+        let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
         let world = Self { mmu };
         for cpu in 0..online {
@@ -134,7 +134,7 @@ impl<K: Kind> World<K> {
         let now = self.mmu.arrive(CpuId(cpu));
         HELD.with(|held| held.set(false));
         kernel.turn_on(cpu as usize);
-        now
+        now.expect("a usable machine")
     }
 
     /// From here on there is no memory for batches.
