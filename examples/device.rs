@@ -37,11 +37,13 @@ impl Example for Device {
         cpus.note("unmap, before there is a device");
         unmap(0);
         cpus.note("attach");
-        cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
+        let device = cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
+        let device = device.expect("a space with room for a device");
         cpus.note("unmap: the device is told before the page is free");
         unmap(1);
         cpus.note("detach: what the device still has is dropped");
-        cpus.on(0, |mmu| mmu.detach_device(&process, Conditions::NONE));
+        let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
+        detached.expect("the space that it is attached to");
         cpus.note("unmap, without a device");
         unmap(2);
         cpus.lines()

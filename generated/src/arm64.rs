@@ -8,7 +8,7 @@ use tlbc_runtime::backend::{
     Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Stricter};
+use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::clause::{
     Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
 };
@@ -280,12 +280,12 @@ pub enum Op {
     },
     /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:202-207.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:226-228.
+    /// Loads `ttbr0`. arm64.arch:227-229.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:229-231.
+    /// Loads `ttbr1`. arm64.arch:230-232.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -728,7 +728,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:217-221.
+/// Operand `ttbr0`: arm64.arch:218-222.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -737,7 +737,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:222-225.
+/// Operand `asid`: arm64.arch:223-226.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -1776,7 +1776,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:86, arm64.arch:226-228, arm64.arch:229-231.
+    /// From: arm64.arch:86, arm64.arch:227-229, arm64.arch:230-232.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1789,15 +1789,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:226-228: ttbr0
+        // arm64.arch:227-229: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:229-231: ttbr1
+        // arm64.arch:230-232: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:226-228: ttbr0
+        // arm64.arch:227-229: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1806,12 +1806,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:229-231.
+    /// From: arm64.arch:230-232.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:229-231: ttbr1
+            // arm64.arch:230-232: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1976,7 +1976,9 @@ impl Backend for Tlb {
             devices_stay_strict: false,
             output_through_invalid: true,
             size_through_invalid: true,
+            attributes_through_invalid: true,
             rights_through_invalid: false,
+            cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
     }

@@ -8,7 +8,7 @@ use tlbc_runtime::backend::{
     Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Stricter};
+use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::clause::{
     Clause, Holders, Level, Levels, Most, Stores, Stride, What, Which, Whose,
 };
@@ -3494,7 +3494,9 @@ impl Backend for Tlb {
             devices_stay_strict: c.has(Config::COPROCESSORS),
             output_through_invalid: true,
             size_through_invalid: true,
+            attributes_through_invalid: false,
             rights_through_invalid: c.has(Config::COPROCESSORS),
+            cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
     }

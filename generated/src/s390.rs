@@ -8,7 +8,10 @@ use tlbc_runtime::backend::{
     Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Kind, Owner, Slot, Stricter};
+use tlbc_runtime::change::{
+    Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
+};
+
 use tlbc_runtime::clause::{
     Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
 };
@@ -825,6 +828,7 @@ impl Tlb {
         tag: u64,
         slot: &Slot<'_>,
         change: &Change,
+        kind: Kind,
         owner: &Owner,
     ) -> Owed {
         let c = self.config;
@@ -839,12 +843,12 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let mut owed = Owed::NOTHING;
-        if change.kind() == Kind::Appears {
+        if kind == Kind::Appears {
             slot.store(change.new_bits);
         } else if owner.may_defer {
             slot.store(change.new_bits);
             owed |= Owed::SPACE_UNTIL_ATTACH;
-        } else if change.kind() == Kind::Vanishes {
+        } else if kind == Kind::Vanishes {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
@@ -931,7 +935,7 @@ impl Tlb {
             if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
                 if matches!(owner.reach, Reach::Here) {
                     if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && change.kind() == Kind::Relaxes {
+                        if c.has(Config::RDP) && kind == Kind::Relaxes {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table_bits = encode_table(slot.table);
                             let mut page = encode_page(start);
@@ -985,7 +989,7 @@ impl Tlb {
                         }
                     }
                     slot.store(change.new_bits);
-                } else if c.has(Config::RDP) && change.kind() == Kind::Relaxes
+                } else if c.has(Config::RDP) && kind == Kind::Relaxes
                     && matches!(stride, PTE)
                 {
                     let step = 1u64.wrapping_shl(pass.shift);
@@ -1062,7 +1066,7 @@ impl Tlb {
         } else {
             if matches!(stride, PTE) {
                 if c.has(Config::LOCAL_CLEAR) {
-                    if c.has(Config::RDP) && change.kind() == Kind::Relaxes {
+                    if c.has(Config::RDP) && kind == Kind::Relaxes {
                         if matches!(owner.reach, Reach::Here) {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table_bits = encode_table(slot.table);
@@ -1297,7 +1301,9 @@ impl Backend for Tlb {
             devices_stay_strict: false,
             output_through_invalid: false,
             size_through_invalid: false,
+            attributes_through_invalid: false,
             rights_through_invalid: false,
+            cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
     }
@@ -1309,9 +1315,11 @@ impl Backend for Tlb {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
+        let facts = self.change_facts(owner.conditions);
+        let kind = change.kind(&facts);
         let was = slot.was();
-        let owed = self.change_entry(cpu, owner.tag.value, slot, change, owner);
-        let obligation = change.left_over(&self.change_facts(owner.conditions));
+        let owed = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
+        let obligation = change.left_over(&facts);
         Changed { was, obligation, owed }
     }
 

@@ -8,7 +8,7 @@ use tlbc_runtime::backend::{
     Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Stricter};
+use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::clause::{
     Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
 };
@@ -1757,7 +1757,9 @@ impl Backend for Tlb {
             devices_stay_strict: false,
             output_through_invalid: false,
             size_through_invalid: false,
+            attributes_through_invalid: false,
             rights_through_invalid: false,
+            cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
     }

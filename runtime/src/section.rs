@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Changed, Entry, Slot, Was};
+use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::clause::Level;
 use crate::gather::Gather;
 use crate::mmu::Misuse;
@@ -233,7 +233,9 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             return;
         }
         let facts = gather.mmu.change_facts(gather.space);
-        let wants = facts.output_through_invalid || facts.size_through_invalid;
+        let wants = facts.output_through_invalid
+            || facts.size_through_invalid
+            || facts.attributes_through_invalid;
         if wants
             && let Ok(extent) = gather.mmu.extent(slot, change.level)
             && gather.has_changed(extent)
@@ -319,6 +321,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             old: Entry::Invalid,
             new: leaf,
             new_bits: bits,
+            clears: Marks::NONE,
             below: Below::Cleared,
         };
         if let Err(why) = self.changed(&link.slot(), &change) {

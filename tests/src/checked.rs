@@ -46,9 +46,16 @@ impl<B: Backend> Checked<B> {
         if B::FACTS.interrupts_off {
             context::require_off(rule);
         }
+        Self::unlocked();
         context::require_outside(Within::Secondary, Rule::SecondaryDoesNotFlush);
-        context::require_outside(Within::Batch, Rule::BatchDoesNotWait);
         context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
+    }
+
+    /// No lock is held but the one for a machine that bears one flush at a time.
+    pub(crate) fn unlocked() {
+        if !B::FACTS.one_at_a_time {
+            context::require_unlocked();
+        }
     }
 
     fn is_loaded(&self, request: &Request<'_>) -> bool {
@@ -124,12 +131,14 @@ impl<B: Backend> Backend for Checked<B> {
 
     fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Owed {
         context::require_off(Rule::DeliverInterruptsOff);
+        Self::unlocked();
         context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
         self.inner.deliver(cpu, request)
     }
 
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
         context::require_off(Rule::SwitchInterruptsOff);
+        Self::unlocked();
         let owed = self.inner.switch(cpu, to, debt);
         if let Some(cpu) = context::cpu() {
             let mut loaded = self.loaded.lock().unwrap_or_else(|lock| lock.into_inner());

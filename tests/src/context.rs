@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
+use tlbc_runtime::platform::LockEvent;
+
 use crate::counted::Ledger;
 use crate::rules::Rule;
 
@@ -52,7 +54,6 @@ pub(crate) enum Interrupts {
 /// A method of the platform that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Within {
-    Batch,
     Defer,
     Secondary,
 }
@@ -68,6 +69,8 @@ struct Context {
     /// In which `pinned` a flush was started last.
     started: u64,
     within: Option<Within>,
+    /// Whether a lock of the runtime is held.
+    locked: bool,
 }
 
 static PINS: AtomicU64 = AtomicU64::new(1);
@@ -112,6 +115,7 @@ pub(crate) fn enter(machine: &Arc<Shared>, cpu: u32) -> Undo {
             pinned: 0,
             started: 0,
             within: None,
+            locked: false,
         }));
     });
     Undo(None)
@@ -127,6 +131,7 @@ pub(crate) fn enter_handler(machine: &Arc<Shared>, cpu: u32) -> Undo {
             pinned: PINS.fetch_add(1, SeqCst),
             started: 0,
             within: None,
+            locked: false,
         });
     });
     Undo(None)
@@ -173,6 +178,22 @@ pub(crate) fn interrupts_off() -> bool {
 /// The ledger of the machine of which this thread is a CPU.
 pub(crate) fn ledger() -> Arc<Ledger> {
     top(|context| context.machine.ledger.clone())
+}
+
+/// A lock of the runtime is taken here, or about to be released.
+#[track_caller]
+pub(crate) fn lock_event(number: u32, event: LockEvent) {
+    require_cpu(number, Rule::LockInterruptsOff);
+    require_off(Rule::LockInterruptsOff);
+    let acquired = event == LockEvent::Acquired;
+    let before = top(|context| std::mem::replace(&mut context.locked, acquired));
+    require(before != acquired, Rule::OneLockAtATime);
+}
+
+/// No lock of the runtime is held.
+#[track_caller]
+pub(crate) fn require_unlocked() {
+    require(!top(|context| context.locked), Rule::LocksAreShort);
 }
 
 /// Panics with a rule that does not hold.

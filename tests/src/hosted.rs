@@ -8,10 +8,12 @@
 //! and that every page, every table and all memory for batches has come out when the machine is dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
-use tlbc_runtime::{AddressSpace, Backend, Current, Local, Mmu};
+use tlbc_runtime::{
+    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Unusable,
+};
 
 use crate::checked::Checked;
 use crate::context::{self, Interrupts, Shared};
@@ -64,6 +66,9 @@ pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
 /// What a test does at a certain moment.
 pub type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// What a test does when a CPU takes or releases a lock of the runtime.
+pub type LockHook = Box<dyn Fn(u32, LockEvent) + Send + Sync>;
+
 /// A kernel of threads.
 pub struct Hosted<B: HostBackend> {
     pub(crate) backend: Checked<B>,
@@ -72,6 +77,7 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) tables_out: OnceLock<TablesOut>,
     pub(crate) issuing: OnceLock<Hook>,
     pub(crate) devices_told: OnceLock<Hook>,
+    pub(crate) locking: OnceLock<LockHook>,
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
@@ -97,11 +103,7 @@ impl<B: HostBackend> Hosted<B> {
     pub fn machine(backend: B, cpus: usize) -> Arc<Host<B>> {
         let mmu = Self::machine_off_line(backend, cpus);
         for cpu in 0..cpus {
-            Self::on(&mmu, cpu as u32, || {
-                let arrive = |cpu| mmu.arrive(cpu);
-                let arrived = mmu.platform().pinned_by(Interrupts::OffByKernel, arrive);
-                let _ = arrived.expect("a usable machine");
-            });
+            let _ = Self::arrive(&mmu, cpu as u32).expect("a usable machine");
         }
         lock(&mmu.platform().events).clear();
         mmu
@@ -127,6 +129,7 @@ impl<B: HostBackend> Hosted<B> {
             tables_out: OnceLock::new(),
             issuing: OnceLock::new(),
             devices_told: OnceLock::new(),
+            locking: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             shared: Arc::default(),
@@ -140,6 +143,16 @@ impl<B: HostBackend> Hosted<B> {
         let mmu = Arc::new(Mmu::new(hosted));
         let _ = mmu.platform().mmu.set(Arc::downgrade(&mmu));
         mmu
+    }
+
+    /// A CPU comes online.
+    ///
+    /// # Errors
+    /// When it cannot, on this machine.
+    pub fn arrive(mmu: &Arc<Host<B>>, cpu: u32) -> Result<Current<Handle<B>>, Unusable> {
+        Self::on(mmu, cpu, || {
+            mmu.platform().interrupts_off(|| mmu.arrive(CpuId(cpu)))
+        })
     }
 
     /// Runs as a CPU.
@@ -156,6 +169,14 @@ impl<B: HostBackend> Hosted<B> {
     /// The backend.
     pub fn backend(&self) -> &B {
         &self.backend
+    }
+
+    /// A new space, which CPU 0 makes.
+    ///
+    /// # Errors
+    /// When the machine has no tag for it.
+    pub fn space(mmu: &Arc<Host<B>>, new: NewSpace) -> Result<Handle<B>, NoTag> {
+        Self::on(mmu, 0, || mmu.address_space(new)).map(Arc::new)
     }
 
     /// Makes a CPU run in a space, or in the kernel.
@@ -194,9 +215,20 @@ impl<B: HostBackend> Hosted<B> {
         assert!(self.devices_told.set(tell).is_ok(), "told already");
     }
 
+    /// Does something whenever a lock of the runtime is taken, or about to be released.
+    pub fn on_lock(&self, tell: LockHook) {
+        assert!(self.locking.set(tell).is_ok(), "told already");
+    }
+
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
     pub fn is_interrupted(&self, cpu: u32) -> bool {
         self.cpus[cpu as usize].pending.load(SeqCst)
+    }
+
+    /// Whether the interrupts of a CPU are off at this moment.
+    pub fn are_interrupts_off(&self, cpu: u32) -> bool {
+        let off = &self.cpus[cpu as usize].interrupts;
+        matches!(off.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Waits until every other CPU has had interrupts on: whoever walked tables without a lock is gone.

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::change::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
 use tlbc_runtime::{Backend, Level, NewSpace, Owed, Platform, Tag};
 
@@ -117,7 +117,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
             return plainly;
         }
         // The instruction that changes the entry drops it, or puts off all of it.
-        if made.change.kind() == Kind::Vanishes {
+        if matches!(made.change.new, Entry::Invalid) {
             assert!(made.obligation.is_nothing(), "{made:?}");
         }
         if made.owed.contains(Owed::SPACE_UNTIL_ATTACH) {

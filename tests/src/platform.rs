@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
+use tlbc_runtime::platform::LockEvent;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
@@ -73,7 +74,7 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     fn has_batch(&self) -> bool {
-        let _within = context::within(Within::Batch);
+        context::require_unlocked();
         if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
             return false;
         }
@@ -146,8 +147,14 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.pinned_by(wanted, run)
     }
 
+    fn lock_event(&self, cpu: CpuId, event: LockEvent) {
+        context::lock_event(cpu.0, event);
+        self.locking.get().inspect(|tell| tell(cpu.0, event));
+    }
+
     fn interrupt(&self, cpus: &Self::Set) {
         context::require_off(Rule::InterruptInterruptsOff);
+        Checked::<B>::unlocked();
         context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
         self.happened(Event::Interrupted(cpus.iter().map(|cpu| cpu.0).collect()));
         for cpu in cpus.iter() {
@@ -169,6 +176,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
 
     fn release(&self, pages: Flushed<'_, Self>) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
         let taken = pages.take(self.takes.load(SeqCst));
         taken.for_each(|page| self.happened(Event::Released(page.number)));
     }
@@ -180,6 +188,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
 
     fn defer(&self, tables: Unlinked<Self>) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
         let _within = context::within(Within::Defer);
         let tables: Vec<u64> = tables.after_walkers().map(Table::came_out).collect();
         self.tables_out.get().inspect(|tell| tell(&tables, false));
@@ -188,6 +197,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
 
     fn free_table(&self, table: Table) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
         let number = table.came_out();
         self.tables_out.get().inspect(|tell| tell(&[number], true));
         self.happened(Event::Freed(number));

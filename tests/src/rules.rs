@@ -23,8 +23,12 @@ pub enum Rule {
     ArriveInterruptsOff,
     /// Of [`Platform::interrupt`](tlbc_runtime::Platform::interrupt).
     InterruptInterruptsOff,
-    /// Of [`Platform::page_batch`](tlbc_runtime::Platform::page_batch) and of that for tables.
-    BatchDoesNotWait,
+    /// Of [`Platform::lock_event`](tlbc_runtime::Platform::lock_event).
+    LockInterruptsOff,
+    /// Of the same.
+    OneLockAtATime,
+    /// Of the same: neither a flush nor a call of the kernel is a bounded number of instructions.
+    LocksAreShort,
     /// Of [`Platform::release`](tlbc_runtime::Platform::release) and of what takes tables.
     ReleaseAsTheFlush,
     /// Of [`Platform::defer`](tlbc_runtime::Platform::defer).
@@ -35,7 +39,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::SinkOfThisCpu,
         Self::FlushStaysOnCpu,
         Self::FlushInterruptsOff,
@@ -46,7 +50,9 @@ impl Rule {
         Self::ResumeInterruptsOff,
         Self::ArriveInterruptsOff,
         Self::InterruptInterruptsOff,
-        Self::BatchDoesNotWait,
+        Self::LockInterruptsOff,
+        Self::OneLockAtATime,
+        Self::LocksAreShort,
         Self::ReleaseAsTheFlush,
         Self::DeferDoesNotWait,
         Self::SecondaryDoesNotFlush,
@@ -66,7 +72,7 @@ impl Rule {
             ),
             Self::FlushInterruptsOff => (
                 "request.rs",
-                "interrupts are off where [`Facts::interrupts_off`](crate::Facts) says so",
+                "interrupts are off during each of them where [`Facts::interrupts_off`](crate::Facts) says so",
             ),
             Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
             Self::DeliverInterruptsOff => (
@@ -92,7 +98,15 @@ impl Rule {
                 "platform.rs",
                 "Contexts: interrupts off; any of the caller's locks.",
             ),
-            Self::BatchDoesNotWait => ("platform.rs", "must not sleep or wait for a flush"),
+            Self::LockInterruptsOff => (
+                "platform.rs",
+                "On `cpu`, with interrupts off; any of the caller's locks.",
+            ),
+            Self::OneLockAtATime => (
+                "platform.rs",
+                "A CPU holds one lock of the runtime at a time",
+            ),
+            Self::LocksAreShort => ("platform.rs", "for a bounded number of instructions"),
             Self::ReleaseAsTheFlush => (
                 "platform.rs",
                 "Contexts: those of the flush; a section's lock may be held",

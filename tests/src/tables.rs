@@ -108,7 +108,7 @@ impl Entries {
     /// The table that an entry points at, as a walker sees it: by one read.
     pub fn linked(&self, index: usize) -> Option<u64> {
         match says(self.bits(index)) {
-            Entry::Table { table } => Some(table),
+            Entry::Table { table, .. } => Some(table),
             Entry::Leaf { .. } | Entry::Invalid => None,
         }
     }
@@ -120,11 +120,13 @@ fn says(bits: u64) -> Entry {
     } else if bits & TABLE != 0 {
         Entry::Table {
             table: bits >> SHIFT,
+            attributes: 0,
         }
     } else {
         Entry::Leaf {
             page: bits >> SHIFT,
             rights: if bits & WRITE == 0 { 1 } else { 3 },
+            attributes: 0,
         }
     }
 }

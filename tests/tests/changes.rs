@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace};
 use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{Entries, WRITE};
@@ -13,10 +13,21 @@ const PTE: Level = Level(0);
 const PMD: Level = Level(1);
 const VA: u64 = 0x20_0000;
 
-const READ: Entry = Entry::Leaf { page: 5, rights: 1 };
-const READ_WRITE: Entry = Entry::Leaf { page: 5, rights: 3 };
-const OTHER: Entry = Entry::Leaf { page: 6, rights: 3 };
-const TABLE: Entry = Entry::Table { table: 7 };
+const READ: Entry = leaf(5, 1, 0);
+const READ_WRITE: Entry = leaf(5, 3, 0);
+const OTHER: Entry = leaf(6, 3, 0);
+const TABLE: Entry = Entry::Table {
+    table: 7,
+    attributes: 0,
+};
+
+const fn leaf(page: u64, rights: u8, attributes: u64) -> Entry {
+    Entry::Leaf {
+        page,
+        rights,
+        attributes,
+    }
+}
 
 fn change(level: Level, old: Entry, new: Entry) -> Change {
     Change {
@@ -24,6 +35,7 @@ fn change(level: Level, old: Entry, new: Entry) -> Change {
         old,
         new,
         new_bits: 0,
+        clears: Marks::NONE,
         below: Below::Live,
     }
 }
@@ -40,7 +52,7 @@ fn machine<B: HostBackend>(
         conditions,
         ..NewSpace::default()
     };
-    let space = Arc::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     for cpu in [1, 0] {
         Hosted::on(&mmu, cpu, || {
             let user = Hosted::switch(&mmu, Current::Kernel, Some(&space));
@@ -51,75 +63,213 @@ fn machine<B: HostBackend>(
     (mmu, space)
 }
 
-/// Whether each change wants a flush, and whether it may be made in one step.
-fn wants<B: HostBackend>(backend: B, conditions: Conditions) -> [(bool, Result<(), Misuse>); 5] {
+/// Whether a change requires a flush, and whether it may be made in one step.
+type Wants = (bool, Result<(), Misuse>);
+
+const NOTHING: Wants = (false, Ok(()));
+const FLUSH: Wants = (true, Ok(()));
+const BROKEN: Wants = (true, Err(Misuse::ThroughInvalid));
+
+fn wants<B: HostBackend, const N: usize>(
+    backend: B,
+    conditions: Conditions,
+    changes: [Change; N],
+) -> [Wants; N] {
     let (mmu, space) = machine(backend, conditions);
-    [
-        change(PTE, Entry::Invalid, READ),
-        change(PTE, READ, READ_WRITE),
-        change(PTE, READ_WRITE, READ),
-        change(PTE, READ, OTHER),
-        change(PMD, TABLE, OTHER),
-    ]
-    .map(|change| {
+    changes.map(|change| {
         let at_once = mmu.check_change(&space, &change);
         (mmu.needs_flush(&space, &change).expect("a level"), at_once)
     })
 }
 
-const AT_ONCE: Result<(), Misuse> = Ok(());
-const BROKEN: Result<(), Misuse> = Err(Misuse::ThroughInvalid);
+const ARM64: arm64::Tlb = arm64::Tlb {
+    config: arm64::Config::NONE,
+};
+const POWERPC64: powerpc64::Tlb = powerpc64::Tlb {
+    config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),
+};
+const S390: s390::Tlb = s390::Tlb {
+    config: s390::Config::EDAT1, // large pages
+};
+const X86_64: x86_64::Tlb = x86_64::Tlb {
+    config: x86_64::Config::NONE,
+    invlpgb_pages: 1,
+};
 
 #[test]
 fn what_a_change_wants_follows_from_the_facts() {
-    let arm64 = || arm64::Tlb {
-        config: arm64::Config::NONE,
-    };
-    let power = || powerpc64::Tlb {
-        config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),
-    };
-    let x86 = x86_64::Tlb {
-        config: x86_64::Config::NONE,
-        invlpgb_pages: 1,
-    };
+    let changes = [
+        change(PTE, Entry::Invalid, READ),
+        change(PTE, READ, READ_WRITE),
+        change(PTE, READ_WRITE, READ),
+        change(PTE, READ, OTHER),
+        change(PMD, TABLE, OTHER),
+    ];
     let none = Conditions::NONE;
-    let nothing = (false, AT_ONCE);
-    let flush = (true, AT_ONCE);
-    let broken = (true, BROKEN);
     // A fault drops the stricter entry.
     assert_eq!(
-        wants(x86, none),
-        [nothing, nothing, flush, flush, broken],
+        wants(X86_64, none, changes),
+        [NOTHING, NOTHING, FLUSH, FLUSH, BROKEN],
         "x86-64"
     );
     // A stricter entry faults, and is dropped then; another page goes in through an invalid entry.
     assert_eq!(
-        wants(arm64(), none),
-        [nothing, nothing, flush, broken, broken],
+        wants(ARM64, none, changes),
+        [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "arm64"
     );
     // CPUs look again before they fault; devices do not, and want the entry invalid in between.
     assert_eq!(
-        wants(power(), none),
-        [nothing, nothing, flush, broken, broken],
+        wants(POWERPC64, none, changes),
+        [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "powerpc64"
     );
     let devices = powerpc64::Config::NONE
         .with(powerpc64::Config::COPROCESSORS)
         .conditions();
     assert_eq!(
-        wants(power(), devices),
-        [nothing, broken, flush, broken, broken],
+        wants(POWERPC64, devices, changes),
+        [NOTHING, BROKEN, FLUSH, BROKEN, BROKEN],
         "powerpc64 with a coprocessor"
     );
     // Instructions replace valid entries.
-    let s390 = s390::Tlb {
-        config: s390::Config::EDAT1, // large pages
-    };
     assert_eq!(
-        wants(s390, none),
-        [nothing, nothing, flush, flush, flush],
+        wants(S390, none, changes),
+        [NOTHING, NOTHING, FLUSH, FLUSH, FLUSH],
         "s390"
+    );
+}
+
+/// What the machine caches besides the page and the rights: memory type, contiguity, whether the entry is global.
+#[test]
+fn other_attributes_require_a_flush() {
+    const UNCACHED: u64 = 1;
+    const CONTIGUOUS: u64 = 1 << 8;
+    const GLOBAL: u64 = 1 << 9;
+    let restricts = Entry::Table {
+        table: 7,
+        attributes: 1,
+    };
+    let changes = [
+        change(PTE, READ, leaf(5, 1, UNCACHED)),
+        change(PTE, READ, leaf(5, 1, CONTIGUOUS)),
+        change(PTE, leaf(5, 1, CONTIGUOUS), READ),
+        change(PTE, READ, leaf(5, 1, GLOBAL)),
+        // More rights as well: what a fault drops is not enough.
+        change(PTE, READ, leaf(5, 3, UNCACHED)),
+        change(PMD, TABLE, restricts),
+        change(PMD, restricts, TABLE),
+    ];
+    let none = Conditions::NONE;
+    let in_place = [FLUSH; 7];
+    let broken = [BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, FLUSH, FLUSH];
+    assert_eq!(wants(X86_64, none, changes), in_place, "x86-64");
+    assert_eq!(wants(ARM64, none, changes), broken, "arm64");
+    assert_eq!(wants(POWERPC64, none, changes), in_place, "powerpc64");
+    assert_eq!(wants(S390, none, changes), in_place, "s390");
+}
+
+#[test]
+fn a_cleared_mark_requires_a_flush() {
+    let clearing = |old, new, clears| Change {
+        clears,
+        ..change(PTE, old, new)
+    };
+    let changes = [
+        clearing(READ, READ, Marks::ACCESSED),
+        clearing(READ_WRITE, READ_WRITE, Marks::DIRTY),
+        clearing(READ, READ_WRITE, Marks::DIRTY),
+        clearing(Entry::Invalid, READ, Marks::DIRTY),
+    ];
+    let none = Conditions::NONE;
+    let expected = [FLUSH, FLUSH, FLUSH, NOTHING];
+    assert_eq!(wants(X86_64, none, changes), expected, "x86-64");
+    assert_eq!(wants(ARM64, none, changes), expected, "arm64");
+    assert_eq!(wants(POWERPC64, none, changes), expected, "powerpc64");
+    assert_eq!(wants(S390, none, changes), expected, "s390");
+}
+
+/// The kernel's own code must not run into an entry that allows less than the table, even where the fault drops it.
+#[test]
+fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
+    fn flushes<B: HostBackend>(backend: B) -> bool {
+        let (mmu, _) = machine(backend, Conditions::NONE);
+        let more = change(PTE, READ, READ_WRITE);
+        assert_eq!(mmu.check_change(mmu.kernel(), &more), Ok(()));
+        mmu.needs_flush(mmu.kernel(), &more).expect("a level")
+    }
+    assert!(flushes(X86_64));
+    assert!(flushes(ARM64));
+    assert!(flushes(S390));
+    assert!(!flushes(POWERPC64)); // CPUs look again
+}
+
+/// The instructions of one change in a gather, by name; interrupts among them.
+fn issued<B: HostBackend>(
+    backend: B,
+    kernel: bool,
+    change: &Change,
+    name: fn(B::Op) -> &'static str,
+) -> Vec<&'static str> {
+    let (mmu, space) = machine(backend, Conditions::NONE);
+    let space = if kernel { mmu.kernel() } else { &space };
+    let entries = Entries::new(mmu.platform().backend(), space, change.level, VA, 1);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(space, |g| {
+            g.locked((), |section, ()| {
+                let was = section.change(&entries.slot(0), change);
+                assert!(was.is_ok());
+            });
+        });
+    });
+    let events = mmu.platform().events().into_iter();
+    let names = events.map(|event| match event {
+        Event::Issued(_, op) => name(op),
+        Event::Interrupted(_) => "interrupt",
+        other => panic!("{other:?}"),
+    });
+    names.collect()
+}
+
+#[test]
+fn what_only_the_attributes_or_marks_tell_is_flushed() {
+    let uncached = change(PTE, READ, leaf(5, 1, 1));
+    let clean = Change {
+        clears: Marks::DIRTY,
+        ..change(PTE, READ_WRITE, READ_WRITE)
+    };
+    for change in [uncached, clean] {
+        let x86 = issued(X86_64, false, &change, x86_64::Op::name);
+        assert_eq!(x86, ["invlpg", "interrupt", "invlpg"]);
+        let power = issued(POWERPC64, false, &change, powerpc64::Op::name);
+        let flush = ["ptesync", "tlbiel_va", "ptesync", "slbia_user", "isync"];
+        let expected: Vec<_> = flush[..2]
+            .iter()
+            .chain(&["interrupt"])
+            .chain(&flush)
+            .chain(&flush[2..])
+            .copied()
+            .collect();
+        assert_eq!(power, expected);
+        assert_eq!(issued(S390, false, &change, s390::Op::name), ["ipte"]);
+    }
+    let arm64 = issued(ARM64, false, &clean, arm64::Op::name);
+    assert_eq!(arm64, ["dsb_ishst", "vale1is", "dsb_ish"]);
+}
+
+#[test]
+fn more_rights_are_flushed_for_the_kernel_alone() {
+    let more = change(PTE, READ, READ_WRITE);
+    let nothing: [&str; 0] = [];
+    assert_eq!(issued(X86_64, false, &more, x86_64::Op::name), nothing);
+    assert_eq!(
+        issued(X86_64, true, &more, x86_64::Op::name),
+        ["invlpg", "interrupt", "invlpg"]
+    );
+    assert_eq!(issued(ARM64, false, &more, arm64::Op::name), nothing);
+    assert_eq!(
+        issued(ARM64, true, &more, arm64::Op::name),
+        ["dsb_ishst", "vaale1is", "dsb_ish", "isb"]
     );
 }
 
@@ -140,24 +290,11 @@ fn fix<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> (bool, Ve
 
 #[test]
 fn a_spurious_fault_is_fixed_here_where_the_machine_does_not() {
-    let x86 = x86_64::Tlb {
-        config: x86_64::Config::NONE,
-        invlpgb_pages: 1,
-    };
-    assert_eq!(fix(x86, x86_64::Op::name), (false, vec![]));
-    let power = powerpc64::Tlb {
-        config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),
-    };
-    assert_eq!(fix(power, powerpc64::Op::name), (false, vec![]));
-    let arm64 = arm64::Tlb {
-        config: arm64::Config::NONE,
-    };
+    assert_eq!(fix(X86_64, x86_64::Op::name), (false, vec![]));
+    assert_eq!(fix(POWERPC64, powerpc64::Op::name), (false, vec![]));
     let fixed = (true, vec!["dsb_nshst", "vale1", "dsb_nsh"]);
-    assert_eq!(fix(arm64, arm64::Op::name), fixed);
-    let s390 = s390::Tlb {
-        config: s390::Config::NONE,
-    };
-    assert_eq!(fix(s390, s390::Op::name), (true, vec!["ptlb"]));
+    assert_eq!(fix(ARM64, arm64::Op::name), fixed);
+    assert_eq!(fix(S390, s390::Op::name), (true, vec!["ptlb"]));
 }
 
 /// Break before make: the old entry is flushed before the new one is stored, and only where the machine wants it.
@@ -174,12 +311,13 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
             old: ptes.entry(0),
             new: new.entry(0),
             new_bits: new.bits(0),
+            clears: Marks::NONE,
             below: Below::Cleared,
         };
         Hosted::on(&mmu, 0, || {
             mmu.gather(&space, |g| {
                 g.locked((), |section, ()| {
-                    let was = section.replace(&ptes.slot(0), &change);
+                    let was = section.break_before_make(&ptes.slot(0), &change);
                     assert_eq!(was.map(|was| was.first), Ok(5 << 12 | 1));
                     mmu.platform().note("replaced");
                 });
@@ -197,19 +335,12 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
         });
         names.collect()
     }
-    let arm64 = arm64::Tlb {
-        config: arm64::Config::NONE,
-    };
     assert_eq!(
-        replace(arm64, arm64::Op::name),
+        replace(ARM64, arm64::Op::name),
         ["dsb_ishst", "vale1is", "dsb_ish", "replaced"]
     );
-    let x86 = x86_64::Tlb {
-        config: x86_64::Config::NONE,
-        invlpgb_pages: 1,
-    };
     assert_eq!(
-        replace(x86, x86_64::Op::name),
+        replace(X86_64, x86_64::Op::name),
         ["replaced", "invlpg", "interrupt", "invlpg"]
     );
     let s390 = s390::Tlb {
@@ -221,11 +352,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
 /// What is asked for directly is flushed at once, or refused with the reason.
 #[test]
 fn a_range_is_flushed_or_refused() {
-    let x86 = x86_64::Tlb {
-        config: x86_64::Config::NONE,
-        invlpgb_pages: 1,
-    };
-    let (mmu, _) = machine(x86, Conditions::NONE);
+    let (mmu, _) = machine(X86_64, Conditions::NONE);
     let kernel = |start: u64, bytes: u64, level: Level| {
         let extent = tlbc_runtime::request::Extent::new(start, bytes);
         Hosted::on(&mmu, 0, || mmu.flush_range(mmu.kernel(), extent, level))

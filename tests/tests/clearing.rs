@@ -1,7 +1,5 @@
 //! What may be cleared, and what unlinked: valid leaf entries alone, and valid pointers to tables.
 
-use std::sync::Arc;
-
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Entry, Slot, Was};
 use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, OwnedEntry, SpaceId};
@@ -49,7 +47,7 @@ impl Linked<Hosted<Tlb>> for Claimed<'_> {
 #[test]
 fn what_is_no_leaf_is_refused_and_stays() {
     let mmu = Hosted::machine(TLB, 1);
-    let space = Arc::new(mmu.address_space(NewSpace::default()).expect("a tag"));
+    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 1);
     entries.map(0, 1, 0);
     let before = entries.bits(0);
@@ -57,13 +55,26 @@ fn what_is_no_leaf_is_refused_and_stays() {
         mmu.gather(&space, |gather| {
             gather.locked((), |section, ()| {
                 // A pointer to a table owes more than a leaf does, and what is invalid has no page.
-                for says in [Entry::Table { table: 1 }, Entry::Invalid] {
+                for says in [
+                    Entry::Table {
+                        table: 1,
+                        attributes: 0,
+                    },
+                    Entry::Invalid,
+                ] {
                     let leaf = entries.leaf(0).expect("a leaf");
                     let refused = section.clear(Claimed(leaf, says)).expect_err("no leaf");
                     assert_eq!(refused.why, Misuse::NoSuchLevel);
                 }
                 // And what maps a page points at no table.
-                for says in [Entry::Leaf { page: 1, rights: 1 }, Entry::Invalid] {
+                for says in [
+                    Entry::Leaf {
+                        page: 1,
+                        rights: 1,
+                        attributes: 0,
+                    },
+                    Entry::Invalid,
+                ] {
                     let leaf = entries.leaf(0).expect("a leaf");
                     let refused = section.unlink(Claimed(leaf, says)).expect_err("no table");
                     assert_eq!(refused.why, Misuse::NoSuchLevel);

@@ -7,7 +7,7 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable};
 use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Refused, TagSource, Unusable,
@@ -23,7 +23,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
     new: NewSpace,
 ) -> (Machine<B>, Handle<Watched<B>>) {
     let mmu = machine(backend, 1);
-    let space = Handle::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     let _ = Hosted::on(&mmu, 0, || {
         Hosted::switch(&mmu, Current::Kernel, Some(&space))
     });
@@ -40,7 +40,7 @@ fn another<B: Backend + Send + Sync + 'static>(
         table: new.table + 0x10_0000,
         ..new
     };
-    mmu.address_space(new).expect("a tag")
+    Hosted::on(mmu, 0, || mmu.address_space(new)).expect("a tag")
 }
 
 /// A level whose entries only point at tables, if there is one, and one that is not there.
@@ -192,7 +192,11 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = their_links.pointer(0).unwrap();
                 let link = is_refused(section.unlink(link), OtherSpace);
                 let link = is_refused(section.detach(link), OtherSpace);
-                let large = Entry::Leaf { page: 1, rights: 1 };
+                let large = Entry::Leaf {
+                    page: 1,
+                    rights: 1,
+                    attributes: 0,
+                };
                 is_refused(section.collapse(link, large, 1), OtherSpace);
 
                 let leaf = no_leaves.leaf(0).unwrap();
@@ -203,7 +207,13 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 let link = is_refused(section.unlink(link), NoSuchLevel);
                 is_refused(section.detach(link), NoSuchLevel);
 
-                let (leaf, table) = (large, Entry::Table { table: 1 });
+                let (leaf, table) = (
+                    large,
+                    Entry::Table {
+                        table: 1,
+                        attributes: 0,
+                    },
+                );
                 let wrong = [
                     (pointers, leaf, Entry::Invalid),
                     (pointers, Entry::Invalid, leaf),
@@ -220,6 +230,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                         old,
                         new,
                         new_bits: 0,
+                        clears: Marks::NONE,
                         below: Below::Cleared,
                     };
                     let slot = no_leaves.slot(0);
@@ -285,7 +296,7 @@ mod one_of_many {
 /// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.
 fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
     let mmu = Hosted::with_tag_words(backend, cpus, words);
-    let arrived = mmu.arrive(CpuId(0)).map(drop);
+    let arrived = Hosted::arrive(&mmu, 0).map(drop);
     assert_eq!(mmu.platform().events().is_empty(), arrived.is_err());
     arrived
 }

@@ -95,7 +95,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
     new: NewSpace,
 ) -> (Machine<B>, Handle<Watched<B>>) {
     let mmu = machine(backend, 2);
-    let space = Handle::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     for cpu in 0..2 {
         let _ = Hosted::on(&mmu, cpu, || {
             Hosted::switch(&mmu, Current::Kernel, Some(&space))

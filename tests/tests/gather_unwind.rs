@@ -27,7 +27,7 @@ struct World<B: Backend + Send + Sync + 'static> {
 impl<B: Backend + Send + Sync + 'static> World<B> {
     fn new(backend: B, new: NewSpace) -> Self {
         let mmu = machine(backend, 2);
-        let space = Handle::new(mmu.address_space(new).expect("a tag"));
+        let space = Hosted::space(&mmu, new).expect("a tag");
         for cpu in 0..2 {
             let _ = Hosted::on(&mmu, cpu, || {
                 Hosted::switch(&mmu, Current::Kernel, Some(&space))

@@ -10,7 +10,7 @@ pub struct Change {
     pub plain: Option<Spanned<bool>>,
     /// `by writers, deferred while detached or here;`
     pub deferred: Option<Span>,
-    /// `output, size, merge of a valid entry through invalid;`
+    /// `output, size, attributes of a valid entry through invalid;`
     pub through_invalid: Vec<(Vec<Ident>, Option<Cond>, Span)>,
     /// All of it.
     pub span: Span,

@@ -164,9 +164,11 @@ impl Emit<'_> {
         quote! {
             fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
                 #tlb
+                let facts = self.change_facts(owner.conditions);
+                let kind = change.kind(&facts);
                 let was = slot.was();
                 #owed
-                let obligation = change.left_over(&self.change_facts(owner.conditions));
+                let obligation = change.left_over(&facts);
                 Changed { was, obligation, owed }
             }
         }

@@ -81,9 +81,10 @@ impl Emit<'_> {
             let whens = facts.filter(|(of, _)| *of == aspect);
             self.any_of(whens.map(|(_, when)| when))
         };
-        let (output, size, rights) = (
+        let (output, size, attributes, rights) = (
             through(Aspect::Output),
             through(Aspect::Size),
+            through(Aspect::Attributes),
             through(Aspect::Rights),
         );
         let devices = if model.caches.stricter_on_cpus_only {
@@ -100,7 +101,9 @@ impl Emit<'_> {
                 devices_stay_strict: #devices,
                 output_through_invalid: #output,
                 size_through_invalid: #size,
+                attributes_through_invalid: #attributes,
                 rights_through_invalid: #rights,
+                cleared_may_stay: Marks::NONE,
                 clean_to_dirty_walks: #dirty,
             }
         };

@@ -124,7 +124,7 @@ const RUNTIME: [(&str, &str); 7] = [
     ),
     (
         "change",
-        "Change ChangeFacts Changed Kind Obligation Owner Slot Stricter",
+        "Change ChangeFacts Changed Kind Marks Obligation Owner Slot Stricter",
     ),
     (
         "clause",

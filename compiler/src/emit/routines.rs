@@ -21,7 +21,7 @@ use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
 /// What a routine may be given, in the order of its parameters.
-const PARAMETERS: [(&str, &str); 14] = [
+const PARAMETERS: [(&str, &str); 15] = [
     ("tag", "u64"),
     ("of_machine", "bool"),
     ("va", "u64"),
@@ -35,6 +35,7 @@ const PARAMETERS: [(&str, &str); 14] = [
     ("owed_view", "bool"),
     ("slot", "&Slot<'_>"),
     ("change", "&Change"),
+    ("kind", "Kind"),
     ("owner", "&Owner"),
 ];
 
@@ -46,7 +47,7 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Ranges(..) => &["tag", "of_machine", "ranges"],
         Shape::Everything(..) | Shape::Teardown(..) => &["tag", "of_machine", "walk"],
         Shape::Told(_) => &["of_machine", "walk", "ends"],
-        Shape::Change => &["tag", "slot", "change", "owner"],
+        Shape::Change => &["tag", "slot", "change", "kind", "owner"],
         Shape::Finish(..) => &["of_machine"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],

@@ -185,10 +185,20 @@ impl Lower {
             for aspect in aspects {
                 let known = match aspect.node.as_str() {
                     "output" => Aspect::Output,
-                    "size" | "merge" => Aspect::Size,
+                    "size" => Aspect::Size,
+                    "attributes" => Aspect::Attributes,
                     "rights" => Aspect::Rights,
+                    "merge" => {
+                        self.misplaced(
+                            aspect.span,
+                            "whether an entry is one of a contiguous run is an attribute of it"
+                                .to_owned(),
+                            "write `attributes`",
+                        );
+                        continue;
+                    }
                     _ => {
-                        let known = ["output", "size", "merge", "rights"];
+                        let known = ["output", "size", "attributes", "rights"];
                         self.unknown("aspect", aspect, known.into_iter());
                         continue;
                     }

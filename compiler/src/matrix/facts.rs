@@ -287,9 +287,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
     let facts = it.model.change.through_invalid.iter();
     let line =
         |(of, cond): &(Aspect, _)| format!("{}{}", words::aspect(*of), when(&it.model, cond));
-    // A size and a contiguity are said apart and are one fact.
-    let mut lines: Vec<String> = facts.map(line).collect();
-    lines.dedup();
+    let lines: Vec<String> = facts.map(line).collect();
     if lines.is_empty() {
         vec!["nothing: valid entries are replaced in place".to_owned()]
     } else {

@@ -77,8 +77,10 @@ pub struct Change {
 pub enum Aspect {
     /// The page that it maps.
     Output,
-    /// Its size or its contiguity.
+    /// Its size: a page instead of a table, or a table instead of a page.
     Size,
+    /// What else of a leaf is cached with the translation.
+    Attributes,
     /// More is allowed.
     Rights,
 }

@@ -136,10 +136,10 @@ impl Shaper<'_, '_> {
     }
 
     /// More is allowed. What the instruction does not write, a store may change in a valid entry as well.
-    /// Where entries that allow less fault until they are dropped, the fault has to be met, and in the kernel
-    /// nothing meets it.
+    /// Where a CPU may fault on an entry that allows less than the table, the kernel is not given one: its own code
+    /// must not fault.
     fn relax(&mut self, setting: &Setting<'_>, level: Level) -> Node {
-        let faults = self.model.caches.stricter == Stricter::FaultsUntilDropped;
+        let faults = self.model.caches.stricter != Stricter::Refetched;
         if setting.space == Space::Kernel && faults {
             return self.replace(setting, level);
         }

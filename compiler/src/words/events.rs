@@ -11,6 +11,7 @@ pub fn aspect(aspect: Aspect) -> &'static str {
     match aspect {
         Aspect::Output => "another page",
         Aspect::Size => "another size",
+        Aspect::Attributes => "other attributes",
         Aspect::Rights => "more rights",
     }
 }

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Stricter};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
 use tlbc_runtime::clause::{Holders, LEVELS, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
@@ -273,7 +273,9 @@ impl<K: Kind> Backend for Toy<K> {
             devices_stay_strict: false,
             output_through_invalid: true,
             size_through_invalid: true,
+            attributes_through_invalid: true,
             rights_through_invalid: false,
+            cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
     }

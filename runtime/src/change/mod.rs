@@ -5,13 +5,18 @@
 //! Obligations are derived, and nowhere written down. A backend makes the change where the entries stand ([`Slot`]),
 //! for an [`Owner`], and says what came of it ([`Changed`]).
 
+mod marks;
 mod obligation;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use crate::backend::Owed;
 use crate::clause::Level;
+use crate::fault::{Fault, is_back};
 use crate::request::{Conditions, Reach, Space, Tag};
 
+pub use marks::Marks;
 pub use obligation::{Deadline, Obligation};
 pub use slot::{Slot, Was};
 
@@ -55,12 +60,38 @@ pub enum Entry {
         page: u64,
         /// What may be done with it, one bit a right: more bits, more rights.
         rights: u8,
+        /// Everything else that the machine caches with the translation, in any encoding: memory type, cacheability,
+        /// shareability, whether the entry is global, whether it is one of a contiguous run. Two values are equal or they
+        /// are not. Not the accessed and dirty marks, which are [`Marks`], nor bits that only software reads.
+        attributes: u64,
     },
     /// A table.
     Table {
         /// The physical address of the table.
         table: u64,
+        /// What the entry says of all translations below it, in any encoding: the rights that it restricts, for one. Two
+        /// values are equal or they are not.
+        attributes: u64,
     },
+}
+
+impl Entry {
+    /// The entry as changes compare it.
+    #[inline]
+    fn compared(self) -> Self {
+        match self {
+            Self::Leaf { page, rights, .. } if is_back(Fault::IgnoresAttributes) => Self::Leaf {
+                page,
+                rights,
+                attributes: 0,
+            },
+            Self::Table { table, .. } if is_back(Fault::IgnoresAttributes) => Self::Table {
+                table,
+                attributes: 0,
+            },
+            entry => entry,
+        }
+    }
 }
 
 /// What is below an entry that pointed at a table.
@@ -84,6 +115,8 @@ pub struct Change {
     /// The new entry as it stands in memory. Where the machine has an instruction replace a valid entry, that
     /// instruction stores it.
     pub new_bits: u64,
+    /// Which marks of the machine the new entry clears that a valid old entry may have had.
+    pub clears: Marks,
     /// What was below it.
     pub below: Below,
 }
@@ -95,10 +128,10 @@ pub enum Kind {
     Appears,
     /// Nothing is mapped where something was.
     Vanishes,
-    /// The same page, with more allowed than before. Apart from that the new entry may differ from the old
-    /// one only in bits that are software's: it stays valid while it changes.
+    /// The same page with the same attributes, and more allowed than before. No mark is cleared whose clearing
+    /// requires a flush. The entry stays valid while it changes.
     Relaxes,
-    /// Something else is mapped, or less is allowed.
+    /// Any other change of a valid entry into a valid one.
     Replaces,
 }
 
@@ -128,8 +161,13 @@ pub struct ChangeFacts {
     pub output_through_invalid: bool,
     /// Whether another size goes into a valid entry only through an invalid one.
     pub size_through_invalid: bool,
+    /// Whether other attributes go into a valid leaf only through an invalid entry.
+    pub attributes_through_invalid: bool,
     /// Whether more rights go into a valid entry only through an invalid one.
     pub rights_through_invalid: bool,
+    /// The marks that may be cleared without a flush: a cached entry may keep them, and the machine then does not set
+    /// them again in the table until the entry is dropped.
+    pub cleared_may_stay: Marks,
     /// Whether a clean entry becomes dirty only by a walk, so that unmapping dirty pages may be put off.
     pub clean_to_dirty_walks: bool,
 }
@@ -144,25 +182,43 @@ impl Change {
             old,
             new: Entry::Invalid,
             new_bits: 0,
+            clears: Marks::NONE,
             below: Below::Cleared,
         }
     }
 
-    /// What kind of change it is.
+    /// What kind of change it is on a machine of these facts.
     #[must_use]
     #[inline]
-    pub fn kind(&self) -> Kind {
-        match (self.old, self.new) {
+    pub fn kind(&self, facts: &ChangeFacts) -> Kind {
+        match (self.old.compared(), self.new.compared()) {
             (Entry::Invalid, _) => Kind::Appears,
             (_, Entry::Invalid) => Kind::Vanishes,
             (
-                Entry::Leaf { page, rights },
                 Entry::Leaf {
-                    page: to,
-                    rights: now,
+                    page,
+                    rights,
+                    attributes,
                 },
-            ) if page == to && rights & !now == 0 => Kind::Relaxes,
+                Entry::Leaf {
+                    page: new_page,
+                    rights: new_rights,
+                    attributes: new_attributes,
+                },
+            ) if page == new_page
+                && attributes == new_attributes
+                && rights & !new_rights == 0
+                && !self.clears_what_stays(facts) =>
+            {
+                Kind::Relaxes
+            }
             _ => Kind::Replaces,
         }
+    }
+
+    /// Whether a mark is cleared that a cached entry may keep, and must not.
+    #[inline]
+    fn clears_what_stays(&self, facts: &ChangeFacts) -> bool {
+        !self.clears.without(facts.cleared_may_stay).is_none()
     }
 }

@@ -257,9 +257,13 @@ impl OwnedEntry for Valid<'_> {
             Entry::Leaf {
                 page: says,
                 rights: 1,
+                attributes: 0,
             }
         } else {
-            Entry::Table { table: says }
+            Entry::Table {
+                table: says,
+                attributes: 0,
+            }
         }
     }
 }

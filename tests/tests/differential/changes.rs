@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Which, interpret};
 use tlbc_runtime::Record;
-use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
+use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, LevelTable};
 
@@ -20,7 +20,11 @@ impl<M: Machine> Asked<'_, M> {
         if self.model.change.plain_store.value {
             return;
         }
-        let page = |page, rights| Entry::Leaf { page, rights };
+        let page = |page, rights| Entry::Leaf {
+            page,
+            rights,
+            attributes: 0,
+        };
         let kinds = [
             (Kind::Appears, Entry::Invalid, page(1, 1)),
             (Kind::Vanishes, page(1, 1), Entry::Invalid),
@@ -70,9 +74,11 @@ impl<M: Machine> Asked<'_, M> {
                         old,
                         new,
                         new_bits: NEW,
+                        clears: Marks::NONE,
                         below: Below::Cleared,
                     };
-                    assert_eq!(change.kind(), kind);
+                    let facts = self.tlb.change_facts(Conditions::NONE);
+                    assert_eq!(change.kind(&facts), kind);
                     let owner = Owner {
                         space,
                         tag: self.env.tag,

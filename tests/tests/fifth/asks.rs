@@ -2,7 +2,7 @@
 //! issued here, what by each CPU that is told, and who owes something, apart by `|`.
 
 use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
 use tlbc_runtime::{Backend, Debt, Delivery, Owed, Record, Root};
@@ -108,12 +108,13 @@ fn facts() {
     assert!(facts.one_at_a_time, "the bus takes one at a time");
     // Tags mean something else on other CPUs, so that user spaces are told by interrupt.
     assert_eq!(facts.delivery, Delivery::Either);
-    let page = Entry::Leaf { page: 7, rights: 1 };
+    let page = Entry::Leaf { page: 7, rights: 1, attributes: 0 };
     let new = Change {
         level: PTE,
         old: Entry::Invalid,
         new: page,
         new_bits: 7,
+        clears: Marks::NONE,
         below: Below::Cleared,
     };
     let owed = new.obligation(&TLB.change_facts(Conditions::NONE));

@@ -112,7 +112,8 @@ fn a_reclaim_leaves_nobody_out() {
         let (mmu, space, _current) = machine(backend);
         let ptes = ptes(&mmu, &space, VA);
         Hosted::on(&mmu, 0, || {
-            mmu.attach_device(&space, conditions);
+            let device = mmu.attach_device(&space, conditions);
+            assert!(device.is_ok());
             mmu.reclaim(|reclaim| {
                 let leaf = ptes.leaf(0).expect("a leaf");
                 let token = reclaim.unmap(&space, leaf, |_| false);

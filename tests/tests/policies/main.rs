@@ -55,7 +55,7 @@ fn machine<B: HostBackend>(backend: B) -> Machine<B> {
         user_table: 0x1000,
         ..NewSpace::default()
     };
-    let space = Arc::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     let current = [0, 1].map(|cpu| {
         Hosted::on(&mmu, cpu, || {
             Hosted::switch(&mmu, Current::Kernel, Some(&space))

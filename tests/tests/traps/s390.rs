@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Trace};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Kind, Owner, Slot};
+use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
 use tlbc_runtime::{Backend, Record};
 
@@ -287,12 +287,17 @@ fn each_entry_is_compared_with_what_stands_in_it() {
         index: 7,
         va: USER,
     };
-    let page = |page| Entry::Leaf { page, rights: 3 };
+    let page = |page| Entry::Leaf {
+        page,
+        rights: 3,
+        attributes: 0,
+    };
     let change = Change {
         level: PTE,
         old: page(1),
         new: page(2),
         new_bits: 0x2000,
+        clears: Marks::NONE,
         below: Below::Cleared,
     };
     let owner = Owner {

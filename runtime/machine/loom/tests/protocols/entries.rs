@@ -65,9 +65,16 @@ impl OwnedEntry for Owned {
 
     fn entry(&self) -> Entry {
         if self.level == Level(0) {
-            Entry::Leaf { page: 0, rights: 3 }
+            Entry::Leaf {
+                page: 0,
+                rights: 3,
+                attributes: 0,
+            }
         } else {
-            Entry::Table { table: 0 }
+            Entry::Table {
+                table: 0,
+                attributes: 0,
+            }
         }
     }
 }

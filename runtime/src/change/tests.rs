@@ -1,0 +1,300 @@
+//! What each change requires.
+
+use super::obligation::{USERS, WALKERS};
+use super::*;
+use crate::clause::{Holders, Level, Levels, What, Which};
+
+const FACTS: ChangeFacts = ChangeFacts {
+    walk_cached: true,
+    invalid_cached: false,
+    stricter: Stricter::FaultsUntilDropped,
+    devices_stay_strict: false,
+    output_through_invalid: true,
+    size_through_invalid: true,
+    attributes_through_invalid: true,
+    rights_through_invalid: false,
+    cleared_may_stay: Marks::ACCESSED,
+    clean_to_dirty_walks: true,
+};
+const PAGE: Entry = leaf(1, 3, 0);
+const LESS: Entry = leaf(1, 1, 0);
+const TABLE: Entry = Entry::Table {
+    table: 2,
+    attributes: 0,
+};
+
+const fn leaf(page: u64, rights: u8, attributes: u64) -> Entry {
+    Entry::Leaf {
+        page,
+        rights,
+        attributes,
+    }
+}
+
+/// An entry of the lowest level changes.
+fn lowest(old: Entry, new: Entry) -> Change {
+    Change {
+        level: Level(0),
+        old,
+        new,
+        new_bits: 0,
+        clears: Marks::NONE,
+        below: Below::Cleared,
+    }
+}
+
+fn change(level: u8, old: Entry, new: Entry, below: Below) -> Obligation {
+    let change = Change {
+        level: Level(level),
+        below,
+        ..lowest(old, new)
+    };
+    change.obligation(&FACTS)
+}
+
+#[test]
+fn a_cleared_page_owes_its_leaf_to_those_who_use_it() {
+    let owed = change(0, PAGE, Entry::Invalid, Below::Cleared);
+    assert_eq!(owed.leaf.unwrap().what, What::leaf(Levels::only(Level(0))));
+    assert_eq!(owed.walk, None);
+    assert_eq!(owed.holders, USERS);
+    assert_eq!(owed.deadline, Deadline::Reuse);
+}
+
+#[test]
+fn fewer_rights_owe_the_leaf_and_more_rights_only_a_fix_up_here() {
+    assert!(
+        change(0, PAGE, LESS, Below::Cleared)
+            .holders
+            .covers(Holders::ACTIVE)
+    );
+    let more = change(0, LESS, PAGE, Below::Cleared);
+    assert_eq!(more.holders, Holders::SELF);
+    assert_eq!(more.deadline, Deadline::Fault);
+    let refetched = ChangeFacts {
+        stricter: Stricter::Refetched,
+        ..FACTS
+    };
+    let upgrade = lowest(LESS, PAGE);
+    assert!(upgrade.obligation(&refetched).is_nothing());
+}
+
+#[test]
+fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
+    let protected = change(0, PAGE, LESS, Below::Cleared);
+    assert_eq!(protected.deadline, Deadline::Reuse);
+    let swapped = |facts: &ChangeFacts| {
+        let others = lowest(LESS, leaf(1, 2, 0));
+        others.obligation(facts).deadline
+    };
+    assert_eq!(swapped(&FACTS), Deadline::Reuse);
+    let through_invalid = ChangeFacts {
+        rights_through_invalid: true,
+        ..FACTS
+    };
+    assert_eq!(swapped(&through_invalid), Deadline::Store);
+}
+
+#[test]
+fn an_instruction_leaves_over_what_it_did_not_drop() {
+    let left = |old, new| {
+        let change = lowest(old, new);
+        (change.left_over(&FACTS), change.obligation(&FACTS))
+    };
+    for (old, new) in [(PAGE, Entry::Invalid), (PAGE, LESS)] {
+        let (left, owed) = left(old, new);
+        assert!(left.is_nothing() && !owed.is_nothing());
+    }
+    let (left, owed) = left(LESS, PAGE);
+    assert!(left == owed && left.deadline == Deadline::Fault);
+}
+
+#[test]
+fn more_rights_are_flushed_for_the_kernel_where_a_fault_drops_the_stricter_entry() {
+    let dropped = ChangeFacts {
+        stricter: Stricter::DroppedByFault,
+        ..FACTS
+    };
+    let required = lowest(LESS, PAGE).obligation(&dropped);
+    assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
+    assert_eq!(
+        (required.holders, required.deadline),
+        (Holders::SELF, Deadline::Fault)
+    );
+}
+
+#[test]
+fn more_rights_go_through_invalid_whatever_becomes_of_a_stricter_entry() {
+    for stricter in [
+        Stricter::Refetched,
+        Stricter::DroppedByFault,
+        Stricter::FaultsUntilDropped,
+    ] {
+        let facts = ChangeFacts {
+            stricter,
+            rights_through_invalid: true,
+            ..FACTS
+        };
+        let required = lowest(LESS, PAGE).obligation(&facts);
+        assert_eq!(
+            (required.holders, required.deadline),
+            (USERS, Deadline::Store)
+        );
+    }
+}
+
+#[test]
+fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machine_says_so() {
+    let in_place = ChangeFacts {
+        attributes_through_invalid: false,
+        ..FACTS
+    };
+    // With the same page, with more rights, and with another page as well.
+    for new in [leaf(1, 1, 7), leaf(1, 3, 7)] {
+        let change = lowest(LESS, new);
+        for (facts, deadline) in [(FACTS, Deadline::Store), (in_place, Deadline::Reuse)] {
+            let required = change.obligation(&facts);
+            assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
+            assert_eq!(required.holders, USERS);
+            assert_eq!(required.deadline, deadline);
+            assert_eq!(change.kind(&facts), Kind::Replaces);
+        }
+    }
+    let output_in_place = ChangeFacts {
+        output_through_invalid: false,
+        ..FACTS
+    };
+    let both = |facts| lowest(LESS, leaf(9, 1, 7)).obligation(&facts).deadline;
+    assert_eq!(both(output_in_place), Deadline::Store);
+    assert_eq!(both(in_place), Deadline::Store);
+}
+
+#[test]
+fn other_attributes_of_a_kept_table_require_everything_below() {
+    let restricts = Entry::Table {
+        table: 2,
+        attributes: 1,
+    };
+    for below in [Below::Cleared, Below::Live] {
+        let required = change(2, TABLE, restricts, below);
+        let (walk, leaf) = (required.walk.unwrap(), required.leaf.unwrap());
+        assert_eq!((walk.which, leaf.which), (Which::Subtree, Which::Subtree));
+        assert_eq!(walk.what.walk, Levels(0b111));
+        assert_eq!(leaf.what.leaf, Levels(0b11));
+        assert_eq!(required.holders, WALKERS);
+        assert_eq!(required.deadline, Deadline::Reuse);
+    }
+    assert!(change(2, TABLE, TABLE, Below::Live).is_nothing());
+    // Another table, with all below the old one cleared.
+    let moved = Entry::Table {
+        table: 3,
+        attributes: 1,
+    };
+    assert_eq!(change(2, TABLE, moved, Below::Cleared).leaf, None);
+}
+
+#[test]
+fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
+    let cleared = |old, new, clears| Change {
+        clears,
+        ..lowest(old, new)
+    };
+    let required = |old, new, clears| cleared(old, new, clears).obligation(&FACTS);
+    let both = Marks::ACCESSED.union(Marks::DIRTY);
+    assert!(required(PAGE, PAGE, Marks::ACCESSED).is_nothing());
+    for clears in [Marks::DIRTY, both] {
+        let required = required(PAGE, PAGE, clears);
+        assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
+        assert_eq!(
+            (required.holders, required.deadline),
+            (USERS, Deadline::Reuse)
+        );
+        let kind = cleared(PAGE, PAGE, clears).kind(&FACTS);
+        assert_eq!(kind, Kind::Replaces);
+    }
+    // With more rights as well it is not left to a fault.
+    assert_eq!(required(LESS, PAGE, Marks::DIRTY).deadline, Deadline::Reuse);
+    assert_eq!(
+        required(LESS, PAGE, Marks::ACCESSED).deadline,
+        Deadline::Fault
+    );
+    // Nothing was cached of an entry that was not valid.
+    assert!(required(Entry::Invalid, PAGE, both).is_nothing());
+    assert!(required(Entry::Invalid, Entry::Invalid, both).is_nothing());
+    // Of an entry that points at a table the mark is set again only when nothing below is cached.
+    let table = Change {
+        level: Level(1),
+        ..cleared(TABLE, TABLE, Marks::DIRTY)
+    };
+    let below = table.obligation(&FACTS).leaf.unwrap();
+    assert_eq!((below.which, below.what.leaf), (Which::Subtree, Levels(1)));
+}
+
+#[test]
+fn more_rights_owe_the_leaf_to_devices_that_stay_strict() {
+    let upgrade = lowest(LESS, PAGE);
+    let strict = ChangeFacts {
+        stricter: Stricter::Refetched,
+        devices_stay_strict: true,
+        ..FACTS
+    };
+    let owed = upgrade.obligation(&strict);
+    assert_eq!(
+        (owed.holders, owed.deadline),
+        (Holders::DEVICE, Deadline::Reuse)
+    );
+    let through_invalid = ChangeFacts {
+        rights_through_invalid: true,
+        ..strict
+    };
+    assert_eq!(
+        upgrade.obligation(&through_invalid).deadline,
+        Deadline::Store
+    );
+}
+
+#[test]
+fn a_new_mapping_owes_nothing_unless_absence_is_cached() {
+    assert!(change(0, Entry::Invalid, PAGE, Below::Cleared).is_nothing());
+    let cached = ChangeFacts {
+        invalid_cached: true,
+        ..FACTS
+    };
+    let new = lowest(Entry::Invalid, PAGE);
+    assert!(new.obligation(&cached).absent.is_some());
+}
+
+#[test]
+fn a_freed_table_owes_the_one_walk_entry_to_lazy_cpus_too() {
+    let owed = change(1, TABLE, Entry::Invalid, Below::Cleared);
+    assert_eq!(owed.walk.unwrap().what, What::walk(Levels::only(Level(1))));
+    assert_eq!(owed.leaf, None);
+    assert!(owed.holders.covers(Holders::LAZY));
+}
+
+#[test]
+fn a_moved_table_owes_everything_below() {
+    let owed = change(2, TABLE, Entry::Invalid, Below::Live);
+    let walk = owed.walk.unwrap();
+    assert_eq!(walk.which, Which::Subtree);
+    assert_eq!(walk.what.walk, Levels(0b111));
+    assert_eq!(owed.leaf.unwrap().what.leaf, Levels(0b11));
+}
+
+#[test]
+fn a_collapse_is_flushed_before_the_leaf_is_stored() {
+    assert_eq!(
+        change(1, TABLE, PAGE, Below::Live).deadline,
+        Deadline::Store
+    );
+    let other = leaf(9, 3, 0);
+    assert_eq!(
+        change(0, PAGE, other, Below::Cleared).deadline,
+        Deadline::Store
+    );
+    // The same page with fewer rights is neither another page nor another size.
+    assert_eq!(
+        change(0, PAGE, LESS, Below::Cleared).deadline,
+        Deadline::Reuse
+    );
+}
