@@ -1,6 +1,5 @@
-//! A backend that checks the contexts in which the runtime calls it.
+//! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,13 +12,14 @@ use tlbc_runtime::{
 };
 
 use crate::context::{self, Within};
+use crate::platform::lock;
 use crate::rules::Rule;
+use crate::tlbs::Tlbs;
 
 /// A backend, checked.
 pub struct Checked<B> {
     inner: B,
-    /// The tag of the root that each CPU has loaded.
-    loaded: Mutex<HashMap<u32, Tag>>,
+    tlbs: Mutex<Tlbs>,
     /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
     wide: AtomicUsize,
 }
@@ -28,9 +28,16 @@ impl<B> Checked<B> {
     pub(crate) fn new(inner: B) -> Self {
         Self {
             inner,
-            loaded: Mutex::default(),
+            tlbs: Mutex::default(),
             wide: AtomicUsize::new(0),
         }
+    }
+}
+
+impl<B> Checked<B> {
+    /// The tag that a CPU has loaded.
+    pub fn loaded(&self, cpu: u32) -> Option<Tag> {
+        lock(&self.tlbs).loaded(cpu)
     }
 }
 
@@ -60,9 +67,19 @@ impl<B: Backend> Checked<B> {
 
     fn is_loaded(&self, request: &Request<'_>) -> bool {
         let ends = matches!(request.scope, Scope::Teardown);
-        let loaded = self.loaded.lock().unwrap_or_else(|lock| lock.into_inner());
-        let here = context::cpu().and_then(|cpu| loaded.get(&cpu));
-        ends || request.space == Space::Kernel || here == Some(&request.tag)
+        let here = context::cpu().and_then(|cpu| self.loaded(cpu));
+        ends || request.space == Space::Kernel || here == Some(request.tag)
+    }
+
+    /// What is flushed whole of a user space is dropped: everywhere, if instructions reach every CPU.
+    fn drops(&self, request: &Request<'_>, reach: Reach) {
+        let whole = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
+        if whole && request.space == Space::User {
+            let everywhere =
+                reach == Reach::Wide && self.inner.audience(request).holders.is_empty();
+            let cpu = context::cpu().filter(|_| !everywhere);
+            lock(&self.tlbs).drop_tag(cpu, request.tag.value);
+        }
     }
 }
 
@@ -115,6 +132,7 @@ impl<B: Backend> Backend for Checked<B> {
             let others = self.wide.fetch_add(1, SeqCst);
             context::require(others == 0, Rule::OneFlushAtATime);
         }
+        self.drops(request, request.reach);
         self.inner.start(cpu, request)
     }
 
@@ -133,18 +151,20 @@ impl<B: Backend> Backend for Checked<B> {
         context::require_off(Rule::DeliverInterruptsOff);
         Self::unlocked();
         context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
+        self.drops(request, Reach::Here);
         self.inner.deliver(cpu, request)
     }
 
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
         context::require_off(Rule::SwitchInterruptsOff);
         Self::unlocked();
-        let owed = self.inner.switch(cpu, to, debt);
         if let Some(cpu) = context::cpu() {
-            let mut loaded = self.loaded.lock().unwrap_or_else(|lock| lock.into_inner());
-            loaded.insert(cpu, to.tag);
+            let tags = self.inner.tags();
+            let has_tags = tags.of_cpu.is_some() || tags.of_machine.is_some();
+            let alone = lock(&self.tlbs).load(cpu, to, debt, has_tags);
+            context::require(alone, Rule::TagsAreNotShared);
         }
-        owed
+        self.inner.switch(cpu, to, debt)
     }
 
     fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
@@ -154,6 +174,16 @@ impl<B: Backend> Backend for Checked<B> {
 
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         context::require_off(Rule::ArriveInterruptsOff);
-        self.inner.arrive(cpu)
+        let owed = self.inner.arrive(cpu);
+        if let Some(cpu) = context::cpu() {
+            let mut tlbs = lock(&self.tlbs);
+            let loaded = tlbs.loaded(cpu).map_or(0, |tag| tag.value);
+            if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
+                tlbs.drop_tag(Some(cpu), loaded);
+            } else {
+                tlbs.drop_all(cpu);
+            }
+        }
+        owed
     }
 }

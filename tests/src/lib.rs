@@ -14,4 +14,5 @@ pub mod rules;
 pub mod scheduler;
 pub mod show;
 pub mod tables;
+mod tlbs;
 pub mod watched;

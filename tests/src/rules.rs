@@ -1,4 +1,4 @@
-//! The sentences about contexts in the runtime's documentation that a hosted machine checks on every call.
+//! The sentences of the runtime's documentation, most of them about contexts, that a hosted machine checks on every call.
 
 /// A rule of the runtime, or of what it calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,13 @@ pub enum Rule {
     DeferDoesNotWait,
     /// Of [`Platform::secondary`](tlbc_runtime::Platform::secondary).
     SecondaryDoesNotFlush,
+    /// Of the tags.
+    TagsAreNotShared,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SinkOfThisCpu,
         Self::FlushStaysOnCpu,
         Self::FlushInterruptsOff,
@@ -56,6 +58,7 @@ impl Rule {
         Self::ReleaseAsTheFlush,
         Self::DeferDoesNotWait,
         Self::SecondaryDoesNotFlush,
+        Self::TagsAreNotShared,
     ];
 
     /// The file of the runtime whose documentation states it, and its words there.
@@ -118,6 +121,10 @@ impl Rule {
             Self::SecondaryDoesNotFlush => (
                 "platform.rs",
                 "Contexts: those of the flush; must not sleep or flush.",
+            ),
+            Self::TagsAreNotShared => (
+                "tags.rs",
+                "A value is never used for another space before everything under it is gone",
             ),
         }
     }

@@ -103,9 +103,10 @@ fn the_rules_are_in_the_documentation() {
     for rule in Rule::ALL {
         let (file, sentence) = rule.stated();
         let text = std::fs::read_to_string(source.join(file)).expect("a file of the runtime");
-        let comments = text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("///"));
+        let comments = text.lines().filter_map(|line| {
+            let line = line.trim();
+            line.strip_prefix("///").or(line.strip_prefix("//!"))
+        });
         let words: Vec<_> = comments.flat_map(str::split_whitespace).collect();
         assert!(
             words.join(" ").contains(sentence),
@@ -222,6 +223,52 @@ fn roots_are_loaded_with_interrupts_off() {
     let mmu = machine();
     violates(Rule::ArriveInterruptsOff, &mmu, || {
         let _ = backend(&mmu).arrive(&mut nowhere());
+    });
+}
+
+#[test]
+fn a_tag_is_one_spaces() {
+    let other = Root {
+        table: 0x2_0000,
+        ..root()
+    };
+    let load = |mmu: &X86, root: &Root, debt| {
+        mmu.platform().interrupts_off(|| {
+            let _ = backend(mmu).switch(&mut nowhere(), root, debt);
+        });
+    };
+    for debt in [Debt::None, Debt::Tag, Debt::All] {
+        // Before the other root is loaded what is flushed is filled again.
+        let mmu = machine();
+        violates(Rule::TagsAreNotShared, &mmu, || {
+            load(&mmu, &root(), Debt::None);
+            load(&mmu, &other, debt);
+        });
+        let mmu = machine();
+        let kernel = mmu.platform().kernel_root();
+        let by_the_kernel = || {
+            load(&mmu, &root(), Debt::None);
+            load(&mmu, &kernel, Debt::None);
+            load(&mmu, &other, debt);
+        };
+        if debt == Debt::None {
+            violates(Rule::TagsAreNotShared, &mmu, by_the_kernel);
+        } else {
+            Hosted::on(&mmu, 0, by_the_kernel);
+        }
+    }
+    // A tag of the machine is one space's on all CPUs.
+    let [root, other] = [root(), other].map(|root| Root {
+        tag: Tag {
+            of_machine: true,
+            ..root.tag
+        },
+        ..root
+    });
+    let mmu = machine();
+    Hosted::on(&mmu, 1, || load(&mmu, &root, Debt::None));
+    violates(Rule::TagsAreNotShared, &mmu, || {
+        load(&mmu, &other, Debt::Tag);
     });
 }
 

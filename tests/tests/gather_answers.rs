@@ -304,7 +304,10 @@ fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Resul
 fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
     let new = |cpus, words| first_arrives(Watched::new(backend), cpus, words);
     let cpu = CpuId(0);
-    assert_eq!(new(0, 64), Err(Unusable::NoSuchCpu { cpu, cpus: 0 }));
+    let none = Hosted::with_tag_words(Watched::new(backend), 0, 64);
+    let arrived = none.arrive(cpu).map(drop);
+    assert_eq!(arrived, Err(Unusable::NoSuchCpu { cpu, cpus: 0 }));
+    assert_eq!(none.platform().events(), []);
     let cpus = MOST_CPUS + 1;
     let capacity = MOST_CPUS;
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
