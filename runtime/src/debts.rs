@@ -23,6 +23,12 @@ pub struct Due {
     paid: Word,
 }
 
+impl Default for Due {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Due {
     const_fn! {
         /// Returns one of which nothing is deferred.

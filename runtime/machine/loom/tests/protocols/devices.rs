@@ -13,7 +13,7 @@ fn unmap_and_attach<K: Kind>(holds: Conditions) {
     world.machine().add_device();
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
-        world.mmu.attach_device(&space, holds);
+        let _device = world.mmu.attach_device(&space, holds).unwrap();
         world.machine().attach_device(root(0));
     });
     world.on(0, || world.unmap(&space, 0, 0));
@@ -64,7 +64,7 @@ fn come_and_attach<K: Kind>() {
         now
     });
     world.on(0, || {
-        world.mmu.attach_device(&space, Conditions::NONE);
+        let _device = world.mmu.attach_device(&space, Conditions::NONE).unwrap();
         world.machine().attach_device(root(0));
     });
     let _ = there.join().unwrap();
@@ -92,13 +92,14 @@ fn unmap_and_detach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
     world.machine().add_device();
     let space = world.space(0);
-    world.on(0, || {
-        world.mmu.attach_device(&space, holds);
+    let device = world.on(0, || {
+        let device = world.mmu.attach_device(&space, holds).unwrap();
         world.machine().attach_device(root(0));
+        device
     });
     let there = world.spawn_in(1, &space, move |world, space| {
         world.machine().detach_device();
-        world.mmu.detach_device(&space, holds);
+        world.mmu.detach_device(&space, device).unwrap();
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

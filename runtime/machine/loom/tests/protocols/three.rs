@@ -250,7 +250,7 @@ fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
     world.machine().add_device();
     let space = world.space(0);
     let attaches = world.spawn_in(1, &space, move |world, space| {
-        world.mmu.attach_device(&space, holds);
+        let _device = world.mmu.attach_device(&space, holds).unwrap();
         world.machine().attach_device(root(0));
     });
     let loads = world.spawn_in(2, &space, move |world, space| {
