@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use tlbc_runtime::{Conditions, Level, Platform};
+use tlbc_runtime::{Conditions, Level};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
@@ -38,12 +38,12 @@ impl Example for Device {
         unmap(0);
         cpus.note("attach");
         let device = cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
-        let device = device.expect("few devices");
+        let device = device.expect("a space with room for a device");
         cpus.note("unmap: the device is told before the page is free");
         unmap(1);
         cpus.note("detach: what the device still has is dropped");
         let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
-        detached.expect("a device of this process");
+        detached.expect("the space that it is attached to");
         cpus.note("unmap, without a device");
         unmap(2);
         cpus.lines()

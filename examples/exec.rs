@@ -35,7 +35,7 @@ impl Example for Exec {
                 user_table: table,
                 ..NewSpace::default()
             };
-            Arc::new(mmu.address_space(new).expect("a tag"))
+            Hosted::space(&mmu, new).expect("a tag")
         };
         let switch = |cpu, current: &mut Current<Handle<B>>, next| {
             Hosted::on(&mmu, cpu, || context_switch(&mmu, current, next));

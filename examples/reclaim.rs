@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use tlbc_runtime::{Level, Platform};
+use tlbc_runtime::Level;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::{DIRTY, Entries, WRITE};

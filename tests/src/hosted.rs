@@ -3,19 +3,22 @@
 //! A thread becomes a CPU by [`Hosted::on`]. An interrupt runs the handler at once where the CPU takes interrupts, on
 //! whichever thread sent it, and otherwise when its thread turns them on again. Everything that the runtime
 //! issues or asks for is an [`Event`], in one order for the whole machine.
+//!
+//! The host checks every call of the runtime: the contexts that the documentation promises ([`Rule`](crate::rules::Rule)),
+//! and that every page, every table and all memory for batches has come out when the machine is dropped.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
-use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, Cpus, Current, Flushed, Issue, Local, Mmu, Platform,
-    Record, Root, TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Unusable,
 };
 
+use crate::checked::Checked;
+use crate::context::{self, Interrupts, Shared};
 pub use crate::counted::{Memory, Page, Table, pages_dropped};
+use crate::platform::lock;
 
 /// A backend that threads may share: all are.
 pub trait HostBackend: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static {}
@@ -47,26 +50,39 @@ pub enum Event<Op> {
 }
 
 /// A CPU of the host.
-struct Cpu<B: HostBackend> {
-    local: Local<Hosted<B>>,
+pub(crate) struct Cpu<B: HostBackend> {
+    pub(crate) local: Local<Hosted<B>>,
+    /// Held by the thread that runs on it and may not be replaced by another.
+    pub(crate) running: Mutex<()>,
     /// Held while interrupts are off.
-    interrupts: Mutex<()>,
+    pub(crate) interrupts: Mutex<()>,
     /// An interrupt waits.
-    pending: AtomicBool,
+    pub(crate) pending: AtomicBool,
 }
 
 /// What a test does with tables that come out: their numbers, and whether nobody walks them any more.
 pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
 
+/// What a test does at a certain moment.
+pub type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// What a test does when a CPU takes or releases a lock of the runtime.
+pub type LockHook = Box<dyn Fn(u32, LockEvent) + Send + Sync>;
+
 /// A kernel of threads.
 pub struct Hosted<B: HostBackend> {
-    backend: B,
-    cpus: Vec<Cpu<B>>,
-    words: Vec<Word>,
-    tables_out: OnceLock<TablesOut>,
-    issuing: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    pub(crate) backend: Checked<B>,
+    pub(crate) cpus: Vec<Cpu<B>>,
+    pub(crate) words: Vec<Word>,
+    pub(crate) tables_out: OnceLock<TablesOut>,
+    pub(crate) issuing: OnceLock<Hook>,
+    pub(crate) devices_told: OnceLock<Hook>,
+    pub(crate) locking: OnceLock<LockHook>,
     events: Mutex<Vec<Event<B::Op>>>,
-    mmu: OnceLock<Weak<Host<B>>>,
+    pub(crate) mmu: OnceLock<Weak<Host<B>>>,
+    pub(crate) shared: Arc<Shared>,
+    /// Whether pages and tables may be lost: a test abandons a gather.
+    pub loses: AtomicBool,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
     /// How many batches it has given that did not come back.
@@ -79,13 +95,6 @@ pub struct Hosted<B: HostBackend> {
     pub takes: AtomicUsize,
 }
 
-thread_local! {
-    /// The CPU that this thread is.
-    static CPU: Cell<Option<u32>> = const { Cell::new(None) };
-    /// How often interrupts were turned off on it.
-    static OFF: Cell<usize> = const { Cell::new(0) };
-}
-
 /// How many CPUs a set of the host holds.
 pub const MOST_CPUS: usize = 128;
 
@@ -94,12 +103,9 @@ impl<B: HostBackend> Hosted<B> {
     pub fn machine(backend: B, cpus: usize) -> Arc<Host<B>> {
         let mmu = Self::machine_off_line(backend, cpus);
         for cpu in 0..cpus {
-            Self::on(&mmu, cpu as u32, || {
-                let arrived = mmu.platform().pinned(true, |cpu| mmu.arrive(cpu));
-                let _ = arrived.expect("a usable machine");
-            });
+            let _ = Self::arrive(&mmu, cpu as u32).expect("a usable machine");
         }
-        mmu.platform().events.lock().unwrap().clear();
+        lock(&mmu.platform().events).clear();
         mmu
     }
 
@@ -112,17 +118,22 @@ impl<B: HostBackend> Hosted<B> {
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
             local: Local::new(),
+            running: Mutex::new(()),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),
         };
         let hosted = Self {
-            backend,
+            backend: Checked::new(backend),
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
             issuing: OnceLock::new(),
+            devices_told: OnceLock::new(),
+            locking: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
+            shared: Arc::default(),
+            loses: AtomicBool::new(false),
             batches: AtomicUsize::new(usize::MAX),
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),
@@ -134,12 +145,38 @@ impl<B: HostBackend> Hosted<B> {
         mmu
     }
 
+    /// A CPU comes online.
+    ///
+    /// # Errors
+    /// When it cannot, on this machine.
+    pub fn arrive(mmu: &Arc<Host<B>>, cpu: u32) -> Result<Current<Handle<B>>, Unusable> {
+        Self::on(mmu, cpu, || {
+            mmu.platform().interrupts_off(|| mmu.arrive(CpuId(cpu)))
+        })
+    }
+
     /// Runs as a CPU.
-    pub fn on<R>(_: &Arc<Host<B>>, cpu: u32, run: impl FnOnce() -> R) -> R {
-        let before = CPU.replace(Some(cpu));
-        let result = run();
-        CPU.set(before);
-        result
+    pub fn on<R>(mmu: &Arc<Host<B>>, cpu: u32, run: impl FnOnce() -> R) -> R {
+        let _entered = context::enter(&mmu.platform().shared, cpu);
+        run()
+    }
+
+    /// Runs with interrupts off, as a kernel's scheduler and its hotplug do.
+    pub fn interrupts_off<R>(&self, run: impl FnOnce() -> R) -> R {
+        self.pinned_by(Interrupts::OffByKernel, |_| run())
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// A new space, which CPU 0 makes.
+    ///
+    /// # Errors
+    /// When the machine has no tag for it.
+    pub fn space(mmu: &Arc<Host<B>>, new: NewSpace) -> Result<Handle<B>, NoTag> {
+        Self::on(mmu, 0, || mmu.address_space(new)).map(Arc::new)
     }
 
     /// Makes a CPU run in a space, or in the kernel.
@@ -149,12 +186,13 @@ impl<B: HostBackend> Hosted<B> {
         to: Option<&Handle<B>>,
     ) -> Current<Handle<B>> {
         let to = to.cloned();
-        mmu.platform().pinned(true, |cpu| mmu.switch(cpu, from, to))
+        mmu.platform()
+            .pinned_by(Interrupts::OffByKernel, |cpu| mmu.switch(cpu, from, to))
     }
 
     /// What happened since this was last asked.
     pub fn events(&self) -> Vec<Event<B::Op>> {
-        std::mem::take(&mut self.events.lock().unwrap())
+        std::mem::take(&mut lock(&self.events))
     }
 
     /// Says something among the events.
@@ -168,8 +206,18 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     /// Does something before every instruction: it looks at what there is at that moment.
-    pub fn on_issue(&self, look: Box<dyn Fn() + Send + Sync>) {
+    pub fn on_issue(&self, look: Hook) {
         assert!(self.issuing.set(look).is_ok(), "looks already");
+    }
+
+    /// Does something whenever devices are told of a flush.
+    pub fn on_devices_told(&self, tell: Hook) {
+        assert!(self.devices_told.set(tell).is_ok(), "told already");
+    }
+
+    /// Does something whenever a lock of the runtime is taken, or about to be released.
+    pub fn on_lock(&self, tell: LockHook) {
+        assert!(self.locking.set(tell).is_ok(), "told already");
     }
 
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
@@ -177,166 +225,39 @@ impl<B: HostBackend> Hosted<B> {
         self.cpus[cpu as usize].pending.load(SeqCst)
     }
 
+    /// Whether the interrupts of a CPU are off at this moment.
+    pub fn are_interrupts_off(&self, cpu: u32) -> bool {
+        let off = &self.cpus[cpu as usize].interrupts;
+        matches!(off.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     /// Waits until every other CPU has had interrupts on: whoever walked tables without a lock is gone.
     pub fn wait_for_interrupts_on(&self) {
-        let here = CPU.get();
+        let here = context::cpu();
         for cpu in (0..self.cpus.len() as u32).filter(|cpu| Some(*cpu) != here) {
-            let off = self.cpus[cpu as usize].interrupts.lock().unwrap();
+            let off = lock(&self.cpus[cpu as usize].interrupts);
             self.take_pending(cpu, off);
         }
     }
 
-    fn happened(&self, event: Event<B::Op>) {
-        self.events.lock().unwrap().push(event);
+    pub(crate) fn happened(&self, event: Event<B::Op>) {
+        lock(&self.events).push(event);
     }
+}
 
-    /// Takes the interrupts that wait for a CPU, whose interrupts are on again.
-    fn take_pending<'c>(&'c self, cpu: u32, mut off: MutexGuard<'c, ()>) {
-        let this = &self.cpus[cpu as usize];
-        loop {
-            while this.pending.swap(false, SeqCst) {
-                self.handle(cpu);
-            }
-            drop(off);
-            // One may have come between the last look and the moment when interrupts were on.
-            if !this.pending.load(SeqCst) {
-                return;
-            }
-            match this.interrupts.try_lock() {
-                Ok(again) => off = again,
-                Err(_) => return, // whoever has turned them off looks again
-            }
+impl<B: HostBackend> Drop for Hosted<B> {
+    /// Everything that the runtime was given has come out.
+    fn drop(&mut self) {
+        let failed = std::thread::panicking() || self.shared.has_failed();
+        if failed || self.loses.load(SeqCst) {
+            return;
         }
-    }
-
-    /// Runs the handler of a CPU whose interrupts are off.
-    fn handle(&self, cpu: u32) {
-        let mmu = self.mmu.get().and_then(Weak::upgrade);
-        let (cpu_before, off_before) = (CPU.replace(Some(cpu)), OFF.replace(1));
-        mmu.expect("a machine").interrupted(CpuId(cpu));
-        CPU.set(cpu_before);
-        OFF.set(off_before);
-    }
-
-    fn has_batch(&self) -> bool {
-        if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
-            return false;
-        }
-        let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
-        self.batches.fetch_update(SeqCst, SeqCst, take).is_ok()
+        let lost = self.shared.ledger.held();
+        assert!(lost.is_empty(), "{lost:?} never came out");
+        let memory = self.memory_out.load(SeqCst);
+        assert_eq!(memory, 0, "memory for batches never came back");
     }
 }
 
 /// A reference to a space.
 pub type Handle<B> = Arc<AddressSpace<Hosted<B>>>;
-
-impl<B: HostBackend> Platform for Hosted<B> {
-    type Backend = B;
-    type Set = CpuSet<{ MOST_CPUS / 64 }>;
-    type Page = Page;
-    type Table = Table;
-    type PageBatch = Memory<Page>;
-    type TableBatch = Memory<Table>;
-    type Handle = Handle<B>;
-
-    fn backend(&self) -> &B {
-        &self.backend
-    }
-
-    fn sink(&self, cpu: CpuId) -> impl Issue<B::Op> {
-        Record(move |op| {
-            self.issuing.get().inspect(|look| look());
-            self.happened(Event::Issued(cpu.0, op));
-        })
-    }
-
-    fn cpus(&self) -> usize {
-        self.cpus.len()
-    }
-
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
-        &self.cpus[cpu.index()].local
-    }
-
-    fn tag_words(&self) -> &[Word] {
-        &self.words
-    }
-
-    fn kernel_root(&self) -> Root {
-        Root {
-            table: 0xf000,
-            tag: tlbc_runtime::Tag {
-                value: match self.backend.tags().of_machine {
-                    Some((_, TagSource::Root)) => 0xf000,
-                    // Neither a space's nor the one that the kernel's own entries are under.
-                    Some((_, TagSource::Life)) => 1,
-                    _ => 0,
-                },
-                of_machine: true,
-            },
-            empty: 0xe000,
-            conditions: tlbc_runtime::Conditions::NONE,
-        }
-    }
-
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
-        let cpu = CPU.get().expect("a thread that is a CPU");
-        if !interrupts_off || OFF.get() > 0 {
-            let nested = OFF.get();
-            OFF.set(if nested > 0 { nested + 1 } else { 0 });
-            let result = run(CpuId(cpu));
-            OFF.set(nested);
-            return result;
-        }
-        let off = self.cpus[cpu as usize].interrupts.lock().unwrap();
-        OFF.set(1);
-        let result = run(CpuId(cpu));
-        OFF.set(0);
-        self.take_pending(cpu, off);
-        result
-    }
-
-    fn interrupt(&self, cpus: &Self::Set) {
-        self.happened(Event::Interrupted(cpus.iter().map(|cpu| cpu.0).collect()));
-        for cpu in cpus.iter() {
-            let this = &self.cpus[cpu.index()];
-            this.pending.store(true, SeqCst);
-            if let Ok(off) = this.interrupts.try_lock() {
-                self.take_pending(cpu.0, off);
-            }
-        }
-    }
-
-    fn page_batch(&self) -> Option<Memory<Page>> {
-        self.has_batch().then(|| Memory::new(&self.memory_out))
-    }
-
-    fn table_batch(&self) -> Option<Memory<Table>> {
-        self.has_batch().then(|| Memory::new(&self.memory_out))
-    }
-
-    fn release(&self, pages: Flushed<'_, Self>) {
-        let taken = pages.take(self.takes.load(SeqCst));
-        taken.for_each(|page| self.happened(Event::Released(page.number)));
-    }
-
-    fn remove_rmap(&self, page: &mut Page) {
-        page.dirty_file = false;
-        self.happened(Event::RmapRemoved(page.number));
-    }
-
-    fn defer(&self, tables: Unlinked<Self>) {
-        let tables: Vec<u64> = tables.after_walkers().map(|table| table.0).collect();
-        self.tables_out.get().inspect(|tell| tell(&tables, false));
-        self.happened(Event::Deferred(tables));
-    }
-
-    fn free_table(&self, table: Table) {
-        self.tables_out.get().inspect(|tell| tell(&[table.0], true));
-        self.happened(Event::Freed(table.0));
-    }
-
-    fn secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
-        self.happened(Event::Devices(format!("{:?}", request.scope)));
-    }
-}

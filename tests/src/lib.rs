@@ -3,11 +3,16 @@
 // Tests panic where something is not as it should be.
 #![allow(clippy::missing_panics_doc)]
 
+pub mod checked;
+mod context;
 mod counted;
 pub mod hosted;
 pub mod machines;
 pub mod model;
+mod platform;
+pub mod rules;
 pub mod scheduler;
 pub mod show;
 pub mod tables;
+mod tlbs;
 pub mod watched;

@@ -48,17 +48,17 @@ impl<B: HostBackend> Scheduler<B> {
     /// The same, with more said of it than where its tables are.
     pub fn process_with(&self, new: NewSpace) -> Handle<B> {
         let table = (self.processes.fetch_add(1, Relaxed) + 1) << 16;
-        let space = self.mmu.address_space(NewSpace {
+        let new = NewSpace {
             table,
             user_table: table + 0x1000,
             ..new
-        });
-        Arc::new(space.expect("a tag"))
+        };
+        Hosted::space(&self.mmu, new).expect("a tag")
     }
 
     /// A CPU comes on line.
     pub fn arrive(&mut self, cpu: u32) {
-        let current = self.off(cpu, |mmu| mmu.arrive(CpuId(cpu)));
+        let current = Hosted::arrive(&self.mmu, cpu);
         self.running[cpu as usize] = Some(current.expect("a usable machine"));
     }
 
@@ -104,7 +104,7 @@ impl<B: HostBackend> Scheduler<B> {
 
     /// Does something on a CPU, with interrupts off.
     fn off<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
-        self.on(cpu, |mmu| mmu.platform().pinned(true, |_| run(mmu)))
+        self.on(cpu, |mmu| mmu.platform().interrupts_off(|| run(mmu)))
     }
 
     /// Unmaps a page of a process, on a CPU.

@@ -158,10 +158,9 @@ impl OwnedEntry for Leaf<'_> {
 
 impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
     fn unmapped(self, was: Was) -> Option<Page> {
-        Some(Page {
-            number: was.first >> SHIFT,
-            dirty_file: was.any & (DIRTY | FILE) == DIRTY | FILE,
-        })
+        assert_ne!(was.first & VALID, 0, "a page of an entry that mapped none");
+        let dirty_file = was.any & (DIRTY | FILE) == DIRTY | FILE;
+        Some(Page::given_up(was.first >> SHIFT, dirty_file))
     }
 }
 
@@ -193,6 +192,6 @@ impl OwnedEntry for Pointer<'_> {
 
 impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
     fn unlinked(self) -> Table {
-        Table(self.number)
+        Table::given_up(self.number)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::change::{Below, Change, Entry, Marks};
-use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace, Platform};
+use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace};
 use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{Entries, WRITE};
 
@@ -52,7 +52,7 @@ fn machine<B: HostBackend>(
         conditions,
         ..NewSpace::default()
     };
-    let space = Arc::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     for cpu in [1, 0] {
         Hosted::on(&mmu, cpu, || {
             let user = Hosted::switch(&mmu, Current::Kernel, Some(&space));

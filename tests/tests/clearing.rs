@@ -1,7 +1,5 @@
 //! What may be cleared, and what unlinked: valid leaf entries alone, and valid pointers to tables.
 
-use std::sync::Arc;
-
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Entry, Slot, Was};
 use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, OwnedEntry, SpaceId};
@@ -42,14 +40,14 @@ impl Mapped<Hosted<Tlb>> for Claimed<'_> {
 
 impl Linked<Hosted<Tlb>> for Claimed<'_> {
     fn unlinked(self) -> Table {
-        Table(0)
+        Table::given_up(0)
     }
 }
 
 #[test]
 fn what_is_no_leaf_is_refused_and_stays() {
     let mmu = Hosted::machine(TLB, 1);
-    let space = Arc::new(mmu.address_space(NewSpace::default()).expect("a tag"));
+    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 1);
     entries.map(0, 1, 0);
     let before = entries.bits(0);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_runtime::batch::BATCH;
 use tlbc_runtime::gather::{BATCHES, BUNDLE};
-use tlbc_runtime::{Backend, Current, Level, NewSpace, Platform};
+use tlbc_runtime::{Backend, Current, Level, NewSpace};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
@@ -95,7 +95,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
     new: NewSpace,
 ) -> (Machine<B>, Handle<Watched<B>>) {
     let mmu = machine(backend, 2);
-    let space = Handle::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     for cpu in 0..2 {
         let _ = Hosted::on(&mmu, cpu, || {
             Hosted::switch(&mmu, Current::Kernel, Some(&space))

@@ -7,7 +7,7 @@ mod configurations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 
-use tlbc_runtime::{Backend, Current, Level, NewSpace, Platform, Section};
+use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Event, Handle, Hosted, pages_dropped};
 use tlbc_tests::model::{Machine, Model, Out, machine};
 use tlbc_tests::tables::{DIRTY, Entries, FILE};
@@ -27,7 +27,7 @@ struct World<B: Backend + Send + Sync + 'static> {
 impl<B: Backend + Send + Sync + 'static> World<B> {
     fn new(backend: B, new: NewSpace) -> Self {
         let mmu = machine(backend, 2);
-        let space = Handle::new(mmu.address_space(new).expect("a tag"));
+        let space = Hosted::space(&mmu, new).expect("a tag");
         for cpu in 0..2 {
             let _ = Hosted::on(&mmu, cpu, || {
                 Hosted::switch(&mmu, Current::Kernel, Some(&space))
@@ -183,6 +183,7 @@ fn a_panic_loses_everything_and_flushes_nothing<B: Backend + Copy + Send + Sync 
 fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics, pages: usize) {
     let World { mmu, space, .. } = world;
     let platform = mmu.platform();
+    platform.loses.store(true, SeqCst);
     platform.events();
     let dropped = pages_dropped();
     let unwound = |body: &mut dyn FnMut()| {
@@ -253,6 +254,7 @@ fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: 
     let world = World::new(backend, new);
     let World { mmu, space, .. } = &world;
     let platform = mmu.platform();
+    platform.loses.store(true, SeqCst);
     platform.events();
     Hosted::on(mmu, 0, || {
         mmu.gather(space, |outer| {

@@ -7,9 +7,7 @@ mod configurations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tlbc_runtime::change::Was;
-use tlbc_runtime::{
-    Backend, CpuId, Current, Level, NewSpace, Platform, Reclaim, Section, Unmapped, Waited,
-};
+use tlbc_runtime::{Backend, CpuId, Current, Level, NewSpace, Reclaim, Section, Unmapped, Waited};
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{DIRTY, Entries};
@@ -39,7 +37,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
                 table: new.table + (nth << 32),
                 ..new
             };
-            Handle::new(mmu.address_space(new).expect("a tag"))
+            Hosted::space(&mmu, new).expect("a tag")
         });
         for (cpu, space) in (0..).zip(RUNS) {
             let _ = Hosted::on(&mmu, cpu, || {
@@ -387,7 +385,7 @@ fn a_change_is_not_put_off() {
         table: 0x10_0000,
         ..NewSpace::default()
     };
-    let space = Handle::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     let table = Entries::new(mmu.platform().backend(), &space, Level(0), 0, PAGES);
     (0..PAGES).for_each(|index| table.map(index, index as u64, 0));
     Hosted::on(&mmu, 0, || {

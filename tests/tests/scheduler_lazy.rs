@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tlbc_runtime::{Current, Level, Platform, StillLoaded};
+use tlbc_runtime::{Current, Level, StillLoaded};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{Case, Kind};
 use tlbc_tests::on_every_machine;

@@ -1,10 +1,8 @@
 //! Tags: which value a space has on a CPU, and that no value is another's before what it left is dropped.
 
-use std::sync::Arc;
-
 use tlbc_backends::{arm64, powerpc64, x86_64};
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{CpuId, Level, NewSpace, NoTag, Platform, Unusable};
+use tlbc_runtime::{Level, NewSpace, NoTag, Unusable};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
@@ -270,11 +268,11 @@ fn pins_leave_a_tag_for_every_cpu() {
     assert!(pins[..pinned].iter().all(Result::is_ok) && pinned < 64);
     assert_eq!(pins[pinned], Err(NoTag));
     assert_eq!(pin(&processes[0]), pins[0], "pinned already");
-    // One that is let go makes room for one more.
-    // Pinned twice, so that one unpin is not enough.
-    for _ in 0..2 {
-        assert_eq!(cpus.on(0, |mmu| mmu.unpin_tag(&processes[0])), Ok(()));
-    }
+    // One whose last pin is undone makes room for one more.
+    let unpin = || cpus.on(0, |mmu| mmu.unpin_tag(&processes[0]));
+    assert_eq!(unpin(), Ok(()));
+    assert_eq!(pin(&processes[pinned]), Err(NoTag));
+    assert_eq!(unpin(), Ok(()));
     assert!(pin(&processes[pinned]).is_ok());
     assert_eq!(pin(&processes[pinned + 1]), Err(NoTag));
     // Both CPUs still run whatever comes, rolling over as they must, and the pinned ones keep theirs.
@@ -300,24 +298,21 @@ fn pins_leave_a_tag_for_every_cpu() {
 }
 
 #[test]
-fn a_machine_needs_more_tags_than_cpus() {
+fn a_machine_needs_more_than_two_tags_for_each_cpu() {
     let machine = |cpus, words| {
         let mmu = Hosted::with_tag_words(machines::arm64(Arm::NONE), cpus, words);
-        mmu.arrive(CpuId(0)).err()
+        Hosted::arrive(&mmu, 0).err()
     };
     assert_eq!(machine(1, 0), Some(Unusable::TooFewTags));
-    assert_eq!(machine(62, 2), None);
-    assert_eq!(machine(64, 2), Some(Unusable::TooFewTags));
+    assert_eq!(machine(31, 2), None);
+    assert_eq!(machine(32, 2), Some(Unusable::TooFewTags));
 }
 
 #[test]
 fn tags_for_life_are_given_back_at_the_end() {
     for config in [Power::NONE, Power::GTSE, Power::GTSE.with(Power::BROADCAST)] {
         let mut cpus = few_tags(machines::powerpc64(config), 2);
-        let new = |cpus: &Scheduler<_>| {
-            let space = cpus.mmu.address_space(NewSpace::default());
-            space.map(Arc::new)
-        };
+        let new = |cpus: &Scheduler<_>| Hosted::space(&cpus.mmu, NewSpace::default());
         let mut all: Vec<_> = std::iter::from_fn(|| new(&cpus).ok()).collect();
         assert_eq!(all.len(), 64);
         assert_eq!(new(&cpus).err(), Some(NoTag));

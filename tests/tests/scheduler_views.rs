@@ -1,8 +1,8 @@
 //! A view of its own for user code: what was put off until the return to it is paid there, once.
 
 use tlbc_backends::{arm64, x86_64};
+use tlbc_runtime::Level;
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Level, Platform};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;

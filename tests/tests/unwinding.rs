@@ -1,7 +1,6 @@
 //! Panics that somebody catches: what was cleared before is flushed before its pages come out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::{Level, NewSpace};
@@ -16,7 +15,7 @@ const TLB: Tlb = Tlb {
 #[test]
 fn a_run_that_panics_is_flushed_before_its_pages_come_out() {
     let mmu = Hosted::machine(TLB, 1);
-    let space = Arc::new(mmu.address_space(NewSpace::default()).expect("a tag"));
+    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let entries = Entries::new(&TLB, &space, Level(0), 0x40_0000, 3);
     (0..3).for_each(|at| entries.map(at, at as u64 + 1, 0));
     Hosted::on(&mmu, 0, || {

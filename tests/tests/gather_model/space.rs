@@ -4,7 +4,7 @@
 //! stale until then.
 
 use tlbc_runtime::change::{Below, Change, Entry, Marks};
-use tlbc_runtime::{Backend, Level, NewSpace, Platform, Section};
+use tlbc_runtime::{Backend, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, subtree};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
@@ -35,7 +35,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             ..new
         };
         model.has_space(subject, &new);
-        let handle = Handle::new(mmu.address_space(new).expect("a tag"));
+        let handle = Hosted::space(&mmu, new).expect("a tag");
         let backend = mmu.platform().backend();
         let facts = backend.levels();
         let mut there = Level::all().filter(|level| facts[level.index()].shift != 0);
@@ -137,51 +137,80 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         model.owes(self.subject, &made[0], stale, Some(Out::Table(number)));
     }
 
-    /// Changes a leaf entry, and says what was changed: in one step, or in two.
+    /// Changes the rights of a leaf entry, and returns the change.
     fn change(
         &mut self,
         section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
         model: &Model<B>,
         (nth, index): (usize, usize),
-        replaced: Option<u64>,
         rights: u64,
-    ) -> Option<Vec<Made>> {
+    ) -> Option<Made> {
         let table = self.tables[nth].as_ref()?;
         let index = index % self.most;
         let (old, was) = (table.entry(index), table.bits(index));
         let Entry::Leaf { page, .. } = old else {
             return None;
         };
-        let page = replaced.unwrap_or(page);
         let bits = page << 12 | 1 | rights;
-        let new = Entry::Leaf {
-            page,
-            rights: if rights & WRITE == 0 { 1 } else { 3 },
-            attributes: 0,
-        };
         let change = Change {
             level: table.level,
             old,
-            new,
+            new: Entry::Leaf {
+                page,
+                rights: if rights & WRITE == 0 { 1 } else { 3 },
+                attributes: 0,
+            },
             new_bits: bits,
             clears: Marks::NONE,
             below: Below::Cleared,
         };
         let slot = table.slot(index);
-        let stood = if replaced.is_some() {
-            section.break_before_make(&slot, &change)
-        } else {
-            section.change(&slot, &change)
-        };
+        let stood = section.change(&slot, &change);
         assert_eq!(stood.expect("it may be changed").first, was);
+        assert_eq!(table.bits(index), bits);
+        Some(model.made(&[(table.level, slot.va)])[0])
+    }
+
+    /// Replaces the page of a leaf entry, in one step or in two; the old page comes out.
+    fn replace(
+        &mut self,
+        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        model: &mut Model<B>,
+        (nth, index): (usize, usize),
+    ) {
+        let page = self.fresh();
+        let Some(table) = &self.tables[nth] else {
+            return;
+        };
+        let index = index % self.most;
+        let was = table.bits(index);
+        let Some(leaf) = table.leaf(index) else {
+            return;
+        };
+        let new = Entry::Leaf {
+            page,
+            rights: 3,
+            attributes: 0,
+        };
+        let bits = page << 12 | 1 | WRITE;
+        section.replace(leaf, new, bits).expect("of this space");
         assert_eq!(table.bits(index), bits);
         let facts = self.mmu.platform().backend();
         let facts = facts.change_facts(self.handle.conditions());
-        let through_invalid =
-            replaced.is_some() && facts.output_through_invalid && B::FACTS.changes_plainly;
-        let place = (table.level, slot.va);
+        let through_invalid = facts.output_through_invalid && B::FACTS.changes_plainly;
+        let place = (table.level, table.slot(index).va);
         let steps = if through_invalid { 2 } else { 1 };
-        Some(model.made(&vec![place; steps]))
+        let made = model.made(&vec![place; steps]);
+        let stale = vec![Stale::Leaf(place.0, place.1)];
+        if was & (DIRTY | FILE) == DIRTY | FILE {
+            model.keeps_rmap(was >> 12);
+        }
+        let out = Some(Out::Page(was >> 12));
+        model.owes(self.subject, &made[0], stale.clone(), out);
+        model.see();
+        if steps == 2 {
+            assert!(model.is_dropped(self.subject, &made, stale));
+        }
     }
 
     /// Does an operation, and says to the model what is owed for it.
@@ -238,32 +267,22 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 self.tables[nth] = table;
             }
             Op::Protect(nth, at) => {
-                let Some(made) = self.change(section, model, (nth, at), None, 0) else {
+                let Some(made) = self.change(section, model, (nth, at), 0) else {
                     return;
                 };
-                if let Entry::Leaf { rights: 3, .. } = made[0].change.old {
-                    let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
-                    model.owes(subject, &made[0], stale, None);
+                if let Entry::Leaf { rights: 3, .. } = made.change.old {
+                    let stale = vec![Stale::Leaf(made.change.level, made.va)];
+                    model.owes(subject, &made, stale, None);
                 }
             }
             Op::Relax(nth, at) => {
                 let through_invalid = self.mmu.platform().backend();
                 let facts = through_invalid.change_facts(self.handle.conditions());
                 if !facts.rights_through_invalid {
-                    let _ = self.change(section, model, (nth, at), None, WRITE);
+                    let _ = self.change(section, model, (nth, at), WRITE);
                 }
             }
-            Op::Replace(nth, at) => {
-                let page = self.fresh();
-                let made = self.change(section, model, (nth, at), Some(page), WRITE);
-                let Some(made) = made else { return };
-                let stale = vec![Stale::Leaf(made[0].change.level, made[0].va)];
-                model.see();
-                if made.len() == 2 {
-                    assert!(model.is_dropped(subject, &made, stale.clone()));
-                }
-                model.owes(subject, &made[0], stale, None);
-            }
+            Op::Replace(nth, at) => self.replace(section, model, (nth, at)),
             Op::Unlink(nth) => self.unlink(section, model, nth),
             Op::Detach(nth) => {
                 let Some(link) = self.middle.pointer(nth) else {
@@ -273,7 +292,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let at = (self.middle.level, self.middle.slot(nth).va);
                 let number = self.middle.bits(nth) >> 12;
                 let table = section.detach(link).expect("a table of this space");
-                assert_eq!(table.0, number);
+                assert_eq!(table.came_out(), number);
                 let made = model.made(&[at]);
                 model.owes(subject, &made[0], stale.clone(), None);
                 model.see();
@@ -320,7 +339,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let stale = subtree(&self.mmu, &self.top, 0);
                 let at = (self.top.level, self.top.slot(0).va);
                 let link = self.top.pointer(0).expect("it points at the table");
-                section.detach(link).expect("a table of this space");
+                let table = section.detach(link).expect("a table of this space");
+                table.came_out();
                 let made = model.made(&[at]);
                 model.owes(subject, &made[0], stale.clone(), None);
                 model.see();

@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tlbc_backends::{powerpc64, x86_64};
+use tlbc_runtime::Conditions;
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Conditions, Platform};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -112,7 +112,8 @@ fn a_reclaim_leaves_nobody_out() {
         let (mmu, space, _current) = machine(backend);
         let ptes = ptes(&mmu, &space, VA);
         Hosted::on(&mmu, 0, || {
-            assert!(mmu.attach_device(&space, conditions).is_ok());
+            let device = mmu.attach_device(&space, conditions);
+            assert!(device.is_ok());
             mmu.reclaim(|reclaim| {
                 let leaf = ptes.leaf(0).expect("a leaf");
                 let token = reclaim.unmap(&space, leaf, |_| false);

@@ -9,9 +9,7 @@ mod told;
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{
-    AddressSpace, Backend, Current, Delivery, Level, NewSpace, Platform, TagSource, Tags,
-};
+use tlbc_runtime::{AddressSpace, Backend, Current, Delivery, Level, NewSpace, TagSource, Tags};
 use tlbc_tests::hosted::{Host, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -57,7 +55,7 @@ fn machine<B: HostBackend>(backend: B) -> Machine<B> {
         user_table: 0x1000,
         ..NewSpace::default()
     };
-    let space = Arc::new(mmu.address_space(new).expect("a tag"));
+    let space = Hosted::space(&mmu, new).expect("a tag");
     let current = [0, 1].map(|cpu| {
         Hosted::on(&mmu, cpu, || {
             Hosted::switch(&mmu, Current::Kernel, Some(&space))

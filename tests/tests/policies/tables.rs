@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_backends::{powerpc64, x86_64};
-use tlbc_runtime::Platform;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 

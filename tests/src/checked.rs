@@ -1,0 +1,189 @@
+//! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
+
+use std::ops::Deref;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
+use tlbc_runtime::{
+    Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
+    Tags,
+};
+
+use crate::context::{self, Within};
+use crate::platform::lock;
+use crate::rules::Rule;
+use crate::tlbs::Tlbs;
+
+/// A backend, checked.
+pub struct Checked<B> {
+    inner: B,
+    tlbs: Mutex<Tlbs>,
+    /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
+    wide: AtomicUsize,
+}
+
+impl<B> Checked<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self {
+            inner,
+            tlbs: Mutex::default(),
+            wide: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<B> Checked<B> {
+    /// The tag that a CPU has loaded.
+    pub fn loaded(&self, cpu: u32) -> Option<Tag> {
+        lock(&self.tlbs).loaded(cpu)
+    }
+}
+
+impl<B> Deref for Checked<B> {
+    type Target = B;
+    fn deref(&self) -> &B {
+        &self.inner
+    }
+}
+
+impl<B: Backend> Checked<B> {
+    fn flushes(rule: Rule) {
+        if B::FACTS.interrupts_off {
+            context::require_off(rule);
+        }
+        Self::unlocked();
+        context::require_outside(Within::Secondary, Rule::SecondaryDoesNotFlush);
+        context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
+    }
+
+    /// No lock is held but the one for a machine that bears one flush at a time.
+    pub(crate) fn unlocked() {
+        if !B::FACTS.one_at_a_time {
+            context::require_unlocked();
+        }
+    }
+
+    fn is_loaded(&self, request: &Request<'_>) -> bool {
+        let ends = matches!(request.scope, Scope::Teardown);
+        let here = context::cpu().and_then(|cpu| self.loaded(cpu));
+        ends || request.space == Space::Kernel || here == Some(request.tag)
+    }
+
+    /// What is flushed whole of a user space is dropped: everywhere, if instructions reach every CPU.
+    fn drops(&self, request: &Request<'_>, reach: Reach) {
+        let whole = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
+        if whole && request.space == Space::User {
+            let everywhere =
+                reach == Reach::Wide && self.inner.audience(request).holders.is_empty();
+            let cpu = context::cpu().filter(|_| !everywhere);
+            lock(&self.tlbs).drop_tag(cpu, request.tag.value);
+        }
+    }
+}
+
+impl<B: Backend> Backend for Checked<B> {
+    type Op = B::Op;
+    const FACTS: Facts = B::FACTS;
+    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+
+    fn levels(&self) -> &'static LevelTable {
+        self.inner.levels()
+    }
+
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        self.inner.ceiling(space, reach)
+    }
+
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        self.inner.change_facts(conditions)
+    }
+
+    fn change(
+        &self,
+        cpu: &mut impl Issue<B::Op>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        if !B::FACTS.changes_plainly {
+            Self::flushes(Rule::FlushInterruptsOff);
+        }
+        self.inner.change(cpu, slot, change, owner)
+    }
+
+    fn tags(&self) -> Tags {
+        self.inner.tags()
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        self.inner.gives_up(request)
+    }
+
+    fn audience(&self, request: &Request<'_>) -> Audience {
+        self.inner.audience(request)
+    }
+
+    fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
+        Self::flushes(Rule::FlushInterruptsOff);
+        context::start_flush();
+        if B::FACTS.one_at_a_time && request.reach == Reach::Wide {
+            let others = self.wide.fetch_add(1, SeqCst);
+            context::require(others == 0, Rule::OneFlushAtATime);
+        }
+        self.drops(request, request.reach);
+        self.inner.start(cpu, request)
+    }
+
+    fn finish(&self, cpu: &mut impl Issue<B::Op>, started: Started) -> Finished {
+        Self::flushes(Rule::FlushInterruptsOff);
+        context::finish_flush();
+        let wide = B::FACTS.one_at_a_time && started.reach == Reach::Wide;
+        let finished = self.inner.finish(cpu, started);
+        if wide {
+            self.wide.fetch_sub(1, SeqCst);
+        }
+        finished
+    }
+
+    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Owed {
+        context::require_off(Rule::DeliverInterruptsOff);
+        Self::unlocked();
+        context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
+        self.drops(request, Reach::Here);
+        self.inner.deliver(cpu, request)
+    }
+
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
+        context::require_off(Rule::SwitchInterruptsOff);
+        Self::unlocked();
+        if let Some(cpu) = context::cpu() {
+            let tags = self.inner.tags();
+            let has_tags = tags.of_cpu.is_some() || tags.of_machine.is_some();
+            let alone = lock(&self.tlbs).load(cpu, to, debt, has_tags);
+            context::require(alone, Rule::TagsAreNotShared);
+        }
+        self.inner.switch(cpu, to, debt)
+    }
+
+    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+        context::require_off(Rule::ResumeInterruptsOff);
+        self.inner.resume(cpu, to, owed);
+    }
+
+    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+        context::require_off(Rule::ArriveInterruptsOff);
+        let owed = self.inner.arrive(cpu);
+        if let Some(cpu) = context::cpu() {
+            let mut tlbs = lock(&self.tlbs);
+            let loaded = tlbs.loaded(cpu).map_or(0, |tag| tag.value);
+            if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
+                tlbs.drop_tag(Some(cpu), loaded);
+            } else {
+                tlbs.drop_all(cpu);
+            }
+        }
+        owed
+    }
+}

@@ -1,0 +1,211 @@
+//! What a hosted kernel brings to the runtime, and in which contexts it is called.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+
+use tlbc_runtime::platform::LockEvent;
+use tlbc_runtime::request::Request;
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, Backend, CpuId, CpuSet, Cpus, Flushed, Issue, Local, Platform, Record, Root,
+    TagSource, Unlinked,
+};
+
+use crate::checked::Checked;
+use crate::context::{self, Interrupts, Within};
+use crate::counted::{Memory, Page, Table};
+use crate::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
+use crate::rules::Rule;
+
+/// Locks, whatever happened to whoever had the lock before: tests go on after a panic that they expect.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+impl<B: HostBackend> Hosted<B> {
+    /// Runs on one CPU, and no other thread runs on it meanwhile.
+    pub(crate) fn pinned_by<R>(&self, wanted: Interrupts, run: impl FnOnce(CpuId) -> R) -> R {
+        let cpu = context::cpu().expect("a thread that is a CPU");
+        let this = &self.cpus[cpu as usize];
+        let _running = (!context::is_pinned()).then(|| (context::pin(), lock(&this.running)));
+        if wanted == Interrupts::On || context::interrupts_off() {
+            return run(CpuId(cpu));
+        }
+        let off = lock(&this.interrupts);
+        let turned_off = context::turn_off(wanted);
+        let result = run(CpuId(cpu));
+        drop(turned_off);
+        self.take_pending(cpu, off);
+        result
+    }
+
+    /// Takes the interrupts that wait for a CPU, whose interrupts are on again.
+    pub(crate) fn take_pending<'c>(&'c self, cpu: u32, mut off: MutexGuard<'c, ()>) {
+        let this = &self.cpus[cpu as usize];
+        loop {
+            while this.pending.swap(false, SeqCst) {
+                self.handle(cpu);
+            }
+            drop(off);
+            // One may have come between the last look and the moment when interrupts were on.
+            if !this.pending.load(SeqCst) {
+                return;
+            }
+            match try_lock(&this.interrupts) {
+                Some(again) => off = again,
+                None => return, // the thread that has turned them off looks again
+            }
+        }
+    }
+
+    /// Runs the handler of a CPU whose interrupts are off.
+    fn handle(&self, cpu: u32) {
+        let mmu = self.mmu.get().and_then(Weak::upgrade);
+        let _handler = context::enter_handler(&self.shared, cpu);
+        mmu.expect("a machine").interrupted(CpuId(cpu));
+    }
+
+    fn has_batch(&self) -> bool {
+        context::require_unlocked();
+        if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
+            return false;
+        }
+        let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
+        self.batches.fetch_update(SeqCst, SeqCst, take).is_ok()
+    }
+}
+
+impl<B: HostBackend> Platform for Hosted<B> {
+    type Backend = Checked<B>;
+    type Set = CpuSet<{ MOST_CPUS / 64 }>;
+    type Page = Page;
+    type Table = Table;
+    type PageBatch = Memory<Page>;
+    type TableBatch = Memory<Table>;
+    type Handle = Handle<B>;
+
+    fn backend(&self) -> &Checked<B> {
+        &self.backend
+    }
+
+    fn sink(&self, cpu: CpuId) -> impl Issue<B::Op> {
+        context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
+        Record(move |op| {
+            context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
+            self.issuing.get().inspect(|look| look());
+            self.happened(Event::Issued(cpu.0, op));
+        })
+    }
+
+    fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn local(&self, cpu: CpuId) -> &Local<Self> {
+        // Whatever this CPU waits for, it would wait for ever.
+        if !std::thread::panicking() {
+            self.shared.check();
+        }
+        &self.cpus[cpu.index()].local
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &self.words
+    }
+
+    fn kernel_root(&self) -> Root {
+        Root {
+            table: 0xf000,
+            tag: tlbc_runtime::Tag {
+                value: match self.backend.tags().of_machine {
+                    Some((_, TagSource::Root)) => 0xf000,
+                    // Neither a space's nor the one that the kernel's own entries are under.
+                    Some((_, TagSource::Life)) => 1,
+                    _ => 0,
+                },
+                of_machine: true,
+            },
+            empty: 0xe000,
+            conditions: tlbc_runtime::Conditions::NONE,
+        }
+    }
+
+    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        let wanted = if interrupts_off {
+            Interrupts::OffByRuntime
+        } else {
+            Interrupts::On
+        };
+        self.pinned_by(wanted, run)
+    }
+
+    fn lock_event(&self, cpu: CpuId, event: LockEvent) {
+        context::lock_event(cpu.0, event);
+        self.locking.get().inspect(|tell| tell(cpu.0, event));
+    }
+
+    fn interrupt(&self, cpus: &Self::Set) {
+        context::require_off(Rule::InterruptInterruptsOff);
+        Checked::<B>::unlocked();
+        context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
+        self.happened(Event::Interrupted(cpus.iter().map(|cpu| cpu.0).collect()));
+        for cpu in cpus.iter() {
+            let this = &self.cpus[cpu.index()];
+            this.pending.store(true, SeqCst);
+            if let Some(off) = try_lock(&this.interrupts) {
+                self.take_pending(cpu.0, off);
+            }
+        }
+    }
+
+    fn page_batch(&self) -> Option<Memory<Page>> {
+        self.has_batch().then(|| Memory::new(&self.memory_out))
+    }
+
+    fn table_batch(&self) -> Option<Memory<Table>> {
+        self.has_batch().then(|| Memory::new(&self.memory_out))
+    }
+
+    fn release(&self, pages: Flushed<'_, Self>) {
+        context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
+        let taken = pages.take(self.takes.load(SeqCst));
+        taken.for_each(|page| self.happened(Event::Released(page.number)));
+    }
+
+    fn remove_rmap(&self, page: &mut Page) {
+        page.dirty_file = false;
+        self.happened(Event::RmapRemoved(page.number));
+    }
+
+    fn defer(&self, tables: Unlinked<Self>) {
+        context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
+        let _within = context::within(Within::Defer);
+        let tables: Vec<u64> = tables.after_walkers().map(Table::came_out).collect();
+        self.tables_out.get().inspect(|tell| tell(&tables, false));
+        self.happened(Event::Deferred(tables));
+    }
+
+    fn free_table(&self, table: Table) {
+        context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
+        context::require_unlocked();
+        let number = table.came_out();
+        self.tables_out.get().inspect(|tell| tell(&[number], true));
+        self.happened(Event::Freed(number));
+    }
+
+    fn secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
+        let _within = context::within(Within::Secondary);
+        self.devices_told.get().inspect(|tell| tell());
+        self.happened(Event::Devices(format!("{:?}", request.scope)));
+    }
+}

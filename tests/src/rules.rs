@@ -1,0 +1,131 @@
+//! The sentences of the runtime's documentation, most of them about contexts, that a hosted machine checks on every call.
+
+/// A rule of the runtime, or of what it calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Of [`Platform::sink`](tlbc_runtime::Platform::sink).
+    SinkOfThisCpu,
+    /// Of a flush.
+    FlushStaysOnCpu,
+    /// Of a flush.
+    FlushInterruptsOff,
+    /// Of [`Backend::start`](tlbc_runtime::Backend::start), where the facts say so.
+    OneFlushAtATime,
+    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
+    DeliverInterruptsOff,
+    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
+    DeliverWhereLoaded,
+    /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::offline`](tlbc_runtime::Mmu::offline).
+    SwitchInterruptsOff,
+    /// Of [`Mmu::resume`](tlbc_runtime::Mmu::resume).
+    ResumeInterruptsOff,
+    /// Of [`Mmu::arrive`](tlbc_runtime::Mmu::arrive).
+    ArriveInterruptsOff,
+    /// Of [`Platform::interrupt`](tlbc_runtime::Platform::interrupt).
+    InterruptInterruptsOff,
+    /// Of [`Platform::lock_event`](tlbc_runtime::Platform::lock_event).
+    LockInterruptsOff,
+    /// Of the same.
+    OneLockAtATime,
+    /// Of the same: neither a flush nor a call of the kernel is a bounded number of instructions.
+    LocksAreShort,
+    /// Of [`Platform::release`](tlbc_runtime::Platform::release) and of what takes tables.
+    ReleaseAsTheFlush,
+    /// Of [`Platform::defer`](tlbc_runtime::Platform::defer).
+    DeferDoesNotWait,
+    /// Of [`Platform::secondary`](tlbc_runtime::Platform::secondary).
+    SecondaryDoesNotFlush,
+    /// Of the tags.
+    TagsAreNotShared,
+}
+
+impl Rule {
+    /// All rules.
+    pub const ALL: [Self; 17] = [
+        Self::SinkOfThisCpu,
+        Self::FlushStaysOnCpu,
+        Self::FlushInterruptsOff,
+        Self::OneFlushAtATime,
+        Self::DeliverInterruptsOff,
+        Self::DeliverWhereLoaded,
+        Self::SwitchInterruptsOff,
+        Self::ResumeInterruptsOff,
+        Self::ArriveInterruptsOff,
+        Self::InterruptInterruptsOff,
+        Self::LockInterruptsOff,
+        Self::OneLockAtATime,
+        Self::LocksAreShort,
+        Self::ReleaseAsTheFlush,
+        Self::DeferDoesNotWait,
+        Self::SecondaryDoesNotFlush,
+        Self::TagsAreNotShared,
+    ];
+
+    /// The file of the runtime whose documentation states it, and its words there.
+    #[must_use]
+    pub const fn stated(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SinkOfThisCpu => (
+                "platform.rs",
+                "instructions of a CPU go. Called on that CPU.",
+            ),
+            Self::FlushStaysOnCpu => (
+                "request.rs",
+                "It does not move to another CPU between start and finish",
+            ),
+            Self::FlushInterruptsOff => (
+                "request.rs",
+                "interrupts are off during each of them where [`Facts::interrupts_off`](crate::Facts) says so",
+            ),
+            Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
+            Self::DeliverInterruptsOff => (
+                "mail.rs",
+                "Does what others ask of this CPU. Interrupts are off.",
+            ),
+            Self::DeliverWhereLoaded => (
+                "backend.rs",
+                "it has the space loaded, unless the space ends",
+            ),
+            Self::SwitchInterruptsOff => {
+                ("switch.rs", "Contexts: on that CPU, with interrupts off.")
+            }
+            Self::ResumeInterruptsOff => (
+                "switch.rs",
+                "Contexts: on that CPU, with interrupts off until user code runs",
+            ),
+            Self::ArriveInterruptsOff => (
+                "switch.rs",
+                "Contexts: on that CPU, with interrupts off, before anything",
+            ),
+            Self::InterruptInterruptsOff => (
+                "platform.rs",
+                "Contexts: interrupts off; any of the caller's locks.",
+            ),
+            Self::LockInterruptsOff => (
+                "platform.rs",
+                "On `cpu`, with interrupts off; any of the caller's locks.",
+            ),
+            Self::OneLockAtATime => (
+                "platform.rs",
+                "A CPU holds one lock of the runtime at a time",
+            ),
+            Self::LocksAreShort => ("platform.rs", "for a bounded number of instructions"),
+            Self::ReleaseAsTheFlush => (
+                "platform.rs",
+                "Contexts: those of the flush; a section's lock may be held",
+            ),
+            Self::DeferDoesNotWait => (
+                "platform.rs",
+                "Contexts: as [`release`](Self::release); must not wait.",
+            ),
+            Self::SecondaryDoesNotFlush => (
+                "platform.rs",
+                "Contexts: those of the flush; must not sleep or flush.",
+            ),
+            Self::TagsAreNotShared => (
+                "tags.rs",
+                "A value is never used for another space before everything under it is gone",
+            ),
+        }
+    }
+}

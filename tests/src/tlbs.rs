@@ -1,0 +1,82 @@
+//! Under which tags the TLBs of a machine may hold entries, and of which space: enough to see two spaces under one tag.
+//!
+//! A CPU fills whatever it can at every moment: after each flush it holds entries of the root that it has loaded again. A flush
+//! before a load therefore does not empty the tag that is loaded during it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tlbc_runtime::{Debt, Root, Tag};
+
+/// The TLBs of a machine.
+#[derive(Debug, Default)]
+pub(crate) struct Tlbs(HashMap<u32, Tlb>);
+
+/// The TLB of a CPU.
+#[derive(Debug, Default)]
+struct Tlb {
+    loaded: Option<(Tag, u64)>,
+    /// Tags, and the top tables of spaces of which there are entries under them.
+    held: BTreeSet<(u64, u64)>,
+}
+
+impl Tlb {
+    fn fill(&mut self) {
+        if let Some((tag, table)) = self.loaded {
+            self.held.insert((tag.value, table));
+        }
+    }
+
+    fn drop_tag(&mut self, tag: u64) {
+        self.held.retain(|(of, _)| *of != tag);
+        self.fill();
+    }
+
+    fn drop_all(&mut self) {
+        self.held.clear();
+        self.fill();
+    }
+}
+
+impl Tlbs {
+    /// The tag that a CPU has loaded.
+    pub fn loaded(&self, cpu: u32) -> Option<Tag> {
+        let (tag, _) = self.0.get(&cpu)?.loaded?;
+        Some(tag)
+    }
+
+    /// Drops what is under a tag on a CPU, or on all.
+    pub fn drop_tag(&mut self, cpu: Option<u32>, tag: u64) {
+        for (of, tlb) in &mut self.0 {
+            if cpu.is_none_or(|cpu| cpu == *of) {
+                tlb.drop_tag(tag);
+            }
+        }
+    }
+
+    /// Drops everything on a CPU.
+    pub fn drop_all(&mut self, cpu: u32) {
+        self.0.entry(cpu).or_default().drop_all();
+    }
+
+    /// Loads a root, after what is flushed before. Returns whether the tag is that space's alone: this CPU holds no entry of
+    /// another space under it, and where it means the same space everywhere no other CPU has it loaded for another.
+    pub fn load(&mut self, cpu: u32, to: &Root, debt: Debt, has_tags: bool) -> bool {
+        let tlb = self.0.entry(cpu).or_default();
+        match debt {
+            Debt::None => {}
+            Debt::Tag => tlb.drop_tag(to.tag.value),
+            Debt::All => tlb.drop_all(),
+        }
+        let other = |tag: u64, table: u64| tag == to.tag.value && table != to.table;
+        tlb.loaded = Some((to.tag, to.table));
+        if !has_tags {
+            tlb.drop_all();
+        }
+        let held = tlb.held.iter().any(|(tag, table)| other(*tag, *table));
+        tlb.fill();
+        let loaded = self.0.values().filter_map(|tlb| tlb.loaded);
+        let of_machine = loaded.filter(|(tag, _)| has_tags && tag.of_machine);
+        let mut elsewhere = of_machine.filter(|_| to.tag.of_machine);
+        !held && !elsewhere.any(|(tag, table)| other(tag.value, table))
+    }
+}
