@@ -66,6 +66,9 @@ pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
 /// What a test does at a certain moment.
 pub type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// What a test does after an instruction of a CPU.
+pub type IssuedHook<Op> = Box<dyn Fn(u32, &Op) + Send + Sync>;
+
 /// What a test does when a CPU takes or releases a lock of the runtime.
 pub type LockHook = Box<dyn Fn(u32, LockEvent) + Send + Sync>;
 
@@ -76,8 +79,10 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) words: Vec<Word>,
     pub(crate) tables_out: OnceLock<TablesOut>,
     pub(crate) issuing: OnceLock<Hook>,
+    pub(crate) issued: OnceLock<IssuedHook<B::Op>>,
     pub(crate) devices_told: OnceLock<Hook>,
     pub(crate) locking: OnceLock<LockHook>,
+    pub(crate) unlocked: OnceLock<Box<dyn Fn(u32) + Send + Sync>>,
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
@@ -128,8 +133,10 @@ impl<B: HostBackend> Hosted<B> {
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
             issuing: OnceLock::new(),
+            issued: OnceLock::new(),
             devices_told: OnceLock::new(),
             locking: OnceLock::new(),
+            unlocked: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             shared: Arc::default(),
@@ -210,6 +217,11 @@ impl<B: HostBackend> Hosted<B> {
         assert!(self.issuing.set(look).is_ok(), "looks already");
     }
 
+    /// Does something after every instruction.
+    pub fn on_issued(&self, look: IssuedHook<B::Op>) {
+        assert!(self.issued.set(look).is_ok(), "looks already");
+    }
+
     /// Does something whenever devices are told of a flush.
     pub fn on_devices_told(&self, tell: Hook) {
         assert!(self.devices_told.set(tell).is_ok(), "told already");
@@ -218,6 +230,11 @@ impl<B: HostBackend> Hosted<B> {
     /// Does something whenever a lock of the runtime is taken, or about to be released.
     pub fn on_lock(&self, tell: LockHook) {
         assert!(self.locking.set(tell).is_ok(), "told already");
+    }
+
+    /// Does something when a CPU has released a lock of the runtime, before it does anything else.
+    pub fn on_unlocked(&self, tell: Box<dyn Fn(u32) + Send + Sync>) {
+        assert!(self.unlocked.set(tell).is_ok(), "told already");
     }
 
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
