@@ -8,7 +8,7 @@ use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
-    Tags,
+    TagSource, Tags,
 };
 
 use crate::context::{self, Within};
@@ -20,14 +20,17 @@ use crate::tlbs::Tlbs;
 pub struct Checked<B> {
     inner: B,
     tlbs: Mutex<Tlbs>,
+    /// How many values there are at most of tags that mean the same space everywhere.
+    most_tags: u64,
     /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
     wide: AtomicUsize,
 }
 
 impl<B> Checked<B> {
-    pub(crate) fn new(inner: B) -> Self {
+    pub(crate) fn new(inner: B, most_tags: u64) -> Self {
         Self {
             inner,
+            most_tags,
             tlbs: Mutex::default(),
             wide: AtomicUsize::new(0),
         }
@@ -114,7 +117,17 @@ impl<B: Backend> Backend for Checked<B> {
     }
 
     fn tags(&self) -> Tags {
-        self.inner.tags()
+        let mut tags = self.inner.tags();
+        if let Some((values, source)) = &mut tags.of_machine
+            && *source != TagSource::Root
+        {
+            let last = values
+                .first
+                .saturating_add(self.most_tags)
+                .saturating_sub(1);
+            values.last = values.last.min(last);
+        }
+        tags
     }
 
     fn gives_up(&self, request: &Request<'_>) -> bool {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Unusable,
+    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Tag, Unusable,
 };
 
 use crate::checked::Checked;
@@ -121,6 +121,11 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
+        Self::with_tags(backend, cpus, words, u64::MAX)
+    }
+
+    /// The same, of which the machine has at most so many.
+    pub fn with_tags(backend: B, cpus: usize, words: usize, most: u64) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
             local: Local::new(),
             running: Mutex::new(()),
@@ -128,7 +133,7 @@ impl<B: HostBackend> Hosted<B> {
             pending: AtomicBool::new(false),
         };
         let hosted = Self {
-            backend: Checked::new(backend),
+            backend: Checked::new(backend, most),
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
@@ -195,6 +200,11 @@ impl<B: HostBackend> Hosted<B> {
         let to = to.cloned();
         mmu.platform()
             .pinned_by(Interrupts::OffByKernel, |cpu| mmu.switch(cpu, from, to))
+    }
+
+    /// The tag that a CPU has loaded, in the view that the kernel runs on.
+    pub fn loaded_tag(&self, cpu: u32) -> Option<Tag> {
+        self.backend.loaded(cpu)
     }
 
     /// What happened since this was last asked.

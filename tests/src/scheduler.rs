@@ -48,6 +48,15 @@ impl<B: HostBackend> Scheduler<B> {
         this
     }
 
+    /// For a machine of so many CPUs, all of which have arrived, with at most so many tags.
+    pub fn with_tags(backend: B, cpus: usize, most: u64) -> Self {
+        let words = 2 * most.div_ceil(64) as usize;
+        let mut this = Self::off_line(Hosted::with_tags(backend, cpus, words, most));
+        (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
+        this.forget();
+        this
+    }
+
     /// For a machine none of whose CPUs has arrived.
     pub fn off_line(mmu: Arc<Host<B>>) -> Self {
         let running = (0..mmu.platform().cpus()).map(|_| None).collect();
