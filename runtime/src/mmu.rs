@@ -48,7 +48,8 @@ pub enum Unusable {
         /// How many a set holds.
         capacity: usize,
     },
-    /// There are not more tags than CPUs, or not the [words](Platform::tag_words) to keep track of them.
+    /// There are not more than two tags for each CPU (the one that it runs, and in a switch the one that it leaves), or not
+    /// the [words](Platform::tag_words) to keep track of them.
     TooFewTags,
 }
 
@@ -98,7 +99,7 @@ impl core::fmt::Display for Unusable {
                     "the platform has {cpus} CPUs, and its sets hold {capacity}"
                 )
             }
-            Self::TooFewTags => f.write_str("there are not more tags than CPUs"),
+            Self::TooFewTags => f.write_str("there are not more than two tags for each CPU"),
         }
     }
 }

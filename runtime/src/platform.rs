@@ -73,8 +73,8 @@ pub trait Platform: Sized {
     /// Worth a cache line of its own.
     fn local(&self, cpu: CpuId) -> &Local<Self>;
 
-    /// Memory to keep track of tags that mean the same space everywhere: two bits a tag. With less memory than the
-    /// machine has tags fewer of them are used. Constant.
+    /// Memory to keep track of tags that mean the same space everywhere: two bits a tag, and more than two tags for each
+    /// CPU. With less memory than the machine has tags fewer of them are used. Constant.
     fn tag_words(&self) -> &[Word] {
         &[]
     }

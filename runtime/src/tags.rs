@@ -199,16 +199,21 @@ impl<P: Platform> Mmu<P> {
         Some(TagValues { last, ..values })
     }
 
-    /// Whether there are enough tags for all CPUs to run something, and one to give away.
+    /// The tags that CPUs may use at once: each the one that it runs, and in a switch the one that it leaves.
+    fn most_used(&self) -> u64 {
+        2 * self.platform.cpus() as u64
+    }
+
+    /// Whether there are more tags than CPUs may use at once, so that a rollover leaves one to give away.
     pub(crate) fn check_tags(&self) -> Result<(), Unusable> {
         let tags = self.platform.backend().tags();
         let Some((_, TagSource::Generations)) = tags.of_machine else {
             return Ok(());
         };
-        let least = self.platform.cpus() as u64 + 1;
+        let last = self.most_used(); // counted from 0
         let enough = self
             .values()
-            .is_some_and(|values| values.nth(least).is_some());
+            .is_some_and(|values| values.nth(last).is_some());
         if enough {
             Ok(())
         } else {
@@ -395,8 +400,8 @@ impl<P: Platform> Mmu<P> {
     /// Any; interrupts are turned off for the moment of the call.
     ///
     /// # Errors
-    /// When as many spaces are pinned as can be, since every CPU needs a tag that is not; and where the tag of the space is
-    /// not from generations.
+    /// When as many spaces are pinned as can be, since every CPU needs two tags that are not; and where the tag of the space
+    /// is not from generations.
     pub fn pin_tag(&self, space: &AddressSpace<P>) -> Result<Tag, NoTag> {
         if space.tagging != Tagging::Generations {
             return Err(NoTag);
@@ -408,9 +413,9 @@ impl<P: Platform> Mmu<P> {
             }
             let tag = value(space.tag.get());
             if space.pins.get() == 0 {
-                let more = self.tags.pinned.get() + self.platform.cpus() as u64 + 2;
+                let last = self.tags.pinned.get() + 1 + self.most_used();
                 let values = self.values().ok_or(NoTag)?;
-                values.nth(more).ok_or(NoTag)?;
+                values.nth(last).ok_or(NoTag)?;
                 self.mark(tag, true);
                 self.tags.pinned.count(1);
             }

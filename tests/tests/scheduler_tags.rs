@@ -298,14 +298,14 @@ fn pins_leave_a_tag_for_every_cpu() {
 }
 
 #[test]
-fn a_machine_needs_more_tags_than_cpus() {
+fn a_machine_needs_more_than_two_tags_for_each_cpu() {
     let machine = |cpus, words| {
         let mmu = Hosted::with_tag_words(machines::arm64(Arm::NONE), cpus, words);
         Hosted::arrive(&mmu, 0).err()
     };
     assert_eq!(machine(1, 0), Some(Unusable::TooFewTags));
-    assert_eq!(machine(62, 2), None);
-    assert_eq!(machine(64, 2), Some(Unusable::TooFewTags));
+    assert_eq!(machine(31, 2), None);
+    assert_eq!(machine(32, 2), Some(Unusable::TooFewTags));
 }
 
 #[test]
