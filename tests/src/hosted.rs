@@ -66,6 +66,9 @@ pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
 /// What a test does at a certain moment.
 pub type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// What a test does at a certain moment of a CPU.
+pub type CpuHook = Box<dyn Fn(u32) + Send + Sync>;
+
 /// What a test does after an instruction of a CPU.
 pub type IssuedHook<Op> = Box<dyn Fn(u32, &Op) + Send + Sync>;
 
@@ -78,11 +81,11 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) cpus: Vec<Cpu<B>>,
     pub(crate) words: Vec<Word>,
     pub(crate) tables_out: OnceLock<TablesOut>,
-    pub(crate) issuing: OnceLock<Hook>,
+    pub(crate) issuing: OnceLock<CpuHook>,
     pub(crate) issued: OnceLock<IssuedHook<B::Op>>,
     pub(crate) devices_told: OnceLock<Hook>,
     pub(crate) locking: OnceLock<LockHook>,
-    pub(crate) unlocked: OnceLock<Box<dyn Fn(u32) + Send + Sync>>,
+    pub(crate) unlocked: OnceLock<CpuHook>,
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
@@ -223,7 +226,7 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     /// Does something before every instruction: it looks at what there is at that moment.
-    pub fn on_issue(&self, look: Hook) {
+    pub fn on_issue(&self, look: CpuHook) {
         assert!(self.issuing.set(look).is_ok(), "looks already");
     }
 
@@ -243,7 +246,7 @@ impl<B: HostBackend> Hosted<B> {
     }
 
     /// Does something when a CPU has released a lock of the runtime, before it does anything else.
-    pub fn on_unlocked(&self, tell: Box<dyn Fn(u32) + Send + Sync>) {
+    pub fn on_unlocked(&self, tell: CpuHook) {
         assert!(self.unlocked.set(tell).is_ok(), "told already");
     }
 

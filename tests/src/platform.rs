@@ -110,7 +110,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
         Record(move |op| {
             context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
-            self.issuing.get().inspect(|look| look());
+            self.issuing.get().inspect(|look| look(cpu.0));
             self.happened(Event::Issued(cpu.0, op));
             self.issued.get().inspect(|look| look(cpu.0, &op));
         })
