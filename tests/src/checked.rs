@@ -1,10 +1,10 @@
 //! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
 
 use std::ops::Deref;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, OnceLock};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
@@ -12,6 +12,7 @@ use tlbc_runtime::{
 };
 
 use crate::context::{self, Within};
+use crate::hosted::CpuHook;
 use crate::platform::lock;
 use crate::rules::Rule;
 use crate::tlbs::Tlbs;
@@ -20,6 +21,8 @@ use crate::tlbs::Tlbs;
 pub struct Checked<B> {
     inner: B,
     tlbs: Mutex<Tlbs>,
+    /// What a test does before an entry changes.
+    pub(crate) changing: OnceLock<CpuHook>,
     /// How many values there are at most of tags that mean the same space everywhere.
     most_tags: u64,
     /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
@@ -32,6 +35,7 @@ impl<B> Checked<B> {
             inner,
             most_tags,
             tlbs: Mutex::default(),
+            changing: OnceLock::new(),
             wide: AtomicUsize::new(0),
         }
     }
@@ -59,6 +63,14 @@ impl<B: Backend> Checked<B> {
         Self::unlocked();
         context::require_outside(Within::Secondary, Rule::SecondaryDoesNotFlush);
         context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
+    }
+
+    fn changes(&self) {
+        if !B::FACTS.changes_plainly {
+            Self::flushes(Rule::FlushInterruptsOff);
+        }
+        let hook = self.changing.get().zip(context::cpu());
+        hook.inspect(|(hook, cpu)| hook(*cpu));
     }
 
     /// No lock is held but the one for a machine that bears one flush at a time.
@@ -110,10 +122,20 @@ impl<B: Backend> Backend for Checked<B> {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        if !B::FACTS.changes_plainly {
-            Self::flushes(Rule::FlushInterruptsOff);
-        }
+        self.changes();
         self.inner.change(cpu, slot, change, owner)
+    }
+
+    fn change_from(
+        &self,
+        cpu: &mut impl Issue<B::Op>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        owner: &Owner,
+    ) -> Option<Changed> {
+        self.changes();
+        self.inner.change_from(cpu, slot, seen, change, owner)
     }
 
     fn tags(&self) -> Tags {

@@ -225,6 +225,11 @@ impl<B: HostBackend> Hosted<B> {
         assert!(self.tables_out.set(tell).is_ok(), "told already");
     }
 
+    /// Does something before every change of an entry, after the runtime has decided how to make it.
+    pub fn on_change(&self, look: CpuHook) {
+        assert!(self.backend.changing.set(look).is_ok(), "looks already");
+    }
+
     /// Does something before every instruction: it looks at what there is at that moment.
     pub fn on_issue(&self, look: CpuHook) {
         assert!(self.issuing.set(look).is_ok(), "looks already");

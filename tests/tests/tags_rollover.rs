@@ -1,12 +1,12 @@
 //! A generation of tags that begins while a CPU switches: each tag that the CPU may still use is reserved, at every moment.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::{arm64, x86_64};
 use tlbc_runtime::NewSpace;
 use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::machines;
+use tlbc_tests::moments::Moment;
 use tlbc_tests::scheduler::{Apart, Scheduler};
 use tlbc_tests::show::Machine;
 
@@ -56,22 +56,11 @@ fn switches<B: Machine>(backend: B, nth: usize, is_new: bool) -> bool {
         cpu: cpus.set_apart(0),
         ran: Mutex::default(),
     });
-    let (armed, left) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(nth));
-    let (mmu, rolls, at) = (Arc::downgrade(&cpus.mmu), elsewhere.clone(), armed.clone());
-    let moment = Arc::new(move |cpu: u32| {
-        if cpu == 1 && at.load(SeqCst) && left.fetch_sub(1, SeqCst) == 0 {
-            at.store(false, SeqCst);
-            rolls.roll_over(&mmu.upgrade().expect("a machine"));
-        }
-    });
-    let hosted = cpus.mmu.platform();
-    let (one, two, three) = (moment.clone(), moment.clone(), moment);
-    hosted.on_unlocked(Box::new(move |cpu| one(cpu)));
-    hosted.on_issue(Box::new(move |cpu| two(cpu)));
-    hosted.on_issued(Box::new(move |cpu, _| three(cpu)));
-    armed.store(true, SeqCst);
+    let there = elsewhere.clone();
+    let moment = Moment::new(&cpus.mmu, 1, nth, Box::new(move |mmu| there.roll_over(mmu)));
+    moment.arm();
     cpus.run(1, &processes[1]);
-    let happened = !armed.swap(false, SeqCst);
+    let happened = moment.happened();
     // What CPU 1 filled meanwhile is nobody else's.
     let ran = elsewhere.ran.lock().unwrap();
     for process in ran.iter().rev().chain(&processes) {
