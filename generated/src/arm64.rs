@@ -160,132 +160,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:82.
+    /// `dsb ishst`: arm64.arch:84.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:83.
+    /// `dsb nshst`: arm64.arch:85.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:84.
+    /// `dsb ish`: arm64.arch:86.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:85.
+    /// `dsb nsh`: arm64.arch:87.
     DsbNsh,
-    /// `isb`: arm64.arch:86.
+    /// `isb`: arm64.arch:88.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:132-137.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:134-139.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:140-146.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:142-148.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:148-154.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:150-156.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:155-162.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:157-164.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:166-171.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:168-173.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:172-178.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:174-180.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:179-185.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:181-187.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:188-195.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:196-201.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:198-203.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:202-207.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:204-209.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:132-137.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:134-139.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:140-146.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:142-148.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:148-154.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:150-156.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:155-162.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:157-164.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:166-171.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:168-173.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:172-178.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:174-180.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:179-185.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:181-187.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:188-195.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:196-201.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:198-203.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:202-207.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:204-209.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:227-229.
+    /// Loads `ttbr0`. arm64.arch:230-232.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:230-232.
+    /// Loads `ttbr1`. arm64.arch:233-235.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -594,7 +594,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:91-96.
+/// Operand `page`: arm64.arch:93-98.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -618,7 +618,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:97-102.
+/// Operand `page_any`: arm64.arch:99-104.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -640,7 +640,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:103-106.
+/// Operand `space`: arm64.arch:105-108.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -649,7 +649,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:109-118.
+/// Operand `range`: arm64.arch:111-120.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -682,7 +682,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:116.
+/// What operand `range` can name: arm64.arch:118.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -690,7 +690,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:119-128.
+/// Operand `range_any`: arm64.arch:121-130.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -720,7 +720,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:126.
+/// What operand `range_any` can name: arm64.arch:128.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -728,7 +728,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:218-222.
+/// Operand `ttbr0`: arm64.arch:221-225.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -737,7 +737,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:223-226.
+/// Operand `asid`: arm64.arch:226-229.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -764,7 +764,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:132-137, arm64.arch:140-146.
+    /// From: arm64.arch:85, arm64.arch:134-139, arm64.arch:142-148.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -778,26 +778,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:140-146: vae1
+                // arm64.arch:142-148: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:140-146: vae1, view user
+                // arm64.arch:142-148: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:132-137: vale1
+                // arm64.arch:134-139: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:132-137: vale1, view user
+                // arm64.arch:134-139: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:140-146: vae1
+            // arm64.arch:142-148: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:132-137: vale1
+            // arm64.arch:134-139: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -810,7 +810,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:132-137, arm64.arch:140-146.
+    /// From: arm64.arch:84, arm64.arch:134-139, arm64.arch:142-148.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -824,26 +824,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:140-146: vae1is
+                // arm64.arch:142-148: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:140-146: vae1is, view user
+                // arm64.arch:142-148: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:132-137: vale1is
+                // arm64.arch:134-139: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:132-137: vale1is, view user
+                // arm64.arch:134-139: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:140-146: vae1is
+            // arm64.arch:142-148: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:132-137: vale1is
+            // arm64.arch:134-139: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -856,7 +856,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:148-154, arm64.arch:155-162.
+    /// From: arm64.arch:85, arm64.arch:150-156, arm64.arch:157-164.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -868,11 +868,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:155-162: vaae1
+            // arm64.arch:157-164: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:148-154: vaale1
+            // arm64.arch:150-156: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -886,7 +886,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:148-154, arm64.arch:155-162.
+    /// From: arm64.arch:84, arm64.arch:150-156, arm64.arch:157-164.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -898,11 +898,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:155-162: vaae1is
+            // arm64.arch:157-164: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:148-154: vaale1is
+            // arm64.arch:150-156: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -914,7 +914,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:85.
+    /// From: arm64.arch:85, arm64.arch:87.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -965,7 +965,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:84.
+    /// From: arm64.arch:84, arm64.arch:86.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1016,7 +1016,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:85.
+    /// From: arm64.arch:85, arm64.arch:87.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1068,7 +1068,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:84.
+    /// From: arm64.arch:84, arm64.arch:86.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1158,7 +1158,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:132-137, arm64.arch:140-146, arm64.arch:166-171, arm64.arch:172-178.
+    /// From: arm64.arch:134-139, arm64.arch:142-148, arm64.arch:168-173, arm64.arch:174-180.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1176,7 +1176,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1
+                        // arm64.arch:174-180: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1186,7 +1186,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:172-178: rvae1, view user
+                        // arm64.arch:174-180: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1198,17 +1198,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1
+                        // arm64.arch:142-148: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:140-146: vae1, view user
+                        // arm64.arch:142-148: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:166-171: rvale1
+                        // arm64.arch:168-173: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1218,7 +1218,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:166-171: rvale1, view user
+                        // arm64.arch:168-173: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1230,10 +1230,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:132-137: vale1
+                        // arm64.arch:134-139: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:132-137: vale1, view user
+                        // arm64.arch:134-139: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1241,24 +1241,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:172-178: rvae1
+                    // arm64.arch:174-180: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:140-146: vae1
+                    // arm64.arch:142-148: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:166-171: rvale1
+                    // arm64.arch:168-173: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:132-137: vale1
+                    // arm64.arch:134-139: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1270,9 +1270,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:140-146: vae1
+                    // arm64.arch:142-148: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:140-146: vae1, view user
+                    // arm64.arch:142-148: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1284,9 +1284,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:132-137: vale1
+                    // arm64.arch:134-139: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:132-137: vale1, view user
+                    // arm64.arch:134-139: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1298,7 +1298,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:140-146: vae1
+                // arm64.arch:142-148: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1308,7 +1308,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:132-137: vale1
+                // arm64.arch:134-139: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1323,7 +1323,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:132-137, arm64.arch:140-146, arm64.arch:166-171, arm64.arch:172-178.
+    /// From: arm64.arch:134-139, arm64.arch:142-148, arm64.arch:168-173, arm64.arch:174-180.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1341,7 +1341,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:172-178: rvae1is
+                        // arm64.arch:174-180: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1351,7 +1351,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:172-178: rvae1is, view user
+                        // arm64.arch:174-180: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1363,17 +1363,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:140-146: vae1is
+                        // arm64.arch:142-148: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:140-146: vae1is, view user
+                        // arm64.arch:142-148: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:166-171: rvale1is
+                        // arm64.arch:168-173: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1383,7 +1383,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:166-171: rvale1is, view user
+                        // arm64.arch:168-173: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1395,10 +1395,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:132-137: vale1is
+                        // arm64.arch:134-139: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:132-137: vale1is, view user
+                        // arm64.arch:134-139: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1406,24 +1406,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:172-178: rvae1is
+                    // arm64.arch:174-180: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:140-146: vae1is
+                    // arm64.arch:142-148: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:166-171: rvale1is
+                    // arm64.arch:168-173: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:132-137: vale1is
+                    // arm64.arch:134-139: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1435,9 +1435,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:140-146: vae1is
+                    // arm64.arch:142-148: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:140-146: vae1is, view user
+                    // arm64.arch:142-148: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1449,9 +1449,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:132-137: vale1is
+                    // arm64.arch:134-139: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:132-137: vale1is, view user
+                    // arm64.arch:134-139: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1463,7 +1463,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:140-146: vae1is
+                // arm64.arch:142-148: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1473,7 +1473,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:132-137: vale1is
+                // arm64.arch:134-139: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1488,7 +1488,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:148-154, arm64.arch:155-162, arm64.arch:179-185, arm64.arch:186-193.
+    /// From: arm64.arch:150-156, arm64.arch:157-164, arm64.arch:181-187, arm64.arch:188-195.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1505,7 +1505,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:186-193: rvaae1
+                    // arm64.arch:188-195: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1516,14 +1516,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:155-162: vaae1
+                    // arm64.arch:157-164: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:179-185: rvaale1
+                    // arm64.arch:181-187: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1534,7 +1534,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:148-154: vaale1
+                    // arm64.arch:150-156: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1544,7 +1544,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:155-162: vaae1
+                // arm64.arch:157-164: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1554,7 +1554,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:148-154: vaale1
+                // arm64.arch:150-156: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1570,7 +1570,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:148-154, arm64.arch:155-162, arm64.arch:179-185, arm64.arch:186-193.
+    /// From: arm64.arch:150-156, arm64.arch:157-164, arm64.arch:181-187, arm64.arch:188-195.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1587,7 +1587,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:186-193: rvaae1is
+                    // arm64.arch:188-195: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1598,14 +1598,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:155-162: vaae1is
+                    // arm64.arch:157-164: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:179-185: rvaale1is
+                    // arm64.arch:181-187: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1616,7 +1616,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:148-154: vaale1is
+                    // arm64.arch:150-156: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1626,7 +1626,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:155-162: vaae1is
+                // arm64.arch:157-164: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1636,7 +1636,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:148-154: vaale1is
+                // arm64.arch:150-156: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1650,16 +1650,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:196-201.
+    /// From: arm64.arch:85, arm64.arch:198-203.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:196-201: aside1
+        // arm64.arch:198-203: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:196-201: aside1, view user
+            // arm64.arch:198-203: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1671,16 +1671,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:196-201.
+    /// From: arm64.arch:84, arm64.arch:198-203.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:196-201: aside1is
+        // arm64.arch:198-203: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:196-201: aside1is, view user
+            // arm64.arch:198-203: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1692,11 +1692,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:202-207.
+    /// From: arm64.arch:85, arm64.arch:204-209.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:202-207: vmalle1
+        // arm64.arch:204-209: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1707,17 +1707,17 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:82, arm64.arch:202-207.
+    /// From: arm64.arch:84, arm64.arch:204-209.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:202-207: vmalle1is
+        // arm64.arch:204-209: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:85.
+    /// From: arm64.arch:87.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1726,7 +1726,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:84, arm64.arch:132-137.
+    /// From: arm64.arch:86, arm64.arch:134-139.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1750,7 +1750,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:85, arm64.arch:86.
+    /// From: arm64.arch:87, arm64.arch:88.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1760,7 +1760,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:84, arm64.arch:86, arm64.arch:132-137.
+    /// From: arm64.arch:86, arm64.arch:88, arm64.arch:134-139.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1776,7 +1776,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:86, arm64.arch:227-229, arm64.arch:230-232.
+    /// From: arm64.arch:88, arm64.arch:230-232, arm64.arch:233-235.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1789,15 +1789,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:227-229: ttbr0
+        // arm64.arch:230-232: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:230-232: ttbr1
+        // arm64.arch:233-235: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:227-229: ttbr0
+        // arm64.arch:230-232: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1806,12 +1806,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:230-232.
+    /// From: arm64.arch:233-235.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:230-232: ttbr1
+            // arm64.arch:233-235: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1824,11 +1824,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:83, arm64.arch:85, arm64.arch:86, arm64.arch:202-207.
+    /// From: arm64.arch:85, arm64.arch:87, arm64.arch:88, arm64.arch:204-209.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:202-207: vmalle1
+        // arm64.arch:204-209: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);

@@ -171,15 +171,15 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:75.
+    /// `ptesync`: powerpc64.arch:76.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:76.
+    /// `ptesync; cpabort`: powerpc64.arch:77.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:77.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:78.
     Tlbsync,
-    /// `isync`: powerpc64.arch:78.
+    /// `isync`: powerpc64.arch:79.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:121-127.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:122-128.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -187,35 +187,35 @@ pub enum Op {
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:129-135.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:130-136.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:136-142.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:137-143.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:143-149.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:144-150.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:152-158.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:153-159.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:163-169.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:164-170.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -223,47 +223,47 @@ pub enum Op {
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:170-176.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:171-177.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:177-183.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:178-184.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:184-191.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:185-192.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:192-198.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:193-199.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:199-206.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:200-207.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:208-214.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:209-215.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:215-222.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:216-223.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:258-265.
+    /// powerpc64.arch:259-266.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -279,7 +279,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:266-276.
+    /// powerpc64.arch:267-277.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -294,7 +294,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:289-291.
+    /// Loads `pid`. powerpc64.arch:292-294.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -622,7 +622,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:82-87.
+/// Operand `rb_va`: powerpc64.arch:83-88.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -640,7 +640,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:88-92.
+/// Operand `rb_pid`: powerpc64.arch:89-93.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -649,7 +649,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:93-98.
+/// Operand `rb_pid_set`: powerpc64.arch:94-99.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -660,7 +660,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:99-104.
+/// Operand `rb_all_set`: powerpc64.arch:100-105.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -671,7 +671,7 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:105-108.
+/// Operand `rs`: powerpc64.arch:106-109.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -680,7 +680,7 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:109-114.
+/// Operand `rb_unused`: powerpc64.arch:110-115.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -691,13 +691,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:115-117.
+/// Operand `rs_none`: powerpc64.arch:116-118.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:226-229.
+/// Operand `rpt_pid`: powerpc64.arch:227-230.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -706,7 +706,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:230-234.
+/// Operand `rpt_target`: powerpc64.arch:231-235.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -719,7 +719,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:235-238.
+/// Operand `rpt_type`: powerpc64.arch:236-239.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -728,7 +728,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:239-241.
+/// Operand `rpt_size`: powerpc64.arch:240-242.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -744,7 +744,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:242-244.
+/// Operand `rpt_start`: powerpc64.arch:243-245.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -753,7 +753,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:245-248.
+/// Operand `rpt_end`: powerpc64.arch:246-249.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -762,7 +762,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:247.
+/// What operand `rpt_end` can name: powerpc64.arch:248.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -770,7 +770,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:249-251.
+/// Operand `rpt_every_size`: powerpc64.arch:250-252.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -779,13 +779,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:252-254.
+/// Operand `rpt_from_first`: powerpc64.arch:253-255.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:255-257.
+/// Operand `rpt_to_last`: powerpc64.arch:256-258.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -794,7 +794,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:285-288.
+/// Operand `pidr`: powerpc64.arch:288-291.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -823,10 +823,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:129-135,
-    /// powerpc64.arch:136-142, powerpc64.arch:143-149, powerpc64.arch:152-158,
-    /// powerpc64.arch:163-169, powerpc64.arch:170-176, powerpc64.arch:177-183,
-    /// powerpc64.arch:184-191, powerpc64.arch:258-265, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:130-136,
+    /// powerpc64.arch:137-143, powerpc64.arch:144-150, powerpc64.arch:153-159,
+    /// powerpc64.arch:164-170, powerpc64.arch:171-177, powerpc64.arch:178-184,
+    /// powerpc64.arch:185-192, powerpc64.arch:259-266, powerpc64.arch:267-277.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -841,7 +841,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if c.has(Config::BROADCAST) {
-                    // powerpc64.arch:121-127: tlbie_va
+                    // powerpc64.arch:122-128: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -862,31 +862,31 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:136-142: tlbie_pid1
+                        // powerpc64.arch:137-143: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:184-191: tlbiel_pid2
+                    // powerpc64.arch:185-192: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     if c.has(Config::ISA31) {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:170-176: tlbiel_pid0
+                            // powerpc64.arch:171-177: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -908,11 +908,11 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:163-169: tlbiel_va
+                    // powerpc64.arch:164-170: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:121-127: tlbie_va
+                    // powerpc64.arch:122-128: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -936,19 +936,19 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:163-169: tlbiel_va
+                // powerpc64.arch:164-170: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if walk {
-                    // powerpc64.arch:177-183: tlbiel_pid1
+                    // powerpc64.arch:178-184: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
             }
         } else {
-            // powerpc64.arch:258-265: rpt_run, form tlb
+            // powerpc64.arch:259-266: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -966,7 +966,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form walk
+                // powerpc64.arch:267-277: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -992,8 +992,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:136-142,
-    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:137-143,
+    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1008,7 +1008,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:121-127: tlbie_va
+                // powerpc64.arch:122-128: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1029,7 +1029,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:136-142: tlbie_pid1
+                    // powerpc64.arch:137-143: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1044,7 +1044,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:258-265: rpt_run, form tlb
+            // powerpc64.arch:259-266: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1062,7 +1062,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form walk
+                // powerpc64.arch:267-277: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1089,8 +1089,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:163-169, powerpc64.arch:177-183,
-    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:164-170, powerpc64.arch:178-184,
+    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1102,18 +1102,18 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:163-169: tlbiel_va
+            // powerpc64.arch:164-170: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:177-183: tlbiel_pid1
+                // powerpc64.arch:178-184: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         } else {
-            // powerpc64.arch:258-265: rpt_run, form tlb
+            // powerpc64.arch:259-266: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1131,7 +1131,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form walk
+                // powerpc64.arch:267-277: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1157,8 +1157,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:121-127, powerpc64.arch:136-142,
-    /// powerpc64.arch:258-265, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:137-143,
+    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1171,7 +1171,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:121-127: tlbie_va
+                // powerpc64.arch:122-128: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1192,7 +1192,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:136-142: tlbie_pid1
+                    // powerpc64.arch:137-143: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1202,7 +1202,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:258-265: rpt_run, form tlb
+            // powerpc64.arch:259-266: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1220,7 +1220,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form walk
+                // powerpc64.arch:267-277: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1245,9 +1245,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:129-135,
-    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:177-183,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78, powerpc64.arch:130-136,
+    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:178-184,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1269,7 +1269,7 @@ impl Tlb {
                     if c.has(Config::ISA31) {
                         if walk {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:136-142: tlbie_pid1
+                                // powerpc64.arch:137-143: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1277,7 +1277,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:177-183: tlbiel_pid1
+                                // powerpc64.arch:178-184: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1291,7 +1291,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::COPROCESSORS) {
                         if walk {
-                            // powerpc64.arch:136-142: tlbie_pid1
+                            // powerpc64.arch:137-143: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1320,7 +1320,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:177-183: tlbiel_pid1
+                            // powerpc64.arch:178-184: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1386,7 +1386,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:177-183: tlbiel_pid1
+                        // powerpc64.arch:178-184: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1416,7 +1416,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:266-276: rpt_space, form walk
+                    // powerpc64.arch:267-277: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1445,8 +1445,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:129-135,
-    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:130-136,
+    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1472,7 +1472,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:136-142: tlbie_pid1
+                        // powerpc64.arch:137-143: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1521,7 +1521,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:266-276: rpt_space, form walk
+                    // powerpc64.arch:267-277: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1551,8 +1551,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:177-183,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:178-184,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1567,7 +1567,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:177-183: tlbiel_pid1
+                    // powerpc64.arch:178-184: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1591,7 +1591,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form walk
+                // powerpc64.arch:267-277: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1619,8 +1619,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:77, powerpc64.arch:129-135,
-    /// powerpc64.arch:136-142, powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:130-136,
+    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1640,7 +1640,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:136-142: tlbie_pid1
+                        // powerpc64.arch:137-143: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1684,7 +1684,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:266-276: rpt_space, form walk
+                    // powerpc64.arch:267-277: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1752,7 +1752,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:121-127, powerpc64.arch:163-169, powerpc64.arch:258-265.
+    /// From: powerpc64.arch:122-128, powerpc64.arch:164-170, powerpc64.arch:259-266.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1767,7 +1767,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:121-127: tlbie_va
+                        // powerpc64.arch:122-128: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1780,12 +1780,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:163-169: tlbiel_va
+                        // powerpc64.arch:164-170: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:121-127: tlbie_va
+                        // powerpc64.arch:122-128: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1801,7 +1801,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:163-169: tlbiel_va
+                    // powerpc64.arch:164-170: tlbiel_va
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     rb_va = rb_va.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1809,7 +1809,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1839,7 +1839,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1862,7 +1862,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:121-127, powerpc64.arch:258-265.
+    /// From: powerpc64.arch:122-128, powerpc64.arch:259-266.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1875,14 +1875,14 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:121-127: tlbie_va
+                // powerpc64.arch:122-128: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1912,7 +1912,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1935,7 +1935,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:163-169, powerpc64.arch:258-265.
+    /// From: powerpc64.arch:164-170, powerpc64.arch:259-266.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1948,14 +1948,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:163-169: tlbiel_va
+                // powerpc64.arch:164-170: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1985,7 +1985,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2008,7 +2008,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:121-127, powerpc64.arch:258-265.
+    /// From: powerpc64.arch:122-128, powerpc64.arch:259-266.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2021,14 +2021,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:121-127: tlbie_va
+                // powerpc64.arch:122-128: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2058,7 +2058,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:258-265: rpt_run, form tlb
+                // powerpc64.arch:259-266: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2080,9 +2080,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:170-176, powerpc64.arch:184-191,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:171-177, powerpc64.arch:185-192,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2092,19 +2092,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:143-149: tlbie_pid2
+                            // powerpc64.arch:144-150: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:129-135: tlbie_pid0
+                            // powerpc64.arch:130-136: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:143-149: tlbie_pid2
+                            // powerpc64.arch:144-150: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2123,7 +2123,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:129-135: tlbie_pid0
+                            // powerpc64.arch:130-136: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2144,7 +2144,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:143-149: tlbie_pid2
+                            // powerpc64.arch:144-150: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2155,7 +2155,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:129-135: tlbie_pid0
+                            // powerpc64.arch:130-136: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2167,57 +2167,57 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:184-191: tlbiel_pid2
+                        // powerpc64.arch:185-192: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:184-191: tlbiel_pid2
+                        // powerpc64.arch:185-192: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:143-149: tlbie_pid2
+                    // powerpc64.arch:144-150: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2238,19 +2238,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:184-191: tlbiel_pid2
+                    // powerpc64.arch:185-192: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:143-149: tlbie_pid2
+                    // powerpc64.arch:144-150: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2271,19 +2271,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:170-176: tlbiel_pid0
+                    // powerpc64.arch:171-177: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:129-135: tlbie_pid0
+                    // powerpc64.arch:130-136: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2306,12 +2306,12 @@ impl Tlb {
                 }
             } else {
                 if walk {
-                    // powerpc64.arch:184-191: tlbiel_pid2
+                    // powerpc64.arch:185-192: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 } else {
-                    // powerpc64.arch:170-176: tlbiel_pid0
+                    // powerpc64.arch:171-177: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2319,7 +2319,7 @@ impl Tlb {
                 if !c.has(Config::ISA31) {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2328,7 +2328,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:266-276: rpt_space, form both
+            // powerpc64.arch:267-277: rpt_space, form both
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2344,7 +2344,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:266-276: rpt_space, form tlb
+            // powerpc64.arch:267-277: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2368,8 +2368,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2385,7 +2385,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:143-149: tlbie_pid2
+                            // powerpc64.arch:144-150: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2404,7 +2404,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:129-135: tlbie_pid0
+                            // powerpc64.arch:130-136: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2425,7 +2425,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:143-149: tlbie_pid2
+                            // powerpc64.arch:144-150: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2436,7 +2436,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:129-135: tlbie_pid0
+                            // powerpc64.arch:130-136: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2448,19 +2448,19 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2479,7 +2479,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2500,7 +2500,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2511,7 +2511,7 @@ impl Tlb {
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2523,12 +2523,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:143-149: tlbie_pid2
+                    // powerpc64.arch:144-150: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:129-135: tlbie_pid0
+                    // powerpc64.arch:130-136: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2544,7 +2544,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form both
+                // powerpc64.arch:267-277: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2560,7 +2560,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:266-276: rpt_space, form tlb
+                // powerpc64.arch:267-277: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2586,20 +2586,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:170-176, powerpc64.arch:184-191,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:171-177, powerpc64.arch:185-192,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if walk {
-                // powerpc64.arch:184-191: tlbiel_pid2
+                // powerpc64.arch:185-192: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:170-176: tlbiel_pid0
+                // powerpc64.arch:171-177: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2607,7 +2607,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:170-176: tlbiel_pid0
+                    // powerpc64.arch:171-177: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2615,7 +2615,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:266-276: rpt_space, form both
+            // powerpc64.arch:267-277: rpt_space, form both
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2631,7 +2631,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:266-276: rpt_space, form tlb
+            // powerpc64.arch:267-277: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2655,8 +2655,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2665,7 +2665,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2684,7 +2684,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2705,7 +2705,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2716,7 +2716,7 @@ impl Tlb {
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:129-135: tlbie_pid0
+                        // powerpc64.arch:130-136: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2728,12 +2728,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:143-149: tlbie_pid2
+                    // powerpc64.arch:144-150: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:129-135: tlbie_pid0
+                    // powerpc64.arch:130-136: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2744,7 +2744,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:266-276: rpt_space, form both
+                // powerpc64.arch:267-277: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2760,7 +2760,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:266-276: rpt_space, form tlb
+                // powerpc64.arch:267-277: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2788,9 +2788,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:170-176, powerpc64.arch:184-191,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:171-177, powerpc64.arch:185-192,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2799,18 +2799,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:184-191: tlbiel_pid2
+                        // powerpc64.arch:185-192: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:143-149: tlbie_pid2
+                    // powerpc64.arch:144-150: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2831,13 +2831,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:184-191: tlbiel_pid2
+                    // powerpc64.arch:185-192: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2845,13 +2845,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:184-191: tlbiel_pid2
+                // powerpc64.arch:185-192: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2859,14 +2859,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:170-176: tlbiel_pid0
+                        // powerpc64.arch:171-177: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:143-149: tlbie_pid2
+                        // powerpc64.arch:144-150: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2890,7 +2890,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:266-276: rpt_space, form all
+            // powerpc64.arch:267-277: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2917,15 +2917,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:143-149: tlbie_pid2
+                // powerpc64.arch:144-150: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2950,7 +2950,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:266-276: rpt_space, form all
+            // powerpc64.arch:267-277: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2977,21 +2977,21 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:170-176, powerpc64.arch:184-191,
-    /// powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:171-177, powerpc64.arch:185-192,
+    /// powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:184-191: tlbiel_pid2
+            // powerpc64.arch:185-192: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:170-176: tlbiel_pid0
+                    // powerpc64.arch:171-177: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2999,7 +2999,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:266-276: rpt_space, form all
+            // powerpc64.arch:267-277: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3026,15 +3026,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:129-135, powerpc64.arch:143-149,
-    /// powerpc64.arch:152-158, powerpc64.arch:266-276.
+    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
+    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:143-149: tlbie_pid2
+                // powerpc64.arch:144-150: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3059,7 +3059,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:266-276: rpt_space, form all
+            // powerpc64.arch:267-277: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3079,8 +3079,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78,
-    /// powerpc64.arch:208-214.
+    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78, powerpc64.arch:79,
+    /// powerpc64.arch:209-215.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3095,7 +3095,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:208-214: slbia_user
+                    // powerpc64.arch:209-215: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3108,7 +3108,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:208-214: slbia_user
+                // powerpc64.arch:209-215: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3117,7 +3117,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:77.
+    /// From: powerpc64.arch:78.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3135,7 +3135,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:215-222.
+    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:79, powerpc64.arch:216-223.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3146,7 +3146,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:215-222: slbia_all
+            // powerpc64.arch:216-223: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3154,7 +3154,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:77.
+    /// From: powerpc64.arch:78.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3172,7 +3172,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:78, powerpc64.arch:289-291.
+    /// From: powerpc64.arch:79, powerpc64.arch:292-294.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3196,7 +3196,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:289-291: pid
+        // powerpc64.arch:292-294: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3209,14 +3209,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:75, powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:192-198,
-    /// powerpc64.arch:199-206, powerpc64.arch:215-222.
+    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:79, powerpc64.arch:193-199,
+    /// powerpc64.arch:200-207, powerpc64.arch:216-223.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:199-206: tlbiel_all2
+            // powerpc64.arch:200-207: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3228,7 +3228,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:192-198: tlbiel_all0
+                    // powerpc64.arch:193-199: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3239,7 +3239,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:215-222: slbia_all
+            // powerpc64.arch:216-223: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3494,9 +3494,9 @@ impl Backend for Tlb {
             devices_stay_strict: c.has(Config::COPROCESSORS),
             output_through_invalid: true,
             size_through_invalid: true,
-            attributes_through_invalid: false,
+            attributes_through_invalid: true,
             rights_through_invalid: c.has(Config::COPROCESSORS),
-            cleared_may_stay: Marks::NONE,
+            cleared_may_stay: Marks::ACCESSED,
             clean_to_dirty_walks: true,
         }
     }

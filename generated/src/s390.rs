@@ -158,21 +158,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:91-97.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:92-98.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:98-104.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:99-105.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:106-115.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:107-116.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -181,7 +181,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:116-125.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:117-126.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -190,30 +190,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:129-135.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:130-136.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:136-142.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:137-143.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:146-151.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:147-152.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:152-157.
+    /// S/370 PoP, PURGE TLB. s390.arch:153-158.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:180-189.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:181-190.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -227,7 +227,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:190-199.
+    /// Linux pgtable.h, cspg. s390.arch:191-200.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -236,26 +236,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:203-210.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:204-211.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:211-218.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:212-219.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:229-231.
+    /// Loads `cr1`. s390.arch:230-232.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:232-234.
+    /// Loads `cr7`. s390.arch:233-235.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -494,7 +494,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `table`: s390.arch:63-65.
+/// Operand `table`: s390.arch:64-66.
 #[inline(always)]
 const fn encode_table(table: u64) -> u64 {
     let mut bits = 0u64;
@@ -503,7 +503,7 @@ const fn encode_table(table: u64) -> u64 {
     bits
 }
 
-/// Operand `page`: s390.arch:66-69.
+/// Operand `page`: s390.arch:67-70.
 #[inline(always)]
 const fn encode_page(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -512,7 +512,7 @@ const fn encode_page(va: u64) -> u64 {
     bits
 }
 
-/// Operand `more`: s390.arch:70-74.
+/// Operand `more`: s390.arch:71-75.
 #[inline(always)]
 const fn encode_more(num: u64) -> u64 {
     let mut bits = 0u64;
@@ -521,7 +521,7 @@ const fn encode_more(num: u64) -> u64 {
     bits
 }
 
-/// What operand `more` can name: s390.arch:73.
+/// What operand `more` can name: s390.arch:74.
 const MORE_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -529,7 +529,7 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Operand `origin`: s390.arch:75-79.
+/// Operand `origin`: s390.arch:76-80.
 #[inline(always)]
 const fn encode_origin(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -547,7 +547,7 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `asce`: s390.arch:80-82.
+/// Operand `asce`: s390.arch:81-83.
 #[inline(always)]
 const fn encode_asce(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -556,7 +556,7 @@ const fn encode_asce(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `clear_by_asce`: s390.arch:83-87.
+/// Operand `clear_by_asce`: s390.arch:84-88.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
@@ -565,7 +565,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:160-162.
+/// Operand `old_in_r2`: s390.arch:161-163.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -574,7 +574,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:163-165.
+/// Operand `new_in_r3`: s390.arch:164-166.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -583,7 +583,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:166-170.
+/// Operand `origin_in_r4`: s390.arch:167-171.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -602,7 +602,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:171-174.
+/// Operand `address_in_r5`: s390.arch:172-175.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -611,7 +611,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:175-179.
+/// Operand `entry`: s390.arch:176-180.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -622,7 +622,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:226-228.
+/// Operand `control`: s390.arch:227-229.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -655,10 +655,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:153-158.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:153-158: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -669,10 +669,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:147-152.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:147-152: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -688,10 +688,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:153-158.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:153-158: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -702,10 +702,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:147-152.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:147-152: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -760,10 +760,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:153-158.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:153-158: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -773,10 +773,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:147-152.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:147-152: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -791,10 +791,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:153-158.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:153-158: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -804,10 +804,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:147-152.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:147-152: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -818,9 +818,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:91-97, s390.arch:98-104, s390.arch:106-115, s390.arch:116-125,
-    /// s390.arch:129-135, s390.arch:136-142, s390.arch:180-189, s390.arch:190-199,
-    /// s390.arch:203-210, s390.arch:211-218.
+    /// From: s390.arch:92-98, s390.arch:99-105, s390.arch:107-116, s390.arch:117-126,
+    /// s390.arch:130-136, s390.arch:137-143, s390.arch:181-190, s390.arch:191-200,
+    /// s390.arch:204-211, s390.arch:212-219.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -853,7 +853,7 @@ impl Tlb {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:116-125: ipte_run_local
+                            // s390.arch:117-126: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -865,7 +865,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:106-115: ipte_run
+                            // s390.arch:107-116: ipte_run
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -884,7 +884,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:98-104: ipte_local
+                        // s390.arch:99-105: ipte_local
                         cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
@@ -898,7 +898,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:91-97: ipte
+                        // s390.arch:92-98: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -913,7 +913,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte_local
+                    // s390.arch:137-143: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -924,7 +924,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:129-135: idte
+                    // s390.arch:130-136: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -941,7 +941,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:211-218: rdp_local
+                                // s390.arch:212-219: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -951,7 +951,7 @@ impl Tlb {
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:116-125: ipte_run_local
+                                // s390.arch:117-126: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -967,7 +967,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:98-104: ipte_local
+                                // s390.arch:99-105: ipte_local
                                 cpu.issue(Op::IpteLocal {
                                     table: table_bits,
                                     page,
@@ -982,7 +982,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:136-142: idte_local
+                            // s390.arch:137-143: idte_local
                             cpu.issue(Op::IdteLocal { origin, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -997,7 +997,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:203-210: rdp
+                        // s390.arch:204-211: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1014,7 +1014,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:180-189: crdte
+                        // s390.arch:181-190: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1037,7 +1037,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:180-189: crdte
+                    // s390.arch:181-190: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1055,7 +1055,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:190-199: cspg
+                // s390.arch:191-200: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1073,7 +1073,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:211-218: rdp_local
+                                // s390.arch:212-219: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1087,7 +1087,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:203-210: rdp
+                                // s390.arch:204-211: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1096,7 +1096,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:116-125: ipte_run_local
+                                // s390.arch:117-126: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1108,7 +1108,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:106-115: ipte_run
+                                // s390.arch:107-116: ipte_run
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1125,7 +1125,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:98-104: ipte_local
+                            // s390.arch:99-105: ipte_local
                             cpu.issue(Op::IpteLocal {
                                 table: table_bits,
                                 page,
@@ -1139,7 +1139,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:91-97: ipte
+                            // s390.arch:92-98: ipte
                             cpu.issue(Op::Ipte {
                                 table: table_bits,
                                 page,
@@ -1150,7 +1150,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:106-115: ipte_run
+                        // s390.arch:107-116: ipte_run
                         let table_bits = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1166,7 +1166,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:91-97: ipte
+                        // s390.arch:92-98: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1181,7 +1181,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte_local
+                    // s390.arch:137-143: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1192,7 +1192,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:129-135: idte
+                    // s390.arch:130-136: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1205,7 +1205,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:229-231, s390.arch:232-234.
+    /// From: s390.arch:230-232, s390.arch:233-235.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1217,11 +1217,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:229-231: cr1
+        // s390.arch:230-232: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:232-234: cr7
+        // s390.arch:233-235: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1233,10 +1233,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:153-158.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:153-158: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

@@ -27,6 +27,7 @@ use crate::clause::Level;
 use crate::debts::Due;
 use crate::flushed::Flushed;
 use crate::platform::{Frame, Platform};
+use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
 use crate::shootdown::Why;
@@ -190,9 +191,9 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.changed.leaf(level, extent);
     }
 
-    /// Whether entries of an extent were changed, at any level, and are not flushed yet.
-    pub(crate) fn has_changed(&self, extent: Extent) -> bool {
-        self.changed.touches(extent)
+    /// What was changed in an extent, and is not flushed yet.
+    pub(crate) fn has_changed(&self, level: Level, extent: Extent) -> Touched {
+        self.changed.touched(level, extent)
     }
 
     /// Keeps the page of an entry that was cleared and recorded, if there is one.

@@ -29,6 +29,15 @@ pub(crate) struct Sorted {
     pub appeared: bool,
 }
 
+/// What was changed in an extent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Touched {
+    /// Leaf entries of the level that was asked about.
+    pub leaf: bool,
+    /// Leaf entries of another level, or entries that pointed at tables.
+    pub other: bool,
+}
+
 /// What was changed, as it is kept.
 pub(crate) enum Kept<'r> {
     /// Leaf entries of one level, or nothing.
@@ -140,15 +149,24 @@ impl Ranges {
         }
     }
 
-    /// Whether anything that was changed lies in an extent. What was put in far apart counts as one stretch.
-    pub(crate) fn touches(&self, extent: Extent) -> bool {
+    /// What was changed in an extent, as seen from a level. What was put in far apart counts as one stretch.
+    pub(crate) fn touched(&self, level: Level, extent: Extent) -> Touched {
+        let mut touched = Touched::default();
+        let mut leaf = |at: Level, kept: Extent| {
+            let overlaps = kept.overlaps(extent);
+            touched.leaf |= overlaps && at == level;
+            touched.other |= overlaps && at != level;
+        };
         match self.kept() {
-            Kept::Run(_, run) => run.overlaps(extent),
+            Kept::Run(at, run) => leaf(at, run),
             Kept::Sorted(sorted) => {
-                let mut kept = sorted.leaf.iter().chain(&sorted.walk);
-                kept.any(|kept| kept.overlaps(extent))
+                for (at, kept) in Level::all().zip(sorted.leaf) {
+                    leaf(at, kept);
+                }
+                touched.other |= sorted.walk.iter().any(|kept| kept.overlaps(extent));
             }
         }
+        touched
     }
 
     /// What was changed is flushed.

@@ -232,14 +232,13 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         if !matches!(change.old, Entry::Invalid) || matches!(change.new, Entry::Invalid) {
             return;
         }
+        let Ok(extent) = gather.mmu.extent(slot, change.level) else {
+            return;
+        };
         let facts = gather.mmu.change_facts(gather.space);
-        let wants = facts.output_through_invalid
-            || facts.size_through_invalid
-            || facts.attributes_through_invalid;
-        if wants
-            && let Ok(extent) = gather.mmu.extent(slot, change.level)
-            && gather.has_changed(extent)
-        {
+        let changed = gather.has_changed(change.level, extent);
+        let page = facts.output_through_invalid || facts.attributes_through_invalid;
+        if changed.leaf && page || changed.other && facts.size_through_invalid {
             gather.flush_entries();
         }
     }

@@ -165,8 +165,19 @@ fn other_attributes_require_a_flush() {
     let broken = [BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, FLUSH, FLUSH];
     assert_eq!(wants(X86_64, none, changes), in_place, "x86-64");
     assert_eq!(wants(ARM64, none, changes), broken, "arm64");
-    assert_eq!(wants(POWERPC64, none, changes), in_place, "powerpc64");
+    assert_eq!(wants(POWERPC64, none, changes), broken, "powerpc64");
     assert_eq!(wants(S390, none, changes), in_place, "s390");
+}
+
+/// A page in place of a table, and a table in place of a page.
+#[test]
+fn another_size_goes_through_invalid_unless_an_instruction_replaces_it() {
+    let changes = [change(PMD, READ, TABLE), change(PMD, TABLE, READ)];
+    let none = Conditions::NONE;
+    assert_eq!(wants(X86_64, none, changes), [BROKEN; 2], "x86-64");
+    assert_eq!(wants(ARM64, none, changes), [BROKEN; 2], "arm64");
+    assert_eq!(wants(POWERPC64, none, changes), [BROKEN; 2], "powerpc64");
+    assert_eq!(wants(S390, none, changes), [FLUSH; 2], "s390");
 }
 
 #[test]
@@ -182,11 +193,16 @@ fn a_cleared_mark_requires_a_flush() {
         clearing(Entry::Invalid, READ, Marks::DIRTY),
     ];
     let none = Conditions::NONE;
-    let expected = [FLUSH, FLUSH, FLUSH, NOTHING];
-    assert_eq!(wants(X86_64, none, changes), expected, "x86-64");
-    assert_eq!(wants(ARM64, none, changes), expected, "arm64");
-    assert_eq!(wants(POWERPC64, none, changes), expected, "powerpc64");
-    assert_eq!(wants(S390, none, changes), expected, "s390");
+    let all = [FLUSH, FLUSH, FLUSH, NOTHING];
+    let accessed_may_stay = [NOTHING, FLUSH, FLUSH, NOTHING];
+    assert_eq!(wants(X86_64, none, changes), accessed_may_stay, "x86-64");
+    assert_eq!(wants(ARM64, none, changes), all, "arm64");
+    assert_eq!(
+        wants(POWERPC64, none, changes),
+        accessed_may_stay,
+        "powerpc64"
+    );
+    assert_eq!(wants(S390, none, changes), all, "s390");
 }
 
 /// The kernel's own code must not run into an entry that allows less than the table, even where the fault drops it.
@@ -204,7 +220,7 @@ fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
     assert!(!flushes(POWERPC64)); // CPUs look again
 }
 
-/// The instructions of one change in a gather, by name; interrupts among them.
+/// The instructions of one change in a gather, by name; interrupts among them, and when the entry has changed.
 fn issued<B: HostBackend>(
     backend: B,
     kernel: bool,
@@ -217,18 +233,25 @@ fn issued<B: HostBackend>(
     Hosted::on(&mmu, 0, || {
         mmu.gather(space, |g| {
             g.locked((), |section, ()| {
-                let was = section.change(&entries.slot(0), change);
+                let was = section.replace(&entries.slot(0), change);
                 assert!(was.is_ok());
+                mmu.platform().note("changed");
             });
         });
     });
     let events = mmu.platform().events().into_iter();
     let names = events.map(|event| match event {
         Event::Issued(_, op) => name(op),
+        Event::Note(note) => note,
         Event::Interrupted(_) => "interrupt",
         other => panic!("{other:?}"),
     });
     names.collect()
+}
+
+/// One after the other.
+fn all_of(parts: &[&[&'static str]]) -> Vec<&'static str> {
+    parts.concat()
 }
 
 #[test]
@@ -240,36 +263,37 @@ fn what_only_the_attributes_or_marks_tell_is_flushed() {
     };
     for change in [uncached, clean] {
         let x86 = issued(X86_64, false, &change, x86_64::Op::name);
-        assert_eq!(x86, ["invlpg", "interrupt", "invlpg"]);
-        let power = issued(POWERPC64, false, &change, powerpc64::Op::name);
-        let flush = ["ptesync", "tlbiel_va", "ptesync", "slbia_user", "isync"];
-        let expected: Vec<_> = flush[..2]
-            .iter()
-            .chain(&["interrupt"])
-            .chain(&flush)
-            .chain(&flush[2..])
-            .copied()
-            .collect();
-        assert_eq!(power, expected);
-        assert_eq!(issued(S390, false, &change, s390::Op::name), ["ipte"]);
+        assert_eq!(x86, ["changed", "invlpg", "interrupt", "invlpg"]);
+        assert_eq!(
+            issued(S390, false, &change, s390::Op::name),
+            ["ipte", "changed"]
+        );
     }
-    let arm64 = issued(ARM64, false, &clean, arm64::Op::name);
-    assert_eq!(arm64, ["dsb_ishst", "vale1is", "dsb_ish"]);
+    let arm64 = |change| issued(ARM64, false, change, arm64::Op::name);
+    let flush: &[_] = &["dsb_ishst", "vale1is", "dsb_ish"];
+    assert_eq!(arm64(&uncached), all_of(&[flush, &["changed"]]));
+    assert_eq!(arm64(&clean), all_of(&[&["changed"], flush]));
+    let power = |change| issued(POWERPC64, false, change, powerpc64::Op::name);
+    let (start, finish) = (
+        &["ptesync", "tlbiel_va"][..],
+        &["ptesync", "slbia_user", "isync"][..],
+    );
+    let flush = all_of(&[start, &["interrupt"], start, finish, finish]);
+    assert_eq!(power(&uncached), all_of(&[&flush, &["changed"]]));
+    assert_eq!(power(&clean), all_of(&[&["changed"], &flush]));
 }
 
 #[test]
 fn more_rights_are_flushed_for_the_kernel_alone() {
     let more = change(PTE, READ, READ_WRITE);
-    let nothing: [&str; 0] = [];
-    assert_eq!(issued(X86_64, false, &more, x86_64::Op::name), nothing);
+    let x86 = |kernel| issued(X86_64, kernel, &more, x86_64::Op::name);
+    assert_eq!(x86(false), ["changed"]);
+    assert_eq!(x86(true), ["changed", "invlpg", "interrupt", "invlpg"]);
+    let arm64 = |kernel| issued(ARM64, kernel, &more, arm64::Op::name);
+    assert_eq!(arm64(false), ["changed"]);
     assert_eq!(
-        issued(X86_64, true, &more, x86_64::Op::name),
-        ["invlpg", "interrupt", "invlpg"]
-    );
-    assert_eq!(issued(ARM64, false, &more, arm64::Op::name), nothing);
-    assert_eq!(
-        issued(ARM64, true, &more, arm64::Op::name),
-        ["dsb_ishst", "vaale1is", "dsb_ish", "isb"]
+        arm64(true),
+        ["changed", "dsb_ishst", "vaale1is", "dsb_ish", "isb"]
     );
 }
 

@@ -11,7 +11,20 @@ pub struct Change {
     /// `by writers, deferred while detached or here;`
     pub deferred: Option<Span>,
     /// `output, size, attributes of a valid entry through invalid;`
-    pub through_invalid: Vec<(Vec<Ident>, Option<Cond>, Span)>,
+    pub aspects: Vec<Aspects>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `rights of a valid entry in place when pcid;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aspects {
+    /// What of an entry changes.
+    pub names: Vec<Ident>,
+    /// `in place` (true) or `through invalid`.
+    pub in_place: bool,
+    /// When.
+    pub when: Option<Cond>,
     /// All of it.
     pub span: Span,
 }

@@ -93,6 +93,8 @@ pub enum CacheFact {
     },
     /// `clean to dirty walks;`: a clean entry never becomes dirty without a walk.
     CleanToDirtyWalks,
+    /// `cleared accessed may stay;`: clearing the accessed mark requires no flush.
+    ClearedAccessedMayStay,
 }
 
 pub use tlbc_runtime::change::Stricter;

@@ -127,7 +127,8 @@ fn conds(model: &Model) -> Vec<&Cond> {
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
-    conds.extend(model.change.through_invalid.iter().map(|(_, when)| when));
+    let in_place = model.change.in_place.iter();
+    conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
     conds.extend(all_drops(model).map(|drops| &drops.when));
     for event in [&model.switch, &model.resume, &model.arrive] {
         conds.extend(event.loads.iter().map(|loads| &loads.when));
@@ -224,6 +225,9 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
         shadowed(model, &space.addresses, found);
         shadowed(model, &space.leaf, found);
         shadowed(model, &space.walk, found);
+    }
+    for (_, cases) in &model.change.in_place {
+        shadowed(model, cases, found);
     }
     let policy = &model.policy;
     policy

@@ -130,9 +130,9 @@ enum EventName {
 enum ChangeName {
     /// Nothing is mapped any more
     Invalid,
-    /// Something else is mapped, or less is allowed
+    /// Another page, size or other attributes, fewer rights, or a cleared mark
     Replaced,
-    /// More is allowed
+    /// More is allowed, and nothing else changes
     MoreRights,
     /// Something is mapped where nothing was
     New,

@@ -76,17 +76,18 @@ impl Emit<'_> {
         let walk = model.caches.walk.is_some();
         let invalid = model.caches.invalid_cached;
         let dirty = model.caches.clean_to_dirty_walks;
-        let through = |aspect: Aspect| {
-            let facts = model.change.through_invalid.iter();
-            let whens = facts.filter(|(of, _)| *of == aspect);
-            self.any_of(whens.map(|(_, when)| when))
-        };
+        let through = |aspect: Aspect| self.through_invalid(model.change.in_place(aspect));
         let (output, size, attributes, rights) = (
             through(Aspect::Output),
             through(Aspect::Size),
             through(Aspect::Attributes),
             through(Aspect::Rights),
         );
+        let cleared = if model.caches.accessed_may_stay {
+            quote!(ACCESSED)
+        } else {
+            quote!(NONE)
+        };
         let devices = if model.caches.stricter_on_cpus_only {
             let spaces = [&model.user, &model.kernel].into_iter();
             self.any_of(spaces.filter_map(|space| Some(&space.devices.as_ref()?.value)))
@@ -103,7 +104,7 @@ impl Emit<'_> {
                 size_through_invalid: #size,
                 attributes_through_invalid: #attributes,
                 rights_through_invalid: #rights,
-                cleared_may_stay: Marks::NONE,
+                cleared_may_stay: Marks::#cleared,
                 clean_to_dirty_walks: #dirty,
             }
         };
@@ -112,6 +113,27 @@ impl Emit<'_> {
             (true, None) => quote!(let _ = conditions; let c = self.config; #facts),
             (false, _) => quote!(let _ = conditions; #facts),
         }
+    }
+
+    /// Whether an aspect changes through an invalid entry: what is not said does, and what is said last counts.
+    fn through_invalid(&self, in_place: &[(bool, Cond)]) -> TokenStream {
+        if !self.model.change.plain_store.value {
+            return quote!(false);
+        }
+        let mut through = quote!(true);
+        for (in_place, when) in in_place {
+            let (constant, opposite) = (quote!(true), quote!(false));
+            let is = |tokens: &TokenStream, of: &TokenStream| tokens.to_string() == of.to_string();
+            through = match (in_place, self.cond(when)) {
+                (true, None) => opposite,
+                (false, None) => constant,
+                (true, Some(when)) if is(&through, &constant) => quote!(!(#when)),
+                (true, Some(when)) => quote!(!(#when) && (#through)),
+                (false, Some(when)) if is(&through, &opposite) => when,
+                (false, Some(when)) => quote!(#when || #through),
+            };
+        }
+        through
     }
 
     /// Whether any of these conditions holds.

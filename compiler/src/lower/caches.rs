@@ -62,6 +62,7 @@ impl Lower {
             stricter: Stricter::FaultsUntilDropped,
             stricter_on_cpus_only: false,
             clean_to_dirty_walks: false,
+            accessed_may_stay: false,
             span: it.span,
         };
         let mut invalid = None;
@@ -154,6 +155,7 @@ impl Lower {
                     self.once(&mut stricter, "`stricter`", (*how, *cpus_only), fact.span);
                 }
                 CacheFact::CleanToDirtyWalks => out.clean_to_dirty_walks = true,
+                CacheFact::ClearedAccessedMayStay => out.accessed_may_stay = true,
             }
         }
         match invalid {

@@ -6,8 +6,8 @@ use tlbc_runtime::request::{Reach, Space};
 use super::{Lower, of_kind};
 use crate::ast::{self, EventFact, EventKind, Ident, Item, PolicyFact};
 use crate::model::{
-    Aspect, At, Ceiling, Change, Erratum, Event, Instr, Issued, Loads, Named, Policy, Remedy,
-    Weakens,
+    Aspect, At, Cases, Ceiling, Change, Erratum, Event, Instr, Issued, Loads, Named, Policy,
+    Remedy, Weakens,
 };
 use crate::source::Span;
 
@@ -171,7 +171,7 @@ impl Lower {
                 span: it.plain.as_ref().map_or(it.span, |plain| plain.span),
             },
             deferred: it.deferred,
-            through_invalid: Vec::new(),
+            in_place: Vec::new(),
         };
         if it.plain.is_none() {
             self.missing(
@@ -180,33 +180,59 @@ impl Lower {
                 "add `plain store;` or `by writers;`",
             );
         }
-        for (aspects, when, _) in &it.through_invalid {
-            let when = self.cond(when.as_ref(), &[]);
-            for aspect in aspects {
-                let known = match aspect.node.as_str() {
-                    "output" => Aspect::Output,
-                    "size" => Aspect::Size,
-                    "attributes" => Aspect::Attributes,
-                    "rights" => Aspect::Rights,
-                    "merge" => {
-                        self.misplaced(
-                            aspect.span,
-                            "whether an entry is one of a contiguous run is an attribute of it"
-                                .to_owned(),
-                            "write `attributes`",
-                        );
-                        continue;
-                    }
-                    _ => {
-                        let known = ["output", "size", "attributes", "rights"];
-                        self.unknown("aspect", aspect, known.into_iter());
-                        continue;
-                    }
+        for aspects in &it.aspects {
+            if !out.plain_store.value {
+                self.misplaced(
+                    aspects.span,
+                    "an instruction that writes an entry leaves nothing between the old one and the new one".to_owned(),
+                    "remove it, or state `plain store;`",
+                );
+                continue;
+            }
+            let when = self.cond(aspects.when.as_ref(), &[]);
+            for name in &aspects.names {
+                let Some(aspect) = self.aspect(name) else {
+                    continue;
                 };
-                out.through_invalid.push((known, when.clone()));
+                let case = (aspects.in_place, when.clone());
+                match out.in_place.iter_mut().find(|(of, _)| *of == aspect) {
+                    Some((_, cases)) => {
+                        cases.cases.push(case);
+                        cases.span = aspects.span;
+                    }
+                    None => out.in_place.push((
+                        aspect,
+                        Cases {
+                            cases: vec![case],
+                            span: aspects.span,
+                        },
+                    )),
+                }
             }
         }
         out
+    }
+
+    fn aspect(&mut self, name: &Ident) -> Option<Aspect> {
+        match name.node.as_str() {
+            "output" => Some(Aspect::Output),
+            "size" => Some(Aspect::Size),
+            "attributes" => Some(Aspect::Attributes),
+            "rights" => Some(Aspect::Rights),
+            "merge" => {
+                self.misplaced(
+                    name.span,
+                    "whether an entry is one of a contiguous run is an attribute of it".to_owned(),
+                    "write `attributes`",
+                );
+                None
+            }
+            _ => {
+                let known = ["output", "size", "attributes", "rights"];
+                self.unknown("aspect", name, known.into_iter());
+                None
+            }
+        }
     }
 
     pub(super) fn event(

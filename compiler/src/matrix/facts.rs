@@ -25,6 +25,7 @@ pub(super) const CACHES: &[Ask] = &[
     brief("That an entry is absent", absences),
     brief("An entry stricter than the table", stricter),
     long("A clean entry becomes dirty", clean),
+    long("Accessed, cleared in the table", cleared),
     long("Filled by speculation", fills),
 ];
 
@@ -219,6 +220,16 @@ fn clean(it: &Analysis) -> Vec<String> {
     ]
 }
 
+fn cleared(it: &Analysis) -> Vec<String> {
+    let stays = it.model.caches.accessed_may_stay;
+    let text = if stays {
+        "may stay in cached entries"
+    } else {
+        "requires a flush"
+    };
+    vec![text.to_owned()]
+}
+
 fn fills(it: &Analysis) -> Vec<String> {
     let fills = it.model.caches.fills_while_loaded;
     vec![
@@ -284,10 +295,32 @@ fn change(it: &Analysis) -> Vec<String> {
 }
 
 fn through_invalid(it: &Analysis) -> Vec<String> {
-    let facts = it.model.change.through_invalid.iter();
-    let line =
-        |(of, cond): &(Aspect, _)| format!("{}{}", words::aspect(*of), when(&it.model, cond));
-    let lines: Vec<String> = facts.map(line).collect();
+    let change = &it.model.change;
+    if !change.plain_store.value {
+        return vec!["nothing: instructions replace valid entries".to_owned()];
+    }
+    let lines = Aspect::ALL.map(|aspect| {
+        let cases = change.in_place(aspect);
+        // What is said without a condition, and what is said after it.
+        let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
+        let in_place = always.is_some_and(|always| cases[always].0);
+        let word = words::aspect(aspect);
+        let mut parts: Vec<String> = Vec::new();
+        if !in_place {
+            parts.push(word.to_owned());
+        }
+        for (in_place, of) in &cases[always.map_or(0, |always| always + 1)..] {
+            let how = match (in_place, parts.is_empty()) {
+                (true, true) => continue,
+                (true, false) => "in place",
+                (false, true) => word,
+                (false, false) => "invalid first",
+            };
+            parts.push(format!("{how}{}", when(&it.model, of)));
+        }
+        parts.join(", ")
+    });
+    let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
         vec!["nothing: valid entries are replaced in place".to_owned()]
     } else {

@@ -68,8 +68,8 @@ pub struct Change {
     pub plain_store: At<bool>,
     /// Where an instruction changes entries, a plain store may do while no other CPU is attached.
     pub deferred: Option<Span>,
-    /// What of a valid entry changes only through an invalid one, and when.
-    pub through_invalid: Vec<(Aspect, Cond)>,
+    /// What of a valid entry may change in place, and when. What is not said goes through an invalid entry.
+    pub in_place: Vec<(Aspect, Cases<bool>)>,
 }
 
 /// What of a table entry may change.
@@ -85,12 +85,18 @@ pub enum Aspect {
     Rights,
 }
 
+impl Aspect {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [Self::Output, Self::Size, Self::Attributes, Self::Rights];
+}
+
 impl Change {
-    /// Whether that changes only through an invalid entry in a configuration.
+    /// When an aspect changes in place (true) and when through an invalid entry: nothing of it where an instruction
+    /// writes entries, which leaves nothing between the old one and the new one.
     #[must_use]
-    pub fn goes_through_invalid(&self, aspect: Aspect, config: Config) -> bool {
-        let mut facts = self.through_invalid.iter();
-        facts.any(|(of, when)| *of == aspect && when.holds(config))
+    pub fn in_place(&self, aspect: Aspect) -> &[(bool, Cond)] {
+        let said = self.in_place.iter().find(|(of, _)| *of == aspect);
+        said.map_or(&[], |(_, cases)| &cases.cases)
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Caches {
     pub stricter_on_cpus_only: bool,
     /// A clean entry becomes dirty only by a walk.
     pub clean_to_dirty_walks: bool,
+    /// The accessed mark may be cleared without a flush.
+    pub accessed_may_stay: bool,
     /// Where it is said.
     pub span: Span,
 }

@@ -3,9 +3,9 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    Cases, CeilingOf, Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form, Ident,
-    Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact, Remedy,
-    Setting, Spanned, Weakens, Which, Whose, Written,
+    Aspects, Cases, CeilingOf, Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form,
+    Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact,
+    Remedy, Setting, Spanned, Weakens, Which, Whose, Written,
 };
 
 impl Builder<'_> {
@@ -185,8 +185,11 @@ impl Builder<'_> {
         Change {
             plain,
             deferred,
-            through_invalid: self.each(&body, Rule::through, |builder, node| {
-                (builder.names(node), builder.cond(node), builder.span(node))
+            aspects: self.each(&body, Rule::aspects, |builder, node| Aspects {
+                names: builder.names(node),
+                in_place: has(node, Rule::k_place),
+                when: builder.cond(node),
+                span: builder.span(node),
             }),
             span: self.span(node),
         }

@@ -45,6 +45,7 @@ impl Builder<'_> {
                 cpus_only: has(node, Rule::k_cpus),
             },
             Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks,
+            Rule::cleared_stays => CacheFact::ClearedAccessedMayStay,
             _ => return None,
         })
     }

@@ -80,7 +80,7 @@ impl Change {
             (Entry::Invalid, _) => self.absent(facts),
             (old, new) if old == new && !self.clears_what_stays(facts) => Obligation::NOTHING,
             (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::Relaxes => self.more_rights(facts),
-            (Entry::Leaf { .. }, _) => self.translation(USERS, self.leaf_deadline(facts)),
+            (Entry::Leaf { .. }, _) => self.translation(USERS, self.deadline(facts)),
             (Entry::Table { .. }, _) => self.cut(facts),
         }
     }
@@ -146,8 +146,8 @@ impl Change {
         self.translation(cpu, Deadline::Fault)
     }
 
-    /// By when an entry is flushed that mapped a page and now says something else, in one respect or several.
-    fn leaf_deadline(&self, facts: &ChangeFacts) -> Deadline {
+    /// By when a valid entry is flushed that says something else, in one respect or several.
+    fn deadline(&self, facts: &ChangeFacts) -> Deadline {
         let through_invalid = match (self.old.compared(), self.new.compared()) {
             (
                 Entry::Leaf {
@@ -165,8 +165,13 @@ impl Change {
                     || attributes != new_attributes && facts.attributes_through_invalid
                     || new_rights & !rights != 0 && facts.rights_through_invalid
             }
-            (_, Entry::Table { .. }) => facts.size_through_invalid,
-            (_, Entry::Leaf { .. } | Entry::Invalid) => false,
+            (Entry::Leaf { .. }, Entry::Table { .. })
+            | (Entry::Table { .. }, Entry::Leaf { .. }) => facts.size_through_invalid,
+            // Below another table other pages are mapped.
+            (Entry::Table { table, .. }, Entry::Table { table: new, .. }) => {
+                table != new && self.below == Below::Live && facts.output_through_invalid
+            }
+            (Entry::Invalid, _) | (_, Entry::Invalid) => false,
         };
         if through_invalid {
             Deadline::Store
@@ -193,10 +198,7 @@ impl Change {
             walk: facts.walk_cached.then(|| clause(What::walk(walks), which)),
             leaf: live.then(|| clause(What::leaf(Levels::below(self.level)), Which::Subtree)),
             holders: WALKERS,
-            deadline: match self.new {
-                Entry::Leaf { .. } => Deadline::Store,
-                _ => Deadline::Reuse,
-            },
+            deadline: self.deadline(facts),
             ..Obligation::NOTHING
         }
     }

@@ -220,7 +220,12 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
     );
     // Nothing was cached of an entry that was not valid.
     assert!(required(Entry::Invalid, PAGE, both).is_nothing());
-    assert!(required(Entry::Invalid, Entry::Invalid, both).is_nothing());
+    let cached = ChangeFacts {
+        invalid_cached: true,
+        ..FACTS
+    };
+    let neither = cleared(Entry::Invalid, Entry::Invalid, both);
+    assert!(neither.obligation(&cached).is_nothing());
     // Of an entry that points at a table the mark is set again only when nothing below is cached.
     let table = Change {
         level: Level(1),
@@ -282,19 +287,64 @@ fn a_moved_table_owes_everything_below() {
 }
 
 #[test]
-fn a_collapse_is_flushed_before_the_leaf_is_stored() {
-    assert_eq!(
-        change(1, TABLE, PAGE, Below::Live).deadline,
-        Deadline::Store
-    );
+fn another_size_goes_through_invalid_where_the_machine_says_so() {
+    let in_place = ChangeFacts {
+        size_through_invalid: false,
+        ..FACTS
+    };
+    for (old, new) in [(TABLE, PAGE), (PAGE, TABLE)] {
+        for below in [Below::Cleared, Below::Live] {
+            let change = Change {
+                level: Level(1),
+                below,
+                ..lowest(old, new)
+            };
+            assert_eq!(change.obligation(&FACTS).deadline, Deadline::Store);
+            // In place it requires the same flush, later.
+            let required = change.obligation(&in_place);
+            assert_eq!(required.deadline, Deadline::Reuse);
+            assert_eq!(
+                required,
+                Obligation {
+                    deadline: Deadline::Reuse,
+                    ..change.obligation(&FACTS)
+                }
+            );
+            let live = old == TABLE && below == Below::Live;
+            assert_eq!(
+                required
+                    .leaf
+                    .is_some_and(|leaf| leaf.which == Which::Subtree),
+                live
+            );
+        }
+    }
+}
+
+#[test]
+fn another_page_goes_through_invalid_where_the_machine_says_so() {
     let other = leaf(9, 3, 0);
-    assert_eq!(
-        change(0, PAGE, other, Below::Cleared).deadline,
-        Deadline::Store
-    );
-    // The same page with fewer rights is neither another page nor another size.
-    assert_eq!(
-        change(0, PAGE, LESS, Below::Cleared).deadline,
-        Deadline::Reuse
-    );
+    let output_in_place = ChangeFacts {
+        output_through_invalid: false,
+        ..FACTS
+    };
+    let table = Entry::Table {
+        table: 3,
+        attributes: 0,
+    };
+    for (level, old, new) in [(0, PAGE, other), (1, TABLE, table)] {
+        let change = Change {
+            level: Level(level),
+            below: Below::Live,
+            ..lowest(old, new)
+        };
+        assert_eq!(change.obligation(&FACTS).deadline, Deadline::Store);
+        let required = change.obligation(&output_in_place);
+        assert_eq!(required.deadline, Deadline::Reuse);
+    }
+    // Nothing is left below a table whose entries are cleared; and the same page with fewer rights is the same page.
+    let cleared = change(1, TABLE, table, Below::Cleared);
+    assert_eq!(cleared.deadline, Deadline::Reuse);
+    let fewer = change(0, PAGE, LESS, Below::Cleared);
+    assert_eq!(fewer.deadline, Deadline::Reuse);
 }

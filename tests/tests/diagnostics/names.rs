@@ -50,6 +50,37 @@ fn missing_parts() {
     );
 }
 
+/// What of a valid entry may change in place.
+#[test]
+fn aspects_of_changes() {
+    let with = |facts: &str| messages(&toy_with(&format!("change {{ {facts} }}")));
+    assert_eq!(
+        with("plain store; rights of a valid entry in place;"),
+        [""; 0]
+    );
+    assert_eq!(
+        with("plain store; merge of a valid entry through invalid;"),
+        ["E0207 whether an entry is one of a contiguous run is an attribute of it"]
+    );
+    assert_eq!(
+        with("plain store; outptu of a valid entry in place;"),
+        ["E0202 there is no aspect `outptu`"]
+    );
+    // The last that holds counts.
+    assert_eq!(
+        with(
+            "plain store; size of a valid entry in place; output, size of a valid entry through invalid;"
+        ),
+        ["E0208 alternative 1 of 2 never counts"]
+    );
+    assert_eq!(
+        with("by writers; output of a valid entry in place;"),
+        [
+            "E0207 an instruction that writes an entry leaves nothing between the old one and the new one",
+        ]
+    );
+}
+
 #[test]
 fn more_flags_than_bits() {
     let features: Vec<String> = (0..40).map(|n| format!("feature f{n} \"f\";")).collect();

@@ -19,12 +19,12 @@ fn shipped_definitions_parse() {
 #[test]
 fn every_construct_parses() {
     let items = r#"
-        caches { refetch holds leaf, walk, root; invalid cached; large leaf may split; stricter refetched; }
+        caches { refetch holds leaf, walk, root; invalid cached; cleared accessed may stay; large leaf may split; stricter refetched; }
         geometry g { levels { p4d 39 when a and not b; pgd 39, 48 unless c hint 1; } page 2 MiB; granule 0x_1F; }
         feature a "a" of cpu needs b and not c;
         feature b "b" of space;
         domain d is self, core, devices;
-        change { by writers; output, size of a valid entry through invalid when a; }
+        change { by writers; output, size of a valid entry through invalid when a; rights of a valid entry in place; }
     "#;
     let (files, arch, diagnostics) = parsed(&within(items));
     assert_eq!(render(&files, &diagnostics, Format::Short, false), "");
