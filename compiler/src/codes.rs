@@ -91,6 +91,12 @@ codes! {
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
     E0604 "a stride of a level that maps no pages";
+
+    // Registers.
+    E0701 "a value does not fit the bits of a register";
+    E0702 "fields of a register overlap";
+    E0703 "two features are read from the same bits";
+    E0704 "a register has to have two values";
 }
 
 /// The machine of which the examples of the explanations are parts.

@@ -20,6 +20,19 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
+/// The values of the registers that tell the features of a CPU.
+///
+/// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// `STFLE.0`, which tells `ipte_range`, `local_clear` and `edat1`.
+    pub stfle_0: u64,
+    /// `STFLE.1`, which tells `edat2`.
+    pub stfle_1: u64,
+    /// `STFLE.3`, which tells `rdp`.
+    pub stfle_3: u64,
+}
+
 /// What a machine has: features, errata and page size, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -29,14 +42,26 @@ impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: facility 13: IPTE invalidates ranges.
+    ///
+    /// Read from `STFLE.0[50] = 1`.
     pub const IPTE_RANGE: Self = Self(1 << 0);
     /// Feature: facility 51: IPTE and IDTE clear the TLB of this CPU alone.
+    ///
+    /// Read from `STFLE.0[12] = 1`.
     pub const LOCAL_CLEAR: Self = Self(1 << 1);
     /// Feature: facility 8: pages of 1 MiB.
+    ///
+    /// Read from `STFLE.0[55] = 1`.
+    ///
+    /// Setup that depends on it: `CR0.EDAT[23] = 1` when `edat1`.
     pub const EDAT1: Self = Self(1 << 2);
     /// Feature: facility 78: pages of 2 GiB, and CRDTE.
+    ///
+    /// Read from `STFLE.1[49] = 1`.
     pub const EDAT2: Self = Self(1 << 3);
     /// Feature: facility 194: RDP.
+    ///
+    /// Read from `STFLE.3[61] = 1`.
     pub const RDP: Self = Self(1 << 4);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 5] = [
@@ -50,6 +75,53 @@ impl Config {
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Without a flag.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// What holds of two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
+    }
+
+    /// The features that the registers of one CPU tell.
+    ///
+    /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
+    /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+    #[must_use]
+    pub const fn from_registers(registers: &Registers) -> Self {
+        let mut config = Self::NONE;
+        if (registers.stfle_0 >> 50) & 0x1 == 0x1 {
+            config = config.with(Self::IPTE_RANGE);
+        }
+        if (registers.stfle_0 >> 12) & 0x1 == 0x1 {
+            config = config.with(Self::LOCAL_CLEAR);
+        }
+        if (registers.stfle_0 >> 55) & 0x1 == 0x1 {
+            config = config.with(Self::EDAT1);
+        }
+        if (registers.stfle_1 >> 49) & 0x1 == 0x1 {
+            config = config.with(Self::EDAT2);
+        }
+        if (registers.stfle_3 >> 61) & 0x1 == 0x1 {
+            config = config.with(Self::RDP);
+        }
+        config
+    }
+
+    /// Without the features that need another which is not set, or exclude one which is.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::LOCAL_CLEAR) {
+            config = config.without(Self::RDP);
+        }
+        config
     }
 
     /// Whether a flag is set.
@@ -155,21 +227,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:91-97.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:97-103.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:98-104.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:104-110.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:106-115.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:112-121.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -178,7 +250,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:116-125.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:122-131.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -187,30 +259,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:129-135.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:135-141.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:136-142.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:142-148.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:146-151.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:152-157.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:152-157.
+    /// S/370 PoP, PURGE TLB. s390.arch:158-163.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:180-189.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:186-195.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -224,7 +296,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:190-199.
+    /// Linux pgtable.h, cspg. s390.arch:196-205.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -233,26 +305,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:203-210.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:209-216.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:211-218.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:217-224.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:229-231.
+    /// Loads `cr1`. s390.arch:235-237.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:232-234.
+    /// Loads `cr7`. s390.arch:238-240.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -354,9 +426,17 @@ pub struct Hardware(());
 impl Hardware {
     /// A sink that executes.
     ///
+    /// # Setup
+    /// Every CPU is set up as follows before the first flush and for as long as it runs:
+    ///
+    /// - `CR0.EDAT[23] = 1` when `edat1`: a segment-table entry may map a page.
+    /// - user space is the primary space, and the tables of a space are attached by control
+    ///   registers 1 and 7 alone.
+    ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes, and every root that is loaded
-    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    /// The CPU is in the mode that the definition describes and set up as stated above, and
+    /// every root that is loaded through the sink is that of tables which stay valid while a
+    /// CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -491,7 +571,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `table`: s390.arch:63-65.
+/// Operand `table`: s390.arch:69-71.
 #[inline(always)]
 const fn encode_table(table: u64) -> u64 {
     let mut bits = 0u64;
@@ -500,7 +580,7 @@ const fn encode_table(table: u64) -> u64 {
     bits
 }
 
-/// Operand `page`: s390.arch:66-69.
+/// Operand `page`: s390.arch:72-75.
 #[inline(always)]
 const fn encode_page(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -509,7 +589,7 @@ const fn encode_page(va: u64) -> u64 {
     bits
 }
 
-/// Operand `more`: s390.arch:70-74.
+/// Operand `more`: s390.arch:76-80.
 #[inline(always)]
 const fn encode_more(num: u64) -> u64 {
     let mut bits = 0u64;
@@ -518,7 +598,7 @@ const fn encode_more(num: u64) -> u64 {
     bits
 }
 
-/// What operand `more` can name: s390.arch:73.
+/// What operand `more` can name: s390.arch:79.
 const MORE_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -526,7 +606,7 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Operand `origin`: s390.arch:75-79.
+/// Operand `origin`: s390.arch:81-85.
 #[inline(always)]
 const fn encode_origin(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -544,7 +624,7 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `asce`: s390.arch:80-82.
+/// Operand `asce`: s390.arch:86-88.
 #[inline(always)]
 const fn encode_asce(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -553,7 +633,7 @@ const fn encode_asce(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `clear_by_asce`: s390.arch:83-87.
+/// Operand `clear_by_asce`: s390.arch:89-93.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
@@ -562,7 +642,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:160-162.
+/// Operand `old_in_r2`: s390.arch:166-168.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -571,7 +651,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:163-165.
+/// Operand `new_in_r3`: s390.arch:169-171.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -580,7 +660,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:166-170.
+/// Operand `origin_in_r4`: s390.arch:172-176.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -599,7 +679,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:171-174.
+/// Operand `address_in_r5`: s390.arch:177-180.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -608,7 +688,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:175-179.
+/// Operand `entry`: s390.arch:181-185.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -619,7 +699,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:226-228.
+/// Operand `control`: s390.arch:232-234.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -652,10 +732,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:158-163.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:158-163: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -666,10 +746,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:152-157.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:152-157: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -685,10 +765,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:158-163.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:158-163: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -699,10 +779,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:152-157.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:152-157: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -757,10 +837,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:158-163.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:158-163: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -770,10 +850,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:152-157.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:152-157: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -788,10 +868,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:158-163.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:158-163: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -801,10 +881,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:146-151.
+    /// From: s390.arch:152-157.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:146-151: idte_asce
+        // s390.arch:152-157: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -815,9 +895,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:91-97, s390.arch:98-104, s390.arch:106-115, s390.arch:116-125,
-    /// s390.arch:129-135, s390.arch:136-142, s390.arch:180-189, s390.arch:190-199,
-    /// s390.arch:203-210, s390.arch:211-218.
+    /// From: s390.arch:97-103, s390.arch:104-110, s390.arch:112-121, s390.arch:122-131,
+    /// s390.arch:135-141, s390.arch:142-148, s390.arch:186-195, s390.arch:196-205,
+    /// s390.arch:209-216, s390.arch:217-224.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -849,7 +929,7 @@ impl Tlb {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:116-125: ipte_run_local
+                            // s390.arch:122-131: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -861,7 +941,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:106-115: ipte_run
+                            // s390.arch:112-121: ipte_run
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -880,7 +960,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:98-104: ipte_local
+                        // s390.arch:104-110: ipte_local
                         cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
@@ -894,7 +974,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:91-97: ipte
+                        // s390.arch:97-103: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -909,7 +989,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte_local
+                    // s390.arch:142-148: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -920,7 +1000,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:129-135: idte
+                    // s390.arch:135-141: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -937,7 +1017,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:211-218: rdp_local
+                                // s390.arch:217-224: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -947,7 +1027,7 @@ impl Tlb {
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:116-125: ipte_run_local
+                                // s390.arch:122-131: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -963,7 +1043,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:98-104: ipte_local
+                                // s390.arch:104-110: ipte_local
                                 cpu.issue(Op::IpteLocal {
                                     table: table_bits,
                                     page,
@@ -978,7 +1058,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:136-142: idte_local
+                            // s390.arch:142-148: idte_local
                             cpu.issue(Op::IdteLocal { origin, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -993,7 +1073,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:203-210: rdp
+                        // s390.arch:209-216: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1010,7 +1090,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:180-189: crdte
+                        // s390.arch:186-195: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1033,7 +1113,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:180-189: crdte
+                    // s390.arch:186-195: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1051,7 +1131,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:190-199: cspg
+                // s390.arch:196-205: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1069,7 +1149,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:211-218: rdp_local
+                                // s390.arch:217-224: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1083,7 +1163,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:203-210: rdp
+                                // s390.arch:209-216: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1092,7 +1172,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:116-125: ipte_run_local
+                                // s390.arch:122-131: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1104,7 +1184,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:106-115: ipte_run
+                                // s390.arch:112-121: ipte_run
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1121,7 +1201,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:98-104: ipte_local
+                            // s390.arch:104-110: ipte_local
                             cpu.issue(Op::IpteLocal {
                                 table: table_bits,
                                 page,
@@ -1135,7 +1215,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:91-97: ipte
+                            // s390.arch:97-103: ipte
                             cpu.issue(Op::Ipte {
                                 table: table_bits,
                                 page,
@@ -1146,7 +1226,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:106-115: ipte_run
+                        // s390.arch:112-121: ipte_run
                         let table_bits = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1162,7 +1242,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:91-97: ipte
+                        // s390.arch:97-103: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1177,7 +1257,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte_local
+                    // s390.arch:142-148: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1188,7 +1268,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:129-135: idte
+                    // s390.arch:135-141: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1201,7 +1281,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:229-231, s390.arch:232-234.
+    /// From: s390.arch:235-237, s390.arch:238-240.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1213,11 +1293,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:229-231: cr1
+        // s390.arch:235-237: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:232-234: cr7
+        // s390.arch:238-240: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1229,10 +1309,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:158-163.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:152-157: ptlb
+        // s390.arch:158-163: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

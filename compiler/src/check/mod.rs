@@ -15,6 +15,7 @@ mod instructions;
 mod levels;
 mod operands;
 mod policy;
+mod registers;
 mod runs;
 mod sets;
 mod spaces;
@@ -67,6 +68,12 @@ const RULES: &[Rule] = &[
     policy::tables_after_flush,
     policy::pages_at_change,
     policy::strides,
+    registers::values,
+    registers::fields,
+    registers::features,
+    registers::settings,
+    registers::features_as_set,
+    registers::alternatives,
     unused::names,
     unused::alternatives,
 ];

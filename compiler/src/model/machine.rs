@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, Stricter, TagSource};
+use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Stricter, TagSource};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -118,6 +118,8 @@ pub struct Feature {
     pub named: Named,
     /// When it is known.
     pub known: Known,
+    /// Where it is read, if a register says it.
+    pub from: Option<ReadFrom>,
     /// What it needs.
     pub needs: Cond,
 }
