@@ -79,12 +79,15 @@ codes! {
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
     E0502 "an instruction that compares the tag leaves entries under no tag or under others";
-    E0503 "a switch keeps a tag that both spaces use, and drops nothing";
+    E0503 "a switch keeps entries that both spaces use";
     E0504 "leaf entries go before walk entries that can make them again";
     E0505 "plain stores are ruled out, and no instruction writes entries";
     E0506 "an erratum takes completion away, and nothing restores it";
     E0507 "a remedy that no weakened fact needs";
     E0508 "an instruction that writes entries is offered for a request that is no change";
+    E0509 "a switch loads no root";
+    E0510 "tags of one machine have a value in common";
+    E0511 "a tag that no switch loads";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -149,6 +152,8 @@ impl Code {
             Code::E0311,
             Code::E0506,
             Code::E0507,
+            Code::E0509,
+            Code::E0511,
             Code::E0602,
             Code::E0603,
             Code::E0604,

@@ -58,6 +58,9 @@ const RULES: &[Rule] = &[
     features::barriers_that_may_be_missing,
     features::known_too_late,
     spaces::switches,
+    spaces::roots,
+    spaces::values,
+    spaces::tags_loaded,
     errata::subjects,
     errata::leaves_before_walks,
     errata::completion,
@@ -105,6 +108,16 @@ fn source(value: Value) -> Option<Source> {
         }
         Value::Const(_) | Value::LevelAs(_) => None,
     }
+}
+
+/// The fields of these operands that take something from a source.
+fn fields_of<'m>(
+    model: &'m Model,
+    operands: &'m [usize],
+    wanted: Source,
+) -> impl Iterator<Item = &'m Field> {
+    let fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
+    fields.filter(move |field| source(field.value) == Some(wanted))
 }
 
 /// The first field of these operands that takes something from a source.

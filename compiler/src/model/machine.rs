@@ -158,6 +158,17 @@ pub struct Tag {
     pub source: Option<At<TagSource>>,
 }
 
+impl Tag {
+    /// The least and the largest value that a space gets.
+    #[must_use]
+    pub fn range(&self) -> (u64, u64) {
+        let most = 1u64
+            .checked_shl(self.bits.value as u32)
+            .map_or(u64::MAX, |n| n - 1);
+        self.values.map_or((0, most), |at| at.value)
+    }
+}
+
 /// Which tag class entries have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Under {
