@@ -64,6 +64,8 @@ codes! {
     E0309 "a page size has no encoding";
     E0310 "sets without a count";
     E0311 "a run without a limit";
+    E0312 "a number stands for two levels or page sizes";
+    E0313 "an operand carries what the effect does not depend on";
 
     // Instructions.
     E0401 "an instruction is silent on a question";
@@ -74,7 +76,7 @@ codes! {
     E0406 "a feature is used whose prerequisite may be off";
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries that it cannot tell apart";
-    E0409 "an instruction needs the table's address where the plan has none";
+    E0409 "an instruction needs what is not known where it is issued";
 
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
@@ -150,6 +152,7 @@ impl Code {
             Code::E0309,
             Code::E0310,
             Code::E0311,
+            Code::E0313,
             Code::E0506,
             Code::E0507,
             Code::E0509,

@@ -8,6 +8,8 @@
 //!
 //! One rule is one function, and has one code.
 
+mod addresses;
+mod carried;
 mod configs;
 mod errata;
 mod features;
@@ -24,7 +26,9 @@ mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Drops, Field, Invalidate, Model, Source, Tag, Under, Value};
+use crate::model::{
+    Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Value, Var,
+};
 
 /// A rule: what it finds goes into the list.
 type Rule = fn(&Model, &mut Vec<Diagnostic>);
@@ -34,6 +38,8 @@ const RULES: &[Rule] = &[
     operands::undefined_bits,
     operands::unaligned_runs,
     widths::too_narrow,
+    widths::wider,
+    addresses::lowest,
     widths::unnumbered,
     tables::ascending,
     tables::alternatives,
@@ -43,8 +49,11 @@ const RULES: &[Rule] = &[
     instructions::places_of_loads,
     instructions::completion,
     instructions::calls,
-    instructions::sources_of_changes,
+    carried::at_hand,
+    carried::needless,
     levels::numbers,
+    levels::distinct,
+    levels::granules,
     levels::given,
     sets::counted,
     instructions::promises,
@@ -156,6 +165,18 @@ fn all_drops(invalidate: &Invalidate) -> impl Iterator<Item = &Drops> {
 /// Whether it compares the tag that is given to it.
 fn compares_tag(drops: &Drops) -> bool {
     drops.whose.value.this && !drops.whose.value.other
+}
+
+/// Whether it depends on a level given with the instruction.
+fn hinted(drops: &Drops) -> bool {
+    let by_level = |levels| matches!(levels, Some(LevelSel::Hint | LevelSel::AboveHint));
+    by_level(drops.leaf)
+        || by_level(drops.walk)
+        || drops
+            .when
+            .terms
+            .iter()
+            .any(|term| term.value.0 == Var::Hinted)
 }
 
 /// `1 bit`, `5 bits`

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod operands;
 mod spaces;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};
