@@ -205,6 +205,7 @@ impl Book {
     /// The line that a space shall have, of the first `lines`, and what is owed for it before it is loaded at this
     /// generation. Lines are given away in turn; if there is another one, not that of the space that is `loaded`: what is
     /// flushed of its tag could be filled again before the new root is loaded.
+    #[inline]
     pub fn open(
         &self,
         space: SpaceId,
@@ -216,6 +217,12 @@ impl Book {
             let behind = self.spaces[line.0].generation.get() != generation;
             return (line, if behind { Debt::Tag } else { Debt::None });
         }
+        (self.give(space, lines, loaded), Debt::Tag)
+    }
+
+    /// Gives a line to a space that has none.
+    #[inline(never)]
+    fn give(&self, space: SpaceId, lines: usize, loaded: SpaceId) -> Line {
         let next = |line: usize| (line + 1) % lines.max(1);
         let mut line = next(self.last.get() as usize);
         if loaded != SpaceId::NONE && self.spaces[line].space.get() == loaded.0 {
@@ -225,7 +232,7 @@ impl Book {
         let remembered = &self.spaces[line];
         remembered.space.put(space.0);
         remembered.view.put(0);
-        (Line(line), Debt::Tag)
+        Line(line)
     }
 
     /// This CPU has nothing older of the space than this generation.
@@ -343,7 +350,7 @@ mod tests {
             owed: Word::new(u64::MAX - 1),
             paid: Word::new(u64::MAX - 1),
         };
-        assert_eq!(due.due(), SpaceId::NONE);
+        assert_eq!(due.due(), None);
         due.owe();
         let first = due.due().unwrap();
         due.owe(); // the count wraps
@@ -351,7 +358,7 @@ mod tests {
         due.pay(first);
         let all = due.due().unwrap();
         due.pay(all);
-        assert_eq!(due.due(), SpaceId::NONE);
+        assert_eq!(due.due(), None);
     }
 
     #[test]
@@ -366,7 +373,7 @@ mod tests {
         assert_ne!(other, line);
         // A third one takes the older line.
         assert_eq!(book.open(C, 2, 0, SpaceId::NONE), (line, Debt::Tag));
-        assert_eq!(book.line(A, 2), SpaceId::NONE);
+        assert_eq!(book.line(A, 2), None);
     }
 
     #[test]
@@ -377,7 +384,7 @@ mod tests {
         let (b, _) = book.open(B, 8, 1, SpaceId::NONE);
         book.follow(b, 1);
         book.owe_others(LoadedTag::Line(Some(b)));
-        assert_eq!(book.line(A, 8), SpaceId::NONE);
+        assert_eq!(book.line(A, 8), None);
         assert_eq!(book.open(B, 8, 1, SpaceId::NONE).1, Debt::None);
         assert!(book.take_view(b) && !book.take_view(b));
     }
@@ -389,7 +396,7 @@ mod tests {
         let (b, _) = book.open(B, 2, 0, A);
         // It would be the turn of A's, whose tag is loaded.
         assert_eq!(book.open(C, 2, 0, A), (b, Debt::Tag));
-        assert_eq!(book.line(A, 2), A);
+        assert_eq!(book.line(A, 2), Some(a));
         // With one line there is no other.
         let book = Book::default();
         let (a, _) = book.open(A, 1, 0, SpaceId::NONE);
@@ -402,7 +409,7 @@ mod tests {
         let (a, _) = book.open(A, 2, 0, SpaceId::NONE);
         book.owe_others(LoadedTag::KernelRoot);
         assert!(!book.take_kernel_root() && book.line(A, 2).is_none());
-        book.owe_others(LoadedTag::Line(A));
+        book.owe_others(LoadedTag::Line(Some(a)));
         assert!(book.take_kernel_root() && !book.take_kernel_root());
     }
 }
