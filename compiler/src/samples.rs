@@ -35,11 +35,17 @@ pub enum Sample {
     ResumeOwing,
     /// A CPU comes up.
     Arrive,
+    /// New entries of a user space.
+    Publish,
+    /// New entries of the kernel.
+    KernelPublish,
 }
 
 impl Sample {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
+        Self::Publish,
+        Self::KernelPublish,
         Self::Unmap,
         Self::Page,
         Self::Table,
@@ -66,6 +72,8 @@ impl Sample {
             Self::Resume => "Return to user code",
             Self::ResumeOwing => "Return to user code that owes a flush of its view",
             Self::Arrive => "A CPU comes up",
+            Self::Publish => "New entries of a user space",
+            Self::KernelPublish => "New entries of the kernel",
         }
     }
 
@@ -97,6 +105,8 @@ impl Sample {
             Self::Resume => "--event resume".to_owned(),
             Self::ResumeOwing => "--event resume --owed tag".to_owned(),
             Self::Arrive => "--event arrive".to_owned(),
+            Self::Publish => "--event publish".to_owned(),
+            Self::KernelPublish => "--kernel --event publish".to_owned(),
         }
     }
 
@@ -125,6 +135,7 @@ impl Sample {
             Self::Resume => Event::Resume(false),
             Self::ResumeOwing => Event::Resume(true),
             Self::Arrive => Event::Arrive,
+            Self::Publish | Self::KernelPublish => Event::Publish,
         }
     }
 
@@ -135,7 +146,7 @@ impl Sample {
             config,
             limits: model.limits.iter().map(|limit| limit.least).collect(),
             space: match self {
-                Self::KernelPage => Space::Kernel,
+                Self::KernelPage | Self::KernelPublish => Space::Kernel,
                 _ => Space::User,
             },
             event: self.event(model, config, others),

@@ -1774,6 +1774,23 @@ impl Tlb {
         cpu.issue(Op::Isb);
     }
 
+    /// Makes new entries of a user space visible to walkers.
+    ///
+    /// From: arm64.arch:84.
+    #[inline]
+    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::DsbIshst);
+    }
+
+    /// Makes new entries of the kernel visible to walkers.
+    ///
+    /// From: arm64.arch:84, arm64.arch:88.
+    #[inline]
+    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::DsbIshst);
+        cpu.issue(Op::Isb);
+    }
+
     /// Loads another address space.
     ///
     /// From: arm64.arch:88, arm64.arch:230-232, arm64.arch:233-235.
@@ -1980,6 +1997,14 @@ impl Backend for Tlb {
             rights_through_invalid: false,
             cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
+        }
+    }
+
+    #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        match space {
+            Space::User => self.user_publish(cpu),
+            Space::Kernel => self.kernel_publish(cpu),
         }
     }
 

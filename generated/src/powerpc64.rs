@@ -3170,6 +3170,22 @@ impl Tlb {
         }
     }
 
+    /// Makes new entries of a user space visible to walkers.
+    ///
+    /// From: powerpc64.arch:76.
+    #[inline]
+    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::Ptesync);
+    }
+
+    /// Makes new entries of the kernel visible to walkers.
+    ///
+    /// From: powerpc64.arch:76.
+    #[inline]
+    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::Ptesync);
+    }
+
     /// Loads another address space.
     ///
     /// From: powerpc64.arch:79, powerpc64.arch:292-294.
@@ -3498,6 +3514,14 @@ impl Backend for Tlb {
             rights_through_invalid: c.has(Config::COPROCESSORS),
             cleared_may_stay: Marks::ACCESSED,
             clean_to_dirty_walks: true,
+        }
+    }
+
+    #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        match space {
+            Space::User => self.user_publish(cpu),
+            Space::Kernel => self.kernel_publish(cpu),
         }
     }
 

@@ -127,25 +127,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:72.
+    /// `tlbsync`: x86_64.arch:73.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:103-110.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:104-111.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:111-120.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:112-121.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:121-126.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:122-127.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:127-135.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:128-136.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:139-151.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:140-152.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -154,7 +154,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:168-171.
+    /// Loads `cr3`. x86_64.arch:169-172.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -278,7 +278,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:74-76.
+/// Operand `va`: x86_64.arch:75-77.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -287,7 +287,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:77-80.
+/// Operand `kind`: x86_64.arch:78-81.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -296,7 +296,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:81-85.
+/// Operand `descriptor`: x86_64.arch:82-86.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -307,7 +307,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:86-90.
+/// Operand `rax`: x86_64.arch:87-91.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -318,7 +318,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:91-96.
+/// Operand `ecx`: x86_64.arch:92-97.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -333,7 +333,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:95.
+/// What operand `ecx` can name: x86_64.arch:96.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -341,7 +341,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:97-101.
+/// Operand `edx`: x86_64.arch:98-102.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -350,7 +350,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:162-167.
+/// Operand `cr3`: x86_64.arch:163-168.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -371,8 +371,8 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 ///
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
-/// Changes of entries are published by a locked read-modify-write, or the interrupt that
-/// asks for the flush.
+/// Changes of entries are published by the order in which walkers see stores; before a
+/// flush also by a locked read-modify-write, or the interrupt that asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).
@@ -389,17 +389,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120.
+    /// From: x86_64.arch:104-111, x86_64.arch:112-121.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:103-110: invlpg
+        // x86_64.arch:104-111: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form page, view user
+                // x86_64.arch:112-121: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -417,7 +417,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -432,7 +432,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:139-151: invlpgb, form run
+            // x86_64.arch:140-152: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -455,8 +455,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:104-111, x86_64.arch:112-121, x86_64.arch:128-136,
+    /// x86_64.arch:140-152.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -470,24 +470,24 @@ impl Tlb {
         if c.has(Config::PCID) {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
-                    // x86_64.arch:103-110: invlpg
+                    // x86_64.arch:104-111: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:111-120: invpcid, form everything
+                        // x86_64.arch:112-121: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
-                        // x86_64.arch:103-110: invlpg
+                        // x86_64.arch:104-111: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
-                                // x86_64.arch:111-120: invpcid, form nonglobal
+                                // x86_64.arch:112-121: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -499,20 +499,20 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     // The caller has interrupts off.
-                    // x86_64.arch:127-135: mov_cr4
+                    // x86_64.arch:128-136: mov_cr4
                     cpu.issue(Op::MovCr4);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         // The caller has interrupts off.
-                        // x86_64.arch:127-135: mov_cr4
+                        // x86_64.arch:128-136: mov_cr4
                         cpu.issue(Op::MovCr4);
                     } else {
-                        // x86_64.arch:103-110: invlpg
+                        // x86_64.arch:104-111: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
-                    // x86_64.arch:103-110: invlpg
+                    // x86_64.arch:104-111: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
@@ -522,20 +522,20 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:112-121: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:139-151: invlpgb, form nonglobal
+                        // x86_64.arch:140-152: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:139-151: invlpgb, form run_any
+                        // x86_64.arch:140-152: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -543,14 +543,14 @@ impl Tlb {
                     }
                 }
             } else {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:104-111: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:103-110: invlpg
+            // x86_64.arch:104-111: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -565,7 +565,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -580,25 +580,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:139-151: invlpgb, form nonglobal
+                    // x86_64.arch:140-152: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:140-152: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:140-152: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:140-152: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -650,7 +650,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:73.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -701,7 +701,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:111-120.
+    /// From: x86_64.arch:112-121.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -746,7 +746,7 @@ impl Tlb {
                     } else {
                         if c.has(Config::INVLPGB) {
                             if walk {
-                                // x86_64.arch:111-120: invpcid, form nonglobal
+                                // x86_64.arch:112-121: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -883,7 +883,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:72, x86_64.arch:139-151.
+    /// From: x86_64.arch:73, x86_64.arch:140-152.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -907,7 +907,7 @@ impl Tlb {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
                     if walk {
-                        // x86_64.arch:139-151: invlpgb, form nonglobal
+                        // x86_64.arch:140-152: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
@@ -1017,7 +1017,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120.
+    /// From: x86_64.arch:104-111, x86_64.arch:112-121.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1030,9 +1030,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:104-111: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:111-120: invpcid, form page, view user
+                // x86_64.arch:112-121: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1043,7 +1043,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:104-111: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1058,7 +1058,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1066,7 +1066,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:139-151: invlpgb, form run
+                // x86_64.arch:140-152: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -1079,7 +1079,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:139-151: invlpgb, form run
+                // x86_64.arch:140-152: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1094,7 +1094,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:139-151.
+    /// From: x86_64.arch:104-111, x86_64.arch:140-152.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1106,7 +1106,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:104-111: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1114,7 +1114,7 @@ impl Tlb {
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:139-151: invlpgb, form run_any
+                    // x86_64.arch:140-152: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1127,7 +1127,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:139-151: invlpgb, form run_any
+                    // x86_64.arch:140-152: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1138,7 +1138,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:104-111: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1154,7 +1154,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1162,7 +1162,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:140-152: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1175,7 +1175,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:140-152: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1189,12 +1189,12 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:121-126.
+    /// From: x86_64.arch:122-127.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:121-126: mov_cr3
+        // x86_64.arch:122-127: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1208,7 +1208,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1221,7 +1221,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:139-151: invlpgb, form tag
+            // x86_64.arch:140-152: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1243,53 +1243,53 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:111-120, x86_64.arch:121-126, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:112-121, x86_64.arch:122-127, x86_64.arch:128-136,
+    /// x86_64.arch:140-152.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::PTI) {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:122-127: mov_cr3
                 cpu.issue(Op::MovCr3);
                 if c.has(Config::PCID) {
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form everything
+                // x86_64.arch:112-121: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:127-135: mov_cr4
+                // x86_64.arch:128-136: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:112-121: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:139-151: invlpgb, form nonglobal
+                    // x86_64.arch:140-152: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:122-127: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:121-126: mov_cr3
+            // x86_64.arch:122-127: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1302,7 +1302,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:140-152.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1310,13 +1310,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:139-151: invlpgb, form everything
+                // x86_64.arch:140-152: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:140-152: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1330,7 +1330,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:73.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1342,7 +1342,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:73.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1354,7 +1354,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:73.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1368,14 +1368,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:168-171.
+    /// From: x86_64.arch:169-172.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:169-172: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1386,7 +1386,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:169-172: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1403,7 +1403,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:168-171: cr3
+            // x86_64.arch:169-172: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1413,18 +1413,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:168-171.
+    /// From: x86_64.arch:169-172.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:169-172: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:169-172: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1438,52 +1438,52 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:72, x86_64.arch:111-120, x86_64.arch:121-126, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:73, x86_64.arch:112-121, x86_64.arch:122-127, x86_64.arch:128-136,
+    /// x86_64.arch:140-152.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form everything
+                // x86_64.arch:112-121: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:127-135: mov_cr4
+                // x86_64.arch:128-136: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVPCID) {
                 if c.has(Config::INVLPGB) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:112-121: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
-                    // x86_64.arch:121-126: mov_cr3
+                    // x86_64.arch:122-127: mov_cr3
                     cpu.issue(Op::MovCr3);
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVLPGB) {
                 // The caller stays on this CPU until completion.
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:140-152: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 cpu.issue(Op::Tlbsync);
             } else {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:122-127: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:121-126: mov_cr3
+            // x86_64.arch:122-127: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1762,6 +1762,13 @@ impl Backend for Tlb {
             cleared_may_stay: Marks::ACCESSED,
             clean_to_dirty_walks: true,
         }
+    }
+
+    /// Issues nothing: new entries are published by the order in which walkers see stores;
+    /// before a flush also by a locked read-modify-write, or the interrupt that asks for it.
+    #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        let _ = (cpu, space);
     }
 
     #[inline]

@@ -334,6 +334,15 @@ pub trait Backend {
         }
     }
 
+    /// Makes new entries visible to the walkers of every CPU, and of devices that share the tables; and has this CPU
+    /// translate anew, where the definition says so for the space.
+    ///
+    /// Required between the store of a valid entry where none was and the first use of it by code that must not fault:
+    /// for mappings of the kernel. A user space may do without, since a fault that the table does not justify finds the
+    /// entry when the access is repeated. Not required for an entry that becomes invalid or replaces a valid one: the
+    /// flush of the change publishes it. Flushes nothing, so that a negative entry stays until it is flushed.
+    fn publish(&self, cpu: &mut impl Issue<Self::Op>, space: Space);
+
     /// The tags that user spaces have in the current configuration.
     fn tags(&self) -> Tags;
 

@@ -94,6 +94,7 @@ mod message;
 pub mod mmu;
 pub mod passes;
 pub mod platform;
+mod publish;
 mod ranges;
 pub mod reclaim;
 pub mod request;

@@ -217,6 +217,10 @@ impl<B: Backend> Backend for Watched<B> {
         changed
     }
 
+    fn publish(&self, _: &mut impl Issue<Seen>, space: Space) {
+        self.inner.publish(&mut nowhere(), space);
+    }
+
     fn tags(&self) -> Tags {
         self.inner.tags()
     }

@@ -41,6 +41,7 @@ impl Emit<'_> {
         let ceiling = self.ceiling();
         let change_facts = self.change_facts();
         let change = self.change();
+        let publish = self.publish();
         let sender_only = self.sender_only();
         let event = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| match (
             self.acts(shape),
@@ -110,6 +111,8 @@ impl Emit<'_> {
 
                 #change
 
+                #publish
+
                 #[inline]
                 fn tags(&self) -> Tags { #tags }
 
@@ -171,6 +174,37 @@ impl Emit<'_> {
                 let obligation = change.left_over(&facts);
                 Changed { was, obligation, owed }
             }
+        }
+    }
+
+    /// New entries become visible; where that takes no instruction, the reason is said.
+    fn publish(&self) -> TokenStream {
+        let spaces = [Space::User, Space::Kernel];
+        if !spaces.iter().any(|&space| self.acts(Shape::Publish(space))) {
+            let why = match &self.model.assumed {
+                Some(by) => format!("Issues nothing: new entries are published by {}.", by.value),
+                None => "Issues nothing: the definition has no barrier that publishes.".to_owned(),
+            };
+            let text = doc(&why);
+            return quote! {
+                #text
+                #[inline]
+                fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { let _ = (cpu, space); }
+            };
+        }
+        let arms = spaces.map(|space| {
+            let shape = Shape::Publish(space);
+            let call = if self.acts(shape) {
+                self.call(shape, &|_| quote!())
+            } else {
+                quote!({})
+            };
+            let space = space_name(space);
+            quote!(Space::#space => #call,)
+        });
+        quote! {
+            #[inline]
+            fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { match space { #(#arms)* } }
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Shape {
     Finish(Space, Reach),
     /// The change of an entry itself.
     Change,
+    /// New entries become visible.
+    Publish(Space),
     /// Another address space.
     Switch,
     /// Return to user code.
@@ -55,6 +57,7 @@ impl Shape {
             | Shape::Everything(space, _)
             | Shape::Teardown(space, _)
             | Shape::Told(space)
+            | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
             Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Space::User,
         }
@@ -71,7 +74,7 @@ impl Shape {
             | Shape::Everything(_, reach)
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
-            Shape::Told(_) => Reach::Wide,
+            Shape::Told(_) | Shape::Publish(_) => Reach::Wide,
             Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Reach::Here,
         }
     }
@@ -200,6 +203,8 @@ pub enum Reason {
     SameView,
     /// The CPU comes with nothing cached.
     Clean,
+    /// Walkers see new entries without an instruction.
+    Visible,
 }
 
 /// What a [`Node::Select`] looks at.

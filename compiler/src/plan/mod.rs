@@ -170,6 +170,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
         .chain(spaces.into_iter().map(Shape::Told))
+        .chain(spaces.into_iter().map(Shape::Publish))
         .chain([Shape::Change, Shape::Switch, Shape::Resume, Shape::Arrive])
 }
 

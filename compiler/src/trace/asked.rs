@@ -94,6 +94,7 @@ pub(super) fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), Stri
             Asked::Event(Shape::Resume)
         }
         Event::Arrive => Asked::Event(Shape::Arrive),
+        Event::Publish => Asked::Event(Shape::Publish(query.space)),
     };
     Ok((asked, env))
 }

@@ -67,6 +67,8 @@ pub enum Event {
     Resume(bool),
     /// The CPU comes up.
     Arrive,
+    /// Entries became valid where there were none, and are made visible.
+    Publish,
 }
 
 /// What is issued and owed.

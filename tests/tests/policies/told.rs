@@ -34,6 +34,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     ) -> Changed {
         self.0.change(cpu, slot, change, owner)
     }
+    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
+        self.0.publish(cpu, space);
+    }
     fn tags(&self) -> Tags {
         self.0.tags()
     }
