@@ -1835,6 +1835,21 @@ impl Tlb {
         }
     }
 
+    /// Loads what the kernel runs on after user code ran.
+    ///
+    /// From: arm64.arch:88, arm64.arch:233-235.
+    #[inline]
+    fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+        let c = self.config;
+        if c.has(Config::KPTI) {
+            // arm64.arch:233-235: ttbr1
+            cpu.issue(Op::LoadTtbr1 {
+                asid: encode_asid(to.tag.value),
+            });
+            cpu.issue(Op::Isb);
+        }
+    }
+
     /// Drops everything, whoever's it is.
     ///
     /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
@@ -2161,6 +2176,11 @@ impl Backend for Tlb {
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = owed_view;
         self.resume_user(cpu, to);
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        self.enter_kernel(cpu, to);
     }
 
     #[inline]

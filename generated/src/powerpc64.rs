@@ -3701,6 +3701,12 @@ impl Backend for Tlb {
     }
 
     #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        let _ = cpu;
+        let _ = to;
+    }
+
+    #[inline]
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING

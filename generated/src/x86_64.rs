@@ -1432,6 +1432,27 @@ impl Tlb {
         }
     }
 
+    /// Loads what the kernel runs on after user code ran.
+    ///
+    /// From: x86_64.arch:169-172.
+    #[inline]
+    fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+        let c = self.config;
+        if c.has(Config::PTI) {
+            if c.has(Config::PCID) {
+                // x86_64.arch:169-172: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value, to.table, true),
+                });
+            } else {
+                // x86_64.arch:169-172: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value, to.table, false),
+                });
+            }
+        }
+    }
+
     /// Drops everything, whoever's it is.
     ///
     /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
@@ -1931,6 +1952,11 @@ impl Backend for Tlb {
     #[inline]
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         self.resume_user(cpu, to, owed_view);
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        self.enter_kernel(cpu, to);
     }
 
     #[inline]

@@ -106,6 +106,7 @@ pub mod switch;
 pub mod sync;
 pub mod tables;
 pub mod tags;
+pub mod views;
 #[cfg(loom)]
 pub mod watched;
 
@@ -129,3 +130,4 @@ pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;
 pub use tags::{NoTag, Tagging};
+pub use views::Views;

@@ -267,6 +267,10 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.resume(&mut nowhere(), to, owed);
     }
 
+    fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
+        self.inner.enter_from_user(&mut nowhere(), to);
+    }
+
     fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {
         self.inner.arrive(&mut nowhere())
     }

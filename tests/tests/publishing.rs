@@ -1,7 +1,6 @@
 //! New entries: what a kernel issues before it uses a mapping of its own.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::Platform;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 
 /// What publishing on CPU 1 of two issues, for the kernel and for a user space.

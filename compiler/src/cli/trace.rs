@@ -82,7 +82,7 @@ pub(super) struct Trace {
     #[arg(long, conflicts_with = "kernel")]
     teardown: bool,
 
-    /// No flush: another space is loaded, user code goes on, the CPU comes up, or new entries are published
+    /// No flush: another space is loaded, user code goes on or is left, the CPU comes up, or new entries are published
     #[arg(long, value_enum, value_name = "WHAT")]
     event: Option<EventName>,
 
@@ -124,6 +124,8 @@ enum EventName {
     Switch,
     /// The kernel returns to user code
     Resume,
+    /// The kernel is entered from user code
+    EnterFromUser,
     /// The CPU comes up
     Arrive,
     /// Entries became valid where there were none
@@ -244,6 +246,10 @@ impl Trace {
             (Some(EventName::Arrive), OwedName::None) => Ok(Event::Arrive),
             (Some(EventName::Resume), OwedName::All) => Err(Trouble(
                 "--event resume: only `--owed tag` can be put off until user code goes on".into(),
+            )),
+            (Some(EventName::EnterFromUser), OwedName::None) => Ok(Event::EnterFromUser),
+            (Some(EventName::EnterFromUser), _) => Err(Trouble(
+                "--event enter-from-user: nothing is put off until the kernel is entered".into(),
             )),
             (Some(EventName::Publish), OwedName::None) => Ok(Event::Publish),
             (Some(EventName::Publish), _) => Err(Trouble(
@@ -401,6 +407,7 @@ impl Trace {
                 let owed = if *owed { "its tag" } else { "nothing" };
                 format!("resume of {space}{tag}, {owed} owed")
             }
+            Event::EnterFromUser => format!("entry from user code of {space}{tag}"),
             Event::Arrive => "arrival of a CPU".to_owned(),
             Event::Publish => format!("new entries of {space}{tag}"),
         };

@@ -87,6 +87,11 @@ impl Emit<'_> {
                 })
                 .collect()
         };
+        let enter = self.acts(Shape::Enter);
+        let enter = enter.then(|| self.call_on(&self.receiver(), Shape::Enter, &same));
+        let enter = enter.map_or(quote!(), |call| quote!(#call;));
+        let enter_tlb = self.acts(Shape::Enter).then_some(&tlb);
+        let enter_unused = unused(&enter, &["cpu", "to"]);
         let switch_unused = unused(&switch, &["cpu", "to", "debt"]);
         let resume_tlb = self.acts(Shape::Resume).then_some(&tlb);
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
@@ -137,6 +142,11 @@ impl Emit<'_> {
                 #[inline]
                 fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
                     #resume_unused #resume_tlb #resume
+                }
+
+                #[inline]
+                fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+                    #enter_unused #enter_tlb #enter
                 }
 
                 #[inline]

@@ -51,6 +51,7 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Finish(..) => &["of_machine"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],
+        Shape::Enter => &["to"],
         Shape::Publish(_) | Shape::Folding(..) | Shape::Arrive => &[],
     }
 }
@@ -83,6 +84,7 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
         Shape::Switch => format_ident!("switch_to"),
         Shape::Resume => format_ident!("resume_user"),
+        Shape::Enter => format_ident!("enter_kernel"),
         Shape::Arrive => format_ident!("forget_all"),
     }
 }
@@ -323,6 +325,7 @@ impl Emit<'_> {
             Shape::Finish(s, r) => format!("Completion, for entries of {} {}.", of(s), by(r)),
             Shape::Switch => "Loads another address space.".to_owned(),
             Shape::Resume => "Loads what user code runs on.".to_owned(),
+            Shape::Enter => "Loads what the kernel runs on after user code ran.".to_owned(),
             Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
             Shape::Told(_) => String::new(),
         };

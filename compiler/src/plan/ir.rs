@@ -41,6 +41,8 @@ pub enum Shape {
     Switch,
     /// Return to user code.
     Resume,
+    /// Entry from user code.
+    Enter,
     /// A CPU comes up.
     Arrive,
 }
@@ -59,7 +61,9 @@ impl Shape {
             | Shape::Told(space)
             | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Space::User,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
+                Space::User
+            }
         }
     }
 
@@ -75,7 +79,9 @@ impl Shape {
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
             Shape::Told(_) | Shape::Publish(_) => Reach::Wide,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Reach::Here,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
+                Reach::Here
+            }
         }
     }
 }

@@ -71,6 +71,7 @@ impl<'m> Shaper<'m, '_> {
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
             Shape::Resume => self.resume(),
+            Shape::Enter => self.enter(),
             Shape::Arrive => self.arrive(),
         })
     }

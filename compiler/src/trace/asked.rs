@@ -93,6 +93,7 @@ pub(super) fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), Stri
             env.owed = *owed;
             Asked::Event(Shape::Resume)
         }
+        Event::EnterFromUser => Asked::Event(Shape::Enter),
         Event::Arrive => Asked::Event(Shape::Arrive),
         Event::Publish => Asked::Event(Shape::Publish(query.space)),
     };

@@ -404,6 +404,20 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        if K::VIEWS {
+            cpu.issue(Op::Load {
+                root: to.table as usize,
+                tag: if Self::TAGGED { to.tag.value } else { 0 },
+                kept: if Self::TAGGED {
+                    Kept::All
+                } else {
+                    Kept::OtherTags
+                },
+            });
+        }
+    }
+
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
         cpu.issue(Op::Drop(Dropped::ALL, Where::Here));
         Owed::NOTHING

@@ -102,6 +102,8 @@ impl Backend for Nothing {
 
     fn resume(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
 
+    fn enter_from_user(&self, _: &mut impl Issue<()>, _: &Root) {}
+
     fn arrive(&self, _: &mut impl Issue<()>) -> Owed {
         Owed::NOTHING
     }

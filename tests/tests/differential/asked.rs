@@ -205,6 +205,14 @@ impl<M: Machine> Asked<'_, M> {
             };
             assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
         }
+        let to = self.env.root;
+        let plan = self.plan(Shape::Enter);
+        let (issued, ()) = self.backend(|tlb, sink| tlb.enter_from_user(&mut Record(sink), &to));
+        let did = Did {
+            issued,
+            ..Did::nothing()
+        };
+        assert_eq!(did, plan, "entry from user code");
         for space in SPACES {
             let plan = self.plan(Shape::Publish(space));
             let (issued, ()) = self.backend(|tlb, sink| tlb.publish(&mut Record(sink), space));

@@ -61,6 +61,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
         self.0.resume(cpu, to, owed);
     }
+    fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
+        self.0.enter_from_user(cpu, to);
+    }
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         self.0.arrive(cpu)
     }
