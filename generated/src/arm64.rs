@@ -84,7 +84,7 @@ pub const PMD: Level = Level(1);
 /// The level `pud`.
 pub const PUD: Level = Level(2);
 
-/// The level `pgd`.
+/// The level `pgd`. Its number does not depend on which of the levels below it exist.
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.

@@ -93,7 +93,7 @@ pub const PUD: Level = Level(2);
 /// The level `p4d`.
 pub const P4D: Level = Level(3);
 
-/// The level `pgd`.
+/// The level `pgd`. Its number does not depend on which of the levels below it exist.
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
 use crate::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
-use crate::clause::{Holders, LEVELS, Levels};
+use crate::clause::{Holders, LEVELS, Level, Levels};
 use crate::effect::Effect;
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
@@ -293,8 +293,26 @@ pub trait Backend {
     /// The facts behind it.
     const FACTS: Facts;
 
-    /// The levels of the current configuration.
+    /// The levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
+    /// depth. A level that the configuration lacks keeps its place, with a shift of 0, so a machine with four levels may
+    /// have 0, 1, 2 and 4. [`level_of_shift`](Self::level_of_shift) and [`levels_up`](Self::levels_up) find levels.
     fn levels(&self) -> &'static LevelTable;
+
+    /// The level whose entries reach `1 << shift` bytes, if there is one.
+    #[inline]
+    fn level_of_shift(&self, shift: u32) -> Option<Level> {
+        let mut levels = Level::all().zip(self.levels());
+        let (level, _) = levels.find(|(_, facts)| facts.shift == shift && shift != 0)?;
+        Some(level)
+    }
+
+    /// The level that stands `n` levels above the lowest, of those that there are: 0 is the lowest.
+    #[inline]
+    fn levels_up(&self, n: usize) -> Option<Level> {
+        let levels = Level::all().zip(self.levels());
+        let mut there = levels.filter(|(_, facts)| facts.shift != 0);
+        there.nth(n).map(|(level, _)| level)
+    }
 
     /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
     /// them itself, so that the CPUs that it interrupts need not.
