@@ -265,19 +265,19 @@ fn views_are_data() {
     let views = cpus.views(0);
     assert_eq!((views.kernel.table, views.kernel.tag.value), (0x10000, 2));
     assert_eq!((views.user.table, views.user.tag.value), (0x11000, 0x802));
-    let cr3 = |load: &dyn Fn(&x86_64::Tlb, &mut Record<&mut dyn FnMut(x86_64::Op)>)| {
-        let mut loaded = Vec::new();
-        let mut note = |op| match op {
-            x86_64::Op::LoadCr3 { cr3 } => loaded.push(cr3),
-            other => panic!("{other:?} loads nothing"),
-        };
-        load(cpus.mmu.platform().backend(), &mut Record(&mut note));
-        loaded
+    let backend = cpus.mmu.platform().backend();
+    let mut loaded = Vec::new();
+    backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
+    backend.resume(&mut Record(|op| loaded.push(op)), &views.user, false);
+    let [
+        x86_64::Op::LoadCr3 { cr3: kernel },
+        x86_64::Op::LoadCr3 { cr3: user },
+    ] = loaded[..]
+    else {
+        panic!("{loaded:?}");
     };
-    let enter = cr3(&|backend, sink| backend.enter_from_user(sink, &views.kernel));
-    assert_eq!(enter, [0x8000_0000_0001_0002]);
-    let resume = cr3(&|backend, sink| backend.resume(sink, &views.user, false));
-    assert_eq!(resume, [0x8000_0000_0001_1802]);
+    assert_eq!(kernel, 0x8000_0000_0001_0002);
+    assert_eq!(user, 0x8000_0000_0001_1802);
     // Another process has another tag, and what was read before is stale.
     let other = cpus.process();
     cpus.run(0, &other);
