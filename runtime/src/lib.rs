@@ -94,6 +94,7 @@ mod message;
 pub mod mmu;
 pub mod passes;
 pub mod platform;
+mod publish;
 mod ranges;
 pub mod reclaim;
 pub mod request;
@@ -105,6 +106,7 @@ pub mod switch;
 pub mod sync;
 pub mod tables;
 pub mod tags;
+pub mod views;
 #[cfg(loom)]
 pub mod watched;
 
@@ -129,3 +131,4 @@ pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;
 pub use tags::{NoTag, NotPinned, Tagging};
+pub use views::Views;

@@ -217,6 +217,10 @@ impl<B: Backend> Backend for Watched<B> {
         changed
     }
 
+    fn publish(&self, _: &mut impl Issue<Seen>, space: Space) {
+        self.inner.publish(&mut nowhere(), space);
+    }
+
     fn tags(&self) -> Tags {
         self.inner.tags()
     }
@@ -261,6 +265,10 @@ impl<B: Backend> Backend for Watched<B> {
 
     fn resume(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
         self.inner.resume(&mut nowhere(), to, owed);
+    }
+
+    fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
+        self.inner.enter_from_user(&mut nowhere(), to);
     }
 
     fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {

@@ -209,10 +209,22 @@ impl Emit<'_> {
 
     /// Levels: names, shifts, leaves and hints.
     pub(super) fn levels(&self, rest: &super::Body) -> TokenStream {
+        let always = |index: usize| {
+            let mut geometries = self.model.geometries.iter();
+            geometries.all(|geometry| {
+                let level = geometry.levels.get(index).and_then(Option::as_ref);
+                level.is_some_and(|level| level.shift.conds().any(|when| when.terms.is_empty()))
+            })
+        };
         let names = self.model.levels.iter().enumerate().map(|(index, level)| {
             let name = upper(&level.name);
+            let note = if (0..index).all(always) {
+                ""
+            } else {
+                " Its number does not depend on which of the levels below it exist."
+            };
             let index = Literal::usize_unsuffixed(index);
-            let text = doc(&format!("The level `{}`.", level.name));
+            let text = doc(&format!("The level `{}`.{note}", level.name));
             quote!(#text pub const #name: Level = Level(#index);)
         });
         let shift = self.level_fn(

@@ -1,13 +1,13 @@
-//! Switch, resume, arrive.
+//! Switch, resume, entry from user code, arrive.
 //!
-//! In: what the definition says is loaded. Out: the nodes of the three events. Holds: what is owed
+//! In: what the definition says is loaded. Out: the nodes of the four events. Holds: what is owed
 //! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
 //! the tag of another.
 
 use tlbc_runtime::backend::{Debt, Owed};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{At, TagSource};
+use crate::model::{At, TagSource, View};
 
 use super::choose::{Choice, Need, Of};
 use super::factor::seq;
@@ -167,6 +167,35 @@ impl Shaper<'_, '_> {
             }
         };
         Node::select(Test::Owed, loads(false), loads(true))
+    }
+
+    /// The way back: what the return to user code loaded is loaded again in the view that the kernel runs on, and what
+    /// follows the loads of a switch follows these. Nothing is dropped that the load can keep.
+    pub(super) fn enter(&self) -> Node {
+        let views = &self.model.user.views;
+        let of_kernel = |view: &View| view.loaded && view.when.holds(self.config);
+        let kernel = views.iter().position(of_kernel).unwrap_or(0);
+        let loads = self.model.resume.loads.iter();
+        let there = loads.filter(|l| l.when.holds(self.config) && l.view != kernel);
+        let loads = there.flat_map(|loads| &loads.loads);
+        let mut steps: Vec<Node> = loads
+            .map(|&load| Node::Load {
+                load,
+                view: kernel,
+                empty: false,
+                keep: can_keep(self.model, load, self.config),
+            })
+            .collect();
+        if steps.is_empty() {
+            return Node::Nothing(Reason::SameView);
+        }
+        steps.extend(
+            self.model
+                .switch
+                .resync
+                .map(|at| Node::Resync { barrier: at.value }),
+        );
+        seq(steps)
     }
 
     /// Whether a CPU comes up with nothing cached.

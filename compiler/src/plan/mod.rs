@@ -170,7 +170,14 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
         .chain(spaces.into_iter().map(Shape::Told))
-        .chain([Shape::Change, Shape::Switch, Shape::Resume, Shape::Arrive])
+        .chain(spaces.into_iter().map(Shape::Publish))
+        .chain([
+            Shape::Change,
+            Shape::Switch,
+            Shape::Resume,
+            Shape::Enter,
+            Shape::Arrive,
+        ])
 }
 
 /// The flags on which a plan can depend: not those that only shape operands or tables.

@@ -180,6 +180,12 @@ impl<K: Kind> Backend for Toy<K> {
         changed
     }
 
+    fn publish(&self, cpu: &mut impl Issue<Op>, _: Space) {
+        if !K::INTERRUPTS {
+            cpu.issue(Op::Publish);
+        }
+    }
+
     fn tags(&self) -> Tags {
         K::TAGS
     }
