@@ -19,8 +19,8 @@ use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu, Platform,
-    Record, Root, Tag, Unlinked,
+    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu,
+    Platform, Record, Root, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -44,9 +44,12 @@ pub type Handle<K> = Arc<Space<K>>;
 /// What a CPU runs in.
 pub type Runs<K> = Current<Handle<K>>;
 
+/// A thread that is no CPU.
+const NO_CPU: u32 = u32::MAX;
+
 loom::thread_local! {
     /// The CPU that this thread is.
-    static CPU: Cell<u32> = Cell::new(u32::MAX);
+    static CPU: Cell<u32> = Cell::new(NO_CPU);
 }
 
 struct Cpu<K: Kind> {
@@ -113,8 +116,8 @@ impl<K: Kind> Platform for Kernel<K> {
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
         Record(move |op| {
             self.check_context(&op);
-            if matches!(op, Op::Load { .. }) {
-                // Until now this CPU may have walked what it had loaded.
+            if K::INTERRUPTS && matches!(op, Op::Load { .. }) {
+                // Until now this CPU may have walked what it had loaded. A broadcast is complete when such walks are.
                 for table in self.machine.walks(cpu.index()) {
                     self.owned.use_table(table);
                 }
