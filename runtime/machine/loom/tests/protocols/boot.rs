@@ -57,14 +57,14 @@ fn a_flush_before_the_root_is_found() {
     let fault = Fault::FlushesBeforeRoot;
     // Under the tag of the kernel's root the kernel uses what the boot tables mapped.
     finds(Full, fault, "ForeignPage", || {
-        come_from_boot_tables::<Slots>(0)
+        come_from_boot_tables::<Slots>(0);
     });
     finds(Full, fault, "ForeignPage", || {
-        come_from_boot_tables::<Writer>(0)
+        come_from_boot_tables::<Writer>(0);
     });
     // Under another one that does the space that is given it; it walks them first.
     finds(Full, fault, "FreedTable", || {
-        come_from_boot_tables::<Broadcast>(1)
+        come_from_boot_tables::<Broadcast>(1);
     });
 }
 
@@ -89,20 +89,20 @@ fn go_and_come_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
 #[test]
 fn a_cpu_comes_back_after_a_kernel_page_was_unmapped() {
     holds(Full, || {
-        go_and_come_back::<UnderLoaded>(|world| world.unmap_kernel(0))
+        go_and_come_back::<UnderLoaded>(|world| world.unmap_kernel(0));
     });
     holds(Full, || {
-        go_and_come_back::<Slots>(|world| world.unmap_kernel(0))
+        go_and_come_back::<Slots>(|world| world.unmap_kernel(0));
     });
     holds(Full, || {
-        go_and_come_back::<Broadcast>(|world| world.unmap_kernel(0))
+        go_and_come_back::<Broadcast>(|world| world.unmap_kernel(0));
     });
 }
 
 #[test]
 fn a_cpu_comes_back_after_a_kernel_table_was_freed() {
     holds(Full, || {
-        go_and_come_back::<UnderLoaded>(World::unlink_kernel)
+        go_and_come_back::<UnderLoaded>(World::unlink_kernel);
     });
     holds(Full, || go_and_come_back::<Slots>(World::unlink_kernel));
     holds(Full, || go_and_come_back::<Broadcast>(World::unlink_kernel));

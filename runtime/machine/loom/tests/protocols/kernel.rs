@@ -115,7 +115,7 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
         Record(move |op| {
-            self.check_context(&op);
+            Self::check_context(&op);
             if K::INTERRUPTS && matches!(op, Op::Load { .. }) {
                 // Until now this CPU may have walked what it had loaded. A broadcast is complete when such walks are.
                 for table in self.machine.walks(cpu.index()) {
@@ -192,7 +192,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn free_table(&self, table: Table) {
-        self.owned.free_table(&self.machine, table);
+        self.owned.free_table(&self.machine, table.0);
     }
 
     fn secondary(&self, _: &Space<K>, _: &Request<'_>) {
@@ -217,9 +217,10 @@ impl<K: Kind> Kernel<K> {
 
     /// Releases pages that no entry maps any more, and gives them to another owner, who writes them.
     pub fn free_pages(&self, pages: impl Iterator<Item = Page>) {
-        let frames: Vec<_> = pages
-            .map(|page| self.owned.free_page(&self.machine, page))
-            .collect();
+        let frames: Vec<_> = pages.map(|page| page.0).collect();
+        for frame in &frames {
+            self.owned.free_page(&self.machine, *frame);
+        }
         self.reuse(&frames);
     }
 

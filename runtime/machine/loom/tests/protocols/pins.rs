@@ -140,9 +140,11 @@ impl Model {
     fn check_tag(&self, nth: usize, tag: u64) {
         let machine = self.world.machine();
         for (other, (count, pinned)) in self.pins.iter().enumerate() {
-            if *count != 0 && (*pinned == tag) != (other == nth) {
-                panic!("two spaces have one tag, or a pinned space has another one");
-            }
+            let is_wrong = *count != 0 && (*pinned == tag) != (other == nth);
+            assert!(
+                !is_wrong,
+                "two spaces have one tag, or a pinned space has another one"
+            );
         }
         for cpu in 0..2 {
             let (loaded, under) = machine.loaded(cpu);

@@ -203,7 +203,7 @@ impl<K: Kind> Kernel<K> {
 
     /// Checks the context in which an instruction is issued: flushes are started and finished with interrupts off where the
     /// facts say so, and roots are always loaded so.
-    pub(super) fn check_context(&self, op: &Op) {
+    pub(super) fn check_context(op: &Op) {
         let loads = matches!(op, Op::Load { .. });
         let wants = loads || <Toy<K> as Backend>::FACTS.interrupts_off;
         let off = MODE.with(Cell::get) == Mode::Off;
