@@ -24,7 +24,7 @@ pub trait Kind: 'static {
     /// Whether the kernel's entries stand under whatever tag is loaded, and its flush reaches no other tag; otherwise it
     /// reaches every tag.
     const KERNEL_UNDER_LOADED: bool = false;
-    /// Whether a flush is started with interrupts off.
+    /// Whether a flush is started and finished with interrupts off.
     const INTERRUPTS_OFF: bool = Self::INTERRUPTS;
     /// Whether lazy CPUs hold a reference.
     const LAZY_REFCOUNTED: bool;
@@ -94,7 +94,7 @@ impl Kind for Untagged {
     const TAGS: Tags = NO_TAGS;
 }
 
-/// Broadcasts, and so few tags from generations that two CPUs soon roll over.
+/// Broadcasts, and as few tags from generations as two CPUs can do with.
 #[derive(Debug)]
 pub struct Broadcast;
 
@@ -102,12 +102,23 @@ impl Kind for Broadcast {
     const INTERRUPTS: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 4), TagSource::Generations)),
+        of_machine: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
 }
 
-/// The same as another one, with a tag more: as few as three CPUs can do with.
+/// The same, where a flush is started and finished with interrupts off.
+#[derive(Debug)]
+pub struct Masked;
+
+impl Kind for Masked {
+    const INTERRUPTS: bool = false;
+    const INTERRUPTS_OFF: bool = true;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Broadcast::TAGS;
+}
+
+/// The same as another one, with as few tags as three CPUs can do with.
 #[derive(Debug)]
 pub struct Crowd<K>(PhantomData<K>);
 
@@ -117,7 +128,7 @@ impl<K: Kind> Kind for Crowd<K> {
     const DEFERS: bool = K::DEFERS;
     const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 5), TagSource::Generations)),
+        of_machine: Some((values(1, 7), TagSource::Generations)),
         ..NO_TAGS
     };
 }
@@ -130,7 +141,7 @@ impl Kind for Called {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 4), TagSource::Generations)),
+        of_machine: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
 }

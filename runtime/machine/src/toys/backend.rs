@@ -277,10 +277,19 @@ impl<K: Kind> Backend for Toy<K> {
 
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
         if K::VIEWS {
+            let tag = to.tag.value | VIEW;
+            if owed {
+                let tag = Some(tag);
+                let dropped = Dropped {
+                    tag,
+                    ..Dropped::ALL
+                };
+                cpu.issue(Op::Drop(dropped, Where::Here));
+            }
             cpu.issue(Op::Load {
                 root: to.table as usize,
-                tag: to.tag.value | VIEW,
-                kept: if owed { Kept::OtherTags } else { Kept::All },
+                tag,
+                kept: Kept::All,
             });
         }
     }

@@ -51,7 +51,7 @@ fn defer_and_attach() {
 }
 
 /// CPU 0 has put a change off, and pays for it while CPU 1 attaches the space.
-fn pay_and_attach() {
+pub fn pay_and_attach() {
     let world = World::<Deferrer>::new(2, 1);
     let space = world.space(0);
     let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
 use tlbc_runtime::fault::{Fault, put_back};
-use tlbc_runtime::sync::{Barrier, leave_out};
+use tlbc_runtime::sync::{Barrier, begin_counters_at, leave_out};
 use tlbc_runtime::watched::block;
 
 /// How far threads are interleaved.
@@ -65,6 +65,18 @@ pub fn finds(depth: Depth, fault: Fault, how: &str, test: impl Fn() + Send + Syn
     let said = explore_silently(depth, test);
     put_back(None);
     assert_went_wrong(said, how);
+}
+
+/// A test that is wrong itself goes wrong, in the way that is said.
+pub fn goes_wrong(how: &str, test: impl Fn() + Send + Sync + 'static) {
+    assert_went_wrong(explore_silently(Depth::Full, test), how);
+}
+
+/// Runs a check in which counters that may wrap begin at a value.
+pub fn with_counters_at(count: u64, check: impl FnOnce()) {
+    begin_counters_at(count);
+    check();
+    begin_counters_at(0);
 }
 
 /// Explores a test that is to panic, without printing the panic. Returns its message, if it did.

@@ -2,10 +2,11 @@
 
 use tlbc_machine_loom::Told;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
+use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Attached, Conditions};
 
-use crate::check::{Depth::Full, RACE, fails, holds};
+use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, finds, holds};
 use crate::kernel::{Handle, Layout, World, root};
 
 /// How a device is told of flushes of a space of which this holds.
@@ -154,4 +155,36 @@ fn without_due() {
         let test = move || unmap_and_detach::<Slots>(holds_then);
         fails(Full, Barrier::Due, RACE, test);
     }
+}
+
+/// A device goes from a space, on CPU 1, while another one comes on CPU 0 and a page is unmapped then. Both need the same
+/// flag of the space.
+fn detach_and_attach<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let [goes, comes] = [0, 1].map(|_| world.machine().add_device(Told::ByInstructions));
+    let space = world.space(0);
+    let attached = world.on(0, || world.attach(goes, &space, 0, DEVICE));
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.detach(goes, &space, attached);
+    });
+    let _device = world.on(0, || {
+        let device = world.attach(comes, &space, 0, DEVICE);
+        world.clear(&space, 0, 0);
+        device
+    });
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_device_comes_while_another_one_goes() {
+    holds(Preemptions(3), detach_and_attach::<Slots>);
+    holds(Preemptions(3), detach_and_attach::<Untagged>);
+}
+
+#[test]
+fn flags_that_another_device_needs_are_found_cleared() {
+    let fault = Fault::ClearsFlagsOfOthers;
+    let test = detach_and_attach::<Slots>;
+    finds(Preemptions(3), fault, "ForeignPage", test);
 }

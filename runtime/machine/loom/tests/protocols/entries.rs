@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
 use tlbc_machine_loom::{Entry as Bits, KERNEL, KERNEL_PAGE, TableId};
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::change::{Change, Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
 
@@ -62,6 +62,26 @@ fn kernel_link<K: Kind>(world: &World<K>) -> Owned {
     }
 }
 
+/// What an entry says, in the runtime's words.
+fn said(bits: Bits) -> Entry {
+    match bits {
+        Bits::Invalid => Entry::Invalid,
+        Bits::Page {
+            frame,
+            write,
+            attributes,
+        } => Entry::Leaf {
+            page: (frame as u64) << PAGE_SHIFT,
+            rights: if write { 3 } else { 1 },
+            attributes: u64::from(attributes),
+        },
+        Bits::Table(table) => Entry::Table {
+            table: table as u64,
+            attributes: 0,
+        },
+    }
+}
+
 impl OwnedEntry for Owned {
     fn space(&self) -> SpaceId {
         self.space
@@ -81,18 +101,7 @@ impl OwnedEntry for Owned {
     }
 
     fn entry(&self) -> Entry {
-        if self.level == Level(0) {
-            Entry::Leaf {
-                page: 0,
-                rights: 3,
-                attributes: 0,
-            }
-        } else {
-            Entry::Table {
-                table: 0,
-                attributes: 0,
-            }
-        }
+        said(Bits::of(self.slot().load(0)))
     }
 }
 
@@ -123,7 +132,22 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// The same without a gather, which knows nothing of others.
+    /// Changes an entry in a gather, through an invalid one where that has to be.
+    pub fn change(&self, space: &Space<K>, entry: &Owned, old: Bits, new: Bits) {
+        let change = Change {
+            new: said(new),
+            new_bits: new.bits(),
+            ..Change::vanishing(entry.level, said(old))
+        };
+        self.mmu.gather(space, |g| {
+            g.locked((), |section, ()| {
+                let changed = section.break_before_make(&entry.slot(), &change);
+                assert!(changed.is_ok(), "an entry of the space");
+            });
+        });
+    }
+
+    /// Unmaps a page without a gather, which knows nothing of others.
     pub fn clear(&self, space: &Space<K>, nth: usize, page: usize) {
         self.machine().store(table(nth), page, Bits::Invalid.bits());
         let extent = Extent::new((page as u64) << PAGE_SHIFT, 1 << PAGE_SHIFT);

@@ -13,7 +13,7 @@ use crate::entries::leaf;
 use crate::kernel::World;
 
 /// CPU 0 clears an entry in a gather; CPU 1, which still has it, finds it cleared in one of its own.
-fn find_cleared<K: Kind>() {
+pub fn find_cleared<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));
@@ -57,7 +57,7 @@ fn without_pay() {
 }
 
 /// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it, finds it cleared in a gather.
-fn find_unmapped<K: Kind>() {
+pub fn find_unmapped<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));

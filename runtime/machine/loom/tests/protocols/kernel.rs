@@ -19,8 +19,8 @@ use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu, Platform,
-    Record, Root, Tag, Unlinked,
+    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu,
+    Platform, Record, Root, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -44,9 +44,12 @@ pub type Handle<K> = Arc<Space<K>>;
 /// What a CPU runs in.
 pub type Runs<K> = Current<Handle<K>>;
 
+/// A thread that is no CPU.
+const NO_CPU: u32 = u32::MAX;
+
 loom::thread_local! {
     /// The CPU that this thread is.
-    static CPU: Cell<u32> = Cell::new(u32::MAX);
+    static CPU: Cell<u32> = Cell::new(NO_CPU);
 }
 
 struct Cpu<K: Kind> {
@@ -112,9 +115,9 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
         Record(move |op| {
-            self.check_context(&op);
-            if matches!(op, Op::Load { .. }) {
-                // Until now this CPU may have walked what it had loaded.
+            Self::check_context(&op);
+            if K::INTERRUPTS && matches!(op, Op::Load { .. }) {
+                // Until now this CPU may have walked what it had loaded. A broadcast is complete when such walks are.
                 for table in self.machine.walks(cpu.index()) {
                     self.owned.use_table(table);
                 }
@@ -189,7 +192,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn free_table(&self, table: Table) {
-        self.owned.free_table(&self.machine, table);
+        self.owned.free_table(&self.machine, table.0);
     }
 
     fn secondary(&self, _: &Space<K>, _: &Request<'_>) {
@@ -214,9 +217,10 @@ impl<K: Kind> Kernel<K> {
 
     /// Releases pages that no entry maps any more, and gives them to another owner, who writes them.
     pub fn free_pages(&self, pages: impl Iterator<Item = Page>) {
-        let frames: Vec<_> = pages
-            .map(|page| self.owned.free_page(&self.machine, page))
-            .collect();
+        let frames: Vec<_> = pages.map(|page| page.0).collect();
+        for frame in &frames {
+            self.owned.free_page(&self.machine, *frame);
+        }
         self.reuse(&frames);
     }
 

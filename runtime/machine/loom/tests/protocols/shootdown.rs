@@ -9,7 +9,7 @@ use crate::kernel::World;
 
 /// CPU 1 had the space loaded, keeps its entries under a tag where it can, runs in another one, and comes back while CPU 0
 /// unmaps a page.
-fn unmap_and_switch_in<K: Kind>() {
+pub fn unmap_and_switch_in<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {

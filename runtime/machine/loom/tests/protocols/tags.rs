@@ -2,32 +2,38 @@
 
 use tlbc_machine_loom::toys::{Broadcast, Called, Kind};
 use tlbc_runtime::Current;
+use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth, fails, holds};
-use crate::kernel::{World, root};
+use crate::check::{Depth, Depth::Full, Depth::Preemptions, fails, finds, holds};
+use crate::kernel::{Handle, Runs, World, root};
 
-/// All tags are taken. CPU 0 loads a space that has none, so that everybody starts anew, while CPU 1 goes to one that had
-/// one; then both go on.
-fn roll_over<K: Kind>() {
-    let world = World::<K>::new(2, 5);
-    let spaces: Vec<_> = (0..5).map(|nth| world.space(nth)).collect();
-    let mut now = vec![Current::Kernel, Current::Kernel];
-    for (nth, space) in spaces[..4].iter().enumerate() {
-        let runs = core::mem::replace(&mut now[nth % 2], Current::Kernel);
-        now[nth % 2] = world.on(nth % 2, || world.switch(runs, Some(space)));
+/// Six spaces, of which the first five have all the tags: CPU 1 has loaded these of them, the last one now, and CPU 0
+/// the others.
+fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle<K>>, [Runs<K>; 2]) {
+    let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
+    let mut now = [Current::Kernel, Current::Kernel];
+    for (nth, space) in spaces[..5].iter().enumerate() {
+        let cpu = usize::from(by_cpu_1.contains(&nth));
+        let runs = core::mem::replace(&mut now[cpu], Current::Kernel);
+        now[cpu] = world.on(cpu, || world.switch(runs, Some(space)));
     }
-    // CPU 0 runs in space 2, CPU 1 in space 3.
-    let there = now.pop().unwrap();
-    let here = now.pop().unwrap();
+    (spaces, now)
+}
+
+/// All tags are taken. CPU 0 loads a space that has none, so that a new generation begins, while CPU 1 goes to one that had
+/// one; then both go on.
+pub fn roll_over<K: Kind>() {
+    let world = World::<K>::new(2, 6);
+    let (spaces, [here, there]) = all_tags_taken(&world, &[1, 3]);
     let there = world.spawn(1, {
         let space = spaces[0].clone();
         move |world| world.switch(there, Some(&space))
     });
-    let here = world.on(0, || world.switch(here, Some(&spaces[4])));
+    let here = world.on(0, || world.switch(here, Some(&spaces[5])));
     let there = there.join().unwrap();
     let tags = [0, 1].map(|cpu| world.machine().loaded(cpu));
-    assert_eq!(tags.map(|tag| tag.0), [Some(root(4)), Some(root(0))]);
+    assert_eq!(tags.map(|tag| tag.0), [Some(root(5)), Some(root(0))]);
     assert_ne!(tags[0].1, tags[1].1, "two spaces have one tag");
     let _ = world.on(0, || world.switch(here, Some(&spaces[0])));
     let tags = [0, 1].map(|cpu| world.machine().loaded(cpu));
@@ -38,31 +44,28 @@ fn roll_over<K: Kind>() {
 }
 
 #[test]
-fn everybody_starts_anew_while_a_space_is_loaded() {
-    holds(Depth::Full, roll_over::<Broadcast>);
-    holds(Depth::Full, roll_over::<Called>);
+fn a_generation_begins_while_a_space_is_loaded() {
+    holds(Full, roll_over::<Broadcast>);
+    holds(Full, roll_over::<Called>);
 }
 
 #[test]
 fn without_lock() {
     let how = "two spaces have one tag";
-    fails(Depth::Full, Barrier::Lock, how, roll_over::<Broadcast>);
+    fails(Full, Barrier::Lock, how, roll_over::<Broadcast>);
 }
 
 #[test]
 fn without_unlock() {
     let how = "two spaces have one tag";
-    fails(Depth::Full, Barrier::Unlock, how, roll_over::<Broadcast>);
+    fails(Full, Barrier::Unlock, how, roll_over::<Broadcast>);
 }
 
 /// The same, while CPU 0 unmaps a page of the space that CPU 1 loads: under whichever tag it has by then.
 fn roll_over_and_unmap<K: Kind>() {
-    let world = World::<K>::new(2, 5);
-    let spaces: Vec<_> = (0..5).map(|nth| world.space(nth)).collect();
-    let mut there = Current::Kernel;
-    for space in &spaces {
-        there = world.on(1, || world.switch(there, Some(space)));
-    }
+    let world = World::<K>::new(2, 6);
+    let (spaces, [_, there]) = all_tags_taken(&world, &[0, 1, 2, 3, 4]);
+    let there = world.on(1, || world.switch(there, Some(&spaces[5])));
     let there = world.spawn(1, {
         let space = spaces[0].clone();
         move |world| world.switch(there, Some(&space))
@@ -74,6 +77,73 @@ fn roll_over_and_unmap<K: Kind>() {
 
 #[test]
 fn a_page_is_unmapped_while_its_space_gets_another_tag() {
-    holds(Depth::Full, roll_over_and_unmap::<Broadcast>);
-    holds(Depth::Full, roll_over_and_unmap::<Called>);
+    holds(Full, roll_over_and_unmap::<Broadcast>);
+    holds(Full, roll_over_and_unmap::<Called>);
+}
+
+/// A generation begins at any point of a switch of CPU 1, which leaves space 0. The space that is given a tag then may have
+/// that of space 0, and is loaded by CPU 1 next.
+fn roll_over_in_a_switch<K: Kind>() {
+    let world = World::<K>::new(2, 6);
+    let (spaces, [here, there]) = all_tags_taken(&world, &[0]);
+    let there = world.spawn(1, {
+        let space = spaces[1].clone();
+        move |world| world.switch(there, Some(&space))
+    });
+    let _ = world.on(0, || world.switch(here, Some(&spaces[5])));
+    let there = there.join().unwrap();
+    let _ = world.on(1, || world.switch(there, Some(&spaces[5])));
+    world.check();
+}
+
+#[test]
+fn a_generation_begins_in_a_switch() {
+    holds(Full, roll_over_in_a_switch::<Broadcast>);
+    holds(Full, roll_over_in_a_switch::<Called>);
+}
+
+#[test]
+fn a_flush_under_the_old_root_is_found() {
+    let fault = Fault::FlushesUnderOldRoot;
+    let test = roll_over_in_a_switch::<Broadcast>;
+    finds(Full, fault, "ForeignPage", test);
+}
+
+/// The same, and CPU 0 frees the table of space 0, under whichever tag that has by then: CPU 1 may still have it loaded.
+fn roll_over_and_free<K: Kind>() {
+    let world = World::<K>::new(2, 6);
+    let (spaces, [here, there]) = all_tags_taken(&world, &[0]);
+    let there = world.spawn(1, {
+        let space = spaces[1].clone();
+        move |world| world.switch(there, Some(&space))
+    });
+    let _ = world.on(0, || {
+        let here = world.switch(here, Some(&spaces[5]));
+        let now = world.switch(here, Some(&spaces[0]));
+        world.unlink(&spaces[0], 0);
+        now
+    });
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+const ROLLS_OVER_AND_FREES: Depth = Preemptions(3);
+
+#[test]
+fn a_tag_that_a_cpu_leaves_is_not_given_away() {
+    holds(ROLLS_OVER_AND_FREES, roll_over_and_free::<Broadcast>);
+    holds(ROLLS_OVER_AND_FREES, roll_over_and_free::<Called>);
+}
+
+#[test]
+fn a_tag_that_is_given_away_in_a_switch_is_found() {
+    let (fault, how) = (Fault::FlushesUnderOldRoot, "FreedTable");
+    let test = roll_over_and_free::<Broadcast>;
+    finds(ROLLS_OVER_AND_FREES, fault, how, test);
+}
+
+#[test]
+fn without_run_tag() {
+    let test = roll_over_and_free::<Broadcast>;
+    fails(ROLLS_OVER_AND_FREES, Barrier::RunTag, "ForeignPage", test);
 }

@@ -188,10 +188,10 @@ type Broadcast3 = Crowd<Broadcast>;
 
 /// All tags are taken, and each CPU loads a space whose tag is another CPU's by then, or none.
 fn roll_over() {
-    let world = World::<Broadcast3>::new(3, 6);
-    let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
+    let world = World::<Broadcast3>::new(3, 8);
+    let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
     let mut now = [Current::Kernel, Current::Kernel, Current::Kernel];
-    for (nth, space) in spaces[..5].iter().enumerate() {
+    for (nth, space) in spaces[..7].iter().enumerate() {
         let runs = core::mem::replace(&mut now[nth % 3], Current::Kernel);
         now[nth % 3] = world.on(nth % 3, || world.switch(runs, Some(space)));
     }
@@ -202,14 +202,14 @@ fn roll_over() {
         })
     };
     let there = [to(1, second, &spaces[0]), to(2, third, &spaces[1])];
-    let _ = world.on(0, || world.switch(first, Some(&spaces[5])));
+    let _ = world.on(0, || world.switch(first, Some(&spaces[7])));
     for cpu in there {
         let _ = cpu.join().unwrap();
     }
     let tags = [0, 1, 2].map(|cpu| world.machine().loaded(cpu));
     assert_eq!(
         tags.map(|tag| tag.0),
-        [Some(root(5)), Some(root(0)), Some(root(1))]
+        [Some(root(7)), Some(root(0)), Some(root(1))]
     );
     let tags = tags.map(|tag| tag.1);
     assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2]);

@@ -165,8 +165,8 @@ impl<K: Kind> Kernel<K> {
         preempts.replace(Some((nth, Box::new(by))));
     }
 
-    /// Whether the other thread still waits for its point.
-    pub fn is_preempted(&self, cpu: usize) -> bool {
+    /// Whether the other thread has reached its point.
+    pub fn was_preempted(&self, cpu: usize) -> bool {
         self.cpus[cpu].interrupts.preempts.borrow().is_none()
     }
 
@@ -201,17 +201,12 @@ impl<K: Kind> Kernel<K> {
         assert!(held != acquires, "two locks are held");
     }
 
-    /// Checks the context in which an instruction is issued: [`Backend::start`] and [`Backend::deliver`] run with interrupts
-    /// off where the facts say so, and everything that loads a root does.
-    pub(super) fn check_context(&self, op: &Op) {
+    /// Checks the context in which an instruction is issued: flushes are started and finished with interrupts off where the
+    /// facts say so, and roots are always loaded so.
+    pub(super) fn check_context(op: &Op) {
+        let loads = matches!(op, Op::Load { .. });
+        let wants = loads || <Toy<K> as Backend>::FACTS.interrupts_off;
         let off = MODE.with(Cell::get) == Mode::Off;
-        match op {
-            Op::Load { .. } => assert!(off, "a root is loaded with interrupts on"),
-            Op::Complete => {}
-            _ => {
-                let wants = <Toy<K> as Backend>::FACTS.interrupts_off;
-                assert!(off || !wants, "a flush is started with interrupts on");
-            }
-        }
+        assert!(off || !wants, "{op:?} is issued with interrupts on");
     }
 }

@@ -5,8 +5,6 @@ use std::cell::Cell;
 use loom::cell::UnsafeCell;
 use tlbc_machine_loom::{Machine, TableId};
 
-use super::{Page, Table};
-
 /// What a page or a table is used for.
 #[derive(Default)]
 struct Memory {
@@ -46,9 +44,8 @@ impl Owned {
         self.pages[page].content.with_mut(|_| ());
     }
 
-    /// Frees a page, which no entry maps any more. Returns its number.
-    pub fn free_page(&self, machine: &Machine, page: Page) -> usize {
-        let Page(page) = page;
+    /// Frees a page, which no entry maps any more.
+    pub fn free_page(&self, machine: &Machine, page: usize) {
         assert!(
             !self.pages[page].is_free.replace(true),
             "page {page} is released twice"
@@ -57,12 +54,10 @@ impl Owned {
             !machine.maps(page),
             "page {page} is released while an entry maps it"
         );
-        page
     }
 
     /// Frees a table, to which no entry points any more, for something else.
-    pub fn free_table(&self, machine: &Machine, table: Table) {
-        let Table(table) = table;
+    pub fn free_table(&self, machine: &Machine, table: TableId) {
         assert!(
             !self.tables[table].is_free.replace(true),
             "table {table} is freed twice"

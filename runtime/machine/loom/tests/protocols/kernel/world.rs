@@ -9,7 +9,7 @@ use tlbc_machine_loom::{Entry, KERNEL, Machine, Op, TableId};
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{CpuId, Current, Local, Mmu, NewSpace, Platform};
 
-use super::{CPU, Cpu, Handle, Interrupts, Kernel, Owned, Page, Runs, Table};
+use super::{CPU, Cpu, Handle, Interrupts, Kernel, NO_CPU, Owned, Page, Runs, Table};
 use crate::entries::unlink_in;
 
 /// A machine with its kernel. Space `n` has table `2n + 1` as its root, which points at table `2n + 2`, which maps
@@ -150,7 +150,8 @@ impl<K: Kind> World<K> {
             user_table: root(nth) as u64,
             ..NewSpace::default()
         };
-        Arc::new(self.mmu.address_space(new).expect("a tag"))
+        let space = self.on_some(|| self.mmu.address_space(new));
+        Arc::new(space.expect("a tag"))
     }
 
     /// Runs as a CPU.
@@ -160,6 +161,14 @@ impl<K: Kind> World<K> {
         let result = run();
         CPU.with(|this| this.set(before));
         result
+    }
+
+    /// Runs as the CPU that this thread is, or as the first one.
+    fn on_some<R>(&self, run: impl FnOnce() -> R) -> R {
+        match CPU.with(Cell::get) {
+            NO_CPU => self.on(0, run),
+            _ => run(),
+        }
     }
 
     /// A thread that is a CPU.
@@ -190,6 +199,40 @@ impl<K: Kind> World<K> {
         let now = kernel.come(cpu as usize, || self.mmu.arrive(CpuId(cpu)));
         self.machine().run_kernel(cpu as usize);
         now.expect("a usable machine")
+    }
+
+    /// This CPU starts on boot tables that are loaded under a tag, and comes on line.
+    pub fn arrive_from(&self, nth: usize, tag: u64) -> Runs<K> {
+        let cpu = CPU.with(Cell::get);
+        self.machine().boot(cpu as usize, root(nth), tag);
+        self.arrive()
+    }
+
+    /// Boot tables, in the place of a space's: they map its pages at user addresses and at the kernel's.
+    pub fn make_boot_tables(&self, nth: usize) {
+        let machine = self.machine();
+        for index in 0..2 {
+            let frame = 2 * nth + index;
+            machine.own_by_kernel(frame);
+            machine.store(table(nth), index, Entry::page(frame).bits());
+        }
+        for index in [0, KERNEL] {
+            machine.store(root(nth), index, Entry::Table(table(nth)).bits());
+        }
+        machine.issue(0, &Op::Publish);
+    }
+
+    /// Boot tables are freed with their pages.
+    pub fn free_boot_tables(&self, nth: usize) {
+        let invalid = Entry::Invalid.bits();
+        for index in 0..2 {
+            self.machine().store(root(nth), index, invalid);
+            self.machine().store(table(nth), index, invalid);
+        }
+        let kernel = self.mmu.platform();
+        kernel.free_pages((0..2).map(|index| Page(2 * nth + index)));
+        kernel.free_table(Table(table(nth)));
+        kernel.free_table(Table(root(nth)));
     }
 
     /// From here on there is no memory for batches.
@@ -247,6 +290,18 @@ impl<K: Kind> World<K> {
     /// Another owner relies on nobody using a page.
     pub fn rely_on(&self, frame: usize) {
         self.mmu.platform().reuse(&[frame]);
+    }
+
+    /// Has another thread run on this CPU at the nth point from here at which the scheduler may run it.
+    pub fn preempt(&self, nth: usize, by: impl FnOnce() + 'static) {
+        let cpu = CPU.with(Cell::get) as usize;
+        self.mmu.platform().preempt(cpu, nth, by);
+    }
+
+    /// Whether that point was reached.
+    pub fn was_preempted(&self) -> bool {
+        let cpu = CPU.with(Cell::get) as usize;
+        self.mmu.platform().was_preempted(cpu)
     }
 
     /// Frees a page that was unmapped.

@@ -1,0 +1,234 @@
+//! Pins: the tag of a space is kept for every device that was given it, and for no other space.
+
+use std::rc::Rc;
+
+use tlbc_machine_loom::Told;
+use tlbc_machine_loom::toys::{Broadcast, Crowd, Kind};
+use tlbc_runtime::fault::Fault;
+use tlbc_runtime::{Current, NotPinned};
+
+use crate::check::{Depth::Full, Depth::Preemptions, finds, holds};
+use crate::kernel::{Handle, Runs, World, root};
+
+impl<K: Kind> World<K> {
+    /// Pins the tag of a space for a device, which walks the space under it.
+    fn pin_for(&self, device: usize, space: &Handle<K>, nth: usize) -> u64 {
+        let tag = self.mmu.pin_tag(space).expect("tags that are not pinned");
+        self.machine().attach_device(device, root(nth), tag.value);
+        tag.value
+    }
+
+    /// A device walks no more, and its pin is undone.
+    fn unpin_for(&self, device: usize, space: &Handle<K>) {
+        self.machine().detach_device(device);
+        self.mmu.flush_everything(space);
+        self.mmu.unpin_tag(space).expect("a pin");
+    }
+}
+
+/// Makes this CPU run in one space after the other.
+fn run_in_all<K: Kind>(world: &World<K>, now: Runs<K>, spaces: &[Handle<K>]) -> Runs<K> {
+    spaces
+        .iter()
+        .fold(now, |now, space| world.switch(now, Some(space)))
+}
+
+/// Two devices have pinned one space. One lets go, the tags are given out anew, and a page is unmapped that the other uses.
+fn two_devices_pin() {
+    let world = World::<Broadcast>::new(1, 8);
+    let devices = [0, 1].map(|_| world.machine().add_device(Told::ByBroadcasts));
+    let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
+    world.on(0, || {
+        for device in devices {
+            world.pin_for(device, &spaces[0], 0);
+        }
+        world.unpin_for(devices[0], &spaces[0]);
+        let now = run_in_all(&world, Current::Kernel, &spaces[1..]);
+        let _ = world.switch(now, Some(&spaces[0]));
+        world.unmap(&spaces[0], 0, 0);
+        world.check();
+        world.unpin_for(devices[1], &spaces[0]);
+        assert_eq!(world.mmu.unpin_tag(&spaces[0]), Err(NotPinned));
+    });
+}
+
+#[test]
+fn two_devices_pin_a_space() {
+    holds(Full, two_devices_pin);
+}
+
+#[test]
+fn pins_that_are_not_counted_are_found() {
+    finds(Full, Fault::PinsOnce, "ForeignPage", two_devices_pin);
+}
+
+/// A space had the tag in the last generation that another one has pinned in this.
+fn pin_a_tag_of_the_past() {
+    let world = World::<Broadcast>::new(1, 6);
+    let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
+    world.on(0, || {
+        let now = run_in_all(&world, Current::Kernel, &spaces);
+        let tag = world.mmu.pin_tag(&spaces[5]).expect("a tag").value;
+        assert_eq!(world.machine().loaded(0), (Some(root(5)), tag));
+        let _ = run_in_all(&world, now, &spaces[..5]);
+    });
+    world.check();
+}
+
+#[test]
+fn a_pin_is_of_one_space() {
+    holds(Full, pin_a_tag_of_the_past);
+}
+
+#[test]
+fn pins_by_value_are_found() {
+    let fault = Fault::PinsByValue;
+    finds(Full, fault, "ForeignPage", pin_a_tag_of_the_past);
+}
+
+/// CPU 1 pins a space for a device, while on CPU 0 the tags are given out anew; then a page of the space is unmapped.
+fn pin_and_roll_over() {
+    let world = World::<Crowd<Broadcast>>::new(2, 8);
+    let device = world.machine().add_device(Told::ByBroadcasts);
+    let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
+    let here = world.on(0, || run_in_all(&world, Current::Kernel, &spaces[..7]));
+    let there = world.spawn_in(1, &spaces[0], move |world, space| {
+        world.pin_for(device, &space, 0)
+    });
+    world.on(0, || {
+        let now = world.switch(here, Some(&spaces[7]));
+        let _ = world.switch(now, Some(&spaces[0]));
+        world.unmap(&spaces[0], 0, 0);
+    });
+    let tag = there.join().unwrap();
+    assert_eq!(world.machine().loaded(0).1, tag, "a space has two tags");
+    world.check();
+}
+
+#[test]
+fn a_generation_begins_while_a_space_is_pinned() {
+    holds(Preemptions(3), pin_and_roll_over);
+}
+
+/// Spaces, what runs where, and how often each space is pinned with which tag.
+struct Model {
+    world: World<Crowd<Broadcast>>,
+    spaces: Vec<Handle<Crowd<Broadcast>>>,
+    now: [Runs<Crowd<Broadcast>>; 2],
+    pins: Vec<(usize, u64)>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let world = World::new(2, 9);
+        Self {
+            spaces: (0..9).map(|nth| world.space(nth)).collect(),
+            world,
+            now: [Current::Kernel, Current::Kernel],
+            pins: vec![(0, 0); 9],
+        }
+    }
+
+    /// Loads a space on a CPU. No other space may be pinned with its tag, or be loaded under it.
+    fn load(&mut self, cpu: usize, nth: usize) {
+        let now = core::mem::replace(&mut self.now[cpu], Current::Kernel);
+        let world = &self.world;
+        self.now[cpu] = world.on(cpu, || world.switch(now, Some(&self.spaces[nth])));
+        self.check_tag(nth, world.machine().loaded(cpu).1);
+    }
+
+    fn check_tag(&self, nth: usize, tag: u64) {
+        let machine = self.world.machine();
+        for (other, (count, pinned)) in self.pins.iter().enumerate() {
+            let is_wrong = *count != 0 && (*pinned == tag) != (other == nth);
+            assert!(
+                !is_wrong,
+                "two spaces have one tag, or a pinned space has another one"
+            );
+        }
+        for cpu in 0..2 {
+            let (loaded, under) = machine.loaded(cpu);
+            let same = loaded == Some(root(nth));
+            assert!(!same || under == tag, "a space has two tags");
+            assert!(same || under != tag, "two spaces have one tag");
+        }
+    }
+
+    fn pin(&mut self, nth: usize) {
+        if let Ok(tag) = self
+            .world
+            .on(0, || self.world.mmu.pin_tag(&self.spaces[nth]))
+        {
+            let (count, pinned) = self.pins[nth];
+            assert!(count == 0 || pinned == tag.value, "a pinned tag changes");
+            self.pins[nth] = (count + 1, tag.value);
+            self.check_tag(nth, tag.value);
+        }
+    }
+
+    fn unpin(&mut self, nth: usize) {
+        let unpinned = self
+            .world
+            .on(0, || self.world.mmu.unpin_tag(&self.spaces[nth]));
+        let (count, _) = &mut self.pins[nth];
+        assert_eq!(unpinned.is_ok(), *count != 0, "an unpin without a pin");
+        *count = count.saturating_sub(1);
+    }
+
+    /// A space ends that no CPU runs, and another one has its tables from then on.
+    fn exit(&mut self, nth: usize) {
+        let world = &self.world;
+        if (0..2).any(|cpu| world.machine().loaded(cpu).0 == Some(root(nth))) {
+            return;
+        }
+        world.on(0, || {
+            world.mmu.teardown(&self.spaces[nth], |_| ());
+            assert!(world.mmu.release(&self.spaces[nth]).is_ok());
+        });
+        self.spaces[nth] = world.space(nth);
+        self.pins[nth] = (0, 0);
+    }
+}
+
+/// Pins, loads and ends spaces in an order that follows from a seed.
+fn any_order(seed: u64) {
+    let mut model = Model::new();
+    let mut state = seed;
+    let mut next = |below: usize| {
+        // The linear congruential generator of Knuth's MMIX.
+        state = state.wrapping_mul(6_364_136_223_846_793_005);
+        state = state.wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..80 {
+        let nth = next(9);
+        match next(8) {
+            0 => model.pin(nth),
+            1 => model.unpin(nth),
+            2 => model.exit(nth),
+            _ => model.load(next(2), nth),
+        }
+    }
+    model.world.check();
+    let rollovers = model.world.mmu.counts().rollovers;
+    assert!(rollovers > 1, "the test gives tags out anew");
+}
+
+#[test]
+fn spaces_have_their_tags_in_any_order_of_pins_loads_and_ends() {
+    for seed in 0..200 {
+        holds(Full, move || any_order(seed));
+    }
+}
+
+#[test]
+fn faults_of_pins_are_found_in_some_order() {
+    let all = Rc::new(0..200u64);
+    for (fault, how) in [
+        (Fault::PinsByValue, "two spaces have one tag"),
+        (Fault::PinsOnce, "pin"),
+    ] {
+        let seeds = (*all).clone();
+        finds(Full, fault, how, move || seeds.clone().for_each(any_order));
+    }
+}
