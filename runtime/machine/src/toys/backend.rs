@@ -275,6 +275,16 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        if K::VIEWS {
+            cpu.issue(Op::Load {
+                root: to.table as usize,
+                tag: to.tag.value,
+                kept: Kept::All,
+            });
+        }
+    }
+
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
         if K::VIEWS {
             let tag = to.tag.value | VIEW;
