@@ -168,9 +168,18 @@ pub struct Book {
     rolled_over: Word,
 }
 
-/// A line of a CPU's book.
+/// A line of a CPU's book: below [`REMEMBERED`], for only the book makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line(pub usize);
+pub struct Line(usize);
+
+impl Line {
+    /// The index of the line in its book.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 % REMEMBERED
+    }
+}
 
 impl Default for Book {
     fn default() -> Self {
@@ -191,6 +200,12 @@ impl Book {
                 rolled_over: Word::new(0),
             }
         }
+    }
+
+    /// What stands in a line.
+    #[inline]
+    fn at(&self, line: Line) -> &Remembered {
+        &self.spaces[line.index()]
     }
 
     /// The line of a space, of the first `lines`.
@@ -214,7 +229,7 @@ impl Book {
         loaded: SpaceId,
     ) -> (Line, Debt) {
         if let Some(line) = self.line(space, lines) {
-            let behind = self.spaces[line.0].generation.get() != generation;
+            let behind = self.followed(line) != generation;
             return (line, if behind { Debt::Tag } else { Debt::None });
         }
         (self.give(space, lines, loaded), Debt::Tag)
@@ -223,22 +238,23 @@ impl Book {
     /// Gives a line to a space that has none.
     #[inline(never)]
     fn give(&self, space: SpaceId, lines: usize, loaded: SpaceId) -> Line {
-        let next = |line: usize| (line + 1) % lines.max(1);
+        let next = |line: usize| line.wrapping_add(1) % lines.clamp(1, REMEMBERED);
         let mut line = next(self.last.get() as usize);
-        if loaded != SpaceId::NONE && self.spaces[line].space.get() == loaded.0 {
+        if loaded != SpaceId::NONE && self.at(Line(line)).space.get() == loaded.0 {
             line = next(line);
         }
         self.last.put(line as u64);
-        let remembered = &self.spaces[line];
+        let line = Line(line);
+        let remembered = self.at(line);
         remembered.space.put(space.0);
         remembered.view.put(0);
-        Line(line)
+        line
     }
 
     /// This CPU has nothing older of the space than this generation.
     #[inline]
     pub fn follow(&self, line: Line, generation: u64) {
-        self.spaces[line.0].generation.put(generation);
+        self.at(line).generation.put(generation);
     }
 
     /// This CPU has dropped what changed with one generation: if it had followed all before, it has followed that as well.
@@ -252,17 +268,17 @@ impl Book {
     /// The generation that this CPU has followed.
     #[inline]
     pub fn followed(&self, line: Line) -> u64 {
-        self.spaces[line.0].generation.get()
+        self.at(line).generation.get()
     }
 
     /// The user view's entries go on the way to user code.
     pub fn owe_view(&self, line: Line) {
-        self.spaces[line.0].view.put(1);
+        self.at(line).view.put(1);
     }
 
     /// Whether they do; they are about to go.
     pub fn take_view(&self, line: Line) -> bool {
-        take(&self.spaces[line.0].view)
+        take(&self.at(line).view)
     }
 
     /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
