@@ -20,6 +20,14 @@ pub struct Moment<B: HostBackend> {
     act: Act<B>,
 }
 
+/// Does something for the first moment, the second and so on, until one does not happen. How many there are.
+pub fn each(happens: impl FnMut(&usize) -> bool) -> usize {
+    const MOST: usize = 1000;
+    let moments = (0..MOST).take_while(happens).count();
+    assert!(moments < MOST, "it comes to an end");
+    moments
+}
+
 impl<B: HostBackend> Moment<B> {
     /// Has something happen on a machine at the nth moment of a CPU. A machine has one such.
     pub fn new(mmu: &Arc<Host<B>>, cpu: u32, nth: usize, act: Act<B>) -> Arc<Self> {

@@ -34,7 +34,7 @@ fn space<B: HostBackend>(mmu: &Arc<Host<B>>) -> Handle<B> {
         user_table: 0x1_1000,
         ..NewSpace::default()
     };
-    Hosted::space(&mmu, new).expect("a tag")
+    Hosted::space(mmu, new).expect("a tag")
 }
 
 /// A space that CPU 0 runs in.

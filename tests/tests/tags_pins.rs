@@ -154,7 +154,9 @@ fn pins_end_with_the_space<B: Machine>(mut world: World<B>) {
         let spaces: Vec<_> = std::iter::repeat_with(|| world.process())
             .take_while(|process| world.pin(process).is_ok())
             .collect();
-        spaces.iter().for_each(|process| world.end(process));
+        for process in &spaces {
+            world.end(process);
+        }
         spaces.len()
     };
     let before = room(&world);

@@ -6,7 +6,7 @@ use tlbc_backends::{arm64, x86_64};
 use tlbc_runtime::NewSpace;
 use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::machines;
-use tlbc_tests::moments::Moment;
+use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::scheduler::{Apart, Scheduler};
 use tlbc_tests::show::Machine;
 
@@ -69,10 +69,10 @@ fn switches<B: Machine>(backend: B, nth: usize, is_new: bool) -> bool {
     happened
 }
 
-fn at_every_moment<B: Machine + Clone>(backend: B) {
+fn at_every_moment<B: Machine + Clone>(backend: &B) {
     for is_new in [true, false] {
         let happens = |nth: &usize| switches(backend.clone(), *nth, is_new);
-        let moments = (0..).take_while(happens).count();
+        let moments = moments::each(happens);
         assert!(moments >= 2, "an instruction has a moment before and after");
     }
 }
@@ -80,7 +80,7 @@ fn at_every_moment<B: Machine + Clone>(backend: B) {
 #[test]
 fn arm64() {
     for config in [arm64::Config::NONE, arm64::Config::KPTI] {
-        at_every_moment(machines::arm64(config));
+        at_every_moment(&machines::arm64(config));
     }
 }
 
@@ -88,6 +88,6 @@ fn arm64() {
 fn x86_64_invlpgb() {
     let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
     for config in [config, config.with(x86_64::Config::PGE)] {
-        at_every_moment(machines::x86(config));
+        at_every_moment(&machines::x86(config));
     }
 }
