@@ -4,6 +4,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod checked;
+pub mod churn;
 mod context;
 mod counted;
 pub mod hosted;

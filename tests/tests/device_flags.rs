@@ -93,8 +93,8 @@ fn a_device_attaches_while_another_detaches() {
             let device = on_other(mmu, || attach(mmu, &space));
             *comes.lock().unwrap() = Some(device);
         };
-        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
-        moment.arm();
+        let moment = Moment::new(&cpus.mmu, Box::new(act));
+        moment.arm(0, *nth);
         let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
         detached.expect("its space");
         let happened = moment.happened();
@@ -134,8 +134,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         let act = move |mmu: &Arc<Host<Tlb>>| {
             let _device = on_other(mmu, || attach(mmu, &space));
         };
-        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
-        moment.arm();
+        let moment = Moment::new(&cpus.mmu, Box::new(act));
+        moment.arm(0, *nth);
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked((), |section, ()| {
