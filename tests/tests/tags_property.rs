@@ -23,8 +23,8 @@ use tlbc_tests::show::Machine;
 /// CPUs of the model, and one more on which tags roll over.
 const CPUS: u32 = 2;
 const SPACES: usize = 7;
-/// How many tags a machine has; some are another view's.
-const TAGS: u64 = 16;
+/// How many tags a machine has that may be given out: two for each CPU, one more, and three that may be pinned.
+const TAGS: u64 = 2 * (CPUS as u64 + 1) + 1 + 3;
 
 /// Something that a kernel does.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,9 @@ fn count(values: &TagValues) -> usize {
 
 impl<B: Machine> World<B> {
     fn new(backend: B, mixed: bool) -> Self {
-        let mut cpus = Scheduler::with_tags(backend, CPUS as usize + 1, TAGS);
+        let tags = backend.tags().of_machine;
+        let views = tags.map_or(0, |(values, _)| values.views.count_ones());
+        let mut cpus = Scheduler::with_tags(backend, CPUS as usize + 1, TAGS << views);
         let churn = Arc::new(Churn::new(cpus.set_apart(CPUS)));
         let there = churn.clone();
         let moment = Moment::new(&cpus.mmu, Box::new(move |mmu| there.roll_over(mmu, TAGS)));
