@@ -178,6 +178,58 @@ mod map {
     on_every_configuration!(super::what_was_unmapped_is_flushed_before_it_is_mapped);
 }
 
+/// Something of another size where a table or a page was: what they left is flushed before if the machine wants that.
+fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let mut world = World::new(backend, new);
+    let backend = world.mmu.platform().backend();
+    if !backend.levels()[world.high.index()].leaf {
+        return;
+    }
+    world.tables.map(1, 500, WRITE);
+    world.section(|section, world| {
+        for index in [0, 1] {
+            let at = (world.high, world.tables.slot(index).va);
+            let (stale, out, bits) = if index == 0 {
+                let link = world.tables.pointer(0).expect("a table");
+                section.unlink(link).expect("of this space");
+                let (_, bits) = maps(600);
+                (Stale::Walk(at.0, at.1), Out::Table(200), bits)
+            } else {
+                let leaf = world.tables.leaf(1).expect("a page");
+                section.clear(leaf).expect("of this space");
+                let other = world.tables.bits(2);
+                (Stale::Leaf(at.0, at.1), Out::Page(500), other)
+            };
+            let before = world.model.made(&[at])[0];
+            world.model.owes(0, &before, vec![stale], Some(out));
+            let change = Change {
+                level: world.high,
+                old: Entry::Invalid,
+                new: says(bits),
+                new_bits: bits,
+                clears: Marks::NONE,
+                below: Below::Cleared,
+            };
+            let changed = section.change(&world.tables.slot(index), &change);
+            assert!(changed.is_ok());
+            let after = world.model.made(&[at])[0];
+            world.model.see();
+            let facts = world.facts();
+            let page = index == 1 && facts.output_through_invalid;
+            let wants = facts.size_through_invalid || page;
+            let flushed = world.model.is_dropped(0, &[before, after], vec![stale]);
+            assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+        }
+    });
+}
+
+mod another_size {
+    on_every_configuration!(super::what_was_there_is_flushed_before_another_size);
+}
+
 /// A table with all that hangs below it goes by one store, and comes out behind one flush of it all; with and without memory
 /// for it.
 fn a_live_table_comes_out_behind_one_flush<B: Backend + Copy + Send + Sync + 'static>(
