@@ -7,6 +7,7 @@ pub mod checked;
 pub mod churn;
 mod context;
 mod counted;
+pub mod hooks;
 pub mod hosted;
 pub mod machines;
 pub mod model;

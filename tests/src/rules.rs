@@ -144,7 +144,7 @@ impl Rule {
             message.contains(sentence) && message.contains(file),
             "{message}"
         );
-        // Every CPU of the machine is told: none waits for the one that panicked.
+        // Every CPU of the machine panics now: none waits for the one that did.
         let other = Hosted::on(mmu, 1, || {
             catch_unwind(AssertUnwindSafe(|| mmu.wait_for_walkers()))
         });

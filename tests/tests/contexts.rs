@@ -292,7 +292,7 @@ fn devices_are_told_without_a_flush() {
     let mmu = machine();
     let process = running(&mmu);
     let again = Arc::downgrade(&mmu);
-    mmu.platform().on_devices_told(Box::new(move || {
+    mmu.platform().on_devices(Box::new(move || {
         let mmu = again.upgrade().expect("a machine");
         mmu.flush_everything(mmu.kernel());
     }));

@@ -155,6 +155,6 @@ fn a_cpu_that_waits_for_a_lock_serves() {
     });
     assert!(
         !late.load(SeqCst),
-        "CPU 1 waits for the lock and serves nobody"
+        "CPU 1 does not serve while it waits for the lock"
     );
 }

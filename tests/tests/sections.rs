@@ -97,7 +97,7 @@ fn maps(page: u64) -> (Entry, u64) {
     (says(bits), bits)
 }
 
-/// A page that was replaced comes out behind a flush that covers it, on every machine.
+/// A page that was replaced comes out after a flush that covers it, on every machine.
 fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let mut world = World::new(backend, new);
     world.section(|section, world| {
@@ -230,9 +230,9 @@ mod another_size {
     on_every_configuration!(super::what_was_there_is_flushed_before_another_size);
 }
 
-/// A table with all that hangs below it goes by one store, and comes out behind one flush of it all; with and without memory
+/// A table with all that hangs below it is unlinked by one store, and comes out after one flush of it all; with and without memory
 /// for it.
-fn a_live_table_comes_out_behind_one_flush<B: Backend + Copy + Send + Sync + 'static>(
+fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
 ) {
@@ -261,7 +261,7 @@ fn a_live_table_comes_out_behind_one_flush<B: Backend + Copy + Send + Sync + 'st
 }
 
 mod unlink_live {
-    on_every_configuration!(super::a_live_table_comes_out_behind_one_flush);
+    on_every_configuration!(super::a_live_table_comes_out_after_one_flush);
 }
 
 /// A change that takes rights away, and carries over what the machine noted in the entry.

@@ -96,6 +96,13 @@ impl<B: HostBackend> Cpu<'_, B> {
         self.running = Some(Hosted::switch(self.mmu, from, to));
     }
 
+    fn offline(&mut self) {
+        let current = self.running.take().expect("a CPU on line");
+        let cpu = CpuId(self.number);
+        let hosted = self.mmu.platform();
+        hosted.interrupts_off(|| self.mmu.offline(cpu, current));
+    }
+
     fn step(&mut self, round: u64) {
         let (mmu, spaces) = (self.mmu, self.spaces);
         let space = &spaces[self.next(SPACES as u64) as usize];
@@ -120,18 +127,20 @@ impl<B: HostBackend> Cpu<'_, B> {
                 assert!(mmu.detach_device(&space.handle, device).is_ok());
             }
             10 => {
-                let off = |run: &mut dyn FnMut()| mmu.platform().interrupts_off(run);
-                let mut current = self.running.take();
-                let cpu = CpuId(self.number);
-                off(&mut || mmu.offline(cpu, current.take().expect("a CPU on line")));
-                off(&mut || self.running = Some(mmu.arrive(cpu).expect("a usable machine")));
+                self.offline();
+                let arrived = Hosted::arrive(mmu, self.number);
+                self.running = Some(arrived.expect("a usable machine"));
             }
             11 => mmu.flush_everything(mmu.kernel()),
             // Tags roll over, and are another space's.
             _ => {
-                let table = (u64::from(self.number) << 40 | round << 20) + 0x1000_0000;
-                let other = Space::new_here(mmu, table);
-                if let Some(other) = other {
+                let table = u64::from(self.number + 1) << 40 | round << 20;
+                let new = NewSpace {
+                    table,
+                    user_table: table + 0x1000,
+                    ..NewSpace::default()
+                };
+                if let Ok(other) = mmu.address_space(new).map(Handle::new) {
                     self.switch(Some(&other));
                     let idle = self.idle.clone();
                     self.switch(Some(&idle));
@@ -140,18 +149,6 @@ impl<B: HostBackend> Cpu<'_, B> {
                 }
             }
         }
-    }
-}
-
-impl<B: HostBackend> Space<B> {
-    /// A space without tables, made on this CPU; none if there is no tag for it.
-    fn new_here(mmu: &Host<B>, table: u64) -> Option<Handle<B>> {
-        let new = NewSpace {
-            table,
-            user_table: table + 0x1000,
-            ..NewSpace::default()
-        };
-        mmu.address_space(new).ok().map(Handle::new)
     }
 }
 
@@ -174,13 +171,8 @@ fn all_at_once<B: HostBackend>(backend: B) {
                     seed: 0x9e37_79b9_7f4a_7c15 ^ u64::from(number + 1) << 32,
                 };
                 Hosted::on(mmu, number, || {
-                    (0..ROUNDS as u64).for_each(|round| cpu.step(round))
-                });
-                // Whoever waits for this CPU waits no longer.
-                Hosted::on(mmu, number, || {
-                    let current = cpu.running.take().expect("a CPU on line");
-                    mmu.platform()
-                        .interrupts_off(|| mmu.offline(CpuId(number), current));
+                    (0..ROUNDS as u64).for_each(|round| cpu.step(round));
+                    cpu.offline(); // the others do not wait for this CPU any more
                 });
             });
         }

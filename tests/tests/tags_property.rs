@@ -224,7 +224,7 @@ impl<B: Machine> World<B> {
         }
     }
 
-    /// Makes all CPUs run something else than a space; where nobody counts them, those that use it lazily need not.
+    /// Makes all CPUs run something else than a space; where lazy CPUs are not counted, only those that are active.
     fn leave(&mut self, nth: usize) {
         for cpu in 0..CPUS {
             let runs = self.runs[cpu as usize];
