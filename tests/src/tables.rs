@@ -1,5 +1,6 @@
 //! Tables of a hosted machine, in a form of its own: what the runtime needs of entries is what they say.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_runtime::change::{Entry, Slot, Was};
@@ -84,6 +85,19 @@ impl Entries {
         }
     }
 
+    /// Sets bits in an entry, as the machine does when it is used.
+    pub fn mark(&self, index: usize, bits: u64) {
+        self.words[index].fetch_or(bits, Relaxed);
+    }
+
+    /// Where some neighbouring entries stand that map one page together.
+    pub fn slots(&self, indices: Range<usize>) -> Slot<'_> {
+        Slot {
+            entries: &self.words[indices.clone()],
+            ..self.slot(indices.start)
+        }
+    }
+
     /// A valid leaf entry, to be cleared.
     pub fn leaf(&self, index: usize) -> Option<Leaf<'_>> {
         let entry = Leaf { table: self, index };
@@ -114,7 +128,8 @@ impl Entries {
     }
 }
 
-fn says(bits: u64) -> Entry {
+/// What bits of an entry say.
+pub fn says(bits: u64) -> Entry {
     if bits & VALID == 0 {
         Entry::Invalid
     } else if bits & TABLE != 0 {
