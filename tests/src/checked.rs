@@ -110,7 +110,11 @@ impl<B: Backend> Backend for Checked<B> {
         if !B::FACTS.changes_plainly {
             Self::flushes(Rule::FlushInterruptsOff);
         }
-        self.inner.change(cpu, slot, change, owner)
+        let changed = self.inner.change(cpu, slot, change, owner);
+        if !B::FACTS.changes_plainly {
+            slot.store(change.new_bits); // as the instruction does, which nothing executes here
+        }
+        changed
     }
 
     fn tags(&self) -> Tags {
