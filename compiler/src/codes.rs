@@ -64,6 +64,8 @@ codes! {
     E0309 "a page size has no encoding";
     E0310 "sets without a count";
     E0311 "a run without a limit";
+    E0312 "a number stands for two levels or page sizes";
+    E0313 "an operand carries what the effect does not depend on";
 
     // Instructions.
     E0401 "an instruction is silent on a question";
@@ -74,23 +76,32 @@ codes! {
     E0406 "a feature is used whose prerequisite may be off";
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries that it cannot tell apart";
-    E0409 "an instruction needs the table's address where the plan has none";
+    E0409 "an instruction needs what is not known where it is issued";
 
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
     E0502 "an instruction that compares the tag leaves entries under no tag or under others";
-    E0503 "a switch keeps a tag that both spaces use, and drops nothing";
+    E0503 "a switch keeps entries that both spaces use";
     E0504 "leaf entries go before walk entries that can make them again";
     E0505 "plain stores are ruled out, and no instruction writes entries";
     E0506 "an erratum takes completion away, and nothing restores it";
     E0507 "a remedy that no weakened fact needs";
     E0508 "an instruction that writes entries is offered for a request that is no change";
+    E0509 "a switch loads no root";
+    E0510 "tags of one machine have a value in common";
+    E0511 "a tag that no switch loads";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
     E0604 "a stride of a level that maps no pages";
+
+    // Registers.
+    E0701 "a value does not fit the bits of a register";
+    E0702 "fields of a register overlap";
+    E0703 "two features are read from the same bits";
+    E0704 "a register has to have two values";
 }
 
 /// The machine of which the examples of the explanations are parts.
@@ -141,8 +152,11 @@ impl Code {
             Code::E0309,
             Code::E0310,
             Code::E0311,
+            Code::E0313,
             Code::E0506,
             Code::E0507,
+            Code::E0509,
+            Code::E0511,
             Code::E0602,
             Code::E0603,
             Code::E0604,

@@ -4,7 +4,7 @@
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::Model;
+use crate::model::{Model, ReadFrom};
 use crate::source::Files;
 use crate::{Analysis, analyse, emit, parse};
 
@@ -117,12 +117,58 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
         }
     }
     found.extend(sorted.iter().flat_map(|analysis| taken(&analysis.model)));
+    found.extend(
+        sorted
+            .iter()
+            .flat_map(|analysis| registers(&analysis.model)),
+    );
     found
+}
+
+/// Whether Rust takes a word as a name.
+fn is_name(word: &str) -> bool {
+    syn::parse_str::<syn::Ident>(word).is_ok()
 }
 
 /// Whether a module of the generated crate can be called so.
 pub(crate) fn is_module(name: &str) -> bool {
-    syn::parse_str::<syn::Ident>(name).is_ok() && file_name(name) != LIB
+    is_name(name) && file_name(name) != LIB
+}
+
+/// Registers that cannot be told apart by their names in Rust, or have none.
+fn registers(model: &Model) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut seen: Vec<&ReadFrom> = Vec::new();
+    for from in model.features.iter().filter_map(|it| it.from.as_ref()) {
+        let name = from.variable();
+        let other = seen.iter().find(|other| other.variable() == name);
+        let clash = other.filter(|other| other.register != from.register);
+        let diagnostic = if let Some(clash) = clash {
+            let message = format!(
+                "`{}` and `{}` are both `{name}` in Rust",
+                clash.register, from.register
+            );
+            Diagnostic::new(Code::E0207, from.span, message)
+                .label("not told apart from the other")
+                .because(clash.span, "the other")
+        } else if is_name(&name) {
+            seen.push(from);
+            continue;
+        } else {
+            Diagnostic::new(
+                Code::E0207,
+                from.span,
+                format!("`{name}` is a word of Rust"),
+            )
+            .label("taken")
+        };
+        found.push(
+            diagnostic
+                .note("the generated module has a field of that name for the value of the register")
+                .help("give the register another name"),
+        );
+    }
+    found
 }
 
 /// Names that become items of the module beside one that every module has.

@@ -20,6 +20,17 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
+/// The values of the registers that tell the features of a CPU.
+///
+/// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// `ID_AA64MMFR2_EL1`, which tells `ttl`.
+    pub id_aa64mmfr2_el1: u64,
+    /// `ID_AA64ISAR0_EL1`, which tells `ranges`.
+    pub id_aa64isar0_el1: u64,
+}
+
 /// What a machine has: features, errata and page size, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -29,10 +40,18 @@ impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: FEAT_TTL: level hints.
+    ///
+    /// Read from `ID_AA64MMFR2_EL1[51:48] >= 1`.
     pub const TTL: Self = Self(1 << 0);
     /// Feature: FEAT_TLBIRANGE: invalidation of runs of pages.
+    ///
+    /// Read from `ID_AA64ISAR0_EL1[59:56] >= 2`.
     pub const RANGES: Self = Self(1 << 1);
     /// Feature: the kernel is unmapped while user code runs.
+    ///
+    /// Read from no register: the kernel sets it.
+    ///
+    /// Setup that depends on it: a leaf entry of the kernel has nG = 0 when not `kpti`.
     pub const KPTI: Self = Self(1 << 2);
     /// Erratum: 1286807, 2441007, 2441009 and relatives.
     pub const REPEAT_TLBI: Self = Self(1 << 3);
@@ -56,6 +75,42 @@ impl Config {
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Without a flag.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// What holds of two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x7)
+    }
+
+    /// The features that the registers of one CPU tell.
+    ///
+    /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
+    /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+    ///
+    /// No register tells [`kpti`](Self::KPTI): the kernel adds these with [`with`](Self::with).
+    #[must_use]
+    pub const fn from_registers(registers: &Registers) -> Self {
+        let mut config = Self::NONE;
+        if (registers.id_aa64mmfr2_el1 >> 48) & 0xf >= 0x1 {
+            config = config.with(Self::TTL);
+        }
+        if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 0x2 {
+            config = config.with(Self::RANGES);
+        }
+        config
+    }
+
+    /// Without the features that need another which is not set, or exclude one which is.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        self
     }
 
     /// Whether a flag is set.
@@ -160,132 +215,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:84.
+    /// `dsb ishst`: arm64.arch:101.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:85.
+    /// `dsb nshst`: arm64.arch:102.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:86.
+    /// `dsb ish`: arm64.arch:103.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:87.
+    /// `dsb nsh`: arm64.arch:104.
     DsbNsh,
-    /// `isb`: arm64.arch:88.
+    /// `isb`: arm64.arch:105.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:134-139.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:151-156.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:142-148.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:159-165.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:150-156.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:167-173.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:157-164.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:174-181.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:168-173.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:185-190.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:174-180.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:191-197.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:181-187.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:198-204.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:188-195.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:205-212.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:198-203.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:215-220.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:204-209.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:221-226.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:134-139.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:151-156.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:142-148.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:159-165.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:150-156.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:167-173.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:157-164.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:174-181.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:168-173.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:185-190.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:174-180.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:191-197.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:181-187.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:198-204.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:188-195.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:205-212.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:198-203.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:215-220.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:204-209.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:221-226.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:230-232.
+    /// Loads `ttbr0`. arm64.arch:247-249.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:233-235.
+    /// Loads `ttbr1`. arm64.arch:250-252.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -404,9 +459,35 @@ pub struct Hardware(());
 impl Hardware {
     /// A sink that executes.
     ///
+    /// # Setup
+    /// Every CPU is set up as follows before the first flush and for as long as it runs:
+    ///
+    /// - `TCR_EL1.A1[22] = 1`: the current ASID is the one in TTBR1_EL1.
+    /// - `TCR_EL1.AS[36] = 1`: an ASID has 16 bits; a CPU with ID_AA64MMFR0_EL1.ASIDBits = 0
+    ///   cannot be set so.
+    /// - `TCR_EL1.T0SZ[5:0] >= 16`: a user address has at most 48 bits.
+    /// - `TCR_EL1.T1SZ[21:16] >= 16`: a kernel address has at most 48 bits.
+    /// - `TCR_EL1.DS[59] = 0`: without LPA2: block leaves and ranges are as described here.
+    /// - `TCR_EL1.TG0[15:14] = 0`, `= 2` when `g16k`, `= 1` when `g64k`: user tables have the
+    ///   page size of the geometry.
+    /// - `TCR_EL1.TG1[31:30] = 2`, `= 1` when `g16k`, `= 3` when `g64k`: kernel tables have the
+    ///   page size of the geometry.
+    /// - `TCR_EL1.SH0[13:12] = 3`: a DSB ISHST makes stores visible to walks that are inner
+    ///   shareable.
+    /// - `TCR_EL1.SH1[29:28] = 3`: a DSB ISHST makes stores visible to walks that are inner
+    ///   shareable.
+    /// - `TTBR1_EL1.CnP[0] = 0`: each CPU keeps its entries to itself.
+    /// - `HCRX_EL2.FnXS[3] = 0`: a TLBI waits for accesses to memory with the XS attribute as
+    ///   well; the hypervisor sets it.
+    /// - a leaf entry of user space has nG = 1.
+    /// - a leaf entry of the kernel has nG = 0 when not `kpti`.
+    /// - all CPUs are in one inner shareable domain.
+    /// - top tables lie below 2^48.
+    ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes, and every root that is loaded
-    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    /// The CPU is in the mode that the definition describes and set up as stated above, and
+    /// every root that is loaded through the sink is that of tables which stay valid while a
+    /// CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -594,7 +675,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:93-98.
+/// Operand `page`: arm64.arch:110-115.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -618,7 +699,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:99-104.
+/// Operand `page_any`: arm64.arch:116-121.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -640,7 +721,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:105-108.
+/// Operand `space`: arm64.arch:122-125.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -649,7 +730,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:111-120.
+/// Operand `range`: arm64.arch:128-137.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -682,7 +763,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:118.
+/// What operand `range` can name: arm64.arch:135.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -690,7 +771,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:121-130.
+/// Operand `range_any`: arm64.arch:138-147.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -720,7 +801,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:128.
+/// What operand `range_any` can name: arm64.arch:145.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -728,7 +809,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:221-225.
+/// Operand `ttbr0`: arm64.arch:238-242.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -737,7 +818,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:226-229.
+/// Operand `asid`: arm64.arch:243-246.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -764,7 +845,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:134-139, arm64.arch:142-148.
+    /// From: arm64.arch:102, arm64.arch:151-156, arm64.arch:159-165.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -778,26 +859,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:142-148: vae1
+                // arm64.arch:159-165: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:142-148: vae1, view user
+                // arm64.arch:159-165: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:134-139: vale1
+                // arm64.arch:151-156: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:134-139: vale1, view user
+                // arm64.arch:151-156: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:142-148: vae1
+            // arm64.arch:159-165: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:134-139: vale1
+            // arm64.arch:151-156: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -810,7 +891,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:134-139, arm64.arch:142-148.
+    /// From: arm64.arch:101, arm64.arch:151-156, arm64.arch:159-165.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -824,26 +905,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:142-148: vae1is
+                // arm64.arch:159-165: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:142-148: vae1is, view user
+                // arm64.arch:159-165: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:134-139: vale1is
+                // arm64.arch:151-156: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:134-139: vale1is, view user
+                // arm64.arch:151-156: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:142-148: vae1is
+            // arm64.arch:159-165: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:134-139: vale1is
+            // arm64.arch:151-156: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -856,7 +937,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:150-156, arm64.arch:157-164.
+    /// From: arm64.arch:102, arm64.arch:167-173, arm64.arch:174-181.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -868,11 +949,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:157-164: vaae1
+            // arm64.arch:174-181: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:150-156: vaale1
+            // arm64.arch:167-173: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -886,7 +967,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:150-156, arm64.arch:157-164.
+    /// From: arm64.arch:101, arm64.arch:167-173, arm64.arch:174-181.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -898,11 +979,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:157-164: vaae1is
+            // arm64.arch:174-181: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:150-156: vaale1is
+            // arm64.arch:167-173: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -914,7 +995,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:87.
+    /// From: arm64.arch:102, arm64.arch:104.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -965,7 +1046,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:86.
+    /// From: arm64.arch:101, arm64.arch:103.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1016,7 +1097,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:87.
+    /// From: arm64.arch:102, arm64.arch:104.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1068,7 +1149,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:86.
+    /// From: arm64.arch:101, arm64.arch:103.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1158,7 +1239,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:134-139, arm64.arch:142-148, arm64.arch:168-173, arm64.arch:174-180.
+    /// From: arm64.arch:151-156, arm64.arch:159-165, arm64.arch:185-190, arm64.arch:191-197.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1176,7 +1257,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:174-180: rvae1
+                        // arm64.arch:191-197: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1186,7 +1267,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:174-180: rvae1, view user
+                        // arm64.arch:191-197: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1198,17 +1279,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:142-148: vae1
+                        // arm64.arch:159-165: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:142-148: vae1, view user
+                        // arm64.arch:159-165: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:168-173: rvale1
+                        // arm64.arch:185-190: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1218,7 +1299,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:168-173: rvale1, view user
+                        // arm64.arch:185-190: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1230,10 +1311,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:134-139: vale1
+                        // arm64.arch:151-156: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:134-139: vale1, view user
+                        // arm64.arch:151-156: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1241,24 +1322,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:174-180: rvae1
+                    // arm64.arch:191-197: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:142-148: vae1
+                    // arm64.arch:159-165: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:168-173: rvale1
+                    // arm64.arch:185-190: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:134-139: vale1
+                    // arm64.arch:151-156: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1270,9 +1351,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:142-148: vae1
+                    // arm64.arch:159-165: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:142-148: vae1, view user
+                    // arm64.arch:159-165: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1284,9 +1365,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:134-139: vale1
+                    // arm64.arch:151-156: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:134-139: vale1, view user
+                    // arm64.arch:151-156: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1298,7 +1379,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:142-148: vae1
+                // arm64.arch:159-165: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1308,7 +1389,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:134-139: vale1
+                // arm64.arch:151-156: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1323,7 +1404,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:134-139, arm64.arch:142-148, arm64.arch:168-173, arm64.arch:174-180.
+    /// From: arm64.arch:151-156, arm64.arch:159-165, arm64.arch:185-190, arm64.arch:191-197.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1341,7 +1422,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:174-180: rvae1is
+                        // arm64.arch:191-197: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1351,7 +1432,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:174-180: rvae1is, view user
+                        // arm64.arch:191-197: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1363,17 +1444,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:142-148: vae1is
+                        // arm64.arch:159-165: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:142-148: vae1is, view user
+                        // arm64.arch:159-165: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:168-173: rvale1is
+                        // arm64.arch:185-190: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1383,7 +1464,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:168-173: rvale1is, view user
+                        // arm64.arch:185-190: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1395,10 +1476,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:134-139: vale1is
+                        // arm64.arch:151-156: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:134-139: vale1is, view user
+                        // arm64.arch:151-156: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1406,24 +1487,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:174-180: rvae1is
+                    // arm64.arch:191-197: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:142-148: vae1is
+                    // arm64.arch:159-165: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:168-173: rvale1is
+                    // arm64.arch:185-190: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:134-139: vale1is
+                    // arm64.arch:151-156: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1435,9 +1516,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:142-148: vae1is
+                    // arm64.arch:159-165: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:142-148: vae1is, view user
+                    // arm64.arch:159-165: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1449,9 +1530,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:134-139: vale1is
+                    // arm64.arch:151-156: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:134-139: vale1is, view user
+                    // arm64.arch:151-156: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1463,7 +1544,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:142-148: vae1is
+                // arm64.arch:159-165: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1473,7 +1554,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:134-139: vale1is
+                // arm64.arch:151-156: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1488,7 +1569,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:150-156, arm64.arch:157-164, arm64.arch:181-187, arm64.arch:188-195.
+    /// From: arm64.arch:167-173, arm64.arch:174-181, arm64.arch:198-204, arm64.arch:205-212.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1505,7 +1586,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:188-195: rvaae1
+                    // arm64.arch:205-212: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1516,14 +1597,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:157-164: vaae1
+                    // arm64.arch:174-181: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:181-187: rvaale1
+                    // arm64.arch:198-204: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1534,7 +1615,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:150-156: vaale1
+                    // arm64.arch:167-173: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1544,7 +1625,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:157-164: vaae1
+                // arm64.arch:174-181: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1554,7 +1635,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:150-156: vaale1
+                // arm64.arch:167-173: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1570,7 +1651,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:150-156, arm64.arch:157-164, arm64.arch:181-187, arm64.arch:188-195.
+    /// From: arm64.arch:167-173, arm64.arch:174-181, arm64.arch:198-204, arm64.arch:205-212.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1587,7 +1668,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:188-195: rvaae1is
+                    // arm64.arch:205-212: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1598,14 +1679,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:157-164: vaae1is
+                    // arm64.arch:174-181: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:181-187: rvaale1is
+                    // arm64.arch:198-204: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1616,7 +1697,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:150-156: vaale1is
+                    // arm64.arch:167-173: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1626,7 +1707,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:157-164: vaae1is
+                // arm64.arch:174-181: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1636,7 +1717,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:150-156: vaale1is
+                // arm64.arch:167-173: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1650,16 +1731,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:198-203.
+    /// From: arm64.arch:102, arm64.arch:215-220.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:198-203: aside1
+        // arm64.arch:215-220: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:198-203: aside1, view user
+            // arm64.arch:215-220: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1671,16 +1752,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:198-203.
+    /// From: arm64.arch:101, arm64.arch:215-220.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:198-203: aside1is
+        // arm64.arch:215-220: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:198-203: aside1is, view user
+            // arm64.arch:215-220: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1692,11 +1773,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:204-209.
+    /// From: arm64.arch:102, arm64.arch:221-226.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:204-209: vmalle1
+        // arm64.arch:221-226: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1707,17 +1788,17 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:84, arm64.arch:204-209.
+    /// From: arm64.arch:101, arm64.arch:221-226.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:204-209: vmalle1is
+        // arm64.arch:221-226: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:87.
+    /// From: arm64.arch:104.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1726,7 +1807,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:86, arm64.arch:134-139.
+    /// From: arm64.arch:103, arm64.arch:151-156.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1750,7 +1831,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:87, arm64.arch:88.
+    /// From: arm64.arch:104, arm64.arch:105.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1760,7 +1841,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:86, arm64.arch:88, arm64.arch:134-139.
+    /// From: arm64.arch:103, arm64.arch:105, arm64.arch:151-156.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1776,7 +1857,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:88, arm64.arch:230-232, arm64.arch:233-235.
+    /// From: arm64.arch:105, arm64.arch:247-249, arm64.arch:250-252.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1789,15 +1870,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:230-232: ttbr0
+        // arm64.arch:247-249: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:233-235: ttbr1
+        // arm64.arch:250-252: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:230-232: ttbr0
+        // arm64.arch:247-249: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1806,12 +1887,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:233-235.
+    /// From: arm64.arch:250-252.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:233-235: ttbr1
+            // arm64.arch:250-252: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1824,11 +1905,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:85, arm64.arch:87, arm64.arch:88, arm64.arch:204-209.
+    /// From: arm64.arch:102, arm64.arch:104, arm64.arch:105, arm64.arch:221-226.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:204-209: vmalle1
+        // arm64.arch:221-226: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);

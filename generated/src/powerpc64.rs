@@ -30,12 +30,22 @@ impl Config {
     pub const NONE: Self = Self(0);
     /// Feature: tlbie and tlbiel may be used directly: a hypervisor, or LPCR.GTSE set for the
     /// guest.
+    ///
+    /// Read from no register: the kernel sets it.
+    ///
+    /// Setup that depends on it: `LPCR.GTSE[10] = 1` when `gtse`.
     pub const GTSE: Self = Self(1 << 0);
     /// Feature: tlbie reaches every CPU, and is wanted.
+    ///
+    /// Read from no register: the kernel sets it.
     pub const BROADCAST: Self = Self(1 << 1);
     /// Feature: Power ISA 3.1: POWER10 and later.
+    ///
+    /// Read from no register: the kernel sets it.
     pub const ISA31: Self = Self(1 << 2);
     /// Feature: an accelerator behind the nest MMU is attached to the space.
+    ///
+    /// Read from no register: the kernel sets it.
     pub const COPROCESSORS: Self = Self(1 << 3);
     /// Erratum: POWER9: tlbie may leave ERAT entries.
     pub const P9_ERAT: Self = Self(1 << 4);
@@ -60,6 +70,28 @@ impl Config {
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Without a flag.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// What holds of two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        Self(self.0 & other.0 | (self.0 | other.0) & !0xf)
+    }
+
+    /// Without the features that need another which is not set, or exclude one which is.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::GTSE) {
+            config = config.without(Self::BROADCAST);
+        }
+        config
     }
 
     /// Whether a flag is set.
@@ -171,99 +203,99 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:76.
+    /// `ptesync`: powerpc64.arch:85.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:77.
+    /// `ptesync; cpabort`: powerpc64.arch:86.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:78.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:87.
     Tlbsync,
-    /// `isync`: powerpc64.arch:79.
+    /// `isync`: powerpc64.arch:88.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:122-128.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:132-138.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
         rb_va: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:130-136.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:140-146.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:137-143.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:147-153.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:144-150.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:154-160.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:153-159.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:163-169.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:164-170.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:174-180.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
         rb_va: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:171-177.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:181-187.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:178-184.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:188-194.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:185-192.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:195-202.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
-        /// `[63:32] tag; [31:0] 0`
+        /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:193-199.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:203-209.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:200-207.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:210-217.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:209-215.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:219-225.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:216-223.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:226-233.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:259-266.
+    /// powerpc64.arch:269-276.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -279,7 +311,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:267-277.
+    /// powerpc64.arch:277-287.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -294,7 +326,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:292-294.
+    /// Loads `pid`. powerpc64.arch:302-304.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -440,9 +472,18 @@ pub struct Hardware<P>(P);
 impl<P> Hardware<P> {
     /// A sink that executes.
     ///
+    /// # Setup
+    /// Every CPU is set up as follows before the first flush and for as long as it runs:
+    ///
+    /// - `LPCR.UPRT[22] = 1`: a PID finds its top table in the process table.
+    /// - `LPCR.HR[20] = 1`: the partition is translated by radix tables.
+    /// - `LPCR.GTSE[10] = 1` when `gtse`: tlbie and tlbsync do not trap in a guest.
+    /// - the process-table entry of PID 0 holds the tables of the kernel.
+    ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes, and every root that is loaded
-    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    /// The CPU is in the mode that the definition describes and set up as stated above, and
+    /// every root that is loaded through the sink is that of tables which stay valid while a
+    /// CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new(calls: P) -> Self {
@@ -622,7 +663,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:83-88.
+/// Operand `rb_va`: powerpc64.arch:92-97.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -640,7 +681,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:89-93.
+/// Operand `rb_pid`: powerpc64.arch:98-102.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -649,7 +690,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:94-99.
+/// Operand `rb_pid_set`: powerpc64.arch:103-108.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -660,7 +701,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:100-105.
+/// Operand `rb_all_set`: powerpc64.arch:109-114.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -671,16 +712,16 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:106-109.
+/// Operand `rs`: powerpc64.arch:115-119.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
-    // [63:32] tag
-    bits |= tag << 32;
+    // [51:32] tag
+    bits |= (tag & 0xf_ffff) << 32;
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:110-115.
+/// Operand `rb_unused`: powerpc64.arch:120-125.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -691,13 +732,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:116-118.
+/// Operand `rs_none`: powerpc64.arch:126-128.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:227-230.
+/// Operand `rpt_pid`: powerpc64.arch:237-240.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -706,7 +747,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:231-235.
+/// Operand `rpt_target`: powerpc64.arch:241-245.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -719,7 +760,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:236-239.
+/// Operand `rpt_type`: powerpc64.arch:246-249.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -728,7 +769,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:240-242.
+/// Operand `rpt_size`: powerpc64.arch:250-252.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -744,7 +785,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:243-245.
+/// Operand `rpt_start`: powerpc64.arch:253-255.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -753,7 +794,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:246-249.
+/// Operand `rpt_end`: powerpc64.arch:256-259.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -762,7 +803,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:248.
+/// What operand `rpt_end` can name: powerpc64.arch:258.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -770,7 +811,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:250-252.
+/// Operand `rpt_every_size`: powerpc64.arch:260-262.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -779,13 +820,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:253-255.
+/// Operand `rpt_from_first`: powerpc64.arch:263-265.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:256-258.
+/// Operand `rpt_to_last`: powerpc64.arch:266-268.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -794,7 +835,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:288-291.
+/// Operand `pidr`: powerpc64.arch:298-301.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -823,10 +864,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:130-136,
-    /// powerpc64.arch:137-143, powerpc64.arch:144-150, powerpc64.arch:153-159,
-    /// powerpc64.arch:164-170, powerpc64.arch:171-177, powerpc64.arch:178-184,
-    /// powerpc64.arch:185-192, powerpc64.arch:259-266, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-138, powerpc64.arch:140-146,
+    /// powerpc64.arch:147-153, powerpc64.arch:154-160, powerpc64.arch:163-169,
+    /// powerpc64.arch:174-180, powerpc64.arch:181-187, powerpc64.arch:188-194,
+    /// powerpc64.arch:195-202, powerpc64.arch:269-276, powerpc64.arch:277-287.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -841,7 +882,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if c.has(Config::BROADCAST) {
-                    // powerpc64.arch:122-128: tlbie_va
+                    // powerpc64.arch:132-138: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -862,31 +903,31 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid1
+                        // powerpc64.arch:147-153: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:185-192: tlbiel_pid2
+                    // powerpc64.arch:195-202: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     if c.has(Config::ISA31) {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:171-177: tlbiel_pid0
+                            // powerpc64.arch:181-187: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -908,11 +949,11 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:164-170: tlbiel_va
+                    // powerpc64.arch:174-180: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:122-128: tlbie_va
+                    // powerpc64.arch:132-138: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -936,19 +977,19 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:164-170: tlbiel_va
+                // powerpc64.arch:174-180: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if walk {
-                    // powerpc64.arch:178-184: tlbiel_pid1
+                    // powerpc64.arch:188-194: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
             }
         } else {
-            // powerpc64.arch:259-266: rpt_run, form tlb
+            // powerpc64.arch:269-276: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -966,7 +1007,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form walk
+                // powerpc64.arch:277-287: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -992,8 +1033,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:137-143,
-    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-138, powerpc64.arch:147-153,
+    /// powerpc64.arch:269-276, powerpc64.arch:277-287.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1008,7 +1049,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:122-128: tlbie_va
+                // powerpc64.arch:132-138: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1029,7 +1070,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:137-143: tlbie_pid1
+                    // powerpc64.arch:147-153: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1044,7 +1085,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:259-266: rpt_run, form tlb
+            // powerpc64.arch:269-276: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1062,7 +1103,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form walk
+                // powerpc64.arch:277-287: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1089,8 +1130,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:164-170, powerpc64.arch:178-184,
-    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:174-180, powerpc64.arch:188-194,
+    /// powerpc64.arch:269-276, powerpc64.arch:277-287.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1102,18 +1143,18 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:164-170: tlbiel_va
+            // powerpc64.arch:174-180: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:178-184: tlbiel_pid1
+                // powerpc64.arch:188-194: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         } else {
-            // powerpc64.arch:259-266: rpt_run, form tlb
+            // powerpc64.arch:269-276: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1131,7 +1172,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form walk
+                // powerpc64.arch:277-287: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1157,8 +1198,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:122-128, powerpc64.arch:137-143,
-    /// powerpc64.arch:259-266, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-138, powerpc64.arch:147-153,
+    /// powerpc64.arch:269-276, powerpc64.arch:277-287.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1171,7 +1212,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:122-128: tlbie_va
+                // powerpc64.arch:132-138: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1192,7 +1233,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:137-143: tlbie_pid1
+                    // powerpc64.arch:147-153: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1202,7 +1243,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:259-266: rpt_run, form tlb
+            // powerpc64.arch:269-276: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1220,7 +1261,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form walk
+                // powerpc64.arch:277-287: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1245,9 +1286,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78, powerpc64.arch:130-136,
-    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:178-184,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:140-146,
+    /// powerpc64.arch:147-153, powerpc64.arch:163-169, powerpc64.arch:188-194,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1269,7 +1310,7 @@ impl Tlb {
                     if c.has(Config::ISA31) {
                         if walk {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:137-143: tlbie_pid1
+                                // powerpc64.arch:147-153: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1277,7 +1318,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:178-184: tlbiel_pid1
+                                // powerpc64.arch:188-194: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1291,7 +1332,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::COPROCESSORS) {
                         if walk {
-                            // powerpc64.arch:137-143: tlbie_pid1
+                            // powerpc64.arch:147-153: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1320,7 +1361,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:178-184: tlbiel_pid1
+                            // powerpc64.arch:188-194: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1386,7 +1427,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:178-184: tlbiel_pid1
+                        // powerpc64.arch:188-194: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1416,7 +1457,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:267-277: rpt_space, form walk
+                    // powerpc64.arch:277-287: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1445,8 +1486,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:130-136,
-    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:140-146,
+    /// powerpc64.arch:147-153, powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1472,7 +1513,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid1
+                        // powerpc64.arch:147-153: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1521,7 +1562,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:267-277: rpt_space, form walk
+                    // powerpc64.arch:277-287: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1551,8 +1592,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:178-184,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:188-194,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1567,7 +1608,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:178-184: tlbiel_pid1
+                    // powerpc64.arch:188-194: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1591,7 +1632,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form walk
+                // powerpc64.arch:277-287: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1619,8 +1660,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:78, powerpc64.arch:130-136,
-    /// powerpc64.arch:137-143, powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:140-146,
+    /// powerpc64.arch:147-153, powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1640,7 +1681,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:137-143: tlbie_pid1
+                        // powerpc64.arch:147-153: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1684,7 +1725,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:267-277: rpt_space, form walk
+                    // powerpc64.arch:277-287: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1752,7 +1793,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:122-128, powerpc64.arch:164-170, powerpc64.arch:259-266.
+    /// From: powerpc64.arch:132-138, powerpc64.arch:174-180, powerpc64.arch:269-276.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1767,7 +1808,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:122-128: tlbie_va
+                        // powerpc64.arch:132-138: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1780,12 +1821,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:164-170: tlbiel_va
+                        // powerpc64.arch:174-180: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:122-128: tlbie_va
+                        // powerpc64.arch:132-138: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1801,7 +1842,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:164-170: tlbiel_va
+                    // powerpc64.arch:174-180: tlbiel_va
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     rb_va = rb_va.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1809,7 +1850,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1839,7 +1880,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1862,7 +1903,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:122-128, powerpc64.arch:259-266.
+    /// From: powerpc64.arch:132-138, powerpc64.arch:269-276.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1875,14 +1916,14 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:122-128: tlbie_va
+                // powerpc64.arch:132-138: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1912,7 +1953,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1935,7 +1976,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:164-170, powerpc64.arch:259-266.
+    /// From: powerpc64.arch:174-180, powerpc64.arch:269-276.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1948,14 +1989,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:164-170: tlbiel_va
+                // powerpc64.arch:174-180: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1985,7 +2026,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2008,7 +2049,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:122-128, powerpc64.arch:259-266.
+    /// From: powerpc64.arch:132-138, powerpc64.arch:269-276.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2021,14 +2062,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:122-128: tlbie_va
+                // powerpc64.arch:132-138: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2058,7 +2099,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:259-266: rpt_run, form tlb
+                // powerpc64.arch:269-276: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2080,9 +2121,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:171-177, powerpc64.arch:185-192,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:181-187, powerpc64.arch:195-202,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2092,19 +2133,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:144-150: tlbie_pid2
+                            // powerpc64.arch:154-160: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:130-136: tlbie_pid0
+                            // powerpc64.arch:140-146: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:144-150: tlbie_pid2
+                            // powerpc64.arch:154-160: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2123,7 +2164,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:130-136: tlbie_pid0
+                            // powerpc64.arch:140-146: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2144,7 +2185,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:144-150: tlbie_pid2
+                            // powerpc64.arch:154-160: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2155,7 +2196,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:130-136: tlbie_pid0
+                            // powerpc64.arch:140-146: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2167,57 +2208,57 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:185-192: tlbiel_pid2
+                        // powerpc64.arch:195-202: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:185-192: tlbiel_pid2
+                        // powerpc64.arch:195-202: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:144-150: tlbie_pid2
+                    // powerpc64.arch:154-160: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2238,19 +2279,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:185-192: tlbiel_pid2
+                    // powerpc64.arch:195-202: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:144-150: tlbie_pid2
+                    // powerpc64.arch:154-160: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2271,19 +2312,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:171-177: tlbiel_pid0
+                    // powerpc64.arch:181-187: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:130-136: tlbie_pid0
+                    // powerpc64.arch:140-146: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2306,12 +2347,12 @@ impl Tlb {
                 }
             } else {
                 if walk {
-                    // powerpc64.arch:185-192: tlbiel_pid2
+                    // powerpc64.arch:195-202: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 } else {
-                    // powerpc64.arch:171-177: tlbiel_pid0
+                    // powerpc64.arch:181-187: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2319,7 +2360,7 @@ impl Tlb {
                 if !c.has(Config::ISA31) {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2328,7 +2369,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:267-277: rpt_space, form both
+            // powerpc64.arch:277-287: rpt_space, form both
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2344,7 +2385,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:267-277: rpt_space, form tlb
+            // powerpc64.arch:277-287: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2368,8 +2409,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2385,7 +2426,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:144-150: tlbie_pid2
+                            // powerpc64.arch:154-160: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2404,7 +2445,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:130-136: tlbie_pid0
+                            // powerpc64.arch:140-146: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2425,7 +2466,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:144-150: tlbie_pid2
+                            // powerpc64.arch:154-160: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2436,7 +2477,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:130-136: tlbie_pid0
+                            // powerpc64.arch:140-146: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2448,19 +2489,19 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2479,7 +2520,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2500,7 +2541,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2511,7 +2552,7 @@ impl Tlb {
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2523,12 +2564,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:144-150: tlbie_pid2
+                    // powerpc64.arch:154-160: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:130-136: tlbie_pid0
+                    // powerpc64.arch:140-146: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2544,7 +2585,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form both
+                // powerpc64.arch:277-287: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2560,7 +2601,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:267-277: rpt_space, form tlb
+                // powerpc64.arch:277-287: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2586,20 +2627,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:171-177, powerpc64.arch:185-192,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:181-187, powerpc64.arch:195-202,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if walk {
-                // powerpc64.arch:185-192: tlbiel_pid2
+                // powerpc64.arch:195-202: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:171-177: tlbiel_pid0
+                // powerpc64.arch:181-187: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2607,7 +2648,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:171-177: tlbiel_pid0
+                    // powerpc64.arch:181-187: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2615,7 +2656,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:267-277: rpt_space, form both
+            // powerpc64.arch:277-287: rpt_space, form both
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2631,7 +2672,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:267-277: rpt_space, form tlb
+            // powerpc64.arch:277-287: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2655,8 +2696,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2665,7 +2706,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2684,7 +2725,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2705,7 +2746,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2716,7 +2757,7 @@ impl Tlb {
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:130-136: tlbie_pid0
+                        // powerpc64.arch:140-146: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2728,12 +2769,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:144-150: tlbie_pid2
+                    // powerpc64.arch:154-160: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:130-136: tlbie_pid0
+                    // powerpc64.arch:140-146: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2744,7 +2785,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:267-277: rpt_space, form both
+                // powerpc64.arch:277-287: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2760,7 +2801,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:267-277: rpt_space, form tlb
+                // powerpc64.arch:277-287: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2788,9 +2829,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:171-177, powerpc64.arch:185-192,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:181-187, powerpc64.arch:195-202,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2799,18 +2840,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:185-192: tlbiel_pid2
+                        // powerpc64.arch:195-202: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:144-150: tlbie_pid2
+                    // powerpc64.arch:154-160: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2831,13 +2872,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:185-192: tlbiel_pid2
+                    // powerpc64.arch:195-202: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2845,13 +2886,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:185-192: tlbiel_pid2
+                // powerpc64.arch:195-202: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2859,14 +2900,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:171-177: tlbiel_pid0
+                        // powerpc64.arch:181-187: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:144-150: tlbie_pid2
+                        // powerpc64.arch:154-160: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2890,7 +2931,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:267-277: rpt_space, form all
+            // powerpc64.arch:277-287: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2917,15 +2958,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:144-150: tlbie_pid2
+                // powerpc64.arch:154-160: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2950,7 +2991,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:267-277: rpt_space, form all
+            // powerpc64.arch:277-287: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2977,21 +3018,21 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:171-177, powerpc64.arch:185-192,
-    /// powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:181-187, powerpc64.arch:195-202,
+    /// powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:185-192: tlbiel_pid2
+            // powerpc64.arch:195-202: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:171-177: tlbiel_pid0
+                    // powerpc64.arch:181-187: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2999,7 +3040,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:267-277: rpt_space, form all
+            // powerpc64.arch:277-287: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3026,15 +3067,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:130-136, powerpc64.arch:144-150,
-    /// powerpc64.arch:153-159, powerpc64.arch:267-277.
+    /// From: powerpc64.arch:85, powerpc64.arch:140-146, powerpc64.arch:154-160,
+    /// powerpc64.arch:163-169, powerpc64.arch:277-287.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:144-150: tlbie_pid2
+                // powerpc64.arch:154-160: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3059,7 +3100,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:267-277: rpt_space, form all
+            // powerpc64.arch:277-287: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3079,8 +3120,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:78, powerpc64.arch:79,
-    /// powerpc64.arch:209-215.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88,
+    /// powerpc64.arch:219-225.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3095,7 +3136,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:209-215: slbia_user
+                    // powerpc64.arch:219-225: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3108,7 +3149,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:209-215: slbia_user
+                // powerpc64.arch:219-225: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3117,7 +3158,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:78.
+    /// From: powerpc64.arch:87.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3135,7 +3176,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:79, powerpc64.arch:216-223.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:226-233.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3146,7 +3187,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:216-223: slbia_all
+            // powerpc64.arch:226-233: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3154,7 +3195,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:78.
+    /// From: powerpc64.arch:87.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3172,7 +3213,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:79, powerpc64.arch:292-294.
+    /// From: powerpc64.arch:88, powerpc64.arch:302-304.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3196,7 +3237,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:292-294: pid
+        // powerpc64.arch:302-304: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3209,14 +3250,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:76, powerpc64.arch:77, powerpc64.arch:79, powerpc64.arch:193-199,
-    /// powerpc64.arch:200-207, powerpc64.arch:216-223.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:203-209,
+    /// powerpc64.arch:210-217, powerpc64.arch:226-233.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:200-207: tlbiel_all2
+            // powerpc64.arch:210-217: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3228,7 +3269,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:193-199: tlbiel_all0
+                    // powerpc64.arch:203-209: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3239,7 +3280,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:216-223: slbia_all
+            // powerpc64.arch:226-233: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }

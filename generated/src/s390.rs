@@ -23,6 +23,19 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
+/// The values of the registers that tell the features of a CPU.
+///
+/// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// `STFLE.0`, which tells `ipte_range`, `local_clear` and `edat1`.
+    pub stfle_0: u64,
+    /// `STFLE.1`, which tells `edat2`.
+    pub stfle_1: u64,
+    /// `STFLE.3`, which tells `rdp`.
+    pub stfle_3: u64,
+}
+
 /// What a machine has: features, errata and page size, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -32,14 +45,26 @@ impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: facility 13: IPTE invalidates ranges.
+    ///
+    /// Read from `STFLE.0[50] = 1`.
     pub const IPTE_RANGE: Self = Self(1 << 0);
     /// Feature: facility 51: IPTE and IDTE clear the TLB of this CPU alone.
+    ///
+    /// Read from `STFLE.0[12] = 1`.
     pub const LOCAL_CLEAR: Self = Self(1 << 1);
     /// Feature: facility 8: pages of 1 MiB.
+    ///
+    /// Read from `STFLE.0[55] = 1`.
+    ///
+    /// Setup that depends on it: `CR0.EDAT[23] = 1` when `edat1`.
     pub const EDAT1: Self = Self(1 << 2);
     /// Feature: facility 78: pages of 2 GiB, and CRDTE.
+    ///
+    /// Read from `STFLE.1[49] = 1`.
     pub const EDAT2: Self = Self(1 << 3);
     /// Feature: facility 194: RDP.
+    ///
+    /// Read from `STFLE.3[61] = 1`.
     pub const RDP: Self = Self(1 << 4);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 5] = [
@@ -53,6 +78,53 @@ impl Config {
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Without a flag.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// What holds of two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
+    }
+
+    /// The features that the registers of one CPU tell.
+    ///
+    /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
+    /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+    #[must_use]
+    pub const fn from_registers(registers: &Registers) -> Self {
+        let mut config = Self::NONE;
+        if (registers.stfle_0 >> 50) & 0x1 == 0x1 {
+            config = config.with(Self::IPTE_RANGE);
+        }
+        if (registers.stfle_0 >> 12) & 0x1 == 0x1 {
+            config = config.with(Self::LOCAL_CLEAR);
+        }
+        if (registers.stfle_0 >> 55) & 0x1 == 0x1 {
+            config = config.with(Self::EDAT1);
+        }
+        if (registers.stfle_1 >> 49) & 0x1 == 0x1 {
+            config = config.with(Self::EDAT2);
+        }
+        if (registers.stfle_3 >> 61) & 0x1 == 0x1 {
+            config = config.with(Self::RDP);
+        }
+        config
+    }
+
+    /// Without the features that need another which is not set, or exclude one which is.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::LOCAL_CLEAR) {
+            config = config.without(Self::RDP);
+        }
+        config
     }
 
     /// Whether a flag is set.
@@ -158,21 +230,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:92-98.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:98-104.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:99-105.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:105-111.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:107-116.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:113-122.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -181,7 +253,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:117-126.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:123-132.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -190,30 +262,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:130-136.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:136-142.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:137-143.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:143-149.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:147-152.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:153-158.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:153-158.
+    /// S/370 PoP, PURGE TLB. s390.arch:159-164.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:181-190.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:187-196.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -227,7 +299,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:191-200.
+    /// Linux pgtable.h, cspg. s390.arch:197-206.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -236,26 +308,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:204-211.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:210-217.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:212-219.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:218-225.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:230-232.
+    /// Loads `cr1`. s390.arch:236-238.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:233-235.
+    /// Loads `cr7`. s390.arch:239-241.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -357,9 +429,17 @@ pub struct Hardware(());
 impl Hardware {
     /// A sink that executes.
     ///
+    /// # Setup
+    /// Every CPU is set up as follows before the first flush and for as long as it runs:
+    ///
+    /// - `CR0.EDAT[23] = 1` when `edat1`: a segment-table entry may map a page.
+    /// - user space is the primary space, and the tables of a space are attached by control
+    ///   registers 1 and 7 alone.
+    ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes, and every root that is loaded
-    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    /// The CPU is in the mode that the definition describes and set up as stated above, and
+    /// every root that is loaded through the sink is that of tables which stay valid while a
+    /// CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -494,7 +574,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `table`: s390.arch:64-66.
+/// Operand `table`: s390.arch:70-72.
 #[inline(always)]
 const fn encode_table(table: u64) -> u64 {
     let mut bits = 0u64;
@@ -503,7 +583,7 @@ const fn encode_table(table: u64) -> u64 {
     bits
 }
 
-/// Operand `page`: s390.arch:67-70.
+/// Operand `page`: s390.arch:73-76.
 #[inline(always)]
 const fn encode_page(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -512,7 +592,7 @@ const fn encode_page(va: u64) -> u64 {
     bits
 }
 
-/// Operand `more`: s390.arch:71-75.
+/// Operand `more`: s390.arch:77-81.
 #[inline(always)]
 const fn encode_more(num: u64) -> u64 {
     let mut bits = 0u64;
@@ -521,7 +601,7 @@ const fn encode_more(num: u64) -> u64 {
     bits
 }
 
-/// What operand `more` can name: s390.arch:74.
+/// What operand `more` can name: s390.arch:80.
 const MORE_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -529,7 +609,7 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Operand `origin`: s390.arch:76-80.
+/// Operand `origin`: s390.arch:82-86.
 #[inline(always)]
 const fn encode_origin(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -547,7 +627,7 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `asce`: s390.arch:81-83.
+/// Operand `asce`: s390.arch:87-89.
 #[inline(always)]
 const fn encode_asce(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -556,7 +636,7 @@ const fn encode_asce(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `clear_by_asce`: s390.arch:84-88.
+/// Operand `clear_by_asce`: s390.arch:90-94.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
@@ -565,7 +645,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:161-163.
+/// Operand `old_in_r2`: s390.arch:167-169.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -574,7 +654,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:164-166.
+/// Operand `new_in_r3`: s390.arch:170-172.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -583,7 +663,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:167-171.
+/// Operand `origin_in_r4`: s390.arch:173-177.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -602,7 +682,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:172-175.
+/// Operand `address_in_r5`: s390.arch:178-181.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -611,7 +691,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:176-180.
+/// Operand `entry`: s390.arch:182-186.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -622,7 +702,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:227-229.
+/// Operand `control`: s390.arch:233-235.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -655,10 +735,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:159-164.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:153-158: ptlb
+        // s390.arch:159-164: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -669,10 +749,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:147-152.
+    /// From: s390.arch:153-158.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:147-152: idte_asce
+        // s390.arch:153-158: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -688,10 +768,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:159-164.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:153-158: ptlb
+        // s390.arch:159-164: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -702,10 +782,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:147-152.
+    /// From: s390.arch:153-158.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:147-152: idte_asce
+        // s390.arch:153-158: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -760,10 +840,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:159-164.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:153-158: ptlb
+        // s390.arch:159-164: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -773,10 +853,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:147-152.
+    /// From: s390.arch:153-158.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:147-152: idte_asce
+        // s390.arch:153-158: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -791,10 +871,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:159-164.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:153-158: ptlb
+        // s390.arch:159-164: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -804,10 +884,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:147-152.
+    /// From: s390.arch:153-158.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:147-152: idte_asce
+        // s390.arch:153-158: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -818,9 +898,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:92-98, s390.arch:99-105, s390.arch:107-116, s390.arch:117-126,
-    /// s390.arch:130-136, s390.arch:137-143, s390.arch:181-190, s390.arch:191-200,
-    /// s390.arch:204-211, s390.arch:212-219.
+    /// From: s390.arch:98-104, s390.arch:105-111, s390.arch:113-122, s390.arch:123-132,
+    /// s390.arch:136-142, s390.arch:143-149, s390.arch:187-196, s390.arch:197-206,
+    /// s390.arch:210-217, s390.arch:218-225.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -853,7 +933,7 @@ impl Tlb {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:117-126: ipte_run_local
+                            // s390.arch:123-132: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -865,7 +945,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:107-116: ipte_run
+                            // s390.arch:113-122: ipte_run
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -884,7 +964,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:99-105: ipte_local
+                        // s390.arch:105-111: ipte_local
                         cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
@@ -898,7 +978,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:92-98: ipte
+                        // s390.arch:98-104: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -913,7 +993,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:137-143: idte_local
+                    // s390.arch:143-149: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -924,7 +1004,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:130-136: idte
+                    // s390.arch:136-142: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -941,7 +1021,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:212-219: rdp_local
+                                // s390.arch:218-225: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -951,7 +1031,7 @@ impl Tlb {
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:117-126: ipte_run_local
+                                // s390.arch:123-132: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -967,7 +1047,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:99-105: ipte_local
+                                // s390.arch:105-111: ipte_local
                                 cpu.issue(Op::IpteLocal {
                                     table: table_bits,
                                     page,
@@ -982,7 +1062,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:137-143: idte_local
+                            // s390.arch:143-149: idte_local
                             cpu.issue(Op::IdteLocal { origin, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -997,7 +1077,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:204-211: rdp
+                        // s390.arch:210-217: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1014,7 +1094,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:181-190: crdte
+                        // s390.arch:187-196: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1037,7 +1117,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:181-190: crdte
+                    // s390.arch:187-196: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1055,7 +1135,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:191-200: cspg
+                // s390.arch:197-206: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1073,7 +1153,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:212-219: rdp_local
+                                // s390.arch:218-225: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1087,7 +1167,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:204-211: rdp
+                                // s390.arch:210-217: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1096,7 +1176,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:117-126: ipte_run_local
+                                // s390.arch:123-132: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1108,7 +1188,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:107-116: ipte_run
+                                // s390.arch:113-122: ipte_run
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1125,7 +1205,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:99-105: ipte_local
+                            // s390.arch:105-111: ipte_local
                             cpu.issue(Op::IpteLocal {
                                 table: table_bits,
                                 page,
@@ -1139,7 +1219,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:92-98: ipte
+                            // s390.arch:98-104: ipte
                             cpu.issue(Op::Ipte {
                                 table: table_bits,
                                 page,
@@ -1150,7 +1230,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:107-116: ipte_run
+                        // s390.arch:113-122: ipte_run
                         let table_bits = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1166,7 +1246,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:92-98: ipte
+                        // s390.arch:98-104: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1181,7 +1261,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:137-143: idte_local
+                    // s390.arch:143-149: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1192,7 +1272,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:130-136: idte
+                    // s390.arch:136-142: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1205,7 +1285,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:230-232, s390.arch:233-235.
+    /// From: s390.arch:236-238, s390.arch:239-241.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1217,11 +1297,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:230-232: cr1
+        // s390.arch:236-238: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:233-235: cr7
+        // s390.arch:239-241: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1233,10 +1313,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:159-164.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:153-158: ptlb
+        // s390.arch:159-164: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

@@ -20,6 +20,25 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
+/// The values of the registers that tell the features of a CPU.
+///
+/// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// `CPUID.01H.EDX`, which tells `pge`.
+    pub cpuid_01h_edx: u64,
+    /// `CPUID.01H.ECX`, which tells `pcid`.
+    pub cpuid_01h_ecx: u64,
+    /// `CPUID.07H.0.EBX`, which tells `invpcid`.
+    pub cpuid_07h_0_ebx: u64,
+    /// `CPUID.80000008H.EBX`, which tells `invlpgb`.
+    pub cpuid_80000008h_ebx: u64,
+    /// `CPUID.80000001H.ECX`, which tells `tce`.
+    pub cpuid_80000001h_ecx: u64,
+    /// `CR4`, which tells `la57`.
+    pub cr4: u64,
+}
+
 /// What a machine has: features, errata and page size, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -29,18 +48,45 @@ impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: CR4.PGE: global pages.
+    ///
+    /// Read from `CPUID.01H.EDX[13] = 1`.
+    ///
+    /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel
+    /// has G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and
+    /// `pti`.
     pub const PGE: Self = Self(1 << 0);
     /// Feature: CR4.PCIDE: process-context identifiers.
+    ///
+    /// Read from `CPUID.01H.ECX[17] = 1`.
+    ///
+    /// Setup that depends on it: `CR4.PCIDE[17] = 0`, `= 1` when `pcid`.
     pub const PCID: Self = Self(1 << 1);
-    /// Feature: CPUID.07H.EBX\[10\]: INVPCID.
+    /// Feature: INVPCID.
+    ///
+    /// Read from `CPUID.07H.0.EBX[10] = 1`.
     pub const INVPCID: Self = Self(1 << 2);
     /// Feature: user code runs on tables of its own.
+    ///
+    /// Read from no register: the kernel sets it.
+    ///
+    /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`;
+    /// a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PTI: Self = Self(1 << 3);
-    /// Feature: CPUID 8000_0008.EBX\[3\]: INVLPGB and TLBSYNC.
+    /// Feature: INVLPGB and TLBSYNC.
+    ///
+    /// Read from `CPUID.80000008H.EBX[3] = 1`.
     pub const INVLPGB: Self = Self(1 << 4);
     /// Feature: EFER.TCE: translation cache extension.
+    ///
+    /// Read from `CPUID.80000001H.ECX[17] = 1`.
+    ///
+    /// Setup that depends on it: `EFER.TCE[15] = 0`, `= 1` when `tce`.
     pub const TCE: Self = Self(1 << 5);
     /// Feature: CR4.LA57: five levels.
+    ///
+    /// Read from `CR4[12] = 1`.
+    ///
+    /// Setup that depends on it: `CR4.LA57[12] = 0`, `= 1` when `la57`.
     pub const LA57: Self = Self(1 << 6);
     /// Erratum: INVLPG may not drop global entries while PCIDs are on.
     pub const ALDER_LAKE_INVLPG: Self = Self(1 << 7);
@@ -59,6 +105,58 @@ impl Config {
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Without a flag.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// What holds of two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x7f)
+    }
+
+    /// The features that the registers of one CPU tell.
+    ///
+    /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
+    /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+    ///
+    /// No register tells [`pti`](Self::PTI): the kernel adds these with [`with`](Self::with).
+    #[must_use]
+    pub const fn from_registers(registers: &Registers) -> Self {
+        let mut config = Self::NONE;
+        if (registers.cpuid_01h_edx >> 13) & 0x1 == 0x1 {
+            config = config.with(Self::PGE);
+        }
+        if (registers.cpuid_01h_ecx >> 17) & 0x1 == 0x1 {
+            config = config.with(Self::PCID);
+        }
+        if (registers.cpuid_07h_0_ebx >> 10) & 0x1 == 0x1 {
+            config = config.with(Self::INVPCID);
+        }
+        if (registers.cpuid_80000008h_ebx >> 3) & 0x1 == 0x1 {
+            config = config.with(Self::INVLPGB);
+        }
+        if (registers.cpuid_80000001h_ecx >> 17) & 0x1 == 0x1 {
+            config = config.with(Self::TCE);
+        }
+        if (registers.cr4 >> 12) & 0x1 == 0x1 {
+            config = config.with(Self::LA57);
+        }
+        config
+    }
+
+    /// Without the features that need another which is not set, or exclude one which is.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::PCID) || config.has(Self::PTI) {
+            config = config.without(Self::INVLPGB);
+        }
+        config
     }
 
     /// Whether a flag is set.
@@ -127,25 +225,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:72.
+    /// `tlbsync`: x86_64.arch:84.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:103-110.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:115-122.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:111-120.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:123-132.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:121-126.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:133-138.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:127-135.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:139-147.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:139-151.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:151-163.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -154,7 +252,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:168-171.
+    /// Loads `cr3`. x86_64.arch:180-183.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -211,9 +309,24 @@ pub struct Hardware(());
 impl Hardware {
     /// A sink that executes.
     ///
+    /// # Setup
+    /// Every CPU is set up as follows before the first flush and for as long as it runs:
+    ///
+    /// - `CR4.PGE[7] = 0`, `= 1` when `pge`: global entries are there as the flushes assume.
+    /// - `CR4.PCIDE[17] = 0`, `= 1` when `pcid`: CR3 holds a PCID, or attributes of the top
+    ///   table.
+    /// - `CR4.LA57[12] = 0`, `= 1` when `la57`: all CPUs walk tables of the same depth.
+    /// - `EFER.TCE[15] = 0`, `= 1` when `tce`: an INVLPG may leave walk entries of other
+    ///   addresses only if the flushes know.
+    /// - a leaf entry of user space has G = 0.
+    /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
+    /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
+    /// - every top table maps the kernel alike.
+    ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes, and every root that is loaded
-    /// through the sink is that of tables which stay valid while a CPU can walk them.
+    /// The CPU is in the mode that the definition describes and set up as stated above, and
+    /// every root that is loaded through the sink is that of tables which stay valid while a
+    /// CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -278,7 +391,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:74-76.
+/// Operand `va`: x86_64.arch:86-88.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -287,7 +400,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:77-80.
+/// Operand `kind`: x86_64.arch:89-92.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -296,7 +409,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:81-85.
+/// Operand `descriptor`: x86_64.arch:93-97.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -307,7 +420,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:86-90.
+/// Operand `rax`: x86_64.arch:98-102.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -318,7 +431,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:91-96.
+/// Operand `ecx`: x86_64.arch:103-108.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -333,7 +446,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:95.
+/// What operand `ecx` can name: x86_64.arch:107.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -341,7 +454,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:97-101.
+/// Operand `edx`: x86_64.arch:109-113.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -350,7 +463,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:162-167.
+/// Operand `cr3`: x86_64.arch:174-179.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -389,17 +502,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120.
+    /// From: x86_64.arch:115-122, x86_64.arch:123-132.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:103-110: invlpg
+        // x86_64.arch:115-122: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form page, view user
+                // x86_64.arch:123-132: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -417,7 +530,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -432,7 +545,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:139-151: invlpgb, form run
+            // x86_64.arch:151-163: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -455,8 +568,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:115-122, x86_64.arch:123-132, x86_64.arch:139-147,
+    /// x86_64.arch:151-163.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -470,24 +583,24 @@ impl Tlb {
         if c.has(Config::PCID) {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
-                    // x86_64.arch:103-110: invlpg
+                    // x86_64.arch:115-122: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:111-120: invpcid, form everything
+                        // x86_64.arch:123-132: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
-                        // x86_64.arch:103-110: invlpg
+                        // x86_64.arch:115-122: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
-                                // x86_64.arch:111-120: invpcid, form nonglobal
+                                // x86_64.arch:123-132: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -499,20 +612,20 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     // The caller has interrupts off.
-                    // x86_64.arch:127-135: mov_cr4
+                    // x86_64.arch:139-147: mov_cr4
                     cpu.issue(Op::MovCr4);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         // The caller has interrupts off.
-                        // x86_64.arch:127-135: mov_cr4
+                        // x86_64.arch:139-147: mov_cr4
                         cpu.issue(Op::MovCr4);
                     } else {
-                        // x86_64.arch:103-110: invlpg
+                        // x86_64.arch:115-122: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
-                    // x86_64.arch:103-110: invlpg
+                    // x86_64.arch:115-122: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
@@ -522,20 +635,20 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:123-132: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:139-151: invlpgb, form nonglobal
+                        // x86_64.arch:151-163: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:139-151: invlpgb, form run_any
+                        // x86_64.arch:151-163: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -543,14 +656,14 @@ impl Tlb {
                     }
                 }
             } else {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:115-122: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:103-110: invlpg
+            // x86_64.arch:115-122: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -565,7 +678,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -580,25 +693,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:139-151: invlpgb, form nonglobal
+                    // x86_64.arch:151-163: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:151-163: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:151-163: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:151-163: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -650,7 +763,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:84.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -701,7 +814,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:111-120.
+    /// From: x86_64.arch:123-132.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -746,7 +859,7 @@ impl Tlb {
                     } else {
                         if c.has(Config::INVLPGB) {
                             if walk {
-                                // x86_64.arch:111-120: invpcid, form nonglobal
+                                // x86_64.arch:123-132: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -883,7 +996,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:72, x86_64.arch:139-151.
+    /// From: x86_64.arch:84, x86_64.arch:151-163.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -907,7 +1020,7 @@ impl Tlb {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
                     if walk {
-                        // x86_64.arch:139-151: invlpgb, form nonglobal
+                        // x86_64.arch:151-163: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
@@ -1017,7 +1130,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:111-120.
+    /// From: x86_64.arch:115-122, x86_64.arch:123-132.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1030,9 +1143,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:115-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:111-120: invpcid, form page, view user
+                // x86_64.arch:123-132: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1043,7 +1156,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:115-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1058,7 +1171,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1066,7 +1179,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:139-151: invlpgb, form run
+                // x86_64.arch:151-163: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -1079,7 +1192,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:139-151: invlpgb, form run
+                // x86_64.arch:151-163: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1094,7 +1207,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:103-110, x86_64.arch:139-151.
+    /// From: x86_64.arch:115-122, x86_64.arch:151-163.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1106,7 +1219,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:115-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1114,7 +1227,7 @@ impl Tlb {
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:139-151: invlpgb, form run_any
+                    // x86_64.arch:151-163: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1127,7 +1240,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:139-151: invlpgb, form run_any
+                    // x86_64.arch:151-163: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1138,7 +1251,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:103-110: invlpg
+                // x86_64.arch:115-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1154,7 +1267,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1162,7 +1275,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:151-163: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1175,7 +1288,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:139-151: invlpgb, form run_any
+                // x86_64.arch:151-163: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1189,12 +1302,12 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:121-126.
+    /// From: x86_64.arch:133-138.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:121-126: mov_cr3
+        // x86_64.arch:133-138: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1208,7 +1321,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1221,7 +1334,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:139-151: invlpgb, form tag
+            // x86_64.arch:151-163: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1243,53 +1356,53 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:111-120, x86_64.arch:121-126, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:123-132, x86_64.arch:133-138, x86_64.arch:139-147,
+    /// x86_64.arch:151-163.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::PTI) {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:133-138: mov_cr3
                 cpu.issue(Op::MovCr3);
                 if c.has(Config::PCID) {
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form everything
+                // x86_64.arch:123-132: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:127-135: mov_cr4
+                // x86_64.arch:139-147: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:123-132: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:139-151: invlpgb, form nonglobal
+                    // x86_64.arch:151-163: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:133-138: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:121-126: mov_cr3
+            // x86_64.arch:133-138: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1302,7 +1415,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:139-151.
+    /// From: x86_64.arch:151-163.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1310,13 +1423,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:139-151: invlpgb, form everything
+                // x86_64.arch:151-163: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:151-163: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1330,7 +1443,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:84.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1342,7 +1455,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:84.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1354,7 +1467,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:72.
+    /// From: x86_64.arch:84.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1368,14 +1481,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:168-171.
+    /// From: x86_64.arch:180-183.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:180-183: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1386,7 +1499,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:180-183: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1403,7 +1516,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:168-171: cr3
+            // x86_64.arch:180-183: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1413,18 +1526,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:168-171.
+    /// From: x86_64.arch:180-183.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:180-183: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:168-171: cr3
+                // x86_64.arch:180-183: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1438,52 +1551,52 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:72, x86_64.arch:111-120, x86_64.arch:121-126, x86_64.arch:127-135,
-    /// x86_64.arch:139-151.
+    /// From: x86_64.arch:84, x86_64.arch:123-132, x86_64.arch:133-138, x86_64.arch:139-147,
+    /// x86_64.arch:151-163.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:111-120: invpcid, form everything
+                // x86_64.arch:123-132: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:127-135: mov_cr4
+                // x86_64.arch:139-147: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVPCID) {
                 if c.has(Config::INVLPGB) {
-                    // x86_64.arch:111-120: invpcid, form nonglobal
+                    // x86_64.arch:123-132: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
-                    // x86_64.arch:121-126: mov_cr3
+                    // x86_64.arch:133-138: mov_cr3
                     cpu.issue(Op::MovCr3);
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVLPGB) {
                 // The caller stays on this CPU until completion.
-                // x86_64.arch:139-151: invlpgb, form nonglobal
+                // x86_64.arch:151-163: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 cpu.issue(Op::Tlbsync);
             } else {
-                // x86_64.arch:121-126: mov_cr3
+                // x86_64.arch:133-138: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:121-126: mov_cr3
+            // x86_64.arch:133-138: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed

@@ -278,12 +278,6 @@ impl<P: Platform> Mmu<P> {
         self.platform.backend().change_facts(space.conditions())
     }
 
-    /// What entries of a level translate.
-    pub(crate) fn extent(&self, slot: &Slot<'_>, level: Level) -> Result<Extent, Misuse> {
-        let shift = self.check_entry(level, Entry::Invalid)?;
-        Ok(Extent::new(slot.va, (slot.entries.len() as u64) << shift))
-    }
-
     /// What a change put off is on the books of its space.
     pub(crate) fn defers(changed: &Changed) -> bool {
         changed.owed.contains(Owed::SPACE_UNTIL_ATTACH)

@@ -132,6 +132,11 @@ impl<P: Platform> Mmu<P> {
         }
         for cpu in leave.iter() {
             space.holders.remove(cpu, Barrier::Unload);
+            // If it had entered the cpumask meanwhile to attach the space, it says so since before that, and waits until this
+            // is over.
+            if self.platform.local(cpu).may_have_loaded(space.id) {
+                space.holders.insert(cpu, Barrier::Unload);
+            }
         }
         Self::end_change(space);
     }

@@ -19,7 +19,7 @@ use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::request::{Conditions, Extent, Ranges, Reach, Space};
+use crate::request::{Conditions, Ranges, Reach, Space};
 use crate::section::{Mapped, Refused};
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -128,7 +128,7 @@ impl<P: Platform> Reclaim<'_, P> {
         };
         let level = mapped.level();
         let slot = mapped.slot();
-        let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
+        let extent = slot.extent(shift);
         let change = Change::vanishing(level, mapped.entry());
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);

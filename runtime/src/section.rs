@@ -89,7 +89,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             let level = mapped.level();
             let slot = mapped.slot();
             let change = Change::vanishing(level, mapped.entry());
-            let extent = Extent::new(slot.va, (slot.entries.len() as u64) << shift);
+            let extent = slot.extent(shift);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
             if !changed.obligation.is_nothing() {
                 gather.record_leaf(level, extent);
@@ -137,12 +137,13 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             let change = compute(stands.with(lost));
             let (mmu, space) = (self.gather.mmu, self.gather.space);
             mmu.check_change(space, &change)?;
-            self.flush_before(slot, &change);
+            let extent = slot.extent(mmu.check_entry(change.level, change.old)?);
+            self.flush_before(extent, &change);
             let Some(changed) = mmu.change_from(space, slot, stands, &change) else {
                 core::hint::spin_loop();
                 continue;
             };
-            self.record(slot, &change, &changed)?;
+            self.record(extent, &change, &changed);
             let more = changed.was.any & !stands.any;
             if more == 0 {
                 return Ok(changed.was.with(lost));
@@ -216,25 +217,26 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     }
 
     fn changed(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-        let gather = &mut *self.gather;
-        gather.mmu.check_entry(change.level, change.new)?;
-        gather.mmu.check_entry(change.level, change.old)?;
-        self.flush_before(slot, change);
-        let gather = &*self.gather;
-        let changed = gather.mmu.change(gather.space, slot, change, true);
-        self.record(slot, change, &changed)?;
+        let (mmu, space) = (self.gather.mmu, self.gather.space);
+        mmu.check_entry(change.level, change.new)?;
+        let extent = slot.extent(mmu.check_entry(change.level, change.old)?);
+        self.flush_before(extent, change);
+        let changed = mmu.change(space, slot, change, true);
+        self.record(extent, change, &changed);
         Ok(changed.was)
     }
 
     /// What was cleared of these addresses is flushed before a new entry for them is stored, where the machine wants that.
-    fn flush_before(&mut self, slot: &Slot<'_>, change: &Change) {
-        let gather = &mut *self.gather;
-        if !matches!(change.old, Entry::Invalid) || matches!(change.new, Entry::Invalid) {
-            return;
+    #[inline]
+    fn flush_before(&mut self, extent: Extent, change: &Change) {
+        if change.is_new() {
+            self.flush_before_new(extent, change);
         }
-        let Ok(extent) = gather.mmu.extent(slot, change.level) else {
-            return;
-        };
+    }
+
+    #[inline(never)]
+    fn flush_before_new(&mut self, extent: Extent, change: &Change) {
+        let gather = &mut *self.gather;
         let facts = gather.mmu.change_facts(gather.space);
         let changed = gather.has_changed(change.level, extent);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
@@ -243,21 +245,12 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         }
     }
 
-    /// Records what a change requires to be flushed.
-    fn record(
-        &mut self,
-        slot: &Slot<'_>,
-        change: &Change,
-        changed: &Changed,
-    ) -> Result<(), Misuse> {
+    /// Records what a change requires to be flushed, and to be published.
+    #[inline]
+    fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
-        let extent = gather.mmu.extent(slot, change.level)?;
         gather.record(&changed.obligation, extent);
-        let is_new = matches!(change.old, Entry::Invalid) && !matches!(change.new, Entry::Invalid);
-        if is_new && gather.space.kind == Space::Kernel {
-            gather.publishes = true;
-        }
-        Ok(())
+        gather.publishes |= change.is_new() && gather.space.kind == Space::Kernel;
     }
 
     /// Unlinks a table whose entries are all cleared, here or before; it comes out when nobody walks it, in hardware or

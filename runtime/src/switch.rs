@@ -130,16 +130,16 @@ impl<P: Platform> Mmu<P> {
         let left = SpaceId(here.loaded.mine());
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
-        if !space.holders.contains(cpu, Barrier::Unloaded) {
-            space.holders.insert(cpu, Barrier::Unload);
-        }
         if Self::FACTS.attach_waits_for_changes {
+            // A flush of everything that is over may just have taken this CPU out of the cpumask.
+            space.holders.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
             if space.changes.get() != 0 {
                 self.leave_root(cpu);
                 wait_until(|| space.changes.get() == 0, || self.serve(cpu));
             }
-            // What was changed is seen behind SwitchIn. Whoever trimmed the holders meanwhile may not have seen this one.
+            // What was changed is seen behind SwitchIn.
+        } else if !space.holders.contains(cpu, Barrier::Unloaded) {
             space.holders.insert(cpu, Barrier::Unload);
         }
         // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.

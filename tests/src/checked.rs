@@ -1,17 +1,18 @@
 //! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
 
 use std::ops::Deref;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, OnceLock};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
-    Tags,
+    TagSource, Tags,
 };
 
 use crate::context::{self, Within};
+use crate::hosted::CpuHook;
 use crate::platform::lock;
 use crate::rules::Rule;
 use crate::tlbs::Tlbs;
@@ -20,15 +21,21 @@ use crate::tlbs::Tlbs;
 pub struct Checked<B> {
     inner: B,
     tlbs: Mutex<Tlbs>,
+    /// What a test does before an entry changes.
+    pub(crate) changing: OnceLock<CpuHook>,
+    /// How many values there are at most of tags that mean the same space everywhere.
+    most_tags: u64,
     /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
     wide: AtomicUsize,
 }
 
 impl<B> Checked<B> {
-    pub(crate) fn new(inner: B) -> Self {
+    pub(crate) fn new(inner: B, most_tags: u64) -> Self {
         Self {
             inner,
+            most_tags,
             tlbs: Mutex::default(),
+            changing: OnceLock::new(),
             wide: AtomicUsize::new(0),
         }
     }
@@ -56,6 +63,14 @@ impl<B: Backend> Checked<B> {
         Self::unlocked();
         context::require_outside(Within::Secondary, Rule::SecondaryDoesNotFlush);
         context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
+    }
+
+    fn changes(&self) {
+        if !B::FACTS.changes_plainly {
+            Self::flushes(Rule::FlushInterruptsOff);
+        }
+        let hook = self.changing.get().zip(context::cpu());
+        hook.inspect(|(hook, cpu)| hook(*cpu));
     }
 
     /// No lock is held but the one for a machine that bears one flush at a time.
@@ -107,9 +122,7 @@ impl<B: Backend> Backend for Checked<B> {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        if !B::FACTS.changes_plainly {
-            Self::flushes(Rule::FlushInterruptsOff);
-        }
+        self.changes();
         let changed = self.inner.change(cpu, slot, change, owner);
         if !B::FACTS.changes_plainly {
             slot.store(change.new_bits); // as the instruction does, which nothing executes here
@@ -117,8 +130,30 @@ impl<B: Backend> Backend for Checked<B> {
         changed
     }
 
+    fn change_from(
+        &self,
+        cpu: &mut impl Issue<B::Op>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        owner: &Owner,
+    ) -> Option<Changed> {
+        self.changes();
+        self.inner.change_from(cpu, slot, seen, change, owner)
+    }
+
     fn tags(&self) -> Tags {
-        self.inner.tags()
+        let mut tags = self.inner.tags();
+        if let Some((values, source)) = &mut tags.of_machine
+            && *source != TagSource::Root
+        {
+            let last = values
+                .first
+                .saturating_add(self.most_tags)
+                .saturating_sub(1);
+            values.last = values.last.min(last);
+        }
+        tags
     }
 
     fn gives_up(&self, request: &Request<'_>) -> bool {

@@ -71,6 +71,8 @@ struct Context {
     within: Option<Within>,
     /// Whether a lock of the runtime is held.
     locked: bool,
+    /// Whether one was, and is not since.
+    unlocked: bool,
 }
 
 static PINS: AtomicU64 = AtomicU64::new(1);
@@ -116,6 +118,7 @@ pub(crate) fn enter(machine: &Arc<Shared>, cpu: u32) -> Undo {
             started: 0,
             within: None,
             locked: false,
+            unlocked: false,
         }));
     });
     Undo(None)
@@ -132,6 +135,7 @@ pub(crate) fn enter_handler(machine: &Arc<Shared>, cpu: u32) -> Undo {
             started: 0,
             within: None,
             locked: false,
+            unlocked: false,
         });
     });
     Undo(None)
@@ -186,8 +190,16 @@ pub(crate) fn lock_event(number: u32, event: LockEvent) {
     require_cpu(number, Rule::LockInterruptsOff);
     require_off(Rule::LockInterruptsOff);
     let acquired = event == LockEvent::Acquired;
-    let before = top(|context| std::mem::replace(&mut context.locked, acquired));
+    let before = top(|context| {
+        context.unlocked = !acquired;
+        std::mem::replace(&mut context.locked, acquired)
+    });
     require(before != acquired, Rule::OneLockAtATime);
+}
+
+/// Whether a lock of the runtime was released here since this was last asked.
+pub(crate) fn was_unlocked() -> bool {
+    top(|context| std::mem::take(&mut context.unlocked))
 }
 
 /// No lock of the runtime is held.

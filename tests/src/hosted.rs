@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Unusable,
+    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Tag, Unusable,
 };
 
 use crate::checked::Checked;
@@ -66,6 +66,12 @@ pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
 /// What a test does at a certain moment.
 pub type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// What a test does at a certain moment of a CPU.
+pub type CpuHook = Box<dyn Fn(u32) + Send + Sync>;
+
+/// What a test does after an instruction of a CPU.
+pub type IssuedHook<Op> = Box<dyn Fn(u32, &Op) + Send + Sync>;
+
 /// What a test does when a CPU takes or releases a lock of the runtime.
 pub type LockHook = Box<dyn Fn(u32, LockEvent) + Send + Sync>;
 
@@ -75,9 +81,11 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) cpus: Vec<Cpu<B>>,
     pub(crate) words: Vec<Word>,
     pub(crate) tables_out: OnceLock<TablesOut>,
-    pub(crate) issuing: OnceLock<Hook>,
+    pub(crate) issuing: OnceLock<CpuHook>,
+    pub(crate) issued: OnceLock<IssuedHook<B::Op>>,
     pub(crate) devices_told: OnceLock<Hook>,
     pub(crate) locking: OnceLock<LockHook>,
+    pub(crate) unlocked: OnceLock<CpuHook>,
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
@@ -118,6 +126,11 @@ impl<B: HostBackend> Hosted<B> {
 
     /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
+        Self::with_tags(backend, cpus, words, u64::MAX)
+    }
+
+    /// The same, of which the machine has at most so many.
+    pub fn with_tags(backend: B, cpus: usize, words: usize, most: u64) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
             local: Local::new(),
             running: Mutex::new(()),
@@ -125,13 +138,15 @@ impl<B: HostBackend> Hosted<B> {
             pending: AtomicBool::new(false),
         };
         let hosted = Self {
-            backend: Checked::new(backend),
+            backend: Checked::new(backend, most),
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
             tables_out: OnceLock::new(),
             issuing: OnceLock::new(),
+            issued: OnceLock::new(),
             devices_told: OnceLock::new(),
             locking: OnceLock::new(),
+            unlocked: OnceLock::new(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             shared: Arc::default(),
@@ -193,6 +208,11 @@ impl<B: HostBackend> Hosted<B> {
             .pinned_by(Interrupts::OffByKernel, |cpu| mmu.switch(cpu, from, to))
     }
 
+    /// The tag that a CPU has loaded, in the view that the kernel runs on.
+    pub fn loaded_tag(&self, cpu: u32) -> Option<Tag> {
+        self.backend.loaded(cpu)
+    }
+
     /// What happened since this was last asked.
     pub fn events(&self) -> Vec<Event<B::Op>> {
         std::mem::take(&mut lock(&self.events))
@@ -208,9 +228,19 @@ impl<B: HostBackend> Hosted<B> {
         assert!(self.tables_out.set(tell).is_ok(), "told already");
     }
 
+    /// Does something before every change of an entry, after the runtime has decided how to make it.
+    pub fn on_change(&self, look: CpuHook) {
+        assert!(self.backend.changing.set(look).is_ok(), "looks already");
+    }
+
     /// Does something before every instruction: it looks at what there is at that moment.
-    pub fn on_issue(&self, look: Hook) {
+    pub fn on_issue(&self, look: CpuHook) {
         assert!(self.issuing.set(look).is_ok(), "looks already");
+    }
+
+    /// Does something after every instruction.
+    pub fn on_issued(&self, look: IssuedHook<B::Op>) {
+        assert!(self.issued.set(look).is_ok(), "looks already");
     }
 
     /// Does something whenever devices are told of a flush.
@@ -221,6 +251,11 @@ impl<B: HostBackend> Hosted<B> {
     /// Does something whenever a lock of the runtime is taken, or about to be released.
     pub fn on_lock(&self, tell: LockHook) {
         assert!(self.locking.set(tell).is_ok(), "told already");
+    }
+
+    /// Does something when a CPU has released a lock of the runtime, before it does anything else.
+    pub fn on_unlocked(&self, tell: CpuHook) {
+        assert!(self.unlocked.set(tell).is_ok(), "told already");
     }
 
     /// Whether an interrupt waits for a CPU, whose interrupts are off.

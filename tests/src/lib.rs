@@ -9,6 +9,7 @@ mod counted;
 pub mod hosted;
 pub mod machines;
 pub mod model;
+pub mod moments;
 mod platform;
 pub mod rules;
 pub mod scheduler;

@@ -37,14 +37,24 @@ impl<B: HostBackend> Hosted<B> {
         let this = &self.cpus[cpu as usize];
         let _running = (!context::is_pinned()).then(|| (context::pin(), lock(&this.running)));
         if wanted == Interrupts::On || context::interrupts_off() {
-            return run(CpuId(cpu));
+            let result = run(CpuId(cpu));
+            self.after_unlock(cpu);
+            return result;
         }
         let off = lock(&this.interrupts);
         let turned_off = context::turn_off(wanted);
         let result = run(CpuId(cpu));
+        self.after_unlock(cpu);
         drop(turned_off);
         self.take_pending(cpu, off);
         result
+    }
+
+    /// The end of what was pinned, perhaps for a lock.
+    fn after_unlock(&self, cpu: u32) {
+        if context::was_unlocked() {
+            self.unlocked.get().inspect(|tell| tell(cpu));
+        }
     }
 
     /// Takes the interrupts that wait for a CPU, whose interrupts are on again.
@@ -100,8 +110,9 @@ impl<B: HostBackend> Platform for Hosted<B> {
         context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
         Record(move |op| {
             context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
-            self.issuing.get().inspect(|look| look());
+            self.issuing.get().inspect(|look| look(cpu.0));
             self.happened(Event::Issued(cpu.0, op));
+            self.issued.get().inspect(|look| look(cpu.0, &op));
         })
     }
 

@@ -1,7 +1,7 @@
 //! The scheduler of a hosted kernel: it keeps for each CPU what the runtime gave it, and hands that in again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
 
 use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform};
 
@@ -20,10 +20,38 @@ pub struct Scheduler<B: HostBackend> {
     counts: Counts,
 }
 
+/// A CPU with a scheduler of its own: a hook makes it run something at a certain moment.
+pub struct Apart<B: HostBackend> {
+    mmu: Weak<Host<B>>,
+    cpu: u32,
+    running: Mutex<Option<Current<Handle<B>>>>,
+}
+
+impl<B: HostBackend> Apart<B> {
+    /// Goes on with a thread of a process, or of the kernel.
+    pub fn run(&self, process: Option<&Handle<B>>) {
+        let mmu = self.mmu.upgrade().expect("a machine");
+        let mut running = self.running.lock().expect("no switch within a switch");
+        let from = running.take().expect("a CPU on line");
+        *running = Some(Hosted::on(&mmu, self.cpu, || {
+            Hosted::switch(&mmu, from, process)
+        }));
+    }
+}
+
 impl<B: HostBackend> Scheduler<B> {
     /// For a machine of so many CPUs, all of which have arrived.
     pub fn new(backend: B, cpus: usize) -> Self {
         let mut this = Self::off_line(Hosted::machine_off_line(backend, cpus));
+        (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
+        this.forget();
+        this
+    }
+
+    /// For a machine of so many CPUs, all of which have arrived, with at most so many tags.
+    pub fn with_tags(backend: B, cpus: usize, most: u64) -> Self {
+        let words = 2 * most.div_ceil(64) as usize;
+        let mut this = Self::off_line(Hosted::with_tags(backend, cpus, words, most));
         (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
         this.forget();
         this
@@ -66,6 +94,15 @@ impl<B: HostBackend> Scheduler<B> {
     pub fn offline(&mut self, cpu: u32) {
         let current = self.running[cpu as usize].take().expect("a CPU on line");
         self.off(cpu, |mmu| mmu.offline(CpuId(cpu), current));
+    }
+
+    /// Lets a CPU run apart from the others.
+    pub fn set_apart(&mut self, cpu: u32) -> Apart<B> {
+        Apart {
+            mmu: Arc::downgrade(&self.mmu),
+            cpu,
+            running: Mutex::new(self.running[cpu as usize].take()),
+        }
     }
 
     /// A CPU goes on with a thread of a process; up to the return to user code.

@@ -405,6 +405,7 @@ fn a_cpu_that_waits_for_a_lock_serves() {
         let pin = |cpu| Hosted::on(&mmu, cpu, || mmu.pin_tag(&tagged).is_ok());
         let first = scope.spawn(move || pin(0));
         while !locked.load(SeqCst) {
+            assert!(!first.is_finished(), "it takes the lock");
             thread::yield_now();
         }
         let second = scope.spawn(move || pin(1));

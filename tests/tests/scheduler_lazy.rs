@@ -157,7 +157,7 @@ fn a_handle_is_dropped_when_its_root_is_not_loaded_any_more() {
             let counts = Arc::new(Mutex::new(Vec::new()));
             let kept = counts.clone();
             let count = watched.clone();
-            let look = move || kept.lock().unwrap().push(count.strong_count());
+            let look = move |_| kept.lock().unwrap().push(count.strong_count());
             cpus.mmu.platform().on_issue(Box::new(look));
             cpus.run(0, &process);
             if lazily {

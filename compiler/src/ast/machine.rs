@@ -1,6 +1,6 @@
 //! Tables, caches, features, tags and spaces.
 
-use super::{Cases, Cond, Ident, Number, Spanned, Text};
+use super::{Cases, Cond, Ident, Number, ReadFrom, Spanned, Text};
 use crate::source::Span;
 
 /// A geometry: one page size with its tables.
@@ -112,7 +112,7 @@ pub enum Kind {
     Absent,
 }
 
-/// `feature pcid "..." needs a and not b;`, `feature x "..." of space;`
+/// `feature pcid "..." from CR4[17] = 1 needs a and not b;`, `feature x "..." of space;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
     /// Its name.
@@ -121,6 +121,8 @@ pub struct Feature {
     pub text: Text,
     /// When it is known: at boot unless it says so.
     pub known: Option<Spanned<Known>>,
+    /// Where it is read.
+    pub from: Option<ReadFrom>,
     /// What it needs.
     pub needs: Option<Cond>,
     /// All of it.

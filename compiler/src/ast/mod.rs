@@ -6,10 +6,12 @@
 mod events;
 mod instructions;
 mod machine;
+mod registers;
 
 pub use events::*;
 pub use instructions::*;
 pub use machine::*;
+pub use registers::*;
 
 use crate::source::Span;
 
@@ -57,6 +59,8 @@ pub enum Item {
     Feature(Feature),
     /// `limit NAME "..." 1..65536;`
     Limit(Limit),
+    /// `needs TCR_EL1.A1[22] = 1 "...";`
+    Setup(Setup),
     /// `domain inner is cpus;`
     Domain(Domain),
     /// `tag asid when pcid { ... }`

@@ -10,7 +10,7 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Source, Var};
+use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
 use crate::source::Span;
 
 /// The clauses that compare a tag, each with the conditions under which it comes to that.
@@ -254,6 +254,9 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
                 .collect(),
         };
         early(&of_cpu(&field.when), "the layout of an operand is", found);
+    }
+    for cond in model.setup.iter().flat_map(Setup::conds) {
+        later_than(model, cond, Known::Cpu, "the setup of a CPU is", found);
     }
     for feature in &model.features {
         let what = format!("the feature `{}` is", feature.named.name);

@@ -7,12 +7,11 @@
 use tlbc_runtime::clause::Holders;
 
 use super::configs::Configs;
-use super::{all_drops, compares_tag, field_of, listed, source};
+use super::{all_drops, compares_tag, field_of, hinted, listed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Drops, Invalidate, LevelSel, Model, Source, Var, Which};
+use crate::model::{Drops, Invalidate, Model, Source, Var, Which};
 use crate::source::Span;
-use crate::trace::encode::source_name;
 
 /// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -111,52 +110,6 @@ pub fn calls(model: &Model, found: &mut Vec<Diagnostic>) {
             .help("give both calls the same operands, or two names"),
         );
     }
-}
-
-/// E0409: only an instruction that writes entries is told the table, and what the entry was and becomes.
-pub fn sources_of_changes(model: &Model, found: &mut Vec<Diagnostic>) {
-    let of_change = |operands: &[usize]| {
-        let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-        fields.find_map(|field| {
-            let source = source(field.value).filter(|source| source.is_of_change())?;
-            Some((field, source_name(source)))
-        })
-    };
-    let writes = |i: &&Invalidate| i.writes_entry.is_none();
-    let flushes = model.invalidates.iter().filter(writes);
-    let invalidates = flushes.map(|i| (&i.named, &i.template, "flushes"));
-    let loads = model
-        .loads
-        .iter()
-        .map(|load| (&load.named, &load.template, "loads"));
-    for (named, template, what) in invalidates.chain(loads) {
-        let Some((field, word)) = of_change(&template.operands) else {
-            continue;
-        };
-        found.push(
-            Diagnostic::new(
-                Code::E0409,
-                field.span,
-                format!("`{}` needs `{word}`, and what {what} has none", named.name),
-            )
-            .label("known only where an entry is changed")
-            .because(template.span, "changes no entry")
-            .note("a flush names addresses and tags; no table is at hand when it is asked for")
-            .help("add `writes entry at ...;` if it changes the entry, or take the field out"),
-        );
-    }
-}
-
-/// Whether it depends on a level given with the instruction.
-fn hinted(drops: &Drops) -> bool {
-    let by_level = |levels| matches!(levels, Some(LevelSel::Hint | LevelSel::AboveHint));
-    by_level(drops.leaf)
-        || by_level(drops.walk)
-        || drops
-            .when
-            .terms
-            .iter()
-            .any(|term| term.value.0 == Var::Hinted)
 }
 
 fn no_place(name: &str, template: Span, because: Span, word: &str, what: &str) -> Diagnostic {

@@ -8,6 +8,8 @@
 //!
 //! One rule is one function, and has one code.
 
+mod addresses;
+mod carried;
 mod configs;
 mod errata;
 mod features;
@@ -15,6 +17,7 @@ mod instructions;
 mod levels;
 mod operands;
 mod policy;
+mod registers;
 mod runs;
 mod sets;
 mod spaces;
@@ -23,7 +26,9 @@ mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Drops, Field, Invalidate, Model, Source, Tag, Under, Value};
+use crate::model::{
+    Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Value, Var,
+};
 
 /// A rule: what it finds goes into the list.
 type Rule = fn(&Model, &mut Vec<Diagnostic>);
@@ -33,6 +38,8 @@ const RULES: &[Rule] = &[
     operands::undefined_bits,
     operands::unaligned_runs,
     widths::too_narrow,
+    widths::wider,
+    addresses::lowest,
     widths::unnumbered,
     tables::ascending,
     tables::alternatives,
@@ -42,8 +49,11 @@ const RULES: &[Rule] = &[
     instructions::places_of_loads,
     instructions::completion,
     instructions::calls,
-    instructions::sources_of_changes,
+    carried::at_hand,
+    carried::needless,
     levels::numbers,
+    levels::distinct,
+    levels::granules,
     levels::given,
     sets::counted,
     instructions::promises,
@@ -57,6 +67,9 @@ const RULES: &[Rule] = &[
     features::barriers_that_may_be_missing,
     features::known_too_late,
     spaces::switches,
+    spaces::roots,
+    spaces::values,
+    spaces::tags_loaded,
     errata::subjects,
     errata::leaves_before_walks,
     errata::completion,
@@ -67,6 +80,12 @@ const RULES: &[Rule] = &[
     policy::tables_after_flush,
     policy::pages_at_change,
     policy::strides,
+    registers::values,
+    registers::fields,
+    registers::features,
+    registers::settings,
+    registers::features_as_set,
+    registers::alternatives,
     unused::names,
     unused::alternatives,
 ];
@@ -98,6 +117,16 @@ fn source(value: Value) -> Option<Source> {
         }
         Value::Const(_) | Value::LevelAs(_) => None,
     }
+}
+
+/// The fields of these operands that take something from a source.
+fn fields_of<'m>(
+    model: &'m Model,
+    operands: &'m [usize],
+    wanted: Source,
+) -> impl Iterator<Item = &'m Field> {
+    let fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
+    fields.filter(move |field| source(field.value) == Some(wanted))
 }
 
 /// The first field of these operands that takes something from a source.
@@ -136,6 +165,18 @@ fn all_drops(invalidate: &Invalidate) -> impl Iterator<Item = &Drops> {
 /// Whether it compares the tag that is given to it.
 fn compares_tag(drops: &Drops) -> bool {
     drops.whose.value.this && !drops.whose.value.other
+}
+
+/// Whether it depends on a level given with the instruction.
+fn hinted(drops: &Drops) -> bool {
+    let by_level = |levels| matches!(levels, Some(LevelSel::Hint | LevelSel::AboveHint));
+    by_level(drops.leaf)
+        || by_level(drops.walk)
+        || drops
+            .when
+            .terms
+            .iter()
+            .any(|term| term.value.0 == Var::Hinted)
 }
 
 /// `1 bit`, `5 bits`

@@ -1,66 +1,121 @@
 //! Spaces: a CPU that enters one leaves the entries of the other behind.
 //!
-//! In: the tags, and what a switch loads. Out: E0503. Holds: in every configuration a switch loads
-//! a tag of the space's own, or drops what the space before it left.
+//! In: the tags, and what a switch loads. Out: E0503, E0509, E0510, E0511. Holds: in every configuration a
+//! switch loads the root of the space, and for each kind of entry a tag of the space's own, which is no other
+//! tag's, or it drops what the space before it left.
 
 use super::configs::Configs;
-use super::{field_of, tags_in, user_tags};
+use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Config, LevelSel, Load, Model, Source, Tag, Which};
+use crate::model::{
+    At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under, Which,
+};
 
-/// E0503: a switch changes the tag, or drops everything.
+/// What a switch loads in a configuration.
+fn loaded(model: &Model, config: Config) -> Vec<&Load> {
+    let loads = model.switch.loads.iter();
+    let here = loads.filter(|loads: &&Loads| loads.when.holds(config));
+    here.flat_map(|loads| loads.loads.iter().map(|&load| &model.loads[load]))
+        .collect()
+}
+
+/// The kinds of entries that a CPU may keep of a space, with the tag that they are under.
+fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
+    let kinds = [
+        (Kind::Leaf, &model.user.leaf, true),
+        (Kind::Walk, &model.user.walk, model.caches.walk.is_some()),
+        (Kind::Absent, &model.user.leaf, model.caches.invalid_cached),
+    ];
+    let cached = kinds.into_iter().filter(|(.., cached)| *cached);
+    cached
+        .filter_map(|(kind, cases, _)| Some((kind, cases.get(config)?)))
+        .collect()
+}
+
+/// E0503: a switch changes the tag that entries are under, or drops them.
 pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
-        let loads: Vec<&Load> = (model.switch.loads.iter())
-            .filter(|loads| loads.when.holds(config))
-            .flat_map(|loads| loads.loads.iter().map(|&load| &model.loads[load]))
-            .collect();
-        if loads
-            .iter()
-            .any(|load| drops_everything(model, load, config))
-        {
-            continue;
-        }
-        let when = configs.when(config);
-        let takes_tag = loads
-            .iter()
-            .any(|load| takes(model, load, Source::Tag, config));
-        let own = |tag: &&Tag| tag.values.is_none_or(|at| at.value.0 != at.value.1);
-        let tags: Vec<&Tag> = tags_in(model, config).collect();
-        let (why, fact, label) = match (tags.first(), tags.iter().all(own)) {
-            (Some(_), true) if takes_tag => continue,
-            (Some(tag), true) => ("loads no tag", tag.named.span, "stays what it was"),
-            (Some(tag), false) => (
-                "loads a tag that all spaces share",
-                tag.named.span,
-                "has one value",
-            ),
-            (None, _) => (
-                "has no tag to load",
-                model.user.leaf.span,
-                "entries of spaces are not told apart",
-            ),
+        let loads = loaded(model, config);
+        let left = |(kind, under): &(Kind, &At<Under>)| {
+            !(loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
         };
-        let span = model
-            .switch
-            .loads
-            .first()
-            .map_or(model.switch.span, |loads| loads.span);
-        found.push(
-            Diagnostic::new(
-                Code::E0503,
-                span,
-                format!("a switch {why} and drops nothing{when}"),
-            )
-            .label("nothing here keeps two spaces apart")
-            .because(fact, label)
-            .note("the new space would use translations of the old one: its memory is open to whoever runs next")
-            .help("load a tag of the space's own, or say what loading drops: `drops leaf, walk of everything, this tag;`"),
-        );
-        return;
+        let mut left = kept(model, config).into_iter().filter(left);
+        let shared = left.find_map(|(kind, under)| shared(model, &loads, (kind, under), config));
+        if let Some(shared) = shared {
+            let when = configs.when(config);
+            found.push(open_memory(model, &shared, &when));
+            return;
+        }
     }
+}
+
+/// Entries that the next space can use.
+struct Shared {
+    why: String,
+    fact: crate::source::Span,
+    label: &'static str,
+}
+
+/// What keeps entries that a switch does not drop from being told apart, if anything does.
+fn shared(
+    model: &Model,
+    loads: &[&Load],
+    (kind, under): (Kind, &At<Under>),
+    config: Config,
+) -> Option<Shared> {
+    let entries = match kind {
+        Kind::Leaf => "leaf entries",
+        Kind::Walk => "walk entries",
+        Kind::Root => "root entries",
+        Kind::Absent => "negative entries",
+    };
+    match &under.value {
+        Under::Global => {
+            return Some(Shared {
+                why: format!("keeps {entries} that every space uses"),
+                fact: under.span,
+                label: "match whatever tag is loaded",
+            });
+        }
+        Under::Fixed(..) => {
+            return Some(Shared {
+                why: format!("keeps {entries} under a tag that every space has"),
+                fact: under.span,
+                label: "one value for all spaces",
+            });
+        }
+        Under::Tags(_) | Under::EveryTag => {}
+    }
+    let own = |tag: &&Tag| tag.values.is_none_or(|at| at.value.0 != at.value.1);
+    let tags: Vec<&Tag> = tags_in(model, config).collect();
+    let (why, fact, label) = match (tags.first(), tags.iter().all(own)) {
+        (Some(_), true) if carry_tag(model, loads, config) => return None,
+        (Some(tag), true) => ("loads no tag", tag.named.span, "stays what it was"),
+        (Some(tag), false) => (
+            "loads a tag that all spaces share",
+            tag.named.span,
+            "has one value",
+        ),
+        (None, _) => (
+            "has no tag to load",
+            model.user.leaf.span,
+            "entries of spaces are not told apart",
+        ),
+    };
+    let why = format!("{why} and drops nothing");
+    Some(Shared { why, fact, label })
+}
+
+fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
+    let first = model.switch.loads.first();
+    let span = first.map_or(model.switch.span, |loads| loads.span);
+    Diagnostic::new(Code::E0503, span, format!("a switch {}{when}", shared.why))
+        .label("nothing here keeps two spaces apart")
+        .because(shared.fact, shared.label)
+        .note("the new space would use translations of the old one: its memory is open to whoever runs next")
+        .help("load a tag of the space's own that its entries are under, or say what loading drops: `drops leaf, walk of everything, this tag;`")
 }
 
 /// Everything on which a switch can depend.
@@ -68,34 +123,162 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
     let tags = user_tags(model)
         .into_iter()
         .map(|tag| &model.tags[tag].when);
+    let under = model.user.leaf.conds().chain(model.user.walk.conds());
     let drops = model
         .loads
         .iter()
         .flat_map(|load| load.drops.iter().map(|drops| &drops.when));
     let operands = model.loads.iter().flat_map(|load| &load.template.operands);
     let fields = operands.flat_map(|&operand| model.operands[operand].fields.iter());
-    tags.chain(drops)
+    tags.chain(under)
+        .chain(drops)
         .chain(fields.map(|field| &field.when))
         .chain(model.switch.loads.iter().map(|loads| &loads.when))
 }
 
 /// Whether the load is given something from a source in this configuration.
 fn takes(model: &Model, load: &Load, source: Source, config: Config) -> bool {
-    let operands = &load.template.operands;
-    field_of(model, operands, source).is_some_and(|field| field.when.holds(config))
+    let mut fields = fields_of(model, &load.template.operands, source);
+    fields.any(|field| field.when.holds(config))
 }
 
-/// Whether loading drops what the space before it left, even where it is asked to keep entries:
-/// without tags nothing else would ever ask it to drop them.
-fn drops_everything(model: &Model, load: &Load, config: Config) -> bool {
+/// Whether one of them carries the tag; where the tag is the root, the root does.
+fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
+    let is_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
+    loads.iter().any(|load| {
+        takes(model, load, Source::Tag, config)
+            || is_root && takes(model, load, Source::Root, config)
+    })
+}
+
+/// Whether loading drops what the space before it left of a kind, even where it is asked to keep
+/// entries: without tags nothing else would ever ask it to drop them.
+fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) -> bool {
     let keep = takes(model, load, Source::Keep, config);
-    let walk = model.caches.walk.is_some();
     load.drops.iter().any(|drops| {
-        drops.leaf == Some(LevelSel::Any)
-            && (!walk || drops.walk == Some(LevelSel::Any))
-            && (!model.caches.invalid_cached || drops.absent == Some(LevelSel::Any))
+        let levels = match kind {
+            Kind::Leaf => drops.leaf,
+            Kind::Walk => drops.walk,
+            Kind::Absent => drops.absent,
+            Kind::Root => drops.root.then_some(LevelSel::Any),
+        };
+        let whose = drops.whose.value;
+        let of_space = whose.this || whose.loaded;
+        let reaches = match under {
+            Under::Tags(_) | Under::EveryTag => of_space,
+            Under::Fixed(..) => of_space && whose.other,
+            Under::Global => whose.global,
+        };
+        levels == Some(LevelSel::Any)
             && drops.which.value == Which::Everything
-            && (drops.whose.value.this || drops.whose.value.loaded)
+            && reaches
+            && drops
+                .stores
+                .is_none_or(|in_| model.caches.holding(kind).0 & !in_.0 == 0)
             && drops.when.holds_with(config, false, keep)
     })
+}
+
+/// E0509: a switch loads the root of the space.
+pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
+    // Where the machine finds the top table by the tag, there is no root to load.
+    if model.caches.root.is_some() {
+        return;
+    }
+    let configs = Configs::of(model, conds(model));
+    let rootless = configs.iter().find(|&config| {
+        let of_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
+        !loaded(model, config).iter().any(|load| {
+            takes(model, load, Source::Root, config)
+                || of_root && takes(model, load, Source::Tag, config)
+        })
+    });
+    let Some(config) = rootless else { return };
+    let first = model.switch.loads.first();
+    let mut diagnostic = Diagnostic::new(
+        Code::E0509,
+        first.map_or(model.switch.span, |loads| loads.span),
+        format!("a switch loads no root{}", configs.when(config)),
+    )
+    .label("the CPU keeps walking the tables of the space before");
+    if let Some(load) = loaded(model, config).first() {
+        diagnostic = diagnostic.because(load.template.span, "no operand here has bits of `root`");
+    }
+    found.push(
+        diagnostic
+            .note("whatever space it is told to enter, a CPU would translate by the tables that it has")
+            .help("give a load an operand with a field `root[...]`, or say in `caches` that something `holds root` if the machine finds the table by the tag"),
+    );
+}
+
+/// E0510: tags of one machine have no value in common.
+pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
+    let tags: Vec<&Tag> = user_tags(model)
+        .into_iter()
+        .map(|tag| &model.tags[tag])
+        .collect();
+    let span = |tag: &Tag| tag.values.map_or(tag.named.span, |at| at.span);
+    for (index, tag) in tags.iter().enumerate() {
+        for first in &tags[..index] {
+            let ((a, b), (c, d)) = (first.range(), tag.range());
+            let configs = Configs::of(model, [&first.when, &tag.when]);
+            let both = |&config: &Config| first.when.holds(config) && tag.when.holds(config);
+            let Some(config) = configs.iter().find(both).filter(|_| a <= d && c <= b) else {
+                continue;
+            };
+            let (one, other) = (&first.named.name, &tag.named.name);
+            found.push(
+                Diagnostic::new(
+                    Code::E0510,
+                    span(tag),
+                    format!(
+                        "the tags `{one}` and `{other}` have values in common{}",
+                        configs.when(config)
+                    ),
+                )
+                .label(format!("{c} to {d}"))
+                .because(span(first), format!("{a} to {b}"))
+                .note("both stand in the same field: two spaces with one value would use each other's entries")
+                .help("give each its own values: `values 1..6;` and `values 7..4094;`"),
+            );
+        }
+    }
+}
+
+/// E0511: where there is a tag, a switch loads it.
+pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
+    let configs = Configs::of(model, conds(model));
+    for config in configs.iter() {
+        let loads = loaded(model, config);
+        let Some(tag) = tags_in(model, config).next() else {
+            continue;
+        };
+        // A switch that loads no tag and drops nothing has been reported for that.
+        let dropped = kept(model, config).iter().all(|(kind, under)| {
+            (loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
+        });
+        if carry_tag(model, &loads, config) || !dropped {
+            continue;
+        }
+        let first = model.switch.loads.first();
+        found.push(
+            Diagnostic::new(
+                Code::E0511,
+                tag.named.span,
+                format!(
+                    "there is a tag `{}`, and a switch loads none{}",
+                    tag.named.name,
+                    configs.when(config)
+                ),
+            )
+            .label("given to instructions that compare it")
+            .because(
+                first.map_or(model.switch.span, |loads| loads.span),
+                "loads no tag then",
+            )
+            .note("entries are made under the tag that is loaded: an instruction that compares another drops none of them")
+            .help("let the field of the load be there whenever the tag is, or the tag only where it is loaded"),
+        );
+        return;
+    }
 }

@@ -32,6 +32,42 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
     tags(model, found);
 }
 
+/// E0303: a field of the tag is no wider than the tag.
+pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, operand) in model.operands.iter().enumerate() {
+        for field in &operand.fields {
+            let of_tag = field.value == Value::Source(Source::Tag);
+            let Some(demand) = demand(model, index, field).filter(|_| of_tag) else {
+                continue;
+            };
+            let (has, wants) = (u64::from(field.width()), u64::from(demand.bits));
+            if has <= wants {
+                continue;
+            }
+            let mut diagnostic = Diagnostic::new(
+                Code::E0303,
+                field.span,
+                format!(
+                    "{} has {}, and its field in `{}` {}",
+                    demand.what,
+                    counted(wants, "bit"),
+                    operand.named.name,
+                    counted(has, "bit")
+                ),
+            )
+            .label(format!("{} here", counted(has, "bit")));
+            if let Some(fact) = demand.fact {
+                diagnostic = diagnostic.because(fact, counted(wants, "bit"));
+            }
+            found.push(
+                diagnostic
+                    .note("the tag would stand in the lowest bits of the field, and the machine may look for it in others")
+                    .help("give the tag the bits where the manual has it, and the others a `0`"),
+            );
+        }
+    }
+}
+
 /// How many bits of the value get through: for a slice those up to its highest.
 fn held(field: &Field) -> u32 {
     match field.value {

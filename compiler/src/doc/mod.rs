@@ -10,6 +10,7 @@ mod issued;
 mod levels;
 mod page;
 mod picture;
+mod setup;
 mod svg;
 
 use crate::Analysis;

@@ -5,15 +5,15 @@
 
 use std::fmt::Write as _;
 
-use super::instructions;
 use super::issued::{Flags, lines};
+use super::{instructions, setup};
 use crate::Analysis;
 use crate::matrix::{Matrix, Section, marked, wants};
 use crate::model::{Config, Model};
 use crate::samples::{Sample, described, with_all_features};
 use crate::source::{Files, Span};
 use crate::trace::show;
-use crate::words::{self, code, plain};
+use crate::words::{self, code, plain, registers};
 
 /// The longest trace that is shown whole, in lines.
 const MOST_LINES: usize = 40;
@@ -35,6 +35,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
         "Loads",
         "Operands",
         "Features",
+        setup::TITLE,
         "Errata",
     ];
     let titles = own[..1].iter().copied();
@@ -76,6 +77,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     }
     instructions::write(&mut out, model, files);
     features(&mut out, model);
+    setup::write(&mut out, model);
     errata(&mut out, model);
     issued(&mut out, analysis);
     traces(&mut out, analysis, &source(files, model.arch.span));
@@ -145,14 +147,20 @@ fn features(out: &mut String, model: &Model) {
                 known => known.to_owned(),
             };
             let needs = words::cond(model, &feature.needs);
+            let from = feature.from.as_ref().map(registers::read_from);
             [
                 code(&feature.named.name),
                 plain(&feature.named.text),
+                from.unwrap_or_default(),
                 known,
                 needs,
             ]
         });
-        table(out, ["feature", "what it is", "known", "needs"], rows);
+        table(
+            out,
+            ["feature", "what it is", "read from", "known", "needs"],
+            rows,
+        );
     }
     if !model.limits.is_empty() {
         out.push('\n');

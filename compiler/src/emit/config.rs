@@ -17,8 +17,8 @@ impl Emit<'_> {
     /// The flags that a configuration word has: features, errata, and all geometries but the first.
     fn flags(&self) -> Vec<(Ident, String)> {
         let model = self.model;
-        let features = (model.features.iter())
-            .map(|f| (upper(&f.named.name), format!("Feature: {}.", f.named.text)));
+        let features = (model.features.iter().enumerate())
+            .map(|(index, f)| (upper(&f.named.name), self.feature_text(index)));
         let errata = (model.errata.iter())
             .map(|e| (upper(&e.named.name), format!("Erratum: {}.", e.named.text)));
         let geometries = (model.geometries.iter().skip(1)).map(|g| {
@@ -142,6 +142,8 @@ impl Emit<'_> {
             quote!(if (self.0 & #mask).count_ones() > 1 { return false; })
         };
         let count = Literal::usize_unsuffixed(flags.len());
+        let registers = self.register_values();
+        let found = self.found_config();
         let of_space = self.of_space().map(|mask| {
             let mask = hex(u64::from(mask));
             quote! {
@@ -163,6 +165,8 @@ impl Emit<'_> {
             }
         });
         quote! {
+            #registers
+
             /// What a machine has: features, errata and page size, in one word.
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
             #[repr(transparent)]
@@ -180,6 +184,8 @@ impl Emit<'_> {
                 pub const fn with(self, flag: Self) -> Self {
                     Self(self.0 | flag.0)
                 }
+
+                #found
 
                 /// Whether a flag is set.
                 #[must_use]

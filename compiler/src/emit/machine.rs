@@ -210,6 +210,16 @@ impl Emit<'_> {
             }
         });
         let platform = self.calls(&calls);
+        let setup = self.setup_text();
+        let mode = if self.model.setup.is_empty() {
+            "The CPU is in the mode that the definition describes"
+        } else {
+            "The CPU is in the mode that the definition describes and set up as stated above"
+        };
+        let mode = doc(&format!(
+            "{mode}, and every root that is loaded through the sink is that of tables which stay valid \
+             while a CPU can walk them."
+        ));
         let (fields, made_of, new, parameter, bound, of) = if calls.is_empty() {
             (
                 quote!(()),
@@ -246,9 +256,9 @@ impl Emit<'_> {
             impl #parameter Hardware #of {
                 /// A sink that executes.
                 ///
+                #setup
                 /// # Safety
-                /// The CPU is in the mode that the definition describes, and every root that is loaded
-                /// through the sink is that of tables which stay valid while a CPU can walk them.
+                #mode
                 #[must_use]
                 #[inline(always)]
                 pub const unsafe fn new(#new) -> Self { Self(#made_of) }

@@ -17,6 +17,7 @@ mod machine;
 mod nodes;
 mod operands;
 mod parameters;
+mod registers;
 mod routines;
 mod text;
 

@@ -179,6 +179,7 @@ impl Lower {
             out.push(Feature {
                 named,
                 known: it.known.as_ref().map_or(Known::Boot, |known| known.node),
+                from: it.from.as_ref().and_then(|from| self.read_from(it, from)),
                 needs: self.cond(it.needs.as_ref(), &[]),
             });
         }

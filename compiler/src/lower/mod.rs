@@ -13,6 +13,7 @@ mod instructions;
 mod machine;
 mod names;
 mod operands;
+mod registers;
 mod spaces;
 
 pub use drops::UNLIMITED;
@@ -101,6 +102,7 @@ impl Lower {
         let geometries = self.lower_geometries(arch, items);
         let features = self.lower_features(items);
         let limits = self.lower_limits(items);
+        let setup = self.lower_setup(items);
         let tags = self.lower_tags(items);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
@@ -148,6 +150,7 @@ impl Lower {
             features,
             errata,
             limits,
+            setup,
             tags,
             user: user?,
             kernel: kernel?,

@@ -107,9 +107,7 @@ impl Lower {
                             format!("there are no bits [{}:{}]", from.node, to.node),
                             "sources have bits 63 to 0; write the highest first",
                         );
-                        // As many bits as there is room for, as above.
-                        let width = (high - low + 1).min(64) as u32;
-                        Value::Slice(source, 63, 64 - width)
+                        return None;
                     }
                 }
             }

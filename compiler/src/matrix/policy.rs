@@ -8,7 +8,7 @@ use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
 use crate::samples::{Sample, with_all_features};
-use crate::words::{self, code, plain, when};
+use crate::words::{self, code, plain, registers, when};
 
 pub(super) const POLICIES: &[Ask] = &[
     brief("Other CPUs are told by", delivery_line),
@@ -58,6 +58,7 @@ pub(super) const EVENTS: &[Ask] = &[
 
 pub(super) const VARIANTS: &[Ask] = &[
     long("Features", features),
+    long("Setup of the machine", setup),
     long("Limits", limits),
     long("Sets of CPUs that the kernel keeps", |it| {
         it.model.cpu_sets.iter().map(named).collect()
@@ -278,13 +279,23 @@ fn features(it: &Analysis) -> Vec<String> {
             "" => String::new(),
             known => format!(", {known}"),
         };
+        let from = feature.from.as_ref().map_or(String::new(), |from| {
+            format!(", from {}", registers::read_from(from))
+        });
         format!(
-            "{}{known}{}",
+            "{}{from}{known}{}",
             named(&feature.named),
             wants(&it.model, &feature.needs)
         )
     };
     it.model.features.iter().map(line).collect()
+}
+
+fn setup(it: &Analysis) -> Vec<String> {
+    let statements = it.model.setup.iter();
+    statements
+        .map(|statement| registers::demand(&it.model, statement))
+        .collect()
 }
 
 fn limits(it: &Analysis) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, Stricter, TagSource};
+use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Stricter, TagSource};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -120,6 +120,8 @@ pub struct Feature {
     pub named: Named,
     /// When it is known.
     pub known: Known,
+    /// Where it is read, if a register says it.
+    pub from: Option<ReadFrom>,
     /// What it needs.
     pub needs: Cond,
 }
@@ -156,6 +158,17 @@ pub struct Tag {
     pub is_root: Option<Span>,
     /// Where its values come from, if that is said.
     pub source: Option<At<TagSource>>,
+}
+
+impl Tag {
+    /// The least and the largest value that a space gets.
+    #[must_use]
+    pub fn range(&self) -> (u64, u64) {
+        let most = 1u64
+            .checked_shl(self.bits.value as u32)
+            .map_or(u64::MAX, |n| n - 1);
+        self.values.map_or((0, most), |at| at.value)
+    }
 }
 
 /// Which tag class entries have.

@@ -7,10 +7,12 @@
 mod events;
 mod instructions;
 mod machine;
+mod registers;
 
 pub use events::*;
 pub use instructions::*;
 pub use machine::*;
+pub use registers::*;
 
 use tlbc_runtime::clause::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
@@ -175,6 +177,8 @@ pub struct Model {
     pub errata: Vec<Erratum>,
     /// Numbers read at boot.
     pub limits: Vec<Limit>,
+    /// What the machine must be set to.
+    pub setup: Vec<Setup>,
     /// Kinds of tags.
     pub tags: Vec<Tag>,
     /// The user space.

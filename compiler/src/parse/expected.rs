@@ -36,6 +36,7 @@ impl Expected {
         let members: &[Rule] = match rule {
             Rule::name => return self.add_kind("a name"),
             Rule::number => return self.add_kind("a number"),
+            Rule::register => return self.add_kind("a register"),
             Rule::text => return self.add_kind("a text in quotes"),
             Rule::EOI => return self.add_kind("the end of the file"),
             Rule::kind | Rule::what => &[Rule::k_leaf, Rule::k_walk, Rule::k_root, Rule::k_absent],
@@ -86,6 +87,7 @@ impl Expected {
             Rule::comma => ",",
             Rule::colon => ":",
             Rule::equals => "=",
+            Rule::at_least => ">=",
             Rule::bar => "|",
             Rule::dots => "..",
             Rule::open => "{",

@@ -24,6 +24,7 @@ impl Builder<'_> {
             Rule::caches => Item::Caches(self.caches(node)),
             Rule::feature => Item::Feature(self.feature(node)),
             Rule::limit => Item::Limit(self.limit(node)),
+            Rule::setup => Item::Setup(self.setup(node)),
             Rule::domain => Item::Domain(Domain {
                 name: self.name(node),
                 members: self.names(node),
@@ -151,6 +152,7 @@ impl Builder<'_> {
             name: self.name(node),
             text: self.text(node),
             known,
+            from: first(node, Rule::read_from).map(|from| self.read_from(&from)),
             needs: self.cond(node),
             span: self.span(node),
         }

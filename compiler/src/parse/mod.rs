@@ -17,6 +17,7 @@ mod facts;
 mod items;
 mod lex;
 mod recover;
+mod registers;
 mod scan;
 mod tree;
 

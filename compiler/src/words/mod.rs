@@ -5,6 +5,7 @@
 //! characters of their own, so that what stands between two backticks is a name or an instruction.
 
 mod events;
+pub mod registers;
 
 pub use events::{aspect, ceiling, remedy, weakens};
 

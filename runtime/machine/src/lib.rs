@@ -29,6 +29,8 @@
 
 #![forbid(unsafe_code)]
 
+mod devices;
+mod history;
 mod machine;
 mod memory;
 mod op;
@@ -37,6 +39,6 @@ mod tlb;
 pub mod toys;
 
 pub use machine::{Machine, Shared};
-pub use memory::{ENTRIES, Entry, Memory, Stores, TableId};
-pub use op::{Dropped, Kept, Op, Where};
+pub use memory::{ENTRIES, Entry, KERNEL, KERNEL_PAGE, Memory, Stores, TableId};
+pub use op::{Dropped, Kept, Op, Told, Where};
 pub use state::Complaint;

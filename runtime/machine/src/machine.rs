@@ -1,26 +1,31 @@
-//! The machine: CPUs and a device, step by step.
+//! The machine: what its CPUs do, step by step, and what others rely on.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tlbc_runtime::sync::Word;
 
+use crate::history::Event;
 use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
-use crate::op::{Op, Where};
-use crate::state::{Complaint, Frame, State, Walker};
+use crate::op::{Op, Told, Where};
+use crate::state::{Complaint, Frame, Owner, State, Walker};
 
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
-    memory: Memory,
+    pub(crate) memory: Memory,
     /// One is stored to with each step of a walker, so that a model checker knows that steps depend on each other. They
     /// are never read, so that no step is ordered by them for anybody. Where walkers see what is in memory without any load
     /// all steps depend on each other, and there is one for all.
     steps: Vec<Word>,
-    /// Whether there is a device: otherwise nothing is a step of it.
-    has_device: Cell<bool>,
-    state: RefCell<State>,
+    pub(crate) cpus: usize,
+    /// How many devices there are: the others take no steps.
+    pub(crate) devices: Cell<usize>,
+    pub(crate) state: RefCell<State>,
 }
+
+/// The most devices that a machine has.
+pub(crate) const MOST_DEVICES: usize = 2;
 
 /// A machine that the CPUs of one host thread share.
 pub type Shared = Rc<Machine>;
@@ -30,15 +35,17 @@ impl Machine {
     #[must_use]
     pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> Shared {
         let frame = Frame {
-            owner: None,
+            owner: Owner::Other,
             write: true,
+            needs_write: false,
+            attributes: None,
         };
         let walker = Walker {
             frames: vec![frame; frames],
             gone: vec![false; tables],
             ..Walker::default()
         };
-        let mut walkers = vec![walker; cpus + 1];
+        let mut walkers = vec![walker; cpus + MOST_DEVICES];
         walkers[..cpus]
             .iter_mut()
             .for_each(|cpu| cpu.root = Some(0));
@@ -50,19 +57,16 @@ impl Machine {
         let entries = vec![vec![0]; tables * ENTRIES];
         Rc::new(Self {
             memory,
-            has_device: Cell::new(false),
+            cpus,
+            devices: Cell::new(0),
             steps: (0..steps).map(|_| Word::new(0)).collect(),
             state: RefCell::new(State {
                 entries,
                 walkers,
                 complaint: None,
+                history: Vec::new(),
             }),
         })
-    }
-
-    /// There is a device. To be said before pages and tables go.
-    pub fn add_device(&self) {
-        self.has_device.set(true);
     }
 
     /// What is wrong, if anything was at any time.
@@ -72,7 +76,7 @@ impl Machine {
     }
 
     /// A step of each of these walkers.
-    fn step(&self, walkers: &[usize], mut step: impl FnMut(&mut State, usize)) {
+    pub(crate) fn step(&self, walkers: &[usize], mut step: impl FnMut(&mut State, usize)) {
         for (nth, walker) in walkers.iter().enumerate() {
             // Only these are the model checker's; the step itself is one.
             match self.steps.get(*walker) {
@@ -90,15 +94,12 @@ impl Machine {
     }
 
     fn all(&self) -> Vec<usize> {
-        (0..self.device() + usize::from(self.has_device.get())).collect()
-    }
-
-    fn device(&self) -> usize {
-        self.state.borrow().walkers.len() - 1
+        (0..self.cpus + self.devices.get()).collect()
     }
 
     /// A plain store into a table.
     pub fn store(&self, table: TableId, index: usize, bits: u64) {
+        self.note(Event::Stored(table, index, Entry::of(bits)));
         self.memory.store(table, index, bits);
         if self.memory.stores == Stores::AsLoaded {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
@@ -131,7 +132,8 @@ impl Machine {
             _ => None,
         };
         let loaded = self.loaded_for(cpu, load);
-        if !matches!(op, Op::DropDevice | Op::Complete) {
+        self.note(Event::Issued { cpu, op: *op });
+        if !matches!(op, Op::DropDevices | Op::Complete) {
             self.step(&[cpu], |state, _| {
                 state.fill(cpu, loaded.as_ref());
                 state.act_here(cpu, op);
@@ -143,9 +145,10 @@ impl Machine {
             | Op::Write {
                 at: Where::Here, ..
             }
+            | Op::DropLoaded { .. }
             | Op::Publish
             | Op::Load { .. } => return,
-            Op::DropDevice => self.all().split_off(self.device()),
+            Op::DropDevices => self.devices_told(Told::ByInstructions),
             Op::Drop(..) | Op::Write { .. } | Op::Complete => self.all(),
         };
         let others: Vec<_> = others.into_iter().filter(|other| *other != cpu).collect();
@@ -153,7 +156,7 @@ impl Machine {
     }
 
     /// What a walker sees of what it may walk, now and when it has loaded another root.
-    fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
+    pub(crate) fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
         let tables = {
             let walker = &self.state.borrow().walkers[walker];
             let cached = walker.tlb.walks.iter().map(|walk| walk.table);
@@ -164,6 +167,7 @@ impl Machine {
 
     /// A CPU begins to run user code.
     pub fn run_user(&self, cpu: usize) {
+        self.note(Event::RunsUser { cpu });
         // Found wrong or not in either order with whatever another CPU does: no step of its own.
         let mut state = self.state.borrow_mut();
         state.walkers[cpu].uses = true;
@@ -174,73 +178,110 @@ impl Machine {
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
+            self.note(Event::StopsUser { cpu });
             self.step(&[cpu], |state, cpu| state.walkers[cpu].uses = false);
         }
     }
 
-    /// The device begins to walk a root.
-    ///
-    /// # Panics
-    /// When there is [none](Self::add_device).
-    pub fn attach_device(&self, root: TableId) {
-        assert!(self.has_device.get(), "no device");
-        let device = self.device();
-        let loaded = self.loaded_for(device, Some(root));
-        self.step(&[device], |state, device| {
-            state.walkers[device].root = Some(root);
-            state.walkers[device].uses = true;
-            state.fill(device, loaded.as_ref());
-        });
-    }
-
-    /// The device drops all that it has.
-    pub fn drop_device(&self) {
-        self.step(&[self.device()], State::drop_device);
-    }
-
-    /// The device walks no more, and keeps what it has.
-    pub fn detach_device(&self) {
-        self.step(&[self.device()], |state, device| {
-            state.walkers[device].rests = true;
-        });
-    }
-
-    /// The pages that the device may be using.
-    #[must_use]
-    pub fn device_uses(&self) -> Vec<usize> {
-        let device = &self.state.borrow().walkers[self.device()];
-        device.tlb.leaves.iter().map(|leaf| leaf.frame).collect()
-    }
-
     /// A page belongs to the space of a root.
     pub fn own(&self, frame: usize, root: TableId) {
-        let everybody: Vec<_> = (0..=self.device()).collect(); // there may be a device later
+        self.own_by(frame, Owner::Space(root));
+    }
+
+    /// A page belongs to the kernel.
+    pub fn own_by_kernel(&self, frame: usize) {
+        self.own_by(frame, Owner::Kernel);
+    }
+
+    fn own_by(&self, frame: usize, owner: Owner) {
+        let everybody: Vec<_> = (0..self.cpus + MOST_DEVICES).collect(); // devices may be added later
         self.step(&everybody, |state, walker| {
-            state.walkers[walker].frames[frame].owner = Some(root);
+            state.walkers[walker].frames[frame].owner = owner;
         });
     }
 
     /// Pages get another owner.
     pub fn reuse(&self, frames: &[usize]) {
+        self.rely(frames, |frame| frame.owner = Owner::Other);
+    }
+
+    /// From here on the page's owner relies on nobody writing it.
+    pub fn rely_on_read_only(&self, frame: usize) {
+        self.rely(&[frame], |frame| frame.write = false);
+    }
+
+    /// From here on devices and the kernel's own code write a page without being able to repeat that after a fault.
+    pub fn rely_on_writable(&self, frame: usize) {
+        self.rely(&[frame], |frame| frame.needs_write = true);
+    }
+
+    /// From here on the page's owner relies on these attributes of every access.
+    pub fn rely_on_attributes(&self, frame: usize, attributes: u8) {
+        self.rely(&[frame], |frame| frame.attributes = Some(attributes));
+    }
+
+    fn rely(&self, frames: &[usize], on: impl Fn(&mut Frame)) {
+        self.note(Event::Relied(frames.to_vec()));
         self.step(&self.all(), |state, walker| {
             for frame in frames {
-                state.walkers[walker].frames[*frame].owner = None;
+                on(&mut state.walkers[walker].frames[*frame]);
             }
         });
     }
 
-    /// Somebody relies on a page not being written any more.
-    pub fn rely_on_read_only(&self, frame: usize) {
-        self.step(&self.all(), |state, walker| {
-            state.walkers[walker].frames[frame].write = false;
+    /// The kernel's code begins to run on a CPU, and may use the kernel's pages whatever root is loaded.
+    pub fn run_kernel(&self, cpu: usize) {
+        // No step of its own, as of user code.
+        let mut state = self.state.borrow_mut();
+        state.walkers[cpu].runs_kernel = true;
+        state.check();
+    }
+
+    /// The kernel's code on a CPU uses no page any more that others may unmap.
+    pub fn stop_kernel(&self, cpu: usize) {
+        self.step(&[cpu], |state, cpu| state.walkers[cpu].runs_kernel = false);
+    }
+
+    /// A CPU stops: it walks nothing, and keeps what it has cached.
+    pub fn stop(&self, cpu: usize) {
+        self.step(&[cpu], |state, cpu| state.walkers[cpu].rests = true);
+    }
+
+    /// A CPU starts on boot tables: a root that is loaded under a tag, with whatever the CPU had cached when it stopped.
+    pub fn boot(&self, cpu: usize, root: TableId, tag: u64) {
+        let loaded = self.loaded_for(cpu, Some(root));
+        self.note(Event::Boots { cpu, root, tag });
+        self.step(&[cpu], |state, cpu| {
+            let walker = &mut state.walkers[cpu];
+            (walker.root, walker.tag, walker.rests) = (Some(root), tag, false);
+            state.fill(cpu, loaded.as_ref());
         });
     }
 
     /// A table becomes something else.
     pub fn free_table(&self, table: TableId) {
+        self.note(Event::Freed(table));
         self.step(&self.all(), |state, walker| {
             state.walkers[walker].gone[table] = true;
         });
+    }
+
+    /// Whether an entry in memory maps a page.
+    #[must_use]
+    pub fn maps(&self, frame: usize) -> bool {
+        self.has_entry(|entry| matches!(entry, Entry::Page { frame: maps, .. } if maps == frame))
+    }
+
+    /// Whether an entry in memory points at a table.
+    #[must_use]
+    pub fn points_at(&self, table: TableId) -> bool {
+        self.has_entry(|entry| entry == Entry::Table(table))
+    }
+
+    fn has_entry(&self, is: impl Fn(Entry) -> bool) -> bool {
+        let state = self.state.borrow();
+        let mut entries = state.entries.iter().filter_map(|values| values.first());
+        entries.any(|bits| is(Entry::of(*bits)))
     }
 
     /// The tables, beside table 0, that a CPU may be walking: its root, and those below it that it remembers.

@@ -8,6 +8,12 @@ pub const ENTRIES: usize = 2;
 /// A table, by its number, which is its physical address as well. The first one has no valid entry, ever.
 pub type TableId = usize;
 
+/// The index in every root of the entry that translates the kernel's addresses; those of user code are below it.
+pub const KERNEL: usize = ENTRIES - 1;
+
+/// The first page of the kernel's addresses.
+pub const KERNEL_PAGE: u64 = (KERNEL * ENTRIES) as u64;
+
 /// What an entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
@@ -19,6 +25,8 @@ pub enum Entry {
         frame: usize,
         /// Whether it may be written.
         write: bool,
+        /// How it is accessed otherwise, its memory type for example: compared, and nothing else.
+        attributes: u8,
     },
     /// A table.
     Table(TableId),
@@ -27,17 +35,32 @@ pub enum Entry {
 const VALID: u64 = 1;
 const TABLE: u64 = 2;
 const WRITE: u64 = 4;
+const ATTRIBUTES: u32 = 4;
 const SHIFT: u32 = 12;
 
 impl Entry {
+    /// A page that may be written.
+    #[must_use]
+    pub const fn page(frame: usize) -> Self {
+        Self::Page {
+            frame,
+            write: true,
+            attributes: 0,
+        }
+    }
+
     /// As it stands in memory.
     #[must_use]
     pub const fn bits(self) -> u64 {
         match self {
             Self::Invalid => 0,
-            Self::Page { frame, write } => {
+            Self::Page {
+                frame,
+                write,
+                attributes,
+            } => {
                 let write = if write { WRITE } else { 0 };
-                (frame as u64) << SHIFT | VALID | write
+                (frame as u64) << SHIFT | (attributes as u64) << ATTRIBUTES | VALID | write
             }
             Self::Table(table) => (table as u64) << SHIFT | VALID | TABLE,
         }
@@ -55,6 +78,7 @@ impl Entry {
             Self::Page {
                 frame: number,
                 write: bits & WRITE != 0,
+                attributes: (bits >> ATTRIBUTES) as u8,
             }
         }
     }

@@ -33,6 +33,17 @@ pub enum Where {
     EverywhereAtOnce,
 }
 
+/// How a device is made to drop what it has cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Its driver makes it drop all.
+    ByDriver,
+    /// Instructions make it drop all: [`Op::DropDevices`].
+    ByInstructions,
+    /// Broadcasts reach it as they reach CPUs: its entries stand under the tag of the space.
+    ByBroadcasts,
+}
+
 /// What of its TLB a CPU keeps that loads a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
@@ -51,10 +62,17 @@ pub enum Op {
     Publish,
     /// Drops entries.
     Drop(Dropped, Where),
+    /// Drops entries of this CPU under the tag that it has loaded.
+    DropLoaded {
+        /// The page, by its number; `None` for every page.
+        page: Option<u64>,
+        /// Whether walk entries go as well as leaf entries.
+        walks: bool,
+    },
     /// Waits until the drops of this CPU have acted everywhere.
     Complete,
-    /// Makes the device drop all that it has.
-    DropDevice,
+    /// Makes those devices drop all that they have which [instructions](Told::ByInstructions) reach.
+    DropDevices,
     /// Loads a root and a tag.
     Load {
         /// The root.

@@ -1,55 +1,122 @@
 //! The state of the machine: who translates what, who owns what, and what is wrong.
 
-use crate::memory::{Seen, TableId, at};
-use crate::op::{Dropped, Kept, Op, Where};
-use crate::tlb::Tlb;
+use crate::history::Event;
+use crate::memory::{KERNEL_PAGE, Seen, TableId, at};
+use crate::op::{Dropped, Kept, Op, Told, Where};
+use crate::tlb::{Leaf, Tlb};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Complaint {
-    /// User code, or a device, could use an entry whose page is not its space's any more.
+    /// User code, a device or the kernel could use an entry whose page does not belong to the space, or to the kernel.
     ForeignPage,
     /// It could write through an entry although the right is gone.
     OldRight,
-    /// A walker could read a table that is none any more.
+    /// It could use a page with attributes that the page no longer has.
+    OldAttributes,
+    /// A device, or the kernel's own code, could meet an entry that allows less than the table although it relies on more:
+    /// neither can repeat the access after a fault.
+    StricterEntry,
+    /// A walker could read memory that is no longer a table.
     FreedTable,
 }
 
-/// A page.
+/// To whom a page belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Frame {
-    /// The root of the space that it belongs to.
-    pub owner: Option<TableId>,
-    /// Whether user code may rely on writing.
-    pub write: bool,
+pub(crate) enum Owner {
+    /// Not to a space of which anybody has entries.
+    Other,
+    /// To the space of a root.
+    Space(TableId),
+    /// To the kernel.
+    Kernel,
 }
 
-/// Who translates: a CPU, or the device.
+/// A page, and what is relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub owner: Owner,
+    /// Whether it may be written.
+    pub write: bool,
+    /// Whether devices and the kernel's code write it and cannot repeat that after a fault.
+    pub needs_write: bool,
+    /// The attributes that every access has.
+    pub attributes: Option<u8>,
+}
+
+/// Who translates: a CPU, or a device.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Walker {
+    /// How it is made to drop entries, if it is a device.
+    pub device: Option<Told>,
     pub root: Option<TableId>,
     pub tag: u64,
-    /// Whether it uses what it has cached, or only walks.
+    /// Whether user code runs, or the device works: entries of user addresses are used, and not only walked.
     pub uses: bool,
-    /// Whether it walks no more, and only uses what it has.
+    /// Whether the kernel's code runs, and may use entries of the kernel's addresses.
+    pub runs_kernel: bool,
+    /// Whether it does not walk any more, and only keeps what it has.
     pub rests: bool,
-    /// Whether somebody else has made it drop entries: it was told of the stores before that as well, and a walk that came
+    /// Whether another walker has made it drop entries: it was told of the stores before that as well, and a walk that came
     /// between begins anew.
     pub told: bool,
     pub tlb: Tlb,
-    /// Who owns what, and which tables are none any more. It changes for one walker after the other, as if it were late for
+    /// Who owns what, and which tables are freed. It changes for one walker after the other, as if it were late for
     /// the others, so that a step is about one walker alone.
     pub frames: Vec<Frame>,
     pub gone: Vec<bool>,
+}
+
+impl Walker {
+    /// What is wrong with its use of an entry, if anything is.
+    fn misuses(&self, leaf: &Leaf) -> Option<Complaint> {
+        let root = self.root?;
+        let of_kernel = leaf.page >= KERNEL_PAGE && self.device.is_none();
+        let uses = if of_kernel {
+            self.runs_kernel
+        } else {
+            self.uses
+        };
+        if leaf.tag != self.tag || !uses {
+            return None;
+        }
+        let frame = &self.frames[leaf.frame];
+        let owner = if of_kernel {
+            Owner::Kernel
+        } else {
+            Owner::Space(root)
+        };
+        let faults = of_kernel || self.device.is_some();
+        if frame.owner != owner {
+            Some(Complaint::ForeignPage)
+        } else if leaf.write && !frame.write {
+            Some(Complaint::OldRight)
+        } else if frame.attributes.is_some_and(|now| now != leaf.attributes) {
+            Some(Complaint::OldAttributes)
+        } else if frame.needs_write && !leaf.write && faults {
+            Some(Complaint::StricterEntry)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it may read memory that is no longer a table.
+    fn walks_freed_table(&self) -> bool {
+        let mut walks = self.tlb.walks.iter();
+        let walks_table = walks.any(|walk| walk.tag == self.tag && self.gone[walk.table]);
+        !self.rests && self.root.is_some_and(|root| self.gone[root] || walks_table)
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     /// What stands in memory, and behind it what stood there and walkers may still see.
     pub entries: Seen,
-    /// The CPUs, and behind them the device.
+    /// The CPUs, then the devices.
     pub walkers: Vec<Walker>,
     pub complaint: Option<Complaint>,
+    /// What was done until something went wrong.
+    pub history: Vec<Event>,
 }
 
 impl State {
@@ -61,7 +128,12 @@ impl State {
                 .iter_mut()
                 .for_each(|values| values.truncate(1)),
             Op::Drop(dropped, _) => self.walkers[cpu].tlb.drop_now(&dropped),
-            Op::Complete | Op::DropDevice => {}
+            Op::DropLoaded { page, walks } => {
+                let this = &mut self.walkers[cpu];
+                let tag = Some(this.tag);
+                this.tlb.drop_now(&Dropped { tag, page, walks });
+            }
+            Op::Complete | Op::DropDevices => {}
             Op::Load { root, tag, kept } => {
                 let this = &mut self.walkers[cpu];
                 match kept {
@@ -100,8 +172,8 @@ impl State {
                 }
             }
             Op::Complete => walker.tlb.complete(cpu),
-            Op::DropDevice => self.drop_device(other),
-            Op::Publish | Op::Load { .. } => {}
+            Op::DropDevices => self.drop_device(other),
+            Op::Publish | Op::DropLoaded { .. } | Op::Load { .. } => {}
         }
     }
 
@@ -130,30 +202,12 @@ impl State {
 
     pub fn check(&mut self) {
         for walker in &self.walkers {
-            let Some(root) = walker.root else { continue };
-            let walks = walker
-                .tlb
-                .walks
-                .iter()
-                .filter(|walk| walk.tag == walker.tag);
-            if walker.gone[root] || walks.into_iter().any(|walk| walker.gone[walk.table]) {
+            if walker.walks_freed_table() {
                 self.complaint.get_or_insert(Complaint::FreedTable);
             }
-            if !walker.uses {
-                continue;
-            }
-            for leaf in walker
-                .tlb
-                .leaves
-                .iter()
-                .filter(|leaf| leaf.tag == walker.tag)
-            {
-                let frame = &walker.frames[leaf.frame];
-                if frame.owner != Some(root) {
-                    self.complaint.get_or_insert(Complaint::ForeignPage);
-                } else if leaf.write && !frame.write {
-                    self.complaint.get_or_insert(Complaint::OldRight);
-                }
+            let mut leaves = walker.tlb.leaves.iter();
+            if let Some(complaint) = leaves.find_map(|leaf| walker.misuses(leaf)) {
+                self.complaint.get_or_insert(complaint);
             }
         }
     }

@@ -10,6 +10,7 @@ pub(crate) struct Leaf {
     pub page: u64,
     pub frame: usize,
     pub write: bool,
+    pub attributes: u8,
     /// CPUs whose broadcast is about it and not complete, one bit each.
     doomed: u32,
 }
@@ -92,8 +93,20 @@ impl Tlb {
             for index in 0..ENTRIES {
                 let page = (walk.index * ENTRIES + index) as u64;
                 for bits in &seen[at(walk.table, index)] {
-                    if let Entry::Page { frame, write } = Entry::of(*bits) {
-                        self.cache(tag, page, frame, write);
+                    if let Entry::Page {
+                        frame,
+                        write,
+                        attributes,
+                    } = Entry::of(*bits)
+                    {
+                        self.cache(Leaf {
+                            tag,
+                            page,
+                            frame,
+                            write,
+                            attributes,
+                            doomed: 0,
+                        });
                     }
                 }
             }
@@ -101,14 +114,7 @@ impl Tlb {
         lost
     }
 
-    fn cache(&mut self, tag: u64, page: u64, frame: usize, write: bool) {
-        let leaf = Leaf {
-            tag,
-            page,
-            frame,
-            write,
-            doomed: 0,
-        };
+    fn cache(&mut self, leaf: Leaf) {
         self.leaves.retain(|other| {
             Leaf {
                 doomed: 0,

@@ -5,17 +5,11 @@
 
 use std::marker::PhantomData;
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
-use tlbc_runtime::clause::{Holders, LEVELS, Levels};
-use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
-use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Owed,
-    Root, Started, TagSource, TagValues, Tags,
-};
+use tlbc_runtime::{TagSource, TagValues, Tags};
 
-use crate::machine::Shared;
-use crate::memory::Stores;
-use crate::op::{Dropped, Kept, Op, Where};
+mod backend;
+
+pub use backend::{DEVICE, PAGE_SHIFT, Toy};
 
 /// What sets one toy apart from another.
 pub trait Kind: 'static {
@@ -27,6 +21,11 @@ pub trait Kind: 'static {
     const DEFERS: bool = false;
     /// Whether user code runs on a view of its own, whose flush is put off until it runs.
     const VIEWS: bool = false;
+    /// Whether the kernel's entries stand under whatever tag is loaded, and its flush reaches no other tag; otherwise it
+    /// reaches every tag.
+    const KERNEL_UNDER_LOADED: bool = false;
+    /// Whether a flush is started with interrupts off.
+    const INTERRUPTS_OFF: bool = Self::INTERRUPTS;
     /// Whether lazy CPUs hold a reference.
     const LAZY_REFCOUNTED: bool;
     /// The tags.
@@ -59,7 +58,19 @@ impl Kind for Slots {
     };
 }
 
-/// The same, and user code runs on a view of its own, under a tag of its own.
+/// The same, and the kernel's entries stand under whatever tag is loaded: its flush leaves the other tags to the loads to
+/// come.
+#[derive(Debug)]
+pub struct UnderLoaded;
+
+impl Kind for UnderLoaded {
+    const INTERRUPTS: bool = true;
+    const KERNEL_UNDER_LOADED: bool = true;
+    const LAZY_REFCOUNTED: bool = false;
+    const TAGS: Tags = Slots::TAGS;
+}
+
+/// As [`Slots`], and user code runs on a view of its own, under a tag of its own.
 #[derive(Debug)]
 pub struct Viewed;
 
@@ -161,245 +172,4 @@ impl Kind for Deferrer {
         of_machine: Some((values(0, u64::MAX), TagSource::Root)),
         ..NO_TAGS
     };
-}
-
-/// A backend for the machine.
-#[derive(Debug)]
-pub struct Toy<K> {
-    machine: Shared,
-    kind: PhantomData<K>,
-}
-
-const LEVEL_TABLE: LevelTable = {
-    let mut levels = [LevelFacts::NONE; LEVELS];
-    levels[0] = LevelFacts::leaf(PAGE_SHIFT);
-    levels[1] = LevelFacts::table(PAGE_SHIFT + 1);
-    levels
-};
-
-/// Of a space: a device shares its tables that instructions reach.
-pub const DEVICE: Conditions = Conditions(1);
-
-/// log2 of the bytes of a page.
-pub const PAGE_SHIFT: u32 = 12;
-
-impl<K: Kind> Toy<K> {
-    /// For a machine.
-    #[must_use]
-    pub fn new(machine: &Shared) -> Self {
-        Self {
-            machine: machine.clone(),
-            kind: PhantomData,
-        }
-    }
-
-    /// What walkers see of stores on such a machine.
-    #[must_use]
-    pub fn stores() -> Stores {
-        if K::INTERRUPTS || K::WRITES {
-            Stores::AsLoaded
-        } else {
-            Stores::Published
-        }
-    }
-
-    /// What is put off of a flush of the kernel's view.
-    const VIEW_OWED: Owed = if K::VIEWS {
-        Owed::VIEW_UNTIL_RESUME
-    } else {
-        Owed::NOTHING
-    };
-
-    const TAGGED: bool = K::TAGS.of_cpu.is_some() || K::TAGS.of_machine.is_some();
-
-    fn drop_named(cpu: &mut impl Issue<Op>, request: &Request<'_>, at: Where) {
-        let tag = (request.space == Space::User).then_some(request.tag.value);
-        let mut drop = |page, walks| {
-            let tag = tag.filter(|_| Self::TAGGED);
-            cpu.issue(Op::Drop(Dropped { tag, page, walks }, at));
-        };
-        match request.scope {
-            Scope::Page { va, table, .. } => drop(Some(va >> PAGE_SHIFT), table),
-            // No pass over the pages: a toy drops the tag.
-            _ => drop(None, request.tables()),
-        }
-    }
-}
-
-impl<K: Kind> Backend for Toy<K> {
-    type Op = Op;
-
-    const SENDER_ONLY: Conditions = DEVICE;
-
-    const FACTS: Facts = Facts {
-        name: "toy",
-        level_names: ["page", "table", "", "", "", ""],
-        effects: &[],
-        delivery: if K::INTERRUPTS {
-            Delivery::Interrupts
-        } else {
-            Delivery::Broadcast
-        },
-        strides: Levels::only(Level(0)),
-        pages_batched: !K::WRITES,
-        tables_deferred: true,
-        lazy_refcounted: K::LAZY_REFCOUNTED,
-        interrupts_off: K::INTERRUPTS,
-        tag_after_publish: matches!(K::TAGS.of_machine, Some((_, TagSource::Generations))),
-        tag_is_root: matches!(K::TAGS.of_machine, Some((_, TagSource::Root))),
-        one_at_a_time: false,
-        changes_plainly: !K::WRITES,
-        changes_deferrable: K::DEFERS,
-        attach_waits_for_changes: K::WRITES,
-        atomics_order_everything: false,
-    };
-
-    fn levels(&self) -> &'static LevelTable {
-        &LEVEL_TABLE
-    }
-
-    fn ceiling(&self, _: Space, _: Reach) -> Ceiling {
-        Ceiling {
-            operations: u64::MAX,
-            pages: u64::MAX,
-        }
-    }
-
-    fn change_facts(&self, _: Conditions) -> ChangeFacts {
-        ChangeFacts {
-            walk_cached: true,
-            invalid_cached: false,
-            stricter: Stricter::Refetched,
-            devices_stay_strict: false,
-            output_through_invalid: true,
-            size_through_invalid: true,
-            attributes_through_invalid: true,
-            rights_through_invalid: false,
-            cleared_may_stay: Marks::NONE,
-            clean_to_dirty_walks: true,
-        }
-    }
-
-    /// Tables stand in the machine's memory; what the runtime sees of them follows.
-    fn change(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        slot: &Slot<'_>,
-        change: &Change,
-        owner: &Owner,
-    ) -> Changed {
-        let (table, index) = (slot.table as usize, usize::from(slot.index));
-        let was = slot.exchange(change.new_bits);
-        let facts = self.change_facts(owner.conditions);
-        let mut changed = Changed {
-            was,
-            obligation: change.obligation(&facts),
-            owed: Owed::NOTHING,
-        };
-        if !K::WRITES || matches!(change.old, Entry::Invalid) {
-            self.machine.store(table, index, change.new_bits);
-        } else if K::DEFERS && owner.may_defer {
-            self.machine.store(table, index, change.new_bits);
-            changed.owed = Owed::SPACE_UNTIL_ATTACH;
-            changed.obligation = change.left_over(&facts);
-        } else {
-            cpu.issue(Op::Write {
-                table,
-                index,
-                bits: change.new_bits,
-                dropped: Dropped {
-                    tag: Some(owner.tag.value),
-                    page: Some(slot.va >> PAGE_SHIFT),
-                    walks: change.level != Level(0),
-                },
-                at: match owner.reach {
-                    Reach::Here => Where::Here,
-                    Reach::Wide => Where::EverywhereAtOnce,
-                },
-            });
-            changed.obligation = change.left_over(&facts);
-        }
-        changed
-    }
-
-    fn tags(&self) -> Tags {
-        K::TAGS
-    }
-
-    fn gives_up(&self, _: &Request<'_>) -> bool {
-        false
-    }
-
-    fn audience(&self, request: &Request<'_>) -> Audience {
-        if !K::INTERRUPTS || request.reach == Reach::Here {
-            return Audience::NOBODY;
-        }
-        let mut holders = Holders::ACTIVE;
-        if request.tables() || request.space == Space::Kernel {
-            holders = holders.union(Holders::LAZY);
-        }
-        if K::TAGS.of_machine.is_some() && matches!(request.scope, Scope::Teardown) {
-            holders = holders.union(Holders::PARKED);
-        }
-        Audience { holders, sets: 0 }
-    }
-
-    fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let at = if K::INTERRUPTS || request.reach == Reach::Here {
-            Where::Here
-        } else {
-            Where::Everywhere
-        };
-        if !K::INTERRUPTS {
-            cpu.issue(Op::Publish);
-        }
-        Self::drop_named(cpu, request, at);
-        if K::INTERRUPTS && request.conditions.and(DEVICE) != Conditions::NONE {
-            cpu.issue(Op::DropDevice);
-        }
-        Started::new(request, self.audience(request), Owed::NOTHING)
-    }
-
-    fn finish(&self, cpu: &mut impl Issue<Op>, _: Started) -> Finished {
-        if !K::INTERRUPTS {
-            cpu.issue(Op::Complete);
-        }
-        Finished {
-            interrupt: Audience::NOBODY,
-            owed: Self::VIEW_OWED,
-        }
-    }
-
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        let kept = match debt {
-            Debt::None if Self::TAGGED => Kept::All,
-            Debt::None | Debt::Tag => Kept::OtherTags,
-            Debt::All => Kept::Nothing,
-        };
-        cpu.issue(Op::Load {
-            root: to.table as usize,
-            tag: if Self::TAGGED { to.tag.value } else { 0 },
-            kept,
-        });
-        if debt == Debt::None {
-            Owed::NOTHING
-        } else {
-            Self::VIEW_OWED
-        }
-    }
-
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
-        if K::VIEWS {
-            cpu.issue(Op::Load {
-                root: to.table as usize,
-                tag: to.tag.value | VIEW,
-                kept: if owed { Kept::OtherTags } else { Kept::All },
-            });
-        }
-    }
-
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
-        cpu.issue(Op::Drop(Dropped::ALL, Where::Here));
-        Owed::NOTHING
-    }
 }

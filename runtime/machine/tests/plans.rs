@@ -2,7 +2,9 @@
 //!
 //! One CPU clears a page, or a table with it, and gives it away, while another runs in the space.
 
-use tlbc_machine::{Complaint, Dropped, Entry, Kept, Machine, Op, Shared, Stores, Where};
+use tlbc_machine::{
+    Complaint, Dropped, Entry, KERNEL, KERNEL_PAGE, Kept, Machine, Op, Shared, Stores, Told, Where,
+};
 
 const TAG: u64 = 5;
 
@@ -12,7 +14,7 @@ fn machine(stores: Stores) -> Shared {
     machine.own(0, 1);
     machine.own(1, 1);
     for frame in 0..2 {
-        machine.store(2, frame, Entry::Page { frame, write: true }.bits());
+        machine.store(2, frame, Entry::page(frame).bits());
     }
     machine.store(1, 0, Entry::Table(2).bits());
     machine.issue(0, &Op::Publish);
@@ -168,6 +170,7 @@ fn a_right_that_is_gone_is_not_used() {
         let read_only = Entry::Page {
             frame: 0,
             write: false,
+            attributes: 0,
         };
         machine.store(2, 0, read_only.bits());
         machine.issue(0, &Op::Publish);
@@ -206,16 +209,143 @@ fn a_tag_is_clean_before_another_space_has_it() {
 fn a_device_is_told_before_a_page_goes() {
     for (told, complaint) in [(true, None), (false, Some(Complaint::ForeignPage))] {
         let machine = machine(Stores::AsLoaded);
-        machine.add_device();
-        machine.attach_device(1);
+        let device = machine.add_device(Told::ByDriver);
+        machine.attach_device(device, 1, 0);
         machine.store(2, 0, 0);
         for cpu in 0..2 {
             machine.issue(cpu, &Op::Drop(page(0), Where::Here));
         }
         if told {
-            machine.drop_device();
+            machine.drop_devices();
         }
         machine.reuse(&[0]);
         assert_eq!(machine.complaint(), complaint);
     }
+}
+
+#[test]
+fn a_page_is_not_accessed_with_attributes_that_it_had() {
+    for (flushed, complaint) in [(true, None), (false, Some(Complaint::OldAttributes))] {
+        let machine = machine(Stores::Published);
+        let other = Entry::Page {
+            frame: 0,
+            write: true,
+            attributes: 1,
+        };
+        machine.store(2, 0, other.bits());
+        machine.issue(0, &Op::Publish);
+        if flushed {
+            run(&machine, &[everywhere(page(0)), Op::Complete]);
+        }
+        machine.rely_on_attributes(0, 1);
+        assert_eq!(machine.complaint(), complaint);
+    }
+}
+
+/// The same space, whose page 0 could only be read until a moment ago; and the kernel's entries, which allow no more.
+fn more_rights(told: Option<Told>) -> (Shared, Entry) {
+    let machine = machine(Stores::AsLoaded);
+    let read_only = Entry::Page {
+        frame: 0,
+        write: false,
+        attributes: 0,
+    };
+    machine.store(2, 0, read_only.bits());
+    run(&machine, &[Op::Drop(page(0), Where::EverywhereAtOnce)]);
+    if let Some(told) = told {
+        let device = machine.add_device(told);
+        machine.attach_device(device, 1, TAG);
+    }
+    (machine, Entry::page(0))
+}
+
+#[test]
+fn a_stricter_entry_stops_those_who_cannot_fault() {
+    let (cpus, writable) = more_rights(None);
+    cpus.store(2, 0, writable.bits());
+    cpus.rely_on_writable(0);
+    assert_eq!(cpus.complaint(), None, "user code faults and tries again");
+
+    let (device, writable) = more_rights(Some(Told::ByInstructions));
+    device.store(2, 0, writable.bits());
+    device.rely_on_writable(0);
+    assert_eq!(device.complaint(), Some(Complaint::StricterEntry));
+
+    let (device, writable) = more_rights(Some(Told::ByInstructions));
+    device.store(2, 0, writable.bits());
+    device.issue(0, &Op::DropDevices);
+    device.rely_on_writable(0);
+    assert_eq!(device.complaint(), None);
+}
+
+#[test]
+fn a_device_that_broadcasts_reach_has_entries_under_the_tag() {
+    for (dropped, complaint) in [
+        (page(0), None),
+        (
+            Dropped {
+                tag: Some(TAG + 1),
+                ..page(0)
+            },
+            Some(Complaint::ForeignPage),
+        ),
+    ] {
+        let (machine, _) = more_rights(Some(Told::ByBroadcasts));
+        machine.stop_user(0);
+        machine.stop_user(1);
+        machine.store(2, 0, 0);
+        run(&machine, &[everywhere(dropped), Op::Complete]);
+        machine.reuse(&[0]);
+        assert_eq!(machine.complaint(), complaint, "{dropped:?}");
+    }
+}
+
+/// CPU 0 has a kernel page under the tag of the space, and under tag 0 as well. Table 3 is the kernel's.
+fn kernel_machine() -> Shared {
+    let machine = Machine::new(Stores::AsLoaded, 1, 4, 1);
+    machine.own_by_kernel(0);
+    machine.store(3, 0, Entry::page(0).bits());
+    for root in [1, 2] {
+        machine.store(root, KERNEL, Entry::Table(3).bits());
+    }
+    for (root, tag) in [(1, 0), (2, TAG)] {
+        let kept = Kept::All;
+        machine.issue(0, &Op::Load { root, tag, kept });
+    }
+    machine.run_kernel(0);
+    machine
+}
+
+#[test]
+fn the_kernel_uses_its_pages_under_whatever_tag_is_loaded() {
+    let kept = Kept::All;
+    for (returns, complaint) in [(false, None), (true, Some(Complaint::ForeignPage))] {
+        let machine = kernel_machine();
+        machine.store(3, 0, 0);
+        let (page, walks) = (Some(KERNEL_PAGE), true);
+        run(&machine, &[Op::DropLoaded { page, walks }]);
+        machine.reuse(&[0]);
+        assert_eq!(machine.complaint(), None, "no user code runs");
+        if returns {
+            let (root, tag) = (1, 0);
+            machine.issue(0, &Op::Load { root, tag, kept });
+        }
+        assert_eq!(machine.complaint(), complaint);
+    }
+}
+
+#[test]
+fn a_cpu_that_starts_has_what_it_had_and_fills_from_its_boot_tables() {
+    // Under the tag that it had, from which a page and the table have gone since.
+    let machine = kernel_machine();
+    machine.stop_kernel(0);
+    machine.stop(0);
+    machine.reuse(&[0]);
+    machine.free_table(3);
+    assert_eq!(machine.complaint(), None, "it does nothing");
+    machine.store(1, KERNEL, 0);
+    machine.boot(0, 1, TAG + 1);
+    assert_eq!(machine.complaint(), None);
+    machine.boot(0, 1, TAG);
+    assert_eq!(machine.complaint(), Some(Complaint::FreedTable));
 }

@@ -187,6 +187,13 @@ impl Change {
         }
     }
 
+    /// Whether a valid entry is stored where none was.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn is_new(&self) -> bool {
+        matches!(self.old, Entry::Invalid) && !matches!(self.new, Entry::Invalid)
+    }
+
     /// What kind of change it is on a machine of these facts.
     #[must_use]
     #[inline]

@@ -66,11 +66,13 @@ impl Change {
     /// What this change obliges to, on a machine of these facts.
     #[inline]
     pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
-        // The commonest change, known where it is made: nothing of it is left to be decided when it runs.
-        if let (Entry::Leaf { .. }, Entry::Invalid) = (self.old, self.new) {
-            self.translation(USERS, Deadline::Reuse)
-        } else {
-            self.other_obligation(facts)
+        match (self.old, self.new) {
+            // The commonest change, known where it is made: nothing of it is left to be decided when it runs.
+            (Entry::Leaf { .. }, Entry::Invalid) => self.translation(USERS, Deadline::Reuse),
+            (Entry::Table { .. }, Entry::Invalid) => {
+                self.cut(self.below == Below::Live, facts, Deadline::Reuse)
+            }
+            _ => self.other_obligation(facts),
         }
     }
 
@@ -81,7 +83,10 @@ impl Change {
             (old, new) if old == new && !self.clears_what_stays(facts) => Obligation::NOTHING,
             (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::Relaxes => self.more_rights(facts),
             (Entry::Leaf { .. }, _) => self.translation(USERS, self.deadline(facts)),
-            (Entry::Table { .. }, _) => self.cut(facts),
+            (Entry::Table { .. }, _) => {
+                let live = self.below == Below::Live || self.keeps_table();
+                self.cut(live, facts, self.deadline(facts))
+            }
         }
     }
 
@@ -182,8 +187,7 @@ impl Change {
 
     /// An entry that pointed at a table points elsewhere; or still there, and says something else of everything below
     /// it: then all that is cached below was made under what it said before, and may be made again.
-    fn cut(&self, facts: &ChangeFacts) -> Obligation {
-        let live = self.below == Below::Live || self.keeps_table();
+    fn cut(&self, live: bool, facts: &ChangeFacts, deadline: Deadline) -> Obligation {
         let walks = if live {
             Levels::only(self.level).union(Levels::below(self.level))
         } else {
@@ -198,7 +202,7 @@ impl Change {
             walk: facts.walk_cached.then(|| clause(What::walk(walks), which)),
             leaf: live.then(|| clause(What::leaf(Levels::below(self.level)), Which::Subtree)),
             holders: WALKERS,
-            deadline: self.deadline(facts),
+            deadline,
             ..Obligation::NOTHING
         }
     }

@@ -5,6 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::request::Extent;
+
 /// Consecutive entries of one table in memory: one, or several that all change alike.
 #[derive(Debug)]
 pub struct Slot<'a> {
@@ -45,6 +47,13 @@ impl Slot<'_> {
     pub const fn address(&self, nth: u64) -> u64 {
         self.table
             .wrapping_add((self.index as u64).wrapping_add(nth) << 3)
+    }
+
+    /// What they translate, where each reaches `1 << shift` bytes.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn extent(&self, shift: u32) -> Extent {
+        Extent::new(self.va, (self.entries.len() as u64) << shift)
     }
 
     /// What stands in the nth of them; 0 where there is none.

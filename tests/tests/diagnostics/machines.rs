@@ -49,7 +49,7 @@ feature early \"early\" needs late;
 tag color when early { 8 bits; of machine; from generations; }
 space user { addresses low 38 bits, low 37 bits when late; leaf under color; walk under color; }
 geometry g4k { page 4 KiB; levels { pte 12 leaf hint 1; pmd 21 leaf hint 2; pgd 30, 31 when late; } }
-invalidate drop_page requires early \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf of one page, this tag; where cpus; after wait; }
+invalidate drop_page requires early \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf at hint of one page, this tag; where cpus; after wait; }
 invalidate drop_space requires early \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops leaf of everything, this tag; where cpus; after wait; }
 operand root 64 bits { [63:56] tag when early; [55:0] root[55:0]; }
 load root \"load.root {root}\" { per \"Toy manual, 3.1\"; drops leaf, walk of everything, this tag unless early; }",
@@ -61,7 +61,7 @@ load root \"load.root {root}\" { per \"Toy manual, 3.1\"; drops leaf, walk of ev
 fn switches() {
     let page = &invalidate(
         "drop_page requires tags \"drop.page {page}\"",
-        "drops leaf of one page, this tag; where cpus; after wait;",
+        "drops leaf at hint of one page, this tag; where cpus; after wait;",
     );
     let space = &invalidate(
         "drop_space requires tags \"drop.space {space}\"",
@@ -137,7 +137,7 @@ fn what_planning_finds() {
             "space kernel { addresses high 38 bits; leaf under color; walk under color; resync refetch; }
 invalidate drop_all \"drop.all {space}\" { per \"Toy manual, 4.3\"; drops leaf, walk of everything, this tag; where cpus; after wait; }
 invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf, walk of everything, loaded tag; where self; after wait; }",
-            "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf of one page, this tag; where cpus; after wait; }
+            "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf at hint of one page, this tag; where cpus; after wait; }
 invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops leaf of everything, this tag; where cpus; after wait; }
 invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops leaf of everything, any tag; where cpus; after wait; }
 invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf of everything, any tag; where self; after wait; }",
@@ -156,7 +156,7 @@ invalidate drop_page \"drop.page {{page}}\" {{ per \"Toy manual, 4.1\"; drops {d
     };
     let call = |name: &str, with: &str| {
         format!(
-            "invalidate {name} call firmware with {with} {{ per \"Toy manual, 9\"; drops leaf, walk of everything, any tag; where cpus; at once; }}"
+            "invalidate {name} call firmware with {with} {{ per \"Toy manual, 9\"; drops leaf at hint of one page, this tag; where cpus; at once; }}"
         )
     };
     let writer = |levels: &str, drops: &str| {
@@ -171,7 +171,7 @@ invalidate clear \"clear {{entry}}, {{of}}\" {{ per \"Toy manual, 4.5\"; writes 
     weakens drop_page: not leaf;
     remedy after drop_page issue drop_page with tag 0;
 }";
-    let leafless = "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops walk of one page, this tag; where cpus; after wait; }
+    let leafless = "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops walk at hint of one page, this tag; where cpus; after wait; }
 invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops walk of everything, this tag; where cpus; after wait; }
 invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops walk of everything, any tag; where cpus; after wait; }
 invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops walk of everything, any tag; where self; after wait; }";

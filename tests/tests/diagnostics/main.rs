@@ -4,6 +4,7 @@ mod explanations;
 mod machines;
 mod names;
 mod operands;
+mod registers;
 mod several;
 mod shipped;
 mod toy;

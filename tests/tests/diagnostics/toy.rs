@@ -27,6 +27,7 @@ fn place(item: &Item) -> (String, Range<usize>) {
         Item::Caches(it) => ("caches", "", it.span),
         Item::Feature(it) => ("feature", it.name.node.as_str(), it.span),
         Item::Limit(it) => ("limit", it.name.node.as_str(), it.span),
+        Item::Setup(it) => ("needs", it.text.node.as_str(), it.span),
         Item::Domain(it) => ("domain", it.name.node.as_str(), it.span),
         Item::Tag(it) => ("tag", it.name.node.as_str(), it.span),
         Item::Space(it) => ("space", it.name.node.as_str(), it.span),

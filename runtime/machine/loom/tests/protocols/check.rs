@@ -1,10 +1,11 @@
-//! Running the model checker, on what is right and on what has a barrier left out.
+//! Runs the model checker: on the runtime as it is, with a barrier left out, and with a fault put back.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
+use tlbc_runtime::fault::{Fault, put_back};
 use tlbc_runtime::sync::{Barrier, leave_out};
 use tlbc_runtime::watched::block;
 
@@ -40,7 +41,6 @@ fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
 
 /// In every interleaving nothing is wrong.
 pub fn holds(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
-    leave_out(None);
     explore(depth, test);
 }
 
@@ -53,6 +53,22 @@ thread_local! {
 
 /// Without a barrier some interleaving goes wrong, in the way that is said.
 pub fn fails(depth: Depth, without: Barrier, how: &str, test: impl Fn() + Send + Sync + 'static) {
+    leave_out(Some(without));
+    let said = explore_silently(depth, test);
+    leave_out(None);
+    assert_went_wrong(said, how);
+}
+
+/// With a fault put back some interleaving goes wrong, in the way that is said.
+pub fn finds(depth: Depth, fault: Fault, how: &str, test: impl Fn() + Send + Sync + 'static) {
+    put_back(Some(fault));
+    let said = explore_silently(depth, test);
+    put_back(None);
+    assert_went_wrong(said, how);
+}
+
+/// Explores a test that is to panic, without printing the panic. Returns its message, if it did.
+fn explore_silently(depth: Depth, test: impl Fn() + Send + Sync + 'static) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -62,13 +78,16 @@ pub fn fails(depth: Depth, without: Barrier, how: &str, test: impl Fn() + Send +
             }
         }));
     });
-    leave_out(Some(without));
     SILENT.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| explore(depth, test)));
     SILENT.set(false);
-    leave_out(None);
-    let panic = result.expect_err("nothing is wrong without it");
-    let said = panic.downcast_ref::<String>().map(String::as_str);
-    let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or("");
+    let panic = result.err()?;
+    let said = panic.downcast_ref::<String>().cloned();
+    let said = said.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    Some(said.unwrap_or_default())
+}
+
+fn assert_went_wrong(said: Option<String>, how: &str) {
+    let said = said.expect("nothing goes wrong");
     assert!(said.contains(how), "it went wrong in another way: {said}");
 }

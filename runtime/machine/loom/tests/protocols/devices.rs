@@ -1,23 +1,54 @@
 //! Devices that share a space's tables are counted in before they fill.
 
+use tlbc_machine_loom::Told;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
-use tlbc_runtime::Conditions;
 use tlbc_runtime::sync::Barrier;
+use tlbc_runtime::{Attached, Conditions};
 
 use crate::check::{Depth::Full, RACE, fails, holds};
-use crate::kernel::{World, root};
+use crate::kernel::{Handle, Layout, World, root};
+
+/// How a device is told of flushes of a space of which this holds.
+pub const fn told(holds: Conditions) -> Told {
+    if holds.0 == DEVICE.0 {
+        Told::ByInstructions
+    } else {
+        Told::ByDriver
+    }
+}
+
+impl<K: Kind> World<K> {
+    /// A device comes to a space, and needs flags of it.
+    pub fn attach(
+        &self,
+        device: usize,
+        space: &Handle<K>,
+        nth: usize,
+        flags: Conditions,
+    ) -> Attached {
+        let attached = self.mmu.attach_device(space, flags).expect("few devices");
+        self.machine().attach_device(device, root(nth), 0);
+        attached
+    }
+
+    /// A device goes from a space.
+    pub fn detach(&self, device: usize, space: &Handle<K>, attached: Attached) {
+        self.machine().detach_device(device);
+        let detached = self.mmu.detach_device(space, attached);
+        assert!(detached.is_ok(), "a device of the space");
+    }
+}
 
 /// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_attach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
-    world.machine().add_device();
+    let device = world.machine().add_device(told(holds));
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
-        let _device = world.mmu.attach_device(&space, holds).unwrap();
-        world.machine().attach_device(root(0));
+        world.attach(device, &space, 0, holds)
     });
     world.on(0, || world.unmap(&space, 0, 0));
-    there.join().unwrap();
+    let _ = there.join().unwrap();
     world.check();
 }
 
@@ -55,18 +86,18 @@ fn without_attach() {
 
 /// CPU 1 comes on line and unmaps a page, while CPU 0 attaches a device, for which those come who are on line.
 fn come_and_attach<K: Kind>() {
-    let world = World::<K>::coming(2, 1, 0, 1);
-    world.machine().add_device();
+    let world = World::<K>::with(Layout {
+        online: 1,
+        ..Layout::of(2, 1)
+    });
+    let device = world.machine().add_device(Told::ByDriver);
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
         let now = world.arrive();
         world.unmap(&space, 0, 0);
         now
     });
-    world.on(0, || {
-        let _device = world.mmu.attach_device(&space, Conditions::NONE).unwrap();
-        world.machine().attach_device(root(0));
-    });
+    let _device = world.on(0, || world.attach(device, &space, 0, Conditions::NONE));
     let _ = there.join().unwrap();
     world.check();
 }
@@ -90,16 +121,11 @@ fn without_attach_where_a_cpu_comes() {
 /// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_detach<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(2, 1);
-    world.machine().add_device();
+    let device = world.machine().add_device(told(holds));
     let space = world.space(0);
-    let device = world.on(0, || {
-        let device = world.mmu.attach_device(&space, holds).unwrap();
-        world.machine().attach_device(root(0));
-        device
-    });
+    let attached = world.on(0, || world.attach(device, &space, 0, holds));
     let there = world.spawn_in(1, &space, move |world, space| {
-        world.machine().detach_device();
-        world.mmu.detach_device(&space, device).unwrap();
+        world.detach(device, &space, attached);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

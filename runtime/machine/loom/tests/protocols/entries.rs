@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
-use tlbc_machine_loom::{Entry as Bits, TableId};
+use tlbc_machine_loom::{Entry as Bits, KERNEL, KERNEL_PAGE, TableId};
 use tlbc_runtime::change::{Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
@@ -16,25 +16,25 @@ pub struct Owned {
     word: [AtomicU64; 1],
     table: TableId,
     index: usize,
-    page: usize,
+    /// The first page that it translates.
+    page: u64,
     level: Level,
 }
 
 /// The leaf entry of a page of a space.
-pub fn leaf<K: Kind>(space: &Handle<K>, nth: usize, page: usize) -> Owned {
-    let frame = 2 * nth + page;
+pub fn leaf<K: Kind>(space: &Space<K>, nth: usize, page: usize) -> Owned {
     Owned {
         space: space.id(),
-        word: [AtomicU64::new(Bits::Page { frame, write: true }.bits())],
+        word: [AtomicU64::new(Bits::page(2 * nth + page).bits())],
         table: table(nth),
         index: page,
-        page,
+        page: page as u64,
         level: Level(0),
     }
 }
 
 /// The entry that points at the table of a space.
-pub fn link<K: Kind>(space: &Handle<K>, nth: usize) -> Owned {
+pub fn link<K: Kind>(space: &Space<K>, nth: usize) -> Owned {
     Owned {
         space: space.id(),
         word: [AtomicU64::new(Bits::Table(table(nth)).bits())],
@@ -42,6 +42,23 @@ pub fn link<K: Kind>(space: &Handle<K>, nth: usize) -> Owned {
         index: 0,
         page: 0,
         level: Level(1),
+    }
+}
+
+/// The leaf entry of a page of the kernel.
+pub fn kernel_leaf<K: Kind>(world: &World<K>, page: usize) -> Owned {
+    Owned {
+        page: KERNEL_PAGE + page as u64,
+        ..leaf(world.mmu.kernel(), world.layout.spaces, page)
+    }
+}
+
+/// The entry of the kernel's own root that points at its table.
+fn kernel_link<K: Kind>(world: &World<K>) -> Owned {
+    Owned {
+        index: KERNEL,
+        page: KERNEL_PAGE,
+        ..link(world.mmu.kernel(), world.layout.spaces)
     }
 }
 
@@ -59,7 +76,7 @@ impl OwnedEntry for Owned {
             entries: &self.word,
             table: self.table as u64,
             index: self.index as u16,
-            va: (self.page as u64) << PAGE_SHIFT,
+            va: self.page << PAGE_SHIFT,
         }
     }
 
@@ -118,6 +135,34 @@ impl<K: Kind> World<K> {
     /// Unmaps all pages of a space, and frees their table.
     pub fn unlink(&self, space: &Handle<K>, nth: usize) {
         self.mmu.gather(space, |g| unlink_in(g, space, nth));
+    }
+
+    /// Unmaps a page of the kernel, which gives it to user code.
+    pub fn unmap_kernel(&self, page: usize) {
+        self.mmu.gather(self.mmu.kernel(), |g| {
+            g.locked((), |section, ()| {
+                let cleared = section.clear(kernel_leaf(self, page));
+                assert!(cleared.is_ok(), "an entry of the kernel");
+            });
+        });
+    }
+
+    /// Unmaps all pages of the kernel, and frees their table.
+    pub fn unlink_kernel(&self) {
+        self.mmu.gather(self.mmu.kernel(), |g| {
+            g.locked((), |section, ()| {
+                for page in 0..2 {
+                    let cleared = section.clear(kernel_leaf(self, page));
+                    assert!(cleared.is_ok(), "an entry of the kernel");
+                }
+                for space in 0..self.layout.spaces {
+                    let invalid = Bits::Invalid.bits();
+                    self.machine().store(root(space), KERNEL, invalid);
+                }
+                let unlinked = section.unlink(kernel_link(self));
+                assert!(unlinked.is_ok(), "an entry of the kernel");
+            });
+        });
     }
 }
 

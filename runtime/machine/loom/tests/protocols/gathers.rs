@@ -91,9 +91,11 @@ impl<K: Kind> World<K> {
             let Ok(Some(page)) = unmapped else {
                 panic!("an entry of the space, with a page");
             };
-            assert!(r.wait().redeem(page).is_ok(), "it was waited for");
+            let Ok(page) = r.wait().redeem(page) else {
+                panic!("it was waited for");
+            };
+            self.free(page);
         });
-        self.machine().reuse(&[0]);
     }
 }
 

@@ -5,7 +5,7 @@ use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
 use crate::check::{Depth::Full, fails, holds};
-use crate::kernel::{World, root};
+use crate::kernel::{Layout, World};
 
 /// CPU 1 goes, which runs in a space, while CPU 0 unmaps a page of it.
 fn unmap_and_go<K: Kind>() {
@@ -39,16 +39,14 @@ fn without_send() {
 
 /// CPU 1 comes, while CPU 0 unmaps a page of the kernel's.
 fn unmap_and_come<K: Kind>() {
-    let world = World::<K>::coming(2, 1, root(0), 1);
-    let space = world.space(0);
-    let there = world.spawn(1, |world| {
-        let now = world.arrive();
-        world.machine().run_user(1); // that the kernel runs is enough to use its pages
-        now
+    let world = World::<K>::with(Layout {
+        online: 1,
+        kernel: true,
+        ..Layout::of(2, 0)
     });
-    world.on(0, || world.clear(world.mmu.kernel(), 0, 0));
+    let there = world.spawn(1, |world| world.arrive());
+    world.on(0, || world.unmap_kernel(0));
     let _ = there.join().unwrap();
-    drop(space);
     world.check();
 }
 

@@ -1,32 +1,35 @@
 //! A kernel of the model checker's threads, on the adversarial machine.
 //!
-//! A thread becomes a CPU by [`World::on`]. Interrupts are off while a bit of the CPU's word is held. An interrupt is handled
-//! on the thread that sends it, as one step, where the CPU takes interrupts; otherwise by the CPU's own thread, when it
-//! turns them on or serves others while it waits. The words are built so that they order nothing for
-//! anybody beyond what a platform promises: what a CPU did is seen by its own handler, and what was stored before an
-//! interrupt was sent is seen by whoever handles it.
+//! A thread becomes a CPU by [`World::on`]. The words of the kernel are built so that they order nothing beyond what a
+//! platform promises: what a CPU did is seen by its own handler, and what was stored before an interrupt was sent is seen by
+//! the CPU that handles it.
+//!
+//! The kernel checks what the runtime promises to a platform: the contexts of instructions ([`interrupts`]), and that no
+//! page or table is released twice, or while an entry still refers to it ([`owned`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Weak;
 use std::sync::Arc;
 
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use loom::sync::atomic::Ordering::SeqCst;
 use loom::sync::atomic::fence;
 use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
-use tlbc_machine_loom::{Kept, Op, Shared, TableId};
+use tlbc_machine_loom::{Kept, Op, Shared, TableId, Told};
 use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
-use tlbc_runtime::sync::{Lock, Word, wait_until};
-use tlbc_runtime::watched::AtomicU64;
+use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Cpus, Current, Flushed, Frame, Issue, Local, Mmu,
-    Platform, Record, Root, Tag, Unlinked,
+    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu, Platform,
+    Record, Root, Tag, Unlinked,
 };
 
+mod interrupts;
+mod owned;
 mod world;
 
-pub use world::{World, root, table};
+use interrupts::Interrupts;
+use owned::Owned;
+pub use world::{Layout, World, root, table};
 
 /// A page: its number.
 pub struct Page(pub usize);
@@ -41,21 +44,14 @@ pub type Handle<K> = Arc<Space<K>>;
 /// What a CPU runs in.
 pub type Runs<K> = Current<Handle<K>>;
 
-/// Interrupts are off, or handled.
-const OFF: u64 = 1;
-/// One has come since they were turned off.
-const PENDING: u64 = 2;
-
 loom::thread_local! {
     /// The CPU that this thread is.
     static CPU: Cell<u32> = Cell::new(u32::MAX);
-    /// Whether its interrupts are off.
-    static HELD: Cell<bool> = Cell::new(false);
 }
 
 struct Cpu<K: Kind> {
     local: Local<Kernel<K>>,
-    interrupts: AtomicU64,
+    interrupts: Interrupts,
     /// The space that user code runs in, on a view of its own.
     user: RefCell<Option<Handle<K>>>,
 }
@@ -66,34 +62,16 @@ pub struct Kernel<K: Kind> {
     cpus: Vec<Cpu<K>>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
-    /// The root that the kernel runs on: one without entries, or a space's.
+    /// The root that the kernel runs on: one without entries, or one with the kernel's alone.
     root: TableId,
     /// Whether there is no memory for batches.
     refuses: Cell<bool>,
-    /// Held while the device is told something.
+    /// Held while devices are told something.
     device: Lock,
-    /// What is in pages and tables: who uses one and who takes it for something else have to be ordered, or the
-    /// model checker complains.
-    frames: Vec<UnsafeCell<()>>,
-    tables: Vec<UnsafeCell<()>>,
+    owned: Owned,
 }
 
 impl<K: Kind> Kernel<K> {
-    fn run_handler(&self, cpu: usize) {
-        let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
-        let (before, held) = (
-            CPU.with(|this| this.replace(cpu as u32)),
-            HELD.with(|held| held.replace(true)),
-        );
-        let user = self.enter(cpu);
-        mmu.interrupted(CpuId(cpu as u32));
-        if let Some(space) = user {
-            self.resume(&mmu, cpu, space);
-        }
-        CPU.with(|this| this.set(before));
-        HELD.with(|this| this.set(held));
-    }
-
     /// From user code on a view of its own to the kernel: the space that it ran in.
     fn enter(&self, cpu: usize) -> Option<Handle<K>> {
         let user = self.cpus[cpu].user.take();
@@ -116,28 +94,6 @@ impl<K: Kind> Kernel<K> {
         self.cpus[cpu].user.replace(Some(space));
         self.machine.run_user(cpu);
     }
-
-    /// Interrupts are off, behind those that are being handled.
-    fn turn_off(&self, cpu: usize) {
-        let word = &self.cpus[cpu].interrupts;
-        let off = || word.compare_exchange(0, OFF, Acquire, Relaxed).is_ok();
-        wait_until(off, || ());
-        HELD.with(|held| held.set(true));
-    }
-
-    /// Interrupts are on again, behind whatever came meanwhile.
-    fn turn_on(&self, cpu: usize) {
-        let word = &self.cpus[cpu].interrupts;
-        while word.compare_exchange(OFF, 0, Release, Relaxed).is_err() {
-            self.handle(cpu);
-        }
-    }
-
-    /// Handles what is pending.
-    fn handle(&self, cpu: usize) {
-        self.cpus[cpu].interrupts.fetch_and(!PENDING, Acquire);
-        self.run_handler(cpu);
-    }
 }
 
 impl<K: Kind> Platform for Kernel<K> {
@@ -150,20 +106,22 @@ impl<K: Kind> Platform for Kernel<K> {
     type Handle = Handle<K>;
 
     fn backend(&self) -> &Toy<K> {
+        self.point();
         &self.backend
     }
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
         Record(move |op| {
+            self.check_context(&op);
             if matches!(op, Op::Load { .. }) {
                 // Until now this CPU may have walked what it had loaded.
                 for table in self.machine.walks(cpu.index()) {
-                    self.tables[table].with(|_| ());
+                    self.owned.use_table(table);
                 }
             }
             let issue = || self.machine.issue(cpu.index(), &op);
-            if op == Op::DropDevice {
-                self.tell_device(issue);
+            if op == Op::DropDevices {
+                self.tell_devices(Told::ByInstructions, issue);
             } else {
                 issue();
             }
@@ -179,6 +137,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn local(&self, cpu: CpuId) -> &Local<Self> {
+        self.point();
         &self.cpus[cpu.index()].local
     }
 
@@ -198,28 +157,16 @@ impl<K: Kind> Platform for Kernel<K> {
         }
     }
 
-    /// Interrupts are off in any case: one that a CPU would take meanwhile it takes before or behind. It is handled on
-    /// another thread, and in between it would not be ordered with what this one does, as it is on a CPU.
-    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
-        let cpu = CPU.with(Cell::get);
-        if HELD.with(Cell::get) {
-            return run(CpuId(cpu));
-        }
-        self.turn_off(cpu as usize);
-        let result = run(CpuId(cpu));
-        HELD.with(|held| held.set(false));
-        self.turn_on(cpu as usize);
-        result
+    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        self.run_pinned(interrupts_off, run)
+    }
+
+    fn lock_event(&self, _: CpuId, event: LockEvent) {
+        self.check_lock(event);
     }
 
     fn interrupt(&self, cpus: &CpuSet<1>) {
-        for cpu in cpus.iter() {
-            let word = &self.cpus[cpu.index()].interrupts;
-            if word.fetch_or(PENDING | OFF, Release) & OFF == 0 {
-                self.handle(cpu.index());
-                self.turn_on(cpu.index());
-            }
-        }
+        self.send_interrupts(cpus);
     }
 
     fn page_batch(&self) -> Option<Boxed<Page>> {
@@ -231,7 +178,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn release(&self, pages: Flushed<'_, Self>) {
-        self.reuse(&pages.map(|page| page.0).collect::<Vec<_>>());
+        self.free_pages(pages);
     }
 
     fn defer(&self, tables: Unlinked<Self>) {
@@ -242,35 +189,42 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn free_table(&self, table: Table) {
-        self.machine.free_table(table.0);
-        self.tables[table.0].with_mut(|_| ());
+        self.owned.free_table(&self.machine, table);
     }
 
-    fn secondary(&self, space: &Space<K>, _: &Request<'_>) {
-        // Otherwise instructions reach it.
-        if space.conditions() == Conditions::NONE {
-            self.tell_device(|| self.machine.drop_device());
-        }
+    fn secondary(&self, _: &Space<K>, _: &Request<'_>) {
+        self.tell_devices(Told::ByDriver, || self.machine.drop_devices());
     }
 }
 
 impl<K: Kind> Kernel<K> {
-    /// Makes the device drop all, behind what it did with it; whoever does so next is behind that.
-    fn tell_device(&self, tell: impl FnOnce()) {
+    /// Makes devices drop all that they have, after what they did with it; later callers are ordered after that.
+    fn tell_devices(&self, told: Told, tell: impl FnOnce()) {
+        if !self.machine.has_devices(told) {
+            return;
+        }
         let wait = || ();
         self.device.with(wait, || {
-            for frame in self.machine.device_uses() {
-                self.frames[frame].with(|_| ());
+            for frame in self.machine.devices_use(told) {
+                self.owned.use_page(frame);
             }
             tell();
         });
     }
 
-    /// Pages belong to somebody else, who writes them.
+    /// Releases pages that no entry maps any more, and gives them to another owner, who writes them.
+    pub fn free_pages(&self, pages: impl Iterator<Item = Page>) {
+        let frames: Vec<_> = pages
+            .map(|page| self.owned.free_page(&self.machine, page))
+            .collect();
+        self.reuse(&frames);
+    }
+
+    /// Gives pages to another owner, who writes them.
     fn reuse(&self, frames: &[usize]) {
         self.machine.reuse(frames);
         for frame in frames {
-            self.frames[*frame].with_mut(|_| ());
+            self.owned.write_page(*frame);
         }
     }
 }

@@ -20,4 +20,5 @@ mod membarrier;
 mod shootdown;
 mod tags;
 mod three;
+mod trimming;
 mod views;

@@ -10,8 +10,9 @@ use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Conditions, Current};
 
 use crate::check::{Depth::Preemptions, RACE, fails, holds};
+use crate::devices::told;
 use crate::entries::leaf;
-use crate::kernel::{Handle, Runs, World, root};
+use crate::kernel::{Handle, Layout, Runs, World, root};
 
 /// These CPUs run in a space.
 fn all_run<K: Kind, const N: usize>(
@@ -247,17 +248,16 @@ fn a_page_is_unmapped_while_two_cpus_attach() {
 /// A device comes to a space on CPU 1 and CPU 2 loads it, while CPU 0 unmaps a page.
 fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
     let world = World::<K>::new(3, 1);
-    world.machine().add_device();
+    let device = world.machine().add_device(told(holds));
     let space = world.space(0);
     let attaches = world.spawn_in(1, &space, move |world, space| {
-        let _device = world.mmu.attach_device(&space, holds).unwrap();
-        world.machine().attach_device(root(0));
+        world.attach(device, &space, 0, holds)
     });
     let loads = world.spawn_in(2, &space, move |world, space| {
         world.switch(Current::Kernel, Some(&space))
     });
     world.on(0, || world.clear(&space, 0, 0));
-    attaches.join().unwrap();
+    let _device = attaches.join().unwrap();
     let _ = loads.join().unwrap();
     world.check();
 }
@@ -277,18 +277,16 @@ fn a_page_is_unmapped_while_a_device_comes() {
 
 /// One CPU goes and one comes, while CPU 0 unmaps a page of the kernel's.
 fn unmap_and_change_places<K: Kind>() {
-    let world = World::<K>::coming(3, 2, root(0), 1);
-    let space = world.space(0);
-    let goes = world.spawn(1, |world| world.offline(Current::Kernel));
-    let comes = world.spawn(2, |world| {
-        let now = world.arrive();
-        world.machine().run_user(2);
-        now
+    let world = World::<K>::with(Layout {
+        online: 2,
+        kernel: true,
+        ..Layout::of(3, 0)
     });
-    world.on(0, || world.clear(world.mmu.kernel(), 0, 0));
+    let goes = world.spawn(1, |world| world.offline(Current::Kernel));
+    let comes = world.spawn(2, |world| world.arrive());
+    world.on(0, || world.unmap_kernel(0));
     goes.join().unwrap();
     let _ = comes.join().unwrap();
-    drop(space);
     world.check();
 }
 

@@ -4,26 +4,51 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use loom::cell::UnsafeCell;
 use tlbc_machine_loom::toys::{Kind, Toy};
-use tlbc_machine_loom::{Machine, Op, TableId};
+use tlbc_machine_loom::{Entry, KERNEL, Machine, Op, TableId};
 use tlbc_runtime::sync::{Lock, Word};
-use tlbc_runtime::watched::AtomicU64;
 use tlbc_runtime::{CpuId, Current, Local, Mmu, NewSpace, Platform};
 
-use super::{CPU, Cpu, HELD, Handle, Kernel, OFF, Runs, Table};
+use super::{CPU, Cpu, Handle, Interrupts, Kernel, Owned, Page, Runs, Table};
 use crate::entries::unlink_in;
 
 /// A machine with its kernel. Space `n` has table `2n + 1` as its root, which points at table `2n + 2`, which maps
 /// pages `2n` and `2n + 1`.
 pub struct World<K: Kind> {
     pub mmu: Rc<Mmu<Kernel<K>>>,
+    pub layout: Layout,
 }
 
 impl<K: Kind> Clone for World<K> {
     fn clone(&self) -> Self {
         Self {
             mmu: self.mmu.clone(),
+            layout: self.layout,
+        }
+    }
+}
+
+/// What there is in a world.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    pub cpus: usize,
+    /// How many of the CPUs are on line from the start: the first ones.
+    pub online: usize,
+    /// For how many spaces there is memory.
+    pub spaces: usize,
+    /// Whether the kernel has pages: those of a table of its own, at which every root points. Otherwise its root has no
+    /// entry.
+    pub kernel: bool,
+}
+
+impl Layout {
+    /// So many CPUs, all on line, and memory for so many spaces.
+    pub const fn of(cpus: usize, spaces: usize) -> Self {
+        Self {
+            cpus,
+            online: cpus,
+            spaces,
+            kernel: false,
         }
     }
 }
@@ -41,33 +66,41 @@ pub const fn table(space: usize) -> TableId {
 impl<K: Kind> World<K> {
     /// A machine of so many CPUs, all on line, with memory for so many spaces.
     pub fn new(cpus: usize, spaces: usize) -> Self {
-        Self::coming(cpus, cpus, 0, spaces)
+        Self::with(Layout::of(cpus, spaces))
     }
 
-    /// The same, where only the first CPUs are on line, and the kernel runs on a root of its own.
-    pub fn coming(cpus: usize, online: usize, kernel: TableId, spaces: usize) -> Self {
-        let machine = Machine::new(Toy::<K>::stores(), cpus, 2 * spaces + 1, 2 * spaces);
+    /// A machine that is laid out so.
+    pub fn with(layout: Layout) -> Self {
+        let spaces = layout.spaces + usize::from(layout.kernel);
+        let (tables, pages) = (2 * spaces + 1, 2 * spaces);
+        let machine = Machine::new(Toy::<K>::stores(), layout.cpus, tables, pages);
         let cpu = |_| Cpu {
             local: Local::new(),
-            interrupts: AtomicU64::new(OFF),
+            interrupts: Interrupts::new(),
             user: RefCell::default(),
         };
         let kernel = Kernel {
             backend: Toy::new(&machine),
             machine,
-            cpus: (0..cpus).map(cpu).collect(),
+            cpus: (0..layout.cpus).map(cpu).collect(),
             words: (0..2).map(|_| Word::new(0)).collect(),
             mmu: OnceCell::new(),
-            root: kernel,
+            root: if layout.kernel {
+                root(layout.spaces)
+            } else {
+                0
+            },
             refuses: Cell::new(false),
             device: Lock::new(),
-            frames: (0..2 * spaces).map(|_| UnsafeCell::new(())).collect(),
-            tables: (0..=2 * spaces).map(|_| UnsafeCell::new(())).collect(),
+            owned: Owned::new(pages, tables),
         };
         let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
-        let world = Self { mmu };
-        for cpu in 0..online {
+        let world = Self { mmu, layout };
+        if layout.kernel {
+            world.make_kernel_tables();
+        }
+        for cpu in 0..layout.online {
             let _ = world.on(cpu, || world.arrive());
         }
         world
@@ -77,17 +110,41 @@ impl<K: Kind> World<K> {
         &self.mmu.platform().machine
     }
 
-    /// A space, its tables and pages.
-    pub fn space(&self, nth: usize) -> Handle<K> {
-        use tlbc_machine_loom::Entry::{Page, Table};
+    /// The tables of the kernel, as of a space after all others.
+    fn make_kernel_tables(&self) {
+        let (machine, kernel) = (self.machine(), self.layout.spaces);
+        for index in 0..2 {
+            let frame = 2 * kernel + index;
+            machine.own_by_kernel(frame);
+            machine.store(table(kernel), index, Entry::page(frame).bits());
+        }
+        self.point_at_kernel(kernel);
+    }
+
+    /// Makes the root of a space point at the kernel's table.
+    fn point_at_kernel(&self, space: usize) {
+        let entry = Entry::Table(table(self.layout.spaces));
+        self.machine().store(root(space), KERNEL, entry.bits());
+    }
+
+    /// The tables of a space, with its pages and the kernel's.
+    pub fn make_tables(&self, nth: usize) {
         let machine = self.machine();
         for index in 0..2 {
             let frame = 2 * nth + index;
             machine.own(frame, root(nth));
-            machine.store(table(nth), index, Page { frame, write: true }.bits());
+            machine.store(table(nth), index, Entry::page(frame).bits());
         }
-        machine.store(root(nth), 0, Table(table(nth)).bits());
+        machine.store(root(nth), 0, Entry::Table(table(nth)).bits());
+        if self.layout.kernel {
+            self.point_at_kernel(nth);
+        }
         machine.issue(0, &Op::Publish);
+    }
+
+    /// A space, its tables and pages.
+    pub fn space(&self, nth: usize) -> Handle<K> {
+        self.make_tables(nth);
         let new = NewSpace {
             table: root(nth) as u64,
             user_table: root(nth) as u64,
@@ -128,12 +185,10 @@ impl<K: Kind> World<K> {
 
     /// This CPU comes on line.
     pub fn arrive(&self) -> Runs<K> {
-        let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get);
-        HELD.with(|held| held.set(true));
-        let now = self.mmu.arrive(CpuId(cpu));
-        HELD.with(|held| held.set(false));
-        kernel.turn_on(cpu as usize);
+        let kernel = self.mmu.platform();
+        let now = kernel.come(cpu as usize, || self.mmu.arrive(CpuId(cpu)));
+        self.machine().run_kernel(cpu as usize);
         now.expect("a usable machine")
     }
 
@@ -146,8 +201,8 @@ impl<K: Kind> World<K> {
     pub fn walk(&self, space: usize) {
         let kernel = self.mmu.platform();
         kernel.pinned(true, |_| {
-            if let tlbc_machine_loom::Entry::Table(table) = self.machine().load(root(space), 0) {
-                kernel.tables[table].with(|_| ());
+            if let Entry::Table(table) = self.machine().load(root(space), 0) {
+                kernel.owned.use_table(table);
             }
         });
     }
@@ -184,22 +239,30 @@ impl<K: Kind> World<K> {
         let kernel = self.mmu.platform();
         kernel.pinned(true, |cpu| {
             if let Some(frame) = self.machine().reaches(cpu.index(), page) {
-                kernel.frames[frame].with(|_| ());
+                kernel.owned.use_page(frame);
             }
         });
     }
 
-    /// Somebody relies on nobody using a page.
+    /// Another owner relies on nobody using a page.
     pub fn rely_on(&self, frame: usize) {
         self.mmu.platform().reuse(&[frame]);
+    }
+
+    /// Frees a page that was unmapped.
+    pub fn free(&self, page: Page) {
+        self.mmu.platform().free_pages(std::iter::once(page));
     }
 
     /// This CPU goes, and takes no interrupt any more.
     pub fn offline(&self, runs: Runs<K>) {
         let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get) as usize;
-        kernel.turn_off(cpu);
+        kernel.go(cpu);
         self.machine().stop_user(cpu);
+        if self.layout.kernel {
+            self.machine().stop_kernel(cpu);
+        }
         self.mmu.offline(CpuId(cpu as u32), runs);
     }
 
@@ -212,8 +275,8 @@ impl<K: Kind> World<K> {
 
     /// Nothing was wrong at any time.
     pub fn check(&self) {
-        if let Some(complaint) = self.machine().complaint() {
-            panic!("{complaint:?}");
+        if let Some(report) = self.machine().report() {
+            panic!("{report}");
         }
     }
 }

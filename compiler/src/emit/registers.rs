@@ -1,0 +1,238 @@
+//! What registers say, and what they must be set to.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::config::{hex, unsuffixed, upper};
+use super::{Emit, doc, escaped, wrap};
+use crate::model::{Comparison, Feature, ReadFrom, Setup, Var};
+use crate::words::joined;
+use crate::words::registers::{demand, read_from, reason};
+
+impl Emit<'_> {
+    /// The features that a register tells, each with where.
+    fn read(&self) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
+        let features = self.model.features.iter();
+        features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
+    }
+
+    /// The description of a feature's flag: where it is read, and what it demands of the machine.
+    pub(super) fn feature_text(&self, index: usize) -> String {
+        let feature = &self.model.features[index];
+        let from = match &feature.from {
+            Some(from) => format!("Read from {}.", read_from(from)),
+            None => "Read from no register: the kernel sets it.".to_owned(),
+        };
+        let concerns = |setup: &&Setup| {
+            let conds = setup.conds();
+            let mut vars = conds.iter().flat_map(|cond| &cond.terms);
+            vars.any(|term| term.value.0 == Var::Feature(index))
+        };
+        let demands = self.model.setup.iter().filter(concerns);
+        let demands: Vec<String> = demands.map(|setup| demand(self.model, setup)).collect();
+        let demands = if demands.is_empty() {
+            String::new()
+        } else {
+            format!("\n\nSetup that depends on it: {}.", demands.join("; "))
+        };
+        format!("Feature: {}.\n\n{from}{demands}", feature.named.text)
+    }
+
+    /// The registers that tell features, each once: its name in Rust, its own, and the features.
+    fn registers(&self) -> Vec<(Ident, &str, Vec<&str>)> {
+        let mut registers: Vec<(Ident, &str, Vec<&str>)> = Vec::new();
+        for (feature, from) in self.read() {
+            let name = feature.named.name.as_str();
+            match registers.iter_mut().find(|(_, of, _)| *of == from.register) {
+                Some((_, _, features)) => features.push(name),
+                None => registers.push((
+                    format_ident!("{}", from.variable()),
+                    &from.register,
+                    vec![name],
+                )),
+            }
+        }
+        registers
+    }
+
+    /// The structure of register values, where a register tells a feature.
+    pub(super) fn register_values(&self) -> TokenStream {
+        let registers = self.registers();
+        if registers.is_empty() {
+            return quote!();
+        }
+        let fields = registers.iter().map(|(name, register, features)| {
+            let features: Vec<String> = features.iter().map(|it| format!("`{it}`")).collect();
+            let text = doc(&format!(
+                "`{register}`, which tells {}.",
+                joined(&features, "and")
+            ));
+            quote!(#text pub #name: u64)
+        });
+        quote! {
+            /// The values of the registers that tell the features of a CPU.
+            ///
+            /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+            pub struct Registers { #(#fields),* }
+        }
+    }
+
+    /// The functions by which a kernel finds the configuration of its machine.
+    pub(super) fn found_config(&self) -> TokenStream {
+        let read = self.read_config();
+        let settled = self.settled();
+        let least = if self.model.features.is_empty() {
+            quote!(self.0 | other.0)
+        } else {
+            let features = hex((1 << self.model.features.len()) - 1);
+            quote!(self.0 & other.0 | (self.0 | other.0) & !#features)
+        };
+        quote! {
+            /// Without a flag.
+            #[must_use]
+            pub const fn without(self, flag: Self) -> Self {
+                Self(self.0 & !flag.0)
+            }
+
+            /// What holds of two CPUs together: the features of both, the errata of either.
+            #[must_use]
+            pub const fn least(self, other: Self) -> Self {
+                Self(#least)
+            }
+
+            #read
+
+            #settled
+        }
+    }
+
+    /// The constructor of a configuration from register values.
+    fn read_config(&self) -> TokenStream {
+        if self.read().next().is_none() {
+            return quote!();
+        }
+        let tests = self.read().map(|(feature, from)| {
+            let (flag, register) = (
+                upper(&feature.named.name),
+                format_ident!("{}", from.variable()),
+            );
+            let (low, mask) = (unsuffixed(u64::from(from.bits.low)), hex(from.bits.most()));
+            let word = if from.bits.low == 0 {
+                quote!(registers.#register)
+            } else {
+                quote!((registers.#register >> #low))
+            };
+            let value = hex(from.value.value);
+            let sign = match from.comparison {
+                Comparison::Equal => quote!(==),
+                Comparison::AtLeast => quote!(>=),
+            };
+            quote! {
+                if #word & #mask #sign #value {
+                    config = config.with(Self::#flag);
+                }
+            }
+        });
+        let left = self.model.features.iter().filter(|it| it.from.is_none());
+        let left: Vec<String> = left
+            .map(|it| format!("[`{}`](Self::{})", it.named.name, upper(&it.named.name)))
+            .collect();
+        let left = if left.is_empty() {
+            quote!()
+        } else {
+            let text = format!(
+                "No register tells {}: the kernel adds these with [`with`](Self::with).",
+                joined(&left, "or")
+            );
+            let lines = wrap(&text).into_iter().map(|line| format!(" {line}"));
+            quote!(#[doc = ""] #(#[doc = #lines])*)
+        };
+        quote! {
+            /// The features that the registers of one CPU tell.
+            ///
+            /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
+            /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+            #left
+            #[must_use]
+            pub const fn from_registers(registers: &Registers) -> Self {
+                let mut config = Self::NONE;
+                #(#tests)*
+                config
+            }
+        }
+    }
+
+    /// The features without those whose needs are not met.
+    fn settled(&self) -> TokenStream {
+        let steps = self.in_order_of_needs().into_iter().filter_map(|index| {
+            let feature = &self.model.features[index];
+            let name = upper(&feature.named.name);
+            let unmet = feature.needs.terms.iter().filter_map(|term| {
+                let (Var::Feature(other), wanted) = term.value else {
+                    return None;
+                };
+                let other = upper(&self.model.features[other].named.name);
+                let not = wanted.then(|| quote!(!));
+                Some(quote!(#not config.has(Self::#other)))
+            });
+            let unmet: Vec<TokenStream> = unmet.collect();
+            let (first, rest) = unmet.split_first()?;
+            Some(quote! {
+                if #first #(|| #rest)* { config = config.without(Self::#name); }
+            })
+        });
+        let steps: Vec<TokenStream> = steps.collect();
+        let body = if steps.is_empty() {
+            quote!(self)
+        } else {
+            quote!(let mut config = self; #(#steps)* config)
+        };
+        quote! {
+            /// Without the features that need another which is not set, or exclude one which is.
+            #[must_use]
+            pub const fn settled(self) -> Self { #body }
+        }
+    }
+
+    /// The features, each behind those that it needs; `lower` has seen to it that there is no circle.
+    fn in_order_of_needs(&self) -> Vec<usize> {
+        let features = &self.model.features;
+        let mut order: Vec<usize> = Vec::new();
+        while order.len() < features.len() {
+            let ready = |index: &usize| {
+                let mut needed = features[*index].needs.features_wanted();
+                !order.contains(index) && needed.all(|needed| order.contains(&needed))
+            };
+            let ready: Vec<usize> = (0..features.len()).filter(ready).collect();
+            order.extend(ready);
+        }
+        order
+    }
+
+    /// What the machine must be set to, as a section of a description.
+    pub(super) fn setup_text(&self) -> TokenStream {
+        let mut lines: Vec<String> = Vec::new();
+        for setup in &self.model.setup {
+            let what = demand(self.model, setup);
+            let why = reason(setup).map_or(String::new(), |why| format!(": {why}"));
+            let item = wrap(&escaped(&format!("{what}{why}.")))
+                .into_iter()
+                .enumerate();
+            lines.extend(item.map(|(index, line)| match index {
+                0 => format!(" - {line}"),
+                _ => format!("   {line}"),
+            }));
+        }
+        if lines.is_empty() {
+            return quote!();
+        }
+        quote! {
+            /// # Setup
+            /// Every CPU is set up as follows before the first flush and for as long as it runs:
+            #[doc = ""]
+            #(#[doc = #lines])*
+            #[doc = ""]
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Registers: where a feature is read, and what the machine must be set to.
+
+use super::{Lower, of_kind};
+use crate::ast::{self, Item};
+use crate::model::{At, Bits, Demand, Known, ReadFrom, Setup};
+
+impl Lower {
+    pub(super) fn read_from(
+        &mut self,
+        feature: &ast::Feature,
+        it: &ast::ReadFrom,
+    ) -> Option<ReadFrom> {
+        let of_space = feature.known.as_ref().filter(|at| at.node == Known::Space);
+        if of_space.is_some() {
+            self.misplaced(
+                it.span,
+                format!(
+                    "`{}` holds of a space, and no register knows of spaces",
+                    feature.name.node
+                ),
+                "leave out where it is read, or `of space`",
+            );
+            return None;
+        }
+        Some(ReadFrom {
+            register: it.register.node.clone(),
+            bits: self.bits(&it.bits)?,
+            comparison: it.comparison,
+            value: At {
+                value: it.value.node,
+                span: it.value.span,
+            },
+            span: it.span,
+        })
+    }
+
+    pub(super) fn lower_setup(&mut self, items: &[Item]) -> Vec<Setup> {
+        let setups = of_kind!(items, Setup);
+        setups.filter_map(|it| self.setup(it)).collect()
+    }
+
+    fn setup(&mut self, it: &ast::Setup) -> Option<Setup> {
+        let what = match &it.what {
+            ast::Demand::Text(when) => Demand::Text(self.cond_with_geometry(when.as_ref(), &[])),
+            ast::Demand::Field {
+                field: path,
+                bits,
+                comparison,
+                values,
+            } => {
+                let Some((register, field)) = path.node.rsplit_once('.') else {
+                    self.misplaced(
+                        path.span,
+                        format!("`{}` names a register and no field of it", path.node),
+                        "name the field behind a dot: `needs REGISTER.FIELD[7] = 1 \"...\";`",
+                    );
+                    return None;
+                };
+                Demand::Field {
+                    register: register.to_owned(),
+                    field: field.to_owned(),
+                    named: path.span,
+                    bits: match bits {
+                        Some(bits) => Some(self.bits(bits)?),
+                        None => None,
+                    },
+                    comparison: *comparison,
+                    values: self.cases(values, true, |_, number| {
+                        Some(At {
+                            value: number.node,
+                            span: number.span,
+                        })
+                    }),
+                }
+            }
+        };
+        Some(Setup {
+            what,
+            text: it.text.node.clone(),
+            span: it.span,
+        })
+    }
+
+    fn bits(&mut self, it: &ast::Bits) -> Option<Bits> {
+        let (high, low) = (it.high.node, it.low.node);
+        if high > 63 || low > high {
+            self.misplaced(
+                it.span,
+                format!("a register has no bits [{high}:{low}]"),
+                "registers have bits 63 to 0, of which 0 is the least significant; write the highest first",
+            );
+            return None;
+        }
+        Some(Bits {
+            high: high as u32,
+            low: low as u32,
+            span: it.span,
+        })
+    }
+}

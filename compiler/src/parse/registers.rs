@@ -1,0 +1,64 @@
+//! Registers: where a feature is read, and what the machine must be set to.
+
+use super::tree::{Builder, first, has, one};
+use super::{Node, Rule};
+use crate::ast::{Bits, Comparison, Demand, Ident, ReadFrom, Setup, Spanned};
+
+impl Builder<'_> {
+    pub(super) fn read_from(&mut self, node: &Node) -> ReadFrom {
+        ReadFrom {
+            register: self.register(node),
+            bits: self.register_bits(&one(node, Rule::register_bits)),
+            comparison: comparison(node),
+            value: self.number_in(node),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn setup(&mut self, node: &Node) -> Setup {
+        let span = self.span(node);
+        if let Some(field) = first(node, Rule::setup_field) {
+            return Setup {
+                what: Demand::Field {
+                    field: self.register(&field),
+                    bits: first(&field, Rule::register_bits).map(|bits| self.register_bits(&bits)),
+                    comparison: comparison(&field),
+                    values: self.cases(&field, Rule::setup_value, Self::number_in),
+                },
+                text: self.text(&field),
+                span,
+            };
+        }
+        let text = one(node, Rule::setup_text);
+        Setup {
+            what: Demand::Text(self.cond(&text)),
+            text: self.text(&text),
+            span,
+        }
+    }
+
+    fn register(&self, node: &Node) -> Ident {
+        let register = one(node, Rule::register);
+        Spanned {
+            node: register.as_str().to_owned(),
+            span: self.span(&register),
+        }
+    }
+
+    fn register_bits(&mut self, node: &Node) -> Bits {
+        let (high, low) = self.pair(node);
+        Bits {
+            high,
+            low,
+            span: self.span(node),
+        }
+    }
+}
+
+fn comparison(node: &Node) -> Comparison {
+    if has(node, Rule::at_least) {
+        Comparison::AtLeast
+    } else {
+        Comparison::Equal
+    }
+}

@@ -1,0 +1,217 @@
+//! Interrupts and preemption of the kernel's CPUs.
+//!
+//! A CPU holds a bit of its word while no other thread may act for it. Where the bit is free an interrupt is handled on the
+//! thread that sends it, as one step. Where the CPU holds it, its own thread handles the interrupt when it frees the bit,
+//! when it serves others while it waits, and at [points](Kernel::point) with interrupts on: on another thread the handler
+//! would not be ordered with what the CPU does meanwhile, as it is on a CPU.
+//!
+//! The kernel checks here that locks are taken, and instructions issued, in the contexts that the runtime promises.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Weak;
+
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use tlbc_machine_loom::Op;
+use tlbc_machine_loom::toys::{Kind, Toy};
+use tlbc_runtime::sync::wait_until;
+use tlbc_runtime::watched::AtomicU64;
+use tlbc_runtime::{Backend, CpuId, CpuSet, Cpus, LockEvent};
+
+use super::{CPU, Kernel};
+
+/// The bit is held, or an interrupt is being handled.
+const HELD: u64 = 1;
+/// An interrupt has come since then.
+const PENDING: u64 = 2;
+
+/// What interrupts a CPU may take, as its own thread knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// All, at any time.
+    Free,
+    /// Its thread stays here; interrupts are on.
+    Pinned,
+    /// None.
+    Off,
+}
+
+loom::thread_local! {
+    static MODE: Cell<Mode> = Cell::new(Mode::Free);
+}
+
+/// What another thread does that the scheduler runs.
+type Preempts = Box<dyn FnOnce()>;
+
+/// The interrupts of a CPU.
+pub(super) struct Interrupts {
+    word: AtomicU64,
+    /// Another thread, and at how many points of this one it is not run yet.
+    preempts: RefCell<Option<(usize, Preempts)>>,
+    /// Whether a lock of the runtime is held.
+    locked: Cell<bool>,
+}
+
+impl Interrupts {
+    /// Of a CPU that is off line.
+    pub fn new() -> Self {
+        Self {
+            word: AtomicU64::new(HELD),
+            preempts: RefCell::default(),
+            locked: Cell::new(false),
+        }
+    }
+}
+
+impl Interrupts {
+    /// The other thread, if it is to run at this point.
+    fn due(&self) -> Option<Preempts> {
+        let mut preempts = self.preempts.borrow_mut();
+        if let Some((points @ 1.., _)) = &mut *preempts {
+            *points -= 1;
+            return None;
+        }
+        preempts.take().map(|(_, preempts)| preempts)
+    }
+}
+
+impl<K: Kind> Kernel<K> {
+    /// Runs with the CPU's mode changed, by its thread or on its behalf.
+    fn in_mode<R>(mode: Mode, run: impl FnOnce() -> R) -> R {
+        let before = MODE.with(|this| this.replace(mode));
+        let result = run();
+        MODE.with(|this| this.set(before));
+        result
+    }
+
+    pub(super) fn run_pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        let cpu = CPU.with(Cell::get);
+        let mode = if interrupts_off {
+            Mode::Off
+        } else {
+            Mode::Pinned
+        };
+        let run = || run(CpuId(cpu));
+        match MODE.with(Cell::get) {
+            Mode::Off => run(),
+            Mode::Pinned => Self::in_mode(mode, run),
+            Mode::Free => {
+                self.hold(cpu as usize);
+                let result = Self::in_mode(mode, run);
+                self.let_go(cpu as usize);
+                result
+            }
+        }
+    }
+
+    /// Runs with interrupts off on a CPU that is not on line before, and takes them afterwards.
+    pub(super) fn come<R>(&self, cpu: usize, run: impl FnOnce() -> R) -> R {
+        let result = Self::in_mode(Mode::Off, run);
+        MODE.with(|mode| mode.set(Mode::Free));
+        self.let_go(cpu);
+        result
+    }
+
+    /// From here on this CPU takes no interrupt.
+    pub(super) fn go(&self, cpu: usize) {
+        self.hold(cpu);
+        MODE.with(|mode| mode.set(Mode::Off));
+    }
+
+    /// Holds the CPU, after interrupts that are being handled.
+    fn hold(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts.word;
+        let take = || word.compare_exchange(0, HELD, Acquire, Relaxed).is_ok();
+        wait_until(take, || ());
+    }
+
+    /// Lets go of the CPU, after handling what has come meanwhile.
+    fn let_go(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts.word;
+        while word.compare_exchange(HELD, 0, Release, Relaxed).is_err() {
+            self.handle(cpu);
+        }
+    }
+
+    /// Handles what is pending.
+    fn handle(&self, cpu: usize) {
+        let word = &self.cpus[cpu].interrupts.word;
+        word.fetch_and(!PENDING, Acquire);
+        let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
+        let before = CPU.with(|this| this.replace(cpu as u32));
+        Self::in_mode(Mode::Off, || {
+            let user = self.enter(cpu);
+            mmu.interrupted(CpuId(cpu as u32));
+            if let Some(space) = user {
+                self.resume(&mmu, cpu, space);
+            }
+        });
+        CPU.with(|this| this.set(before));
+    }
+
+    pub(super) fn send_interrupts(&self, cpus: &CpuSet<1>) {
+        assert!(MODE.with(Cell::get) == Mode::Off, "sent with interrupts on");
+        for cpu in cpus.iter() {
+            let word = &self.cpus[cpu.index()].interrupts.word;
+            if word.fetch_or(PENDING | HELD, Release) & HELD == 0 {
+                self.handle(cpu.index());
+                self.let_go(cpu.index());
+            }
+        }
+    }
+
+    /// Has another thread run on a CPU at the nth [point](Self::point) from here at which the scheduler may run it.
+    pub fn preempt(&self, cpu: usize, nth: usize, by: impl FnOnce() + 'static) {
+        let preempts = &self.cpus[cpu].interrupts.preempts;
+        preempts.replace(Some((nth, Box::new(by))));
+    }
+
+    /// Whether the other thread still waits for its point.
+    pub fn is_preempted(&self, cpu: usize) -> bool {
+        self.cpus[cpu].interrupts.preempts.borrow().is_none()
+    }
+
+    /// A point in the runtime's code: an interrupt is handled that has come, or the scheduler runs another thread, where they
+    /// may.
+    pub(super) fn point(&self) {
+        let cpu = CPU.with(Cell::get) as usize;
+        match MODE.with(Cell::get) {
+            Mode::Off => {}
+            Mode::Pinned => {
+                let word = &self.cpus[cpu].interrupts.word;
+                if word.load(Relaxed) & PENDING != 0 {
+                    self.handle(cpu);
+                }
+            }
+            Mode::Free => {
+                let this = self.cpus.get(cpu);
+                if let Some(preempts) = this.and_then(|this| this.interrupts.due()) {
+                    self.run_pinned(true, |_| preempts());
+                }
+            }
+        }
+    }
+
+    /// Checks the one rule for all locks of the runtime: a CPU takes them with interrupts off, one at a time.
+    pub(super) fn check_lock(&self, event: LockEvent) {
+        let locked = &self.cpus[CPU.with(Cell::get) as usize].interrupts.locked;
+        let acquires = event == LockEvent::Acquired;
+        let off = MODE.with(Cell::get) == Mode::Off;
+        assert!(off, "a lock is held with interrupts on");
+        let held = locked.replace(acquires);
+        assert!(held != acquires, "two locks are held");
+    }
+
+    /// Checks the context in which an instruction is issued: [`Backend::start`] and [`Backend::deliver`] run with interrupts
+    /// off where the facts say so, and everything that loads a root does.
+    pub(super) fn check_context(&self, op: &Op) {
+        let off = MODE.with(Cell::get) == Mode::Off;
+        match op {
+            Op::Load { .. } => assert!(off, "a root is loaded with interrupts on"),
+            Op::Complete => {}
+            _ => {
+                let wants = <Toy<K> as Backend>::FACTS.interrupts_off;
+                assert!(off || !wants, "a flush is started with interrupts on");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! An operand agrees with the effect, and tells apart what differs.
+
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+
+#[test]
+fn levels_with_one_number() {
+    refused(
+        X86_64,
+        &[("level as pmd 1, else 0", "level as pmd 1, else 1")],
+        "E0312",
+    );
+    refused(
+        X86_64,
+        &[("level as pmd 1, else 0", "level as pmd 0, else 0")],
+        "E0312",
+    );
+    refused(
+        POWERPC64,
+        &[(
+            "pmd 1, pud 2;\n        [4:0]",
+            "pmd 1, pud 1;\n        [4:0]",
+        )],
+        "E0312",
+    );
+    refused(
+        POWERPC64,
+        &[(
+            "pte 0, pte 5 when g64k, pmd 1, pud 2",
+            "pte 0, pte 1 when g64k, pmd 1, pud 2",
+        )],
+        "E0312",
+    );
+    refused(
+        S390,
+        &[("pmd 0, pud 4, p4d 8", "pmd 0, pud 4, p4d 4")],
+        "E0312",
+    );
+    // Levels that no instruction is told apart by it: INVLPGB does not serve `pud`.
+    accepted(
+        X86_64,
+        &[("level as pmd 1, else 0", "level as pmd 1, pud 1, else 0")],
+    );
+}
+
+#[test]
+fn page_sizes_with_one_number() {
+    refused(ARM64, &[("granule 0b11", "granule 0b01")], "E0312");
+    refused(ARM64, &[("granule 0b10", "granule 0b11")], "E0312");
+}
+
+#[test]
+fn address_bits_that_are_lost() {
+    let low = |old: &str, new: &str| {
+        refused(&ARM64.replacen(old, new, 1), &[], "E0303");
+    };
+    low("[43:0]  va[55:12]", "[43:0]  va[56:13]");
+    refused(
+        S390,
+        &[(
+            "[63:12] va[63:12];\n        [11:0]  0;                 ",
+            "[63:13] va[63:13];\n        [12:0]  0;",
+        )],
+        "E0303",
+    );
+    refused(
+        X86_64,
+        &[(
+            "[63:12] va[63:12];\n        [11:6]  0",
+            "[63:13] va[63:13];\n        [12:6]  0",
+        )],
+        "E0303",
+    );
+    // One bit less at the upper end.
+    low("[43:0]  va[55:12]", "[43:36] 0; [35:0] va[47:12]");
+    // A page of 16 KiB has no bits 12 and 13; one of 4 KiB has.
+    low("[43:0]  va[55:12]", "[43:42] 0; [41:0] va[55:14]");
+    let by_size = "[43:0] va[55:12] unless g16k; [43:42] 0 when g16k; [41:0] va[55:14] when g16k";
+    accepted(&ARM64.replacen("[43:0]  va[55:12]", by_size, 1), &[]);
+}
+
+#[test]
+fn tags_in_fields_that_are_too_wide() {
+    refused(
+        ARM64,
+        &[(
+            "[63:48] tag;\n        [47:0]  0",
+            "[63:40] tag;\n        [39:0]  0",
+        )],
+        "E0303",
+    );
+    refused(
+        POWERPC64,
+        &[("[63:52] 0;\n        [51:32] tag", "[63:32] tag")],
+        "E0303",
+    );
+    refused(
+        slate(),
+        &[("[63:16] 0; [15:0] tag", "[63:17] 0; [16:0] tag")],
+        "E0303",
+    );
+}
+
+#[test]
+fn operands_that_the_effect_ignores() {
+    let any = (
+        "drops leaf, walk of everything, this tag;\n            where {reach}",
+        "drops leaf, walk of everything, any tag;\n            where {reach}",
+    );
+    refused(ARM64, &[any], "E0313");
+    let everything = |clause: &str, new: &str| {
+        refused(&ARM64.replacen(clause, new, 1), &[], "E0313");
+    };
+    // The page, the hint and the tag of VALE1.
+    let clause = "drops leaf at hint of one page, this tag or global;";
+    everything(
+        clause,
+        "drops leaf at hint of everything, this tag or global;",
+    );
+    everything(clause, "drops leaf of one page, this tag or global;");
+    everything(clause, "drops leaf at hint of one page, any tag;");
+    // The count of a run.
+    let run = "drops leaf at hint of run of 2..2097152 pages, this tag or global;";
+    everything(run, "drops leaf at hint of one page, this tag or global;");
+    // The set of a cache.
+    refused(
+        POWERPC64,
+        &[(
+            "drops leaf of one set, this tag in tlb;\n        where core;",
+            "drops leaf of everything, this tag in tlb;\n        where core;",
+        )],
+        "E0313",
+    );
+    // A tag that is given, beside the one that is loaded.
+    refused(
+        slate(),
+        &[
+            (
+                "drops leaf, walk of everything, this tag;",
+                "drops leaf, walk of everything, loaded tag;",
+            ),
+            (
+                "\"flush.tag {number}\" {\n        per \"manual, 4.2\";",
+                "\"flush.tag {number}\" {\n        per \"manual, 4.2\";",
+            ),
+        ],
+        "E0313 E0404",
+    );
+}
+
+#[test]
+fn sources_that_are_not_at_hand() {
+    let root = (
+        "operand number  64 bits { [63:16] 0; [15:0] tag; }",
+        "operand number  64 bits { [63:16] root[63:16]; [15:0] tag; }",
+    );
+    refused(slate(), &[root], "E0409");
+    for source in ["va", "entry", "old", "new", "table"] {
+        let root = format!("[63:48] tag; [47:0] {source}[47:0]; }}\n    load");
+        refused(
+            slate(),
+            &[("[63:48] tag; [47:0] root[47:0]; }\n    load", &root)],
+            "E0409 E0509",
+        );
+    }
+    refused(slate(), &[("\"wait\"", "\"wait {number}\"")], "E0409");
+    refused(
+        S390,
+        &[("[63:3]  entry[63:3]", "[63:3]  root[63:3]")],
+        "E0409",
+    );
+}

@@ -1,0 +1,45 @@
+//! A CPU that comes online: what it filled from the tables that it booted with is gone.
+
+use tlbc_runtime::{Debt, Platform, Record};
+use tlbc_tests::hosted::Hosted;
+use tlbc_tests::machines::Case;
+use tlbc_tests::on_every_machine;
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::{Machine, Shown};
+
+/// What the backend issues on a CPU.
+fn issues<B: Machine>(cpu: u32, run: impl FnOnce(&mut dyn FnMut(B::Op))) -> Vec<String> {
+    let mut lines = Vec::new();
+    run(&mut |op| lines.push(format!("cpu {cpu}: {}", op.shown())));
+    lines
+}
+
+/// Until its root is loaded the CPU walks the tables that it booted with: what it flushes before, it fills again.
+#[test]
+fn the_root_is_loaded_before_everything_is_flushed() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let mut cpus = case.scheduler(2);
+        for back in [false, true] {
+            if back {
+                cpus.offline(1);
+            } else {
+                cpus = Scheduler::off_line(Hosted::machine_off_line(case.backend.clone(), 2));
+            }
+            cpus.forget();
+            cpus.arrive(1);
+            let lines = cpus.lines();
+            let root = cpus.mmu.platform().kernel_root();
+            let load = |debt| {
+                issues::<B>(1, |sink| {
+                    let _ = case.backend.switch(&mut Record(sink), &root, debt);
+                })
+            };
+            let flush = issues::<B>(1, |sink| {
+                let _ = case.backend.arrive(&mut Record(sink));
+            });
+            let expected = [Debt::None, Debt::Tag].map(|debt| [load(debt), flush.clone()].concat());
+            assert!(expected.contains(&lines), "{}: {lines:?}", case.name);
+        }
+    }
+    on_every_machine!(scenario);
+}

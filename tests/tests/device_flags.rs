@@ -1,0 +1,166 @@
+//! Flags of a space that its devices want: they hold as long as any device wants them, and a change of an entry reads them
+//! when a device could not have filled what it replaces.
+
+use std::sync::{Arc, Mutex};
+
+use tlbc_backends::powerpc64::{Config, Tlb};
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
+use tlbc_tests::hosted::{Handle, Host};
+use tlbc_tests::machines::powerpc64;
+use tlbc_tests::moments::Moment;
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::tables::{Entries, WRITE};
+
+/// What a coprocessor wants: instructions of a CPU reach it, and only those that reach every CPU.
+fn wants() -> Conditions {
+    Config::COPROCESSORS.conditions()
+}
+
+fn attach(mmu: &Host<Tlb>, process: &Handle<Tlb>) -> Attached {
+    let device = mmu.attach_device(process, wants());
+    device.expect("a space with room for a device")
+}
+
+/// A machine of two CPUs that run a process.
+fn machine(new: NewSpace) -> (Scheduler<Tlb>, Handle<Tlb>) {
+    let mut cpus = Scheduler::new(powerpc64(Config::GTSE), 2);
+    let process = cpus.process_with(new);
+    (0..2).for_each(|cpu| cpus.run(cpu, &process));
+    cpus.forget();
+    (cpus, process)
+}
+
+/// Whether a page is flushed so that coprocessors drop it.
+fn reaches_coprocessors(cpus: &Scheduler<Tlb>, process: &Handle<Tlb>) -> bool {
+    let table = Entries::new(cpus.mmu.platform().backend(), process, Level(0), 0, 1);
+    table.map(0, 100, 0);
+    let _before = cpus.lines();
+    cpus.unmap(0, process, &table, 0);
+    let lines = cpus.lines();
+    lines.iter().any(|line| line.starts_with("cpu 0: tlbie_"))
+}
+
+#[test]
+fn a_flag_holds_as_long_as_a_device_wants_it() {
+    let (cpus, process) = machine(NewSpace::default());
+    assert!(!reaches_coprocessors(&cpus, &process));
+    let devices = [(); 2].map(|()| cpus.on(0, |mmu| attach(mmu, &process)));
+    for device in devices {
+        assert!(reaches_coprocessors(&cpus, &process));
+        let detached = cpus.on(1, |mmu| mmu.detach_device(&process, device));
+        detached.expect("its space");
+    }
+    assert!(!reaches_coprocessors(&cpus, &process), "none is left");
+}
+
+#[test]
+fn a_flag_that_the_space_has_anyway_stays() {
+    let (cpus, process) = machine(NewSpace {
+        conditions: wants(),
+        ..NewSpace::default()
+    });
+    let device = cpus.on(0, |mmu| attach(mmu, &process));
+    let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
+    detached.expect("its space");
+    assert!(reaches_coprocessors(&cpus, &process));
+}
+
+#[test]
+fn a_device_is_detached_from_its_own_space() {
+    let (cpus, process) = machine(NewSpace::default());
+    let other = cpus.process();
+    let device = cpus.on(0, |mmu| attach(mmu, &process));
+    let device = cpus.on(0, |mmu| mmu.detach_device(&other, device));
+    let device = device.expect_err("another space");
+    assert!(
+        reaches_coprocessors(&cpus, &process),
+        "it is still attached"
+    );
+    let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
+    detached.expect("its space");
+}
+
+/// A device that attaches while another detaches keeps its flag, at whatever moment it comes.
+#[test]
+fn a_device_attaches_while_another_detaches() {
+    let attaches = |nth: &usize| {
+        let (cpus, process) = machine(NewSpace::default());
+        let device = cpus.on(0, |mmu| attach(mmu, &process));
+        let second = Arc::new(Mutex::new(None));
+        let (space, comes) = (process.clone(), second.clone());
+        let act = move |mmu: &Arc<Host<Tlb>>| {
+            let device = on_other(mmu, || attach(mmu, &space));
+            *comes.lock().unwrap() = Some(device);
+        };
+        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
+        moment.arm();
+        let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
+        detached.expect("its space");
+        let happened = moment.happened();
+        assert_eq!(reaches_coprocessors(&cpus, &process), happened);
+        if let Some(device) = second.lock().unwrap().take() {
+            let detached = cpus.on(1, |mmu| mmu.detach_device(&process, device));
+            detached.expect("its space");
+            assert!(!reaches_coprocessors(&cpus, &process));
+        }
+        happened
+    };
+    let moments = (0..).take_while(attaches).count();
+    assert!(moments > 2, "{moments}");
+}
+
+/// A device that attaches while an entry gets more rights may have filled the entry that was there: it is flushed.
+#[test]
+fn a_device_attaches_while_an_entry_gets_more_rights() {
+    let attaches = |nth: &usize| {
+        let (cpus, process) = machine(NewSpace::default());
+        let backend = cpus.mmu.platform().backend();
+        let [table, new] = [0, WRITE].map(|rights| {
+            let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
+            table.map(0, 100, rights);
+            table
+        });
+        let change = Change {
+            level: Level(0),
+            old: table.entry(0),
+            new: new.entry(0),
+            new_bits: new.bits(0),
+            clears: Marks::NONE,
+            below: Below::Cleared,
+        };
+        assert!(matches!(change.new, Entry::Leaf { rights: 3, .. }));
+        let space = process.clone();
+        let act = move |mmu: &Arc<Host<Tlb>>| {
+            let _device = on_other(mmu, || attach(mmu, &space));
+        };
+        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
+        moment.arm();
+        cpus.on(0, |mmu| {
+            mmu.gather(&process, |gather| {
+                gather.locked((), |section, ()| {
+                    section
+                        .change(&table.slot(0), &change)
+                        .expect("more rights");
+                });
+            });
+        });
+        let happened = moment.happened();
+        let lines = cpus.lines();
+        let flushed = lines.iter().any(|line| line.starts_with("cpu 0: tlbie_"));
+        let told = lines.iter().any(|line| line.starts_with("devices told"));
+        assert_eq!(
+            (flushed, told),
+            (happened, happened),
+            "moment {nth}: {lines:?}"
+        );
+        happened
+    };
+    let moments = (0..).take_while(attaches).count();
+    assert!(moments >= 1, "{moments}");
+}
+
+/// Runs on CPU 1.
+fn on_other<R>(mmu: &Arc<Host<Tlb>>, run: impl FnOnce() -> R) -> R {
+    tlbc_tests::hosted::Hosted::on(mmu, 1, run)
+}
