@@ -203,14 +203,14 @@ impl Book {
     }
 
     /// The line that a space shall have, of the first `lines`, and what is owed for it before it is loaded at this
-    /// generation. Lines are given away in turn; if there is another one, not the line whose tag is `loaded`: what is
-    /// flushed of that could be filled again before the new root is loaded.
+    /// generation. Lines are given away in turn; if there is another one, not that of the space that is `loaded`: what is
+    /// flushed of its tag could be filled again before the new root is loaded.
     pub fn open(
         &self,
         space: SpaceId,
         lines: usize,
         generation: u64,
-        loaded: Option<Line>,
+        loaded: SpaceId,
     ) -> (Line, Debt) {
         if let Some(line) = self.line(space, lines) {
             let behind = self.spaces[line.0].generation.get() != generation;
@@ -218,7 +218,7 @@ impl Book {
         }
         let next = |line: usize| (line + 1) % lines.max(1);
         let mut line = next(self.last.get() as usize);
-        if loaded == Some(Line(line)) {
+        if loaded != SpaceId::NONE && self.spaces[line].space.get() == loaded.0 {
             line = next(line);
         }
         self.last.put(line as u64);
@@ -255,10 +255,7 @@ impl Book {
 
     /// Whether they do; they are about to go.
     pub fn take_view(&self, line: Line) -> bool {
-        let view = &self.spaces[line.0].view;
-        let owed = view.get() != 0;
-        view.put(0);
-        owed
+        take(&self.spaces[line.0].view)
     }
 
     /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
@@ -287,9 +284,7 @@ impl Book {
 
     /// Whether the tag of the kernel's root has to be flushed, which is about to be done.
     pub fn take_kernel_root(&self) -> bool {
-        let stale = self.kernel_root.get() != 0;
-        self.kernel_root.put(0);
-        stale
+        take(&self.kernel_root)
     }
 
     /// Everything under every tag is flushed before this CPU loads one.
@@ -299,9 +294,7 @@ impl Book {
 
     /// Whether everything has to be flushed, which is about to be done.
     pub fn take_everything(&self) -> bool {
-        let stale = self.everything.get() != 0;
-        self.everything.put(0);
-        stale
+        take(&self.everything)
     }
 
     /// A generation of tags begins: everything is flushed before this CPU loads one of its tags. Called by the CPU that holds the lock of the tags.
@@ -315,6 +308,16 @@ impl Book {
         self.rolled_over.put(0);
         rolled_over
     }
+}
+
+/// Clears a flag, and returns whether it was set.
+#[inline]
+fn take(flag: &Own) -> bool {
+    let was_set = flag.get() != 0;
+    if was_set {
+        flag.put(0);
+    }
+    was_set
 }
 
 /// The tag that a CPU has loaded, as far as its flushes are concerned.
@@ -340,7 +343,7 @@ mod tests {
             owed: Word::new(u64::MAX - 1),
             paid: Word::new(u64::MAX - 1),
         };
-        assert_eq!(due.due(), None);
+        assert_eq!(due.due(), SpaceId::NONE);
         due.owe();
         let first = due.due().unwrap();
         due.owe(); // the count wraps
@@ -348,58 +351,58 @@ mod tests {
         due.pay(first);
         let all = due.due().unwrap();
         due.pay(all);
-        assert_eq!(due.due(), None);
+        assert_eq!(due.due(), SpaceId::NONE);
     }
 
     #[test]
     fn what_is_not_remembered_is_owed() {
         let book = Book::default();
-        let (line, debt) = book.open(A, 2, 5, None);
+        let (line, debt) = book.open(A, 2, 5, SpaceId::NONE);
         assert_eq!(debt, Debt::Tag);
         book.follow(line, 5);
-        assert_eq!(book.open(A, 2, 5, None), (line, Debt::None));
-        assert_eq!(book.open(A, 2, 6, None), (line, Debt::Tag));
-        let (other, _) = book.open(B, 2, 0, None);
+        assert_eq!(book.open(A, 2, 5, SpaceId::NONE), (line, Debt::None));
+        assert_eq!(book.open(A, 2, 6, SpaceId::NONE), (line, Debt::Tag));
+        let (other, _) = book.open(B, 2, 0, SpaceId::NONE);
         assert_ne!(other, line);
         // A third one takes the older line.
-        assert_eq!(book.open(C, 2, 0, None), (line, Debt::Tag));
-        assert_eq!(book.line(A, 2), None);
+        assert_eq!(book.open(C, 2, 0, SpaceId::NONE), (line, Debt::Tag));
+        assert_eq!(book.line(A, 2), SpaceId::NONE);
     }
 
     #[test]
     fn others_are_owed_and_the_loaded_ones_user_view() {
         let book = Book::default();
-        let (a, _) = book.open(A, 8, 1, None);
+        let (a, _) = book.open(A, 8, 1, SpaceId::NONE);
         book.follow(a, 1);
-        let (b, _) = book.open(B, 8, 1, None);
+        let (b, _) = book.open(B, 8, 1, SpaceId::NONE);
         book.follow(b, 1);
         book.owe_others(LoadedTag::Line(Some(b)));
-        assert_eq!(book.line(A, 8), None);
-        assert_eq!(book.open(B, 8, 1, None).1, Debt::None);
+        assert_eq!(book.line(A, 8), SpaceId::NONE);
+        assert_eq!(book.open(B, 8, 1, SpaceId::NONE).1, Debt::None);
         assert!(book.take_view(b) && !book.take_view(b));
     }
 
     #[test]
     fn the_line_that_is_loaded_is_not_given_away() {
         let book = Book::default();
-        let (a, _) = book.open(A, 2, 0, None);
-        let (b, _) = book.open(B, 2, 0, Some(a));
+        let (a, _) = book.open(A, 2, 0, SpaceId::NONE);
+        let (b, _) = book.open(B, 2, 0, A);
         // It would be the turn of A's, whose tag is loaded.
-        assert_eq!(book.open(C, 2, 0, Some(a)), (b, Debt::Tag));
-        assert_eq!(book.line(A, 2), Some(a));
+        assert_eq!(book.open(C, 2, 0, A), (b, Debt::Tag));
+        assert_eq!(book.line(A, 2), A);
         // With one line there is no other.
         let book = Book::default();
-        let (a, _) = book.open(A, 1, 0, None);
-        assert_eq!(book.open(B, 1, 0, Some(a)), (a, Debt::Tag));
+        let (a, _) = book.open(A, 1, 0, SpaceId::NONE);
+        assert_eq!(book.open(B, 1, 0, A), (a, Debt::Tag));
     }
 
     #[test]
     fn the_kernel_roots_tag_is_flushed_as_others_are() {
         let book = Book::default();
-        let (a, _) = book.open(A, 2, 0, None);
+        let (a, _) = book.open(A, 2, 0, SpaceId::NONE);
         book.owe_others(LoadedTag::KernelRoot);
         assert!(!book.take_kernel_root() && book.line(A, 2).is_none());
-        book.owe_others(LoadedTag::Line(Some(a)));
+        book.owe_others(LoadedTag::Line(A));
         assert!(book.take_kernel_root() && !book.take_kernel_root());
     }
 }

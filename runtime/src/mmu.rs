@@ -4,6 +4,7 @@ use crate::TagSource;
 use crate::backend::{Backend, Root};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, no_cpus};
+use crate::debts::Line;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
@@ -238,15 +239,15 @@ impl<P: Platform> Mmu<P> {
         (0..self.platform.cpus()).map(|cpu| self.platform.local(CpuId(cpu as u32)))
     }
 
-    /// The root that a CPU loads for a space, in the view that the kernel runs on.
-    pub(crate) fn root(&self, here: &Local<P>, space: &AddressSpace<P>) -> Root {
+    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's book.
+    pub(crate) fn root(&self, line: Option<Line>, space: &AddressSpace<P>) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;
         }
         Root {
             table: space.table,
-            tag: self.tag_of(here, space),
+            tag: self.tag_in(line, space),
             empty: kernel.empty,
             conditions: space.conditions(),
         }

@@ -109,9 +109,9 @@ impl<P: Platform> Mmu<P> {
         if space.lines == 0 {
             return;
         }
-        let (line, debt) = here.book.open(space.id, space.lines, generation, None);
+        let (line, debt) = here.book.open(space.id, space.lines, generation, space.id);
         if debt != Debt::None {
-            let root = self.root(here, space);
+            let root = self.root(Some(line), space);
             here.counters.paid.count(1);
             here.counters.full_debt.count(1);
             let mut sink = self.platform.sink(cpu);
@@ -150,10 +150,9 @@ impl<P: Platform> Mmu<P> {
         let (line, mut debt) = match space.lines {
             0 => (None, Debt::None),
             lines => {
-                let loaded = here.book.line(left, crate::debts::REMEMBERED);
-                let (line, debt) = here.book.open(space.id, lines, generation, loaded);
-                if loaded == Some(line) && space.tagging == Tagging::Cpu {
-                    self.leave_root(cpu); // the only slot, whose tag is still the other space's
+                let (line, debt) = here.book.open(space.id, lines, generation, left);
+                if lines == 1 && space.tagging == Tagging::Cpu && debt != Debt::None {
+                    self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
                 (Some(line), debt)
             }
@@ -167,7 +166,7 @@ impl<P: Platform> Mmu<P> {
         if debt != Debt::None {
             here.counters.paid.count(1);
         }
-        let root = self.root(here, space);
+        let root = self.root(line, space);
         let owed = self
             .platform
             .backend()
@@ -235,7 +234,7 @@ impl<P: Platform> Mmu<P> {
         here.counters.paid.count(u64::from(owed));
         let root = Root {
             table: space.user_table,
-            ..self.root(here, space)
+            ..self.root(line, space)
         };
         self.platform
             .backend()
