@@ -123,7 +123,11 @@ impl<B: Backend> Backend for Checked<B> {
         owner: &Owner,
     ) -> Changed {
         self.changes();
-        self.inner.change(cpu, slot, change, owner)
+        let changed = self.inner.change(cpu, slot, change, owner);
+        if !B::FACTS.changes_plainly {
+            slot.store(change.new_bits); // as the instruction does, which nothing executes here
+        }
+        changed
     }
 
     fn change_from(

@@ -7,7 +7,7 @@
 //! The host checks every call of the runtime: the contexts that the documentation promises ([`Rule`](crate::rules::Rule)),
 //! and that every page, every table and all memory for batches has come out when the machine is dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
@@ -72,6 +72,8 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) shared: Arc<Shared>,
     /// Whether pages and tables may be lost: a test abandons a gather.
     pub loses: AtomicBool,
+    /// The table that [`Root::empty`](tlbc_runtime::Root::empty) of the kernel's root names.
+    pub empty: AtomicU64,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
     /// How many batches it has given that did not come back.
@@ -125,6 +127,7 @@ impl<B: HostBackend> Hosted<B> {
             mmu: OnceLock::new(),
             shared: Arc::default(),
             loses: AtomicBool::new(false),
+            empty: AtomicU64::new(0xe000),
             batches: AtomicUsize::new(usize::MAX),
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),

@@ -144,7 +144,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
                 },
                 of_machine: true,
             },
-            empty: 0xe000,
+            empty: self.empty.load(SeqCst),
             conditions: tlbc_runtime::Conditions::NONE,
         }
     }

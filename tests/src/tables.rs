@@ -57,12 +57,17 @@ impl Entries {
 
     /// Maps a page by its number.
     pub fn map(&self, index: usize, page: u64, flags: u64) {
-        self.words[index].store(page << SHIFT | VALID | flags, Relaxed);
+        self.set(index, leaf_bits(page, flags));
+    }
+
+    /// Stores an entry.
+    pub fn set(&self, index: usize, bits: u64) {
+        self.words[index].store(bits, Relaxed);
     }
 
     /// Points at a table by its number.
     pub fn link(&self, index: usize, table: u64) {
-        self.words[index].store(table << SHIFT | VALID | TABLE, Relaxed);
+        self.set(index, table << SHIFT | VALID | TABLE);
     }
 
     /// What stands in an entry.
@@ -128,7 +133,14 @@ impl Entries {
     }
 }
 
-/// What bits of an entry say.
+/// The bits of an entry that maps a page by its number.
+#[must_use]
+pub const fn leaf_bits(page: u64, flags: u64) -> u64 {
+    page << SHIFT | VALID | flags
+}
+
+/// Decodes the bits of an entry.
+#[must_use]
 pub fn says(bits: u64) -> Entry {
     if bits & VALID == 0 {
         Entry::Invalid
