@@ -77,6 +77,8 @@ codes! {
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries that it cannot tell apart";
     E0409 "an instruction needs what is not known where it is issued";
+    E0410 "one instruction with two effects";
+    E0411 "nothing publishes a change to the walkers that a flush of it reaches";
 
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
@@ -147,6 +149,7 @@ impl Code {
             Code::E0403,
             Code::E0406,
             Code::E0408,
+            Code::E0411,
             Code::E0503,
             Code::E0505,
             Code::E0309,

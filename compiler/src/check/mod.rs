@@ -9,6 +9,7 @@
 //! One rule is one function, and has one code.
 
 mod addresses;
+mod alike;
 mod carried;
 mod configs;
 mod errata;
@@ -17,6 +18,7 @@ mod instructions;
 mod levels;
 mod operands;
 mod policy;
+mod publish;
 mod registers;
 mod runs;
 mod sets;
@@ -51,6 +53,9 @@ const RULES: &[Rule] = &[
     instructions::calls,
     carried::at_hand,
     carried::needless,
+    alike::instructions,
+    alike::forms,
+    publish::published,
     levels::numbers,
     levels::distinct,
     levels::granules,
