@@ -28,9 +28,7 @@ mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Value, Var,
-};
+use crate::model::{Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Var};
 
 /// A rule: what it finds goes into the list.
 type Rule = fn(&Model, &mut Vec<Diagnostic>);
@@ -114,16 +112,6 @@ pub fn check(model: &Model) -> Vec<Diagnostic> {
     found
 }
 
-/// Where a value comes from.
-fn source(value: Value) -> Option<Source> {
-    match value {
-        Value::Source(source) | Value::Slice(source, ..) | Value::PageNumber(source) => {
-            Some(source)
-        }
-        Value::Const(_) | Value::LevelAs(_) => None,
-    }
-}
-
 /// The fields of these operands that take something from a source.
 fn fields_of<'m>(
     model: &'m Model,
@@ -131,13 +119,13 @@ fn fields_of<'m>(
     wanted: Source,
 ) -> impl Iterator<Item = &'m Field> {
     let fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-    fields.filter(move |field| source(field.value) == Some(wanted))
+    fields.filter(move |field| field.value.source() == Some(wanted))
 }
 
 /// The first field of these operands that takes something from a source.
 fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<&'m Field> {
     let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-    fields.find(|field| source(field.value) == Some(wanted))
+    fields.find(|field| field.value.source() == Some(wanted))
 }
 
 /// The tags that entries of the user space may have, by index.

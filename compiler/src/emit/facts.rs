@@ -188,10 +188,7 @@ impl Emit<'_> {
         let tables = model.policy.tables_deferred.is_none_or(|at| at.value);
         let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
         let interrupts_off = self.plans.needs(Need::InterruptsOff);
-        let after_publish = model
-            .tags
-            .iter()
-            .any(|tag| tag.read_after_publish.is_some());
+        let after_publish = model.reads_tag_after_publish();
         let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
         let one_at_a_time = self.plans.needs(Need::Lock);
         let plainly = model.change.plain_store.value;

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod derived;
 mod instructions;
 mod operands;
 mod spaces;
