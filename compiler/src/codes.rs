@@ -92,6 +92,10 @@ codes! {
     E0509 "a switch loads no root";
     E0510 "tags of one machine have a value in common";
     E0511 "a tag that no switch loads";
+    E0512 "entries of the kernel are under a value that nothing gives it";
+    E0513 "not one view is loaded while the kernel runs";
+    E0514 "addresses of the kernel and of user spaces overlap";
+    E0515 "no value of the tag is left for the kernel";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -160,6 +164,7 @@ impl Code {
             Code::E0507,
             Code::E0509,
             Code::E0511,
+            Code::E0513,
             Code::E0602,
             Code::E0603,
             Code::E0604,

@@ -15,6 +15,7 @@ mod configs;
 mod errata;
 mod features;
 mod instructions;
+mod kernel;
 mod levels;
 mod operands;
 mod policy;
@@ -42,6 +43,7 @@ const RULES: &[Rule] = &[
     addresses::lowest,
     widths::unnumbered,
     tables::ascending,
+    tables::lowest,
     tables::alternatives,
     tables::hints,
     tables::reach,
@@ -73,9 +75,15 @@ const RULES: &[Rule] = &[
     spaces::roots,
     spaces::values,
     spaces::tags_loaded,
+    kernel::tags_of_kernel,
+    kernel::views,
+    kernel::addresses,
+    kernel::value_left,
     errata::subjects,
     errata::leaves_before_walks,
     errata::completion,
+    errata::reach,
+    errata::gone,
     errata::needless,
     errata::writers,
     errata::in_loops,

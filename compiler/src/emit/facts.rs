@@ -143,9 +143,7 @@ impl Emit<'_> {
         let of = |of_cpu: bool| {
             let mut chain = quote!(None);
             for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == of_cpu) {
-                let most = 1u64.checked_shl(tag.bits.value as u32);
-                let all = (0, most.map_or(u64::MAX, |most| most - 1));
-                let (first, last) = tag.values.map_or(all, |at| at.value);
+                let (first, last) = tag.range();
                 let (first, last) = (unsuffixed(first), unsuffixed(last));
                 let values = quote!(TagValues { first: #first, last: #last, views });
                 let source = match tag.source {

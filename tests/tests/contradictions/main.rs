@@ -6,7 +6,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod derived;
+mod errata;
 mod instructions;
+mod kernel;
 mod operands;
 mod spaces;
 
