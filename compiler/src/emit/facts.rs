@@ -164,8 +164,9 @@ impl Emit<'_> {
             chain
         };
         let (of_cpu, of_machine) = (of(true), of(false));
+        let views = (!model.tags.is_empty()).then(|| quote!(let views = #views;));
         let body = quote! {
-            let views = #views;
+            #views
             Tags { of_cpu: #of_cpu, of_machine: #of_machine }
         };
         let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));

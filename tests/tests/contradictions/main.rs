@@ -10,6 +10,7 @@ mod errata;
 mod instructions;
 mod kernel;
 mod operands;
+mod rust;
 mod spaces;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};
