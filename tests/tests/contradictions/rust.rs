@@ -162,16 +162,23 @@ fn conditions_on_the_first_page_size() {
 
 #[test]
 fn writers_that_only_invalidate() {
-    compiles(&[(
-        "    change { plain store; }",
-        "    operand at 64 bits { [63:0] entry; }
-    invalidate clear \"clear.entry {at}, {address}, {number}\" {
+    for done in ["at once", "after complete"] {
+        compiled(&writer(done)).unwrap_or_else(|errors| panic!("{done} {errors}"));
+    }
+}
+
+/// Entries become invalid by an instruction.
+fn writer(done: &str) -> String {
+    let change = format!(
+        "    operand at 64 bits {{ [63:0] entry; }}
+    invalidate clear \"clear.entry {{at}}, {{address}}, {{number}}\" {{
         per \"manual, 4.5\";
         writes entry at pte, pmd, pgd: invalid;
         drops leaf, walk of subtree, any tag;
         where cpus;
-        at once;
-    }
-    change { by writers; }",
-    )]);
+        {done};
+    }}
+    change {{ by writers; }}"
+    );
+    edited(slate(), "    change { plain store; }", &change)
 }
