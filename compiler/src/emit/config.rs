@@ -53,12 +53,21 @@ impl Emit<'_> {
                     let name = upper(&self.model.features[feature].named.name);
                     quote!(c.has(Config::#name))
                 }
+                // The first page size is that of no flag.
                 Var::Geometry(0) => {
-                    let others = self.model.geometries.iter().skip(1).map(|g| {
-                        let name = upper(&g.named.name);
-                        quote!(!c.has(Config::#name))
-                    });
-                    quote!((true #(&& #others)*))
+                    let others = self.model.geometries.iter().skip(1);
+                    let mut others = others.map(|g| upper(&g.named.name));
+                    let Some(first) = others.next() else {
+                        if wanted {
+                            continue;
+                        }
+                        return Some(quote!(false));
+                    };
+                    let others = quote!(Config::#first #(.with(Config::#others))*);
+                    let not = wanted.then(|| quote!(!));
+                    let is = quote!(#not c.has(#others));
+                    and_also(&mut all, &is);
+                    continue;
                 }
                 Var::Geometry(geometry) => {
                     let name = upper(&self.model.geometries[geometry].named.name);
@@ -68,10 +77,7 @@ impl Emit<'_> {
                 Var::Keep => quote!(keep),
             };
             let is = if wanted { is } else { quote!(!#is) };
-            all = Some(match all {
-                None => is,
-                Some(before) => quote!(#before && #is),
-            });
+            and_also(&mut all, &is);
         }
         all
     }
@@ -396,6 +402,14 @@ impl Emit<'_> {
             .map(|(test, value)| quote!(if #test { #value } else));
         quote!(#(#branches)* { #first })
     }
+}
+
+/// What was there, and this as well.
+fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
+    *all = Some(match all.take() {
+        None => is.clone(),
+        Some(before) => quote!(#before && #is),
+    });
 }
 
 /// An expression that leaves the parameter `c` no warning where it does not depend on it.

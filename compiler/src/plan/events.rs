@@ -110,24 +110,27 @@ impl Shaper<'_, '_> {
     fn loads(&self, keep: bool) -> Node {
         let event = &self.model.switch;
         let mut steps = Vec::new();
-        for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+        let here = event.loads.iter().filter(|l| l.when.holds(self.config));
+        // A tag loaded while another space's root stands, or the other way round, would let the walker
+        // fill entries of one under the tag of the other.
+        if self.model.is_half_loaded(event, self.config) {
+            let each = here
+                .clone()
+                .flat_map(|loads| loads.loads.iter().map(|&load| (load, loads.view)));
             let has_root = |load: usize| {
-                let operands = &self.model.loads[load].template.operands;
+                let mut operands = self.model.loads[load].template.operands.iter();
                 operands
-                    .iter()
                     .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
             };
-            // A tag loaded while another space's root stands, or the other way round, would let
-            // the walker fill entries of one under the tag of the other.
-            if event.half_loaded_unsafe.is_some() && loads.loads.len() > 1 {
-                let roots = loads.loads.iter().filter(|&&load| has_root(load));
-                steps.extend(roots.map(|&load| Node::Load {
-                    load,
-                    view: loads.view,
-                    empty: true,
-                    keep: false,
-                }));
-            }
+            let roots = each.filter(|&(load, _)| has_root(load));
+            steps.extend(roots.map(|(load, view)| Node::Load {
+                load,
+                view,
+                empty: true,
+                keep: false,
+            }));
+        }
+        for loads in here {
             steps.extend(loads.loads.iter().map(|&load| Node::Load {
                 load,
                 view: loads.view,

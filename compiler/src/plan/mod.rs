@@ -269,10 +269,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
     model.operands[operand]
         .fields
         .iter()
-        .any(|field| match field.value {
-            Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => s == source,
-            Value::Const(_) | Value::LevelAs(_) => false,
-        })
+        .any(|field| field.value.source() == Some(source))
 }
 
 /// What a shape has to drop, and where, with walk entries owed.
