@@ -211,6 +211,15 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.resume(cpu, to, owed);
     }
 
+    fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
+        context::require_off(Rule::ResumeInterruptsOff);
+        self.inner.enter_from_user(cpu, to);
+    }
+
+    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
+        self.inner.publish(cpu, space);
+    }
+
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         context::require_off(Rule::ArriveInterruptsOff);
         let owed = self.inner.arrive(cpu);
