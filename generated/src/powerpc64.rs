@@ -72,6 +72,19 @@ impl Config {
         Self(self.0 | flag.0)
     }
 
+    /// The flags, to be kept in a word.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The flags that were kept in a word. Bits that are no flag are left out.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits & 0xff)
+    }
+
     /// Without a flag.
     #[must_use]
     pub const fn without(self, flag: Self) -> Self {

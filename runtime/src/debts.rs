@@ -86,6 +86,12 @@ impl Dues {
     }
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Ledger {
     const_fn! {
         /// Returns the ledger of a space of which nothing is deferred.

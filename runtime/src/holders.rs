@@ -108,7 +108,8 @@ impl<P: Platform> Mmu<P> {
     /// all that they hold of it is flushed, and they fill nothing.
     ///
     /// Read before the flush. A CPU that has the space loaded while it is flushed can fill entries after the flush and leave the
-    /// space before the flush returns: it stays in the cpumask. Linux b3e5dc45fd1c is about the same moment.
+    /// space before the flush returns: it stays in the cpumask. Linux `__tlb_flush_mm` resets its
+    /// mask before it flushes, too.
     pub(crate) fn begin_trimming(
         &self,
         space: &AddressSpace<P>,

@@ -165,7 +165,7 @@ pub use flushed::Flushed;
 pub use gather::Gather;
 pub use local::{Loaded, Local};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
-pub use platform::{Frame, LockEvent, Platform};
+pub use platform::{Frame, LockEvent, Platform, Value};
 pub use reclaim::{Reclaim, Unmapped, Waited};
 pub use request::{Conditions, Tag};
 pub use section::{Linked, Mapped, OwnedEntry, Refused, Section};

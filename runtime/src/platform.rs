@@ -24,6 +24,19 @@ pub trait Frame {
     }
 }
 
+/// A value where a reference is expected.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<T>(pub T);
+
+impl<T> Deref for Value<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// What happens to a lock of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockEvent {
@@ -60,8 +73,10 @@ pub trait Platform: Sized {
     /// A counted reference to an address space, as the scheduler holds it.
     type Handle: Deref<Target = AddressSpace<Self>>;
 
-    /// The backend, for the configuration that all CPUs have.
-    fn backend(&self) -> &Self::Backend;
+    /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is made anew each time,
+    /// such as from features that were found at boot and are kept in an atomic word. The answer does not change once a CPU
+    /// [is online](crate::Mmu::arrive).
+    fn backend(&self) -> impl Deref<Target = Self::Backend>;
 
     /// Where instructions of a CPU go. Called on that CPU.
     fn sink(&self, cpu: CpuId) -> impl Issue<<Self::Backend as Backend>::Op>;

@@ -187,7 +187,7 @@ impl Word {
     }
 
     const_fn! {
-        /// Returns a counter at 0. A test in the model checker's build can have it [begin](begin_counters_at) elsewhere, one
+        /// Returns a counter at 0. In the model checker's build a test can have it begin elsewhere (`begin_counters_at`), one
         /// step before it wraps.
         #[must_use]
         pub const fn counter() -> Self {

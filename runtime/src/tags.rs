@@ -12,8 +12,8 @@
 //! A pin keeps a value across generations for devices that were given it. Pins belong to a space and are counted; they end
 //! with the space.
 //!
-//! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; Linux
-//! `arch/arm64/mm/context.c` for pins of a space, and for the flush after a rollover that is claimed under the lock.
+//! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
+//! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which is claimed under the lock.
 
 use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;

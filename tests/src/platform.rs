@@ -1,5 +1,6 @@
 //! What a hosted kernel brings to the runtime, and in which contexts it is called.
 
+use std::ops::Deref;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
@@ -102,7 +103,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
     type TableBatch = Memory<Table>;
     type Handle = Handle<B>;
 
-    fn backend(&self) -> &Checked<B> {
+    fn backend(&self) -> impl Deref<Target = Checked<B>> {
         &self.backend
     }
 

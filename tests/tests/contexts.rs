@@ -3,6 +3,7 @@
 #[path = "policies/told.rs"]
 mod told;
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ fn nowhere<Op>() -> impl Issue<Op> {
 }
 
 /// The backend as the runtime calls it.
-fn backend(mmu: &X86) -> &<Hosted<x86_64::Tlb> as Platform>::Backend {
+fn backend(mmu: &X86) -> impl Deref<Target = <Hosted<x86_64::Tlb> as Platform>::Backend> {
     Platform::backend(mmu.platform())
 }
 

@@ -148,6 +148,7 @@ impl Emit<'_> {
             quote!(if (self.0 & #mask).count_ones() > 1 { return false; })
         };
         let count = Literal::usize_unsuffixed(flags.len());
+        let every = hex((1u64 << flags.len()) - 1);
         let registers = self.register_values();
         let found = self.found_config();
         let of_space = self.of_space().map(|mask| {
@@ -189,6 +190,19 @@ impl Emit<'_> {
                 #[must_use]
                 pub const fn with(self, flag: Self) -> Self {
                     Self(self.0 | flag.0)
+                }
+
+                /// The flags, to be kept in a word.
+                #[must_use]
+                pub const fn bits(self) -> u32 {
+                    self.0
+                }
+
+                /// The flags that were kept in a word. Bits that are no flag are left out.
+                #[must_use]
+                #[inline(always)]
+                pub const fn from_bits(bits: u32) -> Self {
+                    Self(bits & #every)
                 }
 
                 #found

@@ -122,7 +122,7 @@ impl<M: Machine> Platform for Bare<M> {
     type Handle = &'static AddressSpace<Self>;
 
     #[inline]
-    fn backend(&self) -> &M::Backend {
+    fn backend(&self) -> impl Deref<Target = M::Backend> {
         M::backend()
     }
 

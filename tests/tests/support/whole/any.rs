@@ -49,7 +49,7 @@ impl Platform for Kernel {
     type TableBatch = Owned<Table>;
     type Handle = Space;
 
-    fn backend(&self) -> &Tlb {
+    fn backend(&self) -> impl Deref<Target = Tlb> {
         // SAFETY: nothing of this is ever run.
         unsafe { &*TLB.load(Relaxed) }
     }

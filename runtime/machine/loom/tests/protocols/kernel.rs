@@ -8,6 +8,7 @@
 //! page or table is released twice, or while an entry still refers to it ([`owned`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Deref;
 use std::rc::Weak;
 use std::sync::Arc;
 
@@ -108,7 +109,7 @@ impl<K: Kind> Platform for Kernel<K> {
     type TableBatch = Boxed<Table>;
     type Handle = Handle<K>;
 
-    fn backend(&self) -> &Toy<K> {
+    fn backend(&self) -> impl Deref<Target = Toy<K>> {
         self.point();
         &self.backend
     }
