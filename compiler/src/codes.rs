@@ -77,6 +77,8 @@ codes! {
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries that it cannot tell apart";
     E0409 "an instruction needs what is not known where it is issued";
+    E0410 "one instruction with two effects";
+    E0411 "nothing publishes a change to the walkers that a flush of it reaches";
 
     // What follows for flushes and switches.
     E0501 "no instruction drops what a request obliges to drop";
@@ -90,6 +92,10 @@ codes! {
     E0509 "a switch loads no root";
     E0510 "tags of one machine have a value in common";
     E0511 "a tag that no switch loads";
+    E0512 "entries of the kernel are under a value that nothing gives it";
+    E0513 "not one view is loaded while the kernel runs";
+    E0514 "addresses of the kernel and of user spaces overlap";
+    E0515 "no value of the tag is left for the kernel";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -147,6 +153,7 @@ impl Code {
             Code::E0403,
             Code::E0406,
             Code::E0408,
+            Code::E0411,
             Code::E0503,
             Code::E0505,
             Code::E0309,
@@ -157,6 +164,7 @@ impl Code {
             Code::E0507,
             Code::E0509,
             Code::E0511,
+            Code::E0513,
             Code::E0602,
             Code::E0603,
             Code::E0604,

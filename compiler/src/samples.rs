@@ -33,13 +33,21 @@ pub enum Sample {
     Resume,
     /// User code goes on, and a flush of its view is owed.
     ResumeOwing,
+    /// The kernel is entered from user code.
+    EnterFromUser,
     /// A CPU comes up.
     Arrive,
+    /// New entries of a user space.
+    Publish,
+    /// New entries of the kernel.
+    KernelPublish,
 }
 
 impl Sample {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
+        Self::Publish,
+        Self::KernelPublish,
         Self::Unmap,
         Self::Page,
         Self::Table,
@@ -49,6 +57,7 @@ impl Sample {
         Self::SwitchOwing,
         Self::Resume,
         Self::ResumeOwing,
+        Self::EnterFromUser,
         Self::Arrive,
     ];
 
@@ -65,7 +74,10 @@ impl Sample {
             Self::SwitchOwing => "Another space is loaded that owes a flush of its tag",
             Self::Resume => "Return to user code",
             Self::ResumeOwing => "Return to user code that owes a flush of its view",
+            Self::EnterFromUser => "Entry from user code",
             Self::Arrive => "A CPU comes up",
+            Self::Publish => "New entries of a user space",
+            Self::KernelPublish => "New entries of the kernel",
         }
     }
 
@@ -96,7 +108,10 @@ impl Sample {
             Self::SwitchOwing => "--event switch --owed tag".to_owned(),
             Self::Resume => "--event resume".to_owned(),
             Self::ResumeOwing => "--event resume --owed tag".to_owned(),
+            Self::EnterFromUser => "--event enter-from-user".to_owned(),
             Self::Arrive => "--event arrive".to_owned(),
+            Self::Publish => "--event publish".to_owned(),
+            Self::KernelPublish => "--kernel --event publish".to_owned(),
         }
     }
 
@@ -124,7 +139,9 @@ impl Sample {
             Self::SwitchOwing => Event::Switch(Debt::Tag),
             Self::Resume => Event::Resume(false),
             Self::ResumeOwing => Event::Resume(true),
+            Self::EnterFromUser => Event::EnterFromUser,
             Self::Arrive => Event::Arrive,
+            Self::Publish | Self::KernelPublish => Event::Publish,
         }
     }
 
@@ -135,7 +152,7 @@ impl Sample {
             config,
             limits: model.limits.iter().map(|limit| limit.least).collect(),
             space: match self {
-                Self::KernelPage => Space::Kernel,
+                Self::KernelPage | Self::KernelPublish => Space::Kernel,
                 _ => Space::User,
             },
             event: self.event(model, config, others),

@@ -139,7 +139,7 @@ pub const PMD: Level = Level(1);
 /// The level `pud`.
 pub const PUD: Level = Level(2);
 
-/// The level `pgd`.
+/// The level `pgd`. Its number does not depend on which of the levels below it exist.
 pub const PGD: Level = Level(3);
 
 /// The levels of a configuration.
@@ -1855,6 +1855,23 @@ impl Tlb {
         cpu.issue(Op::Isb);
     }
 
+    /// Makes new entries of a user space visible to walkers.
+    ///
+    /// From: arm64.arch:101.
+    #[inline]
+    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::DsbIshst);
+    }
+
+    /// Makes new entries of the kernel visible to walkers.
+    ///
+    /// From: arm64.arch:101, arm64.arch:105.
+    #[inline]
+    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::DsbIshst);
+        cpu.issue(Op::Isb);
+    }
+
     /// Loads another address space.
     ///
     /// From: arm64.arch:105, arm64.arch:247-249, arm64.arch:250-252.
@@ -1896,6 +1913,21 @@ impl Tlb {
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
+        }
+    }
+
+    /// Loads what the kernel runs on after user code ran.
+    ///
+    /// From: arm64.arch:105, arm64.arch:250-252.
+    #[inline]
+    fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+        let c = self.config;
+        if c.has(Config::KPTI) {
+            // arm64.arch:250-252: ttbr1
+            cpu.issue(Op::LoadTtbr1 {
+                asid: encode_asid(to.tag.value),
+            });
+            cpu.issue(Op::Isb);
         }
     }
 
@@ -2065,6 +2097,14 @@ impl Backend for Tlb {
     }
 
     #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        match space {
+            Space::User => self.user_publish(cpu),
+            Space::Kernel => self.kernel_publish(cpu),
+        }
+    }
+
+    #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
@@ -2217,6 +2257,11 @@ impl Backend for Tlb {
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = owed_view;
         self.resume_user(cpu, to);
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        self.enter_kernel(cpu, to);
     }
 
     #[inline]

@@ -3211,6 +3211,22 @@ impl Tlb {
         }
     }
 
+    /// Makes new entries of a user space visible to walkers.
+    ///
+    /// From: powerpc64.arch:85.
+    #[inline]
+    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::Ptesync);
+    }
+
+    /// Makes new entries of the kernel visible to walkers.
+    ///
+    /// From: powerpc64.arch:85.
+    #[inline]
+    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        cpu.issue(Op::Ptesync);
+    }
+
     /// Loads another address space.
     ///
     /// From: powerpc64.arch:88, powerpc64.arch:302-304.
@@ -3543,6 +3559,14 @@ impl Backend for Tlb {
     }
 
     #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        match space {
+            Space::User => self.user_publish(cpu),
+            Space::Kernel => self.kernel_publish(cpu),
+        }
+    }
+
+    #[inline]
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {
@@ -3715,6 +3739,12 @@ impl Backend for Tlb {
         let _ = cpu;
         let _ = to;
         let _ = owed_view;
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        let _ = cpu;
+        let _ = to;
     }
 
     #[inline]

@@ -719,8 +719,8 @@ const fn encode_control(tag: u64) -> u64 {
 /// later text, and otherwise to the Linux sources in which the behaviour is relied on
 /// (`arch/s390`). Where these leave something open the weaker fact stands, and says so.
 ///
-/// Changes of entries are published by the serialisation that every one of these
-/// instructions performs.
+/// Changes of entries are published by the order in which walkers see stores, and the
+/// serialisation that every one of these instructions performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).
@@ -1403,6 +1403,13 @@ impl Backend for Tlb {
         Changed { was, obligation, owed }
     }
 
+    /// Issues nothing: new entries are published by the order in which walkers see stores, and
+    /// the serialisation that every one of these instructions performs.
+    #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        let _ = (cpu, space);
+    }
+
     #[inline]
     fn tags(&self) -> Tags {
         let views = 0;
@@ -1543,6 +1550,12 @@ impl Backend for Tlb {
         let _ = cpu;
         let _ = to;
         let _ = owed_view;
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        let _ = cpu;
+        let _ = to;
     }
 
     #[inline]

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
 use crate::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
-use crate::clause::{Holders, LEVELS, Levels};
+use crate::clause::{Holders, LEVELS, Level, Levels};
 use crate::effect::Effect;
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
@@ -294,8 +294,26 @@ pub trait Backend {
     /// The facts behind it.
     const FACTS: Facts;
 
-    /// The levels of the current configuration.
+    /// The levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
+    /// depth. A level that the configuration lacks keeps its place, with a shift of 0, so a machine with four levels may
+    /// have 0, 1, 2 and 4. [`level_of_shift`](Self::level_of_shift) and [`levels_up`](Self::levels_up) find levels.
     fn levels(&self) -> &'static LevelTable;
+
+    /// The level whose entries reach `1 << shift` bytes, if there is one.
+    #[inline]
+    fn level_of_shift(&self, shift: u32) -> Option<Level> {
+        let mut levels = Level::all().zip(self.levels());
+        let (level, _) = levels.find(|(_, facts)| facts.shift == shift && shift != 0)?;
+        Some(level)
+    }
+
+    /// The level that stands `n` levels above the lowest, of those that there are: 0 is the lowest.
+    #[inline]
+    fn levels_up(&self, n: usize) -> Option<Level> {
+        let levels = Level::all().zip(self.levels());
+        let mut there = levels.filter(|(_, facts)| facts.shift != 0);
+        there.nth(n).map(|(level, _)| level)
+    }
 
     /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
     /// them itself, so that the CPUs that it interrupts need not.
@@ -355,6 +373,15 @@ pub trait Backend {
             })
     }
 
+    /// Makes new entries visible to the walkers of every CPU, and of devices that share the tables; and has this CPU
+    /// translate anew, where the definition says so for the space.
+    ///
+    /// Required between the store of a valid entry where none was and the first use of it by code that must not fault:
+    /// for mappings of the kernel. A user space may do without, since a fault that the table does not justify finds the
+    /// entry when the access is repeated. Not required for an entry that becomes invalid or replaces a valid one: the
+    /// flush of the change publishes it. Flushes nothing, so that a negative entry stays until it is flushed.
+    fn publish(&self, cpu: &mut impl Issue<Self::Op>, space: Space);
+
     /// The tags that user spaces have in the current configuration.
     fn tags(&self) -> Tags;
 
@@ -391,6 +418,11 @@ pub trait Backend {
     /// Loads what user code runs on, if that is not what the kernel runs on.
     /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
     fn resume(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
+
+    /// Loads what the kernel runs on, where [`resume`](Self::resume) loaded something else: the first thing after entry
+    /// from user code. `to.table` is the kernel view's top table. Flushes nothing, and keeps what is cached under the
+    /// kernel view's tag where the machine can; ends with the context synchronisation that the loads need.
+    fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
 
     /// Forgets everything, before this CPU's first translation.
     fn arrive(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;

@@ -270,9 +270,6 @@ impl<P: Platform> Mmu<P> {
         Ok(true)
     }
 
-    /// TEMPORARY
-    pub fn publish(&self, _space: &AddressSpace<P>) {}
-
     /// What a change of an entry of this space leaves behind now.
     pub(crate) fn change_facts(&self, space: &AddressSpace<P>) -> ChangeFacts {
         self.platform.backend().change_facts(space.conditions())

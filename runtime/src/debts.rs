@@ -168,9 +168,18 @@ pub struct Book {
     rolled_over: Word,
 }
 
-/// A line of a CPU's book.
+/// A line of a CPU's book: below [`REMEMBERED`], for only the book makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line(pub usize);
+pub struct Line(usize);
+
+impl Line {
+    /// The index of the line in its book.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 % REMEMBERED
+    }
+}
 
 impl Default for Book {
     fn default() -> Self {
@@ -193,6 +202,12 @@ impl Book {
         }
     }
 
+    /// What stands in a line.
+    #[inline]
+    fn at(&self, line: Line) -> &Remembered {
+        &self.spaces[line.index()]
+    }
+
     /// The line of a space, of the first `lines`.
     #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {
@@ -205,6 +220,7 @@ impl Book {
     /// The line that a space shall have, of the first `lines`, and what is owed for it before it is loaded at this
     /// generation. Lines are given away in turn; if there is another one, not that of the space that is `loaded`: what is
     /// flushed of its tag could be filled again before the new root is loaded.
+    #[inline]
     pub fn open(
         &self,
         space: SpaceId,
@@ -213,25 +229,32 @@ impl Book {
         loaded: SpaceId,
     ) -> (Line, Debt) {
         if let Some(line) = self.line(space, lines) {
-            let behind = self.spaces[line.0].generation.get() != generation;
+            let behind = self.followed(line) != generation;
             return (line, if behind { Debt::Tag } else { Debt::None });
         }
-        let next = |line: usize| (line + 1) % lines.max(1);
+        (self.give(space, lines, loaded), Debt::Tag)
+    }
+
+    /// Gives a line to a space that has none.
+    #[inline(never)]
+    fn give(&self, space: SpaceId, lines: usize, loaded: SpaceId) -> Line {
+        let next = |line: usize| line.wrapping_add(1) % lines.clamp(1, REMEMBERED);
         let mut line = next(self.last.get() as usize);
-        if loaded != SpaceId::NONE && self.spaces[line].space.get() == loaded.0 {
+        if loaded != SpaceId::NONE && self.at(Line(line)).space.get() == loaded.0 {
             line = next(line);
         }
         self.last.put(line as u64);
-        let remembered = &self.spaces[line];
+        let line = Line(line);
+        let remembered = self.at(line);
         remembered.space.put(space.0);
         remembered.view.put(0);
-        (Line(line), Debt::Tag)
+        line
     }
 
     /// This CPU has nothing older of the space than this generation.
     #[inline]
     pub fn follow(&self, line: Line, generation: u64) {
-        self.spaces[line.0].generation.put(generation);
+        self.at(line).generation.put(generation);
     }
 
     /// This CPU has dropped what changed with one generation: if it had followed all before, it has followed that as well.
@@ -245,17 +268,17 @@ impl Book {
     /// The generation that this CPU has followed.
     #[inline]
     pub fn followed(&self, line: Line) -> u64 {
-        self.spaces[line.0].generation.get()
+        self.at(line).generation.get()
     }
 
     /// The user view's entries go on the way to user code.
     pub fn owe_view(&self, line: Line) {
-        self.spaces[line.0].view.put(1);
+        self.at(line).view.put(1);
     }
 
     /// Whether they do; they are about to go.
     pub fn take_view(&self, line: Line) -> bool {
-        take(&self.spaces[line.0].view)
+        take(&self.at(line).view)
     }
 
     /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
@@ -343,7 +366,7 @@ mod tests {
             owed: Word::new(u64::MAX - 1),
             paid: Word::new(u64::MAX - 1),
         };
-        assert_eq!(due.due(), SpaceId::NONE);
+        assert_eq!(due.due(), None);
         due.owe();
         let first = due.due().unwrap();
         due.owe(); // the count wraps
@@ -351,7 +374,7 @@ mod tests {
         due.pay(first);
         let all = due.due().unwrap();
         due.pay(all);
-        assert_eq!(due.due(), SpaceId::NONE);
+        assert_eq!(due.due(), None);
     }
 
     #[test]
@@ -366,7 +389,7 @@ mod tests {
         assert_ne!(other, line);
         // A third one takes the older line.
         assert_eq!(book.open(C, 2, 0, SpaceId::NONE), (line, Debt::Tag));
-        assert_eq!(book.line(A, 2), SpaceId::NONE);
+        assert_eq!(book.line(A, 2), None);
     }
 
     #[test]
@@ -377,7 +400,7 @@ mod tests {
         let (b, _) = book.open(B, 8, 1, SpaceId::NONE);
         book.follow(b, 1);
         book.owe_others(LoadedTag::Line(Some(b)));
-        assert_eq!(book.line(A, 8), SpaceId::NONE);
+        assert_eq!(book.line(A, 8), None);
         assert_eq!(book.open(B, 8, 1, SpaceId::NONE).1, Debt::None);
         assert!(book.take_view(b) && !book.take_view(b));
     }
@@ -389,7 +412,7 @@ mod tests {
         let (b, _) = book.open(B, 2, 0, A);
         // It would be the turn of A's, whose tag is loaded.
         assert_eq!(book.open(C, 2, 0, A), (b, Debt::Tag));
-        assert_eq!(book.line(A, 2), A);
+        assert_eq!(book.line(A, 2), Some(a));
         // With one line there is no other.
         let book = Book::default();
         let (a, _) = book.open(A, 1, 0, SpaceId::NONE);
@@ -402,7 +425,7 @@ mod tests {
         let (a, _) = book.open(A, 2, 0, SpaceId::NONE);
         book.owe_others(LoadedTag::KernelRoot);
         assert!(!book.take_kernel_root() && book.line(A, 2).is_none());
-        book.owe_others(LoadedTag::Line(A));
+        book.owe_others(LoadedTag::Line(Some(a)));
         assert!(book.take_kernel_root() && !book.take_kernel_root());
     }
 }

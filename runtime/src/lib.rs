@@ -1,25 +1,27 @@
 //! The vocabulary of TLB invalidation, and what generated flush backends plug into.
 //!
-//! Everything here is free of any architecture's name, of allocation and of dependencies.
+//! Everything here is free of any architecture's name, of allocation and of dependencies. At opt-level 2 and s nothing that
+//! a kernel calls can panic: an index that cannot be, as a [level](request::Ranges::leaf) that no machine has, is answered
+//! with the larger flush.
 //!
 //! # Who calls whom
 //!
 //! ```text
-//!            the kernel: page tables, scheduler, interrupt entry, CPU hotplug
+//!     the kernel: page tables, faults, scheduler, interrupt entry, CPU hotplug
 //!     |              |              |                |                 ^
 //!     | gather       | reclaim      | switch         | interrupted     | release, defer,
-//!     | teardown     |              | resume         | arrive, offline | interrupt, secondary
+//!     | teardown     | fix_spurious | resume         | arrive, offline | interrupt, secondary
 //!     v              v              v                v                 |
 //!  +--------------------------------------------------------------+    |
 //!  | Mmu                                                          |----+  Platform
-//!  |   gather -> section    entries change, pages wait            |
-//!  |   tables               unlink, drop, wait for walkers, free  |
-//!  |   reclaim              start many, wait once                 |
+//!  |   gather -> section    entries change; pages and tables wait |
+//!  |   tables               unlinked, flushed, deferred, freed    |
+//!  |   reclaim              many pages of many spaces, one wait   |
 //!  |        \                                                     |
-//!  |         shootdown      who is told: holders, loaded, devices |
-//!  |         switch         who loads, lazily or not              |
+//!  |         shootdown      which CPUs and devices flush          |
+//!  |         switch         what a CPU loads, lazily or not       |
 //!  |        /       \                                             |
-//!  |   debts         tags   what was put off, and until when      |
+//!  |   debts         tags   what is deferred, and until when      |
 //!  +--------------------------------------------------------------+
 //!                 | audience, change, start, finish, deliver, switch, resume, arrive
 //!                 v
@@ -29,21 +31,60 @@
 //!            Issue: the CPU, a recorder, a model
 //! ```
 //!
-//! A kernel implements [`Platform`] and keeps an [`Mmu`]; then
+//! A kernel implements [`Platform`], and keeps an [`Mmu`] and for each CPU a [`Local`] in statics. Then
 //!
-//! * [`Mmu::gather`] unmaps ([`Section::clear`], [`Section::unlink`]), protects ([`Section::change`]), moves tables
-//!   ([`Section::detach`]) and collapses them; [`Mmu::teardown`] ends a space;
-//! * [`Mmu::switch`] and [`Mmu::resume`] load spaces;
-//! * [`Mmu::reclaim`] unmaps many pages of many spaces behind one wait;
-//! * [`Mmu::attach_device`] counts devices in; [`Mmu::counts`] says what happened.
+//! * [`Mmu::arrive`] and [`Mmu::offline`] are called by a CPU that comes online or goes offline;
+//! * [`Mmu::gather`] changes entries, within [`Gather::locked`]. [`Section`] has the changes: unmap ([`Section::clear`]), other
+//!   rights or attributes ([`Section::change`], [`Section::update`], [`Section::break_before_make`]), another page
+//!   ([`Section::replace`]), tables ([`Section::unlink`], [`Section::unlink_live`], [`Section::detach`],
+//!   [`Section::collapse`]);
+//! * [`Mmu::reclaim`] unmaps many pages of many spaces with one wait;
+//! * [`Mmu::fix_spurious`] is called by the fault handler;
+//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::resume`] load it, [`Mmu::teardown`] and
+//!   [`Mmu::release`] end it;
+//! * [`Mmu::attach_device`] and [`Mmu::pin_tag`] let devices share a space;
+//! * [`Mmu::loaded`] and [`Mmu::counts`] tell what a CPU has loaded, and what happened.
+//!
+//! A kernel with a single address space needs `arrive`, [`Mmu::kernel`] and `gather` alone, and [`Mmu::interrupted`] where CPUs
+//! are interrupted (`examples/single_space.rs`).
+//!
+//! [`responsibilities`] lists what remains the kernel's: what the runtime cannot see, and which call to use.
+//!
+//! # Levels
+//!
+//! A [`Level`] is an index of the definition's list of levels, from the leaf up: 0 has the entries that map the smallest pages.
+//! It is not the depth of a walk. Where the machine walks fewer tables than the definition has levels, the list has gaps:
+//! [`Backend::levels`] has every level, with a [`shift`](request::LevelFacts::shift) of 0 where there is none. The levels by depth
+//! are those whose shift is not 0, and the level of an entry is found by how much it translates:
+//!
+//! ```
+//! use tlbc_runtime::Level;
+//! use tlbc_runtime::request::{LevelFacts, LevelTable};
+//!
+//! /// Returns the levels of a walk, from the top table down.
+//! fn walk(levels: &LevelTable) -> impl Iterator<Item = Level> {
+//!     Level::all().rev().filter(|level| levels[level.index()].shift != 0)
+//! }
+//!
+//! /// Returns the level whose entries translate `1 << shift` bytes each.
+//! fn level_of(levels: &LevelTable, shift: u32) -> Option<Level> {
+//!     walk(levels).find(|level| levels[level.index()].shift == shift)
+//! }
+//!
+//! // A definition with levels for five tables, on a machine that walks four.
+//! let (leaf, table) = (LevelFacts::leaf, LevelFacts::table);
+//! let levels = [leaf(12), leaf(21), leaf(30), LevelFacts::NONE, table(39), LevelFacts::NONE];
+//! assert!(walk(&levels).eq([4, 2, 1, 0].map(Level)));
+//! assert_eq!(level_of(&levels, 21), Some(Level(1)));
+//! ```
 //!
 //! # What holds
 //!
-//! A page or a table changes its owner only behind a flush that covers what its entry may have left, on every CPU and
-//! device that could use it. The vocabulary says what covers what; the generated backend was planned with it. A proof of each
+//! A page or a table is given to a new owner only after a flush that covers what its entry may have left, on every CPU and
+//! device that could use it. The vocabulary defines what covers what; the generated backend was planned with it. A proof of each
 //! plan, independent of the planner, has its place between the two: it would say of every path that it covers every cell, so
-//! that this crate need not trust the planner. There is none yet; random coverage tests stand in. This crate adds who is told
-//! and when. What it takes on trust stands in [`Platform`].
+//! that this crate need not trust the planner. There is none yet; random coverage tests stand in. This crate decides which CPUs
+//! and devices flush, and when. Its assumptions are stated in [`Platform`] and [`responsibilities`].
 //!
 //! # The protocols
 //!
@@ -94,9 +135,11 @@ mod message;
 pub mod mmu;
 pub mod passes;
 pub mod platform;
+mod publish;
 mod ranges;
 pub mod reclaim;
 pub mod request;
+pub mod responsibilities;
 pub mod runs;
 pub mod section;
 pub mod shootdown;
@@ -105,6 +148,7 @@ pub mod switch;
 pub mod sync;
 pub mod tables;
 pub mod tags;
+pub mod views;
 #[cfg(loom)]
 pub mod watched;
 
@@ -129,3 +173,4 @@ pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;
 pub use tags::{NoTag, NotPinned, Tagging};
+pub use views::Views;

@@ -2,7 +2,7 @@
 
 use crate::counters::Counters;
 use crate::cpus::{Cpus, no_cpus};
-use crate::debts::Book;
+use crate::debts::{Book, LoadedTag, REMEMBERED};
 use crate::message::Outbox;
 use crate::platform::Platform;
 use crate::space::SpaceId;
@@ -70,6 +70,15 @@ impl<P: Platform> Local<P> {
     /// What this CPU has loaded, as others see it; what it did through another one before is done.
     pub(crate) fn loaded(&self) -> SpaceId {
         SpaceId(self.loaded.acquire(Barrier::Unloaded))
+    }
+
+    /// Which tag this CPU has loaded. Called on that CPU.
+    #[inline(never)]
+    pub(crate) fn loaded_tag(&self) -> LoadedTag {
+        match SpaceId(self.loaded.mine()) {
+            SpaceId::KERNEL => LoadedTag::KernelRoot,
+            space => LoadedTag::Line(self.book.line(space, REMEMBERED)),
+        }
     }
 
     /// Whether it has a space loaded, or is on the way from one to another that may be this.

@@ -107,8 +107,8 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     ///
     /// A valid entry where none was: where this gather has changed entries of the same addresses that are not flushed yet, and
     /// the machine wants those gone before, they are flushed first. Entries of the kernel are
-    /// [published](crate::Mmu::publish) at the end of the section; a user's need not be, since a walk that misses one
-    /// faults, and [`fix_spurious`](crate::Mmu::fix_spurious) publishes.
+    /// [published](crate::Mmu::publish) at the end of the section; a user's need not be, since an access that misses one
+    /// faults and is repeated.
     ///
     /// # Errors
     /// When the machine has no such entry at this level, or wants the entry invalid and flushed in between: then

@@ -29,14 +29,14 @@ use crate::Mmu;
 use crate::backend::{Audience, Backend, Delivery, Owed, Started};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus};
-use crate::debts::{Line, LoadedTag, REMEMBERED};
+use crate::debts::{Line, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::{LockEvent, Platform};
 use crate::request::{Conditions, Ranges, Reach, Request, Scope};
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, full_barrier};
 
 // What is known of a scope where it is made is to be known where it is matched.
@@ -351,11 +351,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
         if !owed.is_nothing() {
-            let loaded = match SpaceId(here.loaded.mine()) {
-                SpaceId::KERNEL => LoadedTag::KernelRoot,
-                space => LoadedTag::Line(here.book.line(space, REMEMBERED)),
-            };
-            self.put_on_books(here, space, owed, loaded);
+            self.put_on_books(here, space, owed, here.loaded_tag());
         }
     }
 

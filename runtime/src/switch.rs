@@ -105,10 +105,10 @@ impl<P: Platform> Mmu<P> {
     fn leave_lazy(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
-        let generation = space.ledger.generation();
         if space.lines == 0 {
             return;
         }
+        let generation = space.ledger.generation();
         let (line, debt) = here.book.open(space.id, space.lines, generation, space.id);
         if debt != Debt::None {
             let root = self.root(Some(line), space);
@@ -146,10 +146,11 @@ impl<P: Platform> Mmu<P> {
         let rolled_over = space.tagging == Tagging::Generations && self.renew_tag(cpu, space);
         full_barrier(Barrier::SwitchIn);
         self.pay_attach(cpu, space);
-        let generation = space.ledger.generation();
+        let mut generation = 0;
         let (line, mut debt) = match space.lines {
             0 => (None, Debt::None),
             lines => {
+                generation = space.ledger.generation();
                 let (line, debt) = here.book.open(space.id, lines, generation, left);
                 if lines == 1 && space.tagging == Tagging::Cpu && debt != Debt::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
@@ -177,9 +178,7 @@ impl<P: Platform> Mmu<P> {
             0
         });
         here.loaded.release(space.id.0, Barrier::Unload);
-        if space.tagging == Tagging::Generations {
-            Self::left_tag(here);
-        }
+        Self::left_tag(here);
         if let Some(line) = line {
             here.book.follow(line, generation);
         }

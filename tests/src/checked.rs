@@ -1,8 +1,8 @@
 //! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
 
 use std::ops::Deref;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
 
 use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
@@ -12,7 +12,7 @@ use tlbc_runtime::{
 };
 
 use crate::context::{self, Within};
-use crate::hosted::CpuHook;
+use crate::hooks::{Hook, OfCpu};
 use crate::platform::lock;
 use crate::rules::Rule;
 use crate::tlbs::Tlbs;
@@ -22,7 +22,7 @@ pub struct Checked<B> {
     inner: B,
     tlbs: Mutex<Tlbs>,
     /// What a test does before an entry changes.
-    pub(crate) changing: OnceLock<CpuHook>,
+    pub(crate) changing: Hook<OfCpu>,
     /// How many values there are at most of tags that mean the same space everywhere.
     most_tags: u64,
     /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
@@ -35,7 +35,7 @@ impl<B> Checked<B> {
             inner,
             most_tags,
             tlbs: Mutex::default(),
-            changing: OnceLock::new(),
+            changing: Hook::default(),
             wide: AtomicUsize::new(0),
         }
     }
@@ -123,7 +123,11 @@ impl<B: Backend> Backend for Checked<B> {
         owner: &Owner,
     ) -> Changed {
         self.changes();
-        self.inner.change(cpu, slot, change, owner)
+        let changed = self.inner.change(cpu, slot, change, owner);
+        if !B::FACTS.changes_plainly {
+            slot.store(change.new_bits); // as the instruction does, which nothing executes here
+        }
+        changed
     }
 
     fn change_from(
@@ -205,6 +209,15 @@ impl<B: Backend> Backend for Checked<B> {
     fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
         context::require_off(Rule::ResumeInterruptsOff);
         self.inner.resume(cpu, to, owed);
+    }
+
+    fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
+        context::require_off(Rule::ResumeInterruptsOff);
+        self.inner.enter_from_user(cpu, to);
+    }
+
+    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
+        self.inner.publish(cpu, space);
     }
 
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {

@@ -85,7 +85,7 @@ impl Page {
     }
 }
 
-/// How many pages this thread has dropped: those that came out, and those that nobody took.
+/// How many pages this thread has dropped: those that came out, and those that the platform did not take.
 pub fn pages_dropped() -> usize {
     DROPPED.get()
 }

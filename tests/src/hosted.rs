@@ -7,17 +7,18 @@
 //! The host checks every call of the runtime: the contexts that the documentation promises ([`Rule`](crate::rules::Rule)),
 //! and that every page, every table and all memory for batches has come out when the machine is dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Local, LockEvent, Mmu, NewSpace, NoTag, Tag, Unusable,
+    AddressSpace, Backend, CpuId, Current, Local, Mmu, NewSpace, NoTag, Tag, Unusable,
 };
 
 use crate::checked::Checked;
 use crate::context::{self, Interrupts, Shared};
 pub use crate::counted::{Memory, Page, Table, pages_dropped};
+use crate::hooks::Hooks;
 use crate::platform::lock;
 
 /// A backend that threads may share: all are.
@@ -60,37 +61,19 @@ pub(crate) struct Cpu<B: HostBackend> {
     pub(crate) pending: AtomicBool,
 }
 
-/// What a test does with tables that come out: their numbers, and whether nobody walks them any more.
-pub type TablesOut = Box<dyn Fn(&[u64], bool) + Send + Sync>;
-
-/// What a test does at a certain moment.
-pub type Hook = Box<dyn Fn() + Send + Sync>;
-
-/// What a test does at a certain moment of a CPU.
-pub type CpuHook = Box<dyn Fn(u32) + Send + Sync>;
-
-/// What a test does after an instruction of a CPU.
-pub type IssuedHook<Op> = Box<dyn Fn(u32, &Op) + Send + Sync>;
-
-/// What a test does when a CPU takes or releases a lock of the runtime.
-pub type LockHook = Box<dyn Fn(u32, LockEvent) + Send + Sync>;
-
 /// A kernel of threads.
 pub struct Hosted<B: HostBackend> {
     pub(crate) backend: Checked<B>,
     pub(crate) cpus: Vec<Cpu<B>>,
     pub(crate) words: Vec<Word>,
-    pub(crate) tables_out: OnceLock<TablesOut>,
-    pub(crate) issuing: OnceLock<CpuHook>,
-    pub(crate) issued: OnceLock<IssuedHook<B::Op>>,
-    pub(crate) devices_told: OnceLock<Hook>,
-    pub(crate) locking: OnceLock<LockHook>,
-    pub(crate) unlocked: OnceLock<CpuHook>,
+    pub(crate) hooks: Hooks<B::Op>,
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
     /// Whether pages and tables may be lost: a test abandons a gather.
     pub loses: AtomicBool,
+    /// The table that [`Root::empty`](tlbc_runtime::Root::empty) of the kernel's root names.
+    pub empty: AtomicU64,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
     /// How many batches it has given that did not come back.
@@ -139,16 +122,12 @@ impl<B: HostBackend> Hosted<B> {
             backend: Checked::new(backend, most),
             cpus: (0..cpus).map(cpu).collect(),
             words: (0..words).map(|_| Word::new(0)).collect(),
-            tables_out: OnceLock::new(),
-            issuing: OnceLock::new(),
-            issued: OnceLock::new(),
-            devices_told: OnceLock::new(),
-            locking: OnceLock::new(),
-            unlocked: OnceLock::new(),
+            hooks: Hooks::default(),
             events: Mutex::new(Vec::new()),
             mmu: OnceLock::new(),
             shared: Arc::default(),
             loses: AtomicBool::new(false),
+            empty: AtomicU64::new(0xe000),
             batches: AtomicUsize::new(usize::MAX),
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),
@@ -220,41 +199,6 @@ impl<B: HostBackend> Hosted<B> {
         self.happened(Event::Note(what));
     }
 
-    /// Tells of every table that comes out, at the moment when it does.
-    pub fn on_tables_out(&self, tell: TablesOut) {
-        assert!(self.tables_out.set(tell).is_ok(), "told already");
-    }
-
-    /// Does something before every change of an entry, after the runtime has decided how to make it.
-    pub fn on_change(&self, look: CpuHook) {
-        assert!(self.backend.changing.set(look).is_ok(), "looks already");
-    }
-
-    /// Does something before every instruction: it looks at what there is at that moment.
-    pub fn on_issue(&self, look: CpuHook) {
-        assert!(self.issuing.set(look).is_ok(), "looks already");
-    }
-
-    /// Does something after every instruction.
-    pub fn on_issued(&self, look: IssuedHook<B::Op>) {
-        assert!(self.issued.set(look).is_ok(), "looks already");
-    }
-
-    /// Does something whenever devices are told of a flush.
-    pub fn on_devices_told(&self, tell: Hook) {
-        assert!(self.devices_told.set(tell).is_ok(), "told already");
-    }
-
-    /// Does something whenever a lock of the runtime is taken, or about to be released.
-    pub fn on_lock(&self, tell: LockHook) {
-        assert!(self.locking.set(tell).is_ok(), "told already");
-    }
-
-    /// Does something when a CPU has released a lock of the runtime, before it does anything else.
-    pub fn on_unlocked(&self, tell: CpuHook) {
-        assert!(self.unlocked.set(tell).is_ok(), "told already");
-    }
-
     /// Whether an interrupt waits for a CPU, whose interrupts are off.
     pub fn is_interrupted(&self, cpu: u32) -> bool {
         self.cpus[cpu as usize].pending.load(SeqCst)
@@ -266,7 +210,7 @@ impl<B: HostBackend> Hosted<B> {
         matches!(off.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    /// Waits until every other CPU has had interrupts on: whoever walked tables without a lock is gone.
+    /// Waits until every other CPU has had interrupts on: walkers that take no lock are gone.
     pub fn wait_for_interrupts_on(&self) {
         let here = context::cpu();
         for cpu in (0..self.cpus.len() as u32).filter(|cpu| Some(*cpu) != here) {

@@ -4,8 +4,10 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod checked;
+pub mod churn;
 mod context;
 mod counted;
+pub mod hooks;
 pub mod hosted;
 pub mod machines;
 pub mod model;

@@ -1,6 +1,6 @@
 //! Something that happens at a certain moment of what a CPU does.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use crate::hosted::{Host, HostBackend};
@@ -8,26 +8,36 @@ use crate::hosted::{Host, HostBackend};
 /// What happens.
 type Act<B> = Box<dyn Fn(&Arc<Host<B>>) + Send + Sync>;
 
-/// Something that happens once: at the nth moment of a CPU from when this is [armed](Self::arm).
+/// Something that happens at the nth moment of a CPU from when this is [armed](Self::arm), once each time.
 ///
 /// There is a moment before and after each instruction, before each change of an entry, and after each release of a lock of
 /// the runtime.
 pub struct Moment<B: HostBackend> {
     mmu: Weak<Host<B>>,
-    cpu: u32,
     armed: AtomicBool,
+    /// Of which CPU.
+    cpu: AtomicU32,
+    /// How many moments come before.
     left: AtomicUsize,
     act: Act<B>,
 }
 
+/// Does something for the first moment, the second and so on, until one does not happen. How many there are.
+pub fn each(happens: impl FnMut(&usize) -> bool) -> usize {
+    const MOST: usize = 1000;
+    let moments = (0..MOST).take_while(happens).count();
+    assert!(moments < MOST, "it comes to an end");
+    moments
+}
+
 impl<B: HostBackend> Moment<B> {
-    /// Has something happen on a machine at the nth moment of a CPU. A machine has one such.
-    pub fn new(mmu: &Arc<Host<B>>, cpu: u32, nth: usize, act: Act<B>) -> Arc<Self> {
+    /// Lets something happen on a machine. A machine has one such.
+    pub fn new(mmu: &Arc<Host<B>>, act: Act<B>) -> Arc<Self> {
         let this = Arc::new(Self {
             mmu: Arc::downgrade(mmu),
-            cpu,
             armed: AtomicBool::new(false),
-            left: AtomicUsize::new(nth),
+            cpu: AtomicU32::new(0),
+            left: AtomicUsize::new(0),
             act,
         });
         let hosted = mmu.platform();
@@ -39,8 +49,10 @@ impl<B: HostBackend> Moment<B> {
         this
     }
 
-    /// From here on moments are counted.
-    pub fn arm(&self) {
+    /// From here on moments of a CPU are counted: so many come before it happens.
+    pub fn arm(&self, cpu: u32, nth: usize) {
+        self.cpu.store(cpu, SeqCst);
+        self.left.store(nth, SeqCst);
         self.armed.store(true, SeqCst);
     }
 
@@ -50,7 +62,7 @@ impl<B: HostBackend> Moment<B> {
     }
 
     fn comes(&self, cpu: u32) {
-        let counts = cpu == self.cpu && self.armed.load(SeqCst);
+        let counts = cpu == self.cpu.load(SeqCst) && self.armed.load(SeqCst);
         if counts && self.left.fetch_sub(1, SeqCst) == 0 {
             self.armed.store(false, SeqCst);
             (self.act)(&self.mmu.upgrade().expect("a machine"));

@@ -17,7 +17,7 @@ use crate::counted::{Memory, Page, Table};
 use crate::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
 use crate::rules::Rule;
 
-/// Locks, whatever happened to whoever had the lock before: tests go on after a panic that they expect.
+/// Locks, also after a panic with the lock held: tests go on after one that they expect.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -53,7 +53,7 @@ impl<B: HostBackend> Hosted<B> {
     /// The end of what was pinned, perhaps for a lock.
     fn after_unlock(&self, cpu: u32) {
         if context::was_unlocked() {
-            self.unlocked.get().inspect(|tell| tell(cpu));
+            self.hooks.unlocked.get().inspect(|tell| tell(cpu));
         }
     }
 
@@ -110,9 +110,9 @@ impl<B: HostBackend> Platform for Hosted<B> {
         context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
         Record(move |op| {
             context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
-            self.issuing.get().inspect(|look| look(cpu.0));
+            self.hooks.issuing.get().inspect(|look| look(cpu.0));
             self.happened(Event::Issued(cpu.0, op));
-            self.issued.get().inspect(|look| look(cpu.0, &op));
+            self.hooks.issued.get().inspect(|look| look(cpu.0, &op));
         })
     }
 
@@ -144,7 +144,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
                 },
                 of_machine: true,
             },
-            empty: 0xe000,
+            empty: self.empty.load(SeqCst),
             conditions: tlbc_runtime::Conditions::NONE,
         }
     }
@@ -160,7 +160,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
 
     fn lock_event(&self, cpu: CpuId, event: LockEvent) {
         context::lock_event(cpu.0, event);
-        self.locking.get().inspect(|tell| tell(cpu.0, event));
+        self.hooks.locking.get().inspect(|tell| tell(cpu.0, event));
     }
 
     fn interrupt(&self, cpus: &Self::Set) {
@@ -202,7 +202,10 @@ impl<B: HostBackend> Platform for Hosted<B> {
         context::require_unlocked();
         let _within = context::within(Within::Defer);
         let tables: Vec<u64> = tables.after_walkers().map(Table::came_out).collect();
-        self.tables_out.get().inspect(|tell| tell(&tables, false));
+        self.hooks
+            .tables_out
+            .get()
+            .inspect(|tell| tell(&tables, false));
         self.happened(Event::Deferred(tables));
     }
 
@@ -210,13 +213,16 @@ impl<B: HostBackend> Platform for Hosted<B> {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
         let number = table.came_out();
-        self.tables_out.get().inspect(|tell| tell(&[number], true));
+        self.hooks
+            .tables_out
+            .get()
+            .inspect(|tell| tell(&[number], true));
         self.happened(Event::Freed(number));
     }
 
     fn secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
         let _within = context::within(Within::Secondary);
-        self.devices_told.get().inspect(|tell| tell());
+        self.hooks.devices.get().inspect(|tell| tell());
         self.happened(Event::Devices(format!("{:?}", request.scope)));
     }
 }

@@ -1,5 +1,10 @@
 //! The sentences of the runtime's documentation, most of them about contexts, that a hosted machine checks on every call.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::hosted::{Host, HostBackend, Hosted};
+
 /// A rule of the runtime, or of what it calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -127,5 +132,22 @@ impl Rule {
                 "A value is never used for another space before everything under it is gone",
             ),
         }
+    }
+
+    /// What happens on CPU 0 violates this rule, whose words are in the panic's message.
+    pub fn is_violated_by<B: HostBackend>(self, mmu: &Arc<Host<B>>, run: impl FnOnce()) {
+        let result = Hosted::on(mmu, 0, || catch_unwind(AssertUnwindSafe(run)));
+        let panic = result.expect_err("a violation");
+        let message = panic.downcast_ref::<String>().expect("a message");
+        let (file, sentence) = self.stated();
+        assert!(
+            message.contains(sentence) && message.contains(file),
+            "{message}"
+        );
+        // Every CPU of the machine panics now: none waits for the one that did.
+        let other = Hosted::on(mmu, 1, || {
+            catch_unwind(AssertUnwindSafe(|| mmu.wait_for_walkers()))
+        });
+        assert!(other.is_err(), "the machine has failed");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 
-use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform};
+use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform, Views};
 
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
 use crate::show::{self, Shown};
@@ -127,6 +127,22 @@ impl<B: HostBackend> Scheduler<B> {
             panic!("CPU {cpu} runs no process");
         };
         self.off(cpu, |mmu| mmu.resume(CpuId(cpu), space));
+    }
+
+    /// A CPU enters the kernel from user code.
+    pub fn enter_from_user(&self, cpu: u32) {
+        let Some(Current::User(space)) = self.current(cpu) else {
+            panic!("CPU {cpu} runs no process");
+        };
+        self.off(cpu, |mmu| mmu.enter_from_user(CpuId(cpu), space));
+    }
+
+    /// The views of what a CPU runs.
+    pub fn views(&self, cpu: u32) -> Views {
+        let Some(Current::User(space)) = self.current(cpu) else {
+            panic!("CPU {cpu} runs no process");
+        };
+        self.off(cpu, |mmu| mmu.views(CpuId(cpu), space))
     }
 
     /// What a CPU runs, if it is on line.

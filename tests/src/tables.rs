@@ -1,5 +1,6 @@
 //! Tables of a hosted machine, in a form of its own: what the runtime needs of entries is what they say.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_runtime::change::{Entry, Slot, Was};
@@ -56,12 +57,17 @@ impl Entries {
 
     /// Maps a page by its number.
     pub fn map(&self, index: usize, page: u64, flags: u64) {
-        self.words[index].store(page << SHIFT | VALID | flags, Relaxed);
+        self.set(index, leaf_bits(page, flags));
+    }
+
+    /// Stores an entry.
+    pub fn set(&self, index: usize, bits: u64) {
+        self.words[index].store(bits, Relaxed);
     }
 
     /// Points at a table by its number.
     pub fn link(&self, index: usize, table: u64) {
-        self.words[index].store(table << SHIFT | VALID | TABLE, Relaxed);
+        self.set(index, table << SHIFT | VALID | TABLE);
     }
 
     /// What stands in an entry.
@@ -81,6 +87,19 @@ impl Entries {
             table: self.table,
             index: index as u16,
             va: self.va + ((index as u64) << self.shift),
+        }
+    }
+
+    /// Sets bits in an entry, as the machine does when it is used.
+    pub fn mark(&self, index: usize, bits: u64) {
+        self.words[index].fetch_or(bits, Relaxed);
+    }
+
+    /// Where some neighbouring entries stand that map one page together.
+    pub fn slots(&self, indices: Range<usize>) -> Slot<'_> {
+        Slot {
+            entries: &self.words[indices.clone()],
+            ..self.slot(indices.start)
         }
     }
 
@@ -114,7 +133,15 @@ impl Entries {
     }
 }
 
-fn says(bits: u64) -> Entry {
+/// The bits of an entry that maps a page by its number.
+#[must_use]
+pub const fn leaf_bits(page: u64, flags: u64) -> u64 {
+    page << SHIFT | VALID | flags
+}
+
+/// Decodes the bits of an entry.
+#[must_use]
+pub fn says(bits: u64) -> Entry {
     if bits & VALID == 0 {
         Entry::Invalid
     } else if bits & TABLE != 0 {

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Obligation, Owner, Slot};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Obligation, Owner, Slot, Was};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Level, Owed, Record,
@@ -124,6 +124,18 @@ impl<B: Backend> Watched<B> {
         (self.started.load(SeqCst), self.finished.load(SeqCst))
     }
 
+    fn note(&self, slot: &Slot<'_>, change: &Change, changed: &Changed) {
+        let (started, finished) = self.flushes();
+        self.made.lock().unwrap().push(Made {
+            va: slot.va,
+            change: *change,
+            started,
+            finished,
+            obligation: changed.obligation,
+            owed: changed.owed,
+        });
+    }
+
     /// The changes that were made since this was last asked.
     pub fn made(&self) -> Vec<Made> {
         std::mem::take(&mut self.made.lock().unwrap())
@@ -205,16 +217,26 @@ impl<B: Backend> Backend for Watched<B> {
         let changed = self.inner.change(&mut nowhere(), slot, change, owner);
         // An instruction that replaces an entry would have stored it.
         slot.store(change.new_bits);
-        let (started, finished) = self.flushes();
-        self.made.lock().unwrap().push(Made {
-            va: slot.va,
-            change: *change,
-            started,
-            finished,
-            obligation: changed.obligation,
-            owed: changed.owed,
-        });
+        self.note(slot, change, &changed);
         changed
+    }
+
+    fn publish(&self, _: &mut impl Issue<Seen>, space: Space) {
+        self.inner.publish(&mut nowhere(), space);
+    }
+
+    fn change_from(
+        &self,
+        _: &mut impl Issue<Seen>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        owner: &Owner,
+    ) -> Option<Changed> {
+        let inner = &self.inner;
+        let changed = inner.change_from(&mut nowhere(), slot, seen, change, owner)?;
+        self.note(slot, change, &changed);
+        Some(changed)
     }
 
     fn tags(&self) -> Tags {
@@ -261,6 +283,10 @@ impl<B: Backend> Backend for Watched<B> {
 
     fn resume(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
         self.inner.resume(&mut nowhere(), to, owed);
+    }
+
+    fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
+        self.inner.enter_from_user(&mut nowhere(), to);
     }
 
     fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {

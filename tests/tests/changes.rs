@@ -233,7 +233,7 @@ fn issued<B: HostBackend>(
     Hosted::on(&mmu, 0, || {
         mmu.gather(space, |g| {
             g.locked((), |section, ()| {
-                let was = section.replace(&entries.slot(0), change);
+                let was = section.break_before_make(&entries.slot(0), change);
                 assert!(was.is_ok());
                 mmu.platform().note("changed");
             });

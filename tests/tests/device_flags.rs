@@ -8,7 +8,7 @@ use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;
-use tlbc_tests::moments::Moment;
+use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::tables::{Entries, WRITE};
 
@@ -93,8 +93,8 @@ fn a_device_attaches_while_another_detaches() {
             let device = on_other(mmu, || attach(mmu, &space));
             *comes.lock().unwrap() = Some(device);
         };
-        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
-        moment.arm();
+        let moment = Moment::new(&cpus.mmu, Box::new(act));
+        moment.arm(0, *nth);
         let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
         detached.expect("its space");
         let happened = moment.happened();
@@ -106,7 +106,7 @@ fn a_device_attaches_while_another_detaches() {
         }
         happened
     };
-    let moments = (0..).take_while(attaches).count();
+    let moments = moments::each(attaches);
     assert!(moments > 2, "{moments}");
 }
 
@@ -134,8 +134,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         let act = move |mmu: &Arc<Host<Tlb>>| {
             let _device = on_other(mmu, || attach(mmu, &space));
         };
-        let moment = Moment::new(&cpus.mmu, 0, *nth, Box::new(act));
-        moment.arm();
+        let moment = Moment::new(&cpus.mmu, Box::new(act));
+        moment.arm(0, *nth);
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked((), |section, ()| {
@@ -156,7 +156,7 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         );
         happened
     };
-    let moments = (0..).take_while(attaches).count();
+    let moments = moments::each(attaches);
     assert!(moments >= 1, "{moments}");
 }
 

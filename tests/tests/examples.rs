@@ -3,6 +3,8 @@
 
 use tlbc_tests::show::{Example, report};
 
+#[path = "../../examples/cursor.rs"]
+mod cursor;
 #[path = "../../examples/device.rs"]
 mod device;
 #[path = "../../examples/exec.rs"]
@@ -13,6 +15,8 @@ mod exit;
 mod munmap;
 #[path = "../../examples/reclaim.rs"]
 mod reclaim;
+#[path = "../../examples/single_space.rs"]
+mod single_space;
 
 /// The output on all architectures.
 fn all<E: Example>() -> String {
@@ -42,6 +46,34 @@ fn reclaim() {
 #[test]
 fn device() {
     insta::assert_snapshot!(all::<device::Device>());
+}
+
+#[test]
+fn cursor() {
+    insta::assert_snapshot!(all::<cursor::Fork>());
+}
+
+#[test]
+fn single_space() {
+    insta::assert_snapshot!(all::<single_space::SingleSpace>());
+}
+
+/// The kernel runs from the table that it loads: at no moment may another one be loaded.
+#[test]
+fn a_kernel_with_one_space_stays_mapped() {
+    let output = all::<single_space::SingleSpace>();
+    let loads = [" cr3=", " ttbr0=", " control="];
+    let loaded: Vec<&str> = loads
+        .iter()
+        .flat_map(|load| output.split(load).skip(1))
+        .filter_map(|rest| rest.lines().next())
+        .collect();
+    // Each of two CPUs loads it once on x86-64, twice on arm64 and on s390, and by another name on powerpc64.
+    assert_eq!(loaded.len(), 2 * (1 + 2 + 2), "{output}");
+    assert!(
+        loaded.iter().all(|table| table.ends_with("f000")),
+        "{output}"
+    );
 }
 
 #[test]

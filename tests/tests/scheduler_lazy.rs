@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use tlbc_runtime::{Current, Level, StillLoaded};
-use tlbc_tests::hosted::Handle;
+use tlbc_runtime::{CpuId, Current, Level, Loaded, StillLoaded};
+use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::{Case, Kind};
+use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::on_every_machine;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::Machine;
@@ -237,6 +238,45 @@ fn two_threads_of_one_space_cost_nothing() {
         assert_eq!(cpus.lines(), [""; 0], "{}", case.name);
         assert_eq!(cpus.counted(), "", "{}", case.name);
         assert_eq!(Arc::strong_count(&process), 2, "{}", case.name);
+    }
+    on_every_machine!(scenario);
+}
+
+/// What a handler of non-maskable interrupts is answered, at every moment.
+#[test]
+fn what_a_cpu_has_loaded_can_be_asked_at_any_moment() {
+    fn scenario<B: Machine + Clone>(case: &Case<B>) {
+        let loaded = |cpus: &Scheduler<B>| cpus.mmu.loaded(CpuId(1));
+        let mut cpus = case.scheduler(2);
+        cpus.offline(1);
+        assert_eq!(loaded(&cpus), Loaded::Nothing, "{}", case.name);
+        cpus.arrive(1);
+        assert_eq!(loaded(&cpus), Loaded::Kernel, "{}", case.name);
+        let switch = |nth: &usize| {
+            let mut cpus = case.scheduler(2);
+            let [from, to] = [(); 2].map(|()| case.process(&cpus));
+            cpus.run(1, &from);
+            assert_eq!(loaded(&cpus), Loaded::Space(from.id()), "{}", case.name);
+            cpus.kernel_thread(1);
+            assert_eq!(loaded(&cpus), Loaded::Space(from.id()), "{}", case.name);
+            let seen = Arc::new(Mutex::new(None));
+            let kept = seen.clone();
+            let look = move |mmu: &Arc<Host<B>>| {
+                *kept.lock().unwrap() = Some(mmu.loaded(CpuId(1)));
+            };
+            let moment = Moment::new(&cpus.mmu, Box::new(look));
+            moment.arm(1, *nth);
+            cpus.run(1, &to);
+            assert_eq!(loaded(&cpus), Loaded::Space(to.id()), "{}", case.name);
+            // While its root is replaced neither can be relied on.
+            let seen = seen.lock().unwrap().take();
+            assert!(
+                seen.is_none_or(|seen| seen == Loaded::Switching),
+                "{seen:?}"
+            );
+            moment.happened()
+        };
+        assert!(moments::each(switch) >= 2, "{}", case.name);
     }
     on_every_machine!(scenario);
 }

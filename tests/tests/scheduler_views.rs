@@ -1,14 +1,17 @@
 //! A view of its own for user code: what was put off until the return to it is paid there, once.
 
-use tlbc_backends::{arm64, x86_64};
-use tlbc_runtime::Level;
+use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::Extent;
+use tlbc_runtime::{Backend, Level, Record};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::Machine;
 use tlbc_tests::tables::Entries;
 
 use arm64::Config as Arm;
+use powerpc64::Config as Power;
+use s390::Config as S390;
 use x86_64::Config as X86;
 
 /// CPU 0 and 1 run a process in user code, with tags of each CPU and a user view.
@@ -185,4 +188,137 @@ fn arm64_loads_the_user_views_tag_and_owes_nothing() {
     ];
     assert_eq!(cpus.lines(), page, "both views at once");
     assert_eq!(cpus.counted(), "broadcast 1");
+}
+
+/// A round trip on a machine: what the return to user code issues, and what the entry from it issues.
+fn round_trip<B: Machine>(backend: B) -> (Vec<String>, Vec<String>) {
+    let mut cpus = Scheduler::new(backend, 1);
+    let process = cpus.process();
+    cpus.run(0, &process);
+    cpus.resume(0); // the first return may pay what the switch owes
+    cpus.enter_from_user(0);
+    cpus.forget();
+    cpus.resume(0);
+    let resumed = cpus.lines();
+    cpus.enter_from_user(0);
+    let entered = cpus.lines();
+    assert_eq!(cpus.counted(), "", "nothing is paid, nothing is owed");
+    (resumed, entered)
+}
+
+#[test]
+fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
+    let nothing = (vec![], vec![]);
+    let of = |resumed: &[&str], entered: &[&str]| {
+        let owned = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
+        (owned(resumed), owned(entered))
+    };
+    let x86 = |config| round_trip(x86(config));
+    assert_eq!(x86(X86::NONE), nothing);
+    assert_eq!(x86(X86::PCID), nothing);
+    assert_eq!(
+        x86(X86::PTI),
+        of(&["cpu 0: cr3 cr3=0x11000"], &["cpu 0: cr3 cr3=0x10000"])
+    );
+    // Bit 63: what is cached under the tag stays.
+    assert_eq!(
+        x86(X86::PTI.with(X86::PCID)),
+        of(
+            &["cpu 0: cr3 cr3=0x8000000000011802"],
+            &["cpu 0: cr3 cr3=0x8000000000010002"]
+        )
+    );
+    assert_eq!(round_trip(machines::arm64(Arm::NONE)), nothing);
+    assert_eq!(
+        round_trip(machines::arm64(Arm::KPTI)),
+        of(
+            &["cpu 0: ttbr1 asid=0x3"],
+            &["cpu 0: ttbr1 asid=0x2", "cpu 0: isb"]
+        )
+    );
+    assert_eq!(round_trip(machines::powerpc64(Power::GTSE)), nothing);
+    assert_eq!(round_trip(machines::s390(S390::NONE)), nothing);
+}
+
+/// A flush that was deferred to the return is not lost by an entry in between, and an entry needs none.
+#[test]
+fn an_entry_pays_nothing() {
+    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let enter = |cpus: &mut Scheduler<_>| {
+        cpus.forget();
+        cpus.enter_from_user(0);
+        assert_eq!(cpus.lines(), ["cpu 0: cr3 cr3=0x8000000000010002"]);
+        assert_eq!(cpus.counted(), "");
+    };
+    enter(&mut cpus);
+    cpus.unmap(0, &process, &table, 1);
+    enter(&mut cpus);
+    assert_eq!(resumed(&mut cpus, 0), DROPPED);
+}
+
+/// What entry code in assembly loads: the operands of the instructions that a backend issues for the views.
+#[test]
+fn views_are_data() {
+    let mut cpus = Scheduler::new(x86(X86::PCID.with(X86::PTI)), 1);
+    let process = cpus.process();
+    cpus.run(0, &process);
+    let views = cpus.views(0);
+    assert_eq!((views.kernel.table, views.kernel.tag.value), (0x10000, 2));
+    assert_eq!((views.user.table, views.user.tag.value), (0x11000, 0x802));
+    let backend = cpus.mmu.platform().backend();
+    let mut loaded = Vec::new();
+    backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
+    backend.resume(&mut Record(|op| loaded.push(op)), &views.user, false);
+    let [
+        x86_64::Op::LoadCr3 { cr3: kernel },
+        x86_64::Op::LoadCr3 { cr3: user },
+    ] = loaded[..]
+    else {
+        panic!("{loaded:?}");
+    };
+    assert_eq!(kernel, 0x8000_0000_0001_0002);
+    assert_eq!(user, 0x8000_0000_0001_1802);
+    // Another process has another tag, and what was read before is stale.
+    let other = cpus.process();
+    cpus.run(0, &other);
+    assert_eq!(cpus.views(0).kernel.table, 0x20000);
+    assert_ne!(cpus.views(0).user.tag, views.user.tag);
+
+    let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI), 1);
+    let process = cpus.process();
+    cpus.run(0, &process);
+    let views = cpus.views(0);
+    let mut loaded = Vec::new();
+    let backend = cpus.mmu.platform().backend();
+    backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
+    // Who loads the ASID in assembly synchronises as well.
+    let asid = views.kernel.tag.value;
+    assert_eq!(
+        loaded,
+        [arm64::Op::LoadTtbr1 { asid }, arm64::Op::Isb],
+        "the tag of the kernel's view"
+    );
+    assert_eq!(views.user.tag.value, asid | 1);
+}
+
+/// Where user code runs on what the kernel runs on, both views are one.
+#[test]
+fn without_a_view_of_its_own_user_code_has_the_kernels_tag() {
+    fn tags<B: Machine>(backend: B) -> (u64, u64) {
+        let mut cpus = Scheduler::new(backend, 1);
+        let process = cpus.process();
+        cpus.run(0, &process);
+        let views = cpus.views(0);
+        (views.kernel.tag.value, views.user.tag.value)
+    }
+    for (kernel, user) in [
+        tags(x86(X86::NONE)),
+        tags(x86(X86::PTI)),
+        tags(x86(X86::PCID)),
+        tags(machines::arm64(Arm::NONE)),
+        tags(machines::powerpc64(Power::GTSE)),
+        tags(machines::s390(S390::NONE)),
+    ] {
+        assert_eq!(kernel, user);
+    }
 }

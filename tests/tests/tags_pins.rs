@@ -95,7 +95,7 @@ impl<B: Machine> World<B> {
             if own == tag && rollovers > before {
                 return process;
             }
-            assert!(rollovers < before + 2, "nobody is given {tag}");
+            assert!(rollovers < before + 2, "{tag} is given to no process");
         }
     }
 }
@@ -130,7 +130,7 @@ fn pins_are_counted<B: Machine>(mut world: World<B>) {
         assert!(!world.is_given_away(tag), "{pins} pins");
         assert_eq!(world.unpin(&process), Ok(()));
     }
-    assert!(world.is_given_away(tag), "nobody needs it any more");
+    assert!(world.is_given_away(tag), "no device needs it any more");
     assert_eq!(world.unpin(&process), Err(NotPinned));
 }
 
@@ -154,7 +154,9 @@ fn pins_end_with_the_space<B: Machine>(mut world: World<B>) {
         let spaces: Vec<_> = std::iter::repeat_with(|| world.process())
             .take_while(|process| world.pin(process).is_ok())
             .collect();
-        spaces.iter().for_each(|process| world.end(process));
+        for process in &spaces {
+            world.end(process);
+        }
         spaces.len()
     };
     let before = room(&world);

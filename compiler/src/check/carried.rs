@@ -4,7 +4,7 @@
 //! operand carries is known where the instruction is issued, and decides what the instruction does. That
 //! whatever decides is carried is E0306.
 
-use super::{all_drops, compares_tag, hinted, source};
+use super::{all_drops, compares_tag, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Field, Invalidate, LevelSel, Model, Named, Source, Template, Value, Which};
@@ -70,7 +70,7 @@ fn unknown(
     (what, note): (&str, &str),
 ) -> Option<Diagnostic> {
     let (field, word) = fields(model, template).find_map(|field| {
-        let source = source(field.value).filter(|&source| !known(source))?;
+        let source = field.value.source().filter(|&source| !known(source))?;
         Some((field, source_name(source)))
     })?;
     Some(
@@ -126,7 +126,7 @@ fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str
     let table = any(&|d| d.whose.value.table);
     let (decides, what) = match field.value {
         Value::LevelAs(_) => return (!(writes || given || run)).then_some(("level", "a level")),
-        value => match source(value)? {
+        value => match value.source()? {
             Source::Va => (
                 writes || any(&|d| !matches!(d.which.value, Which::Everything | Which::OneSet)),
                 "an address",
@@ -145,5 +145,5 @@ fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str
             | Source::New => (true, ""),
         },
     };
-    (!decides).then_some((source_name(source(field.value)?), what))
+    (!decides).then_some((source_name(field.value.source()?), what))
 }

@@ -104,9 +104,10 @@ pub fn can_hold(cond: &Cond, config: Config) -> bool {
     cases.any(|(hinted, keep)| cond.holds_with(config, hinted, keep))
 }
 
-/// Whether two conditions cannot both hold.
-pub fn exclude(a: &Cond, b: &Cond) -> bool {
-    let contradicts =
-        |(var, wanted): (Var, bool)| b.terms.iter().any(|term| term.value == (var, !wanted));
-    a.terms.iter().any(|term| contradicts(term.value))
+/// Whether two conditions cannot both hold: not on one machine, which has one geometry and no feature without
+/// what that needs, nor in one use of an instruction.
+pub fn exclude(model: &Model, a: &Cond, b: &Cond) -> bool {
+    let both = a.and(b);
+    let configs = Configs::of(model, [&both]);
+    !configs.iter().any(|config| can_hold(&both, config))
 }

@@ -4,9 +4,12 @@
 //! remedy restores what its erratum takes, in an order in which it can.
 
 use super::all_drops;
+use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Erratum, Instr, Lost, Model, Remedy, Weakens, Which};
+use crate::model::{
+    At, Cases, Cond, Erratum, Instr, Invalidate, LevelSel, Lost, Model, Remedy, Weakens, Which,
+};
 use crate::plan::names_address;
 
 fn word(lost: Lost) -> &'static str {
@@ -184,6 +187,113 @@ fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnost
                 weakened.named.name
             )),
     )
+}
+
+/// E0506: a remedy acts wherever what it mends does.
+pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let target = weakens.target.value;
+        let remedies = erratum.remedies.iter().filter(|r| r.target.value == target);
+        for remedy in remedies {
+            found.extend(short(model, remedy, target));
+        }
+    }
+}
+
+/// A remedy with an invalidation that acts on fewer than what it mends.
+fn short(model: &Model, remedy: &Remedy, target: Instr) -> Option<Diagnostic> {
+    let always = Cond::default();
+    let requires = match target {
+        Instr::Barrier(index) => &model.barriers[index].requires,
+        Instr::Invalidate(index) => &model.invalidates[index].requires,
+    };
+    let cases = match target {
+        Instr::Barrier(_) => None,
+        Instr::Invalidate(index) => Some(&model.invalidates[index].holders),
+    };
+    remedy.issue.iter().find_map(|issued| {
+        let Instr::Invalidate(index) = issued.instr else {
+            return None;
+        };
+        let issued = &model.invalidates[index];
+        let conds = issued
+            .holders
+            .conds()
+            .chain(cases.into_iter().flat_map(Cases::conds));
+        let configs = Configs::of(model, conds.chain([requires, &always]));
+        let mut used = configs.iter().filter(|&config| requires.holds(config));
+        let (config, needed, acts) = used.find_map(|config| {
+            let needed = match target {
+                Instr::Barrier(barrier) => model.barriers[barrier].completes?,
+                Instr::Invalidate(_) => *cases?.get(config)?,
+            };
+            let acts = issued.holders.get(config)?;
+            (!acts.value.covers(needed.value)).then_some((config, needed, acts))
+        })?;
+        Some(
+            Diagnostic::new(
+                Code::E0506,
+                remedy.span,
+                format!(
+                    "`{}` acts on fewer holders than what it mends{}",
+                    issued.named.name,
+                    configs.when(config)
+                ),
+            )
+            .label("does not reach all of them")
+            .because(needed.span, "has to be mended here")
+            .because(acts.span, "acts here")
+            .note("on the others nothing is mended")
+            .help("name an instruction that reaches as far"),
+        )
+    })
+}
+
+/// E0506: entries that a barrier leaves behind are dropped by its remedy.
+pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let Instr::Barrier(barrier) = weakens.target.value else {
+            continue;
+        };
+        let remedy = remedy(erratum, weakens.target.value, true);
+        let Some(remedy) = remedy.filter(|_| weakens.lost.value == Lost::Gone) else {
+            continue;
+        };
+        let invalidates = remedy.issue.iter().filter_map(|issued| match issued.instr {
+            Instr::Invalidate(index) => Some(&model.invalidates[index]),
+            Instr::Barrier(_) => None,
+        });
+        let invalidates: Vec<&Invalidate> = invalidates.collect();
+        let walk = model.caches.walk.is_some();
+        let all = |it: &&Invalidate| {
+            all_drops(it).any(|drops| {
+                let whose = drops.whose.value;
+                drops.which.value == Which::Everything
+                    && (whose.this || whose.loaded)
+                    && whose.other
+                    && whose.global
+                    && drops.leaf == Some(LevelSel::Any)
+                    && (!walk || drops.walk == Some(LevelSel::Any))
+            })
+        };
+        if invalidates.is_empty() || invalidates.iter().any(all) {
+            continue;
+        }
+        found.push(
+            Diagnostic::new(
+                Code::E0506,
+                remedy.span,
+                format!(
+                    "a remedy of `{}` drops other entries than those left behind",
+                    model.barriers[barrier].named.name
+                ),
+            )
+            .label("its operands are zero")
+            .because(weakens.lost.span, "entries of any flush may be left")
+            .note("beside a barrier it is not known what was flushed, so the entries of another address or tag would go")
+            .help("put the remedy beside the invalidations, or name one that drops everything under any tag"),
+        );
+    }
 }
 
 /// E0507: a remedy stands beside something that its erratum weakens.

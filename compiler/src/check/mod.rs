@@ -9,14 +9,17 @@
 //! One rule is one function, and has one code.
 
 mod addresses;
+mod alike;
 mod carried;
 mod configs;
 mod errata;
 mod features;
 mod instructions;
+mod kernel;
 mod levels;
 mod operands;
 mod policy;
+mod publish;
 mod registers;
 mod runs;
 mod sets;
@@ -26,9 +29,7 @@ mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Value, Var,
-};
+use crate::model::{Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Var};
 
 /// A rule: what it finds goes into the list.
 type Rule = fn(&Model, &mut Vec<Diagnostic>);
@@ -42,6 +43,7 @@ const RULES: &[Rule] = &[
     addresses::lowest,
     widths::unnumbered,
     tables::ascending,
+    tables::lowest,
     tables::alternatives,
     tables::hints,
     tables::reach,
@@ -51,6 +53,9 @@ const RULES: &[Rule] = &[
     instructions::calls,
     carried::at_hand,
     carried::needless,
+    alike::instructions,
+    alike::forms,
+    publish::published,
     levels::numbers,
     levels::distinct,
     levels::granules,
@@ -70,9 +75,15 @@ const RULES: &[Rule] = &[
     spaces::roots,
     spaces::values,
     spaces::tags_loaded,
+    kernel::tags_of_kernel,
+    kernel::views,
+    kernel::addresses,
+    kernel::value_left,
     errata::subjects,
     errata::leaves_before_walks,
     errata::completion,
+    errata::reach,
+    errata::gone,
     errata::needless,
     errata::writers,
     errata::in_loops,
@@ -109,16 +120,6 @@ pub fn check(model: &Model) -> Vec<Diagnostic> {
     found
 }
 
-/// Where a value comes from.
-fn source(value: Value) -> Option<Source> {
-    match value {
-        Value::Source(source) | Value::Slice(source, ..) | Value::PageNumber(source) => {
-            Some(source)
-        }
-        Value::Const(_) | Value::LevelAs(_) => None,
-    }
-}
-
 /// The fields of these operands that take something from a source.
 fn fields_of<'m>(
     model: &'m Model,
@@ -126,13 +127,13 @@ fn fields_of<'m>(
     wanted: Source,
 ) -> impl Iterator<Item = &'m Field> {
     let fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-    fields.filter(move |field| source(field.value) == Some(wanted))
+    fields.filter(move |field| field.value.source() == Some(wanted))
 }
 
 /// The first field of these operands that takes something from a source.
 fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<&'m Field> {
     let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-    fields.find(|field| source(field.value) == Some(wanted))
+    fields.find(|field| field.value.source() == Some(wanted))
 }
 
 /// The tags that entries of the user space may have, by index.

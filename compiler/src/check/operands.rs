@@ -17,7 +17,7 @@ pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
             let other = before.find(|other| {
                 field.low <= other.high
                     && other.low <= field.high
-                    && !exclude(&field.when, &other.when)
+                    && !exclude(model, &field.when, &other.when)
             });
             let Some(other) = other else { continue };
             let common = bits(field.high.min(other.high), field.low.max(other.low));

@@ -64,6 +64,38 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// E0307: in every configuration entries of the lowest level map pages.
+pub fn lowest(model: &Model, found: &mut Vec<Diagnostic>) {
+    for g in 0..model.geometries.len() {
+        let leaves = levels(model, g).filter_map(|(.., level)| level.leaf.as_ref());
+        let configs = Configs::of(model, conds(model, g).chain(leaves));
+        for config in configs.iter().filter(|config| config.geometry == g) {
+            let mut present =
+                levels(model, g).filter(|(index, ..)| model.level_shift(*index, config).is_some());
+            let Some((_, name, level)) = present.next() else {
+                continue;
+            };
+            if level.maps_pages(config) {
+                continue;
+            }
+            found.push(
+                Diagnostic::new(
+                    Code::E0307,
+                    level.span,
+                    format!(
+                        "entries of `{name}`, the lowest level, map no pages{}",
+                        configs.when(config)
+                    ),
+                )
+                .label("without `leaf`")
+                .because(model.geometries[g].named.span, "no level maps single pages")
+                .help(format!("write `leaf` behind the number of `{name}`")),
+            );
+            break;
+        }
+    }
+}
+
 /// E0307: each number given for a level is its number somewhere.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     for g in 0..model.geometries.len() {

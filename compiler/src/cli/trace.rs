@@ -38,7 +38,9 @@ Examples:
   tlbc trace foo.arch --everything --cpus others --errata all
       a whole space that goes away
   tlbc trace foo.arch --event switch --owed tag
-      loading a space whose tag still has stale entries"
+      loading a space whose tag still has stale entries
+  tlbc trace foo.arch --event publish --kernel
+      a page of the kernel was mapped where none was"
 )]
 pub(super) struct Trace {
     /// The definition, or - for standard input
@@ -80,8 +82,8 @@ pub(super) struct Trace {
     #[arg(long, conflicts_with = "kernel")]
     teardown: bool,
 
-    /// No flush: another space is loaded, user code goes on, or the CPU comes up
-    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "kernel")]
+    /// No flush: another space is loaded, user code goes on or is left, the CPU comes up, or new entries are published
+    #[arg(long, value_enum, value_name = "WHAT")]
     event: Option<EventName>,
 
     /// What was put off until this switch or resume and is due now
@@ -122,8 +124,12 @@ enum EventName {
     Switch,
     /// The kernel returns to user code
     Resume,
+    /// The kernel is entered from user code
+    EnterFromUser,
     /// The CPU comes up
     Arrive,
+    /// Entries became valid where there were none
+    Publish,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -223,6 +229,12 @@ impl Trace {
                 appeared: self.appeared,
             });
         }
+        let of_kernel = matches!(self.event, None | Some(EventName::Publish));
+        if self.kernel && !of_kernel {
+            return Err(Trouble(
+                "--kernel: of the events only `--event publish` can be the kernel's".into(),
+            ));
+        }
         match (self.event, self.owed) {
             (None, _) if self.teardown => Ok(Event::Teardown),
             (None, _) => Ok(Event::Everything),
@@ -234,6 +246,14 @@ impl Trace {
             (Some(EventName::Arrive), OwedName::None) => Ok(Event::Arrive),
             (Some(EventName::Resume), OwedName::All) => Err(Trouble(
                 "--event resume: only `--owed tag` can be put off until user code goes on".into(),
+            )),
+            (Some(EventName::EnterFromUser), OwedName::None) => Ok(Event::EnterFromUser),
+            (Some(EventName::EnterFromUser), _) => Err(Trouble(
+                "--event enter-from-user: nothing is put off until the kernel is entered".into(),
+            )),
+            (Some(EventName::Publish), OwedName::None) => Ok(Event::Publish),
+            (Some(EventName::Publish), _) => Err(Trouble(
+                "--event publish: nothing is put off until new entries are published".into(),
             )),
             (Some(EventName::Arrive), _) => Err(Trouble(
                 "--event arrive: nothing can be owed by a CPU that was not there".into(),
@@ -387,7 +407,9 @@ impl Trace {
                 let owed = if *owed { "its tag" } else { "nothing" };
                 format!("resume of {space}{tag}, {owed} owed")
             }
+            Event::EnterFromUser => format!("entry from user code of {space}{tag}"),
             Event::Arrive => "arrival of a CPU".to_owned(),
+            Event::Publish => format!("new entries of {space}{tag}"),
         };
         let others = if query.others {
             ", on other CPUs too"

@@ -266,7 +266,7 @@ fn samples(model: &Model) -> impl Iterator<Item = Sample> {
     let resumes = !model.resume.loads.is_empty();
     Sample::ALL.into_iter().filter(move |sample| match sample {
         Sample::Unmap => !stores,
-        Sample::Resume | Sample::ResumeOwing => resumes,
+        Sample::Resume | Sample::ResumeOwing | Sample::EnterFromUser => resumes,
         _ => true,
     })
 }

@@ -41,6 +41,7 @@ impl Emit<'_> {
         let ceiling = self.ceiling();
         let change_facts = self.change_facts();
         let change = self.change();
+        let publish = self.publish();
         let sender_only = self.sender_only();
         let event = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| match (
             self.acts(shape),
@@ -86,6 +87,11 @@ impl Emit<'_> {
                 })
                 .collect()
         };
+        let enter = self.acts(Shape::Enter);
+        let enter = enter.then(|| self.call_on(&self.receiver(), Shape::Enter, &same));
+        let enter = enter.map_or(quote!(), |call| quote!(#call;));
+        let enter_tlb = self.acts(Shape::Enter).then_some(&tlb);
+        let enter_unused = unused(&enter, &["cpu", "to"]);
         let switch_unused = unused(&switch, &["cpu", "to", "debt"]);
         let resume_tlb = self.acts(Shape::Resume).then_some(&tlb);
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
@@ -109,6 +115,8 @@ impl Emit<'_> {
                 fn change_facts(&self, conditions: Conditions) -> ChangeFacts { #change_facts }
 
                 #change
+
+                #publish
 
                 #[inline]
                 fn tags(&self) -> Tags { #tags }
@@ -134,6 +142,11 @@ impl Emit<'_> {
                 #[inline]
                 fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
                     #resume_unused #resume_tlb #resume
+                }
+
+                #[inline]
+                fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+                    #enter_unused #enter_tlb #enter
                 }
 
                 #[inline]
@@ -171,6 +184,37 @@ impl Emit<'_> {
                 let obligation = change.left_over(&facts);
                 Changed { was, obligation, owed }
             }
+        }
+    }
+
+    /// New entries become visible; where that takes no instruction, the reason is said.
+    fn publish(&self) -> TokenStream {
+        let spaces = [Space::User, Space::Kernel];
+        if !spaces.iter().any(|&space| self.acts(Shape::Publish(space))) {
+            let why = match &self.model.assumed {
+                Some(by) => format!("Issues nothing: new entries are published by {}.", by.value),
+                None => "Issues nothing: the definition has no barrier that publishes.".to_owned(),
+            };
+            let text = doc(&why);
+            return quote! {
+                #text
+                #[inline]
+                fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { let _ = (cpu, space); }
+            };
+        }
+        let arms = spaces.map(|space| {
+            let shape = Shape::Publish(space);
+            let call = if self.acts(shape) {
+                self.call(shape, &|_| quote!())
+            } else {
+                quote!({})
+            };
+            let space = space_name(space);
+            quote!(Space::#space => #call,)
+        });
+        quote! {
+            #[inline]
+            fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { match space { #(#arms)* } }
         }
     }
 

@@ -53,12 +53,21 @@ impl Emit<'_> {
                     let name = upper(&self.model.features[feature].named.name);
                     quote!(c.has(Config::#name))
                 }
+                // The first page size is that of no flag.
                 Var::Geometry(0) => {
-                    let others = self.model.geometries.iter().skip(1).map(|g| {
-                        let name = upper(&g.named.name);
-                        quote!(!c.has(Config::#name))
-                    });
-                    quote!((true #(&& #others)*))
+                    let others = self.model.geometries.iter().skip(1);
+                    let mut others = others.map(|g| upper(&g.named.name));
+                    let Some(first) = others.next() else {
+                        if wanted {
+                            continue;
+                        }
+                        return Some(quote!(false));
+                    };
+                    let others = quote!(Config::#first #(.with(Config::#others))*);
+                    let not = wanted.then(|| quote!(!));
+                    let is = quote!(#not c.has(#others));
+                    and_also(&mut all, &is);
+                    continue;
                 }
                 Var::Geometry(geometry) => {
                     let name = upper(&self.model.geometries[geometry].named.name);
@@ -68,10 +77,7 @@ impl Emit<'_> {
                 Var::Keep => quote!(keep),
             };
             let is = if wanted { is } else { quote!(!#is) };
-            all = Some(match all {
-                None => is,
-                Some(before) => quote!(#before && #is),
-            });
+            and_also(&mut all, &is);
         }
         all
     }
@@ -209,10 +215,22 @@ impl Emit<'_> {
 
     /// Levels: names, shifts, leaves and hints.
     pub(super) fn levels(&self, rest: &super::Body) -> TokenStream {
+        let always = |index: usize| {
+            let mut geometries = self.model.geometries.iter();
+            geometries.all(|geometry| {
+                let level = geometry.levels.get(index).and_then(Option::as_ref);
+                level.is_some_and(|level| level.shift.conds().any(|when| when.terms.is_empty()))
+            })
+        };
         let names = self.model.levels.iter().enumerate().map(|(index, level)| {
             let name = upper(&level.name);
+            let note = if (0..index).all(always) {
+                ""
+            } else {
+                " Its number does not depend on which of the levels below it exist."
+            };
             let index = Literal::usize_unsuffixed(index);
-            let text = doc(&format!("The level `{}`.", level.name));
+            let text = doc(&format!("The level `{}`.{note}", level.name));
             quote!(#text pub const #name: Level = Level(#index);)
         });
         let shift = self.level_fn(
@@ -384,6 +402,14 @@ impl Emit<'_> {
             .map(|(test, value)| quote!(if #test { #value } else));
         quote!(#(#branches)* { #first })
     }
+}
+
+/// What was there, and this as well.
+fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
+    *all = Some(match all.take() {
+        None => is.clone(),
+        Some(before) => quote!(#before && #is),
+    });
 }
 
 /// An expression that leaves the parameter `c` no warning where it does not depend on it.

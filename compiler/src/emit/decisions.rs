@@ -1,6 +1,6 @@
 //! Decisions: tests, and what follows when they hold or do not.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::backend::Debt;
@@ -82,6 +82,10 @@ impl Emit<'_> {
             Test::Debt(Debt::None) => quote!(debt != Debt::None),
             Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
             Test::Debt(Debt::All) => quote!(debt != Debt::All),
+            Test::Kind(kind) => {
+                let kind = kind_name(kind);
+                quote!(change.kind() != Kind::#kind)
+            }
             other => {
                 let test = self.test(other, shape);
                 quote!(!#test)
@@ -104,10 +108,10 @@ impl Emit<'_> {
             Test::Leaf => quote!(leaf),
             Test::Absent => quote!(absent),
             Test::Ends => quote!(ends),
-            Test::Kind(Kind::Appears) => quote!(kind == Kind::Appears),
-            Test::Kind(Kind::Vanishes) => quote!(kind == Kind::Vanishes),
-            Test::Kind(Kind::Relaxes) => quote!(kind == Kind::Relaxes),
-            Test::Kind(Kind::Replaces) => quote!(kind == Kind::Replaces),
+            Test::Kind(kind) => {
+                let kind = kind_name(kind);
+                quote!(kind == Kind::#kind)
+            }
             Test::MayDefer => quote!(owner.may_defer),
             Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
             Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
@@ -157,6 +161,19 @@ impl Emit<'_> {
             }
         }
     }
+}
+
+/// The name of a kind of change.
+fn kind_name(kind: Kind) -> Ident {
+    format_ident!(
+        "{}",
+        match kind {
+            Kind::Appears => "Appears",
+            Kind::Vanishes => "Vanishes",
+            Kind::Relaxes => "Relaxes",
+            Kind::Replaces => "Replaces",
+        }
+    )
 }
 
 /// Whether a node stands for no words at all.

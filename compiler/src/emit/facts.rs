@@ -168,9 +168,7 @@ impl Emit<'_> {
         let of = |of_cpu: bool| {
             let mut chain = quote!(None);
             for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == of_cpu) {
-                let most = 1u64.checked_shl(tag.bits.value as u32);
-                let all = (0, most.map_or(u64::MAX, |most| most - 1));
-                let (first, last) = tag.values.map_or(all, |at| at.value);
+                let (first, last) = tag.range();
                 let (first, last) = (unsuffixed(first), unsuffixed(last));
                 let values = quote!(TagValues { first: #first, last: #last, views });
                 let source = match tag.source {
@@ -191,8 +189,9 @@ impl Emit<'_> {
             chain
         };
         let (of_cpu, of_machine) = (of(true), of(false));
+        let views = (!model.tags.is_empty()).then(|| quote!(let views = #views;));
         let body = quote! {
-            let views = #views;
+            #views
             Tags { of_cpu: #of_cpu, of_machine: #of_machine }
         };
         let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));
@@ -213,10 +212,7 @@ impl Emit<'_> {
         let tables = model.policy.tables_deferred.is_none_or(|at| at.value);
         let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
         let interrupts_off = self.plans.needs(Need::InterruptsOff);
-        let after_publish = model
-            .tags
-            .iter()
-            .any(|tag| tag.read_after_publish.is_some());
+        let after_publish = model.reads_tag_after_publish();
         let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
         let one_at_a_time = self.plans.needs(Need::Lock);
         let plainly = model.change.plain_store.value;

@@ -335,6 +335,8 @@ impl Emit<'_> {
             Some(if wide {
                 let word = Literal::u32_unsuffixed(field.low / 64);
                 quote!(#name[#word] = #name[#word].wrapping_add(#by);)
+            } else if it.bits.value <= 32 {
+                quote!(#name = #name.wrapping_add((#by) as u32);)
             } else {
                 quote!(#name = #name.wrapping_add(#by);)
             })

@@ -51,7 +51,8 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Finish(..) => &["of_machine"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],
-        Shape::Folding(..) | Shape::Arrive => &[],
+        Shape::Enter => &["to"],
+        Shape::Publish(_) | Shape::Folding(..) | Shape::Arrive => &[],
     }
 }
 
@@ -79,8 +80,11 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Told(Space::User) => format_ident!("user_told"),
         Shape::Told(Space::Kernel) => format_ident!("kernel_told"),
         Shape::Change => format_ident!("change_entry"),
+        Shape::Publish(Space::User) => format_ident!("user_publish"),
+        Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
         Shape::Switch => format_ident!("switch_to"),
         Shape::Resume => format_ident!("resume_user"),
+        Shape::Enter => format_ident!("enter_kernel"),
         Shape::Arrive => format_ident!("forget_all"),
     }
 }
@@ -317,9 +321,11 @@ impl Emit<'_> {
             Shape::Change => {
                 "Changes table entries by the instructions that write them.".to_owned()
             }
+            Shape::Publish(s) => format!("Makes new entries of {} visible to walkers.", of(s)),
             Shape::Finish(s, r) => format!("Completion, for entries of {} {}.", of(s), by(r)),
             Shape::Switch => "Loads another address space.".to_owned(),
             Shape::Resume => "Loads what user code runs on.".to_owned(),
+            Shape::Enter => "Loads what the kernel runs on after user code ran.".to_owned(),
             Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
             Shape::Told(_) => String::new(),
         };

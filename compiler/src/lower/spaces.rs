@@ -69,7 +69,11 @@ impl Lower {
                     "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
-            let values = self.given_out(values, &reserved, bits.value);
+            let values = if root.is_some() && values.is_none() && reserved.is_empty() {
+                None
+            } else {
+                Some(self.given_out(values, &reserved, bits))
+            };
             out.push(Tag {
                 named,
                 when: self.cond(it.when.as_ref(), &[]),
@@ -90,10 +94,14 @@ impl Lower {
         &mut self,
         values: Option<At<(u64, u64)>>,
         reserved: &[At<u64>],
-        bits: u64,
-    ) -> Option<At<(u64, u64)>> {
-        let most = 1u64.checked_shl(bits as u32).map_or(u64::MAX, |n| n - 1);
-        let (mut low, high) = values.map_or((0, most), |at| at.value);
+        bits: At<u64>,
+    ) -> At<(u64, u64)> {
+        let most = 1u64
+            .checked_shl(bits.value as u32)
+            .map_or(u64::MAX, |n| n - 1);
+        // Where nothing is said, the kernel's own root has 0.
+        let least = u64::from(values.is_none() && reserved.is_empty() && most > 0);
+        let (mut low, high) = values.map_or((least, most), |at| at.value);
         while reserved.iter().any(|at| at.value == low) && low < high {
             low += 1;
         }
@@ -109,9 +117,10 @@ impl Lower {
         }
         let span = values
             .map(|at| at.span)
-            .or(reserved.first().map(|at| at.span))?;
+            .or(reserved.first().map(|at| at.span))
+            .unwrap_or(bits.span);
         let value = (low, high);
-        Some(At { value, span })
+        At { value, span }
     }
 
     pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {

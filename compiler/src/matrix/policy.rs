@@ -181,8 +181,7 @@ fn needs(it: &Analysis) -> Vec<String> {
 }
 
 fn tag_read(it: &Analysis) -> Vec<String> {
-    let mut tags = it.model.tags.iter();
-    let after = tags.any(|tag| tag.read_after_publish.is_some());
+    let after = it.model.reads_tag_after_publish();
     after
         .then(|| "after changes are published".to_owned())
         .into_iter()
@@ -235,7 +234,9 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         )
     });
     let mut lines: Vec<String> = loads.collect();
-    if event.half_loaded_unsafe.is_some() {
+    let plain = Config::default();
+    let machines = [plain, with_all_features(model, plain)];
+    if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
         lines.push("an empty root stands between".to_owned());
     }
     if let Some(unknown) = &event.contents_unknown {

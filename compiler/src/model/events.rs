@@ -3,7 +3,7 @@
 use tlbc_runtime::clause::{Levels, Stores};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{At, Cases, Cond, Config, Delivery, Instr, Lost, Named, Source};
+use super::{At, Cases, Cond, Config, Delivery, Instr, Lost, Model, Named, Source, TagSource};
 use crate::source::Span;
 
 /// An erratum.
@@ -128,6 +128,37 @@ pub struct Loads {
     pub when: Cond,
     /// Where it is said.
     pub span: Span,
+}
+
+impl Model {
+    /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one
+    /// space under the tag of another, so that an empty root is loaded first.
+    #[must_use]
+    pub fn is_half_loaded(&self, event: &Event, config: Config) -> bool {
+        let here = event.loads.iter().filter(|loads| loads.when.holds(config));
+        let loads: Vec<usize> = here.flat_map(|loads| loads.loads.clone()).collect();
+        let carries = |load: &usize, source: Source| {
+            let operands = self.loads[*load].template.operands.iter();
+            let mut fields = operands.flat_map(|&operand| &self.operands[operand].fields);
+            fields.any(|field| field.value.source() == Some(source) && field.when.holds(config))
+        };
+        let has = |source| loads.iter().any(|load| carries(load, source));
+        let whole = |load: &usize| carries(load, Source::Root) && carries(load, Source::Tag);
+        let stated = event.half_loaded_unsafe.is_some() && loads.len() > 1;
+        stated || has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole)
+    }
+
+    /// Whether the tag of a space is read only when the change is visible: it says so, or the tag may become
+    /// another at any time.
+    #[must_use]
+    pub fn reads_tag_after_publish(&self) -> bool {
+        self.tags.iter().any(|tag| {
+            let generations = tag
+                .source
+                .is_some_and(|at| at.value == TagSource::Generations);
+            tag.read_after_publish.is_some() || generations && !tag.of_cpu.value
+        })
+    }
 }
 
 /// What the definition states of what follows from it.

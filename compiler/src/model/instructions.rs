@@ -166,6 +166,19 @@ pub enum Value {
     LevelAs(usize),
 }
 
+impl Value {
+    /// Where it comes from, if that is a source.
+    #[must_use]
+    pub fn source(self) -> Option<Source> {
+        match self {
+            Self::Source(source) | Self::Slice(source, ..) | Self::PageNumber(source) => {
+                Some(source)
+            }
+            Self::Const(_) | Self::LevelAs(_) => None,
+        }
+    }
+}
+
 /// The numbers of levels in an operand.
 #[derive(Debug, Clone)]
 pub struct LevelNumbers {

@@ -106,16 +106,24 @@ impl Shaper<'_, '_> {
         let Some(one) = self.writer(setting, level, Written::Invalid, Wish::Needed) else {
             return Node::Seq(Vec::new());
         };
-        let each = |over, primitive| Node::Each {
+        let Some(many) = self.writer_of_runs(setting, level) else {
+            return self.each(setting, Over::Entries, one);
+        };
+        let (operand, most) = many.1;
+        self.each(setting, Over::Runs { operand, most }, many.0)
+    }
+
+    /// An instruction for each entry, and once behind all of them the barrier after which it is done.
+    fn each(&self, setting: &Setting<'_>, over: Over, primitive: Primitive) -> Node {
+        let loop_over = Node::Each {
             over,
             body: Box::new(Node::Issue(issue(primitive))),
             rest: None,
         };
-        let Some(many) = self.writer_of_runs(setting, level) else {
-            return each(Over::Entries, one);
-        };
-        let (operand, most) = many.1;
-        each(Over::Runs { operand, most }, many.0)
+        let it = &self.model.invalidates[primitive.invalidate];
+        let after = it.done_after(self.config);
+        let complete = after.map(|barrier| self.complete(setting, barrier));
+        seq([loop_over].into_iter().chain(complete))
     }
 
     /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
@@ -126,11 +134,7 @@ impl Shaper<'_, '_> {
         let at_once = self.writer(setting, level, Written::Replaced, Wish::Optional { dear });
         let here = setting.reach == Reach::Here && self.has_local(level);
         match at_once.filter(|it| dear || !here || self.is_local(*it)) {
-            Some(primitive) => Node::Each {
-                over: Over::Entries,
-                body: Box::new(Node::Issue(issue(primitive))),
-                rest: None,
-            },
+            Some(primitive) => self.each(setting, Over::Entries, primitive),
             None => seq([self.vanish(setting, level), Node::Store]),
         }
     }
@@ -145,14 +149,7 @@ impl Shaper<'_, '_> {
         }
         let wish = Wish::Optional { dear: true };
         match self.writer(setting, level, Written::MoreRights, wish) {
-            Some(primitive) => seq([
-                Node::Each {
-                    over: Over::Entries,
-                    body: Box::new(Node::Issue(issue(primitive))),
-                    rest: None,
-                },
-                Node::Store,
-            ]),
+            Some(primitive) => seq([self.each(setting, Over::Entries, primitive), Node::Store]),
             None => self.replace(setting, level),
         }
     }
@@ -251,6 +248,8 @@ impl Shaper<'_, '_> {
         it.requires.holds(self.config)
             && it.reach(self.config).covers(setting.holders())
             && !setting.never_done(Instr::Invalidate(index))
+            // Nothing interrupts CPUs that a change leaves undrained.
+            && (it.done_after(self.config)).is_none_or(|after| self.undrained(setting, after) == 0)
             && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
     }
 

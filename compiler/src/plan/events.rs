@@ -1,13 +1,13 @@
-//! Switch, resume, arrive.
+//! Switch, resume, entry from user code, arrive.
 //!
-//! In: what the definition says is loaded. Out: the nodes of the three events. Holds: what is owed
+//! In: what the definition says is loaded. Out: the nodes of the four events. Holds: what is owed
 //! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
 //! the tag of another.
 
 use tlbc_runtime::backend::{Debt, Owed};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{At, TagSource};
+use crate::model::{At, TagSource, View};
 
 use super::choose::{Choice, Need, Of};
 use super::factor::seq;
@@ -110,24 +110,27 @@ impl Shaper<'_, '_> {
     fn loads(&self, keep: bool) -> Node {
         let event = &self.model.switch;
         let mut steps = Vec::new();
-        for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+        let here = event.loads.iter().filter(|l| l.when.holds(self.config));
+        // A tag loaded while another space's root stands, or the other way round, would let the walker
+        // fill entries of one under the tag of the other.
+        if self.model.is_half_loaded(event, self.config) {
+            let each = here
+                .clone()
+                .flat_map(|loads| loads.loads.iter().map(|&load| (load, loads.view)));
             let has_root = |load: usize| {
-                let operands = &self.model.loads[load].template.operands;
+                let mut operands = self.model.loads[load].template.operands.iter();
                 operands
-                    .iter()
                     .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
             };
-            // A tag loaded while another space's root stands, or the other way round, would let
-            // the walker fill entries of one under the tag of the other.
-            if event.half_loaded_unsafe.is_some() && loads.loads.len() > 1 {
-                let roots = loads.loads.iter().filter(|&&load| has_root(load));
-                steps.extend(roots.map(|&load| Node::Load {
-                    load,
-                    view: loads.view,
-                    empty: true,
-                    keep: false,
-                }));
-            }
+            let roots = each.filter(|&(load, _)| has_root(load));
+            steps.extend(roots.map(|(load, view)| Node::Load {
+                load,
+                view,
+                empty: true,
+                keep: false,
+            }));
+        }
+        for loads in here {
             steps.extend(loads.loads.iter().map(|&load| Node::Load {
                 load,
                 view: loads.view,
@@ -167,6 +170,35 @@ impl Shaper<'_, '_> {
             }
         };
         Node::select(Test::Owed, loads(false), loads(true))
+    }
+
+    /// The way back: what the return to user code loaded is loaded again in the view that the kernel runs on, and what
+    /// follows the loads of a switch follows these. Nothing is dropped that the load can keep.
+    pub(super) fn enter(&self) -> Node {
+        let views = &self.model.user.views;
+        let of_kernel = |view: &View| view.loaded && view.when.holds(self.config);
+        let kernel = views.iter().position(of_kernel).unwrap_or(0);
+        let loads = self.model.resume.loads.iter();
+        let there = loads.filter(|l| l.when.holds(self.config) && l.view != kernel);
+        let loads = there.flat_map(|loads| &loads.loads);
+        let mut steps: Vec<Node> = loads
+            .map(|&load| Node::Load {
+                load,
+                view: kernel,
+                empty: false,
+                keep: can_keep(self.model, load, self.config),
+            })
+            .collect();
+        if steps.is_empty() {
+            return Node::Nothing(Reason::SameView);
+        }
+        steps.extend(
+            self.model
+                .switch
+                .resync
+                .map(|at| Node::Resync { barrier: at.value }),
+        );
+        seq(steps)
     }
 
     /// Whether a CPU comes up with nothing cached.

@@ -112,7 +112,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// The sets of CPUs that a completing barrier leaves undrained, one bit each.
-    fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
+    pub(super) fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
         let errata = self.model.errata.iter().enumerate();
         let present = errata.filter(|(index, _)| self.config.suffers(*index));

@@ -77,6 +77,12 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
+    if model.caches.made_from_others().0 & (1 << cell.store) != 0 {
+        diagnostic = diagnostic.note(
+            "a cache that makes its entries from another's is flushed once those are gone, when neither an \
+             address nor the tag of a space is known: what drops its entries alone has to drop everything",
+        );
+    }
     diagnostic
         .note(format!("{request} needs them gone on {}", place(cell, gap.reach)))
         .help(if tagged {

@@ -35,10 +35,14 @@ pub enum Shape {
     Finish(Space, Reach),
     /// The change of an entry itself.
     Change,
+    /// New entries become visible.
+    Publish(Space),
     /// Another address space.
     Switch,
     /// Return to user code.
     Resume,
+    /// Entry from user code.
+    Enter,
     /// A CPU comes up.
     Arrive,
 }
@@ -55,8 +59,11 @@ impl Shape {
             | Shape::Everything(space, _)
             | Shape::Teardown(space, _)
             | Shape::Told(space)
+            | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Space::User,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
+                Space::User
+            }
         }
     }
 
@@ -71,8 +78,10 @@ impl Shape {
             | Shape::Everything(_, reach)
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
-            Shape::Told(_) => Reach::Wide,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Arrive => Reach::Here,
+            Shape::Told(_) | Shape::Publish(_) => Reach::Wide,
+            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
+                Reach::Here
+            }
         }
     }
 }
@@ -200,6 +209,8 @@ pub enum Reason {
     SameView,
     /// The CPU comes with nothing cached.
     Clean,
+    /// Walkers see new entries without an instruction.
+    Visible,
 }
 
 /// What a [`Node::Select`] looks at.

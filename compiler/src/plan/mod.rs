@@ -170,7 +170,14 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
         .chain(spaces.into_iter().map(Shape::Told))
-        .chain([Shape::Change, Shape::Switch, Shape::Resume, Shape::Arrive])
+        .chain(spaces.into_iter().map(Shape::Publish))
+        .chain([
+            Shape::Change,
+            Shape::Switch,
+            Shape::Resume,
+            Shape::Enter,
+            Shape::Arrive,
+        ])
 }
 
 /// The flags on which a plan can depend: not those that only shape operands or tables.
@@ -262,10 +269,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
     model.operands[operand]
         .fields
         .iter()
-        .any(|field| match field.value {
-            Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => s == source,
-            Value::Const(_) | Value::LevelAs(_) => false,
-        })
+        .any(|field| field.value.source() == Some(source))
 }
 
 /// What a shape has to drop, and where, with walk entries owed.

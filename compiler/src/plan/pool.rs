@@ -107,6 +107,14 @@ pub struct Means {
     pub remedies: Vec<(usize, usize)>,
 }
 
+impl Means {
+    /// Whether what it is given is known where it is issued: what comes when the entries of another cache
+    /// are gone is given no address, and no tag but one that is always the same.
+    fn is_known_when_issued(&self) -> bool {
+        !self.late || self.names == Names::Everything && (self.view.is_none() || self.tag.is_some())
+    }
+}
+
 impl Setting<'_> {
     /// Every means there is. On this CPU: local forms and debts, and wider forms if `widened`.
     /// On others: wide forms, where the policy has not ruled them out.
@@ -156,7 +164,8 @@ impl Setting<'_> {
                     if drops.iter().any(|d| d.which.value == Which::OneSet) {
                         of_sets.push((primitive, view, drops.clone()));
                     } else {
-                        pool.extend(self.means(primitive, view, &drops));
+                        let means = self.means(primitive, view, &drops);
+                        pool.extend(means.filter(Means::is_known_when_issued));
                     }
                 }
             }

@@ -32,8 +32,11 @@ impl<'m> Shaper<'m, '_> {
         if !self.model.caches.invalid_cached {
             return Some(node);
         }
-        let absent = self.entries(setting, absent_too(LEAF))?;
-        Some(Node::select(Test::Absent, absent, node))
+        // Where they do not go by address, everything goes, and no pass asks for them.
+        Some(match self.entries(setting, absent_too(LEAF)) {
+            Some(absent) => Node::select(Test::Absent, absent, node),
+            None => node,
+        })
     }
 
     fn entries(&mut self, setting: &Setting<'m>, need: Need) -> Option<Node> {
@@ -80,7 +83,7 @@ impl<'m> Shaper<'m, '_> {
         let absent = choices(&[absent_too(LEAF)]);
         let by_address = |choices: &[Choice]| choices.iter().all(Choice::by_address);
         let all = Node::Call(Shape::Everything(setting.space, setting.reach));
-        if !by_address(&leaves) || !by_address(&absent) {
+        if !by_address(&leaves) {
             return all;
         }
         let node = if tables[0].by_address() {
@@ -93,8 +96,12 @@ impl<'m> Shaper<'m, '_> {
             return node;
         }
         // Entries that appear while tables go are too rare for passes of their own.
-        let appeared = self.loops(setting, &absent, &[]);
-        let appeared = Node::select(Test::Walk, all, appeared);
+        let appeared = if by_address(&absent) {
+            let loops = self.loops(setting, &absent, &[]);
+            Node::select(Test::Walk, all, loops)
+        } else {
+            all
+        };
         Node::select(Test::Absent, appeared, node)
     }
 

@@ -5,12 +5,13 @@
 //! leaves, and completion is left to the `Finish` shape.
 
 use tlbc_runtime::backend::Owed;
+use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
-use super::ir::{Node, Shape, Test};
+use super::ir::{Node, Reason, Shape, Test};
 use super::pool::{How, Setting};
 use super::steps::{guarded, issues};
 use crate::model::{Config, Model};
@@ -67,8 +68,10 @@ impl<'m> Shaper<'m, '_> {
             }
             Shape::Told(space) => self.told(space),
             Shape::Change => self.change(),
+            Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
             Shape::Resume => self.resume(),
+            Shape::Enter => self.enter(),
             Shape::Arrive => self.arrive(),
         })
     }
@@ -147,16 +150,39 @@ impl<'m> Shaper<'m, '_> {
     }
 
     pub(super) fn publish(&self, setting: &Setting<'_>) -> Node {
-        let wanted = setting.holders();
+        Node::Publish {
+            barrier: self.publisher(setting.holders()),
+        }
+    }
+
+    /// The barrier of the least reach that makes stores visible to these walkers.
+    fn publisher(&self, walkers: Holders) -> Option<usize> {
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
             .filter(|(_, b)| b.requires.holds(self.config))
             .filter_map(|(i, b)| Some((i, b.publishes?.value)))
-            .filter(|(_, on)| on.covers(wanted))
+            .filter(|(_, on)| on.covers(walkers))
             .min_by_key(|(_, on)| on.0.count_ones());
-        Node::Publish {
-            barrier: barrier.map(|(index, _)| index),
+        barrier.map(|(index, _)| index)
+    }
+
+    /// New entries become visible to every CPU, and to devices where they ever walk these tables: who publishes is not
+    /// told which are attached. Then this CPU translates anew, where it must.
+    fn publish_new(&self, space: Space) -> Node {
+        let of = self.model.space(space);
+        let devices = of.devices.is_some().then_some(Holders::DEVICE);
+        let cpus = Holders::CPUS;
+        let barrier = devices
+            .and_then(|devices| self.publisher(cpus.union(devices)))
+            .or_else(|| self.publisher(cpus))
+            .map(|barrier| Node::Publish {
+                barrier: Some(barrier),
+            });
+        let resync = of.resync.map(|at| Node::Resync { barrier: at.value });
+        if barrier.is_none() && resync.is_none() {
+            return Node::Nothing(Reason::Visible);
         }
+        seq(barrier.into_iter().chain(resync))
     }
 
     /// One entry: a straight line.

@@ -93,7 +93,9 @@ pub(super) fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), Stri
             env.owed = *owed;
             Asked::Event(Shape::Resume)
         }
+        Event::EnterFromUser => Asked::Event(Shape::Enter),
         Event::Arrive => Asked::Event(Shape::Arrive),
+        Event::Publish => Asked::Event(Shape::Publish(query.space)),
     };
     Ok((asked, env))
 }

@@ -65,8 +65,12 @@ pub enum Event {
     Switch(Debt),
     /// User code goes on; whether its view's flush was put off.
     Resume(bool),
+    /// User code was interrupted, or called the kernel.
+    EnterFromUser,
     /// The CPU comes up.
     Arrive,
+    /// Entries became valid where there were none, and are made visible.
+    Publish,
 }
 
 /// What is issued and owed.

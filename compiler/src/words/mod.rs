@@ -75,7 +75,11 @@ pub fn cond(model: &Model, cond: &Cond) -> String {
         let (var, wanted) = term.value;
         let name = match var {
             Var::Feature(feature) => code(&model.features[feature].named.name),
-            Var::Geometry(geometry) => code(&model.geometries[geometry].named.name),
+            // One that is wrong itself is left out of the model.
+            Var::Geometry(geometry) => {
+                let geometry = model.geometries.get(geometry);
+                geometry.map_or(String::new(), |it| code(&it.named.name))
+            }
             Var::Hinted => "hinted".to_owned(),
             Var::Keep => "keep".to_owned(),
         };

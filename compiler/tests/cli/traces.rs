@@ -43,6 +43,13 @@ fn traces() {
                 "--features",
                 "pcid",
             ],
+            &[
+                "trace",
+                "archdefs/arm64.arch",
+                "--event",
+                "publish",
+                "--kernel",
+            ],
         ]),
     );
 }
@@ -115,6 +122,8 @@ fn trace_refuses() {
                 "new",
             ],
             &["trace", x86, "--event", "arrive", "--owed", "tag"],
+            &["trace", x86, "--event", "publish", "--owed", "tag"],
+            &["trace", x86, "--event", "switch", "--kernel"],
             &["trace", x86],
         ]),
     );

@@ -59,6 +59,8 @@ impl Backend for Nothing {
         Arm64::backend().change(&mut tlbc_runtime::Record(|_| ()), slot, change, owner)
     }
 
+    fn publish(&self, _: &mut impl Issue<()>, _: Space) {}
+
     fn tags(&self) -> Tags {
         // Nobody gives them out.
         let values = TagValues {
@@ -99,6 +101,8 @@ impl Backend for Nothing {
     }
 
     fn resume(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
+
+    fn enter_from_user(&self, _: &mut impl Issue<()>, _: &Root) {}
 
     fn arrive(&self, _: &mut impl Issue<()>) -> Owed {
         Owed::NOTHING

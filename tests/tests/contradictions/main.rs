@@ -5,7 +5,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod derived;
+mod errata;
+mod instructions;
+mod kernel;
 mod operands;
+mod rust;
 mod spaces;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};

@@ -1,6 +1,6 @@
 //! An operand agrees with the effect, and tells apart what differs.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
 
 #[test]
 fn levels_with_one_number() {
@@ -167,5 +167,48 @@ fn sources_that_are_not_at_hand() {
         S390,
         &[("[63:3]  entry[63:3]", "[63:3]  root[63:3]")],
         "E0409",
+    );
+}
+
+#[test]
+fn fields_of_machines_that_exclude_each_other() {
+    let by_size = |fields: &str| {
+        let fields = format!("{fields} [55:48] tag;");
+        let tag = (
+            "tag asid { 16 bits; of machine; values 1..65535;",
+            "tag asid { 8 bits; of machine; values 1..255;",
+        );
+        let number = ("[63:16] 0; [15:0] tag", "[63:8] 0; [7:0] tag");
+        let other = (
+            "geometry base {",
+            "geometry other { page 4 KiB; levels { pte 12 leaf; pmd 21; pgd 30; } }\n    geometry base {",
+        );
+        with(slate(), &[other, tag, number, ("[63:48] tag;", &fields)])
+    };
+    accepted(&by_size("[63:56] 1 when other; [63:56] 2 when base;"), &[]);
+    accepted(
+        &by_size("[63:56] 1 unless other; [63:56] 2 unless base;"),
+        &[],
+    );
+    refused(&by_size("[63:56] 1 when other; [63:56] 2;"), &[], "E0301");
+    refused(
+        &by_size("[63:56] 1 when other; [63:56] 2 when other;"),
+        &[],
+        "E0301",
+    );
+    // INVLPGB is not there with PTI.
+    let both = "[31:30] 0 when pti; [30] 0 unless pti; [31]    level as pmd 1, else 0;\n        [29:16] 0;";
+    refused(
+        X86_64,
+        &[("[31]    level as pmd 1, else 0;\n        [30:16] 0;", both)],
+        "E0301",
+    );
+    let excluded = "[30:28] 1 when pti; [30:28] 2 when invlpgb; [31]    level as pmd 1, else 0;\n        [27:16] 0;";
+    accepted(
+        X86_64,
+        &[(
+            "[31]    level as pmd 1, else 0;\n        [30:16] 0;",
+            excluded,
+        )],
     );
 }

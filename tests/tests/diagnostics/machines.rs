@@ -134,7 +134,7 @@ fn what_planning_finds() {
     cases(
         "planning",
         &[
-            "space kernel { addresses high 38 bits; leaf under color; walk under color; resync refetch; }
+            "space kernel { addresses high 38 bits; leaf under color 0; walk under color 0; resync refetch; }
 invalidate drop_all \"drop.all {space}\" { per \"Toy manual, 4.3\"; drops leaf, walk of everything, this tag; where cpus; after wait; }
 invalidate drop_mine \"drop.mine\" { per \"Toy manual, 4.4\"; drops leaf, walk of everything, loaded tag; where self; after wait; }",
             "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops leaf at hint of one page, this tag; where cpus; after wait; }

@@ -13,7 +13,7 @@ use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Ta
 use tlbc_runtime::{Audience, Debt, Owed, Record, Root};
 
 use crate::Issued;
-use crate::machines::{Machine, conditions};
+use crate::machines::{Machine, SPACES, conditions};
 
 /// A machine, as both sides have it, and what they are asked for.
 pub struct Asked<'a, M> {
@@ -204,6 +204,23 @@ impl<M: Machine> Asked<'_, M> {
                 ..Did::nothing()
             };
             assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
+        }
+        let to = self.env.root;
+        let plan = self.plan(Shape::Enter);
+        let (issued, ()) = self.backend(|tlb, sink| tlb.enter_from_user(&mut Record(sink), &to));
+        let did = Did {
+            issued,
+            ..Did::nothing()
+        };
+        assert_eq!(did, plan, "entry from user code");
+        for space in SPACES {
+            let plan = self.plan(Shape::Publish(space));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.publish(&mut Record(sink), space));
+            let did = Did {
+                issued,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "publish, {space:?}");
         }
         let plan = self.plan(Shape::Arrive);
         let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(&mut Record(sink)));

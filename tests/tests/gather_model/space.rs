@@ -35,7 +35,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             ..new
         };
         model.has_space(subject, &new);
-        let handle = Hosted::space(&mmu, new).expect("a tag");
+        let handle = Hosted::space(mmu, new).expect("a tag");
         let backend = mmu.platform().backend();
         let facts = backend.levels();
         let mut there = Level::all().filter(|level| facts[level.index()].shift != 0);

@@ -34,6 +34,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     ) -> Changed {
         self.0.change(cpu, slot, change, owner)
     }
+    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
+        self.0.publish(cpu, space);
+    }
     fn tags(&self) -> Tags {
         self.0.tags()
     }
@@ -57,6 +60,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     }
     fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
         self.0.resume(cpu, to, owed);
+    }
+    fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
+        self.0.enter_from_user(cpu, to);
     }
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         self.0.arrive(cpu)

@@ -2,6 +2,7 @@
 //! bindings of PIDs to tables.
 
 use tlbc::trace::{Event, Trace};
+use tlbc_runtime::request::Space;
 
 use crate::common::{Ask, POWERPC64, bits, edited, findings, good, names, powerpc};
 use crate::{MIB, operands, without};
@@ -29,6 +30,22 @@ fn distinct(trace: &Trace) -> Vec<&str> {
 }
 
 /// Trap 6: `tlbie` of one page size leaves entries of the others, so each level is named by its own.
+/// Who publishes is not told which devices are attached: it publishes to all that there may ever be.
+#[test]
+fn new_entries_are_published_to_devices_too() {
+    let narrow = "barrier stores \"sync\" { publishes on cpus; }\n    barrier isync ";
+    let arch = good(&edited(POWERPC64, "barrier isync ", narrow));
+    let of = |space| {
+        let ask = Ask {
+            space,
+            ..Ask::event(Event::Publish)
+        };
+        names(&ask.on(&arch, "")).join(" ")
+    };
+    assert_eq!(of(Space::User), "ptesync");
+    assert_eq!(of(Space::Kernel), "stores");
+}
+
 #[test]
 fn trap_6_each_size_is_named() {
     let mixed = |page: u64| Ask::user(USER, 2 * page, &["pte", "pmd"]).others();

@@ -180,6 +180,12 @@ impl<K: Kind> Backend for Toy<K> {
         changed
     }
 
+    fn publish(&self, cpu: &mut impl Issue<Op>, _: Space) {
+        if !K::INTERRUPTS {
+            cpu.issue(Op::Publish);
+        }
+    }
+
     fn tags(&self) -> Tags {
         K::TAGS
     }
@@ -266,6 +272,16 @@ impl<K: Kind> Backend for Toy<K> {
             Owed::NOTHING
         } else {
             Self::VIEW_OWED
+        }
+    }
+
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        if K::VIEWS {
+            cpu.issue(Op::Load {
+                root: to.table as usize,
+                tag: to.tag.value,
+                kept: Kept::All,
+            });
         }
     }
 

@@ -1,0 +1,222 @@
+//! Instructions that look alike: what is issued decides what it does.
+//!
+//! In: the texts, operands, numbers and effects of instructions. Out: E0410. Holds: of two that may be used on one
+//! machine, those with the same text and operands have the same effect, and so have forms with the same number.
+
+use super::configs::Configs;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value};
+use crate::source::Span;
+use crate::words;
+
+/// An instruction: what the assembler is given, and what that is said to do.
+struct Seen<'m> {
+    name: &'m str,
+    span: Span,
+    requires: &'m Cond,
+    text: Vec<String>,
+    effect: Vec<String>,
+}
+
+/// E0410: two instructions of one text have one effect.
+pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
+    let barriers = model.barriers.iter().map(|it| of_barrier(model, it));
+    let invalidates = model.invalidates.iter().map(|it| of_invalidate(model, it));
+    let issued: Vec<Seen> = barriers.chain(invalidates).collect();
+    let always = Cond::default();
+    let loads: Vec<Seen> = (model.loads.iter())
+        .map(|it| of_load(model, it, &always))
+        .collect();
+    for all in [issued, loads] {
+        for (index, it) in all.iter().enumerate() {
+            let mut before = all[..index].iter();
+            let other = before.find(|other| {
+                it.name != other.name
+                    && it.text == other.text
+                    && it.effect != other.effect
+                    && both_on_one_machine(model, it.requires, other.requires)
+            });
+            found.extend(other.map(|other| alike(it, other)));
+        }
+    }
+}
+
+fn both_on_one_machine(model: &Model, a: &Cond, b: &Cond) -> bool {
+    let configs = Configs::of(model, [a, b]);
+    configs
+        .iter()
+        .any(|config| a.holds(config) && b.holds(config))
+}
+
+fn alike(it: &Seen, other: &Seen) -> Diagnostic {
+    let differs = (it.effect.iter().zip(&other.effect)).find(|(mine, its)| mine != its);
+    let mut diagnostic = Diagnostic::new(
+        Code::E0410,
+        it.span,
+        format!(
+            "`{}` and `{}` are the same instruction, and differ in effect",
+            other.name, it.name
+        ),
+    )
+    .label("the same text and operands")
+    .because(other.span, "as here");
+    if let Some((mine, its)) = differs {
+        diagnostic = diagnostic.note(format!("`{}` {its}; `{}` {mine}", other.name, it.name));
+    }
+    diagnostic
+        .note("the machine does the same for both: what one of them promises more does not happen")
+        .help("write the instruction that the manual has for each, or state one effect")
+}
+
+/// The text with the contents of each operand in place of its name.
+fn text(model: &Model, template: &Template, lines: &[String]) -> Vec<String> {
+    let operands = template.operands.iter();
+    let contents: Vec<(String, String)> = operands
+        .map(|&index| {
+            let name = format!("{{{}}}", model.operands[index].named.name);
+            (name, content(model, index))
+        })
+        .collect();
+    let filled = |line: &String| {
+        let all = contents.iter();
+        all.fold(line.clone(), |line, (name, content)| {
+            line.replace(name, content)
+        })
+    };
+    // Operands in fixed registers are not named.
+    let given = contents.iter().map(|(_, content)| content.clone());
+    lines.iter().map(filled).chain(given).collect()
+}
+
+fn content(model: &Model, operand: usize) -> String {
+    let it = &model.operands[operand];
+    let fields = it.fields.iter().map(|field| {
+        let value = match field.value {
+            Value::LevelAs(table) => {
+                let numbers = &model.level_numbers[table];
+                let cases = numbers.cases.iter();
+                let cases = cases.map(|(level, number, when)| {
+                    format!("{level} {number}{}", words::when(model, when))
+                });
+                format!("{:?} {:?}", cases.collect::<Vec<_>>(), numbers.otherwise)
+            }
+            other => format!("{other:?}"),
+        };
+        let when = words::when(model, &field.when);
+        format!("[{}:{}] {value}{when}", field.high, field.low)
+    });
+    let fields: Vec<String> = fields.collect();
+    format!("<{:?} {}>", it.place, fields.join("; "))
+}
+
+fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
+    let role = |what: &str, on: Option<String>| {
+        on.map_or(format!("{what} nothing"), |on| format!("{what} {on}"))
+    };
+    let same = if it.same_cpu { " by the same CPU" } else { "" };
+    let completes = it
+        .completes
+        .map(|at| format!("{}{same}", words::holders(at.value)));
+    Seen {
+        name: &it.named.name,
+        span: it.template.span,
+        requires: &it.requires,
+        text: text(model, &it.template, &it.template.lines),
+        effect: vec![
+            "is a barrier".to_owned(),
+            role(
+                "publishes to",
+                it.publishes.map(|at| words::holders(at.value)),
+            ),
+            role("completes on", completes),
+            role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
+        ],
+    }
+}
+
+fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
+    let lines = it.encoded.as_ref().unwrap_or(&it.template.lines);
+    let reach = words::cases(model, &it.holders, |at| words::holders(at.value));
+    let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
+        let barriers = words::cases(model, after, |at| {
+            words::code(&model.barriers[at.value].named.name)
+        });
+        format!("after {barriers}")
+    });
+    let writes = it.writes_entry.as_ref();
+    let writes = writes.map_or("writes no entry".to_owned(), |of| words::writes(model, of));
+    let forms = it.forms.iter().map(|form| drops(model, form));
+    let forms: Vec<String> = forms.collect();
+    Seen {
+        name: &it.named.name,
+        span: it.template.span,
+        requires: &it.requires,
+        text: text(model, &it.template, lines),
+        effect: vec![
+            "drops entries".to_owned(),
+            format!("acts on {reach}"),
+            format!("drops {}", forms.join("; ")),
+            format!("is done {done}"),
+            writes,
+        ],
+    }
+}
+
+fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> Seen<'m> {
+    let drops = it.drops.iter().map(|drops| words::drops(model, drops));
+    let drops: Vec<String> = drops.collect();
+    Seen {
+        name: &it.named.name,
+        span: it.template.span,
+        requires: always,
+        text: text(model, &it.template, &it.template.lines),
+        effect: vec![format!("drops {}", drops.join("; "))],
+    }
+}
+
+fn drops(model: &Model, form: &Form) -> String {
+    let clauses = form.drops.iter().map(|drops| words::drops(model, drops));
+    let clauses: Vec<String> = clauses.collect();
+    let name = form
+        .named
+        .as_ref()
+        .map(|(named, _)| format!("{}: ", named.name));
+    let clauses = if clauses.is_empty() {
+        "nothing".to_owned()
+    } else {
+        clauses.join(", ")
+    };
+    format!("{}{clauses}", name.unwrap_or_default())
+}
+
+/// E0410: forms of an instruction have numbers of their own.
+pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.invalidates {
+        for (index, form) in it.forms.iter().enumerate() {
+            let Some((named, number)) = &form.named else {
+                continue;
+            };
+            let other = it.forms[..index].iter().find_map(|other| {
+                let (first, same) = other.named.as_ref()?;
+                let both = both_on_one_machine(model, &form.requires, &other.requires);
+                (same == number && both).then_some(first)
+            });
+            let Some(first) = other else { continue };
+            found.push(
+                Diagnostic::new(
+                    Code::E0410,
+                    named.span,
+                    format!(
+                        "the forms `{}` and `{}` are both {number}",
+                        first.name, named.name
+                    ),
+                )
+                .label("again here")
+                .because(first.span, "first here")
+                .note("the machine does the same for both: what one of them promises more does not happen")
+                .help("give each form the number that the manual gives it"),
+            );
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The kernel's space beside the others: its tag, its views and its addresses.
+//!
+//! In: the two spaces, their tags and views. Out: E0512 to E0515. Holds: entries of the kernel are told from
+//! those of user spaces by their addresses or their tag, its tag is known, and one view runs with the kernel.
+
+use super::configs::Configs;
+use super::tags_in;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Addresses, At, Config, Model, Space, Under};
+
+/// E0512: where entries of the kernel are under a tag, it is known which value it has.
+pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
+    for cases in [&model.kernel.leaf, &model.kernel.walk] {
+        for (under, _) in &cases.cases {
+            let Under::Tags(tags) = &under.value else {
+                continue;
+            };
+            // Where the tag is the root, the kernel's root is its tag.
+            let handed_out = tags.iter().map(|&tag| &model.tags[tag]);
+            let Some(tag) = handed_out.into_iter().find(|tag| tag.is_root.is_none()) else {
+                continue;
+            };
+            found.push(
+                Diagnostic::new(
+                    Code::E0512,
+                    under.span,
+                    format!(
+                        "entries of the kernel are under a value of `{}` that nothing gives it",
+                        tag.named.name
+                    ),
+                )
+                .label("which value?")
+                .because(tag.named.span, "values are given to user spaces")
+                .note("a flush would compare one value, and entries made while user spaces were loaded have theirs")
+                .help("write `under every tag` if they have the tag that was loaded, `global` if they have none, or the value: `under pid 0`"),
+            );
+        }
+    }
+}
+
+/// E0513: on every machine one view of a space is loaded while the kernel runs.
+pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
+    for space in [&model.user, &model.kernel] {
+        let configs = Configs::of(model, space.views.iter().map(|view| &view.when));
+        for config in configs.iter() {
+            let loaded = space
+                .views
+                .iter()
+                .filter(|view| view.loaded && view.when.holds(config));
+            let loaded: Vec<_> = loaded.collect();
+            let when = configs.when(config);
+            let finding = |span, message: String| Diagnostic::new(Code::E0513, span, message);
+            let diagnostic = match loaded.as_slice() {
+                [_] => continue,
+                [] => finding(
+                    space.views.first().map_or(space.span, |view| view.named.span),
+                    format!("no view of the space is loaded while the kernel runs{when}"),
+                )
+                .label("not marked as `loaded`, or not there")
+                .because(space.span, "a CPU in the kernel has a root and a tag loaded")
+                .note("instructions on the loaded tag would serve no view, and what they drop would not count")
+                .help("write `loaded` behind the view with which the kernel runs"),
+                [first, second, ..] => finding(
+                    second.named.span,
+                    format!("two views of the space are loaded at once{when}"),
+                )
+                .label("loaded as well")
+                .because(first.named.span, "loaded")
+                .note("a CPU has one root and one tag loaded: what an instruction drops of that tag would count for both")
+                .help("write `loaded` behind the view with which the kernel runs, and behind no other"),
+            };
+            found.push(diagnostic);
+            break;
+        }
+    }
+}
+
+/// E0514: the same address is not the kernel's and a user space's under the same tag.
+pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
+    let (user, kernel) = (&model.user, &model.kernel);
+    let conds = |space: &Space| -> Vec<_> {
+        let cases = space.leaf.conds().chain(space.walk.conds());
+        space.addresses.conds().chain(cases).cloned().collect()
+    };
+    let (of_user, of_kernel) = (conds(user), conds(kernel));
+    let configs = Configs::of(model, of_user.iter().chain(&of_kernel));
+    for config in configs.iter() {
+        let both = (user.addresses.get(config), kernel.addresses.get(config));
+        let (Some(low), Some(high)) = both else {
+            continue;
+        };
+        let Some(under) = shared(model, config).filter(|_| overlap(*low, *high)) else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0514,
+                kernel.addresses.span,
+                format!(
+                    "addresses of the kernel are addresses of user spaces{}",
+                    configs.when(config)
+                ),
+            )
+            .label("the kernel's")
+            .because(user.addresses.span, "those of user spaces")
+            .because(under.span, "no tag tells their entries apart")
+            .note("a user space would use translations of the kernel, or the kernel those of a user space")
+            .help("correct one of the two, or say that the kernel has a tag of its own"),
+        );
+        return;
+    }
+}
+
+/// Under what entries of the kernel are, if entries of user spaces can be under the same.
+fn shared(model: &Model, config: Config) -> Option<&At<Under>> {
+    let kernel = &model.kernel;
+    let cases = [&kernel.leaf, &kernel.walk];
+    let mut under = cases.into_iter().filter_map(|cases| cases.get(config));
+    under.find(|at| match at.value {
+        Under::Global | Under::EveryTag => true,
+        Under::Fixed(_, value) => tags_in(model, config).any(|tag| {
+            let (least, most) = tag.range();
+            (least..=most).contains(&value)
+        }),
+        Under::Tags(_) => false,
+    })
+}
+
+fn overlap(a: Addresses, b: Addresses) -> bool {
+    let last = |of: Addresses| of.base | u64::MAX >> (64 - of.bits.clamp(1, 64));
+    a.base <= last(b) && b.base <= last(a)
+}
+
+/// E0515: a value of the tag is left for the kernel's own root.
+pub fn value_left(model: &Model, found: &mut Vec<Diagnostic>) {
+    let configs = Configs::of(model, model.tags.iter().map(|tag| &tag.when));
+    for config in configs.iter() {
+        let handed_out = tags_in(model, config).filter(|tag| tag.is_root.is_none());
+        let mut tags: Vec<_> = handed_out.collect();
+        tags.sort_by_key(|tag| tag.range());
+        let Some(first) = tags.first() else { continue };
+        let most = u64::MAX >> (64 - first.bits.value.clamp(1, 64));
+        let mut next = 0;
+        for tag in &tags {
+            let (least, last) = tag.range();
+            if least <= next {
+                next = next.max(last.saturating_add(1));
+            }
+        }
+        if next <= most {
+            continue;
+        }
+        let span = first.values.map_or(first.named.span, |at| at.span);
+        found.push(
+            Diagnostic::new(
+                Code::E0515,
+                span,
+                format!(
+                    "spaces get every value of the tag `{}`{}",
+                    first.named.name,
+                    configs.when(config)
+                ),
+            )
+            .label("none is left")
+            .because(first.bits.span, format!("0 to {most}"))
+            .note("a CPU that runs no user space has the kernel's root loaded, under some value: entries made then would be a space's")
+            .help("keep one back: `reserved 0;`, or `values 1..` the largest"),
+        );
+        return;
+    }
+}

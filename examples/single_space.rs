@@ -1,0 +1,123 @@
+//! A kernel with a single address space (a unikernel, say): kernel and application run from one table, which all CPUs have
+//! loaded.
+//!
+//! It needs little of the runtime: each CPU calls [`Mmu::arrive`], entries change in [`Mmu::gather`] of [`Mmu::kernel`], and
+//! the handler of the platform's interrupt calls [`Mmu::interrupted`]. There is no address space to make, to switch to or to
+//! release, and no tag to give out.
+//!
+//! [`Platform::kernel_root`] names the one table twice: its [`Root`] has `table` and `empty` alike. (The platform of the examples
+//! takes `empty` from its caller.)
+//!
+//! `empty` is what a machine has loaded for a moment that loads table and tag one after the other. An empty table there would
+//! unmap a kernel that runs from `table`. The kernel's own is right instead, since there is no second space whose entries
+//! could be cached under the wrong tag. What each machine loads when a CPU comes online:
+//!
+//! * arm64: TTBR0 (`empty`), the ASID in TTBR1, TTBR0 (`table`). A kernel in the lower half has to have `empty == table`;
+//!   for one in the upper half, whose table TTBR1 holds, `empty` may be any table. Entries are global (nG = 0).
+//! * x86-64: CR3, once, with `table` and, where PCIDs are on, the tag. `empty` is not read. Either half will do.
+//! * powerpc64: PIDR, with the tag; tables are found by the process table. The definition has the kernel's entries in quadrant
+//!   3 under PID 0, so the kernel runs there, and the tag is another PID, which has no tables. A kernel in quadrant 0 is not
+//!   described.
+//! * s390: CR1 and CR7, with the tag, which is the ASCE of `table`. `empty` is not read. Any address will do.
+//!
+//! [`Mmu::arrive`]: tlbc_runtime::Mmu::arrive
+//! [`Mmu::gather`]: tlbc_runtime::Mmu::gather
+//! [`Mmu::kernel`]: tlbc_runtime::Mmu::kernel
+//! [`Mmu::interrupted`]: tlbc_runtime::Mmu::interrupted
+//! [`Platform::kernel_root`]: tlbc_runtime::Platform::kernel_root
+//! [`Root`]: tlbc_runtime::Root
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+
+use tlbc_runtime::change::{Below, Change, Marks};
+use tlbc_runtime::{Level, Platform};
+use tlbc_tests::hosted::{Host, Hosted};
+use tlbc_tests::show::{self, Example, Machine, line};
+use tlbc_tests::tables::{Entries, WRITE, leaf_bits, says};
+
+/// A kernel with a single space, as it comes up and changes its mappings on any machine.
+pub struct SingleSpace;
+
+/// The kernel, and the tables that it changes here with the lock for them.
+struct Kernel<B: Machine> {
+    mmu: Arc<Host<B>>,
+    upper: Entries,
+    table: Entries,
+    lock: Mutex<()>,
+}
+
+impl<B: Machine> Kernel<B> {
+    /// Maps a page, or changes the rights of the page that is mapped. A new entry is published before the lock is released:
+    /// from then on every CPU can use it.
+    fn set(&self, index: usize, page: u64, flags: u64) {
+        let bits = leaf_bits(page, flags);
+        self.mmu.gather(self.mmu.kernel(), |gather| {
+            gather.locked(self.lock.lock().unwrap(), |section, _| {
+                let change = Change {
+                    level: self.table.level,
+                    old: self.table.entry(index),
+                    new: says(bits),
+                    new_bits: bits,
+                    clears: Marks::NONE,
+                    below: Below::Cleared,
+                };
+                let was = section.change(&self.table.slot(index), &change);
+                was.expect("a change that the machine makes in one step");
+            });
+        });
+    }
+
+    /// Unmaps everything, and frees the table as well.
+    fn unmap_all(&self) {
+        self.mmu.gather(self.mmu.kernel(), |gather| {
+            gather.locked(self.lock.lock().unwrap(), |section, _| {
+                let cleared = section.clear_all(self.table.leaves());
+                cleared.expect("entries of the kernel");
+                let link = self.upper.pointer(0).expect("a linked table");
+                section.unlink(link).expect("an entry of the kernel");
+            });
+        });
+    }
+}
+
+impl Example for SingleSpace {
+    fn run<B: Machine>(backend: B) -> Vec<String> {
+        let mmu = Hosted::machine_off_line(backend, 2);
+        let hosted = mmu.platform();
+        hosted.empty.store(hosted.kernel_root().table, SeqCst);
+        let va = match B::FACTS.name {
+            "powerpc64" => 0xc000_0000_4000_0000, // quadrant 3
+            _ => 0x4000_0000,
+        };
+        let table = |level, count| Entries::new(hosted.backend(), mmu.kernel(), level, va, count);
+        let kernel = Kernel {
+            mmu: mmu.clone(),
+            upper: table(Level(1), 1),
+            table: table(Level(0), 2),
+            lock: Mutex::new(()),
+        };
+        kernel.upper.link(0, 77);
+
+        hosted.note("both CPUs come online");
+        for cpu in 0..2 {
+            let _ = Hosted::arrive(&mmu, cpu).expect("a usable machine");
+        }
+        hosted.note("two pages are mapped, one of them read-only");
+        Hosted::on(&mmu, 0, || kernel.set(0, 100, WRITE));
+        Hosted::on(&mmu, 0, || kernel.set(1, 101, 0));
+        hosted.note("the second becomes writable: no CPU may fault on it");
+        Hosted::on(&mmu, 0, || kernel.set(1, 101, WRITE));
+        hosted.note("the first becomes read-only");
+        Hosted::on(&mmu, 0, || kernel.set(0, 100, 0));
+        hosted.note("both are unmapped, and their table is freed");
+        Hosted::on(&mmu, 1, || kernel.unmap_all());
+        hosted.events().iter().map(line).collect()
+    }
+}
+
+#[allow(dead_code, reason = "the tests have a main of their own")]
+fn main() -> ExitCode {
+    show::main::<SingleSpace>()
+}

@@ -1,0 +1,276 @@
+//! What is left out and follows from other facts is derived: the answer is the same as with it.
+
+use tlbc::Analysis;
+use tlbc::trace::Event;
+use tlbc::trace::interpret::Changing;
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::change::Kind as Change;
+use tlbc_runtime::request::Reach;
+
+use super::common::{Ask, good, lines};
+use super::{ARM64, slate, with};
+
+/// What a switch issues.
+fn switch(analysis: &Analysis) -> Vec<String> {
+    lines(&Ask::event(Event::Switch(Debt::None)).on(analysis, "").here)
+}
+
+/// The generated module.
+fn module(name: &str, text: &str) -> String {
+    let compiled = tlbc::compile([(name, text)]);
+    assert!(
+        compiled.diagnostics.is_empty(),
+        "{:#?}",
+        compiled.diagnostics
+    );
+    compiled.outputs[0].text.clone()
+}
+
+#[test]
+fn roots_and_tags_that_are_loaded_one_after_the_other() {
+    let said = good(ARM64);
+    let expected = switch(&said);
+    assert_eq!(
+        expected
+            .iter()
+            .filter(|line| line.contains("ttbr0_el1"))
+            .count(),
+        2
+    );
+    let unsaid = ARM64
+        .lines()
+        .filter(|line| !line.contains("half loaded is unsafe"));
+    let unsaid: String = unsaid.flat_map(|line| [line, "\n"]).collect();
+    assert_eq!(switch(&good(&unsaid)), expected);
+    // In any order, and in statements of their own.
+    let other_order = unsaid.replace("loads ttbr1, ttbr0;", "loads ttbr0, ttbr1;");
+    let other_order = switch(&good(&other_order));
+    assert!(other_order[0].contains("ttbr0_el1"), "{other_order:?}");
+    assert_eq!(other_order.len(), expected.len());
+    let apart = unsaid.replace("loads ttbr1, ttbr0;", "loads ttbr1; loads ttbr0;");
+    assert_eq!(switch(&good(&apart)), expected);
+    // Root and tag in one load are never half loaded.
+    assert_eq!(
+        switch(&good(slate())),
+        ["load.root 0x42000040000000", "refetch"]
+    );
+}
+
+#[test]
+fn tags_that_may_change_are_read_after_the_change_is_published() {
+    let unsaid = with(ARM64, &[("        read after publish;\n", "")]);
+    assert!(module("arm64.arch", &unsaid).contains("tag_after_publish: true"));
+    // The tag of slate is from generations, too.
+    assert!(module("slate.arch", slate()).contains("tag_after_publish: true"));
+    for source in ["life", "slots"] {
+        let text = slate().replace("from generations", &format!("from {source}"));
+        let said = text.replace("16 bits;", "16 bits; read after publish;");
+        assert!(module("slate.arch", &text).contains("tag_after_publish: false"));
+        assert!(module("slate.arch", &said).contains("tag_after_publish: true"));
+    }
+}
+
+#[test]
+fn instructions_that_only_their_own_cpu_completes() {
+    let x86 = super::X86_64;
+    let unsaid = with(x86, &[("        needs same cpu;\n", "")]);
+    let model = |text: &str| good(text);
+    let needs = |analysis: &Analysis| analysis.plans.needs(tlbc::model::Need::SameCpu);
+    assert!(needs(&model(x86)) && needs(&model(&unsaid)));
+}
+
+/// Entries that change by an instruction which is done later.
+fn writer(to: &str) -> String {
+    let change = format!(
+        "operand at 64 bits {{ [63:0] entry; }}
+    invalidate clear \"clear.entry {{at}}, {{address}}, {{number}}\" {{
+        per \"manual, 4.5\";
+        writes entry at pte, pmd, pgd: {to};
+        drops leaf, walk of subtree, any tag;
+        where cpus;
+        after complete;
+    }}
+    change {{ by writers; }}"
+    );
+    with(slate(), &[("change { plain store; }", &change)])
+}
+
+fn changed(text: &str, change: Change, entries: u64) -> Vec<String> {
+    let analysis = good(text);
+    let changing = Changing {
+        entries,
+        va: 0x1000,
+        reach: Reach::Wide,
+        kind: change,
+        ..Changing::default()
+    };
+    lines(
+        &Ask::event(Event::Change(changing))
+            .others()
+            .on(&analysis, "")
+            .here,
+    )
+}
+
+#[test]
+fn writers_that_are_done_later_are_completed_once() {
+    let text = writer("invalid");
+    let cleared = changed(&text, Change::Vanishes, 3);
+    let expected = [
+        "clear.entry 0x0, 0x1000, 0x42",
+        "clear.entry 0x8, 0x2000, 0x42",
+        "clear.entry 0x10, 0x3000, 0x42",
+        "wait",
+        "(the entries are stored)",
+    ];
+    assert_eq!(cleared, expected);
+    // The new entries are stored when the old ones are gone.
+    assert_eq!(changed(&text, Change::Replaces, 3), expected);
+    let at_change = text.replace("gather pages batched", "gather pages at change");
+    assert_eq!(changed(&at_change, Change::Vanishes, 3), cleared);
+    assert!(module("slate.arch", &text).contains("cpu.issue(Op::Complete)"));
+}
+
+/// A second cache of translations, made from the first.
+fn micro(drops: &str, operands: &str) -> String {
+    let micro = format!(
+        "invalidate flush_micro \"flush.micro{operands}\" {{
+        per \"manual, 4.4\";
+        drops leaf of {drops} in micro;
+        where cpus;
+        after complete;
+    }}
+    invalidate flush_tag"
+    );
+    with(
+        slate(),
+        &[
+            (
+                "tlb holds leaf, walk;",
+                "tlb holds leaf, walk; micro holds leaf from tlb;",
+            ),
+            ("this tag or global;", "this tag or global in tlb;"),
+            ("invalidate flush_tag", &micro),
+        ],
+    )
+}
+
+#[test]
+fn caches_made_from_others_are_flushed_whole() {
+    let ask = Ask::user(0x1000, 0x2000, &["pte"]).others();
+    let issued = |text: &str| lines(&ask.on(&good(text), "").here);
+    // No address and no tag is left when the other cache is flushed; what drops both caches at once serves.
+    for (drops, operands) in [
+        ("one page, any tag", " {address}"),
+        ("one page, this tag or global", " {address}, {number}"),
+        ("everything, this tag or global", " {number}"),
+    ] {
+        let issued = issued(&micro(drops, operands));
+        assert_eq!(issued, ["order", "flush.tag 0x42", "wait"], "{drops}");
+    }
+    // What drops all of it is issued once the other's entries are gone.
+    let whole = issued(&micro("everything, any tag", ""));
+    assert_eq!(
+        whole,
+        [
+            "order",
+            "flush.page 0x1000, 0x42",
+            "flush.page 0x2000, 0x42",
+            "wait",
+            "flush.micro",
+            "wait"
+        ]
+    );
+    // Where nothing drops all of it, that is said, with the reason.
+    let none = micro("one page, any tag", " {address}")
+        .replace(
+            "drops leaf, walk of everything, this tag;",
+            "drops leaf, walk of everything, this tag in tlb;",
+        )
+        .replace(
+            "drops leaf, walk of everything, any tag;",
+            "drops leaf, walk of everything, any tag in tlb;",
+        );
+    let (_, found) = super::common::read(&none);
+    let reason = "a cache that makes its entries from another's is flushed once those are gone";
+    assert!(!found.is_empty());
+    for diagnostic in found {
+        assert_eq!(diagnostic.code.name(), "E0501", "{diagnostic:?}");
+    }
+    let (_, found) = super::common::read(&none);
+    assert!(
+        found
+            .iter()
+            .any(|d| d.notes.iter().any(|note| note.starts_with(reason)))
+    );
+}
+
+/// A machine that keeps negative entries, which an instruction drops as `drops` says.
+fn negative(drops: &str, more: &str) -> String {
+    let page = format!("drops leaf of one page, this tag or global;\n        {drops}");
+    with(
+        slate(),
+        &[
+            ("invalid never", "invalid cached"),
+            ("drops leaf of one page, this tag or global;", &page),
+            (
+                "drops leaf, walk of everything, this tag;",
+                "drops leaf, absent, walk of everything, this tag;",
+            ),
+            (
+                "drops leaf, walk of everything, any tag;",
+                "drops leaf, absent, walk of everything, any tag;",
+            ),
+            ("    change {", &format!("{more}    change {{")),
+        ],
+    )
+}
+
+#[test]
+fn negative_entries_that_do_not_go_by_address_leave_the_others_alone() {
+    let at_one_level = negative("drops absent at pte of one page, this tag or global;", "");
+    let by_its_own = negative(
+        "",
+        "    invalidate forget \"forget {address}, {number}\" {
+        per \"manual, 4.6\";
+        drops absent of one page, this tag or global;
+        where cpus;
+        after complete;
+    }\n",
+    );
+    let unmapped = Ask::user(0x1000, 0x2000, &["pte"]).others();
+    let one = Ask::user(0x1000, 0x1000, &["pte"]).others();
+    for text in [&at_one_level, &by_its_own] {
+        let analysis = good(text);
+        let issued = |ask: &Ask| lines(&ask.on(&analysis, "").here);
+        assert_eq!(issued(&one), ["order", "flush.page 0x1000, 0x42", "wait"]);
+        assert_eq!(
+            issued(&unmapped),
+            [
+                "order",
+                "flush.page 0x1000, 0x42",
+                "flush.page 0x2000, 0x42",
+                "wait"
+            ]
+        );
+        assert!(module("slate.arch", text).contains("fn user_wide_pass"));
+    }
+    // A new mapping: by address where an instruction drops them so, else whole.
+    let mapped = |text: &str| {
+        let analysis = good(text);
+        let event = Event::Cleared {
+            extent: tlbc_runtime::request::Extent::new(0x1000, 0x2000),
+            levels: vec![0],
+            tables: false,
+            live: false,
+            appeared: true,
+        };
+        lines(&Ask::event(event).others().on(&analysis, "").here)
+    };
+    assert_eq!(mapped(&at_one_level), ["order", "flush.tag 0x42", "wait"]);
+    let by_address = mapped(&by_its_own);
+    assert!(
+        by_address.contains(&"forget 0x2000, 0x42".to_owned()),
+        "{by_address:?}"
+    );
+}

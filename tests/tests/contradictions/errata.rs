@@ -1,0 +1,58 @@
+//! A workaround reaches every CPU that it is meant for, and drops what was left.
+
+use super::{ARM64, POWERPC64, accepted, refused};
+
+#[test]
+fn workarounds_that_reach_too_few() {
+    let remedy = "remedy after dsb_ish issue vale1is, dsb_ish;";
+    for local in ["vale1", "vmalle1", "aside1"] {
+        let changed = remedy.replace("vale1is", local);
+        refused(ARM64, &[(remedy, &changed)], "E0506");
+    }
+    accepted(ARM64, &[(remedy, &remedy.replace("vale1is", "vmalle1is"))]);
+    refused(
+        POWERPC64,
+        &[(
+            "tlbie_pid2 issue ptesync, tlbie_pid0 with tag 0",
+            "tlbie_pid2 issue ptesync, tlbiel_pid1 with tag 0",
+        )],
+        "E0506",
+    );
+    // Where broadcasts are not wanted for CPUs, they still are for devices.
+    refused(
+        POWERPC64,
+        &[(
+            "where nest, everyone when broadcast;\n        after tlbsync;\n    }\n\n    // To this core",
+            "where nest;\n        after tlbsync;\n    }\n\n    // To this core",
+        )],
+        "E0506",
+    );
+}
+
+#[test]
+fn workarounds_that_drop_something_else() {
+    let weakens = "weakens dsb_ish: not drained;";
+    refused(ARM64, &[(weakens, "weakens dsb_ish: not gone;")], "E0506");
+    // Everything, or the same once more, or the barrier alone.
+    let remedy = "remedy after dsb_ish issue vale1is, dsb_ish;";
+    let gone = (weakens, "weakens dsb_ish: not gone;");
+    accepted(
+        ARM64,
+        &[
+            gone,
+            (remedy, "remedy after dsb_ish issue vmalle1is, dsb_ish;"),
+        ],
+    );
+    accepted(
+        ARM64,
+        &[gone, (remedy, "remedy after dsb_ish issue dsb_ish;")],
+    );
+    refused(
+        ARM64,
+        &[
+            gone,
+            (remedy, "remedy after dsb_ish issue aside1is, dsb_ish;"),
+        ],
+        "E0506",
+    );
+}

@@ -1,0 +1,119 @@
+//! What is issued decides what happens, and happens in an order that helps.
+
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused};
+
+#[test]
+fn instructions_of_one_text() {
+    for local in ["vmalle1", "vale1", "aside1", "rvaale1"] {
+        let text = ARM64.replacen(&format!("tlbi {local}{{is}}"), &format!("tlbi {local}"), 1);
+        refused(&text, &[], "E0410");
+    }
+    refused(
+        ARM64,
+        &[("\"tlbi vale1{is}, {page}\"", "\"tlbi vae1{is}, {page}\"")],
+        "E0410",
+    );
+    refused(ARM64, &[("\"dsb ish\"  ", "\"dsb ishst\"")], "E0410");
+    refused(ARM64, &[("\"dsb nsh\"  ", "\"dsb ish\"")], "E0410");
+    // What the assembler is given counts, not what is shown.
+    refused(
+        POWERPC64,
+        &[(
+            "encoded \".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)\"",
+            "encoded \".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)\"",
+        )],
+        "E0410",
+    );
+    refused(
+        S390,
+        &[(
+            "\"ipte {table}, {page}, %r0, 1\"",
+            "\"ipte {table}, {page}, %r0, 0\"",
+        )],
+        "E0410",
+    );
+    refused(
+        S390,
+        &[(
+            "\"lctlg %c7, %c7, 0({control})\" {",
+            "\"lctlg %c1, %c1, 0({control})\" {\n        drops leaf, walk of everything, any tag;",
+        )],
+        "E0410",
+    );
+}
+
+#[test]
+fn forms_of_one_number() {
+    refused(
+        X86_64,
+        &[("form everything = 2", "form everything = 3")],
+        "E0410",
+    );
+    refused(
+        X86_64,
+        &[("form run        = 0b000111", "form run        = 0b000110")],
+        "E0410",
+    );
+}
+
+#[test]
+fn instructions_of_one_text_on_different_machines() {
+    let by_version = "invalidate ptlb \"ptlb\" requires rdp {
+        per \"a later manual\";
+        drops leaf, walk of everything, any tag;
+        where cpus;
+        at once;
+    }
+    invalidate ptlb_before \"ptlb\" requires not rdp {";
+    accepted(S390, &[("invalidate ptlb \"ptlb\" {", by_version)]);
+    let both = by_version.replace(" requires not rdp", "");
+    refused(S390, &[("invalidate ptlb \"ptlb\" {", &both)], "E0410");
+}
+
+#[test]
+fn flushes_before_the_change_is_visible() {
+    let wide = "    barrier dsb_ishst \"dsb ishst\" { publishes on inner; }\n";
+    refused(ARM64, &[(wide, "")], "E0411");
+    refused(
+        ARM64,
+        &[(
+            wide,
+            "    barrier dsb_ishst \"dsb ishst\" { publishes on self; }\n",
+        )],
+        "E0411",
+    );
+    let both = "    barrier dsb_nshst \"dsb nshst\" { publishes on self; }\n";
+    refused(ARM64, &[(wide, ""), (both, "")], "E0411");
+    // The wider serves this CPU as well.
+    accepted(ARM64, &[(both, "")]);
+    refused(
+        ARM64,
+        &[("dsb ishst\" {", "dsb ishst\" requires ttl {")],
+        "E0411",
+    );
+    refused(POWERPC64, &[("publishes on everyone; ", "")], "E0411");
+    refused(
+        POWERPC64,
+        &[("publishes on everyone;", "publishes on core;")],
+        "E0411",
+    );
+    // The nest MMU walks the tables of some spaces.
+    refused(
+        POWERPC64,
+        &[
+            ("publishes on everyone;", "publishes on cpus;"),
+            (
+                "domain everyone",
+                "domain all is cpus;\n    domain everyone",
+            ),
+        ],
+        "E0411",
+    );
+    for text in [S390, X86_64] {
+        let (before, rest) = text
+            .split_once("    publishes assumed")
+            .expect("it is assumed");
+        let (_, after) = rest.split_once('\n').expect("a line");
+        refused(&format!("{before}{after}"), &[], "E0411");
+    }
+}

@@ -1,0 +1,144 @@
+//! The kernel beside the spaces of users, and the lowest level of the tables.
+
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+
+#[test]
+fn kernel_entries_under_values_that_spaces_get() {
+    refused(
+        ARM64,
+        &[(
+            "leaf global, under every tag when kpti",
+            "leaf global, under asid when kpti",
+        )],
+        "E0512",
+    );
+    refused(
+        slate(),
+        &[(
+            "leaf global;     walk under every tag",
+            "leaf global;     walk under asid",
+        )],
+        "E0512",
+    );
+    refused(
+        POWERPC64,
+        &[("leaf under pid 0", "leaf under pid")],
+        "E0512",
+    );
+    accepted(
+        slate(),
+        &[
+            (
+                "leaf global;     walk under every tag",
+                "leaf under asid 0; walk under asid 0",
+            ),
+            (
+                "drops leaf of one page, this tag or global",
+                "drops leaf of one page, this tag",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn views_of_which_not_one_is_loaded() {
+    refused(
+        ARM64,
+        &[("view kernel tag, loaded", "view kernel tag")],
+        "E0513",
+    );
+    refused(
+        ARM64,
+        &[(
+            "view kernel tag, loaded",
+            "view kernel tag, loaded when kpti",
+        )],
+        "E0513",
+    );
+    refused(
+        ARM64,
+        &[(
+            "view user   tag | 1 when kpti",
+            "view user   tag | 1, loaded when kpti",
+        )],
+        "E0513",
+    );
+    // One view need not be said to be loaded where it is the only one that is said.
+    accepted(
+        X86_64,
+        &[
+            (
+                "        view kernel tag, loaded;\n        view user   tag | 1 << 11 when pti and pcid;\n",
+                "",
+            ),
+            ("loads cr3 in user when pti", "loads cr3 when pti"),
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_the_kernel_and_of_users() {
+    refused(
+        X86_64,
+        &[(
+            "addresses high 47 bits, high 56",
+            "addresses low 47 bits, high 56",
+        )],
+        "E0514",
+    );
+    refused(
+        X86_64,
+        &[(
+            "addresses high 47 bits, high 56",
+            "addresses from 0x7000_0000_0000, 47 bits, high 56",
+        )],
+        "E0514",
+    );
+    refused(slate(), &[("high 38 bits", "low 38 bits")], "E0514");
+    // Its own root tells them apart on s390; on Power the kernel's value is no space's.
+    accepted(S390, &[]);
+    accepted(
+        POWERPC64,
+        &[(
+            "addresses from 0xc000_0000_0000_0000, 52 bits",
+            "addresses low 52 bits",
+        )],
+    );
+    refused(
+        POWERPC64,
+        &[
+            (
+                "addresses from 0xc000_0000_0000_0000, 52 bits",
+                "addresses low 52 bits",
+            ),
+            ("leaf under pid 0", "leaf under pid 7"),
+        ],
+        "E0514",
+    );
+}
+
+#[test]
+fn tags_without_a_value_for_the_kernel() {
+    refused(ARM64, &[("reserved 0;", "values 0..65535;")], "E0515");
+    refused(slate(), &[("values 1..65535", "values 0..65535")], "E0515");
+    // Without a word, 0 is kept back.
+    accepted(ARM64, &[("        reserved 0;\n", "")]);
+    accepted(slate(), &[("values 1..65535; ", "")]);
+    // Two tags in one field leave none between them.
+    refused(
+        X86_64,
+        &[
+            ("values 1..6", "values 0..6"),
+            ("values 7..4094", "values 7..4095"),
+        ],
+        "E0515",
+    );
+    accepted(X86_64, &[("values 1..6", "values 0..6")]);
+}
+
+#[test]
+fn lowest_levels_that_map_nothing() {
+    refused(ARM64, &[("pte 12 leaf hint 3", "pte 12 hint 3")], "E0307");
+    refused(S390, &[("pte 12 leaf", "pte 12 leaf when edat1")], "E0307");
+    refused(slate(), &[("pte 12 leaf", "pte 12")], "E0307");
+}

@@ -1,0 +1,113 @@
+//! A fault handler that maps a page where another CPU's gather has unmapped one and not flushed yet.
+
+use tlbc_runtime::change::{Below, Change, Entry, Marks, Slot, Was};
+use tlbc_runtime::{AddressSpace, Backend, Level, Misuse, Mmu, Platform};
+use tlbc_tests::hosted::Event;
+use tlbc_tests::machines::Case;
+use tlbc_tests::on_every_machine;
+use tlbc_tests::show::Machine;
+use tlbc_tests::tables::{Entries, leaf_bits, says};
+
+const PTE: Level = Level(0);
+
+fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
+    let facts = mmu.platform().backend().change_facts(space.conditions());
+    facts.output_through_invalid || facts.size_through_invalid || facts.attributes_through_invalid
+}
+
+/// The handler that the documentation of the kernel's responsibilities shows.
+fn map_at_fault<P: Platform, L>(
+    mmu: &Mmu<P>,
+    space: &AddressSpace<P>,
+    lock: L,
+    slot: &Slot<'_>,
+    change: &Change,
+) -> Result<Was, Misuse> {
+    if needs_invalid_first(mmu, space) && space.flush_pending() {
+        mmu.flush_everything(space);
+    }
+    mmu.gather(space, |gather| {
+        gather.locked(lock, |section, _| section.change(slot, change))
+    })
+}
+
+/// Looks at what was issued up to the moment when the lock is released.
+struct Lock<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Lock<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
+    let mut cpus = case.scheduler(2);
+    let process = case.process(&cpus);
+    (0..2).for_each(|cpu| cpus.run(cpu, &process));
+    let table = Entries::new(cpus.mmu.platform().backend(), &process, PTE, 0x1000, 1);
+    table.map(0, 100, 0);
+    let bits = leaf_bits(200, 0);
+    let map = Change {
+        level: PTE,
+        old: Entry::Invalid,
+        new: says(bits),
+        new_bits: bits,
+        clears: Marks::NONE,
+        below: Below::Cleared,
+    };
+    cpus.forget();
+    cpus.on(0, |mmu| {
+        mmu.gather(&process, |gather| {
+            gather.locked((), |section, ()| {
+                section.clear(table.leaf(0).unwrap()).unwrap();
+            });
+            assert!(process.flush_pending());
+            cpus.note("the lock is released");
+            let lock = Lock(|| cpus.note("the entry is stored"));
+            let slot = table.slot(0);
+            let mapped = cpus.on(1, |mmu| map_at_fault(mmu, &process, lock, &slot, &map));
+            mapped.expect("a new entry");
+            cpus.note("the handler returns");
+        });
+    });
+    assert_eq!(table.bits(0), bits);
+
+    let events = cpus.mmu.platform().events();
+    let at = |wanted| {
+        let is_it = |event: &Event<B::Op>| matches!(event, Event::Note(note) if *note == wanted);
+        events.iter().position(is_it)
+    };
+    let moments = [
+        "the lock is released",
+        "the entry is stored",
+        "the handler returns",
+    ];
+    let [released, stored, returned] = moments.map(|note| at(note).expect("a note"));
+    let flushes = |from: usize, to: usize| {
+        let by_handler = |event: &Event<B::Op>| matches!(event, Event::Issued(1, _));
+        events[from..to].iter().any(by_handler)
+    };
+    let first = needs_invalid_first(&cpus.mmu, &process);
+    assert_eq!(
+        flushes(released, stored),
+        first,
+        "{}: before the store",
+        case.name
+    );
+    // Where a change itself does not flush, the gather of the handler does at its end: the other one is under way.
+    let left = B::FACTS.pages_batched;
+    assert_eq!(flushes(stored, returned), left, "{}: at the end", case.name);
+    let free = events
+        .iter()
+        .position(|event| matches!(event, Event::Released(100)));
+    assert!(
+        free.expect("the page comes out") > returned,
+        "{}",
+        case.name
+    );
+}
+
+#[test]
+fn a_fault_handler_flushes_what_another_gather_has_cleared() {
+    on_every_machine!(maps_while_another_cpu_unmaps);
+}

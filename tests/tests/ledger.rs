@@ -1,0 +1,114 @@
+//! Every page, every table and all memory that the runtime was given comes out before the machine is dropped: each test loses
+//! something, or gives up what was never there.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tlbc_backends::x86_64::{Config, Tlb};
+use tlbc_runtime::change::Was;
+use tlbc_runtime::{Level, Mapped, NewSpace, Platform, Section};
+use tlbc_tests::hosted::{Handle, Host, Hosted};
+use tlbc_tests::machines::x86;
+use tlbc_tests::tables::Entries;
+
+type In<'a, 'g, 'id, 'm> = &'a mut Section<'g, 'id, 'm, Hosted<Tlb>>;
+
+/// What the host says of a kernel: within a call, or when the machine is dropped.
+fn complaint(run: impl FnOnce(&Arc<Host<Tlb>>, &Handle<Tlb>)) -> Option<String> {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mmu = Hosted::machine(x86(Config::PCID), 1);
+        let space = Hosted::space(&mmu, NewSpace::default()).expect("a space");
+        Hosted::on(&mmu, 0, || run(&mmu, &space));
+    }));
+    let panic = result.err()?;
+    let message = panic.downcast_ref::<String>();
+    Some(message.expect("a message").clone())
+}
+
+fn pages(space: &Handle<Tlb>) -> Entries {
+    let pages = Entries::new(&x86(Config::PCID), space, Level(0), 0, 1);
+    pages.map(0, 100, 0);
+    pages
+}
+
+fn tables(space: &Handle<Tlb>) -> Entries {
+    let tables = Entries::new(&x86(Config::PCID), space, Level(1), 0, 1);
+    tables.link(0, 7);
+    tables
+}
+
+fn section(mmu: &Host<Tlb>, space: &Handle<Tlb>, body: impl FnOnce(In<'_, '_, '_, '_>)) {
+    mmu.gather(space, |gather| {
+        gather.locked((), |section, ()| body(section));
+    });
+}
+
+#[test]
+fn a_kernel_that_loses_nothing_is_fine() {
+    let fine = complaint(|mmu, space| {
+        let (pages, tables) = (pages(space), tables(space));
+        section(mmu, space, |section| {
+            let leaf = pages.leaf(0).expect("a page");
+            section.clear(leaf).expect("of this space");
+            let link = tables.pointer(0).expect("a table");
+            section.unlink(link).expect("of this space");
+        });
+    });
+    assert_eq!(fine, None);
+}
+
+#[test]
+fn a_page_is_lost() {
+    let lost = complaint(|mmu, space| {
+        let pages = pages(space);
+        mmu.reclaim(|reclaim| {
+            let leaf = pages.leaf(0).expect("a page");
+            let unmapped = reclaim.unmap(space, leaf, |_| false);
+            std::mem::forget(unmapped);
+        });
+    });
+    assert_eq!(lost.as_deref(), Some("[Page(100)] never came out"));
+}
+
+#[test]
+fn a_table_is_lost() {
+    for forgets in [true, false] {
+        let lost = complaint(|mmu, space| {
+            let tables = tables(space);
+            section(mmu, space, |section| {
+                let link = tables.pointer(0).expect("a table");
+                let table = section.detach(link).expect("of this space");
+                if forgets {
+                    std::mem::forget(table);
+                }
+            });
+        });
+        let expected = if forgets {
+            "[Table(7)] never came out"
+        } else {
+            "table 7 is dropped and never came out"
+        };
+        assert_eq!(lost.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn memory_is_lost() {
+    let lost = complaint(|mmu, _| std::mem::forget(mmu.platform().page_batch()));
+    let lost = lost.expect("a complaint");
+    assert!(
+        lost.contains("memory for batches never came back"),
+        "{lost}"
+    );
+}
+
+#[test]
+fn a_page_comes_from_nowhere() {
+    let from_nowhere = complaint(|_, space| {
+        let pages = pages(space);
+        let leaf = pages.leaf(0).expect("a page");
+        drop(Mapped::<Hosted<Tlb>>::unmapped(leaf, Was::default()));
+    });
+    let from_nowhere = from_nowhere.expect("a complaint");
+    assert!(from_nowhere.contains("mapped none"), "{from_nowhere}");
+}

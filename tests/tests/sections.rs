@@ -1,0 +1,315 @@
+//! What a section does besides clearing: it replaces pages, maps where something was unmapped, unlinks live tables, and computes
+//! a change from what stands in an entry.
+
+#[macro_use]
+#[path = "support/configurations.rs"]
+mod configurations;
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
+use tlbc_tests::hosted::{Event, Handle, Hosted};
+use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
+use tlbc_tests::tables::{DIRTY, Entries, WRITE, says};
+use tlbc_tests::watched::{Made, Seen, Stale, Watched};
+
+const PAGES: usize = 4;
+
+/// A machine whose two CPUs run in a space, with some pages and a table above others.
+struct World<B: Backend + Send + Sync + 'static> {
+    mmu: Machine<B>,
+    space: Handle<Watched<B>>,
+    low: Level,
+    high: Level,
+    pages: Entries,
+    tables: Entries,
+    model: Model<B>,
+}
+
+type In<'a, 'g, 'id, 'm, B> = &'a mut Section<'g, 'id, 'm, Hosted<Watched<B>>>;
+
+impl<B: Backend + Send + Sync + 'static> World<B> {
+    fn new(backend: B, new: NewSpace) -> Self {
+        let mmu = machine(backend, 2);
+        let space = Hosted::space(&mmu, new).expect("a tag");
+        for cpu in 0..2 {
+            let _ = Hosted::on(&mmu, cpu, || {
+                Hosted::switch(&mmu, Current::Kernel, Some(&space))
+            });
+        }
+        let backend = mmu.platform().backend();
+        let levels = backend.levels();
+        let mut there = Level::all().filter(|level| levels[level.index()].shift != 0);
+        let [low, high] = [(); 2].map(|()| there.next().expect("two levels"));
+        let pages = Entries::new(backend, &space, low, 0, PAGES);
+        (0..PAGES).for_each(|page| pages.map(page, 100 + page as u64, WRITE));
+        let tables = Entries::new(backend, &space, high, 1 << 40, PAGES);
+        (0..PAGES).for_each(|table| tables.link(table, 200 + table as u64));
+        let mut model = Model::new(&mmu);
+        model.begin(0);
+        model.see();
+        model.made(&[]);
+        Self {
+            mmu,
+            space,
+            low,
+            high,
+            pages,
+            tables,
+            model,
+        }
+    }
+
+    /// A gather of one section, on CPU 0.
+    fn section<R>(&mut self, body: impl FnOnce(In<'_, '_, '_, '_, B>, &mut Self) -> R) -> R {
+        let (mmu, space) = (self.mmu.clone(), self.space.clone());
+        let result = Hosted::on(&mmu, 0, || {
+            mmu.gather(&space, |gather| {
+                gather.locked((), |section, ()| body(section, self))
+            })
+        });
+        self.model.see();
+        self.model.all_is_met(0);
+        self.model.nothing_waits();
+        result
+    }
+
+    fn place(&self, index: usize) -> (Level, u64) {
+        (self.low, self.pages.slot(index).va)
+    }
+
+    fn leaf(&self, index: usize) -> Vec<Stale> {
+        let (level, va) = self.place(index);
+        vec![Stale::Leaf(level, va)]
+    }
+
+    /// Whether what an entry was is dropped before it becomes another one.
+    fn facts(&self) -> tlbc_runtime::change::ChangeFacts {
+        let backend = self.mmu.platform().backend();
+        backend.change_facts(self.space.conditions())
+    }
+}
+
+/// An entry that maps a page, and its bits.
+fn maps(page: u64) -> (Entry, u64) {
+    let bits = page << 12 | 1 | WRITE;
+    (says(bits), bits)
+}
+
+/// A page that was replaced comes out after a flush that covers it, on every machine.
+fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let mut world = World::new(backend, new);
+    world.section(|section, world| {
+        for index in 0..PAGES {
+            let (entry, bits) = maps(300 + index as u64);
+            let leaf = world.pages.leaf(index).expect("a page");
+            section.replace(leaf, entry, bits).expect("of this space");
+            assert_eq!(world.pages.bits(index), bits);
+            let breaks = world.facts().output_through_invalid && B::FACTS.changes_plainly;
+            let steps = if breaks { 2 } else { 1 };
+            let made = world.model.made(&vec![world.place(index); steps]);
+            let stale = world.leaf(index);
+            let out = Some(Out::Page(100 + index as u64));
+            world.model.owes(0, &made[0], stale.clone(), out);
+            world.model.see();
+            assert!(steps == 1 || world.model.is_dropped(0, &made, stale));
+        }
+    });
+    let released = |event: &Event<Seen>| matches!(event, Event::Released(_));
+    assert!(
+        !world.mmu.platform().events().iter().any(released),
+        "all were seen"
+    );
+}
+
+mod replace {
+    on_every_configuration!(super::a_replaced_page_comes_out_once);
+}
+
+/// Where a section maps a page that the gather has unmapped, it flushes before if the machine wants that, and only then.
+fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let mut world = World::new(backend, new);
+    world.section(|section, world| {
+        let clear = |section: In<'_, '_, '_, '_, B>, world: &mut World<B>, index| {
+            let leaf = world.pages.leaf(index).expect("a page");
+            section.clear(leaf).expect("of this space");
+            let made = world.model.made(&[world.place(index)]);
+            let out = Some(Out::Page(100 + index as u64));
+            world.model.owes(0, &made[0], world.leaf(index), out);
+            made[0]
+        };
+        let map = |section: In<'_, '_, '_, '_, B>, world: &mut World<B>, index| -> Made {
+            let (entry, bits) = maps(300 + index as u64);
+            let change = Change {
+                level: world.low,
+                old: Entry::Invalid,
+                new: entry,
+                new_bits: bits,
+                clears: Marks::NONE,
+                below: Below::Cleared,
+            };
+            let changed = section.change(&world.pages.slot(index), &change);
+            assert!(changed.is_ok());
+            world.model.made(&[world.place(index)])[0]
+        };
+        let [first, second] = [0, 1].map(|index| clear(section, world, index));
+        // Elsewhere nothing is stale, and where the change flushes by itself neither.
+        world.pages.map(3, 0, 0);
+        let (there, here) = (first, map(section, world, 0));
+        world.model.see();
+        let wants = world.facts().output_through_invalid && B::FACTS.changes_plainly;
+        let flushed = world.model.is_dropped(0, &[there, here], world.leaf(0));
+        assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+        let flushes = world.mmu.platform().backend().flushes();
+        // All of the gather is flushed at once: the second is not flushed again.
+        let again = map(section, world, 1);
+        world.model.see();
+        assert_eq!(world.mmu.platform().backend().flushes(), flushes);
+        let flushed = world.model.is_dropped(0, &[second, again], world.leaf(1));
+        assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+    });
+}
+
+mod map {
+    on_every_configuration!(super::what_was_unmapped_is_flushed_before_it_is_mapped);
+}
+
+/// Something of another size where a table or a page was: what they left is flushed before if the machine wants that.
+fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let mut world = World::new(backend, new);
+    let backend = world.mmu.platform().backend();
+    if !backend.levels()[world.high.index()].leaf {
+        return;
+    }
+    world.tables.map(1, 500, WRITE);
+    world.section(|section, world| {
+        for index in [0, 1] {
+            let at = (world.high, world.tables.slot(index).va);
+            let (stale, out, bits) = if index == 0 {
+                let link = world.tables.pointer(0).expect("a table");
+                section.unlink(link).expect("of this space");
+                let (_, bits) = maps(600);
+                (Stale::Walk(at.0, at.1), Out::Table(200), bits)
+            } else {
+                let leaf = world.tables.leaf(1).expect("a page");
+                section.clear(leaf).expect("of this space");
+                let other = world.tables.bits(2);
+                (Stale::Leaf(at.0, at.1), Out::Page(500), other)
+            };
+            let before = world.model.made(&[at])[0];
+            world.model.owes(0, &before, vec![stale], Some(out));
+            let change = Change {
+                level: world.high,
+                old: Entry::Invalid,
+                new: says(bits),
+                new_bits: bits,
+                clears: Marks::NONE,
+                below: Below::Cleared,
+            };
+            let changed = section.change(&world.tables.slot(index), &change);
+            assert!(changed.is_ok());
+            let after = world.model.made(&[at])[0];
+            world.model.see();
+            let facts = world.facts();
+            let page = index == 1 && facts.output_through_invalid;
+            let wants = facts.size_through_invalid || page;
+            let flushed = world.model.is_dropped(0, &[before, after], vec![stale]);
+            assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+        }
+    });
+}
+
+mod another_size {
+    on_every_configuration!(super::what_was_there_is_flushed_before_another_size);
+}
+
+/// A table with all that hangs below it is unlinked by one store, and comes out after one flush of it all; with and without memory
+/// for it.
+fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    for batches in [0, usize::MAX] {
+        let mut world = World::new(backend, new);
+        world.mmu.platform().batches.store(batches, SeqCst);
+        world.section(|section, world| {
+            for index in 0..PAGES {
+                world.model.begin(0);
+                let at = (world.high, world.tables.slot(index).va);
+                let stale = subtree(&world.mmu, &world.tables, index);
+                let link = world.tables.pointer(index).expect("a table");
+                section.unlink_live(link).expect("of this space");
+                assert_eq!(world.tables.linked(index), None);
+                let made = world.model.made(&[at]);
+                let out = Some(Out::Table(200 + index as u64));
+                world.model.owes(0, &made[0], stale, out);
+                let events = world.model.see();
+                let flushed = B::FACTS.changes_plainly && batches == 0;
+                let started =
+                    |event: &Event<_>| matches!(event, Event::Issued(_, Seen::Started(_)));
+                assert_eq!(events.iter().any(started), flushed, "{events:?}");
+            }
+        });
+    }
+}
+
+mod unlink_live {
+    on_every_configuration!(super::a_live_table_comes_out_after_one_flush);
+}
+
+/// A change that takes rights away, and carries over what the machine noted in the entry.
+fn protects(level: Level, was: u64) -> Change {
+    let bits = was & !WRITE;
+    Change {
+        level,
+        old: says(was),
+        new: says(bits),
+        new_bits: bits,
+        clears: Marks::NONE,
+        below: Below::Cleared,
+    }
+}
+
+/// Marks that the machine sets in an entry while a change of it is computed are not lost, and what the change requires is flushed.
+fn marks_survive_an_update<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    for entries in [1, 2, 4] {
+        for marked in 0..entries {
+            let mut world = World::new(backend, new);
+            (0..PAGES).for_each(|index| world.pages.map(index, 100, WRITE));
+            let mut computed = Vec::new();
+            let was = world.section(|section, world| {
+                let low = world.low;
+                let was = section.update(&world.pages.slots(0..entries), |was| {
+                    if computed.is_empty() {
+                        world.pages.mark(marked, DIRTY); // it is written through meanwhile
+                    }
+                    computed.push(was);
+                    protects(low, was.first | was.any & DIRTY)
+                });
+                let places: Vec<_> = world.mmu.platform().backend().made();
+                assert!(!places.is_empty());
+                let stale = world.leaf(0);
+                world.model.owes(0, &places[0], stale, None);
+                was
+            });
+            let was = was.expect("fewer rights");
+            assert_eq!(was.any & DIRTY, DIRTY, "{marked} of {entries}");
+            for index in 0..entries {
+                let bits = world.pages.bits(index);
+                assert_eq!(bits & (DIRTY | WRITE), DIRTY, "{marked} of {entries}");
+            }
+            assert_eq!(computed.last().expect("once").any & DIRTY, DIRTY);
+        }
+    }
+}
+
+mod update {
+    on_every_configuration!(super::marks_survive_an_update);
+}

@@ -1,0 +1,362 @@
+//! Any order of loads, pins, rollovers, flushes, hotplug and ends of spaces, on machines with few tags, against a tiny model.
+//!
+//! At each load the host checks that no entry of another space is left under the tag ([`Rule::TagsAreNotShared`]): so a value is
+//! used again only after the flush that this requires. The model knows what runs and what is pinned.
+//!
+//! [`Rule::TagsAreNotShared`]: tlbc_tests::rules::Rule
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tlbc_backends::{arm64, powerpc64, x86_64};
+use tlbc_runtime::{
+    Backend, CpuId, Loaded, NewSpace, NoTag, NotPinned, Platform, TagSource, TagValues,
+};
+use tlbc_tests::churn::Churn;
+use tlbc_tests::hosted::Handle;
+use tlbc_tests::machines;
+use tlbc_tests::moments::Moment;
+use tlbc_tests::scheduler::Scheduler;
+use tlbc_tests::show::Machine;
+
+/// CPUs of the model, and one more on which tags roll over.
+const CPUS: u32 = 2;
+const SPACES: usize = 7;
+/// How many tags a machine has that may be given out: two for each CPU, one more, and three that may be pinned.
+const TAGS: u64 = 2 * (CPUS as u64 + 1) + 1 + 3;
+
+/// Something that a kernel does.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    /// A CPU runs a space, up to user code or not.
+    Run(u32, usize, bool),
+    /// The same, and at the nth moment of the switch tags roll over.
+    RunAcross(u32, usize, usize),
+    /// A CPU runs a thread of the kernel.
+    Lazy(u32),
+    Pin(usize),
+    Unpin(usize),
+    /// Tags roll over, and as many more processes run.
+    RollOver(u64),
+    /// A space ends; another one takes its place.
+    End(usize),
+    /// A CPU flushes a space whole, or the kernel.
+    Flush(u32, Option<usize>),
+    Offline(u32),
+    Online(u32),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (cpu, space) = (|| 0..CPUS, || 0..SPACES);
+    prop_oneof![
+        6 => (cpu(), space(), any::<bool>()).prop_map(|(cpu, space, user)| Op::Run(cpu, space, user)),
+        2 => (cpu(), space(), 0usize..6).prop_map(|(cpu, space, nth)| Op::RunAcross(cpu, space, nth)),
+        2 => cpu().prop_map(Op::Lazy),
+        3 => space().prop_map(Op::Pin),
+        3 => space().prop_map(Op::Unpin),
+        2 => (0..TAGS).prop_map(Op::RollOver),
+        2 => space().prop_map(Op::End),
+        1 => (cpu(), proptest::option::of(space())).prop_map(|(cpu, space)| Op::Flush(cpu, space)),
+        1 => cpu().prop_map(Op::Offline),
+        1 => cpu().prop_map(Op::Online),
+    ]
+}
+
+/// What the model knows of a space.
+struct Space<B: Machine> {
+    handle: Handle<B>,
+    pins: u64,
+    /// Its tag while it is pinned.
+    pinned: Option<u64>,
+}
+
+/// What a CPU runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Runs {
+    Offline,
+    Kernel,
+    User(usize),
+    Lazy(usize),
+}
+
+struct World<B: Machine> {
+    cpus: Scheduler<B>,
+    churn: Arc<Churn<B>>,
+    moment: Arc<Moment<B>>,
+    /// Spaces that run where others end.
+    idle: [Handle<B>; CPUS as usize + 1],
+    spaces: Vec<Space<B>>,
+    runs: [Runs; CPUS as usize],
+    /// How many tags may be pinned.
+    room: usize,
+    /// Whether every second space has tags of each CPU.
+    mixed: bool,
+}
+
+/// How many values a tag has.
+fn count(values: &TagValues) -> usize {
+    (0..)
+        .take_while(|nth| values.nth(*nth).is_some())
+        .take(1000)
+        .count()
+}
+
+impl<B: Machine> World<B> {
+    fn new(backend: B, mixed: bool) -> Self {
+        let tags = backend.tags().of_machine;
+        let views = tags.map_or(0, |(values, _)| values.views.count_ones());
+        let mut cpus = Scheduler::with_tags(backend, CPUS as usize + 1, TAGS << views);
+        let churn = Arc::new(Churn::new(cpus.set_apart(CPUS)));
+        let there = churn.clone();
+        let moment = Moment::new(&cpus.mmu, Box::new(move |mmu| there.roll_over(mmu, TAGS)));
+        let tags = Platform::backend(cpus.mmu.platform()).tags();
+        let room = match &tags.of_machine {
+            // Every CPU needs two that are not pinned, and one is left to be given away.
+            Some((values, TagSource::Generations)) => count(values) - 1 - 2 * (CPUS as usize + 1),
+            _ => 0,
+        };
+        let idle = [(); CPUS as usize + 1].map(|()| cpus.process());
+        let mut world = Self {
+            cpus,
+            churn,
+            moment,
+            idle,
+            spaces: Vec::new(),
+            runs: [Runs::Kernel; CPUS as usize],
+            room,
+            mixed,
+        };
+        for nth in 0..SPACES {
+            let space = world.space(nth);
+            world.spaces.push(space);
+        }
+        world
+    }
+
+    fn space(&self, nth: usize) -> Space<B> {
+        let handle = self.cpus.process_with(NewSpace {
+            tag_of_cpu: self.has_own_tags(nth),
+            ..NewSpace::default()
+        });
+        Space {
+            handle,
+            pins: 0,
+            pinned: None,
+        }
+    }
+
+    /// Whether each CPU gives a space a tag, of two kinds of tags.
+    fn has_own_tags(&self, nth: usize) -> bool {
+        self.mixed && nth % 2 == 1
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Run(cpu, nth, to_user) => self.run_space(cpu, nth, to_user),
+            Op::RunAcross(cpu, nth, moment) => {
+                self.moment.arm(cpu, moment);
+                self.run_space(cpu, nth, false);
+                self.moment.happened();
+                self.end_others();
+            }
+            Op::Lazy(cpu) => {
+                if let Runs::User(nth) = self.runs[cpu as usize] {
+                    self.cpus.kernel_thread(cpu);
+                    self.runs[cpu as usize] = Runs::Lazy(nth);
+                }
+            }
+            Op::Pin(nth) => self.pin(nth),
+            Op::Unpin(nth) => self.unpin(nth),
+            Op::RollOver(more) => {
+                self.churn.roll_over(&self.cpus.mmu, more);
+                self.end_others();
+            }
+            Op::End(nth) => {
+                self.leave(nth);
+                let space = &self.spaces[nth];
+                self.cpus.teardown(CPUS, &space.handle);
+                let released = self.cpus.on(CPUS, |mmu| mmu.release(&space.handle));
+                released.expect("no CPU has it loaded");
+                self.spaces[nth] = self.space(nth);
+            }
+            Op::Flush(cpu, nth) => {
+                let space = nth.map(|nth| self.spaces[nth].handle.clone());
+                if self.runs[cpu as usize] != Runs::Offline {
+                    self.cpus.on(cpu, |mmu| {
+                        let space = space.as_deref().unwrap_or(mmu.kernel());
+                        mmu.flush_everything(space);
+                    });
+                }
+            }
+            Op::Offline(cpu) => {
+                if self.runs[cpu as usize] != Runs::Offline {
+                    self.cpus.offline(cpu);
+                    self.runs[cpu as usize] = Runs::Offline;
+                }
+            }
+            Op::Online(cpu) => {
+                if self.runs[cpu as usize] == Runs::Offline {
+                    self.cpus.arrive(cpu);
+                    self.runs[cpu as usize] = Runs::Kernel;
+                }
+            }
+        }
+    }
+
+    fn run_space(&mut self, cpu: u32, nth: usize, to_user: bool) {
+        if self.runs[cpu as usize] == Runs::Offline {
+            return;
+        }
+        self.cpus.run(cpu, &self.spaces[nth].handle);
+        self.runs[cpu as usize] = Runs::User(nth);
+        if to_user {
+            self.cpus.resume(cpu);
+        }
+    }
+
+    /// Ends what ran on the last CPU.
+    fn end_others(&self) {
+        for process in self.churn.leave(&self.idle[CPUS as usize]) {
+            self.cpus.teardown(CPUS, &process);
+            let released = self.cpus.on(CPUS, |mmu| mmu.release(&process));
+            released.expect("no CPU has it loaded");
+        }
+    }
+
+    /// Makes all CPUs run something else than a space; where lazy CPUs are not counted, only those that are active.
+    fn leave(&mut self, nth: usize) {
+        for cpu in 0..CPUS {
+            let runs = self.runs[cpu as usize];
+            let lazily = runs == Runs::Lazy(nth) && B::FACTS.lazy_refcounted;
+            if runs == Runs::User(nth) || lazily {
+                self.cpus.run(cpu, &self.idle[cpu as usize]);
+                self.cpus.kernel_thread(cpu);
+                self.runs[cpu as usize] = Runs::Kernel;
+            }
+        }
+    }
+
+    fn pin(&mut self, nth: usize) {
+        let pinned = self.spaces.iter().filter(|space| space.pins > 0).count();
+        let possible = self.room > 0 && !self.has_own_tags(nth);
+        let space = &mut self.spaces[nth];
+        let pin = self.cpus.on(CPUS, |mmu| mmu.pin_tag(&space.handle));
+        if possible && (space.pins > 0 || pinned < self.room) {
+            let pin = pin.expect("there is room");
+            assert!(pin.of_machine);
+            assert!(space.pinned.is_none_or(|before| before == pin.value));
+            space.pinned = Some(pin.value);
+            space.pins += 1;
+        } else {
+            assert_eq!(pin, Err(NoTag), "{pinned} are pinned");
+        }
+    }
+
+    fn unpin(&mut self, nth: usize) {
+        let space = &mut self.spaces[nth];
+        let unpinned = self.cpus.on(CPUS, |mmu| mmu.unpin_tag(&space.handle));
+        if space.pins == 0 {
+            assert_eq!(unpinned, Err(NotPinned));
+            return;
+        }
+        assert_eq!(unpinned, Ok(()));
+        space.pins -= 1;
+        if space.pins == 0 {
+            space.pinned = None;
+        }
+    }
+
+    /// What CPUs have loaded is what they run, and the tags of it are right.
+    fn check(&self) {
+        for cpu in 0..CPUS {
+            let loaded = self.cpus.mmu.loaded(CpuId(cpu));
+            let (Runs::User(nth) | Runs::Lazy(nth)) = self.runs[cpu as usize] else {
+                let offline = self.runs[cpu as usize] == Runs::Offline;
+                assert_eq!(loaded == Loaded::Nothing, offline);
+                continue;
+            };
+            let space = &self.spaces[nth];
+            let id = space.handle.id();
+            let is_loaded = loaded == Loaded::Space(id);
+            let left = loaded == Loaded::Kernel && self.runs[cpu as usize] == Runs::Lazy(nth);
+            assert!(is_loaded || left, "{loaded:?}");
+            let tag = self.cpus.mmu.platform().loaded_tag(cpu);
+            let Some(tag) = tag.filter(|tag| is_loaded && tag.of_machine) else {
+                continue;
+            };
+            for (other, space) in self.spaces.iter().enumerate() {
+                if let Some(pinned) = space.pinned {
+                    assert_eq!(pinned == tag.value, other == nth, "a pin of {other}");
+                }
+            }
+            for another in 0..CPUS {
+                let too = self.cpus.mmu.loaded(CpuId(another)) == Loaded::Space(id);
+                let there = self.cpus.mmu.platform().loaded_tag(another);
+                assert!(!too || there == Some(tag), "one space has one tag");
+            }
+        }
+    }
+}
+
+fn holds<B: Machine + Clone>(backend: &B, mixed: bool) {
+    let config = ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        max_shrink_time: 20_000,
+        ..ProptestConfig::default()
+    };
+    let programs = proptest::collection::vec(op(), 1..40);
+    let result = TestRunner::new(config).run(&programs, |program| {
+        let mut world = World::new(backend.clone(), mixed);
+        for op in program {
+            world.run(op);
+            world.check();
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn arm64() {
+    holds(&machines::arm64(arm64::Config::NONE), false);
+}
+
+#[test]
+fn arm64_kpti() {
+    holds(&machines::arm64(arm64::Config::KPTI), false);
+}
+
+#[test]
+fn x86_64_invlpgb() {
+    let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    holds(&machines::x86(config), false);
+}
+
+#[test]
+fn x86_64_invlpgb_and_tags_of_each_cpu() {
+    let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    holds(&machines::x86(config), true);
+}
+
+#[test]
+fn x86_64_pcid() {
+    holds(&machines::x86(x86_64::Config::PCID), false);
+}
+
+#[test]
+fn x86_64_pcid_pti() {
+    let config = x86_64::Config::PCID.with(x86_64::Config::PTI);
+    holds(&machines::x86(config), false);
+}
+
+#[test]
+fn powerpc64_gtse() {
+    holds(&machines::powerpc64(powerpc64::Config::GTSE), false);
+}
+
+#[test]
+fn powerpc64() {
+    holds(&machines::powerpc64(powerpc64::Config::NONE), false);
+}
