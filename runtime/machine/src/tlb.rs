@@ -11,7 +11,7 @@ pub(crate) struct Leaf {
     pub frame: usize,
     pub write: bool,
     pub attributes: u8,
-    /// CPUs whose broadcast is about it and not complete, one bit each.
+    /// The broadcasts under way that drop it, one bit each.
     doomed: u32,
 }
 
@@ -29,6 +29,8 @@ pub(crate) struct Walk {
 pub(crate) struct Tlb {
     pub leaves: Vec<Leaf>,
     pub walks: Vec<Walk>,
+    /// Broadcasts that are not complete, with the CPU that waits for each.
+    under_way: Vec<Option<(usize, Dropped)>>,
 }
 
 impl Dropped {
@@ -51,16 +53,46 @@ impl Tlb {
 
     /// A broadcast is on its way.
     pub fn doom(&mut self, dropped: &Dropped, by: usize) {
+        let free = self.under_way.iter().position(Option::is_none);
+        let nth = free.unwrap_or_else(|| {
+            self.under_way.push(None);
+            self.under_way.len() - 1
+        });
+        self.under_way[nth] = Some((by, *dropped));
         let leaves = self.leaves.iter_mut().filter(|leaf| dropped.leaf(leaf));
-        leaves.for_each(|leaf| leaf.doomed |= 1 << by);
+        leaves.for_each(|leaf| leaf.doomed |= 1 << nth);
         let walks = self.walks.iter_mut().filter(|walk| dropped.walk(walk));
-        walks.for_each(|walk| walk.doomed |= 1 << by);
+        walks.for_each(|walk| walk.doomed |= 1 << nth);
     }
 
     /// The broadcasts of a CPU have acted. What could be filled again meanwhile is doomed no longer.
     pub fn complete(&mut self, by: usize) {
-        self.leaves.retain(|leaf| leaf.doomed & 1 << by == 0);
-        self.walks.retain(|walk| walk.doomed & 1 << by == 0);
+        let of_cpu =
+            |broadcast: &Option<(usize, Dropped)>| broadcast.is_some_and(|(cpu, _)| cpu == by);
+        let complete = self.broadcasts(of_cpu);
+        self.leaves.retain(|leaf| leaf.doomed & complete == 0);
+        self.walks.retain(|walk| walk.doomed & complete == 0);
+        for broadcast in self
+            .under_way
+            .iter_mut()
+            .filter(|broadcast| of_cpu(broadcast))
+        {
+            *broadcast = None;
+        }
+    }
+
+    /// The broadcasts under way of a kind, one bit each.
+    fn broadcasts(&self, are: impl Fn(&Option<(usize, Dropped)>) -> bool) -> u32 {
+        let all = self.under_way.iter().enumerate();
+        all.filter(|(_, broadcast)| are(broadcast))
+            .fold(0, |bits, (nth, _)| bits | 1 << nth)
+    }
+
+    /// The broadcasts that drop a leaf entry which is filled by way of a walk entry: those that drop both. They drop each
+    /// once and at one moment, after which the walk entry is not there to fill from.
+    fn doomed_with(&self, walk: &Walk, leaf: &Leaf) -> u32 {
+        walk.doomed
+            & self.broadcasts(|broadcast| broadcast.is_some_and(|(_, dropped)| dropped.leaf(leaf)))
     }
 
     /// Caches all that a walker may see from a root. Says whether it went into a table that is none.
@@ -99,14 +131,16 @@ impl Tlb {
                         attributes,
                     } = Entry::of(*bits)
                     {
-                        self.cache(Leaf {
+                        let leaf = Leaf {
                             tag,
                             page,
                             frame,
                             write,
                             attributes,
                             doomed: 0,
-                        });
+                        };
+                        let doomed = self.doomed_with(&walk, &leaf);
+                        self.cache(Leaf { doomed, ..leaf });
                     }
                 }
             }
@@ -115,12 +149,9 @@ impl Tlb {
     }
 
     fn cache(&mut self, leaf: Leaf) {
-        self.leaves.retain(|other| {
-            Leaf {
-                doomed: 0,
-                ..*other
-            } != leaf
-        });
+        let doomed = leaf.doomed;
+        self.leaves
+            .retain(|other| Leaf { doomed, ..*other } != leaf);
         self.leaves.push(leaf);
     }
 }

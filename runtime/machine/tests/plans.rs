@@ -143,11 +143,20 @@ fn a_page_comes_back_through_a_walk_entry_that_goes_later() {
         machine.reuse(&[0]);
         machine.complaint()
     };
-    let all = everywhere(Dropped::ALL);
-    let walk_first = [Op::Publish, all, Op::Complete, all, Op::Complete];
-    let leaf_first = [Op::Publish, everywhere(page(0)), all, Op::Complete];
+    let (publish, complete) = (Op::Publish, Op::Complete);
+    // Drops the walk entry of both pages.
+    let walk = everywhere(with_walks(page(1)));
+    let leaf = everywhere(page(0));
+    let walk_first = [publish, walk, complete, leaf, complete];
+    let not_complete = [publish, walk, leaf, complete];
+    let leaf_first = [publish, leaf, walk, complete];
     assert_eq!(unlink(&walk_first), None);
+    assert_eq!(unlink(&not_complete), Some(Complaint::ForeignPage));
     assert_eq!(unlink(&leaf_first), Some(Complaint::ForeignPage));
+    // One instruction that drops both drops them at one moment.
+    for dropped in [with_walks(page(0)), Dropped::ALL] {
+        assert_eq!(unlink(&[publish, everywhere(dropped), complete]), None);
+    }
 }
 
 #[test]

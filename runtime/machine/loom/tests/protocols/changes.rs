@@ -83,7 +83,7 @@ fn a_change_is_put_off_while_a_cpu_attaches() {
 
 #[test]
 fn a_change_that_was_put_off_is_paid_for_while_a_cpu_attaches() {
-    holds(Full, pay_and_attach);
+    holds(Preemptions(4), pay_and_attach);
 }
 
 #[test]

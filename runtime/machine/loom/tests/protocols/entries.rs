@@ -161,6 +161,19 @@ impl<K: Kind> World<K> {
         self.mmu.gather(space, |g| unlink_in(g, space, nth));
     }
 
+    /// Unlinks the table of a space with its entries, and gives the pages to another owner.
+    pub fn unlink_live(&self, space: &Handle<K>, nth: usize) {
+        self.mmu.gather(space, |g| {
+            g.locked((), |section, ()| {
+                let unlinked = section.unlink_live(link(space, nth));
+                assert!(unlinked.is_ok(), "an entry of the space");
+            });
+        });
+        for page in 0..2 {
+            self.rely_on(2 * nth + page);
+        }
+    }
+
     /// Unmaps a page of the kernel, which gives it to user code.
     pub fn unmap_kernel(&self, page: usize) {
         self.mmu.gather(self.mmu.kernel(), |g| {

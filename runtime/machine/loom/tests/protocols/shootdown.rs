@@ -62,3 +62,27 @@ fn without_due() {
         unmap_and_switch_in::<Slots>,
     );
 }
+
+/// The same, while CPU 0 unlinks the table of all pages with its entries.
+fn unlink_and_switch_in<K: Kind>() {
+    let world = World::<K>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, Some(&other))
+    });
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.switch(now, Some(&space))
+    });
+    world.on(0, || world.unlink_live(&space, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_live_table_is_unlinked_while_another_cpu_loads_its_space() {
+    holds(Full, unlink_and_switch_in::<Slots>);
+    holds(Full, unlink_and_switch_in::<Untagged>);
+    holds(Full, unlink_and_switch_in::<Called>);
+    holds(Full, unlink_and_switch_in::<Broadcast>);
+}
