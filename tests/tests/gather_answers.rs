@@ -10,7 +10,7 @@ use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Platform, Record, Refused, Tag,
+    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Record, Refused, Tag,
     TagSource, Unusable,
 };
 use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};

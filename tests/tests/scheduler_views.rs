@@ -2,7 +2,7 @@
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Backend, Level, Platform, Record};
+use tlbc_runtime::{Backend, Level, Record};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
