@@ -1857,7 +1857,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: arm64.arch:84.
+    /// From: arm64.arch:101.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
@@ -1865,7 +1865,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: arm64.arch:84, arm64.arch:88.
+    /// From: arm64.arch:101, arm64.arch:105.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
@@ -1918,12 +1918,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:88, arm64.arch:233-235.
+    /// From: arm64.arch:105, arm64.arch:250-252.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:233-235: ttbr1
+            // arm64.arch:250-252: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });

@@ -3213,7 +3213,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: powerpc64.arch:76.
+    /// From: powerpc64.arch:85.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3221,7 +3221,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: powerpc64.arch:76.
+    /// From: powerpc64.arch:85.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);

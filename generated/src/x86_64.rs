@@ -191,7 +191,7 @@ pub const PUD: Level = Level(2);
 /// The level `p4d`.
 pub const P4D: Level = Level(3);
 
-/// The level `pgd`.
+/// The level `pgd`. Its number does not depend on which of the levels below it exist.
 pub const PGD: Level = Level(4);
 
 /// The levels of a configuration.
@@ -225,25 +225,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:84.
+    /// `tlbsync`: x86_64.arch:85.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:115-122.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:116-123.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:123-132.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:124-133.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:133-138.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:134-139.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:139-147.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:140-148.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:151-163.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:152-164.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -252,7 +252,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:180-183.
+    /// Loads `cr3`. x86_64.arch:181-184.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -391,7 +391,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:86-88.
+/// Operand `va`: x86_64.arch:87-89.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -400,7 +400,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:89-92.
+/// Operand `kind`: x86_64.arch:90-93.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -409,7 +409,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:93-97.
+/// Operand `descriptor`: x86_64.arch:94-98.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -420,7 +420,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:98-102.
+/// Operand `rax`: x86_64.arch:99-103.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -431,7 +431,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:103-108.
+/// Operand `ecx`: x86_64.arch:104-109.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -446,7 +446,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:107.
+/// What operand `ecx` can name: x86_64.arch:108.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -454,7 +454,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:109-113.
+/// Operand `edx`: x86_64.arch:110-114.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -463,7 +463,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:174-179.
+/// Operand `cr3`: x86_64.arch:175-180.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -484,8 +484,8 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 ///
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
-/// Changes of entries are published by a locked read-modify-write, or the interrupt that
-/// asks for the flush.
+/// Changes of entries are published by the order in which walkers see stores; before a
+/// flush also by a locked read-modify-write, or the interrupt that asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).
@@ -502,17 +502,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:115-122, x86_64.arch:123-132.
+    /// From: x86_64.arch:116-123, x86_64.arch:124-133.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:115-122: invlpg
+        // x86_64.arch:116-123: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:123-132: invpcid, form page, view user
+                // x86_64.arch:124-133: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -530,7 +530,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -545,7 +545,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:151-163: invlpgb, form run
+            // x86_64.arch:152-164: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -568,8 +568,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:115-122, x86_64.arch:123-132, x86_64.arch:139-147,
-    /// x86_64.arch:151-163.
+    /// From: x86_64.arch:116-123, x86_64.arch:124-133, x86_64.arch:140-148,
+    /// x86_64.arch:152-164.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -583,24 +583,24 @@ impl Tlb {
         if c.has(Config::PCID) {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
-                    // x86_64.arch:115-122: invlpg
+                    // x86_64.arch:116-123: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:123-132: invpcid, form everything
+                        // x86_64.arch:124-133: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
-                        // x86_64.arch:115-122: invlpg
+                        // x86_64.arch:116-123: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
-                                // x86_64.arch:123-132: invpcid, form nonglobal
+                                // x86_64.arch:124-133: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -612,20 +612,20 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     // The caller has interrupts off.
-                    // x86_64.arch:139-147: mov_cr4
+                    // x86_64.arch:140-148: mov_cr4
                     cpu.issue(Op::MovCr4);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         // The caller has interrupts off.
-                        // x86_64.arch:139-147: mov_cr4
+                        // x86_64.arch:140-148: mov_cr4
                         cpu.issue(Op::MovCr4);
                     } else {
-                        // x86_64.arch:115-122: invlpg
+                        // x86_64.arch:116-123: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
-                    // x86_64.arch:115-122: invlpg
+                    // x86_64.arch:116-123: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
@@ -635,20 +635,20 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:123-132: invpcid, form nonglobal
+                    // x86_64.arch:124-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:151-163: invlpgb, form nonglobal
+                        // x86_64.arch:152-164: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:151-163: invlpgb, form run_any
+                        // x86_64.arch:152-164: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -656,14 +656,14 @@ impl Tlb {
                     }
                 }
             } else {
-                // x86_64.arch:115-122: invlpg
+                // x86_64.arch:116-123: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:115-122: invlpg
+            // x86_64.arch:116-123: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -678,7 +678,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -693,25 +693,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:151-163: invlpgb, form nonglobal
+                    // x86_64.arch:152-164: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:151-163: invlpgb, form run_any
+                // x86_64.arch:152-164: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:151-163: invlpgb, form nonglobal
+                // x86_64.arch:152-164: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:151-163: invlpgb, form run_any
+                // x86_64.arch:152-164: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -763,7 +763,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:84.
+    /// From: x86_64.arch:85.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -814,7 +814,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:123-132.
+    /// From: x86_64.arch:124-133.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -859,7 +859,7 @@ impl Tlb {
                     } else {
                         if c.has(Config::INVLPGB) {
                             if walk {
-                                // x86_64.arch:123-132: invpcid, form nonglobal
+                                // x86_64.arch:124-133: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -996,7 +996,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:84, x86_64.arch:151-163.
+    /// From: x86_64.arch:85, x86_64.arch:152-164.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -1020,7 +1020,7 @@ impl Tlb {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
                     if walk {
-                        // x86_64.arch:151-163: invlpgb, form nonglobal
+                        // x86_64.arch:152-164: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
@@ -1130,7 +1130,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:115-122, x86_64.arch:123-132.
+    /// From: x86_64.arch:116-123, x86_64.arch:124-133.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1143,9 +1143,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:115-122: invlpg
+                // x86_64.arch:116-123: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:123-132: invpcid, form page, view user
+                // x86_64.arch:124-133: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1156,7 +1156,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:115-122: invlpg
+                // x86_64.arch:116-123: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1171,7 +1171,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1179,7 +1179,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:151-163: invlpgb, form run
+                // x86_64.arch:152-164: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -1192,7 +1192,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:151-163: invlpgb, form run
+                // x86_64.arch:152-164: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1207,7 +1207,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:115-122, x86_64.arch:151-163.
+    /// From: x86_64.arch:116-123, x86_64.arch:152-164.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1219,7 +1219,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:115-122: invlpg
+                // x86_64.arch:116-123: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1227,7 +1227,7 @@ impl Tlb {
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:151-163: invlpgb, form run_any
+                    // x86_64.arch:152-164: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1240,7 +1240,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:151-163: invlpgb, form run_any
+                    // x86_64.arch:152-164: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1251,7 +1251,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:115-122: invlpg
+                // x86_64.arch:116-123: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1267,7 +1267,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1275,7 +1275,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:151-163: invlpgb, form run_any
+                // x86_64.arch:152-164: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1288,7 +1288,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:151-163: invlpgb, form run_any
+                // x86_64.arch:152-164: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1302,12 +1302,12 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:133-138.
+    /// From: x86_64.arch:134-139.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:133-138: mov_cr3
+        // x86_64.arch:134-139: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1321,7 +1321,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1334,7 +1334,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:151-163: invlpgb, form tag
+            // x86_64.arch:152-164: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1356,53 +1356,53 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:123-132, x86_64.arch:133-138, x86_64.arch:139-147,
-    /// x86_64.arch:151-163.
+    /// From: x86_64.arch:124-133, x86_64.arch:134-139, x86_64.arch:140-148,
+    /// x86_64.arch:152-164.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::PTI) {
-                // x86_64.arch:133-138: mov_cr3
+                // x86_64.arch:134-139: mov_cr3
                 cpu.issue(Op::MovCr3);
                 if c.has(Config::PCID) {
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVPCID) {
-                // x86_64.arch:123-132: invpcid, form everything
+                // x86_64.arch:124-133: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:139-147: mov_cr4
+                // x86_64.arch:140-148: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:123-132: invpcid, form nonglobal
+                    // x86_64.arch:124-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:151-163: invlpgb, form nonglobal
+                    // x86_64.arch:152-164: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                // x86_64.arch:133-138: mov_cr3
+                // x86_64.arch:134-139: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:133-138: mov_cr3
+            // x86_64.arch:134-139: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1415,7 +1415,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:151-163.
+    /// From: x86_64.arch:152-164.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1423,13 +1423,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:151-163: invlpgb, form everything
+                // x86_64.arch:152-164: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:151-163: invlpgb, form nonglobal
+                // x86_64.arch:152-164: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1443,7 +1443,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:84.
+    /// From: x86_64.arch:85.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1455,7 +1455,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: x86_64.arch:84.
+    /// From: x86_64.arch:85.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1467,7 +1467,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:84.
+    /// From: x86_64.arch:85.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1481,14 +1481,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:180-183.
+    /// From: x86_64.arch:181-184.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:180-183: cr3
+                // x86_64.arch:181-184: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1499,7 +1499,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:180-183: cr3
+                // x86_64.arch:181-184: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1516,7 +1516,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:180-183: cr3
+            // x86_64.arch:181-184: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1526,20 +1526,41 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:180-183.
+    /// From: x86_64.arch:181-184.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:180-183: cr3
+                // x86_64.arch:181-184: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:180-183: cr3
+                // x86_64.arch:181-184: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
+                });
+            }
+        }
+    }
+
+    /// Loads what the kernel runs on after user code ran.
+    ///
+    /// From: x86_64.arch:181-184.
+    #[inline]
+    fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+        let c = self.config;
+        if c.has(Config::PTI) {
+            if c.has(Config::PCID) {
+                // x86_64.arch:181-184: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value, to.table, true),
+                });
+            } else {
+                // x86_64.arch:181-184: cr3
+                cpu.issue(Op::LoadCr3 {
+                    cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
             }
         }
@@ -1551,52 +1572,52 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:84, x86_64.arch:123-132, x86_64.arch:133-138, x86_64.arch:139-147,
-    /// x86_64.arch:151-163.
+    /// From: x86_64.arch:85, x86_64.arch:124-133, x86_64.arch:134-139, x86_64.arch:140-148,
+    /// x86_64.arch:152-164.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:123-132: invpcid, form everything
+                // x86_64.arch:124-133: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:139-147: mov_cr4
+                // x86_64.arch:140-148: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVPCID) {
                 if c.has(Config::INVLPGB) {
-                    // x86_64.arch:123-132: invpcid, form nonglobal
+                    // x86_64.arch:124-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
-                    // x86_64.arch:133-138: mov_cr3
+                    // x86_64.arch:134-139: mov_cr3
                     cpu.issue(Op::MovCr3);
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::INVLPGB) {
                 // The caller stays on this CPU until completion.
-                // x86_64.arch:151-163: invlpgb, form nonglobal
+                // x86_64.arch:152-164: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 cpu.issue(Op::Tlbsync);
             } else {
-                // x86_64.arch:133-138: mov_cr3
+                // x86_64.arch:134-139: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:133-138: mov_cr3
+            // x86_64.arch:134-139: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1877,6 +1898,13 @@ impl Backend for Tlb {
         }
     }
 
+    /// Issues nothing: new entries are published by the order in which walkers see stores;
+    /// before a flush also by a locked read-modify-write, or the interrupt that asks for it.
+    #[inline]
+    fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
+        let _ = (cpu, space);
+    }
+
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config;
@@ -2037,6 +2065,11 @@ impl Backend for Tlb {
     #[inline]
     fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         self.resume_user(cpu, to, owed_view);
+    }
+
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
+        self.enter_kernel(cpu, to);
     }
 
     #[inline]
