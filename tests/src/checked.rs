@@ -142,6 +142,10 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.change_from(cpu, slot, seen, change, owner)
     }
 
+    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
+        self.inner.publish(cpu, space);
+    }
+
     fn tags(&self) -> Tags {
         let mut tags = self.inner.tags();
         if let Some((values, source)) = &mut tags.of_machine
@@ -212,12 +216,8 @@ impl<B: Backend> Backend for Checked<B> {
     }
 
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
-        context::require_off(Rule::ResumeInterruptsOff);
+        context::require_off(Rule::EnterInterruptsOff);
         self.inner.enter_from_user(cpu, to);
-    }
-
-    fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
-        self.inner.publish(cpu, space);
     }
 
     fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {

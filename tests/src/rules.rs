@@ -24,6 +24,8 @@ pub enum Rule {
     SwitchInterruptsOff,
     /// Of [`Mmu::resume`](tlbc_runtime::Mmu::resume).
     ResumeInterruptsOff,
+    /// Of [`Mmu::enter_from_user`](tlbc_runtime::Mmu::enter_from_user).
+    EnterInterruptsOff,
     /// Of [`Mmu::arrive`](tlbc_runtime::Mmu::arrive).
     ArriveInterruptsOff,
     /// Of [`Platform::interrupt`](tlbc_runtime::Platform::interrupt).
@@ -46,7 +48,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SinkOfThisCpu,
         Self::FlushStaysOnCpu,
         Self::FlushInterruptsOff,
@@ -55,6 +57,7 @@ impl Rule {
         Self::DeliverWhereLoaded,
         Self::SwitchInterruptsOff,
         Self::ResumeInterruptsOff,
+        Self::EnterInterruptsOff,
         Self::ArriveInterruptsOff,
         Self::InterruptInterruptsOff,
         Self::LockInterruptsOff,
@@ -97,6 +100,10 @@ impl Rule {
             Self::ResumeInterruptsOff => (
                 "switch.rs",
                 "Contexts: on that CPU, with interrupts off until user code runs",
+            ),
+            Self::EnterInterruptsOff => (
+                "views.rs",
+                "On that CPU, which runs in the space, with interrupts off since user code was left.",
             ),
             Self::ArriveInterruptsOff => (
                 "switch.rs",

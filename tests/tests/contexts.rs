@@ -199,6 +199,11 @@ fn roots_are_loaded_with_interrupts_off() {
         mmu.resume(CpuId(0), &process);
     });
     let mmu = machine();
+    let process = running(&mmu);
+    Rule::EnterInterruptsOff.is_violated_by(&mmu, || {
+        mmu.enter_from_user(CpuId(0), &process);
+    });
+    let mmu = machine();
     Rule::ArriveInterruptsOff.is_violated_by(&mmu, || {
         let _ = backend(&mmu).arrive(&mut nowhere());
     });
