@@ -153,9 +153,18 @@ pub struct Book {
     everything: Word,
 }
 
-/// A line of a CPU's book.
+/// A line of a CPU's book: below [`REMEMBERED`], for only the book makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line(pub usize);
+pub struct Line(usize);
+
+impl Line {
+    /// The index of the line in its book.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
 
 impl Default for Book {
     fn default() -> Self {
@@ -176,6 +185,12 @@ impl Book {
         }
     }
 
+    /// What stands in a line.
+    #[inline]
+    fn at(&self, line: Line) -> &Remembered {
+        &self.spaces[line.0 % REMEMBERED] // the remainder is the line: no panic is left
+    }
+
     /// The line of a space, of the first `lines`.
     #[inline]
     pub fn line(&self, space: SpaceId, lines: usize) -> Option<Line> {
@@ -189,21 +204,22 @@ impl Book {
     /// generation. Lines are given away in turn.
     pub fn open(&self, space: SpaceId, lines: usize, generation: u64) -> (Line, Debt) {
         if let Some(line) = self.line(space, lines) {
-            let behind = self.spaces[line.0].generation.get() != generation;
+            let behind = self.followed(line) != generation;
             return (line, if behind { Debt::Tag } else { Debt::None });
         }
-        let line = (self.last.get() as usize + 1) % lines.max(1);
+        let line = (self.last.get() as usize).wrapping_add(1) % lines.clamp(1, REMEMBERED);
         self.last.put(line as u64);
-        let remembered = &self.spaces[line];
+        let line = Line(line);
+        let remembered = self.at(line);
         remembered.space.put(space.0);
         remembered.view.put(0);
-        (Line(line), Debt::Tag)
+        (line, Debt::Tag)
     }
 
     /// This CPU has nothing older of the space than this generation.
     #[inline]
     pub fn follow(&self, line: Line, generation: u64) {
-        self.spaces[line.0].generation.put(generation);
+        self.at(line).generation.put(generation);
     }
 
     /// This CPU has dropped what changed with one generation: if it had followed all before, it has followed that as well.
@@ -217,17 +233,17 @@ impl Book {
     /// The generation that this CPU has followed.
     #[inline]
     pub fn followed(&self, line: Line) -> u64 {
-        self.spaces[line.0].generation.get()
+        self.at(line).generation.get()
     }
 
     /// The user view's entries go on the way to user code.
     pub fn owe_view(&self, line: Line) {
-        self.spaces[line.0].view.put(1);
+        self.at(line).view.put(1);
     }
 
     /// Whether they do; they are about to go.
     pub fn take_view(&self, line: Line) -> bool {
-        let view = &self.spaces[line.0].view;
+        let view = &self.at(line).view;
         let owed = view.get() != 0;
         view.put(0);
         owed

@@ -1,6 +1,8 @@
 //! The vocabulary of TLB invalidation, and what generated flush backends plug into.
 //!
-//! Everything here is free of any architecture's name, of allocation and of dependencies.
+//! Everything here is free of any architecture's name, of allocation and of dependencies. At opt-level 2 and s nothing that
+//! a kernel calls can panic: an index that cannot be, as a [level](request::Ranges::leaf) that no machine has, is answered
+//! with the larger flush.
 //!
 //! # Who calls whom
 //!

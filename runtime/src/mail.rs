@@ -174,7 +174,7 @@ impl<P: Platform> Mmu<P> {
             return *request;
         }
         let values = self.platform.backend().tags().of_cpu;
-        let value = values.and_then(|values| values.nth(line.0 as u64));
+        let value = values.and_then(|values| values.nth(line.index() as u64));
         Request {
             tag: Tag {
                 value: value.unwrap_or(0),

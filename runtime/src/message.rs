@@ -9,7 +9,7 @@ use crate::clause::{LEVELS, Level};
 use crate::ranges::Kept;
 use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
 use crate::space::SpaceId;
-use crate::sync::{Handed, Own, const_fn};
+use crate::sync::{Handed, const_fn};
 
 /// What is asked of a CPU.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,11 @@ impl Outbox {
     /// Reads the message; ranges need a place to stand in.
     pub fn read<'a>(&self, ranges: &'a mut Ranges) -> Message<'a> {
         let mut words = self.0.to_read();
-        let mut get = || words.next().map_or(0, Own::get);
+        // A word's `get` is called here, and not handed on: where its ordering is known it has no panic left.
+        let mut get = || match words.next() {
+            Some(word) => word.get(),
+            None => 0,
+        };
         let kind = get();
         match kind {
             COME => return Message::Come,

@@ -48,17 +48,13 @@ impl Ranges {
         }
     }
 
-    /// Leaf entries of a level changed.
-    ///
-    /// # Panics
-    /// When there can be no such level.
+    /// Leaf entries of a level changed. If no machine has such a level, everything has changed.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
         let next = self.run.start.wrapping_add(self.run.bytes);
         if extent.start == next && next != 0 && level == self.level {
             self.run.bytes = self.run.bytes.saturating_add(extent.bytes);
-        } else if self.is_nothing() {
-            assert!(level.index() < LEVELS, "no machine has such a level");
+        } else if self.is_nothing() && level.index() < LEVELS {
             (self.level, self.run) = (level, extent);
         } else {
             self.leaf_apart(level, extent);
@@ -71,15 +67,12 @@ impl Ranges {
         if self.sorted.is_none() && self.level == level {
             self.run = self.run.hull(extent);
         } else {
-            widen(&mut self.sort().leaf, level, extent);
+            self.sort().widen(|sorted| &mut sorted.leaf, level, extent);
         }
     }
 
     /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
-    /// remember them.
-    ///
-    /// # Panics
-    /// As [`leaf`](Self::leaf).
+    /// remember them. Of a level that no machine has, as for [`leaf`](Self::leaf).
     pub fn appeared(&mut self, level: Level, extent: Extent) {
         self.sort().appeared = true;
         self.leaf(level, extent);
@@ -92,12 +85,10 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
     }
 
-    /// Entries of a level no longer point at the tables they pointed at.
-    ///
-    /// # Panics
-    /// As [`leaf`](Self::leaf).
+    /// Entries of a level no longer point at the tables they pointed at. Of a level that no machine has, as for
+    /// [`leaf`](Self::leaf).
     pub fn walk(&mut self, level: Level, extent: Extent) {
-        widen(&mut self.sort().walk, level, extent);
+        self.sort().widen(|sorted| &mut sorted.walk, level, extent);
     }
 
     /// What hangs below the entries that were cut is still valid (a table moved or unshared):
@@ -172,7 +163,7 @@ impl Ranges {
                 appeared: false,
             };
             let run = core::mem::take(&mut self.run);
-            widen(&mut sorted.leaf, self.level, run);
+            sorted.widen(|sorted| &mut sorted.leaf, self.level, run);
             sorted
         })
     }
@@ -198,11 +189,6 @@ impl Ranges {
     }
 }
 
-fn widen(extents: &mut [Extent; LEVELS], level: Level, more: Extent) {
-    let extent = &mut extents[level.index()];
-    *extent = extent.hull(more);
-}
-
 /// The address of the one entry that an extent touches.
 #[inline]
 fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
@@ -216,24 +202,45 @@ fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
 }
 
 impl Sorted {
+    /// Everything changed.
+    const EVERYTHING: Self = Self {
+        leaf: [Extent::EVERYTHING; LEVELS],
+        walk: [Extent::EVERYTHING; LEVELS],
+        live: true,
+        appeared: true,
+    };
+
+    /// Entries of a level changed, of those that are kept in one place.
+    fn widen(
+        &mut self,
+        kept: impl FnOnce(&mut Self) -> &mut [Extent; LEVELS],
+        level: Level,
+        more: Extent,
+    ) {
+        match kept(self).get_mut(level.index()) {
+            Some(extent) => *extent = extent.hull(more),
+            None => *self = Self::EVERYTHING,
+        }
+    }
+
     #[inline(never)]
     fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
         let one = |extents: &[Extent; LEVELS]| {
-            let mut found = Level::all().filter(|level| !extents[level.index()].is_empty());
+            let all = Level::all().zip(*extents);
+            let mut found = all.filter(|(_, extent)| !extent.is_empty());
             (found.next(), found.next().is_some())
         };
-        let single =
-            |extents: &[Extent; LEVELS], level: Level| entry(levels, level, extents[level.index()]);
-        let (Some(level), false) = one(&self.leaf) else {
+        let (Some((level, leaf)), false) = one(&self.leaf) else {
             return None;
         };
-        let va = single(&self.leaf, level)?;
+        let va = entry(levels, level, leaf)?;
         let table = match one(&self.walk) {
             (None, _) => false,
-            (Some(cut), false) => {
-                let over = single(&self.walk, cut)?;
-                let shift = levels[cut.index()].shift;
-                if below(levels, cut) != Some(level) || va >> shift != over >> shift {
+            (Some((cut, walk)), false) => {
+                let over = entry(levels, cut, walk)?;
+                let shift = levels.get(cut.index())?.shift;
+                let same = va.wrapping_shr(shift) == over.wrapping_shr(shift);
+                if below(levels, cut) != Some(level) || !same {
                     return None;
                 }
                 true
@@ -325,9 +332,23 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no machine has such a level")]
-    fn a_level_that_cannot_be_is_not_kept() {
-        run(&[(Level(6), 0, 0x1000)]);
+    fn a_level_that_cannot_be_is_everything() {
+        let none = Level(LEVELS as u8);
+        let extent = Extent::new(0x1000, 0x1000);
+        let changes: [fn(&mut Ranges, Level, Extent); 3] =
+            [Ranges::leaf, Ranges::walk, Ranges::appeared];
+        for before in [run(&[]), run(&[(PAGE, 0x1000, 0x1000)])] {
+            for change in changes {
+                let mut ranges = before;
+                change(&mut ranges, none, extent);
+                let Kept::Sorted(sorted) = ranges.kept() else {
+                    panic!("{ranges:?}");
+                };
+                assert_eq!(*sorted, Sorted::EVERYTHING);
+                assert!(ranges.tables() && ranges.is_live() && page(&ranges).is_none());
+            }
+        }
+        assert_eq!(Extent::EVERYTHING.entries(12), 1 << 52);
     }
 
     #[test]

@@ -17,6 +17,11 @@ pub struct Extent {
 impl Extent {
     /// Nothing.
     pub const EMPTY: Self = Self { start: 0, bytes: 0 };
+    /// Every address but the last, which is in the same entries: all 2^64 bytes cannot be counted.
+    pub const EVERYTHING: Self = Self {
+        start: 0,
+        bytes: u64::MAX,
+    };
 
     /// `bytes` from `start`.
     #[must_use]

@@ -328,8 +328,11 @@ impl Lock {
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
     pub fn with<R>(&self, meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
-        let (acquire, relaxed) = (order(Barrier::Lock, Ordering::Acquire), Ordering::Relaxed);
-        let take = || self.0.0.compare_exchange(0, 1, acquire, relaxed);
+        // Orderings are named in the call: where they are known an exchange has no panic left.
+        let take = || {
+            let acquire = order(Barrier::Lock, Ordering::Acquire);
+            self.0.0.compare_exchange(0, 1, acquire, Ordering::Relaxed)
+        };
         wait_until(|| take().is_ok(), meanwhile);
         let result = run();
         self.0.0.swap(0, order(Barrier::Unlock, Ordering::Release));

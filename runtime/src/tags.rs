@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
                 let values = self.platform.backend().tags().of_cpu;
                 let value = line
                     .zip(values)
-                    .and_then(|(line, values)| values.nth(line.0 as u64));
+                    .and_then(|(line, values)| values.nth(line.index() as u64));
                 Tag {
                     value: value.unwrap_or(0),
                     of_machine: false,

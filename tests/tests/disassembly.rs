@@ -9,12 +9,15 @@ mod archdefs;
 mod asm;
 #[path = "support/core.rs"]
 mod core;
+#[path = "support/link.rs"]
+mod link;
 #[path = "support/rustc.rs"]
 mod rustc;
 
 use asm::{Function, functions, reachable};
-use core::Target;
+use core::{Build, Target};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What kernels are compiled with.
 const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
@@ -31,16 +34,28 @@ fn compile_all(
     kernel: &str,
 ) -> (BTreeMap<String, Function>, BTreeMap<String, Function>) {
     let directory = tempfile::tempdir().expect("a directory");
-    let directory = directory.path();
-    let compile = |name: &str, source: &std::path::Path, uses: &[&str]| {
-        functions(&target.compile(name, source, opt_level, directory, uses))
+    let build = Build {
+        target,
+        opt_level,
+        directory: directory.path(),
     };
+    let [mut libraries, backends, kernel] = in_order(&build, kernel, |name, source, uses| {
+        functions(&build.listing(name, source, uses))
+    });
+    libraries.extend(backends);
+    (libraries, kernel)
+}
+
+/// Compiles the runtime, the backends and a kernel, each when what it uses is compiled.
+fn in_order<T>(build: &Build, kernel: &str, compile: impl Fn(&str, &Path, &[&str]) -> T) -> [T; 3] {
     let library = |path: &str| archdefs::root().join(path).join("src/lib.rs");
-    let mut libraries = compile("tlbc_runtime", &library("runtime"), &[]);
+    let kernel = rustc::write(&build.directory.join("kernel.rs"), kernel);
     let uses = ["tlbc_runtime", "tlbc_backends"];
-    libraries.extend(compile("tlbc_backends", &library("generated"), &uses[..1]));
-    let source = rustc::write(&directory.join("kernel.rs"), kernel);
-    (libraries, compile("kernel", &source, &uses))
+    [
+        compile("tlbc_runtime", &library("runtime"), &[]),
+        compile("tlbc_backends", &library("generated"), &uses[..1]),
+        compile("kernel", &kernel, &uses),
+    ]
 }
 
 /// A kernel that leaves everything to run time, with a platform where the backend calls one.
@@ -92,10 +107,13 @@ fn mnemonics(instructions: &[String]) -> Vec<&str> {
 /// What a kernel calls of a backend.
 const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
 
-/// The calls that end in a panic, of everything that a kernel can get into.
-fn panics(all: &BTreeMap<String, Function>) -> String {
+/// The calls that end in a panic, of everything that can be reached from some functions.
+fn panics<'a>(
+    all: &'a BTreeMap<String, Function>,
+    from: impl IntoIterator<Item = &'a str>,
+) -> String {
     let mut calls = String::new();
-    for (name, function) in reachable(all, ENTRIES) {
+    for (name, function) in reachable(all, from) {
         for line in &function.instructions {
             if ["panic", "_fail", "unwrap_failed"]
                 .iter()
@@ -115,16 +133,85 @@ fn nothing_panics() {
             for opt_level in OPT_LEVELS {
                 let (mut all, kernel) = compile_all(target, opt_level, &kernel(&arch));
                 all.extend(kernel);
-                assert_eq!(panics(&all), "", "{arch} at opt-level {opt_level}");
+                assert_eq!(panics(&all, ENTRIES), "", "{arch} at opt-level {opt_level}");
             }
             let panicking = kernel(&arch).replace(
                 "tlb.deliver(&mut cpu(), request)",
                 "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
             );
-            let found = panics(&compile(target, "3", &panicking));
+            let found = panics(&compile(target, "3", &panicking), ENTRIES);
             assert!(found.contains("panic_bounds_check"), "{found}");
         });
     }
+}
+
+/// A kernel that calls everything of the runtime, with a platform where the backend calls one.
+fn whole_kernel(arch: &str) -> String {
+    let any = include_str!("support/whole/any.rs").replace("ARCH", arch);
+    if arch != "powerpc64" {
+        return any;
+    }
+    let any = any.replace("-> Hardware {", "-> Hardware<Hypervisor> {");
+    let any = any.replace("Hardware::new()", "Hardware::new(Hypervisor)");
+    any + include_str!("support/whole/powerpc64.rs")
+}
+
+/// Links a kernel; otherwise says what is not defined, and which calls end in a panic.
+fn link_whole(linker: &Path, target: &Target, opt_level: &str, kernel: &str) -> Result<(), String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let build = Build {
+        target,
+        opt_level,
+        directory,
+    };
+    let objects = in_order(&build, kernel, |name, source, uses| {
+        build.object(name, source, uses)
+    });
+    let functions = kernel.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("pub fn kernel_")?.split_once('(')?;
+        Some(format!("kernel_{name}"))
+    });
+    let entries: Vec<String> = functions.collect();
+    let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+    assert!(!entries.is_empty(), "nothing is called");
+    link::link(linker, &objects, &entries, &directory.join("image")).map_err(|error| {
+        let (mut all, kernel) = compile_all(target, opt_level, kernel);
+        all.extend(kernel);
+        error + &panics(&all, entries)
+    })
+}
+
+/// What a kernel calls of the runtime and of each backend links without a panic handler.
+#[test]
+fn a_kernel_without_panics_links() {
+    let linker = match link::find() {
+        Ok(linker) => linker,
+        Err(reason) => return rustc::skipped(&reason),
+    };
+    let mut undefined = String::new();
+    let mut checked = false;
+    for (arch, target_arch) in backends() {
+        on_bare_metal(&target_arch, |target| {
+            let kernel = whole_kernel(&arch);
+            for opt_level in ["2", "s"] {
+                if let Err(error) = link_whole(&linker, target, opt_level, &kernel) {
+                    undefined += &format!("{arch} at opt-level {opt_level}: {error}\n");
+                }
+            }
+            if !checked {
+                // One that may panic does not link.
+                let panicking = kernel.replace(
+                    "MMU.interrupted(cpu);",
+                    "MMU.interrupted([cpu; 2][cpu.index()]);",
+                );
+                let error = link_whole(&linker, target, "2", &panicking).unwrap_err();
+                assert!(error.contains("rust_begin_unwind"), "{error}");
+                checked = true;
+            }
+        });
+    }
+    assert_eq!(undefined, "");
 }
 
 /// Whether an instruction names a register of floating point or of vectors.

@@ -8,10 +8,10 @@ use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::change::{Below, Change, Entry};
-use tlbc_runtime::request::{Extent, LevelTable};
+use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Platform, Refused, TagSource,
-    Unusable,
+    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Platform, Record, Refused, Tag,
+    TagSource, Unusable,
 };
 use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
 use tlbc_tests::model::{Machine, machine};
@@ -281,6 +281,37 @@ fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: N
 
 mod one_of_many {
     on_every_configuration!(super::one_of_many_is_refused);
+}
+
+/// Ranges with a level that no machine has are flushed as everything is.
+fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B, new: NewSpace) {
+    let issued = |scope: Scope<'_>| {
+        let request = Request {
+            space: Space::User,
+            tag: Tag {
+                value: 6,
+                of_machine: true,
+            },
+            reach: Reach::Wide,
+            conditions: new.conditions,
+            scope,
+        };
+        let mut ops = Vec::new();
+        let mut sink = Record(|op| ops.push(op));
+        let started = backend.start(&mut sink, &request);
+        let finished = backend.finish(&mut sink, started);
+        (ops, finished)
+    };
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(u8::MAX), Extent::new(0x1000, 0x1000));
+    assert_eq!(
+        format!("{:?}", issued(ranges.scope(backend.levels()))),
+        format!("{:?}", issued(Scope::Everything { tables: true }))
+    );
+}
+
+mod level {
+    on_every_configuration!(super::a_level_that_cannot_be_is_everything);
 }
 
 /// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.

@@ -67,7 +67,7 @@ pub fn find_hosted(target_arch: &str) -> Result<Target, String> {
 }
 
 /// The compilers of this machine: the one for these tests, those of rustup, and Debian's.
-fn compilers() -> Vec<PathBuf> {
+pub fn compilers() -> Vec<PathBuf> {
     let mut found = vec![rustc()];
     let home = std::env::var_os("RUSTUP_HOME")
         .map(PathBuf::from)
@@ -94,7 +94,7 @@ fn compilers() -> Vec<PathBuf> {
 }
 
 /// What a compiler prints, when asked.
-fn ask(rustc: &Path, question: &[&str]) -> Result<String, String> {
+pub fn ask(rustc: &Path, question: &[&str]) -> Result<String, String> {
     let answer = run(with_unstable(rustc).args(question))?;
     Ok(answer.trim_end().to_owned())
 }
@@ -173,17 +173,42 @@ fn extern_crate(name: &str, directory: &Path) -> String {
     )
 }
 
-impl Target {
+/// Where a crate is compiled to, with those that it uses, and how.
+#[derive(Clone, Copy)]
+pub struct Build<'a> {
+    pub target: &'a Target,
+    pub opt_level: &'a str,
+    pub directory: &'a Path,
+}
+
+impl Build<'_> {
     /// Compiles a crate, and gives the assembly of what it has that is not generic.
-    pub fn compile(
-        &self,
-        name: &str,
-        source: &Path,
-        opt_level: &str,
-        directory: &Path,
-        uses: &[&str],
-    ) -> String {
-        let mut command: Command = with_unstable(&self.rustc);
+    pub fn listing(&self, name: &str, source: &Path, uses: &[&str]) -> String {
+        self.compile(name, source, uses, &["--emit", "metadata,asm"]);
+        let listing = self.directory.join(format!("{name}.s"));
+        std::fs::read_to_string(&listing).expect("a listing")
+    }
+
+    /// Compiles a crate, and gives the object of what it has that is not generic.
+    pub fn object(&self, name: &str, source: &Path, uses: &[&str]) -> PathBuf {
+        // Neither by tables of addresses nor by being merged does what is used keep what is not.
+        let emit = [
+            "--emit",
+            "metadata,obj",
+            "-Crelocation-model=static",
+            "-Cllvm-args=-enable-global-merge=false",
+        ];
+        self.compile(name, source, uses, &emit);
+        self.directory.join(format!("{name}.o"))
+    }
+
+    fn compile(&self, name: &str, source: &Path, uses: &[&str], output: &[&str]) {
+        let Self {
+            target,
+            opt_level,
+            directory,
+        } = *self;
+        let mut command: Command = with_unstable(&target.rustc);
         command.args([
             "--edition",
             "2024",
@@ -192,12 +217,8 @@ impl Target {
             "--crate-name",
             name,
         ]);
-        command.args([
-            "--emit",
-            "metadata,asm",
-            "-Zalways-encode-mir",
-            "-Cpanic=abort",
-        ]);
+        command.args(output);
+        command.args(["-Zalways-encode-mir", "-Cpanic=abort"]);
         command.args([
             "-Ccodegen-units=1",
             "-Cdebug-assertions=off",
@@ -206,11 +227,11 @@ impl Target {
         ]);
         command.arg(format!("-Copt-level={opt_level}"));
         command
-            .args(["--target", &self.name, "--out-dir"])
+            .args(["--target", &target.name, "--out-dir"])
             .arg(directory)
             .arg("-L")
             .arg(directory);
-        if let Some(core) = &self.core {
+        if let Some(core) = &target.core {
             command
                 .arg("-L")
                 .arg(core)
@@ -221,7 +242,5 @@ impl Target {
             command.arg("--extern").arg(extern_crate(used, directory));
         }
         run(command.arg(source)).unwrap_or_else(|error| panic!("{error}"));
-        let listing = directory.join(format!("{name}.s"));
-        std::fs::read_to_string(&listing).expect("a listing")
     }
 }

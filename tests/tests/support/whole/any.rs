@@ -1,0 +1,350 @@
+//! A kernel of statics that calls everything of the runtime that a kernel calls. Nothing of it may panic.
+#![no_std]
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use tlbc_backends::ARCH::{Hardware, Tlb};
+use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::request::{Extent, Request};
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, Backend, Batch, Conditions, Counts, CpuId, CpuSet, Cpus, Current, Flushed, Frame,
+    Issue, Level, Linked, Local, Mapped, Misuse, Mmu, NewSpace, NoTag, OwnedEntry, Platform, Root,
+    SpaceId, StillLoaded, Tag, Unlinked, Unusable,
+};
+
+const CPUS: usize = 128;
+
+static MMU: Mmu<Kernel> = Mmu::new(Kernel);
+static LOCALS: [Local<Kernel>; CPUS] = [const { Local::new() }; CPUS];
+static TAGS: [Word; 64] = [const { Word::new(0) }; 64];
+/// The configuration is found out when the machine starts.
+static TLB: AtomicPtr<Tlb> = AtomicPtr::new(core::ptr::null_mut());
+static ROOT: AtomicU64 = AtomicU64::new(0);
+static CPU: AtomicU32 = AtomicU32::new(0);
+static SENT: AtomicU64 = AtomicU64::new(0);
+static FREE_PAGES: AtomicPtr<Batch<Page, Owned<Page>>> = AtomicPtr::new(core::ptr::null_mut());
+static FREE_TABLES: AtomicPtr<Batch<Table, Owned<Table>>> = AtomicPtr::new(core::ptr::null_mut());
+
+struct Kernel;
+type Space = &'static AddressSpace<Kernel>;
+
+/// Stops the CPU.
+fn halt() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn cpu() -> Hardware {
+    // SAFETY: nothing of this is ever run.
+    unsafe { Hardware::new() }
+}
+
+impl Platform for Kernel {
+    type Backend = Tlb;
+    type Set = CpuSet<{ CPUS / 64 }>;
+    type Page = Page;
+    type Table = Table;
+    type PageBatch = Owned<Page>;
+    type TableBatch = Owned<Table>;
+    type Handle = Space;
+
+    fn backend(&self) -> &Tlb {
+        // SAFETY: nothing of this is ever run.
+        unsafe { &*TLB.load(Relaxed) }
+    }
+
+    fn sink(&self, _: CpuId) -> impl Issue<<Tlb as Backend>::Op> {
+        cpu()
+    }
+
+    fn cpus(&self) -> usize {
+        CPUS
+    }
+
+    fn local(&self, cpu: CpuId) -> &Local<Self> {
+        LOCALS.get(cpu.index()).unwrap_or_else(|| halt())
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &TAGS
+    }
+
+    fn kernel_root(&self) -> Root {
+        let table = ROOT.load(Relaxed);
+        Root {
+            table,
+            tag: Tag { value: table, of_machine: true },
+            empty: table,
+            conditions: Conditions::NONE,
+        }
+    }
+
+    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        run(CpuId(CPU.load(Relaxed)))
+    }
+
+    fn interrupt(&self, cpus: &Self::Set) {
+        cpus.iter().for_each(|cpu| SENT.store(u64::from(cpu.0), Relaxed));
+    }
+
+    fn page_batch(&self) -> Option<Owned<Page>> {
+        // SAFETY: nothing of this is ever run.
+        unsafe { FREE_PAGES.swap(core::ptr::null_mut(), Relaxed).as_mut() }.map(Owned)
+    }
+
+    fn table_batch(&self) -> Option<Owned<Table>> {
+        // SAFETY: nothing of this is ever run.
+        unsafe { FREE_TABLES.swap(core::ptr::null_mut(), Relaxed).as_mut() }.map(Owned)
+    }
+
+    fn release(&self, pages: Flushed<'_, Self>) {
+        pages.for_each(|page| SENT.store(page.number, Relaxed));
+    }
+
+    fn remove_rmap(&self, page: &mut Page) {
+        page.dirty_file = false;
+    }
+
+    fn defer(&self, tables: Unlinked<Self>) {
+        tables.after_walkers().for_each(|table| SENT.store(table.0, Relaxed));
+    }
+
+    fn free_table(&self, table: Table) {
+        SENT.store(table.0, Relaxed);
+    }
+
+    fn secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+        SENT.store(request.tag.value + u64::from(space.flush_pending()), Relaxed);
+    }
+}
+
+pub struct Page {
+    number: u64,
+    dirty_file: bool,
+}
+
+impl Frame for Page {
+    fn keeps_rmap(&self) -> bool {
+        self.dirty_file
+    }
+}
+
+pub struct Table(u64);
+
+pub struct Owned<T: 'static>(&'static mut Batch<T, Owned<T>>);
+
+impl<T> Deref for Owned<T> {
+    type Target = Batch<T, Owned<T>>;
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl<T> DerefMut for Owned<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0
+    }
+}
+
+/// An entry that the kernel owns.
+pub struct Owns {
+    space: SpaceId,
+    level: Level,
+    words: &'static [AtomicU64],
+    va: u64,
+    entry: Entry,
+}
+
+impl OwnedEntry for Owns {
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+    fn level(&self) -> Level {
+        self.level
+    }
+    fn slot(&self) -> Slot<'_> {
+        Slot { entries: self.words, table: 0x1000, index: 0, va: self.va }
+    }
+    fn entry(&self) -> Entry {
+        self.entry
+    }
+}
+
+impl Mapped<Kernel> for Owns {
+    fn unmapped(self, was: Was) -> Option<Page> {
+        (was.first != 0).then_some(Page { number: was.first, dirty_file: was.any & 2 != 0 })
+    }
+}
+
+impl Linked<Kernel> for Owns {
+    fn unlinked(self) -> Table {
+        Table(self.va)
+    }
+}
+
+/// Without this what is never stored would be known to stay as it is.
+#[unsafe(no_mangle)]
+pub fn kernel_start(
+    tlb: *mut Tlb,
+    (root, cpu, sent): (u64, u32, u64),
+    pages: *mut Batch<Page, Owned<Page>>,
+    tables: *mut Batch<Table, Owned<Table>>,
+) {
+    TLB.store(tlb, Relaxed);
+    ROOT.store(root, Relaxed);
+    CPU.store(cpu, Relaxed);
+    SENT.store(sent, Relaxed);
+    FREE_PAGES.store(pages, Relaxed);
+    FREE_TABLES.store(tables, Relaxed);
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_space(new: NewSpace) -> Result<AddressSpace<Kernel>, NoTag> {
+    MMU.address_space(new)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_unmap(space: Space, leaves: &mut [Option<Owns>], table: Owns) -> bool {
+    MMU.gather(space, |gather| {
+        let done = gather.locked((), |section, ()| {
+            let leaves = leaves.iter_mut().filter_map(Option::take);
+            section.clear_all(leaves).is_ok() && section.unlink(table).is_ok()
+        });
+        if gather.is_full() {
+            gather.flush();
+        }
+        done
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_unmap_one(space: Space, leaf: Owns) -> bool {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.clear(leaf).is_ok()))
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_change(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+    if MMU.needs_flush(space, change)? {
+        MMU.check_change(space, change)?;
+    }
+    MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| section.change(slot, change))
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_replace(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+    MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| section.replace(slot, change))
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_move(space: Space, table: Owns, other: Owns, leaf: Entry) -> Option<Table> {
+    MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| {
+            section.collapse(other, leaf, 1).ok()?;
+            section.detach(table).ok()
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_teardown(space: Space, leaf: Owns) -> Result<(), StillLoaded> {
+    MMU.teardown(space, |gather| {
+        gather.locked((), |section, ()| section.clear(leaf).is_ok())
+    });
+    MMU.release(space)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_reclaim(space: Space, first: Owns, second: Owns) -> Option<u64> {
+    MMU.reclaim(|reclaim| {
+        let first = reclaim.unmap(space, first, |was| was.any & 2 != 0).ok()??;
+        reclaim.before_io();
+        let second = reclaim.unmap(space, second, |was| was.any & 2 != 0).ok()??;
+        let waited = reclaim.wait();
+        let first = waited.redeem(first).ok()?;
+        Some(first.number ^ waited.redeem(second).ok()?.number)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_switch(cpu: CpuId, from: Current<Space>, to: Option<Space>) -> Current<Space> {
+    MMU.switch(cpu, from, to)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_resume(cpu: CpuId, space: Space) {
+    MMU.resume(cpu, space);
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_interrupted(cpu: CpuId) {
+    MMU.interrupted(cpu);
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_faulted(space: Space, va: u64, level: Level) -> Result<bool, Misuse> {
+    MMU.fix_spurious(space, va, level)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Misuse> {
+    MMU.flush_everything(space);
+    MMU.wait_for_walkers();
+    MMU.flush_range(MMU.kernel(), extent, level)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_devices(space: Space, holds: Conditions) -> Result<Tag, NoTag> {
+    MMU.attach_device(space, holds);
+    MMU.detach_device(space, holds);
+    MMU.unpin_tag(space);
+    MMU.pin_tag(space)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_hotplug(cpu: CpuId) -> Result<(), Unusable> {
+    let current = MMU.arrive(cpu)?;
+    MMU.offline(cpu, current);
+    Ok(())
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_counts(cpu: CpuId) -> [Counts; 2] {
+    [MMU.counts(), MMU.counts_of(cpu)]
+}
+
+// What compilers call unasked, and every kernel has.
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
+    for at in 0..bytes {
+        // SAFETY: nothing of this is ever run.
+        unsafe { to.add(at).write_volatile(from.add(at).read_volatile()) };
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, bytes: usize) -> *mut u8 {
+    for at in 0..bytes {
+        // SAFETY: nothing of this is ever run.
+        unsafe { to.add(at).write_volatile(byte as u8) };
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
+    for at in 0..bytes {
+        // SAFETY: nothing of this is ever run.
+        let (left, right) = unsafe { (left.add(at).read_volatile(), right.add(at).read_volatile()) };
+        if left != right {
+            return i32::from(left) - i32::from(right);
+        }
+    }
+    0
+}
