@@ -14,6 +14,34 @@ use crate::effect::Effect;
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
 /// Takes the instructions that a backend issues, in order.
+///
+/// # Examples
+///
+/// A sink that counts what it hands on: in a kernel to the backend's `Hardware`, which executes it.
+///
+/// ```
+/// use std::cell::Cell;
+/// use tlbc_runtime::{Issue, Record};
+///
+/// struct Counted<'c, I> {
+///     hardware: I,
+///     issued: &'c Cell<u64>,
+/// }
+///
+/// impl<Op, I: Issue<Op>> Issue<Op> for Counted<'_, I> {
+///     fn issue(&mut self, op: Op) {
+///         self.issued.set(self.issued.get() + 1);
+///         self.hardware.issue(op);
+///     }
+/// }
+///
+/// let issued = Cell::new(0);
+/// let hardware = Record(|instruction: &str| println!("{instruction}"));
+/// let mut sink = Counted { hardware, issued: &issued };
+/// sink.issue("a flush");
+/// sink.issue("a barrier");
+/// assert_eq!(issued.get(), 2);
+/// ```
 pub trait Issue<Op> {
     /// Issues one.
     fn issue(&mut self, op: Op);

@@ -119,7 +119,7 @@ impl<P: Platform> Mmu<P> {
         let levels = backend.levels();
         let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
         let mut count = |level: Level, leaf: Extent, walk: Extent| {
-            let shift = levels[level.index()].shift;
+            let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
             if shift != 0 {
                 leaves = leaves.saturating_add(leaf.entries(shift));
                 cuts = cuts.saturating_add(walk.entries(shift));

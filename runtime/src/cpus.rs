@@ -182,7 +182,7 @@ impl<const W: usize> SharedCpus for SharedCpuSet<W> {
 
     #[inline]
     fn now(&self, barrier: Barrier) -> CpuSet<W> {
-        CpuSet(core::array::from_fn(|at| self.0[at].acquire(barrier)))
+        CpuSet(self.0.each_ref().map(|word| word.acquire(barrier)))
     }
 }
 

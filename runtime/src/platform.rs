@@ -95,7 +95,8 @@ pub trait Platform: Sized {
     }
 
     /// What a CPU loads that runs in no user space. Its tag is one that no space is given; where the kernel's own
-    /// entries stand under a tag it is not that one either, for user addresses would be looked up under it.
+    /// entries stand under a tag it is not that one either, for user addresses would be looked up under it. Every CPU
+    /// loads the same root under the same tag, so [`of_machine`](crate::Tag::of_machine) of the tag is true. Constant.
     fn kernel_root(&self) -> Root;
 
     /// Runs on one CPU from beginning to end, and no other thread runs on it meanwhile; without interrupts where asked.
@@ -115,6 +116,13 @@ pub trait Platform: Sized {
     /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts
     /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one. Also where
     /// instructions reach every CPU: for walkers without locks, and when a device comes.
+    ///
+    /// The runtime executes a full memory barrier before it calls this. That is not enough for an interrupt controller that
+    /// may send before earlier stores are visible to other CPUs, since the access that sends is not ordered by a barrier for
+    /// memory: the platform then executes what does order it, before it sends. Examples are a WRMSR to the ICR of a local
+    /// APIC in x2APIC mode, which needs `mfence; lfence` (SDM volume 3A, 11.12.3, MSR Access in x2APIC Mode; Linux
+    /// `weak_wrmsr_fence`), and a write of the system register that generates an SGI (GIC version 3), which needs `dsb ishst`
+    /// (Linux `gic_ipi_send_mask`).
     ///
     /// Contexts: interrupts off; any of the caller's locks. Must not fail: a CPU that is not on line any more is left out.
     fn interrupt(&self, cpus: &Self::Set);

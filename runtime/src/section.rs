@@ -37,7 +37,7 @@ pub trait Linked<P: Platform>: OwnedEntry {
 }
 
 /// A change that was refused; nothing was changed, and the entry is still its owner's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Refused<T> {
     /// Why.
     pub why: Misuse,
@@ -51,7 +51,15 @@ impl<T> fmt::Display for Refused<T> {
     }
 }
 
-impl<T: fmt::Debug> core::error::Error for Refused<T> {}
+impl<T> fmt::Debug for Refused<T> {
+    /// Says why; an entry need not be `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut refused = f.debug_struct("Refused");
+        refused.field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<T> core::error::Error for Refused<T> {}
 
 /// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
 pub struct Section<'g, 'id, 'm, P: Platform> {
@@ -371,5 +379,23 @@ impl<P: Platform> Mmu<P> {
         } else {
             Err(Misuse::OtherSpace)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn a_refusal_is_an_error_whatever_was_refused() {
+        struct Entry;
+        let refused = Refused {
+            why: Misuse::OtherSpace,
+            entry: Entry,
+        };
+        assert_eq!(format!("{refused:?}"), "Refused { why: OtherSpace, .. }");
+        let error: &dyn core::error::Error = &refused;
+        assert_eq!(format!("{error}"), "the entry is of another address space");
     }
 }

@@ -5,11 +5,14 @@
 //! pages that come out are added up. Both are measured alike: the best of many rounds, with the entries filled anew
 //! between them.
 
+#[path = "gather/apart.rs"]
+mod apart;
 #[path = "gather/machine.rs"]
 mod machine;
 #[path = "gather/nothing.rs"]
 mod nothing;
 
+use apart::{APART, PAGES};
 use criterion::{Criterion, Throughput, criterion_group};
 use machine::{Arena, Arm64, Bench, Machine, X86};
 use nothing::Nothing;
@@ -61,6 +64,21 @@ fn operations<M: Machine>(criterion: &mut Criterion) {
             b.iter_custom(|rounds| (0..rounds).map(|_| round(&bench, &arena, pages)).sum());
         });
     }
+    let spread = bench.arena(SMALL);
+    group.throughput(Throughput::Elements((SMALL / APART) as u64));
+    group.bench_function(format!("gathers of {PAGES} pages, every {APART}th"), |b| {
+        b.iter_custom(|rounds| {
+            let clear = |_| {
+                spread.fill();
+                let start = Instant::now();
+                for first in (0..SMALL).step_by(PAGES * APART) {
+                    bench.unmap_apart(&spread, first, PAGES, APART);
+                }
+                start.elapsed()
+            };
+            (0..rounds).map(clear).sum()
+        });
+    });
     let links = bench.arena(512);
     group.throughput(Throughput::Elements(512));
     group.bench_function("tables, 512 in a gather", |b| {
@@ -190,6 +208,7 @@ fn main() {
     let has = |flag| std::env::args().any(|argument| argument == flag);
     if has("--bench") && !has("--profile-time") {
         table();
+        apart::table();
     }
     benches();
     Criterion::default().configure_from_args().final_summary();

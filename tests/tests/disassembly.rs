@@ -14,7 +14,7 @@ mod link;
 #[path = "support/rustc.rs"]
 mod rustc;
 
-use asm::{Function, functions, reachable};
+use asm::{Function, deepest, functions, reachable};
 use core::{Build, Target};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -156,6 +156,15 @@ fn whole_kernel(arch: &str) -> String {
     any + include_str!("support/whole/powerpc64.rs")
 }
 
+/// The functions of a whole kernel that call the runtime.
+fn entries(kernel: &str) -> Vec<&str> {
+    let named = kernel.split("pub fn ").skip(1);
+    let entries = named.filter_map(|rest| Some(rest.split_once('(')?.0));
+    let entries: Vec<&str> = entries.filter(|name| name.starts_with("kernel_")).collect();
+    assert!(!entries.is_empty(), "nothing is called");
+    entries
+}
+
 /// Links a kernel; otherwise says what is not defined, and which calls end in a panic.
 fn link_whole(linker: &Path, target: &Target, opt_level: &str, kernel: &str) -> Result<(), String> {
     let directory = tempfile::tempdir().expect("a directory");
@@ -168,13 +177,7 @@ fn link_whole(linker: &Path, target: &Target, opt_level: &str, kernel: &str) -> 
     let objects = in_order(&build, kernel, |name, source, uses| {
         build.object(name, source, uses)
     });
-    let functions = kernel.lines().filter_map(|line| {
-        let (name, _) = line.strip_prefix("pub fn kernel_")?.split_once('(')?;
-        Some(format!("kernel_{name}"))
-    });
-    let entries: Vec<String> = functions.collect();
-    let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
-    assert!(!entries.is_empty(), "nothing is called");
+    let entries = entries(kernel);
     link::link(linker, &objects, &entries, &directory.join("image")).map_err(|error| {
         let (mut all, kernel) = compile_all(target, opt_level, kernel);
         all.extend(kernel);
@@ -200,11 +203,12 @@ fn a_kernel_without_panics_links() {
                 }
             }
             if !checked {
-                // One that may panic does not link.
+                // One that may panic does not link, at the end of a gather, which is the end of a flush.
                 let panicking = kernel.replace(
-                    "MMU.interrupted(cpu);",
-                    "MMU.interrupted([cpu; 2][cpu.index()]);",
+                    "pages.for_each(|page| SENT.store(page.number, Relaxed));",
+                    "pages.for_each(|page| SENT.store([1; 2][page.number as usize], Relaxed));",
                 );
+                assert_ne!(panicking, kernel);
                 let error = link_whole(&linker, target, "2", &panicking).unwrap_err();
                 assert!(error.contains("rust_begin_unwind"), "{error}");
                 checked = true;
@@ -212,6 +216,26 @@ fn a_kernel_without_panics_links() {
         });
     }
     assert_eq!(undefined, "");
+}
+
+/// What anything of the runtime takes of a stack at most, its caller's frame and what it serves for other CPUs while it
+/// waits included; and the handler of an interrupt, on whatever stack that finds.
+#[test]
+fn stacks_are_small() {
+    for (arch, target_arch) in backends() {
+        on_bare_metal(&target_arch, |target| {
+            let kernel = whole_kernel(&arch);
+            let (mut all, own) = compile_all(target, "2", &kernel);
+            all.extend(own);
+            let of = |entry| deepest(&all, entry, &mut Vec::new());
+            let handler = of("kernel_interrupted");
+            let most = entries(&kernel).into_iter().map(of).max();
+            let most = most.expect("a kernel calls something");
+            println!("{arch}: {} bytes of stack, a handler {}", most.0, handler.0);
+            assert!((1024..4608).contains(&most.0), "{arch}: {most:?}");
+            assert!((512..2560).contains(&handler.0), "{arch}: {handler:?}");
+        });
+    }
 }
 
 /// Whether an instruction names a register of floating point or of vectors.
@@ -361,6 +385,10 @@ _second:
 \tinvlpg\t(%rdi)
 \t#NO_APP
 \tcallq\t*first@GOTPCREL(%rip)
+\t.section\t.stack_sizes,\"o\",@progbits,.text._second
+\t.quad\t.Lfunc_begin1
+\t.ascii\t\"\\330\\003\"
+\t.section\t.text.second,\"ax\",@progbits
 second:
 \tret
 third:
@@ -374,6 +402,8 @@ third:
     assert_eq!(mnemonics(body), ["tlbi", "subs", "b.ne"]);
     let of_second = ["pushq %rax", "invlpg (%rdi)", "callq *first@GOTPCREL(%rip)"];
     assert_eq!(all["_second"].instructions, of_second);
+    let deepest = deepest(&all, "_second", &mut Vec::new());
+    assert_eq!(deepest, (0x1d8 + 3 * 8, vec!["_second", "first", "second"]));
     let found = reachable(&all, ["_second"]);
     assert_eq!(
         found.into_keys().collect::<Vec<_>>(),

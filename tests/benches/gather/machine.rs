@@ -359,6 +359,22 @@ impl<M: Machine> Bench<M> {
         });
     }
 
+    /// Unmaps pages in one gather that stand apart in one table, some entries from one to the next.
+    #[inline(never)]
+    pub fn unmap_apart(&self, arena: &Arena, first: usize, pages: usize, apart: usize) {
+        self.mmu.gather(self.spaces[0], |gather| {
+            let entries = (first..).step_by(apart).take(pages);
+            let valid = entries.map(|at| Valid {
+                space: arena.space,
+                level: Level(0),
+                word: &arena.words[at],
+                bits: arena.words[at].load(Relaxed),
+                at,
+            });
+            gather.locked((), |section, ()| assert!(section.clear_all(valid).is_ok()));
+        });
+    }
+
     /// Unlinks one table after the other in one gather.
     #[inline(never)]
     pub fn free_tables(&self, links: &Arena) {

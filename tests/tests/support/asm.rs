@@ -8,12 +8,15 @@ pub struct Function {
     /// The instructions, without directives and comments.
     pub instructions: Vec<String>,
     labels: BTreeMap<String, usize>,
+    /// The bytes of stack that it takes, without its return address, where the compiler was asked for that.
+    stack: u64,
 }
 
 /// The functions of a listing, by name.
 pub fn functions(listing: &str) -> BTreeMap<String, Function> {
     let mut functions: BTreeMap<String, Function> = BTreeMap::new();
     let mut name = String::new();
+    let mut measured: Option<String> = None;
     for line in listing.lines() {
         let line = line.split("//").next().unwrap_or("");
         let line = line
@@ -36,6 +39,13 @@ pub fn functions(listing: &str) -> BTreeMap<String, Function> {
             }
         }
         let instruction = instruction.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(section) = instruction.strip_prefix(".section ") {
+            let of = section.strip_prefix(".stack_sizes");
+            let name = of.and_then(|of| of.rsplit(['.', ',']).next());
+            measured = name.map(ToOwned::to_owned);
+        } else if let (Some(name), Some(stack)) = (&measured, leb128(&instruction)) {
+            functions.entry(name.clone()).or_default().stack = stack;
+        }
         if !instruction.is_empty() && !instruction.starts_with('.') {
             let function = functions.entry(name.clone()).or_default();
             function.instructions.push(instruction);
@@ -43,6 +53,34 @@ pub fn functions(listing: &str) -> BTreeMap<String, Function> {
     }
     functions.retain(|_, function| !function.instructions.is_empty());
     functions
+}
+
+/// The number that a directive for some bytes holds, seven bits in each.
+fn leb128(directive: &str) -> Option<u64> {
+    let bytes: Vec<u8> = if let Some(byte) = directive.strip_prefix(".byte ") {
+        vec![byte.parse().ok()?]
+    } else {
+        let text = directive.strip_prefix(".ascii \"")?.strip_suffix('"')?;
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let Some((&first, others)) = rest.split_first() {
+            let (byte, length) = match (first, others) {
+                (b'\\', [b'0'..=b'7', ..]) => {
+                    let digits = others
+                        .get(..3)
+                        .and_then(|it| std::str::from_utf8(it).ok())?;
+                    (u8::from_str_radix(digits, 8).ok()?, 4)
+                }
+                (b'\\', _) => return None, // no stack is of so many bytes
+                _ => (first, 1),
+            };
+            bytes.push(byte);
+            rest = rest.get(length..)?;
+        }
+        bytes
+    };
+    let low = bytes.iter().rev();
+    Some(low.fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f)))
 }
 
 /// Whether a `#` begins a comment: it stands alone, and not before a number.
@@ -101,4 +139,29 @@ pub fn reachable<'a>(
         }
     }
     found
+}
+
+/// The chain of calls from a function that takes the most stack, with 8 bytes of each call for its return address. None
+/// comes back to a function of its own.
+pub fn deepest<'a>(
+    all: &'a BTreeMap<String, Function>,
+    from: &'a str,
+    above: &mut Vec<&'a str>,
+) -> (u64, Vec<&'a str>) {
+    let function = all
+        .get(from)
+        .unwrap_or_else(|| panic!("no function {from}"));
+    above.push(from);
+    let mut most = (0, Vec::new());
+    for callee in function.calls(all) {
+        if !above.contains(&callee) {
+            let below = deepest(all, callee, above);
+            if below.0 > most.0 {
+                most = below;
+            }
+        }
+    }
+    above.pop();
+    most.1.insert(0, from);
+    (most.0 + function.stack + 8, most.1)
 }

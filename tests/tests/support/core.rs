@@ -184,7 +184,8 @@ pub struct Build<'a> {
 impl Build<'_> {
     /// Compiles a crate, and gives the assembly of what it has that is not generic.
     pub fn listing(&self, name: &str, source: &Path, uses: &[&str]) -> String {
-        self.compile(name, source, uses, &["--emit", "metadata,asm"]);
+        let emit = ["--emit", "metadata,asm", "-Zemit-stack-sizes"];
+        self.compile(name, source, uses, &emit);
         let listing = self.directory.join(format!("{name}.s"));
         std::fs::read_to_string(&listing).expect("a listing")
     }

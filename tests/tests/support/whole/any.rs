@@ -183,6 +183,22 @@ impl Linked<Kernel> for Owns {
     }
 }
 
+/// Without this what is never stored would be known to stay as it is.
+#[unsafe(no_mangle)]
+pub fn kernel_start(
+    tlb: *mut Tlb,
+    (root, cpu, sent): (u64, u32, u64),
+    pages: *mut Batch<Page, Owned<Page>>,
+    tables: *mut Batch<Table, Owned<Table>>,
+) {
+    TLB.store(tlb, Relaxed);
+    ROOT.store(root, Relaxed);
+    CPU.store(cpu, Relaxed);
+    SENT.store(sent, Relaxed);
+    FREE_PAGES.store(pages, Relaxed);
+    FREE_TABLES.store(tables, Relaxed);
+}
+
 #[unsafe(no_mangle)]
 pub fn kernel_space(new: NewSpace) -> Result<AddressSpace<Kernel>, NoTag> {
     MMU.address_space(new)
