@@ -41,6 +41,7 @@ codes! {
     E0105 "the source is too large or nested too deep";
     E0106 "a file holds exactly one definition";
     E0107 "a blank is left";
+    E0108 "a character shows another text than there is";
 
     // Names.
     E0201 "a name is defined twice";
