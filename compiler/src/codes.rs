@@ -52,6 +52,7 @@ codes! {
     E0206 "features need each other in a circle";
     E0207 "something cannot stand here";
     E0208 "something is never used";
+    E0209 "Rust does not know the architecture";
 
     // Operands and tables.
     E0301 "fields of an operand overlap";
