@@ -41,6 +41,7 @@ codes! {
     E0105 "the source is too large or nested too deep";
     E0106 "a file holds exactly one definition";
     E0107 "a blank is left";
+    E0108 "a character shows another text than there is";
 
     // Names.
     E0201 "a name is defined twice";
@@ -51,6 +52,7 @@ codes! {
     E0206 "features need each other in a circle";
     E0207 "something cannot stand here";
     E0208 "something is never used";
+    E0209 "Rust does not know the architecture";
 
     // Operands and tables.
     E0301 "fields of an operand overlap";

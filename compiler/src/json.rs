@@ -4,6 +4,8 @@
 
 use core::fmt::{self, Write};
 
+use crate::hidden::is_hidden;
+
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json {
@@ -87,9 +89,7 @@ fn string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
             // Also what JSON allows and terminals or scripts may take for a line end or a command.
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                write!(f, "\\u{:04x}", u32::from(c))?;
-            }
+            c if is_hidden(c) => write!(f, "\\u{:04x}", u32::from(c))?,
             _ => f.write_char(c)?,
         }
     }

@@ -29,6 +29,7 @@ pub mod diagnostic;
 pub mod disk;
 pub mod doc;
 pub mod emit;
+pub mod hidden;
 pub mod json;
 pub mod lower;
 pub mod matrix;

@@ -5,6 +5,7 @@
 //! file is moved to the end.
 
 use crate::diagnostic::{Diagnostic, Label};
+use crate::hidden::{is_hidden, spelt};
 use crate::json::Json;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
@@ -62,10 +63,11 @@ fn lines(diagnostics: &[&Diagnostic], line: impl Fn(&Diagnostic) -> String) -> S
 fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     let span = diagnostic.primary.span;
     let (line, column) = files.line_column(span.file, span.start);
-    let name = &files.get(span.file).name;
+    let name = spelt(&files.get(span.file).name);
+    let message = spelt(&diagnostic.message);
     format!(
-        "{name}:{line}:{column}: error[{}]: {}",
-        diagnostic.code, diagnostic.message
+        "{name}:{line}:{column}: error[{}]: {message}",
+        diagnostic.code
     )
 }
 
@@ -107,8 +109,9 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         return String::new();
     };
     let mut sources = SimpleFiles::new();
-    for (_, file) in files.iter() {
-        sources.add(file.name.as_str(), file.text.as_str());
+    let names: Vec<String> = files.iter().map(|(_, file)| spelt(&file.name)).collect();
+    for (name, (_, file)) in names.iter().zip(files.iter()) {
+        sources.add(name.as_str(), file.text.as_str());
     }
     let mut out = String::new();
     for diagnostic in diagnostics {
@@ -154,7 +157,7 @@ fn with_labels(files: &Files, diagnostic: &Diagnostic) -> codespan::Diagnostic<u
     let secondary = secondary.map(|fact| label(files, codespan::LabelStyle::Secondary, fact));
     codespan::Diagnostic::error()
         .with_code(diagnostic.code)
-        .with_message(&diagnostic.message)
+        .with_message(spelt(&diagnostic.message))
         .with_label(primary)
         .with_labels_iter(secondary)
         .with_notes_iter(notes(diagnostic))
@@ -172,13 +175,18 @@ fn label(files: &Files, style: codespan::LabelStyle, label: &Label) -> codespan:
         offset
     };
     let (start, end) = (boundary(start.min(end)), boundary(end));
-    codespan::Label::new(style, file.0 as usize, start..end).with_message(&label.text)
+    codespan::Label::new(style, file.0 as usize, start..end).with_message(spelt(&label.text))
 }
 
 /// The notes, and the help as the last of them.
 fn notes(diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
     let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
-    diagnostic.notes.iter().cloned().chain(help)
+    diagnostic
+        .notes
+        .iter()
+        .cloned()
+        .chain(help)
+        .map(|note| spelt(&note))
 }
 
 /// Whether the lines of all labels are short and hold nothing that a terminal obeys.
@@ -194,7 +202,7 @@ fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
         let end = after + rest.iter().position(newline).unwrap_or(rest.len());
         text.get(start..end).is_some_and(|shown| {
             shown.lines().all(|line| line.len() <= MAX_LINE)
-                && !shown.contains(|c: char| c.is_control() && !"\n\r\t".contains(c))
+                && !shown.contains(|c: char| is_hidden(c) && c != '\r')
         })
     })
 }

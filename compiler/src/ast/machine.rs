@@ -35,6 +35,17 @@ pub struct Level {
     pub span: Span,
 }
 
+/// `target_arch "...";`, `target_arch "..." intended;`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetArch {
+    /// Rust's name of the architecture.
+    pub name: Text,
+    /// It is meant as it is, although Rust does not know it.
+    pub intended: bool,
+    /// All of it.
+    pub span: Span,
+}
+
 /// `caches { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caches {

@@ -50,7 +50,7 @@ pub struct Arch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// `target_arch "...";`
-    TargetArch(Spanned<Text>),
+    TargetArch(TargetArch),
     /// `geometry g4k { ... }`
     Geometry(Geometry),
     /// `caches { ... }`

@@ -19,6 +19,7 @@ use crate::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
 use crate::disk::{self, DiskError, Source};
+use crate::hidden::{is_hidden, spelt};
 use crate::render::{self, render};
 use crate::source::Files;
 use crate::spelling::nearest;
@@ -178,7 +179,17 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
 #[must_use]
 pub fn main() -> ExitCode {
     caught(|| {
-        let cli = Cli::parse();
+        let cli = match Cli::try_parse() {
+            Ok(cli) => cli,
+            Err(error) => {
+                let text = error.render().to_string();
+                if !text.contains(is_hidden) {
+                    error.exit();
+                }
+                complain(spelt(&text));
+                return ExitCode::from(2);
+            }
+        };
         let color = cli.color.wanted();
         let result = match cli.command {
             Command::New(command) => command.run(),
@@ -207,13 +218,14 @@ fn show(result: Result<Outcome, Trouble>) -> ExitCode {
             return ExitCode::from(1);
         }
         Err(Trouble(message)) => {
-            complain(format_args!("error: {message}\n"));
+            complain(format_args!("error: {}\n", spelt(&message)));
             return ExitCode::from(2);
         }
     };
     let mut stdout = io::stdout().lock();
+    // Names of files, and of what the arguments name, may hold anything.
     match stdout
-        .write_all(results.as_bytes())
+        .write_all(spelt(&results).as_bytes())
         .and_then(|()| stdout.flush())
     {
         // A reader that has seen enough, such as `head`, is no trouble.

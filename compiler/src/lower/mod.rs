@@ -15,10 +15,11 @@ mod names;
 mod operands;
 mod registers;
 mod spaces;
+mod targets;
 
 pub use drops::UNLIMITED;
 
-use crate::ast::{self, Item, Spanned};
+use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Event, LevelNumbers, Model, Named, Policy};
 
@@ -69,8 +70,11 @@ impl Lower {
             "`target_arch`",
             "name the architecture as Rust does: `target_arch \"...\";`",
             of_kind!(items, TargetArch),
-            |t: &Spanned<ast::Text>| t.span,
+            |t: &ast::TargetArch| t.span,
         );
+        if let Some(target) = target {
+            self.known_target(target);
+        }
         let caches = self.single(
             arch,
             "`caches`",
@@ -141,7 +145,7 @@ impl Lower {
             },
             doc: arch.doc.clone(),
             target_arch: target.map(|t| At {
-                value: t.node.node.clone(),
+                value: t.name.node.clone(),
                 span: t.span,
             })?,
             geometries,

@@ -5,7 +5,7 @@ use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
-    Number, Spanned, Tag, Text,
+    Number, Spanned, Tag, TargetArch, Text,
 };
 
 impl Builder<'_> {
@@ -19,7 +19,11 @@ impl Builder<'_> {
 
     fn item(&mut self, node: &Node) -> Option<Item> {
         Some(match node.as_rule() {
-            Rule::target_arch => Item::TargetArch(self.statement_text(node)),
+            Rule::target_arch => Item::TargetArch(TargetArch {
+                name: self.text(node),
+                intended: has(node, Rule::k_intended),
+                span: self.span(node),
+            }),
             Rule::geometry => Item::Geometry(self.geometry(node)),
             Rule::caches => Item::Caches(self.caches(node)),
             Rule::feature => Item::Feature(self.feature(node)),

@@ -6,11 +6,12 @@
 //! if there is no definition whose first words can be read, or if a blank is left. Spans are bytes of the file as it is,
 //! with byte-order mark and carriage returns.
 //!
-//! Five steps: `blanks` names what is not filled in yet, and then that is all; `scan` refuses what is
+//! Six steps: `controls` refuses characters that show another text; `blanks` names what is not filled in yet, and then that is all; `scan` refuses what is
 //! too large and closes what is left open; `Grammar` parses; `recover` explains what did not fit,
 //! after which the parse is repeated with the semicolons that were missing; `tree` builds the tree.
 
 mod blanks;
+mod controls;
 mod effects;
 mod expected;
 mod facts;
@@ -80,6 +81,11 @@ pub fn decode(
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     let original = &files.get(file).text;
+    let (mut hidden, more) = controls::find(file, original);
+    if !hidden.is_empty() {
+        cap(&mut hidden, more);
+        return (None, hidden);
+    }
     let blanks = blanks::find(file, original);
     if !blanks.listed.is_empty() {
         let mut left = blanks.listed;

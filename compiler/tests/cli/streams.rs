@@ -49,3 +49,28 @@ fn results_that_cannot_be_written_are_trouble() {
             .starts_with(b"error: cannot write to stdout: ")
     );
 }
+
+#[test]
+fn what_a_terminal_obeys_is_spelt_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let name = "a\u{1b}[31m\u{202e}.arch";
+    let path = directory.path().join(name);
+    if std::fs::write(&path, shipped("x86_64.arch")).is_err() {
+        // There are systems that do not take such names.
+        return;
+    }
+    let arguments = [
+        vec!["gen", name, "--out", "out\u{1b}"],
+        vec!["check", "b\u{9b}.arch"],
+        vec!["trace", name, "--range", "\u{1b}"],
+        vec!["trace", name, "--features", "\u{202e}"],
+        vec!["\u{1b}[31m"],
+        vec!["new", "x\u{1b}"],
+    ];
+    for arguments in arguments {
+        let run = tlbc_reading(directory.path(), &arguments, b"");
+        let all = run.stdout + &run.stderr;
+        assert!(!all.is_empty(), "{arguments:?}");
+        assert!(!all.contains(tlbc::hidden::is_hidden), "{all:?}");
+    }
+}

@@ -12,6 +12,7 @@ mod kernel;
 mod operands;
 mod rust;
 mod spaces;
+mod targets;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};
 

@@ -51,7 +51,7 @@ fn every_code_is_explained() {
         assert!(text.ends_with(ending), "{code}");
         let blocks = block(code, "Wrong").is_some() && block(code, "Right").is_some();
         assert!(
-            blocks || [Code::E0104, Code::E0105].contains(&code),
+            blocks || [Code::E0104, Code::E0105, Code::E0108].contains(&code),
             "{code}"
         );
     }
@@ -100,6 +100,8 @@ fn bytes_and_sizes_that_no_block_can_show() {
     let deep = format!("arch m {{\n{}\n}}\n", "{".repeat(1000));
     let (_, diagnostics) = found(&deep, false);
     assert_eq!(diagnostics[0].code, Code::E0105);
+    let (_, diagnostics) = found("arch m { // \u{202e}\n}\n", false);
+    assert_eq!(diagnostics[0].code, Code::E0108);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The parser: the shipped definitions, syntax errors with their messages, and noise.
 
+mod controls;
 mod errors;
 mod files;
 mod good;

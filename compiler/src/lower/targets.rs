@@ -1,0 +1,49 @@
+//! What Rust calls architectures.
+
+use super::Lower;
+use crate::ast::TargetArch;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::spelling::nearest;
+
+/// A line for each of Rust's names, with what others call the architecture.
+const TARGETS: &str = include_str!("../../targets.txt");
+
+/// Rust's names, each with the others.
+fn targets() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let lines = TARGETS.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let mut names = line.split_whitespace();
+        Some((names.next()?, names.collect()))
+    })
+}
+
+impl Lower {
+    /// Reports a name that Rust does not know, if it is likely that another was meant.
+    pub(super) fn known_target(&mut self, target: &TargetArch) {
+        let name = target.name.node.as_str();
+        if target.intended || targets().any(|(known, _)| known == name) {
+            return;
+        }
+        let other = |(known, others): (&'static str, Vec<&str>)| {
+            let named = others.iter().any(|other| other.eq_ignore_ascii_case(name));
+            (named || known.eq_ignore_ascii_case(name)).then_some(known)
+        };
+        let near = || nearest(name, targets().map(|(known, _)| known));
+        let Some(meant) = targets().find_map(other).or_else(near) else {
+            return;
+        };
+        self.report(
+            Diagnostic::new(
+                Code::E0209,
+                target.name.span,
+                format!("Rust has no architecture `{name}`"),
+            )
+            .label("compared with `target_arch`")
+            .note("on the machine itself the part that executes instructions would be left out of every build")
+            .help(format!(
+                "did you mean `{meant}`? If it is meant as it is, write `target_arch \"{name}\" intended;`"
+            )),
+        );
+    }
+}
