@@ -186,8 +186,8 @@ impl<P: Platform> Mmu<P> {
     /// Whether a change may be made in one step: the machine does not want the entry invalid in between.
     ///
     /// # Errors
-    /// When the machine has no such entry at this level; and when a valid entry would become another page, another size
-    /// or have more rights, and the machine wants it invalid and flushed before.
+    /// When the machine has no such entry at this level; and when a valid entry would map another page or another size, have
+    /// other attributes or more rights, and the machine wants it invalid and flushed before.
     pub fn check_change(&self, space: &AddressSpace<P>, change: &Change) -> Result<(), Misuse> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;

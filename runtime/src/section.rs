@@ -148,6 +148,11 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             let extent = slot.extent(mmu.check_entry(change.level, change.old)?);
             self.flush_before(extent, &change);
             let Some(changed) = mmu.change_from(space, slot, stands, &change) else {
+                if slot.entries.len() > 1 {
+                    // Some of them may have changed.
+                    let facts = mmu.change_facts(space);
+                    self.gather.record(&change.obligation(&facts), extent);
+                }
                 core::hint::spin_loop();
                 continue;
             };
@@ -248,7 +253,8 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         let facts = gather.mmu.change_facts(gather.space);
         let changed = gather.has_changed(change.level, extent);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
-        if changed.leaf && page || changed.other && facts.size_through_invalid {
+        let other_size = changed.other || changed.leaf && matches!(change.new, Entry::Table { .. });
+        if changed.leaf && page || other_size && facts.size_through_invalid {
             gather.flush_entries();
         }
     }
