@@ -294,8 +294,8 @@ impl Book {
             LoadedTag::Line(line) => (line, false),
             LoadedTag::KernelRoot => (None, true),
         };
-        if !kernel_root && !is_back(Fault::ForgetsKernelRoot) {
-            self.kernel_root.put(1);
+        if !kernel_root {
+            self.owe_kernel_root();
         }
         self.forget_lines(loaded);
     }
@@ -308,6 +308,13 @@ impl Book {
             } else {
                 line.space.put(SpaceId::NONE.0);
             }
+        }
+    }
+
+    /// The tag of the kernel's root is flushed before that root is loaded.
+    pub fn owe_kernel_root(&self) {
+        if !is_back(Fault::ForgetsKernelRoot) {
+            self.kernel_root.put(1);
         }
     }
 

@@ -263,7 +263,7 @@ impl<P: Platform> Mmu<P> {
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         // What the CPU had cached when it went offline, of the kernel's tables among others, may be freed since.
-        here.book.owe_others(LoadedTag::Line(None));
+        here.book.owe_kernel_root();
         let forget = || {
             here.book.take_everything();
             let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
