@@ -225,122 +225,122 @@ pub enum Op {
     DsbNsh,
     /// `isb`: arm64.arch:103.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:149-154.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:149-155.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:157-163.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:158-165.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:165-171.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:167-174.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:172-179.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:175-183.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:183-188.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:187-193.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:189-195.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:194-201.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:196-202.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:202-209.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:203-210.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:210-218.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:213-218.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:221-227.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:219-224.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:228-234.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:149-154.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:149-155.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:157-163.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:158-165.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:165-171.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:167-174.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:172-179.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:175-183.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:183-188.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:187-193.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:189-195.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:194-201.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:196-202.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:202-209.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:203-210.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:210-218.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:213-218.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:221-227.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:219-224.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:228-234.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:243-245.
+    /// Loads `ttbr0`. arm64.arch:253-256.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:246-248.
+    /// Loads `ttbr1`. arm64.arch:257-260.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -809,7 +809,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:234-238.
+/// Operand `ttbr0`: arm64.arch:244-248.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -818,7 +818,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:239-242.
+/// Operand `asid`: arm64.arch:249-252.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -845,7 +845,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:149-154, arm64.arch:157-163.
+    /// From: arm64.arch:100, arm64.arch:149-155, arm64.arch:158-165.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -859,26 +859,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:157-163: vae1
+                // arm64.arch:158-165: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:157-163: vae1, view user
+                // arm64.arch:158-165: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:149-154: vale1
+                // arm64.arch:149-155: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:149-154: vale1, view user
+                // arm64.arch:149-155: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:157-163: vae1
+            // arm64.arch:158-165: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:149-154: vale1
+            // arm64.arch:149-155: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -891,7 +891,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:149-154, arm64.arch:157-163.
+    /// From: arm64.arch:99, arm64.arch:149-155, arm64.arch:158-165.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -905,26 +905,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:157-163: vae1is
+                // arm64.arch:158-165: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:157-163: vae1is, view user
+                // arm64.arch:158-165: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:149-154: vale1is
+                // arm64.arch:149-155: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:149-154: vale1is, view user
+                // arm64.arch:149-155: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:157-163: vae1is
+            // arm64.arch:158-165: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:149-154: vale1is
+            // arm64.arch:149-155: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -937,7 +937,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:165-171, arm64.arch:172-179.
+    /// From: arm64.arch:100, arm64.arch:167-174, arm64.arch:175-183.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -949,11 +949,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:172-179: vaae1
+            // arm64.arch:175-183: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:165-171: vaale1
+            // arm64.arch:167-174: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -967,7 +967,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:165-171, arm64.arch:172-179.
+    /// From: arm64.arch:99, arm64.arch:167-174, arm64.arch:175-183.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -979,11 +979,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:172-179: vaae1is
+            // arm64.arch:175-183: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:165-171: vaale1is
+            // arm64.arch:167-174: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1239,7 +1239,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:149-154, arm64.arch:157-163, arm64.arch:183-188, arm64.arch:189-195.
+    /// From: arm64.arch:149-155, arm64.arch:158-165, arm64.arch:187-193, arm64.arch:194-201.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1257,7 +1257,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:189-195: rvae1
+                        // arm64.arch:194-201: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1267,7 +1267,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:189-195: rvae1, view user
+                        // arm64.arch:194-201: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1279,17 +1279,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:157-163: vae1
+                        // arm64.arch:158-165: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:157-163: vae1, view user
+                        // arm64.arch:158-165: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:183-188: rvale1
+                        // arm64.arch:187-193: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1299,7 +1299,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:183-188: rvale1, view user
+                        // arm64.arch:187-193: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1311,10 +1311,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:149-154: vale1
+                        // arm64.arch:149-155: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:149-154: vale1, view user
+                        // arm64.arch:149-155: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1322,24 +1322,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:189-195: rvae1
+                    // arm64.arch:194-201: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:157-163: vae1
+                    // arm64.arch:158-165: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:183-188: rvale1
+                    // arm64.arch:187-193: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:149-154: vale1
+                    // arm64.arch:149-155: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1351,9 +1351,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:157-163: vae1
+                    // arm64.arch:158-165: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:157-163: vae1, view user
+                    // arm64.arch:158-165: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1365,9 +1365,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:149-154: vale1
+                    // arm64.arch:149-155: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:149-154: vale1, view user
+                    // arm64.arch:149-155: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1379,7 +1379,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:157-163: vae1
+                // arm64.arch:158-165: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1389,7 +1389,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:149-154: vale1
+                // arm64.arch:149-155: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1404,7 +1404,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:149-154, arm64.arch:157-163, arm64.arch:183-188, arm64.arch:189-195.
+    /// From: arm64.arch:149-155, arm64.arch:158-165, arm64.arch:187-193, arm64.arch:194-201.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1422,7 +1422,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:189-195: rvae1is
+                        // arm64.arch:194-201: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1432,7 +1432,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:189-195: rvae1is, view user
+                        // arm64.arch:194-201: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1444,17 +1444,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:157-163: vae1is
+                        // arm64.arch:158-165: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:157-163: vae1is, view user
+                        // arm64.arch:158-165: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:183-188: rvale1is
+                        // arm64.arch:187-193: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1464,7 +1464,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:183-188: rvale1is, view user
+                        // arm64.arch:187-193: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1476,10 +1476,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:149-154: vale1is
+                        // arm64.arch:149-155: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:149-154: vale1is, view user
+                        // arm64.arch:149-155: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1487,24 +1487,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:189-195: rvae1is
+                    // arm64.arch:194-201: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:157-163: vae1is
+                    // arm64.arch:158-165: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:183-188: rvale1is
+                    // arm64.arch:187-193: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:149-154: vale1is
+                    // arm64.arch:149-155: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1516,9 +1516,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:157-163: vae1is
+                    // arm64.arch:158-165: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:157-163: vae1is, view user
+                    // arm64.arch:158-165: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1530,9 +1530,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:149-154: vale1is
+                    // arm64.arch:149-155: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:149-154: vale1is, view user
+                    // arm64.arch:149-155: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1544,7 +1544,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:157-163: vae1is
+                // arm64.arch:158-165: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1554,7 +1554,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:149-154: vale1is
+                // arm64.arch:149-155: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1569,7 +1569,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:165-171, arm64.arch:172-179, arm64.arch:196-202, arm64.arch:203-210.
+    /// From: arm64.arch:167-174, arm64.arch:175-183, arm64.arch:202-209, arm64.arch:210-218.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1586,7 +1586,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:203-210: rvaae1
+                    // arm64.arch:210-218: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1597,14 +1597,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:172-179: vaae1
+                    // arm64.arch:175-183: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:196-202: rvaale1
+                    // arm64.arch:202-209: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1615,7 +1615,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:165-171: vaale1
+                    // arm64.arch:167-174: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1625,7 +1625,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:172-179: vaae1
+                // arm64.arch:175-183: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1635,7 +1635,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:165-171: vaale1
+                // arm64.arch:167-174: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1651,7 +1651,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:165-171, arm64.arch:172-179, arm64.arch:196-202, arm64.arch:203-210.
+    /// From: arm64.arch:167-174, arm64.arch:175-183, arm64.arch:202-209, arm64.arch:210-218.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1668,7 +1668,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:203-210: rvaae1is
+                    // arm64.arch:210-218: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1679,14 +1679,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:172-179: vaae1is
+                    // arm64.arch:175-183: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:196-202: rvaale1is
+                    // arm64.arch:202-209: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1697,7 +1697,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:165-171: vaale1is
+                    // arm64.arch:167-174: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1707,7 +1707,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:172-179: vaae1is
+                // arm64.arch:175-183: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1717,7 +1717,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:165-171: vaale1is
+                // arm64.arch:167-174: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1731,16 +1731,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:213-218.
+    /// From: arm64.arch:100, arm64.arch:221-227.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:213-218: aside1
+        // arm64.arch:221-227: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:213-218: aside1, view user
+            // arm64.arch:221-227: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1752,16 +1752,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:213-218.
+    /// From: arm64.arch:99, arm64.arch:221-227.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:213-218: aside1is
+        // arm64.arch:221-227: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:213-218: aside1is, view user
+            // arm64.arch:221-227: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1773,11 +1773,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:219-224.
+    /// From: arm64.arch:100, arm64.arch:228-234.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:219-224: vmalle1
+        // arm64.arch:228-234: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1788,11 +1788,11 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:219-224.
+    /// From: arm64.arch:99, arm64.arch:228-234.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:219-224: vmalle1is
+        // arm64.arch:228-234: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
@@ -1807,7 +1807,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:101, arm64.arch:149-154.
+    /// From: arm64.arch:101, arm64.arch:149-155.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1841,7 +1841,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:101, arm64.arch:103, arm64.arch:149-154.
+    /// From: arm64.arch:101, arm64.arch:103, arm64.arch:149-155.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1857,7 +1857,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:103, arm64.arch:243-245, arm64.arch:246-248.
+    /// From: arm64.arch:103, arm64.arch:253-256, arm64.arch:257-260.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1870,15 +1870,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:243-245: ttbr0
+        // arm64.arch:253-256: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:246-248: ttbr1
+        // arm64.arch:257-260: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:243-245: ttbr0
+        // arm64.arch:253-256: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1887,12 +1887,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:246-248.
+    /// From: arm64.arch:257-260.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:246-248: ttbr1
+            // arm64.arch:257-260: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1905,11 +1905,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:102, arm64.arch:103, arm64.arch:219-224.
+    /// From: arm64.arch:100, arm64.arch:102, arm64.arch:103, arm64.arch:228-234.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:219-224: vmalle1
+        // arm64.arch:228-234: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);

@@ -227,21 +227,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:97-103.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:97-104.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:104-110.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:105-112.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:112-121.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:114-124.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -250,7 +250,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:122-131.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:125-135.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -259,30 +259,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:135-141.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:139-145.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:142-148.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:146-152.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:152-157.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:156-161.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:158-163.
+    /// S/370 PoP, PURGE TLB. s390.arch:162-168.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:186-195.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:191-200.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -296,7 +296,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:196-205.
+    /// Linux pgtable.h, cspg. s390.arch:201-210.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -305,26 +305,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:209-216.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:214-221.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:217-224.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:222-229.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:235-237.
+    /// Loads `cr1`. s390.arch:240-243.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:238-240.
+    /// Loads `cr7`. s390.arch:244-247.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -494,25 +494,25 @@ impl Issue<Op> for Hardware {
                 Op::Idte { origin, page } => {
                     asm!(
                         "idte {origin}, %r0, {page}, 0",
-                        origin = in(reg_addr) origin,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        origin = inout(reg_addr) origin => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::IdteLocal { origin, page } => {
                     asm!(
                         "idte {origin}, %r0, {page}, 1",
-                        origin = in(reg_addr) origin,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        origin = inout(reg_addr) origin => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::IdteAsce { asce, clear_by_asce } => {
                     asm!(
                         "idte %r0, {asce}, {clear_by_asce}, 0",
-                        asce = in(reg_addr) asce,
-                        clear_by_asce = in(reg_addr) clear_by_asce,
-                        options(nostack, preserves_flags),
+                        asce = inout(reg_addr) asce => _,
+                        clear_by_asce = inout(reg_addr) clear_by_asce => _,
+                        options(nostack),
                     )
                 }
                 Op::Ptlb => asm!("ptlb", options(nostack, preserves_flags)),
@@ -539,17 +539,17 @@ impl Issue<Op> for Hardware {
                 Op::Rdp { table, page } => {
                     asm!(
                         ".insn rrf,0xb98b0000,{table},{page},%r0,0",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        table = inout(reg_addr) table => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::RdpLocal { table, page } => {
                     asm!(
                         ".insn rrf,0xb98b0000,{table},{page},%r0,1",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        table = inout(reg_addr) table => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::LoadCr1 { control } => {
@@ -642,7 +642,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:166-168.
+/// Operand `old_in_r2`: s390.arch:171-173.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -651,7 +651,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:169-171.
+/// Operand `new_in_r3`: s390.arch:174-176.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -660,7 +660,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:172-176.
+/// Operand `origin_in_r4`: s390.arch:177-181.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -679,7 +679,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:177-180.
+/// Operand `address_in_r5`: s390.arch:182-185.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -688,7 +688,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:181-185.
+/// Operand `entry`: s390.arch:186-190.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -699,7 +699,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:232-234.
+/// Operand `control`: s390.arch:237-239.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -732,10 +732,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:158-163.
+    /// From: s390.arch:162-168.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:158-163: ptlb
+        // s390.arch:162-168: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -746,10 +746,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:156-161.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:152-157: idte_asce
+        // s390.arch:156-161: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -765,10 +765,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:158-163.
+    /// From: s390.arch:162-168.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:158-163: ptlb
+        // s390.arch:162-168: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -779,10 +779,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:156-161.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:152-157: idte_asce
+        // s390.arch:156-161: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -837,10 +837,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:158-163.
+    /// From: s390.arch:162-168.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:158-163: ptlb
+        // s390.arch:162-168: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -850,10 +850,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:156-161.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:152-157: idte_asce
+        // s390.arch:156-161: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -868,10 +868,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:158-163.
+    /// From: s390.arch:162-168.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:158-163: ptlb
+        // s390.arch:162-168: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -881,10 +881,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:152-157.
+    /// From: s390.arch:156-161.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:152-157: idte_asce
+        // s390.arch:156-161: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -895,9 +895,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:97-103, s390.arch:104-110, s390.arch:112-121, s390.arch:122-131,
-    /// s390.arch:135-141, s390.arch:142-148, s390.arch:186-195, s390.arch:196-205,
-    /// s390.arch:209-216, s390.arch:217-224.
+    /// From: s390.arch:97-104, s390.arch:105-112, s390.arch:114-124, s390.arch:125-135,
+    /// s390.arch:139-145, s390.arch:146-152, s390.arch:191-200, s390.arch:201-210,
+    /// s390.arch:214-221, s390.arch:222-229.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -929,7 +929,7 @@ impl Tlb {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:122-131: ipte_run_local
+                            // s390.arch:125-135: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -941,7 +941,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:112-121: ipte_run
+                            // s390.arch:114-124: ipte_run
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -960,7 +960,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:104-110: ipte_local
+                        // s390.arch:105-112: ipte_local
                         cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
@@ -974,7 +974,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:97-103: ipte
+                        // s390.arch:97-104: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -989,7 +989,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:142-148: idte_local
+                    // s390.arch:146-152: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1000,7 +1000,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:135-141: idte
+                    // s390.arch:139-145: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1017,7 +1017,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:217-224: rdp_local
+                                // s390.arch:222-229: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1027,7 +1027,7 @@ impl Tlb {
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:122-131: ipte_run_local
+                                // s390.arch:125-135: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1043,7 +1043,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:104-110: ipte_local
+                                // s390.arch:105-112: ipte_local
                                 cpu.issue(Op::IpteLocal {
                                     table: table_bits,
                                     page,
@@ -1058,7 +1058,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:142-148: idte_local
+                            // s390.arch:146-152: idte_local
                             cpu.issue(Op::IdteLocal { origin, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1073,7 +1073,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:209-216: rdp
+                        // s390.arch:214-221: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1090,7 +1090,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:186-195: crdte
+                        // s390.arch:191-200: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1113,7 +1113,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:186-195: crdte
+                    // s390.arch:191-200: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1131,7 +1131,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:196-205: cspg
+                // s390.arch:201-210: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1149,7 +1149,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:217-224: rdp_local
+                                // s390.arch:222-229: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1163,7 +1163,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:209-216: rdp
+                                // s390.arch:214-221: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1172,7 +1172,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:122-131: ipte_run_local
+                                // s390.arch:125-135: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1184,7 +1184,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:112-121: ipte_run
+                                // s390.arch:114-124: ipte_run
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1201,7 +1201,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:104-110: ipte_local
+                            // s390.arch:105-112: ipte_local
                             cpu.issue(Op::IpteLocal {
                                 table: table_bits,
                                 page,
@@ -1215,7 +1215,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:97-103: ipte
+                            // s390.arch:97-104: ipte
                             cpu.issue(Op::Ipte {
                                 table: table_bits,
                                 page,
@@ -1226,7 +1226,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:112-121: ipte_run
+                        // s390.arch:114-124: ipte_run
                         let table_bits = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1242,7 +1242,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:97-103: ipte
+                        // s390.arch:97-104: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1257,7 +1257,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:142-148: idte_local
+                    // s390.arch:146-152: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1268,7 +1268,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:135-141: idte
+                    // s390.arch:139-145: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1281,7 +1281,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:235-237, s390.arch:238-240.
+    /// From: s390.arch:240-243, s390.arch:244-247.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1293,11 +1293,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:235-237: cr1
+        // s390.arch:240-243: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:238-240: cr7
+        // s390.arch:244-247: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1309,10 +1309,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:158-163.
+    /// From: s390.arch:162-168.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:158-163: ptlb
+        // s390.arch:162-168: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

@@ -227,23 +227,23 @@ const fn level_table(c: Config) -> &'static LevelTable {
 pub enum Op {
     /// `tlbsync`: x86_64.arch:83.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:114-121.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:114-122.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:122-131.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:123-133.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:132-137.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:134-141.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:138-146.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:142-150.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:150-162.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:154-166.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -252,7 +252,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:174-177.
+    /// Loads `cr3`. x86_64.arch:178-182.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -343,7 +343,7 @@ impl Issue<Op> for Hardware {
         // Memory operands point at a live local.
         unsafe {
             match op {
-                Op::Tlbsync => asm!("tlbsync", options(nostack, preserves_flags)),
+                Op::Tlbsync => asm!("tlbsync", options(nostack)),
                 Op::Invlpg { va } => {
                     asm!("invlpg [{va}]", va = in(reg) va, options(nostack, preserves_flags))
                 }
@@ -360,7 +360,7 @@ impl Issue<Op> for Hardware {
                         "mov {scratch}, cr3",
                         "mov cr3, {scratch}",
                         scratch = out(reg) _,
-                        options(nostack, preserves_flags),
+                        options(nostack),
                     )
                 }
                 Op::MovCr4 => {
@@ -377,14 +377,14 @@ impl Issue<Op> for Hardware {
                 Op::Invlpgb { rax, ecx, edx } => {
                     asm!(
                         "invlpgb",
-                        in("rax") rax,
-                        in("ecx") ecx,
-                        in("edx") edx,
-                        options(nostack, preserves_flags),
+                        inout("rax") rax => _,
+                        inout("ecx") ecx => _,
+                        inout("edx") edx => _,
+                        options(nostack),
                     )
                 }
                 Op::LoadCr3 { cr3 } => {
-                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack, preserves_flags))
+                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack))
                 }
             }
         }
@@ -463,7 +463,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:168-173.
+/// Operand `cr3`: x86_64.arch:172-177.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -502,17 +502,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:114-121, x86_64.arch:122-131.
+    /// From: x86_64.arch:114-122, x86_64.arch:123-133.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:114-121: invlpg
+        // x86_64.arch:114-122: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:122-131: invpcid, form page, view user
+                // x86_64.arch:123-133: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -530,7 +530,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -545,7 +545,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:150-162: invlpgb, form run
+            // x86_64.arch:154-166: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -568,8 +568,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:114-121, x86_64.arch:122-131, x86_64.arch:138-146,
-    /// x86_64.arch:150-162.
+    /// From: x86_64.arch:114-122, x86_64.arch:123-133, x86_64.arch:142-150,
+    /// x86_64.arch:154-166.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -583,24 +583,24 @@ impl Tlb {
         if c.has(Config::PCID) {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
-                    // x86_64.arch:114-121: invlpg
+                    // x86_64.arch:114-122: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:122-131: invpcid, form everything
+                        // x86_64.arch:123-133: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
-                        // x86_64.arch:114-121: invlpg
+                        // x86_64.arch:114-122: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
-                                // x86_64.arch:122-131: invpcid, form nonglobal
+                                // x86_64.arch:123-133: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -612,20 +612,20 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     // The caller has interrupts off.
-                    // x86_64.arch:138-146: mov_cr4
+                    // x86_64.arch:142-150: mov_cr4
                     cpu.issue(Op::MovCr4);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         // The caller has interrupts off.
-                        // x86_64.arch:138-146: mov_cr4
+                        // x86_64.arch:142-150: mov_cr4
                         cpu.issue(Op::MovCr4);
                     } else {
-                        // x86_64.arch:114-121: invlpg
+                        // x86_64.arch:114-122: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
-                    // x86_64.arch:114-121: invlpg
+                    // x86_64.arch:114-122: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
@@ -635,20 +635,20 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:122-131: invpcid, form nonglobal
+                    // x86_64.arch:123-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:150-162: invlpgb, form nonglobal
+                        // x86_64.arch:154-166: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:150-162: invlpgb, form run_any
+                        // x86_64.arch:154-166: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -656,14 +656,14 @@ impl Tlb {
                     }
                 }
             } else {
-                // x86_64.arch:114-121: invlpg
+                // x86_64.arch:114-122: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:114-121: invlpg
+            // x86_64.arch:114-122: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -678,7 +678,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -693,25 +693,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:150-162: invlpgb, form nonglobal
+                    // x86_64.arch:154-166: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:150-162: invlpgb, form run_any
+                // x86_64.arch:154-166: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:150-162: invlpgb, form nonglobal
+                // x86_64.arch:154-166: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:150-162: invlpgb, form run_any
+                // x86_64.arch:154-166: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -814,7 +814,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:122-131.
+    /// From: x86_64.arch:123-133.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -859,7 +859,7 @@ impl Tlb {
                     } else {
                         if c.has(Config::INVLPGB) {
                             if walk {
-                                // x86_64.arch:122-131: invpcid, form nonglobal
+                                // x86_64.arch:123-133: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -996,7 +996,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:83, x86_64.arch:150-162.
+    /// From: x86_64.arch:83, x86_64.arch:154-166.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -1020,7 +1020,7 @@ impl Tlb {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
                     if walk {
-                        // x86_64.arch:150-162: invlpgb, form nonglobal
+                        // x86_64.arch:154-166: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
@@ -1130,7 +1130,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:114-121, x86_64.arch:122-131.
+    /// From: x86_64.arch:114-122, x86_64.arch:123-133.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1143,9 +1143,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:114-121: invlpg
+                // x86_64.arch:114-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:122-131: invpcid, form page, view user
+                // x86_64.arch:123-133: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1156,7 +1156,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:114-121: invlpg
+                // x86_64.arch:114-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1171,7 +1171,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1179,7 +1179,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:150-162: invlpgb, form run
+                // x86_64.arch:154-166: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -1192,7 +1192,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:150-162: invlpgb, form run
+                // x86_64.arch:154-166: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1207,7 +1207,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:114-121, x86_64.arch:150-162.
+    /// From: x86_64.arch:114-122, x86_64.arch:154-166.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1219,7 +1219,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:114-121: invlpg
+                // x86_64.arch:114-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1227,7 +1227,7 @@ impl Tlb {
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:150-162: invlpgb, form run_any
+                    // x86_64.arch:154-166: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1240,7 +1240,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:150-162: invlpgb, form run_any
+                    // x86_64.arch:154-166: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1251,7 +1251,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:114-121: invlpg
+                // x86_64.arch:114-122: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1267,7 +1267,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1275,7 +1275,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:150-162: invlpgb, form run_any
+                // x86_64.arch:154-166: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1288,7 +1288,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:150-162: invlpgb, form run_any
+                // x86_64.arch:154-166: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1302,12 +1302,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:132-137.
+    /// From: x86_64.arch:134-141.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:132-137: mov_cr3
+        // The caller has interrupts off.
+        // x86_64.arch:134-141: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1321,7 +1322,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1334,7 +1335,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:150-162: invlpgb, form tag
+            // x86_64.arch:154-166: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1356,53 +1357,67 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:122-131, x86_64.arch:132-137, x86_64.arch:138-146,
-    /// x86_64.arch:150-162.
+    /// From: x86_64.arch:123-133, x86_64.arch:134-141, x86_64.arch:142-150,
+    /// x86_64.arch:154-166.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
-            if c.has(Config::PTI) {
-                // x86_64.arch:132-137: mov_cr3
-                cpu.issue(Op::MovCr3);
-                if c.has(Config::PCID) {
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
+            if c.has(Config::INVPCID) {
+                if c.has(Config::PTI) {
+                    // The caller has interrupts off.
+                    // x86_64.arch:134-141: mov_cr3
+                    cpu.issue(Op::MovCr3);
+                    if c.has(Config::PCID) {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                    }
+                } else {
+                    // x86_64.arch:123-133: invpcid, form everything
+                    let kind = encode_kind(0x2);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
                 }
-            } else if c.has(Config::INVPCID) {
-                // x86_64.arch:122-131: invpcid, form everything
-                let kind = encode_kind(0x2);
-                let descriptor = encode_descriptor(0, 0);
-                cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:138-146: mov_cr4
-                cpu.issue(Op::MovCr4);
+                if c.has(Config::PTI) {
+                    // x86_64.arch:134-141: mov_cr3
+                    cpu.issue(Op::MovCr3);
+                    if c.has(Config::PCID) {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                    }
+                } else {
+                    // x86_64.arch:142-150: mov_cr4
+                    cpu.issue(Op::MovCr4);
+                }
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:122-131: invpcid, form nonglobal
+                    // x86_64.arch:123-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:150-162: invlpgb, form nonglobal
+                    // x86_64.arch:154-166: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                // x86_64.arch:132-137: mov_cr3
+                // The caller has interrupts off.
+                // x86_64.arch:134-141: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:132-137: mov_cr3
+            // The caller has interrupts off.
+            // x86_64.arch:134-141: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1415,7 +1430,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:150-162.
+    /// From: x86_64.arch:154-166.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1423,13 +1438,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:150-162: invlpgb, form everything
+                // x86_64.arch:154-166: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:150-162: invlpgb, form nonglobal
+                // x86_64.arch:154-166: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1481,14 +1496,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:174-177.
+    /// From: x86_64.arch:178-182.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:174-177: cr3
+                // x86_64.arch:178-182: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1499,7 +1514,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:174-177: cr3
+                // x86_64.arch:178-182: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1516,7 +1531,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:174-177: cr3
+            // x86_64.arch:178-182: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1526,18 +1541,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:174-177.
+    /// From: x86_64.arch:178-182.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:174-177: cr3
+                // x86_64.arch:178-182: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:174-177: cr3
+                // x86_64.arch:178-182: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1551,52 +1566,49 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:83, x86_64.arch:122-131, x86_64.arch:132-137, x86_64.arch:138-146,
-    /// x86_64.arch:150-162.
+    /// From: x86_64.arch:83, x86_64.arch:123-133, x86_64.arch:134-141, x86_64.arch:142-150,
+    /// x86_64.arch:154-166.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:122-131: invpcid, form everything
+                // x86_64.arch:123-133: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:138-146: mov_cr4
+                // x86_64.arch:142-150: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
-            if c.has(Config::INVPCID) {
-                if c.has(Config::INVLPGB) {
-                    // x86_64.arch:122-131: invpcid, form nonglobal
+            if c.has(Config::INVLPGB) {
+                if c.has(Config::INVPCID) {
+                    // x86_64.arch:123-133: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
-                    // x86_64.arch:132-137: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
+                    // The caller stays on this CPU until completion.
+                    // x86_64.arch:154-166: invlpgb, form nonglobal
+                    let rax = encode_rax(0, 0x4);
+                    let ecx = encode_ecx(Level(0), 0);
+                    let edx = encode_edx(0);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    cpu.issue(Op::Tlbsync);
                 }
-            } else if c.has(Config::INVLPGB) {
-                // The caller stays on this CPU until completion.
-                // x86_64.arch:150-162: invlpgb, form nonglobal
-                let rax = encode_rax(0, 0x4);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                cpu.issue(Op::Tlbsync);
             } else {
-                // x86_64.arch:132-137: mov_cr3
+                // The caller has interrupts off.
+                // x86_64.arch:134-141: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:132-137: mov_cr3
+            // The caller has interrupts off.
+            // x86_64.arch:134-141: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
