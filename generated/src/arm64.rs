@@ -238,122 +238,122 @@ pub enum Op {
     DsbNsh,
     /// `isb`: arm64.arch:105.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:151-156.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:151-157.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:159-165.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:160-167.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:167-173.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:169-176.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:174-181.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:177-185.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:185-190.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:189-195.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:191-197.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:196-203.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:198-204.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:204-211.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:205-212.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:212-220.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:215-220.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:223-229.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:221-226.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:230-236.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:151-156.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:151-157.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:159-165.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:160-167.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:167-173.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:169-176.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:174-181.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:177-185.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:185-190.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:189-195.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:191-197.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:196-203.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:198-204.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:204-211.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:205-212.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:212-220.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:215-220.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:223-229.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:221-226.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:230-236.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:247-249.
+    /// Loads `ttbr0`. arm64.arch:257-260.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:250-252.
+    /// Loads `ttbr1`. arm64.arch:261-264.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -822,7 +822,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:238-242.
+/// Operand `ttbr0`: arm64.arch:248-252.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -831,7 +831,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:243-246.
+/// Operand `asid`: arm64.arch:253-256.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -858,7 +858,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:151-156, arm64.arch:159-165.
+    /// From: arm64.arch:102, arm64.arch:151-157, arm64.arch:160-167.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -872,26 +872,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:159-165: vae1
+                // arm64.arch:160-167: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:159-165: vae1, view user
+                // arm64.arch:160-167: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:151-156: vale1
+                // arm64.arch:151-157: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:151-156: vale1, view user
+                // arm64.arch:151-157: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:159-165: vae1
+            // arm64.arch:160-167: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:151-156: vale1
+            // arm64.arch:151-157: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -904,7 +904,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:151-156, arm64.arch:159-165.
+    /// From: arm64.arch:101, arm64.arch:151-157, arm64.arch:160-167.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -918,26 +918,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:159-165: vae1is
+                // arm64.arch:160-167: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:159-165: vae1is, view user
+                // arm64.arch:160-167: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:151-156: vale1is
+                // arm64.arch:151-157: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:151-156: vale1is, view user
+                // arm64.arch:151-157: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:159-165: vae1is
+            // arm64.arch:160-167: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:151-156: vale1is
+            // arm64.arch:151-157: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -950,7 +950,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:167-173, arm64.arch:174-181.
+    /// From: arm64.arch:102, arm64.arch:169-176, arm64.arch:177-185.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -962,11 +962,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:174-181: vaae1
+            // arm64.arch:177-185: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:167-173: vaale1
+            // arm64.arch:169-176: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -980,7 +980,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:167-173, arm64.arch:174-181.
+    /// From: arm64.arch:101, arm64.arch:169-176, arm64.arch:177-185.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -992,11 +992,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:174-181: vaae1is
+            // arm64.arch:177-185: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:167-173: vaale1is
+            // arm64.arch:169-176: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1252,7 +1252,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:151-156, arm64.arch:159-165, arm64.arch:185-190, arm64.arch:191-197.
+    /// From: arm64.arch:151-157, arm64.arch:160-167, arm64.arch:189-195, arm64.arch:196-203.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1270,7 +1270,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:191-197: rvae1
+                        // arm64.arch:196-203: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1280,7 +1280,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:191-197: rvae1, view user
+                        // arm64.arch:196-203: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1292,17 +1292,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:159-165: vae1
+                        // arm64.arch:160-167: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:159-165: vae1, view user
+                        // arm64.arch:160-167: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:185-190: rvale1
+                        // arm64.arch:189-195: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1312,7 +1312,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:185-190: rvale1, view user
+                        // arm64.arch:189-195: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1324,10 +1324,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:151-156: vale1
+                        // arm64.arch:151-157: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:151-156: vale1, view user
+                        // arm64.arch:151-157: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1335,24 +1335,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:191-197: rvae1
+                    // arm64.arch:196-203: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:159-165: vae1
+                    // arm64.arch:160-167: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:185-190: rvale1
+                    // arm64.arch:189-195: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:151-156: vale1
+                    // arm64.arch:151-157: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1364,9 +1364,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:159-165: vae1
+                    // arm64.arch:160-167: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:159-165: vae1, view user
+                    // arm64.arch:160-167: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1378,9 +1378,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:151-156: vale1
+                    // arm64.arch:151-157: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:151-156: vale1, view user
+                    // arm64.arch:151-157: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1392,7 +1392,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:159-165: vae1
+                // arm64.arch:160-167: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1402,7 +1402,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:151-156: vale1
+                // arm64.arch:151-157: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1417,7 +1417,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:151-156, arm64.arch:159-165, arm64.arch:185-190, arm64.arch:191-197.
+    /// From: arm64.arch:151-157, arm64.arch:160-167, arm64.arch:189-195, arm64.arch:196-203.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1435,7 +1435,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:191-197: rvae1is
+                        // arm64.arch:196-203: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1445,7 +1445,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:191-197: rvae1is, view user
+                        // arm64.arch:196-203: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1457,17 +1457,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:159-165: vae1is
+                        // arm64.arch:160-167: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:159-165: vae1is, view user
+                        // arm64.arch:160-167: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:185-190: rvale1is
+                        // arm64.arch:189-195: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1477,7 +1477,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:185-190: rvale1is, view user
+                        // arm64.arch:189-195: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1489,10 +1489,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:151-156: vale1is
+                        // arm64.arch:151-157: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:151-156: vale1is, view user
+                        // arm64.arch:151-157: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1500,24 +1500,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:191-197: rvae1is
+                    // arm64.arch:196-203: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:159-165: vae1is
+                    // arm64.arch:160-167: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:185-190: rvale1is
+                    // arm64.arch:189-195: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:151-156: vale1is
+                    // arm64.arch:151-157: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1529,9 +1529,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:159-165: vae1is
+                    // arm64.arch:160-167: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:159-165: vae1is, view user
+                    // arm64.arch:160-167: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1543,9 +1543,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:151-156: vale1is
+                    // arm64.arch:151-157: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:151-156: vale1is, view user
+                    // arm64.arch:151-157: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1557,7 +1557,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:159-165: vae1is
+                // arm64.arch:160-167: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1567,7 +1567,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:151-156: vale1is
+                // arm64.arch:151-157: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1582,7 +1582,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:167-173, arm64.arch:174-181, arm64.arch:198-204, arm64.arch:205-212.
+    /// From: arm64.arch:169-176, arm64.arch:177-185, arm64.arch:204-211, arm64.arch:212-220.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1599,7 +1599,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:205-212: rvaae1
+                    // arm64.arch:212-220: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1610,14 +1610,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:174-181: vaae1
+                    // arm64.arch:177-185: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:198-204: rvaale1
+                    // arm64.arch:204-211: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1628,7 +1628,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:167-173: vaale1
+                    // arm64.arch:169-176: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1638,7 +1638,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:174-181: vaae1
+                // arm64.arch:177-185: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1648,7 +1648,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:167-173: vaale1
+                // arm64.arch:169-176: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1664,7 +1664,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:167-173, arm64.arch:174-181, arm64.arch:198-204, arm64.arch:205-212.
+    /// From: arm64.arch:169-176, arm64.arch:177-185, arm64.arch:204-211, arm64.arch:212-220.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1681,7 +1681,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:205-212: rvaae1is
+                    // arm64.arch:212-220: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1692,14 +1692,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:174-181: vaae1is
+                    // arm64.arch:177-185: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:198-204: rvaale1is
+                    // arm64.arch:204-211: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1710,7 +1710,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:167-173: vaale1is
+                    // arm64.arch:169-176: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1720,7 +1720,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:174-181: vaae1is
+                // arm64.arch:177-185: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1730,7 +1730,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:167-173: vaale1is
+                // arm64.arch:169-176: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1744,16 +1744,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:215-220.
+    /// From: arm64.arch:102, arm64.arch:223-229.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:215-220: aside1
+        // arm64.arch:223-229: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:215-220: aside1, view user
+            // arm64.arch:223-229: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1765,16 +1765,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:215-220.
+    /// From: arm64.arch:101, arm64.arch:223-229.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:215-220: aside1is
+        // arm64.arch:223-229: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:215-220: aside1is, view user
+            // arm64.arch:223-229: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1786,11 +1786,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:221-226.
+    /// From: arm64.arch:102, arm64.arch:230-236.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:221-226: vmalle1
+        // arm64.arch:230-236: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1801,11 +1801,11 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:221-226.
+    /// From: arm64.arch:101, arm64.arch:230-236.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:221-226: vmalle1is
+        // arm64.arch:230-236: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
@@ -1820,7 +1820,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:103, arm64.arch:151-156.
+    /// From: arm64.arch:103, arm64.arch:151-157.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1854,7 +1854,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:103, arm64.arch:105, arm64.arch:151-156.
+    /// From: arm64.arch:103, arm64.arch:105, arm64.arch:151-157.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1887,7 +1887,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:105, arm64.arch:247-249, arm64.arch:250-252.
+    /// From: arm64.arch:105, arm64.arch:257-260, arm64.arch:261-264.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1900,15 +1900,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:247-249: ttbr0
+        // arm64.arch:257-260: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:250-252: ttbr1
+        // arm64.arch:261-264: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:247-249: ttbr0
+        // arm64.arch:257-260: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1917,12 +1917,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:250-252.
+    /// From: arm64.arch:261-264.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:250-252: ttbr1
+            // arm64.arch:261-264: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1931,12 +1931,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:105, arm64.arch:250-252.
+    /// From: arm64.arch:105, arm64.arch:261-264.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:250-252: ttbr1
+            // arm64.arch:261-264: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });
@@ -1950,11 +1950,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:104, arm64.arch:105, arm64.arch:221-226.
+    /// From: arm64.arch:102, arm64.arch:104, arm64.arch:105, arm64.arch:230-236.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:221-226: vmalle1
+        // arm64.arch:230-236: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);

@@ -243,21 +243,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:98-104.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:98-105.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:105-111.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:106-113.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:113-122.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:115-125.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -266,7 +266,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:123-132.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:126-136.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -275,30 +275,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:136-142.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:140-146.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:143-149.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:147-153.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:153-158.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:157-162.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:159-164.
+    /// S/370 PoP, PURGE TLB. s390.arch:163-169.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:187-196.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:192-201.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -312,7 +312,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:197-206.
+    /// Linux pgtable.h, cspg. s390.arch:202-211.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -321,26 +321,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:210-217.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:215-222.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:218-225.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:223-230.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:236-238.
+    /// Loads `cr1`. s390.arch:241-244.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:239-241.
+    /// Loads `cr7`. s390.arch:245-248.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -510,25 +510,25 @@ impl Issue<Op> for Hardware {
                 Op::Idte { origin, page } => {
                     asm!(
                         "idte {origin}, %r0, {page}, 0",
-                        origin = in(reg_addr) origin,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        origin = inout(reg_addr) origin => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::IdteLocal { origin, page } => {
                     asm!(
                         "idte {origin}, %r0, {page}, 1",
-                        origin = in(reg_addr) origin,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        origin = inout(reg_addr) origin => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::IdteAsce { asce, clear_by_asce } => {
                     asm!(
                         "idte %r0, {asce}, {clear_by_asce}, 0",
-                        asce = in(reg_addr) asce,
-                        clear_by_asce = in(reg_addr) clear_by_asce,
-                        options(nostack, preserves_flags),
+                        asce = inout(reg_addr) asce => _,
+                        clear_by_asce = inout(reg_addr) clear_by_asce => _,
+                        options(nostack),
                     )
                 }
                 Op::Ptlb => asm!("ptlb", options(nostack, preserves_flags)),
@@ -555,17 +555,17 @@ impl Issue<Op> for Hardware {
                 Op::Rdp { table, page } => {
                     asm!(
                         ".insn rrf,0xb98b0000,{table},{page},%r0,0",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        table = inout(reg_addr) table => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::RdpLocal { table, page } => {
                     asm!(
                         ".insn rrf,0xb98b0000,{table},{page},%r0,1",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
+                        table = inout(reg_addr) table => _,
+                        page = inout(reg_addr) page => _,
+                        options(nostack),
                     )
                 }
                 Op::LoadCr1 { control } => {
@@ -658,7 +658,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:167-169.
+/// Operand `old_in_r2`: s390.arch:172-174.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -667,7 +667,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:170-172.
+/// Operand `new_in_r3`: s390.arch:175-177.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -676,7 +676,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:173-177.
+/// Operand `origin_in_r4`: s390.arch:178-182.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -695,7 +695,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:178-181.
+/// Operand `address_in_r5`: s390.arch:183-186.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -704,7 +704,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:182-186.
+/// Operand `entry`: s390.arch:187-191.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -715,7 +715,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:233-235.
+/// Operand `control`: s390.arch:238-240.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -748,10 +748,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-169.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:159-164: ptlb
+        // s390.arch:163-169: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -762,10 +762,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:157-162.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:153-158: idte_asce
+        // s390.arch:157-162: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -781,10 +781,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-169.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:159-164: ptlb
+        // s390.arch:163-169: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -795,10 +795,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:157-162.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:153-158: idte_asce
+        // s390.arch:157-162: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -853,10 +853,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-169.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:159-164: ptlb
+        // s390.arch:163-169: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -866,10 +866,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:157-162.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:153-158: idte_asce
+        // s390.arch:157-162: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -884,10 +884,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-169.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:159-164: ptlb
+        // s390.arch:163-169: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -897,10 +897,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:153-158.
+    /// From: s390.arch:157-162.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:153-158: idte_asce
+        // s390.arch:157-162: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -911,9 +911,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:98-104, s390.arch:105-111, s390.arch:113-122, s390.arch:123-132,
-    /// s390.arch:136-142, s390.arch:143-149, s390.arch:187-196, s390.arch:197-206,
-    /// s390.arch:210-217, s390.arch:218-225.
+    /// From: s390.arch:98-105, s390.arch:106-113, s390.arch:115-125, s390.arch:126-136,
+    /// s390.arch:140-146, s390.arch:147-153, s390.arch:192-201, s390.arch:202-211,
+    /// s390.arch:215-222, s390.arch:223-230.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -946,7 +946,7 @@ impl Tlb {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:123-132: ipte_run_local
+                            // s390.arch:126-136: ipte_run_local
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -958,7 +958,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:113-122: ipte_run
+                            // s390.arch:115-125: ipte_run
                             let table_bits = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -977,7 +977,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:105-111: ipte_local
+                        // s390.arch:106-113: ipte_local
                         cpu.issue(Op::IpteLocal {
                             table: table_bits,
                             page,
@@ -991,7 +991,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:98-104: ipte
+                        // s390.arch:98-105: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1006,7 +1006,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:143-149: idte_local
+                    // s390.arch:147-153: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1017,7 +1017,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte
+                    // s390.arch:140-146: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1034,7 +1034,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:218-225: rdp_local
+                                // s390.arch:223-230: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1044,7 +1044,7 @@ impl Tlb {
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:123-132: ipte_run_local
+                                // s390.arch:126-136: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1060,7 +1060,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:105-111: ipte_local
+                                // s390.arch:106-113: ipte_local
                                 cpu.issue(Op::IpteLocal {
                                     table: table_bits,
                                     page,
@@ -1075,7 +1075,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:143-149: idte_local
+                            // s390.arch:147-153: idte_local
                             cpu.issue(Op::IdteLocal { origin, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1090,7 +1090,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:210-217: rdp
+                        // s390.arch:215-222: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1107,7 +1107,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:187-196: crdte
+                        // s390.arch:192-201: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1130,7 +1130,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:187-196: crdte
+                    // s390.arch:192-201: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1148,7 +1148,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:197-206: cspg
+                // s390.arch:202-211: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1166,7 +1166,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:218-225: rdp_local
+                                // s390.arch:223-230: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1180,7 +1180,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:210-217: rdp
+                                // s390.arch:215-222: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1189,7 +1189,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:123-132: ipte_run_local
+                                // s390.arch:126-136: ipte_run_local
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1201,7 +1201,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:113-122: ipte_run
+                                // s390.arch:115-125: ipte_run
                                 let table_bits = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1218,7 +1218,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:105-111: ipte_local
+                            // s390.arch:106-113: ipte_local
                             cpu.issue(Op::IpteLocal {
                                 table: table_bits,
                                 page,
@@ -1232,7 +1232,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:98-104: ipte
+                            // s390.arch:98-105: ipte
                             cpu.issue(Op::Ipte {
                                 table: table_bits,
                                 page,
@@ -1243,7 +1243,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:113-122: ipte_run
+                        // s390.arch:115-125: ipte_run
                         let table_bits = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1259,7 +1259,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:98-104: ipte
+                        // s390.arch:98-105: ipte
                         cpu.issue(Op::Ipte {
                             table: table_bits,
                             page,
@@ -1274,7 +1274,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:143-149: idte_local
+                    // s390.arch:147-153: idte_local
                     cpu.issue(Op::IdteLocal { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1285,7 +1285,7 @@ impl Tlb {
                 let mut page = encode_page(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:136-142: idte
+                    // s390.arch:140-146: idte
                     cpu.issue(Op::Idte { origin, page });
                     page = page.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1298,7 +1298,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:236-238, s390.arch:239-241.
+    /// From: s390.arch:241-244, s390.arch:245-248.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1310,11 +1310,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:236-238: cr1
+        // s390.arch:241-244: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:239-241: cr7
+        // s390.arch:245-248: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1326,10 +1326,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-169.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:159-164: ptlb
+        // s390.arch:163-169: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

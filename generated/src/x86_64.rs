@@ -240,23 +240,23 @@ const fn level_table(c: Config) -> &'static LevelTable {
 pub enum Op {
     /// `tlbsync`: x86_64.arch:85.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:116-123.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:116-124.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:124-133.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:125-135.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:134-139.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:136-143.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:140-148.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:144-152.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:152-164.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:156-168.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -265,7 +265,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:181-184.
+    /// Loads `cr3`. x86_64.arch:185-189.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -356,7 +356,7 @@ impl Issue<Op> for Hardware {
         // Memory operands point at a live local.
         unsafe {
             match op {
-                Op::Tlbsync => asm!("tlbsync", options(nostack, preserves_flags)),
+                Op::Tlbsync => asm!("tlbsync", options(nostack)),
                 Op::Invlpg { va } => {
                     asm!("invlpg [{va}]", va = in(reg) va, options(nostack, preserves_flags))
                 }
@@ -373,7 +373,7 @@ impl Issue<Op> for Hardware {
                         "mov {scratch}, cr3",
                         "mov cr3, {scratch}",
                         scratch = out(reg) _,
-                        options(nostack, preserves_flags),
+                        options(nostack),
                     )
                 }
                 Op::MovCr4 => {
@@ -390,14 +390,14 @@ impl Issue<Op> for Hardware {
                 Op::Invlpgb { rax, ecx, edx } => {
                     asm!(
                         "invlpgb",
-                        in("rax") rax,
-                        in("ecx") ecx,
-                        in("edx") edx,
-                        options(nostack, preserves_flags),
+                        inout("rax") rax => _,
+                        inout("ecx") ecx => _,
+                        inout("edx") edx => _,
+                        options(nostack),
                     )
                 }
                 Op::LoadCr3 { cr3 } => {
-                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack, preserves_flags))
+                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack))
                 }
             }
         }
@@ -476,7 +476,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:175-180.
+/// Operand `cr3`: x86_64.arch:179-184.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -515,17 +515,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-123, x86_64.arch:124-133.
+    /// From: x86_64.arch:116-124, x86_64.arch:125-135.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:116-123: invlpg
+        // x86_64.arch:116-124: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:124-133: invpcid, form page, view user
+                // x86_64.arch:125-135: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -543,7 +543,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -558,7 +558,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:152-164: invlpgb, form run
+            // x86_64.arch:156-168: invlpgb, form run
             let rax = encode_rax(va, 0x7);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(tag);
@@ -581,8 +581,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:116-123, x86_64.arch:124-133, x86_64.arch:140-148,
-    /// x86_64.arch:152-164.
+    /// From: x86_64.arch:116-124, x86_64.arch:125-135, x86_64.arch:144-152,
+    /// x86_64.arch:156-168.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -596,24 +596,24 @@ impl Tlb {
         if c.has(Config::PCID) {
             if c.has(Config::PGE) {
                 if c.has(Config::PTI) {
-                    // x86_64.arch:116-123: invlpg
+                    // x86_64.arch:116-124: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
                 } else if c.has(Config::INVPCID) {
                     if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:124-133: invpcid, form everything
+                        // x86_64.arch:125-135: invpcid, form everything
                         let kind = encode_kind(0x2);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
-                        // x86_64.arch:116-123: invlpg
+                        // x86_64.arch:116-124: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                         if walk {
                             if c.has(Config::INVLPGB) {
-                                // x86_64.arch:124-133: invpcid, form nonglobal
+                                // x86_64.arch:125-135: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -625,20 +625,20 @@ impl Tlb {
                     }
                 } else if c.has(Config::ALDER_LAKE_INVLPG) {
                     // The caller has interrupts off.
-                    // x86_64.arch:140-148: mov_cr4
+                    // x86_64.arch:144-152: mov_cr4
                     cpu.issue(Op::MovCr4);
                 } else if c.has(Config::INVLPGB) {
                     if walk {
                         // The caller has interrupts off.
-                        // x86_64.arch:140-148: mov_cr4
+                        // x86_64.arch:144-152: mov_cr4
                         cpu.issue(Op::MovCr4);
                     } else {
-                        // x86_64.arch:116-123: invlpg
+                        // x86_64.arch:116-124: invlpg
                         let va_bits = encode_va(va);
                         cpu.issue(Op::Invlpg { va: va_bits });
                     }
                 } else {
-                    // x86_64.arch:116-123: invlpg
+                    // x86_64.arch:116-124: invlpg
                     let va_bits = encode_va(va);
                     cpu.issue(Op::Invlpg { va: va_bits });
                     if walk {
@@ -648,20 +648,20 @@ impl Tlb {
                 }
             } else if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:124-133: invpcid, form nonglobal
+                    // x86_64.arch:125-135: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
                     if walk {
-                        // x86_64.arch:152-164: invlpgb, form nonglobal
+                        // x86_64.arch:156-168: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
                         cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     } else {
-                        // x86_64.arch:152-164: invlpgb, form run_any
+                        // x86_64.arch:156-168: invlpgb, form run_any
                         let rax = encode_rax(va, 0xd);
                         let ecx = encode_ecx(level, 0);
                         let edx = encode_edx(0);
@@ -669,14 +669,14 @@ impl Tlb {
                     }
                 }
             } else {
-                // x86_64.arch:116-123: invlpg
+                // x86_64.arch:116-124: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:116-123: invlpg
+            // x86_64.arch:116-124: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -691,7 +691,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -706,25 +706,25 @@ impl Tlb {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
                 if walk {
-                    // x86_64.arch:152-164: invlpgb, form nonglobal
+                    // x86_64.arch:156-168: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
-                // x86_64.arch:152-164: invlpgb, form run_any
+                // x86_64.arch:156-168: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else if walk {
-                // x86_64.arch:152-164: invlpgb, form nonglobal
+                // x86_64.arch:156-168: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:152-164: invlpgb, form run_any
+                // x86_64.arch:156-168: invlpgb, form run_any
                 let rax = encode_rax(va, 0xd);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(0);
@@ -827,7 +827,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:124-133.
+    /// From: x86_64.arch:125-135.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -872,7 +872,7 @@ impl Tlb {
                     } else {
                         if c.has(Config::INVLPGB) {
                             if walk {
-                                // x86_64.arch:124-133: invpcid, form nonglobal
+                                // x86_64.arch:125-135: invpcid, form nonglobal
                                 let kind = encode_kind(0x3);
                                 let descriptor = encode_descriptor(0, 0);
                                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1009,7 +1009,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:85, x86_64.arch:152-164.
+    /// From: x86_64.arch:85, x86_64.arch:156-168.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -1033,7 +1033,7 @@ impl Tlb {
                     owed |= self.kernel_wide_everything(cpu);
                 } else {
                     if walk {
-                        // x86_64.arch:152-164: invlpgb, form nonglobal
+                        // x86_64.arch:156-168: invlpgb, form nonglobal
                         let rax = encode_rax(0, 0x4);
                         let ecx = encode_ecx(Level(0), 0);
                         let edx = encode_edx(0);
@@ -1143,7 +1143,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-123, x86_64.arch:124-133.
+    /// From: x86_64.arch:116-124, x86_64.arch:125-135.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1156,9 +1156,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-123: invlpg
+                // x86_64.arch:116-124: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:124-133: invpcid, form page, view user
+                // x86_64.arch:125-135: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1169,7 +1169,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-123: invlpg
+                // x86_64.arch:116-124: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1184,7 +1184,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1192,7 +1192,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:152-164: invlpgb, form run
+                // x86_64.arch:156-168: invlpgb, form run
                 let rax = encode_rax(run.va, 0x7);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(tag);
@@ -1205,7 +1205,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:152-164: invlpgb, form run
+                // x86_64.arch:156-168: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1220,7 +1220,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:116-123, x86_64.arch:152-164.
+    /// From: x86_64.arch:116-124, x86_64.arch:156-168.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1232,7 +1232,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-123: invlpg
+                // x86_64.arch:116-124: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1240,7 +1240,7 @@ impl Tlb {
         } else if c.has(Config::INVLPGB) {
             if matches!(stride, PTE | PMD) {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:152-164: invlpgb, form run_any
+                    // x86_64.arch:156-168: invlpgb, form run_any
                     let rax = encode_rax(run.va, 0xd);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(0);
@@ -1253,7 +1253,7 @@ impl Tlb {
                 let edx = encode_edx(0);
                 let mut left = entries;
                 while left > 0 {
-                    // x86_64.arch:152-164: invlpgb, form run_any
+                    // x86_64.arch:156-168: invlpgb, form run_any
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                     rax = rax.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1264,7 +1264,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-123: invlpg
+                // x86_64.arch:116-124: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1280,7 +1280,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1288,7 +1288,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:152-164: invlpgb, form run_any
+                // x86_64.arch:156-168: invlpgb, form run_any
                 let rax = encode_rax(run.va, 0xd);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1301,7 +1301,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:152-164: invlpgb, form run_any
+                // x86_64.arch:156-168: invlpgb, form run_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1315,12 +1315,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:134-139.
+    /// From: x86_64.arch:136-143.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:134-139: mov_cr3
+        // The caller has interrupts off.
+        // x86_64.arch:136-143: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1334,7 +1335,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1347,7 +1348,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:152-164: invlpgb, form tag
+            // x86_64.arch:156-168: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1369,53 +1370,67 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:124-133, x86_64.arch:134-139, x86_64.arch:140-148,
-    /// x86_64.arch:152-164.
+    /// From: x86_64.arch:125-135, x86_64.arch:136-143, x86_64.arch:144-152,
+    /// x86_64.arch:156-168.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
-            if c.has(Config::PTI) {
-                // x86_64.arch:134-139: mov_cr3
-                cpu.issue(Op::MovCr3);
-                if c.has(Config::PCID) {
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
+            if c.has(Config::INVPCID) {
+                if c.has(Config::PTI) {
+                    // The caller has interrupts off.
+                    // x86_64.arch:136-143: mov_cr3
+                    cpu.issue(Op::MovCr3);
+                    if c.has(Config::PCID) {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                    }
+                } else {
+                    // x86_64.arch:125-135: invpcid, form everything
+                    let kind = encode_kind(0x2);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
                 }
-            } else if c.has(Config::INVPCID) {
-                // x86_64.arch:124-133: invpcid, form everything
-                let kind = encode_kind(0x2);
-                let descriptor = encode_descriptor(0, 0);
-                cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:140-148: mov_cr4
-                cpu.issue(Op::MovCr4);
+                if c.has(Config::PTI) {
+                    // x86_64.arch:136-143: mov_cr3
+                    cpu.issue(Op::MovCr3);
+                    if c.has(Config::PCID) {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                    }
+                } else {
+                    // x86_64.arch:144-152: mov_cr4
+                    cpu.issue(Op::MovCr4);
+                }
             }
         } else if c.has(Config::PCID) {
             if c.has(Config::INVLPGB) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:124-133: invpcid, form nonglobal
+                    // x86_64.arch:125-135: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller stays on this CPU until completion.
-                    // x86_64.arch:152-164: invlpgb, form nonglobal
+                    // x86_64.arch:156-168: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
                     cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 }
             } else {
-                // x86_64.arch:134-139: mov_cr3
+                // The caller has interrupts off.
+                // x86_64.arch:136-143: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:134-139: mov_cr3
+            // The caller has interrupts off.
+            // x86_64.arch:136-143: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1428,7 +1443,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: x86_64.arch:152-164.
+    /// From: x86_64.arch:156-168.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1436,13 +1451,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if c.has(Config::PGE) {
-                // x86_64.arch:152-164: invlpgb, form everything
+                // x86_64.arch:156-168: invlpgb, form everything
                 let rax = encode_rax(0, 0xc);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:152-164: invlpgb, form nonglobal
+                // x86_64.arch:156-168: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
@@ -1494,14 +1509,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:181-184.
+    /// From: x86_64.arch:185-189.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1512,7 +1527,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     owed |= self.forget_all(cpu);
                 }
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1529,7 +1544,7 @@ impl Tlb {
                     owed |= self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:181-184: cr3
+            // x86_64.arch:185-189: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1539,18 +1554,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:181-184.
+    /// From: x86_64.arch:185-189.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1560,18 +1575,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:181-184.
+    /// From: x86_64.arch:185-189.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:181-184: cr3
+                // x86_64.arch:185-189: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1585,52 +1600,49 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: x86_64.arch:85, x86_64.arch:124-133, x86_64.arch:134-139, x86_64.arch:140-148,
-    /// x86_64.arch:152-164.
+    /// From: x86_64.arch:85, x86_64.arch:125-135, x86_64.arch:136-143, x86_64.arch:144-152,
+    /// x86_64.arch:156-168.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:124-133: invpcid, form everything
+                // x86_64.arch:125-135: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:140-148: mov_cr4
+                // x86_64.arch:144-152: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else if c.has(Config::PCID) {
-            if c.has(Config::INVPCID) {
-                if c.has(Config::INVLPGB) {
-                    // x86_64.arch:124-133: invpcid, form nonglobal
+            if c.has(Config::INVLPGB) {
+                if c.has(Config::INVPCID) {
+                    // x86_64.arch:125-135: invpcid, form nonglobal
                     let kind = encode_kind(0x3);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
-                    // x86_64.arch:134-139: mov_cr3
-                    cpu.issue(Op::MovCr3);
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
+                    // The caller stays on this CPU until completion.
+                    // x86_64.arch:156-168: invlpgb, form nonglobal
+                    let rax = encode_rax(0, 0x4);
+                    let ecx = encode_ecx(Level(0), 0);
+                    let edx = encode_edx(0);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    cpu.issue(Op::Tlbsync);
                 }
-            } else if c.has(Config::INVLPGB) {
-                // The caller stays on this CPU until completion.
-                // x86_64.arch:152-164: invlpgb, form nonglobal
-                let rax = encode_rax(0, 0x4);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                cpu.issue(Op::Tlbsync);
             } else {
-                // x86_64.arch:134-139: mov_cr3
+                // The caller has interrupts off.
+                // x86_64.arch:136-143: mov_cr3
                 cpu.issue(Op::MovCr3);
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
-            // x86_64.arch:134-139: mov_cr3
+            // The caller has interrupts off.
+            // x86_64.arch:136-143: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed

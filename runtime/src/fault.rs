@@ -4,13 +4,13 @@
 //! `false` when the crate is compiled, and nothing of it is left. A test puts one fault back and expects that it is found:
 //! so a scenario that stops finding it fails.
 
-#![allow(dead_code)]
-
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// Which CPUs leave the cpumask after a flush of everything is decided by what they have loaded after the flush.
     TrimsAfterFlush,
+    /// A CPU that enters the cpumask while a flush of everything takes it out stays out.
+    TrimsEntering,
     /// The kernel root's tag is not among those that are invalidated lazily.
     ForgetsKernelRoot,
     /// A pin is looked up by the value of a tag, not by its space.
@@ -35,6 +35,8 @@ pub enum Fault {
     ReadsFlagsEarly,
     /// A CPU that comes online flushes before it loads the kernel's root.
     FlushesBeforeRoot,
+    /// A CPU that comes online loads the kernel's root with what it had cached under the tag of that.
+    KeepsStaleRoot,
 }
 
 #[cfg(loom)]

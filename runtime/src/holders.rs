@@ -135,7 +135,8 @@ impl<P: Platform> Mmu<P> {
             space.holders.remove(cpu, Barrier::Unload);
             // If it had entered the cpumask meanwhile to attach the space, it says so since before that, and waits until this
             // is over.
-            if self.platform.local(cpu).may_have_loaded(space.id) {
+            if self.platform.local(cpu).may_have_loaded(space.id) && !is_back(Fault::TrimsEntering)
+            {
                 space.holders.insert(cpu, Barrier::Unload);
             }
         }

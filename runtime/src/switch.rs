@@ -263,7 +263,9 @@ impl<P: Platform> Mmu<P> {
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         // What the CPU had cached when it went offline, of the kernel's tables among others, may be freed since.
-        here.book.owe_kernel_root();
+        if !is_back(Fault::KeepsStaleRoot) {
+            here.book.owe_kernel_root();
+        }
         let forget = || {
             here.book.take_everything();
             let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
@@ -281,7 +283,8 @@ impl<P: Platform> Mmu<P> {
 
     /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
     ///
-    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::arrive) again.
+    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::arrive) again. Its walker must
+    /// be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and is told of nothing.
     ///
     /// Contexts: on that CPU, with interrupts off.
     pub fn offline(&self, cpu: CpuId, current: Current<P::Handle>) {

@@ -18,6 +18,15 @@ pub struct Barrier {
     pub span: Span,
 }
 
+/// `keeps flags, operands;`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keeps {
+    /// The flags are what they were.
+    pub flags: bool,
+    /// The registers of the operands are what they were.
+    pub operands: bool,
+}
+
 /// A fact of a barrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BarrierFact {
@@ -32,6 +41,8 @@ pub enum BarrierFact {
     },
     /// `resyncs on self;`
     Resyncs(Ident),
+    /// `keeps flags;`
+    Keeps(Keeps),
     /// `gone;`
     Gone,
     /// `drained;`
@@ -172,6 +183,10 @@ pub enum InvalidateFact {
     After(Cases<Ident>),
     /// `needs same cpu;`, `needs interrupts off;`, `needs lock;`
     Needs(Spanned<Need>),
+    /// `may be interrupted;`: nothing goes wrong between its instructions.
+    MayBeInterrupted,
+    /// `keeps flags, operands;`
+    Keeps(Keeps),
     /// `clobbers flags;`
     ClobbersFlags,
     /// `overwrites operands;`
@@ -319,6 +334,8 @@ pub struct Load {
     pub template: Text,
     /// `per "...";`
     pub per: Vec<Text>,
+    /// `keeps flags, operands;`
+    pub keeps: Vec<Spanned<Keeps>>,
     /// What loading drops.
     pub drops: Vec<Spanned<Drops>>,
     /// All of it.

@@ -93,8 +93,11 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         say("Needs", &needs.join("; "));
     }
     let changed = [
-        (it.clobbers_flags, "flags"),
-        (it.overwrites_operands, "its operands"),
+        (!it.template.keeps.flags, "flags"),
+        (
+            !it.template.keeps.operands && !it.template.operands.is_empty(),
+            "its operands",
+        ),
     ];
     let changed: Vec<&str> = changed
         .iter()
@@ -102,7 +105,7 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         .map(|(_, what)| *what)
         .collect();
     if !changed.is_empty() {
-        say("Changes", &changed.join(" and "));
+        say("May change", &changed.join(" and "));
     }
     if it.cost != 1 {
         say("Cost beside others", &it.cost.to_string());

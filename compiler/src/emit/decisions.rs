@@ -84,7 +84,7 @@ impl Emit<'_> {
             Test::Debt(Debt::All) => quote!(debt != Debt::All),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
-                quote!(change.kind() != Kind::#kind)
+                quote!(kind != Kind::#kind)
             }
             other => {
                 let test = self.test(other, shape);

@@ -28,8 +28,6 @@ pub struct Instruction<'a> {
     pub template: &'a Template,
     /// What it is, in words.
     pub text: String,
-    /// Whether it changes the flags.
-    pub clobbers_flags: bool,
     /// The invalidation that it is, if it is one.
     pub invalidate: Option<&'a Invalidate>,
 }
@@ -51,7 +49,6 @@ impl Emit<'_> {
                     it.template.lines.join("; "),
                     self.place(it.span)
                 ),
-                clobbers_flags: false,
                 invalidate: None,
             });
         let invalidates = model.invalidates.iter().enumerate().map(|(index, it)| {
@@ -61,7 +58,6 @@ impl Emit<'_> {
                 named: &it.named,
                 template: &it.template,
                 text: format!("{per}. {}.", self.place(it.span)),
-                clobbers_flags: it.clobbers_flags,
                 invalidate: Some(it),
             }
         });
@@ -74,7 +70,6 @@ impl Emit<'_> {
                 named: &it.named,
                 template: &it.template,
                 text: format!("Loads `{}`. {}.", it.named.name, self.place(it.span)),
-                clobbers_flags: false,
                 invalidate: None,
             });
         let all = barriers.chain(invalidates).chain(loads);
@@ -328,13 +323,10 @@ impl Emit<'_> {
 
     pub(super) fn asm(&self, instruction: &Instruction<'_>) -> Asm {
         let template = instruction.template;
-        let overwritten = instruction
-            .invalidate
-            .is_some_and(|it| it.overwrites_operands);
-        let (way, back) = if overwritten {
-            ("inout", " => _")
-        } else {
+        let (way, back) = if template.keeps.operands {
             ("in", "")
+        } else {
+            ("inout", " => _")
         };
         let mut operands: Vec<String> = template
             .operands
@@ -348,7 +340,7 @@ impl Emit<'_> {
                     Place::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
                     Place::Memory(by) => {
                         let class = by.as_deref().unwrap_or("reg");
-                        format!("{name} = in({class}) &raw const {name}")
+                        format!("{name} = {way}({class}) &raw const {name}{back}")
                     }
                 }
             })
@@ -361,7 +353,7 @@ impl Emit<'_> {
         Asm {
             lines: lines.clone(),
             operands,
-            preserves_flags: !instruction.clobbers_flags,
+            preserves_flags: template.keeps.flags,
         }
     }
 }

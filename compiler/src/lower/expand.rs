@@ -97,7 +97,9 @@ impl Values<'_> {
                         ast::BarrierFact::Publishes(on)
                         | ast::BarrierFact::Completes { on, .. }
                         | ast::BarrierFact::Resyncs(on) => self.ident(on),
-                        ast::BarrierFact::Gone | ast::BarrierFact::Drained => {}
+                        ast::BarrierFact::Keeps(_)
+                        | ast::BarrierFact::Gone
+                        | ast::BarrierFact::Drained => {}
                     }
                 }
             }
@@ -150,6 +152,8 @@ impl Values<'_> {
                 InvalidateFact::AtOnce
                 | InvalidateFact::DropsNothing
                 | InvalidateFact::Needs(_)
+                | InvalidateFact::MayBeInterrupted
+                | InvalidateFact::Keeps(_)
                 | InvalidateFact::ClobbersFlags
                 | InvalidateFact::OverwritesOperands
                 | InvalidateFact::RetryWhileBusy

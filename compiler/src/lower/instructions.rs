@@ -6,7 +6,12 @@ use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Barrier, Cases, Drops, Form, Invalidate, Load, Named, Template, Writes};
+use crate::model::{
+    At, Barrier, Cases, Drops, Form, Invalidate, Keeps, Load, Named, Need, Template, Writes,
+};
+
+const FLAGS: &str = "what becomes of the flags";
+const OPERANDS: &str = "what becomes of the operands";
 
 pub(super) fn named(ident: &Ident) -> Named {
     Named {
@@ -36,6 +41,7 @@ impl Lower {
         let lines = text.node.split(';').map(|line| line.trim().to_owned());
         Template {
             lines: lines.filter(|line| !line.is_empty()).collect(),
+            keeps: Keeps::default(),
             operands,
             span: text.span,
         }
@@ -77,6 +83,7 @@ impl Lower {
                         }
                     }
                     BarrierFact::Resyncs(_) => barrier.resyncs = Some(fact.span),
+                    BarrierFact::Keeps(keeps) => barrier.template.keeps = *keeps,
                     BarrierFact::Gone => barrier.gone = Some(fact.span),
                     BarrierFact::Drained => barrier.drained = Some(fact.span),
                 }
@@ -100,6 +107,7 @@ impl Lower {
         let arguments: Vec<String> = with.iter().map(|o| format!("{{{}}}", o.node)).collect();
         Template {
             lines: vec![format!("{}({})", name.node, arguments.join(", "))],
+            keeps: Keeps::default(),
             operands,
             span: name.span,
         }
@@ -124,7 +132,8 @@ impl Lower {
         let requires = self.cond(it.requires.as_ref(), &[]);
         let (mut per, mut holders, mut after) = (None, None, None);
         let (mut needs, mut cost) = (Vec::new(), None);
-        let (mut clobbers, mut overwrites, mut retry) = (None, None, None);
+        let (mut flags, mut registers, mut retry) = (None, None, None);
+        let mut interrupted = None;
         let (mut encoded, mut writes, mut nothing) = (None, None, None);
         let mut drops = Vec::new();
         let mut forms: Vec<Form> = Vec::new();
@@ -164,11 +173,22 @@ impl Lower {
                     value: need.node,
                     span: need.span,
                 }),
+                InvalidateFact::MayBeInterrupted => {
+                    self.once(&mut interrupted, "`may be interrupted`", (), fact.span);
+                }
+                InvalidateFact::Keeps(keeps) => {
+                    if keeps.flags {
+                        self.once(&mut flags, FLAGS, true, fact.span);
+                    }
+                    if keeps.operands {
+                        self.once(&mut registers, OPERANDS, true, fact.span);
+                    }
+                }
                 InvalidateFact::ClobbersFlags => {
-                    self.once(&mut clobbers, "`clobbers flags`", (), fact.span);
+                    self.once(&mut flags, FLAGS, false, fact.span);
                 }
                 InvalidateFact::OverwritesOperands => {
-                    self.once(&mut overwrites, "`overwrites operands`", (), fact.span);
+                    self.once(&mut registers, OPERANDS, false, fact.span);
                 }
                 InvalidateFact::RetryWhileBusy => {
                     self.once(&mut retry, "`retry while busy`", (), fact.span);
@@ -208,6 +228,18 @@ impl Lower {
             }
         }
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
+        // An interrupt may come between two instructions; that it does no harm has to be said.
+        let encoded_lines = encoded
+            .as_ref()
+            .map(|at: &At<Vec<String>>| at.value.as_slice());
+        let parts = instructions(encoded_lines.unwrap_or(&template.lines));
+        let off = |need: &At<Need>| need.value == Need::InterruptsOff;
+        if parts > 1 && it.call.is_none() && interrupted.is_none() && !needs.iter().any(off) {
+            needs.push(At {
+                value: Need::InterruptsOff,
+                span: template.span,
+            });
+        }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
             self.said_twice("what it drops", other, nothing.span);
@@ -222,6 +254,11 @@ impl Lower {
                 },
             );
         }
+        let mut template = template;
+        template.keeps = Keeps {
+            flags: flags.is_some_and(|at| at.value),
+            operands: registers.is_some_and(|at| at.value),
+        };
         Invalidate {
             named: Named {
                 text: it.doc.join("\n"),
@@ -244,8 +281,6 @@ impl Lower {
             ),
             after: after.and_then(|at| at.value),
             needs,
-            clobbers_flags: clobbers.is_some(),
-            overwrites_operands: overwrites.is_some(),
             retry_while_busy: retry.is_some(),
             writes_entry: writes.map(|at| at.value),
             cost: cost.map_or(1, |at| at.value),
@@ -337,6 +372,13 @@ impl Lower {
                     .help("add `per \"manual, section\";`"),
                 );
             }
+            let mut template = template;
+            for (index, keeps) in it.keeps.iter().enumerate() {
+                if index > 0 {
+                    self.said_twice("`keeps`", keeps.span, it.keeps[0].span);
+                }
+                template.keeps = keeps.node;
+            }
             out.push(Load {
                 named: named(&it.name),
                 template,
@@ -346,6 +388,16 @@ impl Lower {
         }
         out
     }
+}
+
+/// How many of the lines are instructions: neither directives, save those that stand for an instruction, nor
+/// labels alone.
+fn instructions(lines: &[String]) -> usize {
+    let is_one = |line: &&String| {
+        let encodes = [".long", ".insn", ".inst", ".byte", ".word", ".4byte"];
+        !line.starts_with('.') || encodes.iter().any(|word| line.starts_with(word))
+    };
+    lines.iter().filter(is_one).count()
 }
 
 /// The `{name}`s of a template.

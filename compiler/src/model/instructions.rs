@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
-use super::{At, Cases, Cond, Config, Named, Need, Written};
+use super::{At, Cases, Cond, Config, Keeps, Named, Need, Written};
 use crate::source::Span;
 
 /// A barrier or an invalidation.
@@ -19,6 +19,8 @@ pub enum Instr {
 pub struct Template {
     /// The lines, with `{operand}` and `{scratch}` in them.
     pub lines: Vec<String>,
+    /// What it leaves as it was.
+    pub keeps: Keeps,
     /// The operands: those the lines name in the order of first mention, then those given `with`.
     pub operands: Vec<usize>,
     /// The text in the definition.
@@ -238,10 +240,6 @@ pub struct Invalidate {
     pub after: Option<Cases<At<usize>>>,
     /// What must hold while it is issued.
     pub needs: Vec<At<Need>>,
-    /// Whether it changes the flags.
-    pub clobbers_flags: bool,
-    /// Whether its operands are not what they were behind it.
-    pub overwrites_operands: bool,
     /// Whether it is called again as long as it answers that it is busy.
     pub retry_while_busy: bool,
     /// How it changes the table entry, if it does.

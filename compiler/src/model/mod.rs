@@ -17,7 +17,7 @@ pub use registers::*;
 use tlbc_runtime::clause::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
-pub use crate::ast::{Delivery, EventKind, Known, Lost, Need, Stricter, TagSource, Written};
+pub use crate::ast::{Delivery, EventKind, Keeps, Known, Lost, Need, Stricter, TagSource, Written};
 use crate::source::Span;
 
 /// A value and the words that it comes from.

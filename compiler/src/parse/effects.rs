@@ -1,5 +1,6 @@
 //! Invalidations, changes, loads, events, errata and policy.
 
+use super::facts::keeps;
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
@@ -33,6 +34,8 @@ impl Builder<'_> {
             Rule::at_once => InvalidateFact::AtOnce,
             Rule::after => InvalidateFact::After(self.name_cases(node)),
             Rule::needs => InvalidateFact::Needs(self.need(node)),
+            Rule::interrupted => InvalidateFact::MayBeInterrupted,
+            Rule::keeps => InvalidateFact::Keeps(keeps(node)),
             Rule::clobbers => InvalidateFact::ClobbersFlags,
             Rule::overwrites => InvalidateFact::OverwritesOperands,
             Rule::retry => InvalidateFact::RetryWhileBusy,
@@ -201,6 +204,9 @@ impl Builder<'_> {
             name: self.name(node),
             template: self.text(node),
             per: all(&body, Rule::per).map(|per| self.text(&per)).collect(),
+            keeps: self.facts(&body, |_, node| {
+                (node.as_rule() == Rule::keeps).then(|| keeps(node))
+            }),
             drops: self.facts(&body, Self::drops_fact),
             span: self.span(node),
         }

@@ -3,8 +3,8 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Kind, Names,
-    Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
+    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Keeps, Kind,
+    Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
 };
 
 /// The most operators of an expression. The stages behind walk it by recursion.
@@ -169,6 +169,7 @@ impl Builder<'_> {
                 same_cpu: has(node, Rule::k_same),
             },
             Rule::resyncs => BarrierFact::Resyncs(self.name(node)),
+            Rule::keeps => BarrierFact::Keeps(keeps(node)),
             Rule::gone => BarrierFact::Gone,
             Rule::drained => BarrierFact::Drained,
             _ => return None,
@@ -306,5 +307,13 @@ fn operator(rule: Rule) -> Option<(BinaryOp, u8)> {
 fn combine(operands: &mut Vec<Expr>, op: BinaryOp) {
     if let (Some(right), Some(left)) = (operands.pop(), operands.pop()) {
         operands.push(Expr::Binary(op, Box::new(left), Box::new(right)));
+    }
+}
+
+/// What an instruction leaves as it was.
+pub(super) fn keeps(node: &Node) -> Keeps {
+    Keeps {
+        flags: has(node, Rule::k_flags),
+        operands: has(node, Rule::k_operands),
     }
 }

@@ -274,3 +274,120 @@ fn negative_entries_that_do_not_go_by_address_leave_the_others_alone() {
         "{by_address:?}"
     );
 }
+
+/// The statement of an instruction that executes it.
+fn asm(name: &str, text: &str, line: &str) -> String {
+    let module = module(name, text);
+    let start = module
+        .find(&format!("\"{line}\""))
+        .unwrap_or_else(|| panic!("{line} in {module}"));
+    let end = module[start..].find("options(").expect("options");
+    let rest = &module[start + end..];
+    let close = rest.find(')').expect("a parenthesis");
+    module[start..start + end + close]
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn what_is_not_said_to_be_kept_may_change() {
+    let flags =
+        |text: &str| !asm("x86_64.arch", text, "xor {scratch}, 0x80").contains("preserves_flags");
+    assert!(flags(super::X86_64));
+    let unsaid = super::X86_64.replacen(
+        "        clobbers flags;\n        cost 4;",
+        "        cost 4;",
+        1,
+    );
+    assert_ne!(unsaid, super::X86_64);
+    assert!(flags(&unsaid));
+    let ipte = "2: ipte {table}, {page}, {more}, 0";
+    let said = asm("s390.arch", super::S390, ipte);
+    let unsaid = super::S390
+        .replace("        overwrites operands;\n", "")
+        .replace("        clobbers flags;\n", "");
+    assert_ne!(unsaid, super::S390);
+    assert_eq!(asm("s390.arch", &unsaid, ipte), said);
+    assert!(
+        said.contains("inout(reg_addr) page => _") && !said.contains("preserves_flags"),
+        "{said}"
+    );
+    // A barrier, an invalidation and a load, each without a word and with it.
+    let kept = slate()
+        .replace("publishes on cpus;", "publishes on cpus; keeps flags;")
+        .replace(
+            "drops leaf of one page, this tag or global;",
+            "drops leaf of one page, this tag or global; keeps flags, operands;",
+        )
+        .replace(
+            "per \"manual, 3.1\";",
+            "per \"manual, 3.1\"; keeps operands; ",
+        );
+    for (line, operands) in [
+        ("order", ""),
+        ("flush.page {address}, {number}", "address"),
+        ("load.root {root}", "root"),
+    ] {
+        let (silent, said) = (
+            asm("slate.arch", slate(), line),
+            asm("slate.arch", &kept, line),
+        );
+        assert!(!silent.contains("preserves_flags"), "{silent}");
+        assert_eq!(
+            said.contains("preserves_flags"),
+            line != "load.root {root}",
+            "{said}"
+        );
+        if !operands.is_empty() {
+            assert!(
+                silent.contains(&format!("{operands} = inout(reg) {operands} => _")),
+                "{silent}"
+            );
+            assert!(
+                said.contains(&format!("{operands} = in(reg) {operands},")),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn several_instructions_are_not_interrupted_unless_that_is_said_to_be_harmless() {
+    let off = |text: &str| good(text).plans.needs(tlbc::model::Need::InterruptsOff);
+    let two = slate().replace("\"flush.all\"", "\"flush.all; flush.rest\"");
+    assert!(!off(slate()));
+    assert!(off(&two));
+    let harmless = two.replace(
+        "per \"manual, 4.3\";",
+        "per \"manual, 4.3\"; may be interrupted;",
+    );
+    assert!(!off(&harmless));
+    // A directive is no instruction; what is given to the assembler counts.
+    let directive = slate().replace("\"flush.all\"", "\".option x; flush.all\"");
+    assert!(!off(&directive));
+    let encoded = slate().replace(
+        "per \"manual, 4.3\";",
+        "per \"manual, 4.3\"; encoded \".long 1; .long 2\";",
+    );
+    assert!(off(&encoded));
+    let unsaid = super::X86_64.replace("        needs interrupts off;", "");
+    assert!(off(&unsaid));
+}
+
+#[test]
+fn what_is_kept_and_changes() {
+    let kept = |facts: &str| {
+        super::refused(
+            slate(),
+            &[(
+                "per \"manual, 4.3\";",
+                &format!("per \"manual, 4.3\"; {facts}"),
+            )],
+            "E0204",
+        )
+    };
+    kept("keeps flags; clobbers flags;");
+    kept("keeps operands; overwrites operands;");
+    kept("keeps flags, operands; keeps flags;");
+}

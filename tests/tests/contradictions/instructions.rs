@@ -72,17 +72,17 @@ fn instructions_of_one_text_on_different_machines() {
 
 #[test]
 fn flushes_before_the_change_is_visible() {
-    let wide = "    barrier dsb_ishst \"dsb ishst\" { publishes on inner; }\n";
+    let wide = "    barrier dsb_ishst \"dsb ishst\" { publishes on inner; keeps flags; }\n";
     refused(ARM64, &[(wide, "")], "E0411");
     refused(
         ARM64,
         &[(
             wide,
-            "    barrier dsb_ishst \"dsb ishst\" { publishes on self; }\n",
+            "    barrier dsb_ishst \"dsb ishst\" { publishes on self; keeps flags; }\n",
         )],
         "E0411",
     );
-    let both = "    barrier dsb_nshst \"dsb nshst\" { publishes on self; }\n";
+    let both = "    barrier dsb_nshst \"dsb nshst\" { publishes on self; keeps flags; }\n";
     refused(ARM64, &[(wide, ""), (both, "")], "E0411");
     // The wider serves this CPU as well.
     accepted(ARM64, &[(both, "")]);

@@ -90,11 +90,11 @@ fn a_freed_table_needs_the_walk_clause() {
         "        drops walk of one page, loaded tag when tce;\n",
         "",
     );
-    let feature = text
-        .lines()
-        .find(|l| l.contains("feature tce"))
-        .expect("a feature");
-    let arch = good(&edited(&text, &format!("{feature}\n"), ""));
+    let without = |text: &str, word: &str| {
+        let line = text.lines().find(|line| line.contains(word));
+        edited(text, &format!("{}\n", line.expect("a line")), "")
+    };
+    let arch = good(&without(&without(&text, "feature tce"), "needs EFER.TCE"));
     let page = Ask::user(USER, PAGE, &["pte"]);
     assert_eq!(names(&page.on(&arch, "pge pcid invpcid")), ["invlpg"]);
     let table = page.tables();

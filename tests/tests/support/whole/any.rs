@@ -7,9 +7,10 @@ use tlbc_runtime::change::{Change, Entry, Slot, Was};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, Batch, Conditions, Counts, CpuId, CpuSet, Cpus, Current, Flushed, Frame,
-    Issue, Level, Linked, Local, Mapped, Misuse, Mmu, NewSpace, NoTag, OwnedEntry, Platform, Root,
-    SpaceId, StillLoaded, Tag, Unlinked, Unusable,
+    AddressSpace, Attached, Backend, Batch, Conditions, Counts, CpuId, CpuSet, Cpus, Current,
+    Flushed, Frame, Issue, Level, Linked, Loaded, Local, Mapped, Misuse, Mmu, NewSpace, NoTag,
+    NotPinned, OwnedEntry, Platform, Root, SpaceId, StillLoaded, Tag, TooManyDevices, Unlinked,
+    Unusable, Views,
 };
 
 const CPUS: usize = 128;
@@ -234,10 +235,33 @@ pub fn kernel_change(space: Space, slot: &Slot<'_>, change: &Change) -> Result<W
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_replace(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+pub fn kernel_update(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
     MMU.gather(space, |gather| {
-        gather.locked((), |section, ()| section.replace(slot, change))
+        gather.locked((), |section, ()| {
+            section.update(slot, |was| Change { new_bits: was.any & !2, ..*change })
+        })
     })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_replace(space: Space, leaf: Owns, new: Entry, bits: u64) -> bool {
+    MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| section.replace(leaf, new, bits).is_ok())
+    })
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_remap(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+    let was = MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| section.break_before_make(slot, change))
+    })?;
+    MMU.publish(space);
+    Ok(was)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_unlink_live(space: Space, table: Owns) -> bool {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.unlink_live(table).is_ok()))
 }
 
 #[unsafe(no_mangle)]
@@ -281,6 +305,12 @@ pub fn kernel_resume(cpu: CpuId, space: Space) {
 }
 
 #[unsafe(no_mangle)]
+pub fn kernel_enter(cpu: CpuId, space: Space) -> (Views, Loaded) {
+    MMU.enter_from_user(cpu, space);
+    (MMU.views(cpu, space), MMU.loaded(cpu))
+}
+
+#[unsafe(no_mangle)]
 pub fn kernel_interrupted(cpu: CpuId) {
     MMU.interrupted(cpu);
 }
@@ -298,11 +328,21 @@ pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Mi
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_devices(space: Space, holds: Conditions) -> Result<Tag, NoTag> {
-    MMU.attach_device(space, holds);
-    MMU.detach_device(space, holds);
-    MMU.unpin_tag(space);
-    MMU.pin_tag(space)
+pub fn kernel_attach(space: Space, wants: Conditions) -> Result<Attached, TooManyDevices> {
+    MMU.attach_device(space, wants)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_detach(space: Space, device: Attached) -> Result<(), Attached> {
+    MMU.detach_device(space, device)
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_pins(space: Space) -> Result<Tag, NoTag> {
+    match MMU.unpin_tag(space) {
+        Ok(()) => MMU.pin_tag(space),
+        Err(NotPinned) => Err(NoTag),
+    }
 }
 
 #[unsafe(no_mangle)]

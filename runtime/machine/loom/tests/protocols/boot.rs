@@ -107,3 +107,10 @@ fn a_cpu_comes_back_after_a_kernel_table_was_freed() {
     holds(Full, || go_and_come_back::<Slots>(World::unlink_kernel));
     holds(Full, || go_and_come_back::<Broadcast>(World::unlink_kernel));
 }
+
+#[test]
+fn a_stale_root_is_found() {
+    finds(Full, Fault::KeepsStaleRoot, "FreedTable", || {
+        go_and_come_back::<UnderLoaded>(World::unlink_kernel);
+    });
+}

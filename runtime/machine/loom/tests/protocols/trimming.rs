@@ -32,18 +32,19 @@ fn a_cpu_that_fills_after_a_flush_of_everything_stays_in_the_cpumask() {
 }
 
 #[test]
-fn a_cpumask_that_is_read_after_the_flush_is_found() {
-    let fault = Fault::TrimsAfterFlush;
-    finds(
-        Preemptions(3),
-        fault,
-        "ForeignPage",
-        flush_and_leave::<Writer>,
-    );
-    finds(
-        Preemptions(3),
-        fault,
-        "ForeignPage",
-        flush_and_leave::<Deferrer>,
-    );
+fn a_cpumask_that_is_read_after_the_flush_or_loses_a_cpu_is_found() {
+    for fault in [Fault::TrimsAfterFlush, Fault::TrimsEntering] {
+        finds(
+            Preemptions(3),
+            fault,
+            "ForeignPage",
+            flush_and_leave::<Writer>,
+        );
+        finds(
+            Preemptions(3),
+            fault,
+            "ForeignPage",
+            flush_and_leave::<Deferrer>,
+        );
+    }
 }
