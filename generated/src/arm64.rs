@@ -29,6 +29,10 @@ pub struct Registers {
     pub id_aa64mmfr2_el1: u64,
     /// `ID_AA64ISAR0_EL1`, which tells `ranges`.
     pub id_aa64isar0_el1: u64,
+    /// `ID_AA64MMFR0_EL1`, which tells `asid16`.
+    pub id_aa64mmfr0_el1: u64,
+    /// `ID_AA64MMFR1_EL1`, which tells `ets2`.
+    pub id_aa64mmfr1_el1: u64,
 }
 
 /// What a machine has: features, errata and page size, in one word.
@@ -53,23 +57,35 @@ impl Config {
     ///
     /// Setup that depends on it: a leaf entry of the kernel has nG = 0 when not `kpti`.
     pub const KPTI: Self = Self(1 << 2);
+    /// Feature: ASIDs of 16 bits.
+    ///
+    /// Read from `ID_AA64MMFR0_EL1[7:4] = 2`.
+    ///
+    /// Setup that depends on it: `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`.
+    pub const ASID16: Self = Self(1 << 3);
+    /// Feature: FEAT_ETS2: enhanced translation synchronization.
+    ///
+    /// Read from `ID_AA64MMFR1_EL1[39:36] >= 2`.
+    pub const ETS2: Self = Self(1 << 4);
     /// Erratum: 1286807, 2441007, 2441009 and relatives.
-    pub const REPEAT_TLBI: Self = Self(1 << 3);
+    pub const REPEAT_TLBI: Self = Self(1 << 5);
     /// Erratum: C1-Pro 4193714.
-    pub const C1PRO_SME: Self = Self(1 << 4);
+    pub const C1PRO_SME: Self = Self(1 << 6);
     /// Pages of 16 KiB; at most one page size may be named.
-    pub const G16K: Self = Self(1 << 5);
+    pub const G16K: Self = Self(1 << 7);
     /// Pages of 64 KiB; at most one page size may be named.
-    pub const G64K: Self = Self(1 << 6);
+    pub const G64K: Self = Self(1 << 8);
     /// Every flag by its name in the definition.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("ttl", Self(1 << 0)),
         ("ranges", Self(1 << 1)),
         ("kpti", Self(1 << 2)),
-        ("repeat_tlbi", Self(1 << 3)),
-        ("c1pro_sme", Self(1 << 4)),
-        ("g16k", Self(1 << 5)),
-        ("g64k", Self(1 << 6)),
+        ("asid16", Self(1 << 3)),
+        ("ets2", Self(1 << 4)),
+        ("repeat_tlbi", Self(1 << 5)),
+        ("c1pro_sme", Self(1 << 6)),
+        ("g16k", Self(1 << 7)),
+        ("g64k", Self(1 << 8)),
     ];
     /// With another flag.
     #[must_use]
@@ -86,7 +102,7 @@ impl Config {
     /// What holds of two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x7)
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
     }
 
     /// The features that the registers of one CPU tell.
@@ -103,6 +119,12 @@ impl Config {
         }
         if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 0x2 {
             config = config.with(Self::RANGES);
+        }
+        if (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 0x2 {
+            config = config.with(Self::ASID16);
+        }
+        if (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 0x2 {
+            config = config.with(Self::ETS2);
         }
         config
     }
@@ -123,7 +145,7 @@ impl Config {
     /// Whether a machine can be like this: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if (self.0 & 0x60).count_ones() > 1 {
+        if (self.0 & 0x180).count_ones() > 1 {
             return false;
         }
         true
@@ -215,132 +237,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:99.
+    /// `dsb ishst`: arm64.arch:113.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:100.
+    /// `dsb nshst`: arm64.arch:114.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:101.
+    /// `dsb ish`: arm64.arch:115.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:102.
+    /// `dsb nsh`: arm64.arch:116.
     DsbNsh,
-    /// `isb`: arm64.arch:103.
+    /// `isb`: arm64.arch:117.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:149-155.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:163-169.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:158-165.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:172-179.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:167-174.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:181-188.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:175-183.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:189-197.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:187-193.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:201-207.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:194-201.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:208-215.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:202-209.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:216-223.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:210-218.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:224-232.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:221-227.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:235-241.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:228-234.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:242-248.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:149-155.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:163-169.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:158-165.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:172-179.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:167-174.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:181-188.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:175-183.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:189-197.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:187-193.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:201-207.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:194-201.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:208-215.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:202-209.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:216-223.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:210-218.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:224-232.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:221-227.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:235-241.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:228-234.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:242-248.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:253-256.
+    /// Loads `ttbr0`. arm64.arch:267-270.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:257-260.
+    /// Loads `ttbr1`. arm64.arch:271-274.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -463,8 +485,8 @@ impl Hardware {
     /// Every CPU is set up as follows before the first flush and for as long as it runs:
     ///
     /// - `TCR_EL1.A1[22] = 1`: the current ASID is the one in TTBR1_EL1.
-    /// - `TCR_EL1.AS[36] = 1`: an ASID has 16 bits; a CPU with ID_AA64MMFR0_EL1.ASIDBits = 0
-    ///   cannot be set so.
+    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs; all CPUs have to have it
+    ///   alike.
     /// - `TCR_EL1.T0SZ[5:0] >= 16`: a user address has at most 48 bits.
     /// - `TCR_EL1.T1SZ[21:16] >= 16`: a kernel address has at most 48 bits.
     /// - `TCR_EL1.DS[59] = 0`: without LPA2: block leaves and ranges are as described here.
@@ -675,7 +697,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:108-113.
+/// Operand `page`: arm64.arch:122-127.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -699,7 +721,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:114-119.
+/// Operand `page_any`: arm64.arch:128-133.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -721,7 +743,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:120-123.
+/// Operand `space`: arm64.arch:134-137.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -730,7 +752,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:126-135.
+/// Operand `range`: arm64.arch:140-149.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -763,7 +785,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:133.
+/// What operand `range` can name: arm64.arch:147.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -771,7 +793,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:136-145.
+/// Operand `range_any`: arm64.arch:150-159.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -801,7 +823,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:143.
+/// What operand `range_any` can name: arm64.arch:157.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -809,7 +831,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:244-248.
+/// Operand `ttbr0`: arm64.arch:258-262.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -818,7 +840,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:249-252.
+/// Operand `asid`: arm64.arch:263-266.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -845,7 +867,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:149-155, arm64.arch:158-165.
+    /// From: arm64.arch:114, arm64.arch:163-169, arm64.arch:172-179.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -859,26 +881,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:158-165: vae1
+                // arm64.arch:172-179: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:158-165: vae1, view user
+                // arm64.arch:172-179: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:149-155: vale1
+                // arm64.arch:163-169: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:149-155: vale1, view user
+                // arm64.arch:163-169: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:158-165: vae1
+            // arm64.arch:172-179: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:149-155: vale1
+            // arm64.arch:163-169: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -891,7 +913,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:149-155, arm64.arch:158-165.
+    /// From: arm64.arch:113, arm64.arch:163-169, arm64.arch:172-179.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -905,26 +927,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:158-165: vae1is
+                // arm64.arch:172-179: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:158-165: vae1is, view user
+                // arm64.arch:172-179: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:149-155: vale1is
+                // arm64.arch:163-169: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:149-155: vale1is, view user
+                // arm64.arch:163-169: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:158-165: vae1is
+            // arm64.arch:172-179: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:149-155: vale1is
+            // arm64.arch:163-169: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -937,7 +959,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:167-174, arm64.arch:175-183.
+    /// From: arm64.arch:114, arm64.arch:181-188, arm64.arch:189-197.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -949,11 +971,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:175-183: vaae1
+            // arm64.arch:189-197: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:167-174: vaale1
+            // arm64.arch:181-188: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -967,7 +989,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:167-174, arm64.arch:175-183.
+    /// From: arm64.arch:113, arm64.arch:181-188, arm64.arch:189-197.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -979,11 +1001,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:175-183: vaae1is
+            // arm64.arch:189-197: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:167-174: vaale1is
+            // arm64.arch:181-188: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -995,7 +1017,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:102.
+    /// From: arm64.arch:114, arm64.arch:116.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1046,7 +1068,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:101.
+    /// From: arm64.arch:113, arm64.arch:115.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1097,7 +1119,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:102.
+    /// From: arm64.arch:114, arm64.arch:116.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1149,7 +1171,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:101.
+    /// From: arm64.arch:113, arm64.arch:115.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1239,7 +1261,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:149-155, arm64.arch:158-165, arm64.arch:187-193, arm64.arch:194-201.
+    /// From: arm64.arch:163-169, arm64.arch:172-179, arm64.arch:201-207, arm64.arch:208-215.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1257,7 +1279,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:194-201: rvae1
+                        // arm64.arch:208-215: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1267,7 +1289,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:194-201: rvae1, view user
+                        // arm64.arch:208-215: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1279,17 +1301,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:158-165: vae1
+                        // arm64.arch:172-179: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:158-165: vae1, view user
+                        // arm64.arch:172-179: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:187-193: rvale1
+                        // arm64.arch:201-207: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1299,7 +1321,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:187-193: rvale1, view user
+                        // arm64.arch:201-207: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1311,10 +1333,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:149-155: vale1
+                        // arm64.arch:163-169: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:149-155: vale1, view user
+                        // arm64.arch:163-169: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1322,24 +1344,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:194-201: rvae1
+                    // arm64.arch:208-215: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:158-165: vae1
+                    // arm64.arch:172-179: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:187-193: rvale1
+                    // arm64.arch:201-207: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:149-155: vale1
+                    // arm64.arch:163-169: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1351,9 +1373,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:158-165: vae1
+                    // arm64.arch:172-179: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:158-165: vae1, view user
+                    // arm64.arch:172-179: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1365,9 +1387,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:149-155: vale1
+                    // arm64.arch:163-169: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:149-155: vale1, view user
+                    // arm64.arch:163-169: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1379,7 +1401,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:158-165: vae1
+                // arm64.arch:172-179: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1389,7 +1411,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:149-155: vale1
+                // arm64.arch:163-169: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1404,7 +1426,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:149-155, arm64.arch:158-165, arm64.arch:187-193, arm64.arch:194-201.
+    /// From: arm64.arch:163-169, arm64.arch:172-179, arm64.arch:201-207, arm64.arch:208-215.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1422,7 +1444,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:194-201: rvae1is
+                        // arm64.arch:208-215: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1432,7 +1454,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:194-201: rvae1is, view user
+                        // arm64.arch:208-215: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1444,17 +1466,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:158-165: vae1is
+                        // arm64.arch:172-179: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:158-165: vae1is, view user
+                        // arm64.arch:172-179: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:187-193: rvale1is
+                        // arm64.arch:201-207: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1464,7 +1486,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:187-193: rvale1is, view user
+                        // arm64.arch:201-207: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1476,10 +1498,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:149-155: vale1is
+                        // arm64.arch:163-169: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:149-155: vale1is, view user
+                        // arm64.arch:163-169: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1487,24 +1509,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:194-201: rvae1is
+                    // arm64.arch:208-215: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:158-165: vae1is
+                    // arm64.arch:172-179: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:187-193: rvale1is
+                    // arm64.arch:201-207: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:149-155: vale1is
+                    // arm64.arch:163-169: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1516,9 +1538,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:158-165: vae1is
+                    // arm64.arch:172-179: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:158-165: vae1is, view user
+                    // arm64.arch:172-179: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1530,9 +1552,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:149-155: vale1is
+                    // arm64.arch:163-169: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:149-155: vale1is, view user
+                    // arm64.arch:163-169: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1544,7 +1566,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:158-165: vae1is
+                // arm64.arch:172-179: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1554,7 +1576,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:149-155: vale1is
+                // arm64.arch:163-169: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1569,7 +1591,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:167-174, arm64.arch:175-183, arm64.arch:202-209, arm64.arch:210-218.
+    /// From: arm64.arch:181-188, arm64.arch:189-197, arm64.arch:216-223, arm64.arch:224-232.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1586,7 +1608,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:210-218: rvaae1
+                    // arm64.arch:224-232: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1597,14 +1619,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:175-183: vaae1
+                    // arm64.arch:189-197: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:202-209: rvaale1
+                    // arm64.arch:216-223: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1615,7 +1637,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:167-174: vaale1
+                    // arm64.arch:181-188: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1625,7 +1647,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:175-183: vaae1
+                // arm64.arch:189-197: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1635,7 +1657,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:167-174: vaale1
+                // arm64.arch:181-188: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1651,7 +1673,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:167-174, arm64.arch:175-183, arm64.arch:202-209, arm64.arch:210-218.
+    /// From: arm64.arch:181-188, arm64.arch:189-197, arm64.arch:216-223, arm64.arch:224-232.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1668,7 +1690,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:210-218: rvaae1is
+                    // arm64.arch:224-232: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1679,14 +1701,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:175-183: vaae1is
+                    // arm64.arch:189-197: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:202-209: rvaale1is
+                    // arm64.arch:216-223: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1697,7 +1719,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:167-174: vaale1is
+                    // arm64.arch:181-188: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1707,7 +1729,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:175-183: vaae1is
+                // arm64.arch:189-197: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1717,7 +1739,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:167-174: vaale1is
+                // arm64.arch:181-188: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1731,16 +1753,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:221-227.
+    /// From: arm64.arch:114, arm64.arch:235-241.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:221-227: aside1
+        // arm64.arch:235-241: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:221-227: aside1, view user
+            // arm64.arch:235-241: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1752,16 +1774,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:221-227.
+    /// From: arm64.arch:113, arm64.arch:235-241.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:221-227: aside1is
+        // arm64.arch:235-241: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:221-227: aside1is, view user
+            // arm64.arch:235-241: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1773,11 +1795,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:228-234.
+    /// From: arm64.arch:114, arm64.arch:242-248.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:228-234: vmalle1
+        // arm64.arch:242-248: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1788,26 +1810,30 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:99, arm64.arch:228-234.
+    /// From: arm64.arch:113, arm64.arch:242-248.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:228-234: vmalle1is
+        // arm64.arch:242-248: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:102.
+    /// From: arm64.arch:116, arm64.arch:117.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+        let c = self.config;
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbNsh);
+        if !c.has(Config::ETS2) {
+            cpu.issue(Op::Isb);
+        }
     }
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:101, arm64.arch:149-155.
+    /// From: arm64.arch:115, arm64.arch:117, arm64.arch:163-169.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1826,12 +1852,15 @@ impl Tlb {
                 sets: 0x1,
             };
         }
+        if !c.has(Config::ETS2) {
+            cpu.issue(Op::Isb);
+        }
         interrupt
     }
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:102, arm64.arch:103.
+    /// From: arm64.arch:116, arm64.arch:117.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1841,7 +1870,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:101, arm64.arch:103, arm64.arch:149-155.
+    /// From: arm64.arch:115, arm64.arch:117, arm64.arch:163-169.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1857,7 +1886,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:103, arm64.arch:253-256, arm64.arch:257-260.
+    /// From: arm64.arch:117, arm64.arch:267-270, arm64.arch:271-274.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1870,15 +1899,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:253-256: ttbr0
+        // arm64.arch:267-270: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:257-260: ttbr1
+        // arm64.arch:271-274: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:253-256: ttbr0
+        // arm64.arch:267-270: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1887,12 +1916,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:257-260.
+    /// From: arm64.arch:271-274.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:257-260: ttbr1
+            // arm64.arch:271-274: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1905,11 +1934,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:100, arm64.arch:102, arm64.arch:103, arm64.arch:228-234.
+    /// From: arm64.arch:114, arm64.arch:116, arm64.arch:117, arm64.arch:242-248.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:228-234: vmalle1
+        // arm64.arch:242-248: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
@@ -2068,14 +2097,29 @@ impl Backend for Tlb {
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
             of_cpu: None,
-            of_machine: Some((
-                TagValues {
-                    first: 1,
-                    last: 65535,
-                    views,
-                },
-                TagSource::Generations,
-            )),
+            of_machine: if !c.has(Config::ASID16) {
+                Some((
+                    TagValues {
+                        first: 1,
+                        last: 255,
+                        views,
+                    },
+                    TagSource::Generations,
+                ))
+            } else {
+                if c.has(Config::ASID16) {
+                    Some((
+                        TagValues {
+                            first: 1,
+                            last: 65535,
+                            views,
+                        },
+                        TagSource::Generations,
+                    ))
+                } else {
+                    None
+                }
+            },
         }
     }
 

@@ -203,15 +203,15 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:84.
+    /// `ptesync`: powerpc64.arch:85.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:85.
+    /// `ptesync; cpabort`: powerpc64.arch:86.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:86.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:87.
     Tlbsync,
-    /// `isync`: powerpc64.arch:87.
+    /// `isync`: powerpc64.arch:88.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:131-138.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:132-139.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -219,35 +219,35 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:140-147.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:141-148.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:148-155.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:149-156.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:156-163.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:157-164.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:166-173.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:167-174.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:178-185.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:179-186.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -255,47 +255,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:186-193.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:187-194.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:194-201.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:195-202.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:202-210.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:203-211.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:211-218.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:212-219.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:219-227.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:220-228.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:229-236.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:230-237.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:237-245.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:238-246.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:281-288.
+    /// powerpc64.arch:282-289.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -311,7 +311,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:289-299.
+    /// powerpc64.arch:290-300.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -326,7 +326,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:312-315.
+    /// Loads `pid`. powerpc64.arch:313-316.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -663,7 +663,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:91-96.
+/// Operand `rb_va`: powerpc64.arch:92-97.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -681,7 +681,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:97-101.
+/// Operand `rb_pid`: powerpc64.arch:98-102.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -690,7 +690,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:102-107.
+/// Operand `rb_pid_set`: powerpc64.arch:103-108.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -701,7 +701,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:108-113.
+/// Operand `rb_all_set`: powerpc64.arch:109-114.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -712,7 +712,7 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:114-118.
+/// Operand `rs`: powerpc64.arch:115-119.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -721,7 +721,7 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:119-124.
+/// Operand `rb_unused`: powerpc64.arch:120-125.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -732,13 +732,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:125-127.
+/// Operand `rs_none`: powerpc64.arch:126-128.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:249-252.
+/// Operand `rpt_pid`: powerpc64.arch:250-253.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -747,7 +747,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:253-257.
+/// Operand `rpt_target`: powerpc64.arch:254-258.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +760,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:258-261.
+/// Operand `rpt_type`: powerpc64.arch:259-262.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -769,7 +769,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:262-264.
+/// Operand `rpt_size`: powerpc64.arch:263-265.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -785,7 +785,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:265-267.
+/// Operand `rpt_start`: powerpc64.arch:266-268.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -794,7 +794,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:268-271.
+/// Operand `rpt_end`: powerpc64.arch:269-272.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -803,7 +803,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:270.
+/// What operand `rpt_end` can name: powerpc64.arch:271.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -811,7 +811,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:272-274.
+/// Operand `rpt_every_size`: powerpc64.arch:273-275.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -820,13 +820,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:275-277.
+/// Operand `rpt_from_first`: powerpc64.arch:276-278.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:278-280.
+/// Operand `rpt_to_last`: powerpc64.arch:279-281.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -835,7 +835,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:308-311.
+/// Operand `pidr`: powerpc64.arch:309-312.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -864,10 +864,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:131-138, powerpc64.arch:140-147,
-    /// powerpc64.arch:148-155, powerpc64.arch:156-163, powerpc64.arch:166-173,
-    /// powerpc64.arch:178-185, powerpc64.arch:186-193, powerpc64.arch:194-201,
-    /// powerpc64.arch:202-210, powerpc64.arch:281-288, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:141-148,
+    /// powerpc64.arch:149-156, powerpc64.arch:157-164, powerpc64.arch:167-174,
+    /// powerpc64.arch:179-186, powerpc64.arch:187-194, powerpc64.arch:195-202,
+    /// powerpc64.arch:203-211, powerpc64.arch:282-289, powerpc64.arch:290-300.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -882,7 +882,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if c.has(Config::BROADCAST) {
-                    // powerpc64.arch:131-138: tlbie_va
+                    // powerpc64.arch:132-139: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -903,31 +903,31 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:148-155: tlbie_pid1
+                        // powerpc64.arch:149-156: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:202-210: tlbiel_pid2
+                    // powerpc64.arch:203-211: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     if c.has(Config::ISA31) {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:186-193: tlbiel_pid0
+                            // powerpc64.arch:187-194: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -949,11 +949,11 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:178-185: tlbiel_va
+                    // powerpc64.arch:179-186: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:131-138: tlbie_va
+                    // powerpc64.arch:132-139: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -977,19 +977,19 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:178-185: tlbiel_va
+                // powerpc64.arch:179-186: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if walk {
-                    // powerpc64.arch:194-201: tlbiel_pid1
+                    // powerpc64.arch:195-202: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
             }
         } else {
-            // powerpc64.arch:281-288: rpt_run, form tlb
+            // powerpc64.arch:282-289: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1007,7 +1007,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form walk
+                // powerpc64.arch:290-300: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1033,8 +1033,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:131-138, powerpc64.arch:148-155,
-    /// powerpc64.arch:281-288, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
+    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1049,7 +1049,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:131-138: tlbie_va
+                // powerpc64.arch:132-139: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1070,7 +1070,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:148-155: tlbie_pid1
+                    // powerpc64.arch:149-156: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1085,7 +1085,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:281-288: rpt_run, form tlb
+            // powerpc64.arch:282-289: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1103,7 +1103,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form walk
+                // powerpc64.arch:290-300: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1130,8 +1130,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:178-185, powerpc64.arch:194-201,
-    /// powerpc64.arch:281-288, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:179-186, powerpc64.arch:195-202,
+    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1143,18 +1143,18 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:178-185: tlbiel_va
+            // powerpc64.arch:179-186: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:194-201: tlbiel_pid1
+                // powerpc64.arch:195-202: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         } else {
-            // powerpc64.arch:281-288: rpt_run, form tlb
+            // powerpc64.arch:282-289: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1172,7 +1172,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form walk
+                // powerpc64.arch:290-300: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1198,8 +1198,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:131-138, powerpc64.arch:148-155,
-    /// powerpc64.arch:281-288, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
+    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1212,7 +1212,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:131-138: tlbie_va
+                // powerpc64.arch:132-139: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1233,7 +1233,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:148-155: tlbie_pid1
+                    // powerpc64.arch:149-156: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1243,7 +1243,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:281-288: rpt_run, form tlb
+            // powerpc64.arch:282-289: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1261,7 +1261,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form walk
+                // powerpc64.arch:290-300: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1286,9 +1286,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:140-147,
-    /// powerpc64.arch:148-155, powerpc64.arch:166-173, powerpc64.arch:194-201,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:141-148,
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:195-202,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1310,7 +1310,7 @@ impl Tlb {
                     if c.has(Config::ISA31) {
                         if walk {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:148-155: tlbie_pid1
+                                // powerpc64.arch:149-156: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1318,7 +1318,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:194-201: tlbiel_pid1
+                                // powerpc64.arch:195-202: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1332,7 +1332,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::COPROCESSORS) {
                         if walk {
-                            // powerpc64.arch:148-155: tlbie_pid1
+                            // powerpc64.arch:149-156: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1361,7 +1361,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:194-201: tlbiel_pid1
+                            // powerpc64.arch:195-202: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1427,7 +1427,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:194-201: tlbiel_pid1
+                        // powerpc64.arch:195-202: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1457,7 +1457,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:289-299: rpt_space, form walk
+                    // powerpc64.arch:290-300: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1486,8 +1486,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:86, powerpc64.arch:140-147,
-    /// powerpc64.arch:148-155, powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1513,7 +1513,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:148-155: tlbie_pid1
+                        // powerpc64.arch:149-156: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1562,7 +1562,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:289-299: rpt_space, form walk
+                    // powerpc64.arch:290-300: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1592,8 +1592,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:85, powerpc64.arch:194-201,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:195-202,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1608,7 +1608,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:194-201: tlbiel_pid1
+                    // powerpc64.arch:195-202: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1632,7 +1632,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form walk
+                // powerpc64.arch:290-300: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1660,8 +1660,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:86, powerpc64.arch:140-147,
-    /// powerpc64.arch:148-155, powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1681,7 +1681,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:148-155: tlbie_pid1
+                        // powerpc64.arch:149-156: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1725,7 +1725,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:289-299: rpt_space, form walk
+                    // powerpc64.arch:290-300: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1793,7 +1793,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:131-138, powerpc64.arch:178-185, powerpc64.arch:281-288.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:179-186, powerpc64.arch:282-289.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1808,7 +1808,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:131-138: tlbie_va
+                        // powerpc64.arch:132-139: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1821,12 +1821,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:178-185: tlbiel_va
+                        // powerpc64.arch:179-186: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:131-138: tlbie_va
+                        // powerpc64.arch:132-139: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1842,7 +1842,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:178-185: tlbiel_va
+                    // powerpc64.arch:179-186: tlbiel_va
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     rb_va = rb_va.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1850,7 +1850,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1880,7 +1880,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1903,7 +1903,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:131-138, powerpc64.arch:281-288.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1916,14 +1916,14 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:131-138: tlbie_va
+                // powerpc64.arch:132-139: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1953,7 +1953,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1976,7 +1976,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:178-185, powerpc64.arch:281-288.
+    /// From: powerpc64.arch:179-186, powerpc64.arch:282-289.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1989,14 +1989,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:178-185: tlbiel_va
+                // powerpc64.arch:179-186: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2026,7 +2026,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2049,7 +2049,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:131-138, powerpc64.arch:281-288.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2062,14 +2062,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:131-138: tlbie_va
+                // powerpc64.arch:132-139: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2099,7 +2099,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:281-288: rpt_run, form tlb
+                // powerpc64.arch:282-289: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2121,9 +2121,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:186-193, powerpc64.arch:202-210,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2133,19 +2133,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:156-163: tlbie_pid2
+                            // powerpc64.arch:157-164: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:140-147: tlbie_pid0
+                            // powerpc64.arch:141-148: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:156-163: tlbie_pid2
+                            // powerpc64.arch:157-164: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2164,7 +2164,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:140-147: tlbie_pid0
+                            // powerpc64.arch:141-148: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2185,7 +2185,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:156-163: tlbie_pid2
+                            // powerpc64.arch:157-164: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2196,7 +2196,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:140-147: tlbie_pid0
+                            // powerpc64.arch:141-148: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2208,57 +2208,57 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:202-210: tlbiel_pid2
+                        // powerpc64.arch:203-211: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:202-210: tlbiel_pid2
+                        // powerpc64.arch:203-211: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:156-163: tlbie_pid2
+                    // powerpc64.arch:157-164: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2279,19 +2279,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:202-210: tlbiel_pid2
+                    // powerpc64.arch:203-211: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:156-163: tlbie_pid2
+                    // powerpc64.arch:157-164: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2312,19 +2312,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:186-193: tlbiel_pid0
+                    // powerpc64.arch:187-194: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:140-147: tlbie_pid0
+                    // powerpc64.arch:141-148: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2347,12 +2347,12 @@ impl Tlb {
                 }
             } else {
                 if walk {
-                    // powerpc64.arch:202-210: tlbiel_pid2
+                    // powerpc64.arch:203-211: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 } else {
-                    // powerpc64.arch:186-193: tlbiel_pid0
+                    // powerpc64.arch:187-194: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2360,7 +2360,7 @@ impl Tlb {
                 if !c.has(Config::ISA31) {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2369,7 +2369,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:289-299: rpt_space, form both
+            // powerpc64.arch:290-300: rpt_space, form both
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2385,7 +2385,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:289-299: rpt_space, form tlb
+            // powerpc64.arch:290-300: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2409,8 +2409,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2426,7 +2426,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:156-163: tlbie_pid2
+                            // powerpc64.arch:157-164: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2445,7 +2445,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:140-147: tlbie_pid0
+                            // powerpc64.arch:141-148: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2466,7 +2466,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:156-163: tlbie_pid2
+                            // powerpc64.arch:157-164: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2477,7 +2477,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:140-147: tlbie_pid0
+                            // powerpc64.arch:141-148: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2489,19 +2489,19 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2520,7 +2520,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2541,7 +2541,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2552,7 +2552,7 @@ impl Tlb {
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2564,12 +2564,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:156-163: tlbie_pid2
+                    // powerpc64.arch:157-164: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:140-147: tlbie_pid0
+                    // powerpc64.arch:141-148: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2585,7 +2585,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form both
+                // powerpc64.arch:290-300: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2601,7 +2601,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:289-299: rpt_space, form tlb
+                // powerpc64.arch:290-300: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2627,20 +2627,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:186-193, powerpc64.arch:202-210,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if walk {
-                // powerpc64.arch:202-210: tlbiel_pid2
+                // powerpc64.arch:203-211: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:186-193: tlbiel_pid0
+                // powerpc64.arch:187-194: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2648,7 +2648,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:186-193: tlbiel_pid0
+                    // powerpc64.arch:187-194: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2656,7 +2656,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:289-299: rpt_space, form both
+            // powerpc64.arch:290-300: rpt_space, form both
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2672,7 +2672,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:289-299: rpt_space, form tlb
+            // powerpc64.arch:290-300: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2696,8 +2696,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2706,7 +2706,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2725,7 +2725,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2746,7 +2746,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2757,7 +2757,7 @@ impl Tlb {
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:140-147: tlbie_pid0
+                        // powerpc64.arch:141-148: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2769,12 +2769,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:156-163: tlbie_pid2
+                    // powerpc64.arch:157-164: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:140-147: tlbie_pid0
+                    // powerpc64.arch:141-148: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2785,7 +2785,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:289-299: rpt_space, form both
+                // powerpc64.arch:290-300: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2801,7 +2801,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:289-299: rpt_space, form tlb
+                // powerpc64.arch:290-300: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2829,9 +2829,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:186-193, powerpc64.arch:202-210,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2840,18 +2840,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:202-210: tlbiel_pid2
+                        // powerpc64.arch:203-211: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:156-163: tlbie_pid2
+                    // powerpc64.arch:157-164: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2872,13 +2872,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:202-210: tlbiel_pid2
+                    // powerpc64.arch:203-211: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2886,13 +2886,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:202-210: tlbiel_pid2
+                // powerpc64.arch:203-211: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2900,14 +2900,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:186-193: tlbiel_pid0
+                        // powerpc64.arch:187-194: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:156-163: tlbie_pid2
+                        // powerpc64.arch:157-164: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2931,7 +2931,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:289-299: rpt_space, form all
+            // powerpc64.arch:290-300: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2958,15 +2958,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:156-163: tlbie_pid2
+                // powerpc64.arch:157-164: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2991,7 +2991,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:289-299: rpt_space, form all
+            // powerpc64.arch:290-300: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3018,21 +3018,21 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:186-193, powerpc64.arch:202-210,
-    /// powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
+    /// powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:202-210: tlbiel_pid2
+            // powerpc64.arch:203-211: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:186-193: tlbiel_pid0
+                    // powerpc64.arch:187-194: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3040,7 +3040,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:289-299: rpt_space, form all
+            // powerpc64.arch:290-300: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3067,15 +3067,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:140-147, powerpc64.arch:156-163,
-    /// powerpc64.arch:166-173, powerpc64.arch:289-299.
+    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
+    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:156-163: tlbie_pid2
+                // powerpc64.arch:157-164: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3100,7 +3100,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:289-299: rpt_space, form all
+            // powerpc64.arch:290-300: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3120,8 +3120,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87,
-    /// powerpc64.arch:229-236.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88,
+    /// powerpc64.arch:230-237.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3136,7 +3136,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:229-236: slbia_user
+                    // powerpc64.arch:230-237: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3149,7 +3149,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:229-236: slbia_user
+                // powerpc64.arch:230-237: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3158,7 +3158,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3176,7 +3176,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:237-245.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:238-246.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3187,7 +3187,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:237-245: slbia_all
+            // powerpc64.arch:238-246: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3195,7 +3195,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3213,7 +3213,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:87, powerpc64.arch:312-315.
+    /// From: powerpc64.arch:88, powerpc64.arch:313-316.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3237,7 +3237,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:312-315: pid
+        // powerpc64.arch:313-316: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3250,14 +3250,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:84, powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:211-218,
-    /// powerpc64.arch:219-227, powerpc64.arch:237-245.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:212-219,
+    /// powerpc64.arch:220-228, powerpc64.arch:238-246.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:219-227: tlbiel_all2
+            // powerpc64.arch:220-228: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3269,7 +3269,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:211-218: tlbiel_all0
+                    // powerpc64.arch:212-219: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3280,7 +3280,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:237-245: slbia_all
+            // powerpc64.arch:238-246: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }

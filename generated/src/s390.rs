@@ -273,16 +273,16 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:156-161.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:158-163.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:162-168.
+    /// S/370 PoP, PURGE TLB. s390.arch:164-170.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:191-200.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:193-202.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -296,7 +296,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:201-210.
+    /// Linux pgtable.h, cspg. s390.arch:203-212.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -305,26 +305,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:214-221.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:216-223.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:222-229.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:224-231.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:240-243.
+    /// Loads `cr1`. s390.arch:242-245.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:244-247.
+    /// Loads `cr7`. s390.arch:246-249.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -642,7 +642,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:171-173.
+/// Operand `old_in_r2`: s390.arch:173-175.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -651,7 +651,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:174-176.
+/// Operand `new_in_r3`: s390.arch:176-178.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -660,7 +660,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:177-181.
+/// Operand `origin_in_r4`: s390.arch:179-183.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -679,7 +679,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:182-185.
+/// Operand `address_in_r5`: s390.arch:184-187.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -688,7 +688,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:186-190.
+/// Operand `entry`: s390.arch:188-192.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -699,7 +699,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:237-239.
+/// Operand `control`: s390.arch:239-241.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -732,10 +732,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:162-168.
+    /// From: s390.arch:164-170.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:162-168: ptlb
+        // s390.arch:164-170: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -746,10 +746,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:156-161.
+    /// From: s390.arch:158-163.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:156-161: idte_asce
+        // s390.arch:158-163: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -765,10 +765,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:162-168.
+    /// From: s390.arch:164-170.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:162-168: ptlb
+        // s390.arch:164-170: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -779,10 +779,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:156-161.
+    /// From: s390.arch:158-163.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:156-161: idte_asce
+        // s390.arch:158-163: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -837,10 +837,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:162-168.
+    /// From: s390.arch:164-170.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:162-168: ptlb
+        // s390.arch:164-170: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -850,10 +850,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:156-161.
+    /// From: s390.arch:158-163.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:156-161: idte_asce
+        // s390.arch:158-163: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -868,10 +868,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:162-168.
+    /// From: s390.arch:164-170.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:162-168: ptlb
+        // s390.arch:164-170: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -881,10 +881,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:156-161.
+    /// From: s390.arch:158-163.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:156-161: idte_asce
+        // s390.arch:158-163: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -896,8 +896,8 @@ impl Tlb {
     /// Changes table entries by the instructions that write them.
     ///
     /// From: s390.arch:97-104, s390.arch:105-112, s390.arch:114-124, s390.arch:125-135,
-    /// s390.arch:139-145, s390.arch:146-152, s390.arch:191-200, s390.arch:201-210,
-    /// s390.arch:214-221, s390.arch:222-229.
+    /// s390.arch:139-145, s390.arch:146-152, s390.arch:193-202, s390.arch:203-212,
+    /// s390.arch:216-223, s390.arch:224-231.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -1017,7 +1017,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:222-229: rdp_local
+                                // s390.arch:224-231: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1073,7 +1073,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:214-221: rdp
+                        // s390.arch:216-223: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1090,7 +1090,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:191-200: crdte
+                        // s390.arch:193-202: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1113,7 +1113,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:191-200: crdte
+                    // s390.arch:193-202: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1131,7 +1131,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:201-210: cspg
+                // s390.arch:203-212: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1149,7 +1149,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:222-229: rdp_local
+                                // s390.arch:224-231: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1163,7 +1163,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:214-221: rdp
+                                // s390.arch:216-223: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1281,7 +1281,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:240-243, s390.arch:244-247.
+    /// From: s390.arch:242-245, s390.arch:246-249.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1293,11 +1293,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:240-243: cr1
+        // s390.arch:242-245: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:244-247: cr7
+        // s390.arch:246-249: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1309,10 +1309,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:162-168.
+    /// From: s390.arch:164-170.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:162-168: ptlb
+        // s390.arch:164-170: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

@@ -150,7 +150,7 @@ fn a_spurious_fault_is_fixed_here_where_the_machine_does_not() {
     };
     assert_eq!(fix(power, powerpc64::Op::name), (false, vec![]));
     let arm64 = arm64::Tlb {
-        config: arm64::Config::NONE,
+        config: arm64::Config::ETS2,
     };
     let fixed = (true, vec!["dsb_nshst", "vale1", "dsb_nsh"]);
     assert_eq!(fix(arm64, arm64::Op::name), fixed);
@@ -198,7 +198,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
         names.collect()
     }
     let arm64 = arm64::Tlb {
-        config: arm64::Config::NONE,
+        config: arm64::Config::ETS2,
     };
     assert_eq!(
         replace(arm64, arm64::Op::name),
