@@ -29,6 +29,10 @@ pub struct Registers {
     pub id_aa64mmfr2_el1: u64,
     /// `ID_AA64ISAR0_EL1`, which tells `ranges`.
     pub id_aa64isar0_el1: u64,
+    /// `ID_AA64MMFR0_EL1`, which tells `asid16`.
+    pub id_aa64mmfr0_el1: u64,
+    /// `ID_AA64MMFR1_EL1`, which tells `ets2`.
+    pub id_aa64mmfr1_el1: u64,
 }
 
 /// What a machine has: features, errata and page size, in one word.
@@ -53,23 +57,35 @@ impl Config {
     ///
     /// Setup that depends on it: a leaf entry of the kernel has nG = 0 when not `kpti`.
     pub const KPTI: Self = Self(1 << 2);
+    /// Feature: ASIDs of 16 bits.
+    ///
+    /// Read from `ID_AA64MMFR0_EL1[7:4] = 2`.
+    ///
+    /// Setup that depends on it: `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`.
+    pub const ASID16: Self = Self(1 << 3);
+    /// Feature: FEAT_ETS2: enhanced translation synchronization.
+    ///
+    /// Read from `ID_AA64MMFR1_EL1[39:36] >= 2`.
+    pub const ETS2: Self = Self(1 << 4);
     /// Erratum: 1286807, 2441007, 2441009 and relatives.
-    pub const REPEAT_TLBI: Self = Self(1 << 3);
+    pub const REPEAT_TLBI: Self = Self(1 << 5);
     /// Erratum: C1-Pro 4193714.
-    pub const C1PRO_SME: Self = Self(1 << 4);
+    pub const C1PRO_SME: Self = Self(1 << 6);
     /// Pages of 16 KiB; at most one page size may be named.
-    pub const G16K: Self = Self(1 << 5);
+    pub const G16K: Self = Self(1 << 7);
     /// Pages of 64 KiB; at most one page size may be named.
-    pub const G64K: Self = Self(1 << 6);
+    pub const G64K: Self = Self(1 << 8);
     /// Every flag by its name in the definition.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("ttl", Self(1 << 0)),
         ("ranges", Self(1 << 1)),
         ("kpti", Self(1 << 2)),
-        ("repeat_tlbi", Self(1 << 3)),
-        ("c1pro_sme", Self(1 << 4)),
-        ("g16k", Self(1 << 5)),
-        ("g64k", Self(1 << 6)),
+        ("asid16", Self(1 << 3)),
+        ("ets2", Self(1 << 4)),
+        ("repeat_tlbi", Self(1 << 5)),
+        ("c1pro_sme", Self(1 << 6)),
+        ("g16k", Self(1 << 7)),
+        ("g64k", Self(1 << 8)),
     ];
     /// With another flag.
     #[must_use]
@@ -87,7 +103,7 @@ impl Config {
     #[must_use]
     #[inline(always)]
     pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0x7f)
+        Self(bits & 0x1ff)
     }
 
     /// Without a flag.
@@ -99,7 +115,7 @@ impl Config {
     /// What holds of two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x7)
+        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
     }
 
     /// The features that the registers of one CPU tell.
@@ -116,6 +132,12 @@ impl Config {
         }
         if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 0x2 {
             config = config.with(Self::RANGES);
+        }
+        if (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 0x2 {
+            config = config.with(Self::ASID16);
+        }
+        if (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 0x2 {
+            config = config.with(Self::ETS2);
         }
         config
     }
@@ -136,7 +158,7 @@ impl Config {
     /// Whether a machine can be like this: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if (self.0 & 0x60).count_ones() > 1 {
+        if (self.0 & 0x180).count_ones() > 1 {
             return false;
         }
         true
@@ -228,132 +250,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:101.
+    /// `dsb ishst`: arm64.arch:115.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:102.
+    /// `dsb nshst`: arm64.arch:116.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:103.
+    /// `dsb ish`: arm64.arch:117.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:104.
+    /// `dsb nsh`: arm64.arch:118.
     DsbNsh,
-    /// `isb`: arm64.arch:105.
+    /// `isb`: arm64.arch:119.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:151-157.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:165-171.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:160-167.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:174-181.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:169-176.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:183-190.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:177-185.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:191-199.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:189-195.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:203-209.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:196-203.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:210-217.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:204-211.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:218-225.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:212-220.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:226-234.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:223-229.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:237-243.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:230-236.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:244-250.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:151-157.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:165-171.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:160-167.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:174-181.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:169-176.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:183-190.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:177-185.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:191-199.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:189-195.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:203-209.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:196-203.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:210-217.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:204-211.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:218-225.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:212-220.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:226-234.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:223-229.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:237-243.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:230-236.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:244-250.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:257-260.
+    /// Loads `ttbr0`. arm64.arch:271-274.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:261-264.
+    /// Loads `ttbr1`. arm64.arch:275-278.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -476,8 +498,8 @@ impl Hardware {
     /// Every CPU is set up as follows before the first flush and for as long as it runs:
     ///
     /// - `TCR_EL1.A1[22] = 1`: the current ASID is the one in TTBR1_EL1.
-    /// - `TCR_EL1.AS[36] = 1`: an ASID has 16 bits; a CPU with ID_AA64MMFR0_EL1.ASIDBits = 0
-    ///   cannot be set so.
+    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs; all CPUs have to have it
+    ///   alike.
     /// - `TCR_EL1.T0SZ[5:0] >= 16`: a user address has at most 48 bits.
     /// - `TCR_EL1.T1SZ[21:16] >= 16`: a kernel address has at most 48 bits.
     /// - `TCR_EL1.DS[59] = 0`: without LPA2: block leaves and ranges are as described here.
@@ -688,7 +710,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:110-115.
+/// Operand `page`: arm64.arch:124-129.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -712,7 +734,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:116-121.
+/// Operand `page_any`: arm64.arch:130-135.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -734,7 +756,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:122-125.
+/// Operand `space`: arm64.arch:136-139.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -743,7 +765,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:128-137.
+/// Operand `range`: arm64.arch:142-151.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -776,7 +798,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:135.
+/// What operand `range` can name: arm64.arch:149.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -784,7 +806,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:138-147.
+/// Operand `range_any`: arm64.arch:152-161.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -814,7 +836,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:145.
+/// What operand `range_any` can name: arm64.arch:159.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -822,7 +844,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:248-252.
+/// Operand `ttbr0`: arm64.arch:262-266.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -831,7 +853,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:253-256.
+/// Operand `asid`: arm64.arch:267-270.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -858,7 +880,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:151-157, arm64.arch:160-167.
+    /// From: arm64.arch:116, arm64.arch:165-171, arm64.arch:174-181.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -872,26 +894,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:160-167: vae1
+                // arm64.arch:174-181: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:160-167: vae1, view user
+                // arm64.arch:174-181: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:151-157: vale1
+                // arm64.arch:165-171: vale1
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:151-157: vale1, view user
+                // arm64.arch:165-171: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:160-167: vae1
+            // arm64.arch:174-181: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:151-157: vale1
+            // arm64.arch:165-171: vale1
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -904,7 +926,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:151-157, arm64.arch:160-167.
+    /// From: arm64.arch:115, arm64.arch:165-171, arm64.arch:174-181.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -918,26 +940,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:160-167: vae1is
+                // arm64.arch:174-181: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:160-167: vae1is, view user
+                // arm64.arch:174-181: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:151-157: vale1is
+                // arm64.arch:165-171: vale1is
                 let page = encode_page(c, tag, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:151-157: vale1is, view user
+                // arm64.arch:165-171: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:160-167: vae1is
+            // arm64.arch:174-181: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:151-157: vale1is
+            // arm64.arch:165-171: vale1is
             let page = encode_page(c, tag, va, hint(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -950,7 +972,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:169-176, arm64.arch:177-185.
+    /// From: arm64.arch:116, arm64.arch:183-190, arm64.arch:191-199.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -962,11 +984,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:177-185: vaae1
+            // arm64.arch:191-199: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:169-176: vaale1
+            // arm64.arch:183-190: vaale1
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -980,7 +1002,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:169-176, arm64.arch:177-185.
+    /// From: arm64.arch:115, arm64.arch:183-190, arm64.arch:191-199.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -992,11 +1014,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:177-185: vaae1is
+            // arm64.arch:191-199: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:169-176: vaale1is
+            // arm64.arch:183-190: vaale1is
             let page_any = encode_page_any(c, va, hint(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1008,7 +1030,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:104.
+    /// From: arm64.arch:116, arm64.arch:118.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1059,7 +1081,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:103.
+    /// From: arm64.arch:115, arm64.arch:117.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1110,7 +1132,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:104.
+    /// From: arm64.arch:116, arm64.arch:118.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1162,7 +1184,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:103.
+    /// From: arm64.arch:115, arm64.arch:117.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1252,7 +1274,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:151-157, arm64.arch:160-167, arm64.arch:189-195, arm64.arch:196-203.
+    /// From: arm64.arch:165-171, arm64.arch:174-181, arm64.arch:203-209, arm64.arch:210-217.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1270,7 +1292,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:196-203: rvae1
+                        // arm64.arch:210-217: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1280,7 +1302,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:196-203: rvae1, view user
+                        // arm64.arch:210-217: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1292,17 +1314,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:160-167: vae1
+                        // arm64.arch:174-181: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:160-167: vae1, view user
+                        // arm64.arch:174-181: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:189-195: rvale1
+                        // arm64.arch:203-209: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1312,7 +1334,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:189-195: rvale1, view user
+                        // arm64.arch:203-209: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1324,10 +1346,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:151-157: vale1
+                        // arm64.arch:165-171: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:151-157: vale1, view user
+                        // arm64.arch:165-171: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1335,24 +1357,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:196-203: rvae1
+                    // arm64.arch:210-217: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:160-167: vae1
+                    // arm64.arch:174-181: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:189-195: rvale1
+                    // arm64.arch:203-209: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:151-157: vale1
+                    // arm64.arch:165-171: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1364,9 +1386,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:160-167: vae1
+                    // arm64.arch:174-181: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:160-167: vae1, view user
+                    // arm64.arch:174-181: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1378,9 +1400,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:151-157: vale1
+                    // arm64.arch:165-171: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:151-157: vale1, view user
+                    // arm64.arch:165-171: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1392,7 +1414,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:160-167: vae1
+                // arm64.arch:174-181: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1402,7 +1424,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:151-157: vale1
+                // arm64.arch:165-171: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1417,7 +1439,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:151-157, arm64.arch:160-167, arm64.arch:189-195, arm64.arch:196-203.
+    /// From: arm64.arch:165-171, arm64.arch:174-181, arm64.arch:203-209, arm64.arch:210-217.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1435,7 +1457,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:196-203: rvae1is
+                        // arm64.arch:210-217: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1445,7 +1467,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:196-203: rvae1is, view user
+                        // arm64.arch:210-217: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1457,17 +1479,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:160-167: vae1is
+                        // arm64.arch:174-181: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:160-167: vae1is, view user
+                        // arm64.arch:174-181: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:189-195: rvale1is
+                        // arm64.arch:203-209: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1477,7 +1499,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:189-195: rvale1is, view user
+                        // arm64.arch:203-209: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1489,10 +1511,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:151-157: vale1is
+                        // arm64.arch:165-171: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:151-157: vale1is, view user
+                        // arm64.arch:165-171: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1500,24 +1522,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:196-203: rvae1is
+                    // arm64.arch:210-217: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:160-167: vae1is
+                    // arm64.arch:174-181: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:189-195: rvale1is
+                    // arm64.arch:203-209: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:151-157: vale1is
+                    // arm64.arch:165-171: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1529,9 +1551,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:160-167: vae1is
+                    // arm64.arch:174-181: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:160-167: vae1is, view user
+                    // arm64.arch:174-181: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1543,9 +1565,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:151-157: vale1is
+                    // arm64.arch:165-171: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:151-157: vale1is, view user
+                    // arm64.arch:165-171: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1557,7 +1579,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:160-167: vae1is
+                // arm64.arch:174-181: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1567,7 +1589,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:151-157: vale1is
+                // arm64.arch:165-171: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1582,7 +1604,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:169-176, arm64.arch:177-185, arm64.arch:204-211, arm64.arch:212-220.
+    /// From: arm64.arch:183-190, arm64.arch:191-199, arm64.arch:218-225, arm64.arch:226-234.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1599,7 +1621,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:212-220: rvaae1
+                    // arm64.arch:226-234: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1610,14 +1632,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-185: vaae1
+                    // arm64.arch:191-199: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:204-211: rvaale1
+                    // arm64.arch:218-225: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1628,7 +1650,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:169-176: vaale1
+                    // arm64.arch:183-190: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1638,7 +1660,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-185: vaae1
+                // arm64.arch:191-199: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1648,7 +1670,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:169-176: vaale1
+                // arm64.arch:183-190: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1664,7 +1686,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:169-176, arm64.arch:177-185, arm64.arch:204-211, arm64.arch:212-220.
+    /// From: arm64.arch:183-190, arm64.arch:191-199, arm64.arch:218-225, arm64.arch:226-234.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1681,7 +1703,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:212-220: rvaae1is
+                    // arm64.arch:226-234: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1692,14 +1714,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-185: vaae1is
+                    // arm64.arch:191-199: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:204-211: rvaale1is
+                    // arm64.arch:218-225: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1710,7 +1732,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:169-176: vaale1is
+                    // arm64.arch:183-190: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1720,7 +1742,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-185: vaae1is
+                // arm64.arch:191-199: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1730,7 +1752,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:169-176: vaale1is
+                // arm64.arch:183-190: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1744,16 +1766,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:223-229.
+    /// From: arm64.arch:116, arm64.arch:237-243.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:223-229: aside1
+        // arm64.arch:237-243: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:223-229: aside1, view user
+            // arm64.arch:237-243: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1765,16 +1787,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:223-229.
+    /// From: arm64.arch:115, arm64.arch:237-243.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:223-229: aside1is
+        // arm64.arch:237-243: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:223-229: aside1is, view user
+            // arm64.arch:237-243: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1786,11 +1808,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:230-236.
+    /// From: arm64.arch:116, arm64.arch:244-250.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:230-236: vmalle1
+        // arm64.arch:244-250: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1801,26 +1823,30 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:101, arm64.arch:230-236.
+    /// From: arm64.arch:115, arm64.arch:244-250.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:230-236: vmalle1is
+        // arm64.arch:244-250: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:104.
+    /// From: arm64.arch:118, arm64.arch:119.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+        let c = self.config;
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbNsh);
+        if !c.has(Config::ETS2) {
+            cpu.issue(Op::Isb);
+        }
     }
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:103, arm64.arch:151-157.
+    /// From: arm64.arch:117, arm64.arch:119, arm64.arch:165-171.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1839,12 +1865,15 @@ impl Tlb {
                 sets: 0x1,
             };
         }
+        if !c.has(Config::ETS2) {
+            cpu.issue(Op::Isb);
+        }
         interrupt
     }
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:104, arm64.arch:105.
+    /// From: arm64.arch:118, arm64.arch:119.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1854,7 +1883,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:103, arm64.arch:105, arm64.arch:151-157.
+    /// From: arm64.arch:117, arm64.arch:119, arm64.arch:165-171.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1870,15 +1899,19 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: arm64.arch:101.
+    /// From: arm64.arch:115, arm64.arch:119.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+        let c = self.config;
         cpu.issue(Op::DsbIshst);
+        if !c.has(Config::ETS2) {
+            cpu.issue(Op::Isb);
+        }
     }
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: arm64.arch:101, arm64.arch:105.
+    /// From: arm64.arch:115, arm64.arch:119.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
@@ -1887,7 +1920,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:105, arm64.arch:257-260, arm64.arch:261-264.
+    /// From: arm64.arch:119, arm64.arch:271-274, arm64.arch:275-278.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1900,15 +1933,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:257-260: ttbr0
+        // arm64.arch:271-274: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:261-264: ttbr1
+        // arm64.arch:275-278: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:257-260: ttbr0
+        // arm64.arch:271-274: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1917,12 +1950,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:261-264.
+    /// From: arm64.arch:275-278.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:261-264: ttbr1
+            // arm64.arch:275-278: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1931,12 +1964,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:105, arm64.arch:261-264.
+    /// From: arm64.arch:119, arm64.arch:275-278.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:261-264: ttbr1
+            // arm64.arch:275-278: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });
@@ -1950,11 +1983,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:102, arm64.arch:104, arm64.arch:105, arm64.arch:230-236.
+    /// From: arm64.arch:116, arm64.arch:118, arm64.arch:119, arm64.arch:244-250.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:230-236: vmalle1
+        // arm64.arch:244-250: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
@@ -2123,14 +2156,29 @@ impl Backend for Tlb {
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
             of_cpu: None,
-            of_machine: Some((
-                TagValues {
-                    first: 1,
-                    last: 65535,
-                    views,
-                },
-                TagSource::Generations,
-            )),
+            of_machine: if !c.has(Config::ASID16) {
+                Some((
+                    TagValues {
+                        first: 1,
+                        last: 255,
+                        views,
+                    },
+                    TagSource::Generations,
+                ))
+            } else {
+                if c.has(Config::ASID16) {
+                    Some((
+                        TagValues {
+                            first: 1,
+                            last: 65535,
+                            views,
+                        },
+                        TagSource::Generations,
+                    ))
+                } else {
+                    None
+                }
+            },
         }
     }
 

@@ -216,15 +216,15 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:85.
+    /// `ptesync`: powerpc64.arch:86.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:86.
+    /// `ptesync; cpabort`: powerpc64.arch:87.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:87.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:88.
     Tlbsync,
-    /// `isync`: powerpc64.arch:88.
+    /// `isync`: powerpc64.arch:89.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:132-139.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:133-140.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -232,35 +232,35 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:141-148.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:142-149.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:149-156.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:150-157.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:157-164.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:158-165.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:167-174.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:168-175.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:179-186.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:180-187.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -268,47 +268,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:187-194.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:188-195.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:195-202.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:196-203.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:203-211.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:204-212.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:212-219.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:213-220.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:220-228.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:221-229.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:230-237.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:231-238.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:238-246.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:239-247.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:282-289.
+    /// powerpc64.arch:283-290.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -324,7 +324,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:290-300.
+    /// powerpc64.arch:291-301.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -339,7 +339,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:315-318.
+    /// Loads `pid`. powerpc64.arch:316-319.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -676,7 +676,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:92-97.
+/// Operand `rb_va`: powerpc64.arch:93-98.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -694,7 +694,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:98-102.
+/// Operand `rb_pid`: powerpc64.arch:99-103.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -703,7 +703,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:103-108.
+/// Operand `rb_pid_set`: powerpc64.arch:104-109.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -714,7 +714,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:109-114.
+/// Operand `rb_all_set`: powerpc64.arch:110-115.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -725,7 +725,7 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:115-119.
+/// Operand `rs`: powerpc64.arch:116-120.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -734,7 +734,7 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:120-125.
+/// Operand `rb_unused`: powerpc64.arch:121-126.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -745,13 +745,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:126-128.
+/// Operand `rs_none`: powerpc64.arch:127-129.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:250-253.
+/// Operand `rpt_pid`: powerpc64.arch:251-254.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +760,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:254-258.
+/// Operand `rpt_target`: powerpc64.arch:255-259.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -773,7 +773,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:259-262.
+/// Operand `rpt_type`: powerpc64.arch:260-263.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -782,7 +782,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:263-265.
+/// Operand `rpt_size`: powerpc64.arch:264-266.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -798,7 +798,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:266-268.
+/// Operand `rpt_start`: powerpc64.arch:267-269.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -807,7 +807,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:269-272.
+/// Operand `rpt_end`: powerpc64.arch:270-273.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -816,7 +816,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:271.
+/// What operand `rpt_end` can name: powerpc64.arch:272.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -824,7 +824,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:273-275.
+/// Operand `rpt_every_size`: powerpc64.arch:274-276.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -833,13 +833,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:276-278.
+/// Operand `rpt_from_first`: powerpc64.arch:277-279.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:279-281.
+/// Operand `rpt_to_last`: powerpc64.arch:280-282.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -848,7 +848,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:311-314.
+/// Operand `pidr`: powerpc64.arch:312-315.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -877,10 +877,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:157-164, powerpc64.arch:167-174,
-    /// powerpc64.arch:179-186, powerpc64.arch:187-194, powerpc64.arch:195-202,
-    /// powerpc64.arch:203-211, powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
+    /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
+    /// powerpc64.arch:180-187, powerpc64.arch:188-195, powerpc64.arch:196-203,
+    /// powerpc64.arch:204-212, powerpc64.arch:283-290, powerpc64.arch:291-301.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -895,7 +895,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if c.has(Config::BROADCAST) {
-                    // powerpc64.arch:132-139: tlbie_va
+                    // powerpc64.arch:133-140: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -916,31 +916,31 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:149-156: tlbie_pid1
+                        // powerpc64.arch:150-157: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:204-212: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     if c.has(Config::ISA31) {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:187-194: tlbiel_pid0
+                            // powerpc64.arch:188-195: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -962,11 +962,11 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:179-186: tlbiel_va
+                    // powerpc64.arch:180-187: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:132-139: tlbie_va
+                    // powerpc64.arch:133-140: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -990,19 +990,19 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:179-186: tlbiel_va
+                // powerpc64.arch:180-187: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if walk {
-                    // powerpc64.arch:195-202: tlbiel_pid1
+                    // powerpc64.arch:196-203: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
             }
         } else {
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:283-290: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1020,7 +1020,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:291-301: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1046,8 +1046,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
+    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1062,7 +1062,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:132-139: tlbie_va
+                // powerpc64.arch:133-140: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1083,7 +1083,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:149-156: tlbie_pid1
+                    // powerpc64.arch:150-157: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1098,7 +1098,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:283-290: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1116,7 +1116,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:291-301: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1143,8 +1143,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:179-186, powerpc64.arch:195-202,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:180-187, powerpc64.arch:196-203,
+    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1156,18 +1156,18 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:179-186: tlbiel_va
+            // powerpc64.arch:180-187: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:195-202: tlbiel_pid1
+                // powerpc64.arch:196-203: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         } else {
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:283-290: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1185,7 +1185,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:291-301: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1211,8 +1211,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
+    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1225,7 +1225,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:132-139: tlbie_va
+                // powerpc64.arch:133-140: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1246,7 +1246,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:149-156: tlbie_pid1
+                    // powerpc64.arch:150-157: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1256,7 +1256,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:283-290: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1274,7 +1274,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:291-301: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1299,9 +1299,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:195-202,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:142-149,
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:196-203,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1323,7 +1323,7 @@ impl Tlb {
                     if c.has(Config::ISA31) {
                         if walk {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:149-156: tlbie_pid1
+                                // powerpc64.arch:150-157: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1331,7 +1331,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:195-202: tlbiel_pid1
+                                // powerpc64.arch:196-203: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1345,7 +1345,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::COPROCESSORS) {
                         if walk {
-                            // powerpc64.arch:149-156: tlbie_pid1
+                            // powerpc64.arch:150-157: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1374,7 +1374,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:195-202: tlbiel_pid1
+                            // powerpc64.arch:196-203: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1440,7 +1440,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:195-202: tlbiel_pid1
+                        // powerpc64.arch:196-203: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1470,7 +1470,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
+                    // powerpc64.arch:291-301: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1499,8 +1499,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1526,7 +1526,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:149-156: tlbie_pid1
+                        // powerpc64.arch:150-157: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1575,7 +1575,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
+                    // powerpc64.arch:291-301: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1605,8 +1605,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:195-202,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:196-203,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1621,7 +1621,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:195-202: tlbiel_pid1
+                    // powerpc64.arch:196-203: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1645,7 +1645,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:291-301: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1673,8 +1673,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1694,7 +1694,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:149-156: tlbie_pid1
+                        // powerpc64.arch:150-157: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1738,7 +1738,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
+                    // powerpc64.arch:291-301: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1806,7 +1806,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:179-186, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:180-187, powerpc64.arch:283-290.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1821,7 +1821,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:132-139: tlbie_va
+                        // powerpc64.arch:133-140: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1834,12 +1834,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:179-186: tlbiel_va
+                        // powerpc64.arch:180-187: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:132-139: tlbie_va
+                        // powerpc64.arch:133-140: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1855,7 +1855,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:179-186: tlbiel_va
+                    // powerpc64.arch:180-187: tlbiel_va
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     rb_va = rb_va.wrapping_add((step >> 12) << 12);
                     left = left.wrapping_sub(1);
@@ -1863,7 +1863,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1893,7 +1893,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1916,7 +1916,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:283-290.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1929,14 +1929,14 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:132-139: tlbie_va
+                // powerpc64.arch:133-140: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1966,7 +1966,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1989,7 +1989,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:179-186, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:180-187, powerpc64.arch:283-290.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2002,14 +2002,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:179-186: tlbiel_va
+                // powerpc64.arch:180-187: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2039,7 +2039,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2062,7 +2062,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:283-290.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2075,14 +2075,14 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:132-139: tlbie_va
+                // powerpc64.arch:133-140: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2112,7 +2112,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:283-290: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2134,9 +2134,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:188-195, powerpc64.arch:204-212,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2146,19 +2146,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:157-164: tlbie_pid2
+                            // powerpc64.arch:158-165: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:141-148: tlbie_pid0
+                            // powerpc64.arch:142-149: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:157-164: tlbie_pid2
+                            // powerpc64.arch:158-165: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2177,7 +2177,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:141-148: tlbie_pid0
+                            // powerpc64.arch:142-149: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2198,7 +2198,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:157-164: tlbie_pid2
+                            // powerpc64.arch:158-165: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2209,7 +2209,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:141-148: tlbie_pid0
+                            // powerpc64.arch:142-149: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2221,57 +2221,57 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:204-212: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:204-212: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:157-164: tlbie_pid2
+                    // powerpc64.arch:158-165: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2292,19 +2292,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:204-212: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:157-164: tlbie_pid2
+                    // powerpc64.arch:158-165: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2325,19 +2325,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:187-194: tlbiel_pid0
+                    // powerpc64.arch:188-195: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:141-148: tlbie_pid0
+                    // powerpc64.arch:142-149: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2360,12 +2360,12 @@ impl Tlb {
                 }
             } else {
                 if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:204-212: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 } else {
-                    // powerpc64.arch:187-194: tlbiel_pid0
+                    // powerpc64.arch:188-195: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2373,7 +2373,7 @@ impl Tlb {
                 if !c.has(Config::ISA31) {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2382,7 +2382,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:290-300: rpt_space, form both
+            // powerpc64.arch:291-301: rpt_space, form both
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2398,7 +2398,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:290-300: rpt_space, form tlb
+            // powerpc64.arch:291-301: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2422,8 +2422,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2439,7 +2439,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:157-164: tlbie_pid2
+                            // powerpc64.arch:158-165: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2458,7 +2458,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:141-148: tlbie_pid0
+                            // powerpc64.arch:142-149: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2479,7 +2479,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:157-164: tlbie_pid2
+                            // powerpc64.arch:158-165: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2490,7 +2490,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:141-148: tlbie_pid0
+                            // powerpc64.arch:142-149: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2502,19 +2502,19 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2533,7 +2533,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2554,7 +2554,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2565,7 +2565,7 @@ impl Tlb {
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2577,12 +2577,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:157-164: tlbie_pid2
+                    // powerpc64.arch:158-165: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:141-148: tlbie_pid0
+                    // powerpc64.arch:142-149: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2598,7 +2598,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form both
+                // powerpc64.arch:291-301: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2614,7 +2614,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:290-300: rpt_space, form tlb
+                // powerpc64.arch:291-301: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2640,20 +2640,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:188-195, powerpc64.arch:204-212,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if walk {
-                // powerpc64.arch:203-211: tlbiel_pid2
+                // powerpc64.arch:204-212: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:187-194: tlbiel_pid0
+                // powerpc64.arch:188-195: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2661,7 +2661,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:187-194: tlbiel_pid0
+                    // powerpc64.arch:188-195: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2669,7 +2669,7 @@ impl Tlb {
                 }
             }
         } else if walk {
-            // powerpc64.arch:290-300: rpt_space, form both
+            // powerpc64.arch:291-301: rpt_space, form both
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x6);
@@ -2685,7 +2685,7 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:290-300: rpt_space, form tlb
+            // powerpc64.arch:291-301: rpt_space, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -2709,8 +2709,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2719,7 +2719,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2738,7 +2738,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2759,7 +2759,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2770,7 +2770,7 @@ impl Tlb {
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:141-148: tlbie_pid0
+                        // powerpc64.arch:142-149: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2782,12 +2782,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:157-164: tlbie_pid2
+                    // powerpc64.arch:158-165: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:141-148: tlbie_pid0
+                    // powerpc64.arch:142-149: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2798,7 +2798,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form both
+                // powerpc64.arch:291-301: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2814,7 +2814,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:290-300: rpt_space, form tlb
+                // powerpc64.arch:291-301: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2842,9 +2842,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:188-195, powerpc64.arch:204-212,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2853,18 +2853,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:204-212: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:157-164: tlbie_pid2
+                    // powerpc64.arch:158-165: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2885,13 +2885,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:204-212: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2899,13 +2899,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:203-211: tlbiel_pid2
+                // powerpc64.arch:204-212: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2913,14 +2913,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:188-195: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:157-164: tlbie_pid2
+                        // powerpc64.arch:158-165: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2944,7 +2944,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:291-301: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2971,15 +2971,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:157-164: tlbie_pid2
+                // powerpc64.arch:158-165: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3004,7 +3004,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:291-301: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3031,21 +3031,21 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:188-195, powerpc64.arch:204-212,
+    /// powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
-            // powerpc64.arch:203-211: tlbiel_pid2
+            // powerpc64.arch:204-212: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:187-194: tlbiel_pid0
+                    // powerpc64.arch:188-195: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3053,7 +3053,7 @@ impl Tlb {
                 }
             }
         } else {
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:291-301: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3080,15 +3080,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
+    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:157-164: tlbie_pid2
+                // powerpc64.arch:158-165: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3113,7 +3113,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:291-301: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3133,8 +3133,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88,
-    /// powerpc64.arch:230-237.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89,
+    /// powerpc64.arch:231-238.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3149,7 +3149,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:230-237: slbia_user
+                    // powerpc64.arch:231-238: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3162,7 +3162,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:230-237: slbia_user
+                // powerpc64.arch:231-238: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3171,7 +3171,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:87.
+    /// From: powerpc64.arch:88.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3189,7 +3189,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:238-246.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:239-247.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3200,7 +3200,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:238-246: slbia_all
+            // powerpc64.arch:239-247: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3208,7 +3208,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:87.
+    /// From: powerpc64.arch:88.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3226,7 +3226,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: powerpc64.arch:85.
+    /// From: powerpc64.arch:86.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3234,7 +3234,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: powerpc64.arch:85.
+    /// From: powerpc64.arch:86.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3242,7 +3242,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:88, powerpc64.arch:315-318.
+    /// From: powerpc64.arch:89, powerpc64.arch:316-319.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3266,7 +3266,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:315-318: pid
+        // powerpc64.arch:316-319: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3279,14 +3279,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:212-219,
-    /// powerpc64.arch:220-228, powerpc64.arch:238-246.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:213-220,
+    /// powerpc64.arch:221-229, powerpc64.arch:239-247.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:220-228: tlbiel_all2
+            // powerpc64.arch:221-229: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3298,7 +3298,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:212-219: tlbiel_all0
+                    // powerpc64.arch:213-220: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3309,7 +3309,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:238-246: slbia_all
+            // powerpc64.arch:239-247: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }

@@ -289,16 +289,16 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:157-162.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:159-164.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:163-169.
+    /// S/370 PoP, PURGE TLB. s390.arch:165-171.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:192-201.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:194-203.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -312,7 +312,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:202-211.
+    /// Linux pgtable.h, cspg. s390.arch:204-213.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -321,26 +321,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:215-222.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:217-224.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:223-230.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:225-232.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:241-244.
+    /// Loads `cr1`. s390.arch:243-246.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:245-248.
+    /// Loads `cr7`. s390.arch:247-250.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -658,7 +658,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:172-174.
+/// Operand `old_in_r2`: s390.arch:174-176.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -667,7 +667,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:175-177.
+/// Operand `new_in_r3`: s390.arch:177-179.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -676,7 +676,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:178-182.
+/// Operand `origin_in_r4`: s390.arch:180-184.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -695,7 +695,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:183-186.
+/// Operand `address_in_r5`: s390.arch:185-188.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -704,7 +704,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:187-191.
+/// Operand `entry`: s390.arch:189-193.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -715,7 +715,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:238-240.
+/// Operand `control`: s390.arch:240-242.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -748,10 +748,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:163-169.
+    /// From: s390.arch:165-171.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:163-169: ptlb
+        // s390.arch:165-171: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -762,10 +762,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:157-162.
+    /// From: s390.arch:159-164.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:157-162: idte_asce
+        // s390.arch:159-164: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -781,10 +781,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:163-169.
+    /// From: s390.arch:165-171.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:163-169: ptlb
+        // s390.arch:165-171: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -795,10 +795,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:157-162.
+    /// From: s390.arch:159-164.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:157-162: idte_asce
+        // s390.arch:159-164: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -853,10 +853,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:163-169.
+    /// From: s390.arch:165-171.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:163-169: ptlb
+        // s390.arch:165-171: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -866,10 +866,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:157-162.
+    /// From: s390.arch:159-164.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:157-162: idte_asce
+        // s390.arch:159-164: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -884,10 +884,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:163-169.
+    /// From: s390.arch:165-171.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:163-169: ptlb
+        // s390.arch:165-171: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -897,10 +897,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:157-162.
+    /// From: s390.arch:159-164.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:157-162: idte_asce
+        // s390.arch:159-164: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -912,8 +912,8 @@ impl Tlb {
     /// Changes table entries by the instructions that write them.
     ///
     /// From: s390.arch:98-105, s390.arch:106-113, s390.arch:115-125, s390.arch:126-136,
-    /// s390.arch:140-146, s390.arch:147-153, s390.arch:192-201, s390.arch:202-211,
-    /// s390.arch:215-222, s390.arch:223-230.
+    /// s390.arch:140-146, s390.arch:147-153, s390.arch:194-203, s390.arch:204-213,
+    /// s390.arch:217-224, s390.arch:225-232.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -1034,7 +1034,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:223-230: rdp_local
+                                // s390.arch:225-232: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1090,7 +1090,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:215-222: rdp
+                        // s390.arch:217-224: rdp
                         cpu.issue(Op::Rdp { table: table_bits, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1107,7 +1107,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:192-201: crdte
+                        // s390.arch:194-203: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1130,7 +1130,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:192-201: crdte
+                    // s390.arch:194-203: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1148,7 +1148,7 @@ impl Tlb {
             while left > 0 {
                 let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:202-211: cspg
+                // s390.arch:204-213: cspg
                 cpu.issue(Op::Cspg {
                     entry: entry_bits,
                     old_in_r2,
@@ -1166,7 +1166,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:223-230: rdp_local
+                                // s390.arch:225-232: rdp_local
                                 cpu.issue(Op::RdpLocal {
                                     table: table_bits,
                                     page,
@@ -1180,7 +1180,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:215-222: rdp
+                                // s390.arch:217-224: rdp
                                 cpu.issue(Op::Rdp { table: table_bits, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1298,7 +1298,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:241-244, s390.arch:245-248.
+    /// From: s390.arch:243-246, s390.arch:247-250.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1310,11 +1310,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:241-244: cr1
+        // s390.arch:243-246: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:245-248: cr7
+        // s390.arch:247-250: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1326,10 +1326,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:163-169.
+    /// From: s390.arch:165-171.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:163-169: ptlb
+        // s390.arch:165-171: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

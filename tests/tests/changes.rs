@@ -83,7 +83,7 @@ fn wants<B: HostBackend, const N: usize>(
 }
 
 const ARM64: arm64::Tlb = arm64::Tlb {
-    config: arm64::Config::NONE,
+    config: arm64::Config::ETS2,
 };
 const POWERPC64: powerpc64::Tlb = powerpc64::Tlb {
     config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),

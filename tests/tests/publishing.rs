@@ -9,7 +9,9 @@ fn published<B: HostBackend>(
     name: fn(B::Op) -> &'static str,
 ) -> [Vec<&'static str>; 2] {
     let mmu = Hosted::machine(backend, 2);
-    let user = mmu.address_space(tlbc_runtime::NewSpace::default());
+    let user = Hosted::on(&mmu, 1, || {
+        mmu.address_space(tlbc_runtime::NewSpace::default())
+    });
     let user = user.expect("a tag");
     [mmu.kernel(), &user].map(|space| {
         mmu.platform().events();

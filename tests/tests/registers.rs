@@ -11,12 +11,32 @@ use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 #[test]
 fn arm64_id_registers() {
     use arm64::{Config, Registers};
+    let none = Registers::default();
     let of = |mmfr2: u64, isar0: u64| {
         Config::from_registers(&Registers {
             id_aa64mmfr2_el1: mmfr2,
             id_aa64isar0_el1: isar0,
+            ..none
         })
     };
+    // ASIDBits and ETS, of which 1 is an extension that was withdrawn.
+    let asid = |bits: u64| {
+        Config::from_registers(&Registers {
+            id_aa64mmfr0_el1: bits << 4,
+            ..none
+        })
+    };
+    assert_eq!([asid(0), asid(2)], [Config::NONE, Config::ASID16]);
+    let ets = |value: u64| {
+        Config::from_registers(&Registers {
+            id_aa64mmfr1_el1: value << 36,
+            ..none
+        })
+    };
+    assert_eq!(
+        [ets(1), ets(2), ets(3)],
+        [Config::NONE, Config::ETS2, Config::ETS2]
+    );
     // Cortex-A53: neither. ID_AA64ISAR0_EL1.TLB = 1 is FEAT_TLBIOS alone.
     assert_eq!(of(0, 0x0000_1112_0000), Config::NONE);
     assert_eq!(of(1 << 48, 1 << 56), Config::TTL);

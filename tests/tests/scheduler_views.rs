@@ -169,7 +169,7 @@ fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
 
 #[test]
 fn arm64_loads_the_user_views_tag_and_owes_nothing() {
-    let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI), 1);
+    let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI.with(Arm::ETS2)), 1);
     let process = cpus.process();
     cpus.run(0, &process);
     cpus.forget();

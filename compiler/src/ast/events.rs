@@ -66,7 +66,7 @@ pub enum EventFact {
     /// `half loaded is unsafe;`
     HalfLoadedUnsafe,
     /// `resync isb;`
-    Resync(Ident),
+    Resync(Cases<Option<Ident>>),
     /// `contents unknown;`, `contents unknown when hv;`
     ContentsUnknown(Option<Cond>),
     /// `waits for changes;`

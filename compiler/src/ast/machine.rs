@@ -233,8 +233,8 @@ pub struct Space {
     pub walk: Vec<Cases<Under>>,
     /// `view user tag | 1 when kpti;`
     pub views: Vec<View>,
-    /// `resync isb;`
-    pub resync: Option<Ident>,
+    /// `resync isb, nothing when ets2;`
+    pub resync: Option<Cases<Option<Ident>>>,
     /// `devices when attached;`: devices walk its tables as well.
     pub devices: Vec<Spanned<Option<Cond>>>,
     /// All of it.

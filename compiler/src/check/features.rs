@@ -10,7 +10,7 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
+use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var};
 use crate::source::Span;
 
 /// The clauses that compare a tag, each with the conditions under which it comes to that.
@@ -141,7 +141,6 @@ fn tag_may_be_missing(
 
 /// E0406: wherever an instruction may be used there is the barrier that ends it, and what mends it.
 pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
-    let always = Cond::default();
     for invalidate in &model.invalidates {
         for (after, when) in invalidate.after.iter().flat_map(|after| &after.cases) {
             let allowed = invalidate.requires.and(when);
@@ -150,20 +149,15 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
         }
     }
     for (name, resync) in [
-        ("switch", model.switch.resync),
-        ("resume", model.resume.resync),
-        ("arrive", model.arrive.resync),
-        ("space user", model.user.resync),
-        ("space kernel", model.kernel.resync),
+        ("switch", &model.switch.resync),
+        ("resume", &model.resume.resync),
+        ("arrive", &model.arrive.resync),
+        ("space user", &model.user.resync),
+        ("space kernel", &model.kernel.resync),
     ] {
-        if let Some(at) = resync {
-            may_be_missing(
-                model,
-                (name, &always),
-                at.span,
-                Instr::Barrier(at.value),
-                found,
-            );
+        for (at, when) in resync.iter().flat_map(Resync::barriers) {
+            let barrier = Instr::Barrier(at.value);
+            may_be_missing(model, (name, when), at.span, barrier, found);
         }
     }
     for erratum in &model.errata {

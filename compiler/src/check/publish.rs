@@ -9,7 +9,7 @@ use super::configs::Configs;
 use super::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Delivery, Model};
+use crate::model::{Cases, Config, Delivery, Model};
 use crate::source::Span;
 
 /// E0411: a barrier publishes to whom a flush reaches, or something else is assumed to.
@@ -80,7 +80,7 @@ fn conds(model: &Model) -> Vec<&crate::model::Cond> {
     let barriers = model.barriers.iter().map(|barrier| &barrier.requires);
     let requires = model.invalidates.iter().map(|it| &it.requires);
     let holders = model.invalidates.iter().flat_map(|it| it.holders.conds());
-    let delivery = model.policy.delivery.iter().flat_map(|cases| cases.conds());
+    let delivery = model.policy.delivery.iter().flat_map(Cases::conds);
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     let devices = devices.into_iter().flatten().map(|at| &at.value);
     barriers

@@ -8,7 +8,7 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Ceiling, Cond, Drops, Instr, Model, Named, Under, Which};
+use crate::model::{Cases, Ceiling, Cond, Drops, Instr, Model, Named, Resync, Under, Which};
 use crate::source::Span;
 use tlbc_runtime::clause::Most;
 use tlbc_runtime::request::{Reach, Space};
@@ -126,6 +126,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(sets.flat_map(Cases::conds));
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
+    conds.extend(resyncs(model).flat_map(Cases::conds));
     conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
@@ -170,15 +171,8 @@ fn used_barriers(model: &Model) -> Vec<usize> {
             .filter_map(|i| i.after.as_ref())
             .flat_map(|after| after.cases.iter().map(|(at, _)| at.value)),
     );
-    let events = [&model.switch, &model.resume, &model.arrive].map(|event| event.resync);
-    let spaces = [&model.user, &model.kernel].map(|space| space.resync);
-    used.extend(
-        events
-            .into_iter()
-            .chain(spaces)
-            .flatten()
-            .map(|at| at.value),
-    );
+    let resyncs = resyncs(model);
+    used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
     let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
     used.extend(remedies.flat_map(|remedy| &remedy.issue).filter_map(
         |issued| match issued.instr {
@@ -187,6 +181,13 @@ fn used_barriers(model: &Model) -> Vec<usize> {
         },
     ));
     used
+}
+
+/// What follows for a CPU to fetch anew.
+fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
+    let events = [&model.switch, &model.resume, &model.arrive].map(|event| &event.resync);
+    let spaces = [&model.user, &model.kernel].map(|space| &space.resync);
+    events.into_iter().chain(spaces).flatten()
 }
 
 fn used_limits(model: &Model) -> Vec<usize> {

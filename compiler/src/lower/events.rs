@@ -282,9 +282,11 @@ impl Lower {
                     }));
                 }
                 EventFact::HalfLoadedUnsafe => event.half_loaded_unsafe = Some(fact.span),
-                EventFact::Resync(name) => {
-                    if let Some(barrier) = self.barrier(name) {
-                        self.once(&mut event.resync, "`resync`", barrier, name.span);
+                EventFact::Resync(cases) => {
+                    let resync = self.resync(cases);
+                    match &event.resync {
+                        Some(first) => self.said_twice("`resync`", fact.span, first.span),
+                        None => event.resync = Some(resync),
                     }
                 }
                 EventFact::ContentsUnknown(when) => {

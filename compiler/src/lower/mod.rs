@@ -21,7 +21,7 @@ pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, LevelNumbers, Model, Named, Policy};
+use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -62,6 +62,21 @@ macro_rules! of_kind {
     };
 }
 use of_kind;
+
+/// The barrier after which this CPU fetches anew, wherever there is one: what follows where nothing is said.
+fn resynced(barriers: &[Barrier]) -> Option<Resync> {
+    let mut resyncing = (barriers.iter().enumerate())
+        .filter_map(|(index, barrier)| Some((index, barrier, barrier.resyncs?)));
+    let (index, barrier, span) = resyncing.next()?;
+    let at = At {
+        value: Some(index),
+        span,
+    };
+    Some(Resync {
+        cases: vec![(at, barrier.requires.clone())],
+        span,
+    })
+}
 
 impl Lower {
     fn model(&mut self, arch: &ast::Arch, items: &[Item]) -> Option<Model> {
@@ -134,6 +149,14 @@ impl Lower {
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
         let user = user.map(|s| self.lower_space(s));
         let kernel = kernel.map(|s| self.lower_space(s));
+        let kernel = kernel.map(|space| Space {
+            resync: space.resync.or_else(|| resynced(&barriers)),
+            ..space
+        });
+        let switch = switch.map(|event| Event {
+            resync: event.resync.or_else(|| resynced(&barriers)),
+            ..event
+        });
         if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;
         }

@@ -1,8 +1,8 @@
 //! Tags and spaces.
 
 use super::{Lower, of_kind};
-use crate::ast::{self, Item, TagFact};
-use crate::model::{Addresses, At, Cond, Named, Space, Tag, Under, View};
+use crate::ast::{self, Ident, Item, TagFact};
+use crate::model::{Addresses, At, Cond, Named, Resync, Space, Tag, Under, View};
 
 impl Lower {
     pub(super) fn lower_tags(&mut self, items: &[Item]) -> Vec<Tag> {
@@ -189,18 +189,24 @@ impl Lower {
             leaf,
             walk,
             views,
-            resync: it.resync.as_ref().and_then(|ident| {
-                self.barrier(ident).map(|value| At {
-                    value,
-                    span: ident.span,
-                })
-            }),
+            resync: it.resync.as_ref().map(|cases| self.resync(cases)),
             devices: it.devices.first().map(|devices| At {
                 value: self.cond(devices.node.as_ref(), &[]),
                 span: devices.span,
             }),
             span: it.span,
         }
+    }
+
+    pub(super) fn resync(&mut self, cases: &ast::Cases<Option<Ident>>) -> Resync {
+        let span = cases.span;
+        self.cases(cases, false, |cx, barrier| match barrier {
+            None => Some(At { value: None, span }),
+            Some(ident) => cx.barrier(ident).map(|barrier| At {
+                value: Some(barrier),
+                span: ident.span,
+            }),
+        })
     }
 
     fn under(

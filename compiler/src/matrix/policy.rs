@@ -248,11 +248,11 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     if event.waits_for_changes.is_some() {
         lines.push("waits for changes under way".to_owned());
     }
-    lines.extend(
-        event
-            .resync
-            .map(|at| format!("then {}", code(&model.barriers[at.value].named.name))),
-    );
+    let resyncs = event.resync.iter().flat_map(model::Resync::barriers);
+    lines.extend(resyncs.map(|(at, cond)| {
+        let barrier = code(&model.barriers[at.value].named.name);
+        format!("then {barrier}{}", when(model, cond))
+    }));
     if lines.is_empty() {
         lines.push("nothing is loaded".to_owned());
     }

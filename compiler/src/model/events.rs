@@ -100,6 +100,31 @@ impl Change {
     }
 }
 
+/// The barrier after which this CPU fetches anew, if any.
+pub type Resync = Cases<At<Option<usize>>>;
+
+impl Resync {
+    /// The barrier in a configuration.
+    #[must_use]
+    pub fn barrier(&self, config: Config) -> Option<usize> {
+        self.get(config)?.value
+    }
+
+    /// The barriers, each with where it is named and when.
+    pub fn barriers(&self) -> impl Iterator<Item = (At<usize>, &Cond)> {
+        self.cases.iter().filter_map(|(at, when)| {
+            let span = at.span;
+            Some((
+                At {
+                    value: at.value?,
+                    span,
+                },
+                when,
+            ))
+        })
+    }
+}
+
 /// A moment at which a CPU's translations change as a whole.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -108,7 +133,7 @@ pub struct Event {
     /// Root and tag must not stand half loaded.
     pub half_loaded_unsafe: Option<Span>,
     /// The barrier behind it.
-    pub resync: Option<At<usize>>,
+    pub resync: Option<Resync>,
     /// When nothing is known of the caches, if that is ever so.
     pub contents_unknown: Option<At<Cond>>,
     /// It waits for changes of entries that are under way.

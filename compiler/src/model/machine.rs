@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Stricter, TagSource};
+use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Resync, Stricter, TagSource};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -196,7 +196,7 @@ pub struct Space {
     /// Its loadable views.
     pub views: Vec<View>,
     /// The barrier that this CPU needs after a flush, to fetch anew.
-    pub resync: Option<At<usize>>,
+    pub resync: Option<Resync>,
     /// When devices walk its tables as well, if they ever do.
     pub devices: Option<At<Cond>>,
     /// Where it is said.

@@ -239,7 +239,7 @@ impl Builder<'_> {
                 when: self.cond(node),
             },
             Rule::half_loaded => EventFact::HalfLoadedUnsafe,
-            Rule::resync => EventFact::Resync(self.name(node)),
+            Rule::resync => EventFact::Resync(self.resync(node)),
             Rule::contents => EventFact::ContentsUnknown(self.cond(node)),
             Rule::waits => EventFact::WaitsForChanges,
             _ => return None,

@@ -3,8 +3,8 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Keeps, Kind,
-    Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
+    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Ident, Keeps,
+    Kind, Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
 };
 
 /// The most operators of an expression. The stages behind walk it by recursion.
@@ -102,7 +102,7 @@ impl Builder<'_> {
             views: self.each(&body, Rule::view, Self::view),
             resync: self
                 .at_most_one(&body, Rule::resync)
-                .map(|resync| self.name(&resync)),
+                .map(|resync| self.resync(&resync)),
             devices: self.each(&body, Rule::space_devices, |builder, node| Spanned {
                 node: builder.cond(node),
                 span: builder.span(node),
@@ -159,6 +159,13 @@ impl Builder<'_> {
             when: self.cond(node),
             span: self.span(node),
         }
+    }
+
+    /// The barriers of a `resync`; nothing where it says so.
+    pub(super) fn resync(&mut self, node: &Node) -> Cases<Option<Ident>> {
+        self.cases(node, Rule::resync_case, |builder, case| {
+            first(case, Rule::name).map(|name| builder.ident(&name))
+        })
     }
 
     pub(super) fn barrier_fact(&mut self, node: &Node) -> Option<BarrierFact> {

@@ -138,11 +138,7 @@ impl Shaper<'_, '_> {
                 keep: keep && can_keep(self.model, load, self.config),
             }));
         }
-        if let Some(resync) = event.resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
+        steps.extend(self.resync(event.resync.as_ref()));
         seq(steps)
     }
 
@@ -158,10 +154,8 @@ impl Shaper<'_, '_> {
                     keep: keep && can_keep(self.model, load, self.config),
                 }));
             }
-            if let (false, Some(resync)) = (steps.is_empty(), event.resync) {
-                steps.push(Node::Resync {
-                    barrier: resync.value,
-                });
+            if !steps.is_empty() {
+                steps.extend(self.resync(event.resync.as_ref()));
             }
             if steps.is_empty() {
                 Node::Nothing(Reason::SameView)
@@ -192,12 +186,7 @@ impl Shaper<'_, '_> {
         if steps.is_empty() {
             return Node::Nothing(Reason::SameView);
         }
-        steps.extend(
-            self.model
-                .switch
-                .resync
-                .map(|at| Node::Resync { barrier: at.value }),
-        );
+        steps.extend(self.resync(self.model.switch.resync.as_ref()));
         seq(steps)
     }
 
@@ -237,11 +226,7 @@ impl Shaper<'_, '_> {
             return Node::Seq(Vec::new());
         };
         steps.extend(self.complete_steps(&kernel, &choice));
-        if let Some(resync) = self.model.arrive.resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
+        steps.extend(self.resync(self.model.arrive.resync.as_ref()));
         guarded(self.model, &choice, seq(steps))
     }
 }

@@ -15,7 +15,7 @@ use super::pool::{Means, Setting};
 use super::remedies;
 use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, WALK, absent_too, either};
 use super::steps::issues;
-use crate::model::{Instr, Lost};
+use crate::model::{Instr, Lost, Resync};
 
 impl<'m> Shaper<'m, '_> {
     /// Every means of every choice that a flush in this setting can make.
@@ -76,12 +76,14 @@ impl<'m> Shaper<'m, '_> {
                 flush: false,
             });
         }
-        if let Some(resync) = self.model.space(setting.space).resync {
-            steps.push(Node::Resync {
-                barrier: resync.value,
-            });
-        }
+        steps.extend(self.resync(self.model.space(setting.space).resync.as_ref()));
         seq(steps)
+    }
+
+    /// What follows for this CPU to fetch anew, if anything has to.
+    pub(super) fn resync(&self, resync: Option<&Resync>) -> Option<Node> {
+        let barrier = resync?.barrier(self.config)?;
+        Some(Node::Resync { barrier })
     }
 
     /// A completing barrier with the remedies of its errata.

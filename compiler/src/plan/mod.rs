@@ -31,7 +31,7 @@ use tlbc_runtime::clause::{Clause, Holders, Levels, What, Which};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, Cases, Cond, Config, Instr, Kind, Model, Source, Value};
+use crate::model::{self, Cases, Cond, Config, Instr, Kind, Model, Source};
 use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape, Test};
 pub use remedies::{issued, names_address};
@@ -192,11 +192,11 @@ fn flags(model: &Model) -> tree::Flags {
     }
     for load in &model.loads {
         conds.extend(load.drops.iter().map(|d| &d.when));
-        // A `keep` that only some configurations have.
+        // What is loaded, and a `keep`, that only some configurations have.
         for &operand in &load.template.operands {
             let fields = model.operands[operand].fields.iter();
-            let keeps = fields.filter(|f| f.value == Value::Source(Source::Keep));
-            conds.extend(keeps.map(|f| &f.when));
+            let given = fields.filter(|f| f.value.source().is_some());
+            conds.extend(given.map(|f| &f.when));
         }
     }
     conds.extend(model.tags.iter().map(|tag| &tag.when));
@@ -208,6 +208,10 @@ fn flags(model: &Model) -> tree::Flags {
         conds.extend(space.leaf.conds());
         conds.extend(space.walk.conds());
         conds.extend(space.devices.iter().map(|devices| &devices.value));
+        conds.extend(space.resync.iter().flat_map(Cases::conds));
+    }
+    for event in [&model.switch, &model.resume, &model.arrive] {
+        conds.extend(event.resync.iter().flat_map(Cases::conds));
     }
     for invalidate in &model.invalidates {
         conds.extend(invalidate.holders.conds());

@@ -178,7 +178,7 @@ impl<'m> Shaper<'m, '_> {
             .map(|barrier| Node::Publish {
                 barrier: Some(barrier),
             });
-        let resync = of.resync.map(|at| Node::Resync { barrier: at.value });
+        let resync = self.resync(of.resync.as_ref());
         if barrier.is_none() && resync.is_none() {
             return Node::Nothing(Reason::Visible);
         }

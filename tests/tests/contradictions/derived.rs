@@ -58,7 +58,7 @@ fn roots_and_tags_that_are_loaded_one_after_the_other() {
 
 #[test]
 fn tags_that_may_change_are_read_after_the_change_is_published() {
-    let unsaid = with(ARM64, &[("        read after publish;\n", "")]);
+    let unsaid = ARM64.replace("        read after publish;\n", "");
     assert!(module("arm64.arch", &unsaid).contains("tag_after_publish: true"));
     // The tag of slate is from generations, too.
     assert!(module("slate.arch", slate()).contains("tag_after_publish: true"));
@@ -385,9 +385,50 @@ fn what_is_kept_and_changes() {
                 &format!("per \"manual, 4.3\"; {facts}"),
             )],
             "E0204",
-        )
+        );
     };
     kept("keeps flags; clobbers flags;");
     kept("keeps operands; overwrites operands;");
     kept("keeps flags, operands; keeps flags;");
+}
+
+#[test]
+fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
+    let lines_of = |text: &str, ask: &Ask| lines(&ask.on(&good(text), "").here);
+    let kernel = Ask::kernel(0xffff_ffc0_0000_1000, 0x1000, &["pte"]);
+    let switch = Ask::event(Event::Switch(Debt::None));
+    let unsaid = slate().replace("resync refetch;", "");
+    for ask in [&kernel, &switch] {
+        let said = lines_of(slate(), ask);
+        assert_eq!(said.last().map(String::as_str), Some("refetch"), "{said:?}");
+        assert_eq!(lines_of(&unsaid, ask), said);
+        let nothing = slate().replace("resync refetch;", "resync nothing;");
+        let nothing = nothing.replace("    change {", "    erratum e \"x\" { weakens complete: not drained; remedy after complete issue refetch, complete; }\n    change {");
+        assert!(!lines_of(&nothing, ask).contains(&"refetch".to_owned()));
+    }
+    // A return from the kernel is behind a flush of user spaces; where it is not enough, that is said.
+    let user = Ask::user(0x1000, 0x1000, &["pte"]);
+    assert!(!lines_of(slate(), &user).contains(&"isb".to_owned()));
+    let arm64 = good(ARM64);
+    assert_eq!(
+        lines(&user.on(&arm64, "").here).last().map(String::as_str),
+        Some("isb")
+    );
+    assert_eq!(
+        lines(&user.on(&arm64, "ets2").here)
+            .last()
+            .map(String::as_str),
+        Some("dsb nsh")
+    );
+}
+
+#[test]
+fn tags_are_as_wide_as_the_machine_has_them() {
+    use tlbc_runtime::Backend;
+    let of = |config| tlbc_backends::arm64::Tlb { config }.tags().of_machine;
+    let config = tlbc_backends::arm64::Config::NONE;
+    let (narrow, _) = of(config).expect("tags");
+    assert_eq!((narrow.first, narrow.last), (1, 255));
+    let (wide, _) = of(config.with(tlbc_backends::arm64::Config::ASID16)).expect("tags");
+    assert_eq!((wide.first, wide.last), (1, 65535));
 }

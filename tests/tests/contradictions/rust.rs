@@ -16,7 +16,7 @@ fn runtimes() -> Vec<PathBuf> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or("");
-        name.starts_with("libtlbc_runtime-") && name.ends_with(".rlib")
+        name.starts_with("libtlbc_runtime-") && path.extension().is_some_and(|it| it == "rlib")
     };
     let mut found: Vec<PathBuf> = paths.filter(is_runtime).collect();
     let age = |path: &PathBuf| path.metadata().and_then(|it| it.modified()).ok();

@@ -19,8 +19,8 @@ fn global_entries_of_user_space() {
     refused(
         ARM64,
         &[(
-            "leaf under asid;\n        walk under asid;\n        view",
-            "leaf under asid, global when ttl;\n        walk under asid;\n        view",
+            "leaf under asid or short_asid;",
+            "leaf under asid or short_asid, global when ttl;",
         )],
         "E0503",
     );

@@ -72,7 +72,7 @@ fn without_debts() -> Analysis {
         "        drops leaf, walk of everything, this tag when not pcid;\n",
     );
     let text = edited(&text, "        may be retired;", "        //");
-    let pcid = "process-context identifiers\"";
+    let pcid = "from CPUID.01H.ECX[17] = 1";
     good(&edited(&text, pcid, &format!("{pcid} needs invpcid")))
 }
 

@@ -77,7 +77,7 @@ fn a_flush_elsewhere_leaves_this_cpu_alone() {
 #[test]
 fn what_instructions_leave_over_is_interrupted() {
     let (mmu, space, _current) = machine(arm64::Tlb {
-        config: arm64::Config::C1PRO_SME,
+        config: arm64::Config::C1PRO_SME.with(arm64::Config::ETS2),
     });
     let ptes = ptes(&mmu, &space, VA);
     Hosted::on(&mmu, 0, || {
@@ -124,7 +124,7 @@ fn a_reclaim_leaves_nobody_out() {
         mmu.platform().events()
     }
     let sme = arm64::Tlb {
-        config: arm64::Config::C1PRO_SME,
+        config: arm64::Config::C1PRO_SME.with(arm64::Config::ETS2),
     };
     let events = reclaim(sme, Conditions::NONE);
     let [.., Event::Issued(0, last), Event::Interrupted(whom)] = events.as_slice() else {

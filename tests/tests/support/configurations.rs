@@ -21,7 +21,7 @@ macro_rules! on_every_configuration {
         on_every_configuration!($run;
             arm64: arm64::Tlb { config: arm64::Config::NONE }, NewSpace::default();
             arm64_ranges_kpti: arm64::Tlb {
-                config: arm64::Config::TTL.with(arm64::Config::RANGES).with(arm64::Config::KPTI),
+                config: arm64::Config::TTL.with(arm64::Config::RANGES).with(arm64::Config::KPTI).with(arm64::Config::ASID16),
             }, NewSpace::default();
             arm64_64k: arm64::Tlb { config: arm64::Config::G64K.with(arm64::Config::REPEAT_TLBI) }, NewSpace::default();
             x86_64: x86_64::Tlb { config: x86_64::Config::NONE, invlpgb_pages: 1 }, NewSpace::default();

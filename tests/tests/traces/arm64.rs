@@ -23,6 +23,8 @@ const MACHINES: &[&str] = &[
     "c1pro_sme",
     "repeat_tlbi c1pro_sme",
     "ttl ranges kpti repeat_tlbi c1pro_sme",
+    "ets2",
+    "ttl ranges kpti asid16 ets2",
 ];
 /// The larger pages of arm64.
 const LARGE: &[&str] = &["g16k", "g16k ttl ranges", "g64k", "g64k ttl ranges"];

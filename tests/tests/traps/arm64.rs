@@ -152,7 +152,7 @@ fn leaves_of_another_level_wait_for_the_walk_entry() {
 fn one_cut_is_one_instruction_however_far_it_reaches() {
     let table = Ask::user(USER, 16 * KIB, &["pud"]).tables().others();
     assert_eq!(
-        names(&table.on(arm64(), "g16k")),
+        names(&table.on(arm64(), "g16k ets2")),
         ["dsb_ishst", "vae1is", "dsb_ish"]
     );
 }

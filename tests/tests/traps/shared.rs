@@ -11,7 +11,7 @@ use crate::{MIB, PAGE, USER, count, operands, page_effects};
 #[test]
 fn trap_4_leaves_of_unknown_size_are_named_without_a_level() {
     let mixed = Ask::user(USER, 4 * MIB, &["pte", "pmd"]).others();
-    let arm = mixed.on(arm64(), "ttl ranges");
+    let arm = mixed.on(arm64(), "ttl ranges ets2");
     let ranges = operands(&arm, "range");
     assert_eq!(names(&arm), ["dsb_ishst", "rvale1is", "dsb_ish"]);
     // 1024 pages: (15+1) << 6, TTL 00.
@@ -52,7 +52,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
         .others()
         .on(x86(), "pge pcid");
     assert_eq!(lines(&told.others), ["invlpg [0x4000000000]"]);
-    let words = "c1pro_sme";
+    let words = "c1pro_sme ets2";
     let start = page_effects(arm64(), words, Shape::Page(Space::User, Reach::Wide), true);
     let finish = page_effects(
         arm64(),
