@@ -28,12 +28,14 @@ fn published<B: HostBackend>(
 #[test]
 fn new_entries_are_published_by_what_the_definition_says() {
     let none: [&str; 0] = [];
-    let arm64 = arm64::Tlb {
-        config: arm64::Config::NONE,
-    };
-    let [kernel, user] = published(arm64, arm64::Op::name);
+    let arm64 = |config| published(arm64::Tlb { config }, arm64::Op::name);
+    let [kernel, user] = arm64(arm64::Config::ETS2);
     assert_eq!(kernel, ["dsb_ishst", "isb"]);
     assert_eq!(user, ["dsb_ishst"]);
+    // Without FEAT_ETS2 a context synchronization follows for user spaces as well.
+    let [kernel, user] = arm64(arm64::Config::NONE);
+    assert_eq!(kernel, ["dsb_ishst", "isb"]);
+    assert_eq!(user, ["dsb_ishst", "isb"]);
     let powerpc64 = powerpc64::Tlb {
         config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),
     };
