@@ -28,7 +28,7 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: tlbie and tlbiel may be used directly: a hypervisor, or LPCR.GTSE set for the
+    /// Feature: tlbie and tlbsync may be used directly: a hypervisor, or LPCR.GTSE set for the
     /// guest.
     ///
     /// Read from no register: the kernel sets it.
@@ -247,7 +247,7 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:179-186.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:181-188.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -255,47 +255,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:187-194.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:189-196.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:195-202.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:197-204.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:203-211.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:205-213.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:212-219.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:214-221.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:220-228.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:222-230.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:230-237.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:232-239.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:238-246.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:240-248.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:282-289.
+    /// powerpc64.arch:284-291.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -311,7 +311,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:290-300.
+    /// powerpc64.arch:292-302.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -326,7 +326,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:313-316.
+    /// Loads `pid`. powerpc64.arch:315-318.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -738,7 +738,7 @@ const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:250-253.
+/// Operand `rpt_pid`: powerpc64.arch:252-255.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -747,7 +747,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:254-258.
+/// Operand `rpt_target`: powerpc64.arch:256-260.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +760,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:259-262.
+/// Operand `rpt_type`: powerpc64.arch:261-264.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -769,7 +769,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:263-265.
+/// Operand `rpt_size`: powerpc64.arch:265-267.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -785,7 +785,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:266-268.
+/// Operand `rpt_start`: powerpc64.arch:268-270.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -794,7 +794,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:269-272.
+/// Operand `rpt_end`: powerpc64.arch:271-274.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -803,7 +803,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:271.
+/// What operand `rpt_end` can name: powerpc64.arch:273.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -811,7 +811,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:273-275.
+/// Operand `rpt_every_size`: powerpc64.arch:275-277.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -820,13 +820,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:276-278.
+/// Operand `rpt_from_first`: powerpc64.arch:278-280.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:279-281.
+/// Operand `rpt_to_last`: powerpc64.arch:281-283.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -835,7 +835,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:309-312.
+/// Operand `pidr`: powerpc64.arch:311-314.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -866,8 +866,8 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:141-148,
     /// powerpc64.arch:149-156, powerpc64.arch:157-164, powerpc64.arch:167-174,
-    /// powerpc64.arch:179-186, powerpc64.arch:187-194, powerpc64.arch:195-202,
-    /// powerpc64.arch:203-211, powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// powerpc64.arch:181-188, powerpc64.arch:189-196, powerpc64.arch:197-204,
+    /// powerpc64.arch:205-213, powerpc64.arch:284-291, powerpc64.arch:292-302.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -879,8 +879,8 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     // powerpc64.arch:132-139: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
@@ -909,7 +909,7 @@ impl Tlb {
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:205-213: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -921,7 +921,7 @@ impl Tlb {
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:187-194: tlbiel_pid0
+                            // powerpc64.arch:189-196: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -949,7 +949,7 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:179-186: tlbiel_va
+                    // powerpc64.arch:181-188: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
@@ -977,51 +977,51 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:179-186: tlbiel_va
-                let rb_va = encode_rb_va(c, va, level);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                if walk {
-                    // powerpc64.arch:195-202: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                }
-            }
-        } else {
-            // powerpc64.arch:282-289: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
-            if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:284-291: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
                     rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
                 });
+                if walk {
+                    // powerpc64.arch:292-302: rpt_space, form walk
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x4);
+                    let rpt_every_size = encode_rpt_every_size();
+                    let rpt_from_first = encode_rpt_from_first();
+                    let rpt_to_last = encode_rpt_to_last();
+                    cpu.issue(Op::RptSpace {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_every_size,
+                        rpt_from_first,
+                        rpt_to_last,
+                    });
+                }
+            }
+        } else {
+            // powerpc64.arch:181-188: tlbiel_va
+            let rb_va = encode_rb_va(c, va, level);
+            let rs = encode_rs(tag);
+            cpu.issue(Op::TlbielVa { rb_va, rs });
+            if walk {
+                // powerpc64.arch:197-204: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         }
     }
@@ -1034,7 +1034,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// powerpc64.arch:284-291, powerpc64.arch:292-302.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1085,7 +1085,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:284-291: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1103,7 +1103,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:292-302: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1130,8 +1130,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:179-186, powerpc64.arch:195-202,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// From: powerpc64.arch:85, powerpc64.arch:181-188, powerpc64.arch:197-204.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1142,52 +1141,15 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            // powerpc64.arch:179-186: tlbiel_va
-            let rb_va = encode_rb_va(c, va, level);
+        // powerpc64.arch:181-188: tlbiel_va
+        let rb_va = encode_rb_va(c, va, level);
+        let rs = encode_rs(0x0);
+        cpu.issue(Op::TlbielVa { rb_va, rs });
+        if walk {
+            // powerpc64.arch:197-204: tlbiel_pid1
+            let rb_pid = encode_rb_pid();
             let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielVa { rb_va, rs });
-            if walk {
-                // powerpc64.arch:195-202: tlbiel_pid1
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-            }
-        } else {
-            // powerpc64.arch:282-289: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
-            if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
-            }
+            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
         }
     }
 
@@ -1199,7 +1161,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:132-139, powerpc64.arch:149-156,
-    /// powerpc64.arch:282-289, powerpc64.arch:290-300.
+    /// powerpc64.arch:284-291, powerpc64.arch:292-302.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1243,7 +1205,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:282-289: rpt_run, form tlb
+            // powerpc64.arch:284-291: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1261,7 +1223,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
+                // powerpc64.arch:292-302: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1287,8 +1249,8 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:195-202,
-    /// powerpc64.arch:290-300.
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:197-204,
+    /// powerpc64.arch:292-302.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1318,7 +1280,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:195-202: tlbiel_pid1
+                                // powerpc64.arch:197-204: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1361,7 +1323,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:195-202: tlbiel_pid1
+                            // powerpc64.arch:197-204: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1427,7 +1389,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:195-202: tlbiel_pid1
+                        // powerpc64.arch:197-204: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1446,32 +1408,57 @@ impl Tlb {
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if self
+            if c.has(Config::COPROCESSORS) {
+                if self
+                    .ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(
+                        passes.entry_runs(1048576, Levels(7), false),
+                        passes.pages(),
+                    )
+                {
+                    self.user_here_everything(cpu, tag, walk);
+                } else {
+                    cpu.issue(Op::Ptesync);
+                    if walk {
+                        // powerpc64.arch:292-302: rpt_space, form walk
+                        let rpt_pid = encode_rpt_pid(tag);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x4);
+                        let rpt_every_size = encode_rpt_every_size();
+                        let rpt_from_first = encode_rpt_from_first();
+                        let rpt_to_last = encode_rpt_to_last();
+                        cpu.issue(Op::RptSpace {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_every_size,
+                            rpt_from_first,
+                            rpt_to_last,
+                        });
+                    }
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                }
+            } else if self
                 .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
+                .is_exceeded_by(passes.entries(), passes.pages())
             {
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
+                    // powerpc64.arch:197-204: tlbiel_pid1
+                    let rb_pid = encode_rb_pid();
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    if passes.cuts_are_live() {
+                        if c.has(Config::ISA31) {
+                            cpu.issue(Op::PtesyncCpabort);
+                        } else {
+                            cpu.issue(Op::Ptesync);
+                        }
+                    }
                 }
                 for pass in passes.leaves() {
                     self.user_here_pass(cpu, tag, pass);
@@ -1487,7 +1474,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1562,7 +1549,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
+                    // powerpc64.arch:292-302: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1592,61 +1579,31 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:195-202,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:197-204.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
         let walk = ranges.tables();
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::GTSE) {
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                self.kernel_here_everything(cpu, walk);
-            } else {
-                cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:195-202: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                    if passes.cuts_are_live() {
-                        if c.has(Config::ISA31) {
-                            cpu.issue(Op::PtesyncCpabort);
-                        } else {
-                            cpu.issue(Op::Ptesync);
-                        }
-                    }
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
-        } else if self
+        if self
             .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entry_runs(1048576, Levels(7), false), passes.pages())
+            .is_exceeded_by(passes.entries(), passes.pages())
         {
             self.kernel_here_everything(cpu, walk);
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form walk
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                // powerpc64.arch:197-204: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(0x0);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                if passes.cuts_are_live() {
+                    if c.has(Config::ISA31) {
+                        cpu.issue(Op::PtesyncCpabort);
+                    } else {
+                        cpu.issue(Op::Ptesync);
+                    }
+                }
             }
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, pass);
@@ -1661,7 +1618,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:87, powerpc64.arch:141-148,
-    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:149-156, powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1725,7 +1682,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:290-300: rpt_space, form walk
+                    // powerpc64.arch:292-302: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1793,15 +1750,15 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:179-186, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:181-188, powerpc64.arch:284-291.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     let step = 1u64.wrapping_shl(pass.shift);
                     let mut rb_va = encode_rb_va(c, start, stride);
@@ -1821,7 +1778,7 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:179-186: tlbiel_va
+                        // powerpc64.arch:181-188: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
@@ -1836,61 +1793,65 @@ impl Tlb {
                         left = left.wrapping_sub(1);
                     }
                 }
+            } else if matches!(stride, PTE | PMD | PUD) {
+                for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
+                    // powerpc64.arch:284-291: rpt_run, form tlb
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x2);
+                    let rpt_size = encode_rpt_size(c, stride);
+                    let rpt_start = encode_rpt_start(run.va);
+                    let rpt_end = encode_rpt_end(
+                        run
+                            .va
+                            .wrapping_add(
+                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                            ),
+                    );
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                }
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
-                let mut rb_va = encode_rb_va(c, start, stride);
-                let rs = encode_rs(tag);
-                let mut left = entries;
-                while left > 0 {
-                    // powerpc64.arch:179-186: tlbiel_va
-                    cpu.issue(Op::TlbielVa { rb_va, rs });
-                    rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
                 let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
                 );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:284-291: rpt_run, form tlb
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
+            let mut rb_va = encode_rb_va(c, start, stride);
+            let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
+                // powerpc64.arch:181-188: tlbiel_va
+                cpu.issue(Op::TlbielVa { rb_va, rs });
+                rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         }
@@ -1903,7 +1864,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:284-291.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1923,7 +1884,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:284-291: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1953,7 +1914,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:284-291: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1976,69 +1937,22 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:179-186, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:181-188.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        if c.has(Config::GTSE) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rb_va = encode_rb_va(c, start, stride);
-            let rs = encode_rs(0x0);
-            let mut left = entries;
-            while left > 0 {
-                // powerpc64.arch:179-186: tlbiel_va
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
-            }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
-            let mut left = entries;
-            while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
+        let step = 1u64.wrapping_shl(pass.shift);
+        let mut rb_va = encode_rb_va(c, start, stride);
+        let rs = encode_rs(0x0);
+        let mut left = entries;
+        while left > 0 {
+            // powerpc64.arch:181-188: tlbiel_va
+            cpu.issue(Op::TlbielVa { rb_va, rs });
+            rb_va = rb_va.wrapping_add((step >> 12) << 12);
+            left = left.wrapping_sub(1);
         }
     }
 
@@ -2049,7 +1963,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:132-139, powerpc64.arch:282-289.
+    /// From: powerpc64.arch:132-139, powerpc64.arch:284-291.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2069,7 +1983,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:284-291: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2099,7 +2013,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:282-289: rpt_run, form tlb
+                // powerpc64.arch:284-291: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2122,14 +2036,14 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:189-196, powerpc64.arch:205-213,
+    /// powerpc64.arch:292-302.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
@@ -2220,7 +2134,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:205-213: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2229,7 +2143,7 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2240,19 +2154,19 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:205-213: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2279,13 +2193,13 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:205-213: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2312,13 +2226,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:187-194: tlbiel_pid0
+                    // powerpc64.arch:189-196: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2345,61 +2259,61 @@ impl Tlb {
                         });
                     }
                 }
+            } else if walk {
+                // powerpc64.arch:292-302: rpt_space, form both
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x6);
+                let rpt_every_size = encode_rpt_every_size();
+                let rpt_from_first = encode_rpt_from_first();
+                let rpt_to_last = encode_rpt_to_last();
+                cpu.issue(Op::RptSpace {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
+                });
             } else {
-                if walk {
-                    // powerpc64.arch:203-211: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                } else {
-                    // powerpc64.arch:187-194: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(0);
+                // powerpc64.arch:292-302: rpt_space, form tlb
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_every_size = encode_rpt_every_size();
+                let rpt_from_first = encode_rpt_from_first();
+                let rpt_to_last = encode_rpt_to_last();
+                cpu.issue(Op::RptSpace {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
+                });
+            }
+        } else {
+            if walk {
+                // powerpc64.arch:205-213: tlbiel_pid2
+                let rb_pid_set = encode_rb_pid_set(0);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            } else {
+                // powerpc64.arch:189-196: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(0);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+            }
+            if !c.has(Config::ISA31) {
+                let mut set = 1;
+                while set < 128 {
+                    // powerpc64.arch:189-196: tlbiel_pid0
+                    let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                }
-                if !c.has(Config::ISA31) {
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
-                    }
+                    set = set.wrapping_add(1);
                 }
             }
-        } else if walk {
-            // powerpc64.arch:290-300: rpt_space, form both
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x6);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
-        } else {
-            // powerpc64.arch:290-300: rpt_space, form tlb
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -2410,7 +2324,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2585,7 +2499,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form both
+                // powerpc64.arch:292-302: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2601,7 +2515,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:290-300: rpt_space, form tlb
+                // powerpc64.arch:292-302: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2627,66 +2541,31 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:85, powerpc64.arch:189-196, powerpc64.arch:205-213.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if walk {
-                // powerpc64.arch:203-211: tlbiel_pid2
-                let rb_pid_set = encode_rb_pid_set(0);
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-            } else {
-                // powerpc64.arch:187-194: tlbiel_pid0
-                let rb_pid_set = encode_rb_pid_set(0);
+        if walk {
+            // powerpc64.arch:205-213: tlbiel_pid2
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(0x0);
+            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+        } else {
+            // powerpc64.arch:189-196: tlbiel_pid0
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(0x0);
+            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+        }
+        if !c.has(Config::ISA31) {
+            let mut set = 1;
+            while set < 128 {
+                // powerpc64.arch:189-196: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                set = set.wrapping_add(1);
             }
-            if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    // powerpc64.arch:187-194: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
-                }
-            }
-        } else if walk {
-            // powerpc64.arch:290-300: rpt_space, form both
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x6);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
-        } else {
-            // powerpc64.arch:290-300: rpt_space, form tlb
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -2697,7 +2576,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2785,7 +2664,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:290-300: rpt_space, form both
+                // powerpc64.arch:292-302: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2801,7 +2680,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:290-300: rpt_space, form tlb
+                // powerpc64.arch:292-302: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2830,8 +2709,8 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:189-196, powerpc64.arch:205-213,
+    /// powerpc64.arch:292-302.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2845,7 +2724,7 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:203-211: tlbiel_pid2
+                        // powerpc64.arch:205-213: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2872,13 +2751,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:203-211: tlbiel_pid2
+                    // powerpc64.arch:205-213: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2886,7 +2765,7 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:203-211: tlbiel_pid2
+                // powerpc64.arch:205-213: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2900,7 +2779,7 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:187-194: tlbiel_pid0
+                        // powerpc64.arch:189-196: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2930,8 +2809,8 @@ impl Tlb {
                     }
                 }
             }
-        } else {
-            // powerpc64.arch:290-300: rpt_space, form all
+        } else if c.has(Config::COPROCESSORS) {
+            // powerpc64.arch:292-302: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2946,6 +2825,21 @@ impl Tlb {
                 rpt_from_first,
                 rpt_to_last,
             });
+        } else {
+            // powerpc64.arch:205-213: tlbiel_pid2
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(tag);
+            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            if !c.has(Config::ISA31) {
+                let mut set = 1;
+                while set < 128 {
+                    // powerpc64.arch:189-196: tlbiel_pid0
+                    let rb_pid_set = encode_rb_pid_set(set);
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                    set = set.wrapping_add(1);
+                }
+            }
         }
     }
 
@@ -2959,7 +2853,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2991,7 +2885,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:292-302: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3018,43 +2912,24 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:187-194, powerpc64.arch:203-211,
-    /// powerpc64.arch:290-300.
+    /// From: powerpc64.arch:85, powerpc64.arch:189-196, powerpc64.arch:205-213.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            // powerpc64.arch:203-211: tlbiel_pid2
-            let rb_pid_set = encode_rb_pid_set(0);
-            let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-            if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    // powerpc64.arch:187-194: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
-                }
+        // powerpc64.arch:205-213: tlbiel_pid2
+        let rb_pid_set = encode_rb_pid_set(0);
+        let rs = encode_rs(0x0);
+        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+        if !c.has(Config::ISA31) {
+            let mut set = 1;
+            while set < 128 {
+                // powerpc64.arch:189-196: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(set);
+                let rs = encode_rs(0x0);
+                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                set = set.wrapping_add(1);
             }
-        } else {
-            // powerpc64.arch:290-300: rpt_space, form all
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0xe);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -3068,7 +2943,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:141-148, powerpc64.arch:157-164,
-    /// powerpc64.arch:167-174, powerpc64.arch:290-300.
+    /// powerpc64.arch:167-174, powerpc64.arch:292-302.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3100,7 +2975,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:290-300: rpt_space, form all
+            // powerpc64.arch:292-302: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3121,7 +2996,7 @@ impl Tlb {
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
     /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88,
-    /// powerpc64.arch:230-237.
+    /// powerpc64.arch:232-239.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3136,7 +3011,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:230-237: slbia_user
+                    // powerpc64.arch:232-239: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3149,10 +3024,19 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:230-237: slbia_user
+                // powerpc64.arch:232-239: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
+        } else if !c.has(Config::COPROCESSORS) {
+            if c.has(Config::ISA31) {
+                cpu.issue(Op::PtesyncCpabort);
+            } else {
+                cpu.issue(Op::Ptesync);
+            }
+            // powerpc64.arch:232-239: slbia_user
+            cpu.issue(Op::SlbiaUser);
+            cpu.issue(Op::Isync);
         }
     }
 
@@ -3176,21 +3060,19 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:238-246.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:240-248.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         // Devices that share the tables have been told by now.
-        if c.has(Config::GTSE) {
-            if c.has(Config::ISA31) {
-                cpu.issue(Op::PtesyncCpabort);
-            } else {
-                cpu.issue(Op::Ptesync);
-            }
-            // powerpc64.arch:238-246: slbia_all
-            cpu.issue(Op::SlbiaAll);
-            cpu.issue(Op::Isync);
+        if c.has(Config::ISA31) {
+            cpu.issue(Op::PtesyncCpabort);
+        } else {
+            cpu.issue(Op::Ptesync);
         }
+        // powerpc64.arch:240-248: slbia_all
+        cpu.issue(Op::SlbiaAll);
+        cpu.issue(Op::Isync);
     }
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
@@ -3213,7 +3095,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:88, powerpc64.arch:313-316.
+    /// From: powerpc64.arch:88, powerpc64.arch:315-318.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3237,7 +3119,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:313-316: pid
+        // powerpc64.arch:315-318: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3250,14 +3132,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:212-219,
-    /// powerpc64.arch:220-228, powerpc64.arch:238-246.
+    /// From: powerpc64.arch:85, powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:214-221,
+    /// powerpc64.arch:222-230, powerpc64.arch:240-248.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:220-228: tlbiel_all2
+            // powerpc64.arch:222-230: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3269,7 +3151,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:212-219: tlbiel_all0
+                    // powerpc64.arch:214-221: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3280,7 +3162,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:238-246: slbia_all
+            // powerpc64.arch:240-248: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3400,11 +3282,16 @@ impl Tlb {
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
+            if c.has(Config::COPROCESSORS) {
+                self.ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(
+                        passes.entry_runs(1048576, Levels(7), false),
+                        passes.pages(),
+                    )
+            } else {
+                self.ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+            }
         }
     }
 
@@ -3437,16 +3324,8 @@ impl Tlb {
     fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::GTSE) {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        } else {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
-        }
+        self.ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
     }
 
     /// Whether `kernel_wide_ranges` drops everything, for too much is named.
