@@ -28,7 +28,7 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: tlbie and tlbiel may be used directly: a hypervisor, or LPCR.GTSE set for the
+    /// Feature: tlbie and tlbsync may be used directly: a hypervisor, or LPCR.GTSE set for the
     /// guest.
     ///
     /// Read from no register: the kernel sets it.
@@ -260,7 +260,7 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:180-187.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:182-189.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -268,47 +268,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:188-195.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:190-197.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:196-203.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:198-205.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:204-212.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:206-214.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:213-220.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:215-222.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:221-229.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:223-231.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:231-238.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:233-240.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:239-247.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:241-249.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:283-290.
+    /// powerpc64.arch:285-292.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -324,7 +324,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:291-301.
+    /// powerpc64.arch:293-303.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -339,7 +339,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:316-319.
+    /// Loads `pid`. powerpc64.arch:318-321.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -751,7 +751,7 @@ const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:251-254.
+/// Operand `rpt_pid`: powerpc64.arch:253-256.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +760,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:255-259.
+/// Operand `rpt_target`: powerpc64.arch:257-261.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -773,7 +773,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:260-263.
+/// Operand `rpt_type`: powerpc64.arch:262-265.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -782,7 +782,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:264-266.
+/// Operand `rpt_size`: powerpc64.arch:266-268.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -798,7 +798,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:267-269.
+/// Operand `rpt_start`: powerpc64.arch:269-271.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -807,7 +807,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:270-273.
+/// Operand `rpt_end`: powerpc64.arch:272-275.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -816,7 +816,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:272.
+/// What operand `rpt_end` can name: powerpc64.arch:274.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -824,7 +824,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:274-276.
+/// Operand `rpt_every_size`: powerpc64.arch:276-278.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -833,13 +833,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:277-279.
+/// Operand `rpt_from_first`: powerpc64.arch:279-281.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:280-282.
+/// Operand `rpt_to_last`: powerpc64.arch:282-284.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -848,7 +848,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:312-315.
+/// Operand `pidr`: powerpc64.arch:314-317.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -879,8 +879,8 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
     /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
-    /// powerpc64.arch:180-187, powerpc64.arch:188-195, powerpc64.arch:196-203,
-    /// powerpc64.arch:204-212, powerpc64.arch:283-290, powerpc64.arch:291-301.
+    /// powerpc64.arch:182-189, powerpc64.arch:190-197, powerpc64.arch:198-205,
+    /// powerpc64.arch:206-214, powerpc64.arch:285-292, powerpc64.arch:293-303.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -892,8 +892,8 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     // powerpc64.arch:133-140: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
@@ -922,7 +922,7 @@ impl Tlb {
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:204-212: tlbiel_pid2
+                    // powerpc64.arch:206-214: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -934,7 +934,7 @@ impl Tlb {
                     } else {
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:188-195: tlbiel_pid0
+                            // powerpc64.arch:190-197: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -962,7 +962,7 @@ impl Tlb {
                         }
                     }
                 } else {
-                    // powerpc64.arch:180-187: tlbiel_va
+                    // powerpc64.arch:182-189: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
@@ -990,51 +990,51 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:180-187: tlbiel_va
-                let rb_va = encode_rb_va(c, va, level);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                if walk {
-                    // powerpc64.arch:196-203: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                }
-            }
-        } else {
-            // powerpc64.arch:283-290: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
-            if walk {
-                // powerpc64.arch:291-301: rpt_space, form walk
+                // powerpc64.arch:285-292: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
                     rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
                 });
+                if walk {
+                    // powerpc64.arch:293-303: rpt_space, form walk
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x4);
+                    let rpt_every_size = encode_rpt_every_size();
+                    let rpt_from_first = encode_rpt_from_first();
+                    let rpt_to_last = encode_rpt_to_last();
+                    cpu.issue(Op::RptSpace {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_every_size,
+                        rpt_from_first,
+                        rpt_to_last,
+                    });
+                }
+            }
+        } else {
+            // powerpc64.arch:182-189: tlbiel_va
+            let rb_va = encode_rb_va(c, va, level);
+            let rs = encode_rs(tag);
+            cpu.issue(Op::TlbielVa { rb_va, rs });
+            if walk {
+                // powerpc64.arch:198-205: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
             }
         }
     }
@@ -1047,7 +1047,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
+    /// powerpc64.arch:285-292, powerpc64.arch:293-303.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1098,7 +1098,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:283-290: rpt_run, form tlb
+            // powerpc64.arch:285-292: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1116,7 +1116,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:291-301: rpt_space, form walk
+                // powerpc64.arch:293-303: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1143,8 +1143,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:180-187, powerpc64.arch:196-203,
-    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
+    /// From: powerpc64.arch:86, powerpc64.arch:182-189, powerpc64.arch:198-205.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1155,52 +1154,15 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            // powerpc64.arch:180-187: tlbiel_va
-            let rb_va = encode_rb_va(c, va, level);
+        // powerpc64.arch:182-189: tlbiel_va
+        let rb_va = encode_rb_va(c, va, level);
+        let rs = encode_rs(0x0);
+        cpu.issue(Op::TlbielVa { rb_va, rs });
+        if walk {
+            // powerpc64.arch:198-205: tlbiel_pid1
+            let rb_pid = encode_rb_pid();
             let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielVa { rb_va, rs });
-            if walk {
-                // powerpc64.arch:196-203: tlbiel_pid1
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-            }
-        } else {
-            // powerpc64.arch:283-290: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
-            if walk {
-                // powerpc64.arch:291-301: rpt_space, form walk
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
-            }
+            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
         }
     }
 
@@ -1212,7 +1174,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:283-290, powerpc64.arch:291-301.
+    /// powerpc64.arch:285-292, powerpc64.arch:293-303.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1256,7 +1218,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:283-290: rpt_run, form tlb
+            // powerpc64.arch:285-292: rpt_run, form tlb
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0x2);
@@ -1274,7 +1236,7 @@ impl Tlb {
                 rpt_end,
             });
             if walk {
-                // powerpc64.arch:291-301: rpt_space, form walk
+                // powerpc64.arch:293-303: rpt_space, form walk
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x4);
@@ -1300,8 +1262,8 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:196-203,
-    /// powerpc64.arch:291-301.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:198-205,
+    /// powerpc64.arch:293-303.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
@@ -1331,7 +1293,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:196-203: tlbiel_pid1
+                                // powerpc64.arch:198-205: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1374,7 +1336,7 @@ impl Tlb {
                         }
                     } else {
                         if walk {
-                            // powerpc64.arch:196-203: tlbiel_pid1
+                            // powerpc64.arch:198-205: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1440,7 +1402,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:196-203: tlbiel_pid1
+                        // powerpc64.arch:198-205: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1459,32 +1421,57 @@ impl Tlb {
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if self
+            if c.has(Config::COPROCESSORS) {
+                if self
+                    .ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(
+                        passes.entry_runs(1048576, Levels(7), false),
+                        passes.pages(),
+                    )
+                {
+                    self.user_here_everything(cpu, tag, walk);
+                } else {
+                    cpu.issue(Op::Ptesync);
+                    if walk {
+                        // powerpc64.arch:293-303: rpt_space, form walk
+                        let rpt_pid = encode_rpt_pid(tag);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x4);
+                        let rpt_every_size = encode_rpt_every_size();
+                        let rpt_from_first = encode_rpt_from_first();
+                        let rpt_to_last = encode_rpt_to_last();
+                        cpu.issue(Op::RptSpace {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_every_size,
+                            rpt_from_first,
+                            rpt_to_last,
+                        });
+                    }
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                }
+            } else if self
                 .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
+                .is_exceeded_by(passes.entries(), passes.pages())
             {
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:291-301: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
+                    // powerpc64.arch:198-205: tlbiel_pid1
+                    let rb_pid = encode_rb_pid();
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    if passes.cuts_are_live() {
+                        if c.has(Config::ISA31) {
+                            cpu.issue(Op::PtesyncCpabort);
+                        } else {
+                            cpu.issue(Op::Ptesync);
+                        }
+                    }
                 }
                 for pass in passes.leaves() {
                     self.user_here_pass(cpu, tag, pass);
@@ -1500,7 +1487,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1575,7 +1562,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:291-301: rpt_space, form walk
+                    // powerpc64.arch:293-303: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1605,61 +1592,31 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:196-203,
-    /// powerpc64.arch:291-301.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:198-205.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
         let walk = ranges.tables();
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::GTSE) {
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                self.kernel_here_everything(cpu, walk);
-            } else {
-                cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:196-203: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                    if passes.cuts_are_live() {
-                        if c.has(Config::ISA31) {
-                            cpu.issue(Op::PtesyncCpabort);
-                        } else {
-                            cpu.issue(Op::Ptesync);
-                        }
-                    }
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
-        } else if self
+        if self
             .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entry_runs(1048576, Levels(7), false), passes.pages())
+            .is_exceeded_by(passes.entries(), passes.pages())
         {
             self.kernel_here_everything(cpu, walk);
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:291-301: rpt_space, form walk
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                // powerpc64.arch:198-205: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(0x0);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                if passes.cuts_are_live() {
+                    if c.has(Config::ISA31) {
+                        cpu.issue(Op::PtesyncCpabort);
+                    } else {
+                        cpu.issue(Op::Ptesync);
+                    }
+                }
             }
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, pass);
@@ -1674,7 +1631,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1738,7 +1695,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:291-301: rpt_space, form walk
+                    // powerpc64.arch:293-303: rpt_space, form walk
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x4);
@@ -1806,15 +1763,15 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:180-187, powerpc64.arch:283-290.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:182-189, powerpc64.arch:285-292.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     let step = 1u64.wrapping_shl(pass.shift);
                     let mut rb_va = encode_rb_va(c, start, stride);
@@ -1834,7 +1791,7 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:180-187: tlbiel_va
+                        // powerpc64.arch:182-189: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
@@ -1849,61 +1806,65 @@ impl Tlb {
                         left = left.wrapping_sub(1);
                     }
                 }
+            } else if matches!(stride, PTE | PMD | PUD) {
+                for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
+                    // powerpc64.arch:285-292: rpt_run, form tlb
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x2);
+                    let rpt_size = encode_rpt_size(c, stride);
+                    let rpt_start = encode_rpt_start(run.va);
+                    let rpt_end = encode_rpt_end(
+                        run
+                            .va
+                            .wrapping_add(
+                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                            ),
+                    );
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                }
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
-                let mut rb_va = encode_rb_va(c, start, stride);
-                let rs = encode_rs(tag);
-                let mut left = entries;
-                while left > 0 {
-                    // powerpc64.arch:180-187: tlbiel_va
-                    cpu.issue(Op::TlbielVa { rb_va, rs });
-                    rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:283-290: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
                 let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
                 );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:285-292: rpt_run, form tlb
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
+            let mut rb_va = encode_rb_va(c, start, stride);
+            let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:283-290: rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
+                // powerpc64.arch:182-189: tlbiel_va
+                cpu.issue(Op::TlbielVa { rb_va, rs });
+                rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
             }
         }
@@ -1916,7 +1877,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:283-290.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:285-292.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1936,7 +1897,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:283-290: rpt_run, form tlb
+                // powerpc64.arch:285-292: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1966,7 +1927,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:283-290: rpt_run, form tlb
+                // powerpc64.arch:285-292: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1989,69 +1950,22 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:180-187, powerpc64.arch:283-290.
+    /// From: powerpc64.arch:182-189.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        if c.has(Config::GTSE) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rb_va = encode_rb_va(c, start, stride);
-            let rs = encode_rs(0x0);
-            let mut left = entries;
-            while left > 0 {
-                // powerpc64.arch:180-187: tlbiel_va
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
-            }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:283-290: rpt_run, form tlb
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
-            let mut left = entries;
-            while left > 0 {
-                // powerpc64.arch:283-290: rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
+        let step = 1u64.wrapping_shl(pass.shift);
+        let mut rb_va = encode_rb_va(c, start, stride);
+        let rs = encode_rs(0x0);
+        let mut left = entries;
+        while left > 0 {
+            // powerpc64.arch:182-189: tlbiel_va
+            cpu.issue(Op::TlbielVa { rb_va, rs });
+            rb_va = rb_va.wrapping_add((step >> 12) << 12);
+            left = left.wrapping_sub(1);
         }
     }
 
@@ -2062,7 +1976,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:283-290.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:285-292.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2082,7 +1996,7 @@ impl Tlb {
             }
         } else if matches!(stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:283-290: rpt_run, form tlb
+                // powerpc64.arch:285-292: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2112,7 +2026,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:283-290: rpt_run, form tlb
+                // powerpc64.arch:285-292: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2135,14 +2049,14 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:188-195, powerpc64.arch:204-212,
-    /// powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
+    /// powerpc64.arch:293-303.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::COPROCESSORS) {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
@@ -2233,7 +2147,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:204-212: tlbiel_pid2
+                        // powerpc64.arch:206-214: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2242,7 +2156,7 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2253,19 +2167,19 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:204-212: tlbiel_pid2
+                        // powerpc64.arch:206-214: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2292,13 +2206,13 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:204-212: tlbiel_pid2
+                    // powerpc64.arch:206-214: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2325,13 +2239,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:188-195: tlbiel_pid0
+                    // powerpc64.arch:190-197: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2358,61 +2272,61 @@ impl Tlb {
                         });
                     }
                 }
+            } else if walk {
+                // powerpc64.arch:293-303: rpt_space, form both
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x6);
+                let rpt_every_size = encode_rpt_every_size();
+                let rpt_from_first = encode_rpt_from_first();
+                let rpt_to_last = encode_rpt_to_last();
+                cpu.issue(Op::RptSpace {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
+                });
             } else {
-                if walk {
-                    // powerpc64.arch:204-212: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                } else {
-                    // powerpc64.arch:188-195: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(0);
+                // powerpc64.arch:293-303: rpt_space, form tlb
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_every_size = encode_rpt_every_size();
+                let rpt_from_first = encode_rpt_from_first();
+                let rpt_to_last = encode_rpt_to_last();
+                cpu.issue(Op::RptSpace {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
+                });
+            }
+        } else {
+            if walk {
+                // powerpc64.arch:206-214: tlbiel_pid2
+                let rb_pid_set = encode_rb_pid_set(0);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            } else {
+                // powerpc64.arch:190-197: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(0);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+            }
+            if !c.has(Config::ISA31) {
+                let mut set = 1;
+                while set < 128 {
+                    // powerpc64.arch:190-197: tlbiel_pid0
+                    let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                }
-                if !c.has(Config::ISA31) {
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
-                    }
+                    set = set.wrapping_add(1);
                 }
             }
-        } else if walk {
-            // powerpc64.arch:291-301: rpt_space, form both
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x6);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
-        } else {
-            // powerpc64.arch:291-301: rpt_space, form tlb
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -2423,7 +2337,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2598,7 +2512,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:291-301: rpt_space, form both
+                // powerpc64.arch:293-303: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2614,7 +2528,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:291-301: rpt_space, form tlb
+                // powerpc64.arch:293-303: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2640,66 +2554,31 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:188-195, powerpc64.arch:204-212,
-    /// powerpc64.arch:291-301.
+    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if walk {
-                // powerpc64.arch:204-212: tlbiel_pid2
-                let rb_pid_set = encode_rb_pid_set(0);
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-            } else {
-                // powerpc64.arch:188-195: tlbiel_pid0
-                let rb_pid_set = encode_rb_pid_set(0);
+        if walk {
+            // powerpc64.arch:206-214: tlbiel_pid2
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(0x0);
+            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+        } else {
+            // powerpc64.arch:190-197: tlbiel_pid0
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(0x0);
+            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+        }
+        if !c.has(Config::ISA31) {
+            let mut set = 1;
+            while set < 128 {
+                // powerpc64.arch:190-197: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                set = set.wrapping_add(1);
             }
-            if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    // powerpc64.arch:188-195: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
-                }
-            }
-        } else if walk {
-            // powerpc64.arch:291-301: rpt_space, form both
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x6);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
-        } else {
-            // powerpc64.arch:291-301: rpt_space, form tlb
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -2710,7 +2589,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2798,7 +2677,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:291-301: rpt_space, form both
+                // powerpc64.arch:293-303: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2814,7 +2693,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:291-301: rpt_space, form tlb
+                // powerpc64.arch:293-303: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2843,8 +2722,8 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:188-195, powerpc64.arch:204-212,
-    /// powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
+    /// powerpc64.arch:293-303.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2858,7 +2737,7 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:204-212: tlbiel_pid2
+                        // powerpc64.arch:206-214: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2885,13 +2764,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:204-212: tlbiel_pid2
+                    // powerpc64.arch:206-214: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2899,7 +2778,7 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:204-212: tlbiel_pid2
+                // powerpc64.arch:206-214: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
@@ -2913,7 +2792,7 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:188-195: tlbiel_pid0
+                        // powerpc64.arch:190-197: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2943,8 +2822,8 @@ impl Tlb {
                     }
                 }
             }
-        } else {
-            // powerpc64.arch:291-301: rpt_space, form all
+        } else if c.has(Config::COPROCESSORS) {
+            // powerpc64.arch:293-303: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2959,6 +2838,21 @@ impl Tlb {
                 rpt_from_first,
                 rpt_to_last,
             });
+        } else {
+            // powerpc64.arch:206-214: tlbiel_pid2
+            let rb_pid_set = encode_rb_pid_set(0);
+            let rs = encode_rs(tag);
+            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            if !c.has(Config::ISA31) {
+                let mut set = 1;
+                while set < 128 {
+                    // powerpc64.arch:190-197: tlbiel_pid0
+                    let rb_pid_set = encode_rb_pid_set(set);
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                    set = set.wrapping_add(1);
+                }
+            }
         }
     }
 
@@ -2972,7 +2866,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -3004,7 +2898,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:291-301: rpt_space, form all
+            // powerpc64.arch:293-303: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3031,43 +2925,24 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:188-195, powerpc64.arch:204-212,
-    /// powerpc64.arch:291-301.
+    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            // powerpc64.arch:204-212: tlbiel_pid2
-            let rb_pid_set = encode_rb_pid_set(0);
-            let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-            if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    // powerpc64.arch:188-195: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
-                }
+        // powerpc64.arch:206-214: tlbiel_pid2
+        let rb_pid_set = encode_rb_pid_set(0);
+        let rs = encode_rs(0x0);
+        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+        if !c.has(Config::ISA31) {
+            let mut set = 1;
+            while set < 128 {
+                // powerpc64.arch:190-197: tlbiel_pid0
+                let rb_pid_set = encode_rb_pid_set(set);
+                let rs = encode_rs(0x0);
+                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                set = set.wrapping_add(1);
             }
-        } else {
-            // powerpc64.arch:291-301: rpt_space, form all
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0xe);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
         }
     }
 
@@ -3081,7 +2956,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:291-301.
+    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3113,7 +2988,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:291-301: rpt_space, form all
+            // powerpc64.arch:293-303: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3134,7 +3009,7 @@ impl Tlb {
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89,
-    /// powerpc64.arch:231-238.
+    /// powerpc64.arch:233-240.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3149,7 +3024,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:231-238: slbia_user
+                    // powerpc64.arch:233-240: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3162,10 +3037,19 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:231-238: slbia_user
+                // powerpc64.arch:233-240: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
+        } else if !c.has(Config::COPROCESSORS) {
+            if c.has(Config::ISA31) {
+                cpu.issue(Op::PtesyncCpabort);
+            } else {
+                cpu.issue(Op::Ptesync);
+            }
+            // powerpc64.arch:233-240: slbia_user
+            cpu.issue(Op::SlbiaUser);
+            cpu.issue(Op::Isync);
         }
     }
 
@@ -3189,21 +3073,19 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:239-247.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:241-249.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         // Devices that share the tables have been told by now.
-        if c.has(Config::GTSE) {
-            if c.has(Config::ISA31) {
-                cpu.issue(Op::PtesyncCpabort);
-            } else {
-                cpu.issue(Op::Ptesync);
-            }
-            // powerpc64.arch:239-247: slbia_all
-            cpu.issue(Op::SlbiaAll);
-            cpu.issue(Op::Isync);
+        if c.has(Config::ISA31) {
+            cpu.issue(Op::PtesyncCpabort);
+        } else {
+            cpu.issue(Op::Ptesync);
         }
+        // powerpc64.arch:241-249: slbia_all
+        cpu.issue(Op::SlbiaAll);
+        cpu.issue(Op::Isync);
     }
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
@@ -3242,7 +3124,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:89, powerpc64.arch:316-319.
+    /// From: powerpc64.arch:89, powerpc64.arch:318-321.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3266,7 +3148,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:316-319: pid
+        // powerpc64.arch:318-321: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3279,14 +3161,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:213-220,
-    /// powerpc64.arch:221-229, powerpc64.arch:239-247.
+    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:215-222,
+    /// powerpc64.arch:223-231, powerpc64.arch:241-249.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:221-229: tlbiel_all2
+            // powerpc64.arch:223-231: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3298,7 +3180,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:213-220: tlbiel_all0
+                    // powerpc64.arch:215-222: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3309,7 +3191,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:239-247: slbia_all
+            // powerpc64.arch:241-249: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
@@ -3429,11 +3311,16 @@ impl Tlb {
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
+            if c.has(Config::COPROCESSORS) {
+                self.ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(
+                        passes.entry_runs(1048576, Levels(7), false),
+                        passes.pages(),
+                    )
+            } else {
+                self.ceiling(Space::User, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+            }
         }
     }
 
@@ -3466,16 +3353,8 @@ impl Tlb {
     fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::GTSE) {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        } else {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
-                    passes.pages(),
-                )
-        }
+        self.ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
     }
 
     /// Whether `kernel_wide_ranges` drops everything, for too much is named.

@@ -201,7 +201,7 @@ fn remedies() {
 #[test]
 fn calls_for_a_range() {
     let row = |ask: &Ask, words: &str, expected: [u64; 6]| {
-        let trace = on(ask, words);
+        let trace = on(&ask.clone().others(), words);
         let names = [
             "rpt_pid",
             "rpt_target",
@@ -255,7 +255,7 @@ fn calls_for_a_range() {
 #[test]
 fn calls_for_a_space() {
     let row = |ask: &Ask, words: &str, pid: u64, target: u64, form: u64| {
-        let trace = on(&ask.clone().tag(0x1_2345), words);
+        let trace = on(&ask.clone().tag(0x1_2345).others(), words);
         let expected = [
             ("rpt_pid", pid),
             ("rpt_target", target),

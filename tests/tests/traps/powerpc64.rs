@@ -223,7 +223,9 @@ fn trap_10_a_device_takes_a_broadcast() {
     assert!(!names(&kernel).iter().any(|name| name.starts_with("tlbie_")));
     let target = |words| {
         operands(
-            &Ask::user(USER, PAGE, &["pte"]).on(powerpc(), words),
+            &Ask::user(USER, PAGE, &["pte"])
+                .others()
+                .on(powerpc(), words),
             "rpt_target",
         )
     };
@@ -279,7 +281,7 @@ fn live_tables_wait_for_the_walk_entries() {
         ];
         assert_eq!(distinct(&here), expected);
     }
-    let call = moved(3).on(powerpc(), "g64k");
+    let call = moved(3).others().on(powerpc(), "g64k");
     assert_eq!(
         operands(&call, "rpt_type"),
         [4, 2],
@@ -306,11 +308,18 @@ fn copies_are_aborted_behind_local_instructions() {
     }
 }
 
-/// PIDs given out anew all at once want every PID dropped, and a guest that asks its hypervisor drops one at a
-/// time: those who name it may be told apart by life alone.
+/// PIDs given out anew all at once want every PID dropped. A call of the hypervisor drops one at a time, so that
+/// without local instructions for all of them PIDs have to last for the life of a space.
 #[test]
 fn generations_want_everything_dropped() {
-    let found = findings(&edited(POWERPC64, "from life;", "from generations;"));
+    let generations = edited(POWERPC64, "from life;", "from generations;");
+    assert_eq!(findings(&generations), [""; 0]);
+    let all = "{rb_all_set}, {rs_none}, ";
+    let direct = |text: &str, ric: &str| {
+        let head = format!("{all}{ric}, 1, 1\" {{");
+        edited(text, &head, &format!("{all}{ric}, 1, 1\" requires gtse {{"))
+    };
+    let found = findings(&direct(&direct(&generations, "0"), "2"));
     let [found] = found.as_slice() else {
         panic!("{found:#?}");
     };
