@@ -73,7 +73,6 @@ impl<P: Platform> Local<P> {
     }
 
     /// Which tag this CPU has loaded. Called on that CPU.
-    #[inline(never)]
     pub(crate) fn loaded_tag(&self) -> LoadedTag {
         match SpaceId(self.loaded.mine()) {
             SpaceId::KERNEL => LoadedTag::KernelRoot,

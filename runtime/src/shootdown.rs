@@ -351,8 +351,13 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
         if !owed.is_nothing() {
-            self.put_on_books(here, space, owed, here.loaded_tag());
+            self.record_some(here, space, owed);
         }
+    }
+
+    #[inline(never)]
+    fn record_some(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
+        self.put_on_books(here, space, owed, here.loaded_tag());
     }
 
     /// The same, where it is known which tag is loaded.
