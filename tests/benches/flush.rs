@@ -58,7 +58,9 @@ fn backends(criterion: &mut Criterion) {
     requests(
         criterion,
         &arm64::Tlb {
-            config: arm64::Config::NONE.with(arm64::Config::TTL),
+            config: arm64::Config::NONE
+                .with(arm64::Config::TTL)
+                .with(arm64::Config::ETS2),
         },
     );
     requests(

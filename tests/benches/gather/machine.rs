@@ -32,7 +32,9 @@ impl Machine for Arm64 {
     type Backend = arm64::Tlb;
     fn backend() -> &'static arm64::Tlb {
         const TLB: arm64::Tlb = arm64::Tlb {
-            config: arm64::Config::NONE.with(arm64::Config::TTL),
+            config: arm64::Config::NONE
+                .with(arm64::Config::TTL)
+                .with(arm64::Config::ETS2),
         };
         &TLB
     }

@@ -25,7 +25,7 @@ global_asm!(
 #[unsafe(no_mangle)]
 pub extern "C" fn generated_page(tag: u64, va: u64) {
     let tlb = Tlb {
-        config: Config::NONE.with(Config::TTL),
+        config: Config::NONE.with(Config::TTL).with(Config::ETS2),
     };
     let request = Request {
         space: Space::User,
