@@ -1884,7 +1884,7 @@ impl Backend for Tlb {
         tables_deferred: true,
         lazy_refcounted: true,
         interrupts_off: true,
-        tag_after_publish: true,
+        tag_after_publish: false,
         tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,

@@ -173,15 +173,18 @@ impl Model {
         stated || has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole)
     }
 
-    /// Whether the tag of a space is read only when the change is visible: it says so, or the tag may become
-    /// another at any time.
+    /// Whether the tag of a space is read again when the change is visible: it says so, or the tag may become another at any
+    /// time. The second does not count where the change is visible before the first read: where it is published by an
+    /// atomic that orders everything.
     #[must_use]
     pub fn reads_tag_after_publish(&self) -> bool {
+        let visible_before = self.assumed.is_some() && self.atomics_order.is_some();
         self.tags.iter().any(|tag| {
             let generations = tag
                 .source
                 .is_some_and(|at| at.value == TagSource::Generations);
-            tag.read_after_publish.is_some() || generations && !tag.of_cpu.value
+            let changes = generations && !tag.of_cpu.value && !visible_before;
+            tag.read_after_publish.is_some() || changes
         })
     }
 }
