@@ -39,6 +39,11 @@ pub const BUNDLE: usize = 8;
 /// How many batches of memory a gather takes before it flushes: 10,000 pages.
 pub const BATCHES: usize = 19;
 
+/// Some page keeps its reverse mapping until it is flushed.
+const RMAPS: u8 = 1;
+/// Valid entries of the kernel were stored where none were, and are not published.
+pub(crate) const NEW: u8 = 1 << 1;
+
 /// A gather under way: what [`Mmu::gather`] lends to its closure.
 ///
 /// `'id` belongs to one call of it alone, so that two gathers cannot be swapped.
@@ -55,10 +60,8 @@ pub struct Gather<'id, 'm, P: Platform> {
     pub(crate) tables: ManuallyDrop<Option<P::TableBatch>>,
     /// Whether everything of the space goes.
     whole: bool,
-    /// Whether some page keeps its reverse mapping until the flush.
-    pub(crate) rmaps: bool,
-    /// Whether valid entries of the kernel were stored where none were, which are published at the end of the section.
-    pub(crate) publishes: bool,
+    /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
+    pub(crate) at_end: u8,
     brand: PhantomData<fn(&'id ()) -> &'id ()>,
 }
 
@@ -110,8 +113,7 @@ impl<P: Platform> Mmu<P> {
             batches: 0,
             tables: ManuallyDrop::new(None),
             whole,
-            rmaps: false,
-            publishes: false,
+            at_end: 0,
             brand: PhantomData,
         };
         let result = body(&mut gather);
@@ -153,11 +155,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.pay(&self.space.ledger.unmaps);
         self.pay(&self.space.ledger.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
-        if self.rmaps {
-            self.flush_for_rmaps();
-        }
-        if self.publishes {
-            self.publish();
+        if self.at_end != 0 {
+            self.end_section();
         }
         drop(guard);
         result
@@ -210,7 +209,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[inline]
     pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
         if page.keeps_rmap() {
-            self.rmaps = true;
+            self.at_end |= RMAPS;
         }
         if let Some(room) = self.bundle.get_mut(self.used) {
             *room = Some(page);
@@ -228,7 +227,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[inline(never)]
     pub(crate) fn keep_elsewhere(&mut self, page: P::Page) {
         // While reverse mappings wait they are looked for in one batch at most, under a lock.
-        let crowded = self.rmaps && self.batch.is_some();
+        let crowded = self.at_end & RMAPS != 0 && self.batch.is_some();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
         if !crowded
             && !nothing_to_wait_for
@@ -257,7 +256,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[inline(always)]
     pub(crate) fn flush_entries(&mut self) {
         self.flush_changed();
-        if self.rmaps {
+        if self.at_end & RMAPS != 0 {
             self.remove_rmaps();
         }
     }
@@ -289,25 +288,23 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
     }
 
-    /// Makes new entries visible before the lock is released.
+    /// What is done before the lock of a section is released.
     #[cold]
     #[inline(never)]
-    fn publish(&mut self) {
-        self.publishes = false;
-        self.mmu.publish(self.space);
-    }
-
-    /// The same, where reverse mappings wait for it.
-    #[cold]
-    #[inline(never)]
-    fn flush_for_rmaps(&mut self) {
-        self.flush_entries();
+    fn end_section(&mut self) {
+        if self.at_end & RMAPS != 0 {
+            self.flush_entries();
+        }
+        if self.at_end & NEW != 0 {
+            self.at_end &= !NEW;
+            self.mmu.publish(self.space);
+        }
     }
 
     #[cold]
     #[inline(never)]
     fn remove_rmaps(&mut self) {
-        self.rmaps = false;
+        self.at_end &= !RMAPS;
         let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
         let bundle = self.bundle.iter_mut().take(self.used).flatten();
         let held = bundle.chain(batch);

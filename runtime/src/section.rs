@@ -5,7 +5,7 @@ use core::fmt;
 use crate::Mmu;
 use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::clause::Level;
-use crate::gather::Gather;
+use crate::gather::{Gather, NEW};
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::request::{Extent, Space};
@@ -264,7 +264,9 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
         gather.record(&changed.obligation, extent);
-        gather.publishes |= change.is_new() && gather.space.kind == Space::Kernel;
+        if change.is_new() && gather.space.kind == Space::Kernel {
+            gather.at_end |= NEW;
+        }
     }
 
     /// Unlinks a table whose entries are all cleared, here or before; it comes out when nobody walks it, in hardware or

@@ -8,7 +8,8 @@ use crate::request::{Conditions, Space};
 use crate::sync::{Barrier, Word, const_fn};
 use crate::tags::Tagging;
 
-/// Which address space: given out once, never again.
+/// Which address space: given out once, never again. 64 bits, so that at a new space every nanosecond none is given out
+/// again for 500 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpaceId(pub(crate) u64);
 
@@ -45,7 +46,7 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) holders: <P::Set as Cpus>::Shared,
     /// What is owed.
     pub(crate) ledger: Ledger,
-    /// Gathers under way.
+    /// Gathers under way: fewer than there are threads, so that 64 bits do not wrap. So do the next two not.
     pub(crate) gathers: Word,
     /// Changes under way, where attaching waits for them.
     pub(crate) changes: Word,
