@@ -23,7 +23,7 @@
 //!  |        /       \                                             |
 //!  |   debts         tags   what is deferred, and until when      |
 //!  +--------------------------------------------------------------+
-//!                 | audience, change, start, finish, deliver, switch, resume, arrive
+//!                 | audience, change, publish, start, finish, deliver, switch, resume, enter_from_user, arrive
 //!                 v
 //!            Backend: generated from the definition of an architecture
 //!                 | issue(instruction)
@@ -40,8 +40,9 @@
 //!   [`Section::collapse`]);
 //! * [`Mmu::reclaim`] unmaps many pages of many spaces with one wait;
 //! * [`Mmu::fix_spurious`] is called by the fault handler;
-//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::resume`] load it, [`Mmu::teardown`] and
-//!   [`Mmu::release`] end it;
+//! * [`Mmu::publish`] makes entries visible that the kernel stored for itself without a section;
+//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::resume`] load it, [`Mmu::enter_from_user`] loads the
+//!   kernel's view again, [`Mmu::teardown`] and [`Mmu::release`] end it;
 //! * [`Mmu::attach_device`] and [`Mmu::pin_tag`] let devices share a space;
 //! * [`Mmu::loaded`] and [`Mmu::counts`] tell what a CPU has loaded, and what happened.
 //!
@@ -55,7 +56,8 @@
 //! A [`Level`] is an index of the definition's list of levels, from the leaf up: 0 has the entries that map the smallest pages.
 //! It is not the depth of a walk. Where the machine walks fewer tables than the definition has levels, the list has gaps:
 //! [`Backend::levels`] has every level, with a [`shift`](request::LevelFacts::shift) of 0 where there is none. The levels by depth
-//! are those whose shift is not 0, and the level of an entry is found by how much it translates:
+//! are those whose shift is not 0 ([`Backend::levels_up`]), and the level of an entry is found by how much it translates
+//! ([`Backend::level_of_shift`]), here by hand:
 //!
 //! ```
 //! use tlbc_runtime::Level;

@@ -150,6 +150,8 @@
 //!
 //! Where user code runs on a view of its own, [`Mmu::resume`] loads it last, and the entry code loads the kernel's view
 //! before anything of the runtime is called: [`Mmu::interrupted`] flushes what the loaded view names.
+//! [`Mmu::enter_from_user`] does so where its code is mapped for user code; entry code in assembly loads what
+//! [`Mmu::views`] returned when the space was last loaded.
 //!
 //! ## Non-maskable interrupts
 //!
