@@ -73,10 +73,11 @@ impl<P: Platform> Mmu<P> {
             (from, None) => from,
             (Current::User(from), Some(to)) if from.id == to.id => Current::User(to),
             (from, Some(to)) => {
-                if here.loaded.mine() == to.id.0 {
+                let loaded = SpaceId(here.loaded.mine());
+                if loaded == to.id {
                     self.leave_lazy(cpu, here, &to);
                 } else {
-                    self.load(cpu, here, &to);
+                    self.load(cpu, here, loaded, &to);
                 }
                 if let Current::User(left) | Current::Lazy(Some(left)) = &from {
                     Self::trim(cpu, here, left);
@@ -121,13 +122,12 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Loads a space that is not loaded.
+    /// Loads a space in place of the one that is loaded.
     ///
     /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
     /// ([`renew_tag`](Self::renew_tag)), and the slot ([`Book::open`](crate::debts::Book::open)). So what is flushed here and
     /// filled again from the old root stands under a tag that is still the old space's.
-    fn load(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
-        let left = SpaceId(here.loaded.mine());
+    fn load(&self, cpu: CpuId, here: &Local<P>, left: SpaceId, space: &AddressSpace<P>) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
@@ -143,7 +143,9 @@ impl<P: Platform> Mmu<P> {
             space.holders.insert(cpu, Barrier::Unload);
         }
         // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.
-        let rolled_over = space.tagging == Tagging::Generations && self.renew_tag(cpu, space);
+        if space.tagging == Tagging::Generations {
+            self.renew_tag(cpu, space);
+        }
         full_barrier(Barrier::SwitchIn);
         self.pay_attach(cpu, space);
         let mut generation = 0;
@@ -158,9 +160,8 @@ impl<P: Platform> Mmu<P> {
                 (Some(line), debt)
             }
         };
-        let everything = here.book.take_everything();
         let late = is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover();
-        if everything || rolled_over || late {
+        if here.book.take_everything() || late {
             here.book.forget_lines(line);
             debt = Debt::All;
         }

@@ -276,18 +276,18 @@ impl<P: Platform> Mmu<P> {
         self.with_tags(|_| self.unmark(tag, false));
     }
 
-    /// Gives a space that is about to be loaded on this CPU a tag of the present generation, and reserves it. Returns whether
-    /// this CPU flushes everything before the load, since a generation began after its last load.
+    /// Gives a space that is about to be loaded on this CPU a tag of the present generation, and reserves it. Where a
+    /// generation began after the CPU's last load, its book then says that everything is flushed before this one.
     ///
     /// The tag that the CPU leaves stays reserved until [`left_tag`](Self::left_tag).
-    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
+    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) {
         let here = self.platform.local(cpu);
         let (tag, running) = (space.tag.get(), here.running_tag.get());
         if running != 0 && is_of(tag, self.tags.generation.get()) {
             Self::leave_tag(here, running);
             // A rollover sets what runs to 0, so that this fails when one comes in between.
             if here.running_tag.replace(running, tag, Barrier::RunTag) {
-                return false;
+                return;
             }
         }
         let mut waits = false;
@@ -310,8 +310,10 @@ impl<P: Platform> Mmu<P> {
             here.running_tag.put(space.tag.get());
             // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that
             // is loaded is the one that was reserved here.
-            !is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover()
-        })
+            if !is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover() {
+                here.book.owe_everything();
+            }
+        });
     }
 
     /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
