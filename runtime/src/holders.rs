@@ -9,7 +9,7 @@
 //!
 //! | reader | moment | a CPU that changes afterwards |
 //! |---|---|---|
-//! | `told`, for the CPUs to interrupt | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: is interrupted in vain |
+//! | `told`, for the CPUs to interrupt | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: takes a spurious IPI |
 //! | `told`, for those left over | after the flush is finished and [`Barrier::Flush`] | left before: its accesses are complete ([`Barrier::Unloaded`]); loads it: fills only what the flush left |
 //! | `is_only_holder` | after the change is stored and [`Barrier::Change`] | attaches the space: sees the change |
 //! | `owner` in [`changes`](crate::Mmu) | while a change is under way, after [`Barrier::Change`] | waits until the change is over |

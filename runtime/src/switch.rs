@@ -285,7 +285,7 @@ impl<P: Platform> Mmu<P> {
     /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
     ///
     /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::arrive) again. Its walker must
-    /// be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and is told of nothing.
+    /// be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and takes part in no flush.
     ///
     /// Contexts: on that CPU, with interrupts off.
     pub fn offline(&self, cpu: CpuId, current: Current<P::Handle>) {
