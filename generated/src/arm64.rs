@@ -1235,6 +1235,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         }
     }
 
@@ -1245,6 +1246,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         }
     }
 
@@ -1254,6 +1256,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         }
     }
 
@@ -1264,6 +1267,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         }
     }
 

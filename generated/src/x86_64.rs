@@ -1085,11 +1085,13 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
             }
         }
     }
@@ -1101,6 +1103,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         }
     }
 
@@ -1112,16 +1115,19 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Apart,
+                joint: true,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
             }
         }
     }
@@ -1133,6 +1139,7 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Apart,
+            joint: true,
         }
     }
 

@@ -18,6 +18,9 @@ pub struct Folding {
     pub leaves: bool,
     /// What it does to the walk entries of cuts.
     pub walks: Walks,
+    /// Whether leaf and walk entries of an address are dropped by one instruction, so that a pass over leaves can take the
+    /// cuts above it along.
+    pub joint: bool,
 }
 
 /// How the walk entries of cut entries go.
@@ -166,10 +169,16 @@ impl Many {
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
         for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
-            let Some((pass, extent)) = leaves_of(level, extent, facts) else {
+            // An entry that appeared may point at a table. The instruction for negative entries of one level may leave those
+            // of another.
+            let appeared = LevelFacts {
+                leaf: facts.leaf || sorted.appeared && facts.shift != 0,
+                ..*facts
+            };
+            let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
                 continue;
             };
-            if folding.leaves && self.absorb(&named, extent) {
+            if folding.leaves && !sorted.appeared && self.absorb(&named, extent) {
                 continue;
             }
             let (Some(place), Some(slot)) =
@@ -195,7 +204,7 @@ impl Many {
     ) {
         let all = matches!(folding.walks, Walks::All);
         // Leaves of one pass must not go while walk entries that another pass drops can still make them again.
-        let apart = sorted.live && self.leaf > 1;
+        let apart = !folding.joint || sorted.live && self.leaf > 1;
         for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
@@ -282,7 +291,7 @@ impl Passes {
     #[must_use]
     #[inline]
     pub fn cuts_are_live(&self) -> bool {
-        self.live && (!self.cuts().is_empty() || self.apart)
+        self.live && (!self.cuts().is_empty() || self.apart) && !self.leaves().is_empty()
     }
 
     /// The passes over leaf entries.
@@ -367,6 +376,7 @@ mod tests {
         Folding {
             leaves: false,
             walks,
+            joint: true,
         }
     }
 
@@ -422,6 +432,7 @@ mod tests {
         let both = Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
         };
         let folded = Passes::new(&ranges, &PAIRED, both);
         assert_eq!(levels(&folded), (Some(Level(0)), None));

@@ -93,7 +93,7 @@ impl Shaper<'_, '_> {
     }
 
     /// The levels that there are in some geometry.
-    fn levels(&self) -> Vec<Level> {
+    pub(super) fn levels(&self) -> Vec<Level> {
         let there = |level: &Level| {
             let mut geometries = self.model.geometries.iter();
             geometries.any(|g| g.levels.get(level.index()).is_some_and(Option::is_some))

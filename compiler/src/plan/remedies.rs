@@ -4,7 +4,6 @@
 //! is mended. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
 //! of those given whose operands are known there; behind a loop no address is.
 
-use super::choose::Choice;
 use super::ir::{Issue, Node};
 use super::pool::{How, Means};
 use super::steps::issue_of;
@@ -25,10 +24,10 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
         .collect()
 }
 
-/// The steps of remedies that stand once behind a loop over these means.
-pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>) -> Vec<Node> {
+/// The steps of remedies that follow once after a loop that issues these means.
+pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
-    for means in choices.flat_map(Choice::addressed) {
+    for means in means {
         let How::Issue(primitive) = means.how else {
             continue;
         };

@@ -10,14 +10,14 @@ use crate::model::{Model, Need};
 
 /// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
 pub fn issues<'a>(
-    setting: &Setting<'a>,
+    setting: &Setting<'_>,
     means: impl Iterator<Item = &'a Means>,
     hint: bool,
     beside: bool,
-) -> impl Iterator<Item = Node> {
+) -> Vec<Node> {
     let model = setting.model;
     let mut means: Vec<&Means> = means.collect();
-    means.sort_by_key(|m| matches!(m.how, How::Retire | How::OweView));
+    means.sort_by_key(|m| m.is_deferred());
     let node = move |m: &Means| {
         let issue = |primitive| issue_of(m, primitive, hint);
         let with_remedies = |issue: Issue, nodes: Vec<Node>| {
@@ -49,8 +49,7 @@ pub fn issues<'a>(
             How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
         }
     };
-    let nodes: Vec<Node> = means.into_iter().flat_map(node).collect();
-    nodes.into_iter()
+    means.into_iter().flat_map(node).collect()
 }
 
 /// One instruction of a means.
