@@ -1236,6 +1236,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1247,6 +1248,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1257,6 +1259,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1268,6 +1271,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         }
     }
 

@@ -1761,6 +1761,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1772,6 +1773,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1782,6 +1784,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1793,6 +1796,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
+            absences: false,
         }
     }
 

@@ -1086,12 +1086,14 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
+                absences: false,
             }
         }
     }
@@ -1104,6 +1106,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         }
     }
 
@@ -1116,18 +1119,21 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Apart,
                 joint: true,
+                absences: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
+                absences: false,
             }
         }
     }
@@ -1140,6 +1146,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Apart,
             joint: true,
+            absences: false,
         }
     }
 

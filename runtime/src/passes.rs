@@ -21,6 +21,8 @@ pub struct Folding {
     /// Whether leaf and walk entries of an address are dropped by one instruction, so that a pass over leaves can take the
     /// cuts above it along.
     pub joint: bool,
+    /// Whether an instruction for negative entries drops those of every level at its address.
+    pub absences: bool,
 }
 
 /// How the walk entries of cut entries go.
@@ -169,12 +171,14 @@ impl Many {
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
         for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
-            // An entry that appeared may point at a table. The instruction for negative entries of one level may leave those
-            // of another.
+            // An entry that appeared may point at a table.
             let appeared = LevelFacts {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
                 ..*facts
             };
+            if sorted.appeared && folding.absences && self.absorb(&named, extent) {
+                continue;
+            }
             let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
                 continue;
             };
@@ -377,6 +381,7 @@ mod tests {
             leaves: false,
             walks,
             joint: true,
+            absences: false,
         }
     }
 
@@ -433,6 +438,7 @@ mod tests {
             leaves: true,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         };
         let folded = Passes::new(&ranges, &PAIRED, both);
         assert_eq!(levels(&folded), (Some(Level(0)), None));

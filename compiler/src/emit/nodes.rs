@@ -106,8 +106,10 @@ impl Emit<'_> {
                     Walks::All => quote!(All),
                     Walks::Apart => quote!(Apart),
                 };
-                let joint = folding.joint;
-                quote!(Folding { leaves: #leaves, walks: Walks::#walks, joint: #joint })
+                let (joint, absences) = (folding.joint, folding.absences);
+                quote!(Folding {
+                    leaves: #leaves, walks: Walks::#walks, joint: #joint, absences: #absences
+                })
             }
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
             Node::Remedy {

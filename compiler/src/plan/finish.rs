@@ -125,7 +125,7 @@ impl<'m> Shaper<'m, '_> {
             for (part, staged) in &parts {
                 for means in staged.late.get(stage).into_iter().flatten() {
                     require(&mut issued, What::Issue(means.clone()), *part);
-                    if let Some(barrier) = means.after {
+                    for &barrier in &means.after {
                         require(&mut completed, What::Complete(barrier), *part);
                     }
                 }

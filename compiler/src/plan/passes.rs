@@ -123,8 +123,24 @@ impl<'m> Shaper<'m, '_> {
                     Walks::Named
                 },
                 joint: apart || !may_refill(setting, &both),
+                absences: self.absences_go_together(setting),
             })
         })
+    }
+
+    /// Whether what drops negative entries of one level by address drops those of every level there.
+    fn absences_go_together(&mut self, setting: &Setting<'m>) -> bool {
+        let all = Need {
+            absent: Levels::ALL,
+            ..LEAF
+        };
+        let levels = self.levels();
+        let by_address = self.absences_by_address(setting);
+        by_address.len() == levels.len()
+            && self.chooser.choose(setting, all).is_some_and(|all| {
+                let mut each = by_address.into_iter();
+                each.all(|need| self.chooser.choose(setting, need).as_ref() == Some(&all))
+            })
     }
 
     /// Whether every instruction of a pass drops the walk entries of everything.

@@ -100,8 +100,8 @@ pub struct Means {
     pub puts_off: u8,
     /// What it costs.
     pub cost: u64,
-    /// The barrier after which it is done.
-    pub after: Option<usize>,
+    /// The barriers after which it is done.
+    pub after: Vec<usize>,
     /// What errata want issued beside it: (erratum, remedy), by index.
     pub remedies: Vec<(usize, usize)>,
 }
@@ -191,7 +191,7 @@ impl Setting<'_> {
             everywhere: cells(None, Part::Everywhere),
             puts_off: 0,
             cost: it.cost,
-            after: it.done_after(self.config),
+            after: self.done_after(primitive.invalidate),
             remedies: self.remedies(Instr::Invalidate(primitive.invalidate)),
         })
     }
@@ -322,7 +322,7 @@ impl Setting<'_> {
             everywhere: vec![Cells::NONE; views.len()],
             puts_off: whose.bits(),
             cost: 0,
-            after: None,
+            after: Vec::new(),
             remedies: Vec::new(),
         };
         // Among the other tags are those of every kind.

@@ -141,9 +141,17 @@ impl<'m> Shaper<'m, '_> {
             if means.is_empty() {
                 continue;
             }
-            let complete = std::mem::replace(&mut open, barriers(means));
-            steps.extend(complete.into_iter().map(|b| self.complete(setting, b)));
-            steps.extend(self.stage(setting, chosen, stage));
+            let complete = open.iter().map(|&b| self.complete(setting, b));
+            let issued = complete.chain(self.stage(setting, chosen, stage));
+            let leaves = chosen.leaves.iter().flat_map(|c| c.of_stage(stage));
+            if stage == 0 || leaves.count() > 0 {
+                steps.extend(issued);
+                open = barriers(means);
+            } else {
+                // Without tables the stage is not there, and what is open stays so.
+                steps.push(Node::select(Test::Walk, seq(issued), Node::Seq(Vec::new())));
+                open.extend(barriers(means));
+            }
         }
         steps.push(required);
         let all = Node::Call(Shape::Everything(setting.space, setting.reach));

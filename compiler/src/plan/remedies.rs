@@ -35,7 +35,7 @@ pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) ->
             address: false,
             ..issue_of(means, primitive, false)
         };
-        let more = beside(model, means, issue, true);
+        let more = beside(model, &means.remedies, issue, true);
         let new = more.iter().any(|step| !steps.contains(step));
         if new {
             steps.extend(more);
@@ -45,10 +45,10 @@ pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) ->
 }
 
 /// The steps of remedies that stand before an instruction, or right behind it.
-pub fn beside(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
+pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: bool) -> Vec<Node> {
     let mut out = Vec::new();
     let mut mended: Vec<usize> = Vec::new();
-    for &(erratum, number) in &means.remedies {
+    for &(erratum, number) in remedies {
         let remedy = &model.errata[erratum].remedies[number];
         let known = |issued: &Issued| issue.address || !names_address(model, issued);
         if remedy.after != after

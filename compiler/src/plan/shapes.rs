@@ -173,7 +173,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// New entries become visible to every CPU, and to devices where they ever walk these tables: who publishes is not
     /// told which are attached. Then this CPU translates anew, where it must.
-    fn publish_new(&self, space: Space) -> Node {
+    pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
         let devices = of.devices.is_some().then_some(Holders::DEVICE);
         let cpus = Holders::CPUS;

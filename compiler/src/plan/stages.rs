@@ -13,7 +13,7 @@ use tlbc_runtime::clause::{Holders, Levels, Stores};
 use super::choose::{Choice, Need, held, wanted};
 use super::ir::Node;
 use super::pool::{How, Means, Names, Setting};
-use super::shapes::{Shaper, WALK};
+use super::shapes::{LEAF, Shaper, WALK};
 use crate::model::Kind;
 
 impl Setting<'_> {
@@ -135,7 +135,7 @@ impl Staged {
 /// The barriers after which means are done.
 pub fn barriers<'a>(means: impl IntoIterator<Item = &'a Means>) -> Vec<usize> {
     let mut barriers = Vec::new();
-    for barrier in means.into_iter().filter_map(|means| means.after) {
+    for &barrier in means.into_iter().flat_map(|means| &means.after) {
         if !barriers.contains(&barrier) {
             barriers.push(barrier);
         }
@@ -171,23 +171,32 @@ impl<'m> Shaper<'m, '_> {
         choice: &Choice,
         need: Need,
     ) -> Staged {
-        let mut staged = Staged::of([choice]);
-        if need.walk && may_refill(setting, choice) {
-            let walk = wanted(setting, WALK, Levels::ALL, Levels::ALL);
-            let drops_walk = |means: &&Means| {
-                let mut views = means.cells.iter().zip(&walk);
-                !means.is_deferred() && views.any(|(cells, walk)| !cells.and(walk).is_empty())
-            };
-            staged
-                .now
-                .extend(std::mem::take(&mut staged.late).into_values());
-            let first = staged
-                .now
-                .iter()
-                .map(|means| means.iter().filter(drops_walk).cloned().collect());
-            staged.now = first.chain(staged.now.iter().cloned()).collect();
+        let staged = Staged::of([choice]);
+        if !need.walk || !may_refill(setting, choice) {
+            return staged;
         }
-        staged
+        let drops = |means: &Means, need: Need| {
+            let wanted = wanted(setting, need, Levels::ALL, Levels::ALL);
+            let mut views = means.cells.iter().zip(&wanted);
+            !means.is_deferred() && views.any(|(cells, wanted)| !cells.and(wanted).is_empty())
+        };
+        let first = |means: &&Means| drops(means, WALK);
+        let then = |means: &&Means| !drops(means, WALK) || drops(means, LEAF);
+        let parts: Vec<Vec<Means>> = staged
+            .now
+            .into_iter()
+            .chain(staged.late.into_values())
+            .collect();
+        let walks = parts
+            .iter()
+            .map(|means| means.iter().filter(first).cloned().collect());
+        let rest = parts
+            .iter()
+            .map(|means| means.iter().filter(then).cloned().collect());
+        Staged {
+            now: walks.chain(rest).collect(),
+            late: BTreeMap::new(),
+        }
     }
 }
 

@@ -21,10 +21,10 @@ pub fn issues<'a>(
     let node = move |m: &Means| {
         let issue = |primitive| issue_of(m, primitive, hint);
         let with_remedies = |issue: Issue, nodes: Vec<Node>| {
-            let mut steps = remedies::beside(model, m, issue, false);
+            let mut steps = remedies::beside(model, &m.remedies, issue, false);
             steps.extend(nodes);
             if beside {
-                steps.extend(remedies::beside(model, m, issue, true));
+                steps.extend(remedies::beside(model, &m.remedies, issue, true));
             }
             steps
         };
@@ -73,9 +73,10 @@ pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
         let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
         let same = means
             .after
-            .filter(|&barrier| model.barriers[barrier].same_cpu);
+            .iter()
+            .any(|&barrier| model.barriers[barrier].same_cpu);
         let needs = stated.map(|need| need.value);
-        for need in needs.chain(same.map(|_| Need::SameCpu)) {
+        for need in needs.chain(same.then_some(Need::SameCpu)) {
             if !scopes.contains(&need) {
                 scopes.push(need);
             }

@@ -38,6 +38,7 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
             leaves: false,
             walks: Walks::Named,
             joint: true,
+            absences: false,
         },
         walk: env.walk,
         ranges: (Space::User, Reach::Here),
