@@ -29,6 +29,7 @@ pub mod diagnostic;
 pub mod disk;
 pub mod doc;
 pub mod emit;
+pub mod grouped;
 pub mod hidden;
 pub mod json;
 pub mod lower;
@@ -60,23 +61,25 @@ pub struct Analysis {
     pub plans: Plans,
 }
 
-/// Parses, resolves, checks and plans one file.
+/// Parses, resolves, checks and plans one file. There is an analysis if there is no error.
 #[must_use]
 pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
+    let (analysis, found) = stages(files, file);
+    (analysis, grouped::grouped(found))
+}
+
+fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
     let (arch, mut found) = parse::parse(files, file);
     let Some(arch) = arch else {
         return (None, found);
     };
     let well_formed = found.is_empty();
     let (model, names) = lower::lower(&arch);
-    // A statement that could not be read may be all that seems to be missing; a name is, only if it
-    // stands there.
-    let unread = unread(files, &found);
-    found.extend(names.into_iter().filter(|d| {
-        let name = files.text(d.primary.span);
-        let elsewhere = d.code == codes::Code::E0202 && !unread.contains(&name);
-        well_formed || !d.code.is_of_absence() || elsewhere
-    }));
+    // A statement that could not be read may be all that seems to be missing. It hides the names in it, and no others.
+    found.extend(
+        (names.into_iter())
+            .filter(|d| well_formed || !d.code.is_of_absence() || d.code == codes::Code::E0202),
+    );
     let Some(model) = model else {
         return (None, found);
     };
@@ -95,17 +98,4 @@ pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic
     found.extend(gaps);
     let analysis = found.is_empty().then_some(Analysis { model, plans });
     (analysis, found)
-}
-
-/// The words on the lines that could not be read.
-fn unread<'a>(files: &'a Files, syntax: &[Diagnostic]) -> Vec<&'a str> {
-    let of_line = |diagnostic: &Diagnostic| {
-        let span = diagnostic.primary.span;
-        let (line, _) = files.lines(span);
-        files.get(span.file).text.lines().nth(line - 1)
-    };
-    let lines = syntax.iter().filter_map(of_line);
-    lines
-        .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
-        .collect()
 }

@@ -20,22 +20,53 @@ mod targets;
 pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
+use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
+use crate::source::Span;
+use expand::Origins;
+use names::Unread;
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
-    let mut cx = Lower::default();
+    let mut cx = Lower {
+        unread: Unread::new(&arch.unread),
+        ..Lower::default()
+    };
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     let model = cx.model(arch, &items);
-    (model, cx.diagnostics)
+    (model, without_echoes(arch, cx.diagnostics))
+}
+
+/// Leaves out what an item is said to lack where it names something that is not known: what lacks is most
+/// likely the statement with that name.
+fn without_echoes(arch: &ast::Arch, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let items = arch.items.iter().flat_map(|item| match item {
+        Item::For(it) => it.items.iter().map(Item::span).collect(),
+        item => vec![item.span()],
+    });
+    let unknown = |item: &Span| {
+        let mut names = found.iter().filter(|d| d.code == Code::E0202);
+        names.any(|d| d.labels().any(|label| item.contains(label.span)))
+    };
+    let incomplete: Vec<Span> = items.filter(unknown).collect();
+    found.retain(|d| {
+        d.code == Code::E0202
+            || !d.code.is_of_absence()
+            || !incomplete.iter().any(|item| item.contains(d.primary.span))
+    });
+    found
 }
 
 /// What is known while a definition is resolved.
 #[derive(Default)]
 struct Lower {
     diagnostics: Vec<Diagnostic>,
+    unread: Unread,
+    origins: Origins,
+    /// Whether a number is so wrong that what would be said about the rest follows from it.
+    unusable: bool,
     features: Vec<Named>,
     geometries: Vec<Named>,
     levels: Vec<Named>,
@@ -157,7 +188,7 @@ impl Lower {
             resync: event.resync.or_else(|| resynced(&barriers)),
             ..event
         });
-        if geometries.is_empty() || self.too_many_flags(&errata) {
+        if self.unusable || geometries.is_empty() || self.too_many_flags(&errata) {
             return None;
         }
         Some(Model {

@@ -6,11 +6,13 @@
 //!
 //! Children are looked up by their rule, so keywords and punctuation need no mention.
 
+use super::lex::{self, Kind};
 use super::{Node, Rule};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
+use std::collections::BTreeSet;
 
 /// Builds the definition of a file.
 pub(super) fn build(
@@ -25,10 +27,19 @@ pub(super) fn build(
         length,
         in_for: false,
         is_sound: true,
+        unread: BTreeSet::new(),
         diagnostics: Vec::new(),
     };
     let mut arches = all(root, Rule::arch);
-    let arch = arches.next().map(|node| builder.arch(&node));
+    let mut arch = arches.next().map(|node| builder.arch(&node));
+    if let Some(arch) = &mut arch {
+        for node in root.clone().into_inner().flatten() {
+            if matches!(node.as_rule(), Rule::bad | Rule::bad_outside) {
+                builder.leave_out(&node);
+            }
+        }
+        arch.unread = std::mem::take(&mut builder.unread);
+    }
     if let (Some(arch), Some(second)) = (&arch, arches.next()) {
         builder.second_arch(&second, arch);
     }
@@ -77,6 +88,8 @@ pub(super) struct Builder<'t> {
     pub(super) in_for: bool,
     /// Whether the statement at hand has no diagnostic.
     is_sound: bool,
+    /// The words of statements that are left out.
+    unread: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -86,6 +99,7 @@ impl Builder<'_> {
             doc: self.doc(node),
             name: self.name(node),
             items: self.items(&one(node, Rule::arch_body)),
+            unread: BTreeSet::new(),
             span: self.span(node),
         }
     }
@@ -99,13 +113,28 @@ impl Builder<'_> {
         );
     }
 
-    /// Builds a statement and keeps it if it is sound. What it is part of stays sound: that goes on
+    /// Builds the statement of a node and keeps it if it is sound. What it is part of stays sound: that goes on
     /// without it.
-    pub(super) fn sound<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(super) fn sound<T>(
+        &mut self,
+        node: &Node,
+        build: impl FnOnce(&mut Self, &Node) -> T,
+    ) -> Option<T> {
         let outer = std::mem::replace(&mut self.is_sound, true);
-        let statement = build(self);
+        let statement = build(self, node);
         let is_sound = std::mem::replace(&mut self.is_sound, outer);
-        is_sound.then_some(statement)
+        if is_sound {
+            return Some(statement);
+        }
+        self.leave_out(node);
+        None
+    }
+
+    /// Notes the words of a node that has no place in the tree.
+    fn leave_out(&mut self, node: &Node) {
+        let words = lex::tokens(node.as_str(), 0).filter(|(kind, _)| *kind == Kind::Word);
+        let words = words.map(|(_, range)| node.as_str()[range].to_owned());
+        self.unread.extend(words);
     }
 
     /// Reports what is wrong with the statement at hand.
@@ -123,7 +152,7 @@ impl Builder<'_> {
         let mut facts = Vec::new();
         for node in body.clone().into_inner() {
             let span = self.span(&node);
-            let fact = self.sound(|builder| build(builder, &node)).flatten();
+            let fact = self.sound(&node, &build).flatten();
             facts.extend(fact.map(|node| Spanned { node, span }));
         }
         facts
@@ -137,7 +166,7 @@ impl Builder<'_> {
         build: impl Fn(&mut Self, &Node) -> T,
     ) -> Vec<T> {
         all(node, rule)
-            .filter_map(|child| self.sound(|builder| build(builder, &child)))
+            .filter_map(|child| self.sound(&child, &build))
             .collect()
     }
 
