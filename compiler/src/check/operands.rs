@@ -31,11 +31,10 @@ pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
             .label(format!("takes {common}"))
             .because(other.span, "takes the same")
             .note("fields are or-ed together: the instruction would be given neither value");
-            let conditional = !field.when.terms.is_empty() || !other.when.terms.is_empty();
-            found.push(if conditional {
-                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features of which one `needs not` the other")
-            } else {
+            found.push(if setting.is_empty() {
                 diagnostic.help("correct one of the positions")
+            } else {
+                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features of which one `needs not` the other")
             });
         }
     }

@@ -8,6 +8,7 @@ use crate::ast::{self, Cond, Ident, InvalidateFact, Item, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
+use crate::spelling::nearest;
 use std::collections::BTreeMap;
 
 /// Where the rows of each `for` have the values of a name, by the place that uses it and the name itself.
@@ -82,13 +83,25 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// What is wrong with a name that the values of a row were written into.
-fn bad_name(template: &str, ident: &Ident, origin: Span) -> Option<Diagnostic> {
+fn bad_name(
+    variables: &[Ident],
+    template: &str,
+    ident: &Ident,
+    origin: Span,
+) -> Option<Diagnostic> {
     let name = &ident.node;
     if let Some((_, variable)) = name.split_once('{') {
         let variable = variable.split('}').next().unwrap_or(variable);
-        let message = format!("this `for` has no variable `{variable}`");
+        let message = format!("there is no variable `{variable}` in this `for`");
+        let known = variables.iter().map(|variable| variable.node.as_str());
+        let help = match nearest(variable, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+        };
         return Some(
-            Diagnostic::new(Code::E0202, ident.span, message).label("not a variable of the `for`"),
+            Diagnostic::new(Code::E0202, ident.span, message)
+                .label("not defined")
+                .help(help),
         );
     }
     let may_begin = |c: char| c.is_ascii_lowercase() || c == '_';
@@ -138,7 +151,10 @@ impl Values<'_> {
         };
         let key = (ident.span, ident.node.clone());
         self.origins.entry(key).or_insert(origin);
-        if let Some(bad) = bad_name(&template, ident, origin) {
+        // A value that fits no name fits none of those that it is written into.
+        if let Some(bad) = bad_name(self.variables, &template, ident, origin)
+            && !self.bad.iter().any(|known| known.primary.span == origin)
+        {
             self.bad.push(bad);
         }
     }

@@ -166,7 +166,8 @@ impl Lower {
         ident: &Ident,
         known: impl Iterator<Item = &'a str>,
     ) {
-        if self.unread.may_define(&ident.node) {
+        // A variable that the `for` does not have is reported there.
+        if self.unread.may_define(&ident.node) || ident.node.contains('{') {
             return;
         }
         let known: Vec<&str> = known.collect();

@@ -19,7 +19,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["==", ":=", ":", "is"], "="),
     (&["==", "=", ":", "are", "as"], "is"),
     (&["-", "...", "..=", "to", ":"], ".."),
-    (&["=", "->", "-"], ":"),
+    (&["=", "->", "-", ".."], ":"),
     (&["=>", ">"], ">="),
     (&["<"], "<<"),
     (&[">"], ">>"),
@@ -59,8 +59,12 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
             "a condition has no `or`: write one statement, or one case, for each".to_owned(),
         );
     }
-    if word == "==" && !expected.has("is") {
-        return help("did you mean `=`?".to_owned());
+    // The first mark was taken for the whole.
+    let taken = [("==", "="), ("...", ".."), ("..=", "..")];
+    if let Some((_, ours)) = taken.iter().find(|(foreign, _)| *foreign == word)
+        && !expected.has("is")
+    {
+        return help(format!("did you mean `{ours}`?"));
     }
     if word.starts_with('\'') && expected.text() {
         return help("a text stands between double quotes: `\"...\"`".to_owned());
@@ -113,7 +117,7 @@ fn follows_name(text: &str, found: &Range<usize>) -> bool {
 }
 
 /// The words around a `-` that it joins.
-fn hyphenated(text: &str, at: usize) -> &str {
+pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let start = text[..at].trim_end_matches(is_part).len();
     let end = text.len() - text[at..].trim_start_matches(is_part).len();

@@ -63,7 +63,6 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
             Mismatch::TooMany(at) => {
                 findings.push(
                     Diagnostic::new(Code::E0101, place(at), "this `}` is one too many")
-                        .label("closes a block that begins elsewhere")
                         .help("remove it, or add the `{` that it was to close"),
                 );
                 text.replace_range(at..=at, " ");

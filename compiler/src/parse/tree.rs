@@ -6,6 +6,7 @@
 //!
 //! Children are looked up by their rule, so keywords and punctuation need no mention.
 
+use super::foreign;
 use super::lex::{self, Kind};
 use super::{Node, Rule};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
@@ -130,11 +131,20 @@ impl Builder<'_> {
         None
     }
 
-    /// Notes the words of a node that has no place in the tree.
+    /// Notes the words of a node that has no place in the tree, and the names that were likely meant by those that
+    /// are none.
     fn leave_out(&mut self, node: &Node) {
-        let words = lex::tokens(node.as_str(), 0).filter(|(kind, _)| *kind == Kind::Word);
-        let words = words.map(|(_, range)| node.as_str()[range].to_owned());
-        self.unread.extend(words);
+        let text = node.as_str();
+        for (kind, range) in lex::tokens(text, 0) {
+            if kind != Kind::Word {
+                continue;
+            }
+            if text[range.end..].starts_with('-') {
+                let whole = foreign::hyphenated(text, range.end);
+                self.unread.insert(whole.replace('-', "_"));
+            }
+            self.unread.insert(text[range].to_lowercase());
+        }
     }
 
     /// Reports what is wrong with the statement at hand.
