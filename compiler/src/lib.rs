@@ -28,6 +28,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod disk;
 pub mod doc;
+mod echoes;
 pub mod emit;
 pub mod grouped;
 pub mod hidden;
@@ -48,6 +49,7 @@ pub use builder::{BuildError, Builder};
 pub use compile::compile;
 
 use diagnostic::Diagnostic;
+use echoes::Findings;
 use model::Model;
 use plan::Plans;
 use source::{FileId, Files};
@@ -69,33 +71,21 @@ pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic
 }
 
 fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
-    let (arch, mut found) = parse::parse(files, file);
+    let (arch, syntax) = parse::parse(files, file);
     let Some(arch) = arch else {
-        return (None, found);
+        return (None, syntax);
     };
-    let well_formed = found.is_empty();
+    let mut found = Findings::of_text(&arch, syntax);
     let (model, names) = lower::lower(&arch);
-    // A statement that could not be read may be all that seems to be missing. It hides the names in it, and no others.
-    found.extend(
-        (names.into_iter())
-            .filter(|d| well_formed || !d.code.is_of_absence() || d.code == codes::Code::E0202),
-    );
+    found.add_names(names);
     let Some(model) = model else {
-        return (None, found);
+        return (None, found.into_vec());
     };
-    // Nor does a name that is not known hold against what would have used it.
-    let well_formed = well_formed && found.is_empty();
-    let broken = check::check(&model);
-    found.extend(
-        broken
-            .into_iter()
-            .filter(|d| well_formed || !d.code.is_of_absence()),
-    );
+    found.add_contradictions(check::check(&model));
     if !found.is_empty() {
-        return (None, found);
+        return (None, found.into_vec());
     }
     let (plans, gaps) = plan::plan(&model);
-    found.extend(gaps);
-    let analysis = found.is_empty().then_some(Analysis { model, plans });
-    (analysis, found)
+    let analysis = gaps.is_empty().then_some(Analysis { model, plans });
+    (analysis, gaps)
 }

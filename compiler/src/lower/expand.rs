@@ -9,7 +9,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::spelling::nearest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the rows of each `for` have the values of a name, by the place that uses it and the name itself.
 pub(super) type Origins = BTreeMap<(Span, String), Span>;
@@ -29,6 +29,7 @@ impl Lower {
                         variables: &it.variables,
                         row,
                         origins: &mut self.origins,
+                        unknown: &mut self.unknown_variables,
                         bad: Vec::new(),
                     };
                     let mut items = it.items.clone();
@@ -82,6 +83,12 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The first variable in a name.
+fn variable(name: &str) -> Option<&str> {
+    let (_, variable) = name.split_once('{')?;
+    variable.split('}').next()
+}
+
 /// What is wrong with a name that the values of a row were written into.
 fn bad_name(
     variables: &[Ident],
@@ -90,8 +97,7 @@ fn bad_name(
     origin: Span,
 ) -> Option<Diagnostic> {
     let name = &ident.node;
-    if let Some((_, variable)) = name.split_once('{') {
-        let variable = variable.split('}').next().unwrap_or(variable);
+    if let Some(variable) = variable(name) {
         let message = format!("there is no variable `{variable}` in this `for`");
         let known = variables.iter().map(|variable| variable.node.as_str());
         let help = match nearest(variable, known.clone()) {
@@ -121,6 +127,7 @@ struct Values<'a> {
     variables: &'a [Ident],
     row: &'a ast::Spanned<Vec<Text>>,
     origins: &'a mut Origins,
+    unknown: &'a mut BTreeSet<String>,
     /// What the row makes of names that is none.
     bad: Vec<Diagnostic>,
 }
@@ -151,6 +158,9 @@ impl Values<'_> {
         };
         let key = (ident.span, ident.node.clone());
         self.origins.entry(key).or_insert(origin);
+        if let Some(variable) = variable(&ident.node) {
+            self.unknown.insert(variable.to_owned());
+        }
         // A value that fits no name fits none of those that it is written into.
         if let Some(bad) = bad_name(self.variables, &template, ident, origin)
             && !self.bad.iter().any(|known| known.primary.span == origin)

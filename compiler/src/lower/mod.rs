@@ -20,12 +20,11 @@ mod targets;
 pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
-use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
-use crate::source::Span;
 use expand::Origins;
 use names::Unread;
+use std::collections::BTreeSet;
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -36,27 +35,7 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     let model = cx.model(arch, &items);
-    (model, without_echoes(arch, cx.diagnostics))
-}
-
-/// Leaves out what an item is said to lack where it names something that is not known: what lacks is most
-/// likely the statement with that name.
-fn without_echoes(arch: &ast::Arch, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let items = arch.items.iter().flat_map(|item| match item {
-        Item::For(it) => it.items.iter().map(Item::span).collect(),
-        item => vec![item.span()],
-    });
-    let unknown = |item: &Span| {
-        let mut names = found.iter().filter(|d| d.code == Code::E0202);
-        names.any(|d| d.labels().any(|label| item.contains(label.span)))
-    };
-    let incomplete: Vec<Span> = items.filter(unknown).collect();
-    found.retain(|d| {
-        d.code == Code::E0202
-            || !d.code.is_of_absence()
-            || !incomplete.iter().any(|item| item.contains(d.primary.span))
-    });
-    found
+    (model, cx.diagnostics)
 }
 
 /// What is known while a definition is resolved.
@@ -65,8 +44,8 @@ struct Lower {
     diagnostics: Vec<Diagnostic>,
     unread: Unread,
     origins: Origins,
-    /// Whether a number is so wrong that what would be said about the rest follows from it.
-    unusable: bool,
+    /// What stands between braces in a name of a `for` and is none of its variables.
+    unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
     geometries: Vec<Named>,
     levels: Vec<Named>,
@@ -188,7 +167,7 @@ impl Lower {
             resync: event.resync.or_else(|| resynced(&barriers)),
             ..event
         });
-        if self.unusable || geometries.is_empty() || self.too_many_flags(&errata) {
+        if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;
         }
         Some(Model {

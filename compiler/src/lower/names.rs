@@ -63,7 +63,9 @@ impl Lower {
     ) -> Vec<Named> {
         let mut list: Vec<Named> = Vec::new();
         for (ident, text) in names {
-            if let Some(first) = list.iter().find(|named| named.name == ident.node) {
+            let has_variable = ident.node.contains('{');
+            let first = list.iter().find(|named| named.name == ident.node);
+            if let Some(first) = first.filter(|_| !has_variable) {
                 let twice = Diagnostic::new(
                     Code::E0201,
                     ident.span,
@@ -166,8 +168,9 @@ impl Lower {
         ident: &Ident,
         known: impl Iterator<Item = &'a str>,
     ) {
-        // A variable that the `for` does not have is reported there.
-        if self.unread.may_define(&ident.node) || ident.node.contains('{') {
+        // A variable that the `for` does not have is reported there, and looks like an operand in a template.
+        let is_variable = ident.node.contains('{') || self.unknown_variables.contains(&ident.node);
+        if self.unread.may_define(&ident.node) || is_variable {
             return;
         }
         let known: Vec<&str> = known.collect();

@@ -50,7 +50,6 @@ impl Lower {
             let most = if in_memory { 128 } else { 64 };
             if it.bits.node == 0 || it.bits.node > most || it.bits.node > 64 && it.bits.node != 128
             {
-                self.unusable = true;
                 self.misplaced(
                     it.bits.span,
                     format!("an operand of {} bits cannot be described", it.bits.node),

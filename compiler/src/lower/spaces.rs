@@ -66,7 +66,6 @@ impl Lower {
             let most = if root.is_some() { 64 } else { 32 };
             let has_width = (1..=most).contains(&bits.value);
             if !has_width {
-                self.unusable = true;
                 self.misplaced(
                     bits.span,
                     format!("a tag of {} bits cannot be described", bits.value),

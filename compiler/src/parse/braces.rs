@@ -60,6 +60,10 @@ struct Walk {
     doubled: Option<usize>,
     unclosed: Option<Unclosed>,
     too_many: Option<usize>,
+    /// The first `}` of this line that something follows on it.
+    early: Option<usize>,
+    /// The last `}`, with its line.
+    last_close: Option<(usize, usize)>,
     /// Whether a block was closed that was not open, or something follows the last.
     closes_too_much: bool,
     /// Whether a statement that has a block ended without one.
@@ -75,6 +79,8 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         doubled: None,
         unclosed: None,
         too_many: None,
+        early: None,
+        last_close: None,
         closes_too_much: false,
         unopened: false,
     };
@@ -94,8 +100,15 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
             let before = text[..at].trim_end_matches([' ', '\t']);
             walk.indent = at - before.len();
             walk.begin_line(kind, at, end);
+            walk.early = None;
         } else if let Some(opener) = walk.stack.last_mut() {
             opener.has_content |= opener.line == walk.line;
+        }
+        let follows_close = walk.last_close.filter(|(line, _)| *line == walk.line);
+        if let Some((_, close)) = follows_close
+            && kind != Kind::Mark('}')
+        {
+            walk.early.get_or_insert(close);
         }
         let is_word = kind == Kind::Word;
         let begins_item = is_word && is_item_only(word) && (begins_statement || begins_line);
@@ -194,16 +207,17 @@ impl Walk {
         self.close_parentheses();
         let Some(opener) = self.stack.pop() else {
             self.closes_too_much = true;
-            self.too_many.get_or_insert(at);
+            self.too_many.get_or_insert(self.early.unwrap_or(at));
             return;
         };
+        self.last_close = Some((self.line, at));
         let fits = if begins_line {
             self.indent == opener.indent
         } else {
             self.line == opener.line
         };
         if !fits {
-            self.too_many.get_or_insert(at);
+            self.too_many.get_or_insert(self.early.unwrap_or(at));
         }
     }
 

@@ -143,18 +143,58 @@ impl Recovery<'_> {
     /// Adds the syntax errors under `node`, whose offsets count from byte `base` of the file.
     fn walk(&mut self, node: &Node, base: usize) {
         let mut defined = false;
+        let strange = self.statements_of_another(node, base);
+        let mut explained = false;
         for child in node.clone().into_inner() {
             let span = child.as_span();
             let bytes = base + span.start()..base + span.end();
             match child.as_rule() {
                 Rule::bad_outside if defined => self.reject_rest(bytes.start),
-                Rule::bad | Rule::bad_outside => self.explain(node.as_rule(), bytes),
+                Rule::bad if strange > 1 && explained => {}
+                Rule::bad | Rule::bad_outside => {
+                    let index = self.findings.listed.len();
+                    self.explain(node.as_rule(), bytes);
+                    if let Some(finding) = self.findings.listed.get_mut(index)
+                        && strange > 1
+                    {
+                        let note =
+                            format!("none of the {strange} statements can stand in this block");
+                        finding.diagnostic.notes.push(note);
+                    }
+                    explained = true;
+                }
                 rule => {
                     defined |= rule == Rule::arch;
                     self.walk(&child, base);
                 }
             }
         }
+    }
+
+    /// How many statements a block has, if none of them begins like one of its own: most likely another block was meant.
+    fn statements_of_another(&self, block: &Node, base: usize) -> usize {
+        let rule = block.as_rule();
+        let statements = block.clone().into_inner();
+        let statements =
+            statements.filter(|node| !matches!(node.as_rule(), Rule::open | Rule::close));
+        let begins = |node: &Node| {
+            let text = &self.text[base + node.as_span().start()..];
+            match Grammar::parse(context(rule).statement, text) {
+                Ok(_) => true,
+                Err(error) => !matches!(error.location, InputLocation::Pos(0)),
+            }
+        };
+        let mut count = 0;
+        for node in statements {
+            if matches!(rule, Rule::arch_body | Rule::for_body | Rule::file)
+                || node.as_rule() != Rule::bad
+                || begins(&node)
+            {
+                return 0;
+            }
+            count += 1;
+        }
+        count
     }
 
     /// Adds that something follows the definition.

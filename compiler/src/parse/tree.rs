@@ -28,6 +28,7 @@ pub(super) fn build(
         length,
         in_for: false,
         is_sound: true,
+        variable_outside: false,
         unread: BTreeSet::new(),
         diagnostics: Vec::new(),
     };
@@ -89,6 +90,8 @@ pub(super) struct Builder<'t> {
     pub(super) in_for: bool,
     /// Whether the statement at hand has no diagnostic.
     is_sound: bool,
+    /// Whether it was reported that a name outside of a `for` has a variable.
+    variable_outside: bool,
     /// The words of statements that are left out.
     unread: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
@@ -230,7 +233,12 @@ impl Builder<'_> {
         let name = node.as_str().to_owned();
         if name.contains('{') && !self.in_for {
             let message = format!("`{name}` holds a variable, and only a `for` has variables");
-            self.report(Diagnostic::new(Code::E0101, span, message));
+            let diagnostic = Diagnostic::new(Code::E0101, span, message);
+            self.is_sound = false;
+            // All of them follow from the first line of the `for`.
+            if !std::mem::replace(&mut self.variable_outside, true) {
+                self.diagnostics.push(diagnostic);
+            }
         }
         Spanned { node: name, span }
     }

@@ -113,7 +113,7 @@ fn one_mistake_has_one_finding() {
                 "barrier refetch \"refetch\"",
             ),
         ),
-        ("a width that no tag has", with("8 bits;", "70 bits;")),
+        ("a width that no tag has", with("{ 8 bits;", "{ 70 bits;")),
         (
             "one fact that many rely on",
             with("{ completes on cpus;", "{ completes on self;"),
