@@ -83,9 +83,8 @@ pub fn decode(
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     let original = &files.get(file).text;
-    let (mut hidden, more) = controls::find(file, original);
+    let hidden = controls::find(file, original);
     if !hidden.is_empty() {
-        cap(&mut hidden, more);
         return (None, hidden);
     }
     let blanks = blanks::find(file, original);
