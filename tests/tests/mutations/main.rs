@@ -3,6 +3,7 @@
 #[path = "../support/archdefs.rs"]
 #[allow(dead_code, reason = "each test target uses its part")]
 mod archdefs;
+mod findings;
 mod seeds;
 
 use tlbc_tests::mutate::{Mutator, Rng, slip};
