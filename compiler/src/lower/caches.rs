@@ -162,7 +162,8 @@ impl Lower {
             Some(at) => out.invalid_cached = at.value,
             None => self.missing(
                 it.span,
-                "whether absences are cached",
+                "`caches`",
+                "whether it is cached that there is no mapping",
                 "add `invalid never;` or `invalid cached;`",
             ),
         }
@@ -170,6 +171,7 @@ impl Lower {
             Some(at) => (out.stricter, out.stricter_on_cpus_only) = at.value,
             None => self.missing(
                 it.span,
+                "`caches`",
                 "what becomes of entries that allow less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
@@ -201,11 +203,12 @@ impl Lower {
         ];
         for (said, what, help) in rests {
             if !said {
-                self.missing(it.span, what, help);
+                self.missing(it.span, "`caches`", what, help);
             }
         }
         if out.leaf.is_none() {
-            self.missing(it.span, "what the TLB holds", "add `tlb holds leaf, walk;`");
+            let help = "add `tlb holds leaf, walk;`";
+            self.missing(it.span, "`caches`", "what the TLB holds", help);
         }
         out
     }

@@ -9,9 +9,10 @@
 //! dropped beyond it; the order in the file.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Levels, Stride, Whose};
 use tlbc_runtime::request::{Reach, Space};
@@ -88,10 +89,10 @@ impl Choice {
 #[derive(Default)]
 pub struct Chooser {
     /// Pools that differ, by what they hold.
-    pools: HashMap<Pool, usize>,
+    pools: FxHashMap<Pool, usize>,
     /// The number and the pool of a setting.
-    settings: HashMap<Key, (usize, Pool)>,
-    known: HashMap<(usize, Need), Option<Choice>>,
+    settings: FxHashMap<Key, (usize, Pool)>,
+    known: FxHashMap<(usize, Need), Option<Choice>>,
 }
 
 /// A setting, and whether its pool is widened.
@@ -152,9 +153,10 @@ impl Chooser {
         if let Some(choice) = self.known.get(&(number, need)) {
             return choice.clone();
         }
-        let means = pool.means.iter();
-        let means: Vec<&Means> = means.filter(|m| fits(setting.model, m, need.of)).collect();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let means = pool.means.iter();
+        let means = means.filter(|m| fits(setting.model, m, need.of) && helps(m, &cells));
+        let means: Vec<&Means> = means.collect();
         let choice = least(setting, &means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
             means,
@@ -243,6 +245,12 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
     }
 }
 
+/// Whether a means drops any of the cells: without it a set that covers them still does.
+fn helps(means: &Means, cells: &[Cells]) -> bool {
+    let mut views = means.cells.iter().zip(cells);
+    views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
+}
+
 fn least(
     setting: &Setting<'_>,
     pool: &[&Means],
@@ -257,7 +265,7 @@ fn least(
     } else {
         3
     };
-    for set in (1..=most).flat_map(|size| subsets(pool.len(), size)) {
+    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
         let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
         if covering.iter().any(within) || !covers(pool, &set, cells) {
             continue;
