@@ -424,6 +424,59 @@ mod tests {
     }
 
     #[test]
+    fn cuts_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_instructions() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        let joint = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(joint.cuts().is_empty() && joint.leaves().iter().all(|pass| pass.walk));
+        let apart = Folding {
+            joint: false,
+            ..folding(Walks::Named)
+        };
+        let apart = Passes::new(&ranges, &PAIRED, apart);
+        assert_eq!(apart.cuts().len(), 1);
+        assert!(apart.leaves().iter().all(|pass| !pass.walk));
+    }
+
+    #[test]
+    fn no_leaves_wait_for_cuts_where_there_are_none() {
+        let mut ranges = Ranges::new();
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        ranges.below_live();
+        let cuts = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(!cuts.cuts().is_empty() && !cuts.cuts_are_live());
+        ranges.leaf(Level(1), Extent::new(0, 0x20_0000));
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        let both = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(both.cuts_are_live());
+    }
+
+    #[test]
+    fn entries_that_appear_have_a_pass_at_every_level() {
+        let passes = |ranges: &Ranges, absences| {
+            let folding = Folding {
+                absences,
+                ..folding(Walks::Named)
+            };
+            let passes = Passes::new(ranges, &PAIRED, folding);
+            let levels = passes.leaves().iter().map(|pass| pass.stride);
+            levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+        };
+        // A table appeared, at a level that maps no page.
+        let mut table = Ranges::new();
+        table.appeared(Level(2), Extent::new(0, 0x4000_0000));
+        assert_eq!(passes(&table, false), Levels::only(Level(2)));
+        // A page and its tables: one pass, where an instruction drops what is there of every level.
+        let mut page = Ranges::new();
+        for level in 0..3 {
+            page.appeared(Level(level), Extent::new(0x5000, 0x1000));
+        }
+        assert_eq!(passes(&page, false), Levels(7));
+        assert_eq!(passes(&page, true), Levels::only(Level(0)));
+    }
+
+    #[test]
     fn levels_stay_apart_where_an_instruction_must_be_told_them() {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0, 0x80_0000));

@@ -192,11 +192,25 @@ impl<'m> Shaper<'m, '_> {
         if groups.is_empty() {
             steps.push(Node::Nothing(Reason::AtOnce));
         }
-        steps.extend(groups.into_iter().map(|(bit, nodes)| match bit {
-            FinishSteps::NONE => seq(nodes),
-            bit => Node::select(Test::Required(bit), seq(nodes), Node::Seq(Vec::new())),
-        }));
-        steps.extend(self.resync(self.model.space(setting.space).resync.as_ref()));
+        let mut resync = self.resync(self.model.space(setting.space).resync.as_ref());
+        let last = groups.len();
+        for (number, (bit, nodes)) in groups.into_iter().enumerate() {
+            // Where its barrier has completed the flush already it is not issued again.
+            let done = number + 1 == last
+                && matches!(
+                    (nodes.last(), &resync),
+                    (Some(Node::Complete { barrier }), Some(Node::Resync { barrier: again }))
+                        if barrier == again
+                );
+            steps.push(match bit {
+                FinishSteps::NONE => seq(nodes),
+                bit => {
+                    let otherwise = if done { resync.take() } else { None };
+                    Node::select(Test::Required(bit), seq(nodes), seq(otherwise))
+                }
+            });
+        }
+        steps.extend(resync);
         seq(steps)
     }
 
