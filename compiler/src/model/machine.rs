@@ -2,7 +2,9 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Resync, Stricter, TagSource};
+use super::{
+    At, Cases, Cond, Config, Known, LimitFrom, Named, ReadFrom, Resync, Stricter, TagSource,
+};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -137,6 +139,8 @@ pub struct Limit {
     pub least: u64,
     /// The most.
     pub most: u64,
+    /// Where it is read, if a register tells it.
+    pub from: Option<LimitFrom>,
 }
 
 /// A kind of tag.

@@ -86,7 +86,7 @@ pub struct Machine {
     pub limits: Vec<u64>,
 }
 
-/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pcid invlpgb invlpgb_pages=8`.
+/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
 /// Without a geometry it has the first.
 pub fn machine(model: &Model, words: &str) -> Machine {
     let mut config = Config::default();
