@@ -56,7 +56,7 @@ enum What {
     /// A completing barrier.
     Complete(usize),
     /// An instruction for which nothing has to be known.
-    Issue(Means),
+    Issue(Box<Means>),
     /// An interrupt of these sets of CPUs.
     Interrupt(u8),
 }
@@ -93,7 +93,7 @@ impl<'m> Shaper<'m, '_> {
                     ..absent_too(need(walk))
                 };
                 let choice = self.choose(setting, all);
-                Some(self.everything_staged(setting, &choice, all))
+                Some(Staged::everything(setting, &choice, all))
             }
             Part::Teardown => {
                 self.model.caches.root?;
@@ -102,7 +102,7 @@ impl<'m> Shaper<'m, '_> {
                     ..*setting
                 };
                 let choice = self.choose(&left, TEARDOWN);
-                Some(self.everything_staged(&left, &choice, TEARDOWN))
+                Some(Staged::everything(&left, &choice, TEARDOWN))
             }
         }
     }
@@ -124,7 +124,7 @@ impl<'m> Shaper<'m, '_> {
             let (mut issued, mut completed) = (Vec::new(), Vec::new());
             for (part, staged) in &parts {
                 for means in staged.late.get(stage).into_iter().flatten() {
-                    require(&mut issued, What::Issue(means.clone()), *part);
+                    require(&mut issued, What::Issue(Box::new(means.clone())), *part);
                     for &barrier in &means.after {
                         require(&mut completed, What::Complete(barrier), *part);
                     }
@@ -217,7 +217,7 @@ impl<'m> Shaper<'m, '_> {
     fn completing(&self, setting: &Setting<'_>, what: &What) -> Vec<Node> {
         match what {
             What::Complete(barrier) => vec![self.complete(setting, *barrier)],
-            What::Issue(means) => issues(setting, [means].into_iter(), false, true),
+            What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::Deliver {
                 to: Audience {
                     holders: Holders::NONE,

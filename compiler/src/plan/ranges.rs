@@ -113,11 +113,17 @@ impl<'m> Shaper<'m, '_> {
                 let needs = self.absences_by_address(setting);
                 let required = seq(self.requires(setting, Part::Appeared));
                 let loops = self.loops(setting, &absent, &needs, required);
-                let by_address = needs
-                    .iter()
-                    .fold(Levels::NONE, |all, n| all.union(n.absent));
-                let others = Levels(Levels::ALL.0 & !by_address.0);
-                let loops = Node::select(Test::AppearedAt(others), all.clone(), loops);
+                let by_address = |level| needs.iter().any(|n| n.absent.contains(level));
+                let others = self
+                    .levels()
+                    .into_iter()
+                    .filter(|&level| !by_address(level));
+                let others = others.fold(Levels::NONE, |all, l| all.union(Levels::only(l)));
+                let loops = if others.is_empty() {
+                    loops
+                } else {
+                    Node::select(Test::AppearedAt(others), all.clone(), loops)
+                };
                 Node::select(Test::Walk, all, loops)
             }
             None => all,
@@ -150,7 +156,9 @@ impl<'m> Shaper<'m, '_> {
             } else {
                 // Without tables the stage is not there, and what is open stays so.
                 steps.push(Node::select(Test::Walk, seq(issued), Node::Seq(Vec::new())));
-                open.extend(barriers(means));
+                let more = barriers(means).into_iter();
+                let more: Vec<usize> = more.filter(|barrier| !open.contains(barrier)).collect();
+                open.extend(more);
             }
         }
         steps.push(required);
@@ -171,7 +179,7 @@ impl<'m> Shaper<'m, '_> {
     fn stage(&self, setting: &Setting<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
         let none = || Node::Seq(Vec::new());
         let mut steps = Vec::new();
-        let mut whole = self.once(setting, whole_of(chosen.leaves.iter(), stage));
+        let mut whole = once(setting, whole_of(chosen.leaves.iter(), stage));
         if let Some(tables @ [.., walk]) = &chosen.tables {
             let live = if stage == 0 {
                 self.live_cuts(setting, tables)
@@ -179,17 +187,17 @@ impl<'m> Shaper<'m, '_> {
                 none()
             };
             if walk.by_address() {
-                steps.extend(self.over(setting, Over::Cuts, tables.iter(), stage));
+                steps.extend(over(setting, Over::Cuts, tables.iter(), stage));
                 steps.push(live);
-                let tables = self.once(setting, whole_of(tables.iter(), stage));
+                let tables = once(setting, whole_of(tables.iter(), stage));
                 whole = Node::select(Test::Walk, tables, whole);
             } else {
                 // Nothing drops walk entries by address: what does comes first, for all cuts at once.
-                let all = self.once(setting, walk.of_stage(stage));
+                let all = once(setting, walk.of_stage(stage));
                 steps.push(Node::select(Test::Walk, seq([all, live]), none()));
             }
         }
-        steps.extend(self.over(setting, Over::Leaves, chosen.all(), stage));
+        steps.extend(over(setting, Over::Leaves, chosen.all(), stage));
         steps.push(whole);
         let addressed = chosen.all().flat_map(|choice| choice.addressed(stage));
         steps.extend(remedies::behind_loop(self.model, addressed));
@@ -210,11 +218,11 @@ impl<'m> Shaper<'m, '_> {
             let complete = std::mem::replace(&mut open, barriers(means));
             steps.extend(complete.into_iter().map(|b| self.gone(setting, b)));
             if stage > 0 {
-                steps.extend(self.over(setting, Over::Cuts, tables.iter(), stage));
+                steps.extend(over(setting, Over::Cuts, tables.iter(), stage));
             }
             if stage > 0 || walk.by_address() {
                 let now = walk.whole(stage).filter(|means| !means.is_deferred());
-                steps.push(self.once(setting, now));
+                steps.push(once(setting, now));
             }
             let addressed = walk.addressed(stage);
             steps.extend(remedies::behind_loop(self.model, addressed));
@@ -222,26 +230,25 @@ impl<'m> Shaper<'m, '_> {
         steps.extend(open.into_iter().map(|b| self.gone(setting, b)));
         Node::select(Test::Live, seq(steps), Node::Seq(Vec::new()))
     }
+}
 
-    /// A loop over passes, where an instruction of a stage names addresses.
-    fn over<'a>(
-        &self,
-        setting: &Setting<'m>,
-        over: Over,
-        mut choices: impl Iterator<Item = &'a Choice>,
-        stage: u8,
-    ) -> Option<Node> {
-        let addressed = choices.any(|choice| choice.addressed(stage).next().is_some());
-        addressed.then(|| Node::Each {
-            over,
-            body: Box::new(Node::Call(Shape::Pass(setting.space, setting.reach, stage))),
-            rest: None,
-        })
-    }
+/// A loop over passes, where an instruction of a stage names addresses.
+fn over<'a>(
+    setting: &Setting<'_>,
+    over: Over,
+    mut choices: impl Iterator<Item = &'a Choice>,
+    stage: u8,
+) -> Option<Node> {
+    let addressed = choices.any(|choice| choice.addressed(stage).next().is_some());
+    addressed.then(|| Node::Each {
+        over,
+        body: Box::new(Node::Call(Shape::Pass(setting.space, setting.reach, stage))),
+        rest: None,
+    })
+}
 
-    fn once<'a>(&self, setting: &Setting<'m>, means: impl Iterator<Item = &'a Means>) -> Node {
-        seq(issues(setting, means, false, false))
-    }
+fn once<'a>(setting: &Setting<'_>, means: impl Iterator<Item = &'a Means>) -> Node {
+    seq(issues(setting, means, false, false))
 }
 
 /// The means of loops that name no address: each once.

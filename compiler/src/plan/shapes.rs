@@ -232,7 +232,7 @@ impl<'m> Shaper<'m, '_> {
                     ..need
                 },
             );
-            let staged = cx.everything_staged(setting, &choice, need);
+            let staged = Staged::everything(setting, &choice, need);
             let part = Part::Everything { walk: need.walk };
             cx.at_once(setting, (&choice, &staged), false, part)
         };
@@ -248,7 +248,7 @@ impl<'m> Shaper<'m, '_> {
             ..*loaded
         };
         let choice = self.choose(setting, TEARDOWN);
-        let staged = self.everything_staged(setting, &choice, TEARDOWN);
+        let staged = Staged::everything(setting, &choice, TEARDOWN);
         self.at_once(loaded, (&choice, &staged), false, Part::Teardown)
     }
 }

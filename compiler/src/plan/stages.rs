@@ -113,65 +113,10 @@ impl Staged {
         }
     }
 
-    /// Leaves out the means that are not of these choices.
-    pub fn retain(&mut self, choices: &[Choice]) {
-        for means in self.now.iter_mut().chain(self.late.values_mut()) {
-            means.retain(|means| choices.iter().any(|choice| choice.means.contains(means)));
-        }
-    }
-
-    /// How many stages the routine issues itself.
-    pub fn stages(&self) -> u8 {
-        self.now.len() as u8
-    }
-
-    /// The barriers after which what the routine has issued is done.
-    pub fn open(&self) -> Vec<usize> {
-        let issued = self.now.iter().rfind(|means| !means.is_empty());
-        issued.map_or_else(Vec::new, |means| barriers(means))
-    }
-}
-
-/// The barriers after which means are done.
-pub fn barriers<'a>(means: impl IntoIterator<Item = &'a Means>) -> Vec<usize> {
-    let mut barriers = Vec::new();
-    for &barrier in means.into_iter().flat_map(|means| &means.after) {
-        if !barriers.contains(&barrier) {
-            barriers.push(barrier);
-        }
-    }
-    barriers
-}
-
-impl<'m> Shaper<'m, '_> {
-    /// Parts one after the other: means, and the steps that issue them. Each begins when the one before is complete.
-    /// What is left to be completed are the barriers of the last.
-    pub(super) fn in_turn<'a>(
-        &self,
-        setting: &Setting<'_>,
-        parts: impl IntoIterator<Item = (&'a [Means], Node)>,
-    ) -> (Vec<Node>, Vec<usize>) {
-        let (mut steps, mut open) = (Vec::new(), Vec::new());
-        for (means, issued) in parts {
-            if means.is_empty() {
-                continue;
-            }
-            let complete = std::mem::replace(&mut open, barriers(means));
-            steps.extend(complete.into_iter().map(|b| self.complete(setting, b)));
-            steps.push(issued);
-        }
-        (steps, open)
-    }
-
     /// The means for everything of a space, whose tables may still be live: where one instruction drops leaf entries and
     /// another one walk entries that could make them again, all that drop walk entries come first.
-    pub(super) fn everything_staged(
-        &self,
-        setting: &Setting<'m>,
-        choice: &Choice,
-        need: Need,
-    ) -> Staged {
-        let staged = Staged::of([choice]);
+    pub fn everything(setting: &Setting<'_>, choice: &Choice, need: Need) -> Self {
+        let staged = Self::of([choice]);
         if !need.walk || !may_refill(setting, choice) {
             return staged;
         }
@@ -193,10 +138,60 @@ impl<'m> Shaper<'m, '_> {
         let rest = parts
             .iter()
             .map(|means| means.iter().filter(then).cloned().collect());
-        Staged {
+        Self {
             now: walks.chain(rest).collect(),
             late: BTreeMap::new(),
         }
+    }
+
+    /// Leaves out the means that are not of these choices.
+    pub fn retain(&mut self, choices: &[Choice]) {
+        for means in self.now.iter_mut().chain(self.late.values_mut()) {
+            means.retain(|means| choices.iter().any(|choice| choice.means.contains(means)));
+        }
+    }
+
+    /// How many stages the routine issues itself.
+    pub fn stages(&self) -> u8 {
+        self.now.len() as u8
+    }
+
+    /// The barriers after which what the routine has issued is done.
+    pub fn open(&self) -> Vec<usize> {
+        let issued = self.now.iter().rfind(|means| !means.is_empty());
+        issued.map_or_else(Vec::new, barriers)
+    }
+}
+
+/// The barriers after which means are done.
+pub fn barriers<'a>(means: impl IntoIterator<Item = &'a Means>) -> Vec<usize> {
+    let mut barriers = Vec::new();
+    for &barrier in means.into_iter().flat_map(|means| &means.after) {
+        if !barriers.contains(&barrier) {
+            barriers.push(barrier);
+        }
+    }
+    barriers
+}
+
+impl Shaper<'_, '_> {
+    /// Parts one after the other: means, and the steps that issue them. Each begins when the one before is complete.
+    /// What is left to be completed are the barriers of the last.
+    pub(super) fn in_turn<'a>(
+        &self,
+        setting: &Setting<'_>,
+        parts: impl IntoIterator<Item = (&'a [Means], Node)>,
+    ) -> (Vec<Node>, Vec<usize>) {
+        let (mut steps, mut open) = (Vec::new(), Vec::new());
+        for (means, issued) in parts {
+            if means.is_empty() {
+                continue;
+            }
+            let complete = std::mem::replace(&mut open, barriers(means));
+            steps.extend(complete.into_iter().map(|b| self.complete(setting, b)));
+            steps.push(issued);
+        }
+        (steps, open)
     }
 }
 
