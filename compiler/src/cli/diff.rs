@@ -29,7 +29,7 @@ impl Diff {
             return Err(Trouble(format!("there is no directory {directory}")));
         }
         let compiled = self.definitions.compile()?;
-        if !compiled.diagnostics.is_empty() {
+        if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let changes = generate::changes(&self.definitions, compiled, &self.against)?;

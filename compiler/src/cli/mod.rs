@@ -139,8 +139,43 @@ impl Definitions {
     }
 
     fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
+        Outcome::Findings(self.shown(compiled, color))
+    }
+
+    fn shown(&self, compiled: &Compiled, color: bool) -> String {
         let messages = &self.messages;
-        Outcome::Findings(messages.render(&compiled.files, &compiled.diagnostics, color))
+        messages.render(&compiled.files, &compiled.diagnostics, color)
+    }
+}
+
+/// What is an error besides errors.
+#[derive(Args)]
+struct Denied {
+    /// Exit with 1 if there are warnings, and write nothing
+    #[arg(long, value_enum, value_name = "WHAT")]
+    deny: Option<Deny>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Deny {
+    Warnings,
+}
+
+impl Denied {
+    /// Whether these definitions are refused.
+    fn refuses(&self, compiled: &Compiled) -> bool {
+        let denied = self.deny.is_some() && !compiled.diagnostics.is_empty();
+        denied || compiled.has_errors()
+    }
+}
+
+impl Outcome {
+    /// The same, and warnings if there are any.
+    fn warned(self, warnings: String) -> Self {
+        if warnings.is_empty() {
+            return self;
+        }
+        Self::Warned(warnings, Box::new(self))
     }
 }
 
@@ -150,6 +185,8 @@ enum Outcome {
     Good(String),
     /// What differs, which is also a result, and what to do about it.
     Different(String, &'static str),
+    /// Warnings, beside the rest.
+    Warned(String, Box<Outcome>),
     /// What is wrong with the definitions.
     Findings(String),
 }
@@ -206,14 +243,18 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints, and says what to exit with.
-fn show(result: Result<Outcome, Trouble>) -> ExitCode {
+fn show(mut result: Result<Outcome, Trouble>) -> ExitCode {
+    if let Ok(Outcome::Warned(warnings, rest)) = result {
+        complain(warnings);
+        result = Ok(*rest);
+    }
     let (results, code) = match result {
         Ok(Outcome::Good(results)) => (results, 0),
         Ok(Outcome::Different(results, hint)) => {
             complain(hint);
             (results, 1)
         }
-        Ok(Outcome::Findings(findings)) => {
+        Ok(Outcome::Findings(findings) | Outcome::Warned(findings, _)) => {
             complain(findings);
             return ExitCode::from(1);
         }
