@@ -8,9 +8,9 @@
 //! in the file.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Levels, Stride, Whose};
 use tlbc_runtime::request::{Reach, Space};
@@ -85,10 +85,10 @@ impl Choice {
 #[derive(Default)]
 pub struct Chooser {
     /// Pools that differ, by what they hold.
-    pools: HashMap<Pool, usize>,
+    pools: FxHashMap<Pool, usize>,
     /// The number and the pool of a setting.
-    settings: HashMap<Key, (usize, Pool)>,
-    known: HashMap<(usize, Need), Option<Choice>>,
+    settings: FxHashMap<Key, (usize, Pool)>,
+    known: FxHashMap<(usize, Need), Option<Choice>>,
 }
 
 /// A setting, and whether its pool is widened.
@@ -149,9 +149,10 @@ impl Chooser {
         if let Some(choice) = self.known.get(&(number, need)) {
             return choice.clone();
         }
-        let means = pool.means.iter();
-        let means: Vec<&Means> = means.filter(|m| fits(setting.model, m, need.of)).collect();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let means = pool.means.iter();
+        let means = means.filter(|m| fits(setting.model, m, need.of) && helps(m, &cells));
+        let means: Vec<&Means> = means.collect();
         let choice = least(setting, &means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
             means,
@@ -238,6 +239,13 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,
     }
+}
+
+/// Whether a means drops any of the cells, if there are any: without it a set that covers them still does.
+fn helps(means: &Means, cells: &[Cells]) -> bool {
+    let mut views = means.cells.iter().zip(cells);
+    cells.iter().all(Cells::is_empty)
+        || views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
 }
 
 fn least(
