@@ -2,16 +2,13 @@
 //!
 //! In: definitions of the crate. Out: modules in its `OUT_DIR`, and words to cargo. See [`Builder`].
 
-use crate::compile::{Compiled, LIB, Output, compile};
+use crate::compile::{Compiled, LIB, MODULES, Output, compile};
 use crate::disk::{self, DiskError, HEADER, Source};
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
-
-/// The file with the modules of all architectures. No architecture can have the name of a keyword.
-const MODULES: &str = "mod.rs";
 
 /// Generates backends from a build script.
 ///

@@ -11,6 +11,9 @@ use crate::{Analysis, analyse, emit, parse};
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";
 
+/// The same where the modules are part of another crate. No architecture can have the name of a keyword.
+pub const MODULES: &str = "mod.rs";
+
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {

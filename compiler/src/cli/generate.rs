@@ -48,15 +48,17 @@ impl Generate {
 
     fn write(&self, compiled: Compiled) -> Result<Outcome, Trouble> {
         let changes = changes(&self.definitions, compiled, &self.out)?;
+        if self.check && !changes.is_empty() {
+            let files = listed(&changes, "missing", "different", "left over");
+            return Ok(Outcome::Different(files, HINT));
+        }
+        if !self.check {
+            disk::apply(&self.out, &changes)?;
+        }
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
             return Ok(Outcome::Good(text));
         }
-        if self.check {
-            let files = listed(&changes, "missing", "different", "left over");
-            return Ok(Outcome::Different(files, HINT));
-        }
-        disk::apply(&self.out, &changes)?;
         Ok(Outcome::Good(listed(
             &changes, "written", "written", "deleted",
         )))
