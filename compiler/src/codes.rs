@@ -111,6 +111,14 @@ codes! {
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
     E0704 "a register has to have two values";
+
+    // Warnings: what can be so, and most often is a mistake.
+    W0101 "a comment allows nothing";
+    W0201 "something is defined and never used";
+    W0301 "tables of one machine have unlike sizes";
+    W0302 "an effect on entries that there are none of";
+    W0303 "a ceiling of nothing";
+    W0401 "an instruction differs from those beside it";
 }
 
 /// The machine of which the examples of the explanations are parts.

@@ -11,7 +11,7 @@
 mod addresses;
 mod alike;
 mod carried;
-mod configs;
+pub(crate) mod configs;
 mod errata;
 mod features;
 mod instructions;
@@ -25,7 +25,7 @@ mod runs;
 mod sets;
 mod spaces;
 mod tables;
-mod unused;
+pub(crate) mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;

@@ -325,12 +325,7 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                     "`granule`",
                     "`granule 1;`",
                 ),
-                (
-                    Source::Hint,
-                    !hinted,
-                    "every `hint`",
-                    "`pte 12 leaf hint 1;`",
-                ),
+                (Source::Hint, !hinted, "`hint`", "`pte 12 leaf hint 1;`"),
             ];
             for (source, missing, what, example) in wanted {
                 let field = field_of(model, &[index], source);
