@@ -110,7 +110,7 @@ fn runs() {
             ),
             &run(
                 &entries,
-                "drops leaf of run of 1..64 entries at pte, pgd, this tag;",
+                "drops leaf of run of 1..128 entries at pte, pgd, this tag;",
             ),
             &run(
                 "[63:56] tag; [55:48] num; [47:0] va[59:12];",
