@@ -1,18 +1,24 @@
 //! What is left out and follows from other facts is derived: the answer is the same as with it.
 
 use tlbc::Analysis;
-use tlbc::trace::Event;
+use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
+use tlbc::trace::{Event, Step};
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::change::Kind as Change;
-use tlbc_runtime::request::Reach;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Ranges, Reach};
 
-use super::common::{Ask, good, lines};
+use super::common::{Ask, TAG, change_on, good, lines, ranges_on};
 use super::{ARM64, slate, with};
 
 /// What a switch issues.
 fn switch(analysis: &Analysis) -> Vec<String> {
-    lines(&Ask::event(Event::Switch(Debt::None)).on(analysis, "").here)
+    lines(
+        Ask::event(Event::Switch(Debt::None))
+            .on(analysis, "")
+            .issued(),
+    )
 }
 
 /// The generated module.
@@ -109,12 +115,12 @@ fn changed(text: &str, change: Change, entries: u64) -> Vec<String> {
         kind: change,
         ..Changing::default()
     };
-    lines(
-        &Ask::event(Event::Change(changing))
-            .others()
-            .on(&analysis, "")
-            .here,
-    )
+    let made = change_on(&analysis, Config::default(), TAG, changing);
+    let step = |step: &Step| {
+        step.instruction()
+            .map_or("store".to_owned(), |it| it.asm.join("; "))
+    };
+    made.here.iter().map(step).collect()
 }
 
 #[test]
@@ -126,7 +132,7 @@ fn writers_that_are_done_later_are_completed_once() {
         "clear.entry 0x8, 0x2000, 0x42",
         "clear.entry 0x10, 0x3000, 0x42",
         "wait",
-        "(the entries are stored)",
+        "store",
     ];
     assert_eq!(cleared, expected);
     // The new entries are stored when the old ones are gone.
@@ -163,7 +169,7 @@ fn micro(drops: &str, operands: &str) -> String {
 #[test]
 fn caches_made_from_others_are_flushed_whole() {
     let ask = Ask::user(0x1000, 0x2000, &["pte"]).others();
-    let issued = |text: &str| lines(&ask.on(&good(text), "").here);
+    let issued = |text: &str| lines(ask.on(&good(text), "").issued());
     // No address and no tag is left when the other cache is flushed; what drops both caches at once serves.
     for (drops, operands) in [
         ("one page, any tag", " {address}"),
@@ -247,7 +253,7 @@ fn negative_entries_that_do_not_go_by_address_leave_the_others_alone() {
     let one = Ask::user(0x1000, 0x1000, &["pte"]).others();
     for text in [&at_one_level, &by_its_own] {
         let analysis = good(text);
-        let issued = |ask: &Ask| lines(&ask.on(&analysis, "").here);
+        let issued = |ask: &Ask| lines(ask.on(&analysis, "").issued());
         assert_eq!(issued(&one), ["order", "flush.page 0x1000, 0x42", "wait"]);
         assert_eq!(
             issued(&unmapped),
@@ -263,19 +269,15 @@ fn negative_entries_that_do_not_go_by_address_leave_the_others_alone() {
     // A new mapping: by address where an instruction drops them so, else whole.
     let mapped = |text: &str| {
         let analysis = good(text);
-        let event = Event::Cleared {
-            extent: tlbc_runtime::request::Extent::new(0x1000, 0x2000),
-            levels: vec![0],
-            tables: false,
-            live: false,
-            appeared: true,
-        };
-        lines(&Ask::event(event).others().on(&analysis, "").here)
+        let mut ranges = Ranges::new();
+        ranges.appeared(Level(0), Extent::new(0x1000, 0x2000));
+        ranges_on(&analysis, "", ranges)
     };
-    assert_eq!(mapped(&at_one_level), ["order", "flush.tag 0x42", "wait"]);
+    let whole = ["publish", "flush_tag number=0x42", "complete"];
+    assert_eq!(mapped(&at_one_level), whole);
     let by_address = mapped(&by_its_own);
     assert!(
-        by_address.contains(&"forget 0x2000, 0x42".to_owned()),
+        by_address.contains(&"forget address=0x2000 number=0x42".to_owned()),
         "{by_address:?}"
     );
 }
@@ -399,7 +401,7 @@ fn what_is_kept_and_changes() {
 
 #[test]
 fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
-    let lines_of = |text: &str, ask: &Ask| lines(&ask.on(&good(text), "").here);
+    let lines_of = |text: &str, ask: &Ask| lines(ask.on(&good(text), "").issued());
     let kernel = Ask::kernel(0xffff_ffc0_0000_1000, 0x1000, &["pte"]);
     let switch = Ask::event(Event::Switch(Debt::None));
     let unsaid = slate().replace("resync refetch;", "");
@@ -416,11 +418,13 @@ fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
     assert!(!lines_of(slate(), &user).contains(&"isb".to_owned()));
     let arm64 = good(ARM64);
     assert_eq!(
-        lines(&user.on(&arm64, "").here).last().map(String::as_str),
+        lines(user.on(&arm64, "").issued())
+            .last()
+            .map(String::as_str),
         Some("isb")
     );
     assert_eq!(
-        lines(&user.on(&arm64, "ets2").here)
+        lines(user.on(&arm64, "ets2").issued())
             .last()
             .map(String::as_str),
         Some("dsb nsh")
