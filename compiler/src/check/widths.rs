@@ -342,9 +342,9 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                     Diagnostic::new(
                         Code::E0203,
                         geometry.named.span,
-                        format!("{what} of the geometry `{name}` is missing"),
+                        format!("the geometry `{name}` has no {what}"),
                     )
-                    .label("not said in here")
+                    .label("not stated in here")
                     .because(
                         field.span,
                         format!("the operand `{}` needs it", operand.named.name),

@@ -3,7 +3,7 @@
 //! In: a [`Query`]. Out: the ranges that a flush is asked for, and the environment in which plans are interpreted; or why
 //! no machine of that configuration has such a request.
 
-use tlbc_runtime::backend::{Debt, Root};
+use tlbc_runtime::backend::{Debt, FinishSteps, Root};
 use tlbc_runtime::change::{Below, Change, Entry};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, LevelTable, Ranges};
@@ -32,6 +32,7 @@ pub(super) fn env(query: &Query) -> Env {
         },
         debt: Debt::None,
         owed: false,
+        steps: FinishSteps::NONE,
     }
 }
 

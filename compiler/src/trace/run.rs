@@ -11,7 +11,7 @@ use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 use super::answer::{Ipi, Step, Store, Trace, VERSION};
 use super::asked::{Entries, env, without_devices};
 use super::deferred::deferred;
-use super::interpret::{Effects, Env, interpret};
+use super::interpret::{Effects, Env, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
 use super::steps::{step, takes_tag, targets};
@@ -211,9 +211,7 @@ impl<'a> Run<'a> {
 
     /// What is issued for a flush: to start it, and to finish it.
     fn issued(&self, shape: fn(Space, Reach) -> Shape, reach: Reach, env: &Env) -> [Effects; 2] {
-        let space = self.query.space;
-        [shape(space, reach), Shape::Finish(space, reach)]
-            .map(|shape| interpret(self.model, self.plans, shape, env))
+        flush(self.model, self.plans, shape(self.query.space, reach), env)
     }
 
     /// What came of a plan on this CPU, which stores nothing.

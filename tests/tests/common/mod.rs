@@ -7,13 +7,13 @@ use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
-use tlbc::trace::interpret::{Changing, Effects, Env, Which, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush, interpret};
 use tlbc::trace::{
     Becomes, Cleared, Event, Instruction, Query, Step, Store, Stretch, Tables, Trace, show, step,
     trace,
 };
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::backend::{Debt, Owed, Root};
+use tlbc_runtime::backend::{Debt, FinishSteps, Owed, Root};
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
@@ -90,7 +90,7 @@ pub struct Machine {
     pub limits: Vec<u64>,
 }
 
-/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pcid invlpgb invlpgb_pages=8`.
+/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
 /// Without a geometry it has the first.
 pub fn machine(model: &Model, words: &str) -> Machine {
     let mut config = Config::default();
@@ -276,6 +276,7 @@ pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
         },
         debt: Debt::None,
         owed: false,
+        steps: FinishSteps::NONE,
     }
 }
 
@@ -289,10 +290,8 @@ pub fn level(model: &Model, name: &str) -> Level {
 /// finish, an instruction a line with its operands as they are.
 pub fn ranges_on(arch: &Analysis, words: &str, ranges: Ranges) -> Vec<String> {
     let env = env(machine(&arch.model, words), true, ranges);
-    let shapes = [Shape::Ranges, Shape::Finish].map(|shape| shape(Space::User, Reach::Wide));
-    let run = |shape| interpret(&arch.model, &arch.plans, shape, &env);
-    shapes
-        .map(run)
+    let shape = Shape::Ranges(Space::User, Reach::Wide);
+    flush(&arch.model, &arch.plans, shape, &env)
         .iter()
         .flat_map(|it| with_operands(arch, it))
         .collect()
@@ -372,6 +371,22 @@ pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) ->
     Made {
         here: effects.ops.iter().filter_map(step).collect(),
         owed: effects.owed,
+    }
+}
+
+/// What this CPU does for ranges of user space that it alone may have cached, or others too: the flush that a plan has,
+/// whether the runtime ever requests it or not.
+pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> Made {
+    let model = &arch.model;
+    let env = env(machine(model, words), true, ranges);
+    let shape = Shape::Ranges(Space::User, if others { Reach::Wide } else { Reach::Here });
+    let [start, finish] = flush(model, &arch.plans, shape, &env);
+    let ops = start.ops.iter().chain(&finish.ops);
+    Made {
+        here: ops
+            .filter_map(|op| step(model, env.config, op, None))
+            .collect(),
+        owed: start.owed | finish.owed,
     }
 }
 

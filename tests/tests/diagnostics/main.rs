@@ -7,6 +7,7 @@ mod operands;
 mod registers;
 mod several;
 mod shipped;
+mod slips;
 mod toy;
 
 use tlbc::analyse;
