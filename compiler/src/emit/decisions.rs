@@ -54,9 +54,10 @@ impl Emit<'_> {
             else {
                 break;
             };
-            let (next, inner) = if same(b, otherwise) {
+            // What is left has to do something: a condition whose branch is empty cannot be written the other way round.
+            let (next, inner) = if same(b, otherwise) && !is_silent(a) {
                 (self.test(*next, shape), a)
-            } else if same(a, otherwise) {
+            } else if same(a, otherwise) && !is_silent(b) {
                 (self.negated(*next, shape), b)
             } else {
                 break;

@@ -16,7 +16,7 @@ use super::nodes::audience;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
-use crate::plan::ir::{Node, Plan, Shape};
+use crate::plan::ir::{Issue, Node, Plan, Shape};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
@@ -243,6 +243,8 @@ impl Emit<'_> {
             }
         });
         let c = pass.as_ref().map(|_| quote!(let c = self.config;)).or(c);
+        let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
+            .then(|| quote!(let tag = to.tag.value;));
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
             let parts = ["start", "entries", "stride", "leaf", "walk", "absent"];
             let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
@@ -301,7 +303,7 @@ impl Emit<'_> {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #walk #absent #pass #parts #start
+                #c #tag #walk #absent #pass #parts #start
                 #tokens
                 #end
             }
@@ -450,6 +452,16 @@ impl Emit<'_> {
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         Some(taken.map(|(name, _)| *name).collect())
     }
+}
+
+/// Whether an instruction is given the tag of the space at hand.
+fn names_tag(body: &Node) -> bool {
+    let mut found = false;
+    body.walk(&mut |node| {
+        let given = |issue: &Issue| issue.view.is_some() && issue.tag.is_none();
+        found |= matches!(node, Node::Issue(issue) if given(issue));
+    });
+    found
 }
 
 fn hint_of_pass() -> TokenStream {
