@@ -72,7 +72,9 @@ impl Emit<'_> {
         let chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         match (then.is_empty(), otherwise.is_empty()) {
-            (true, _) => otherwise,
+            (true, true) => quote!(),
+            // A call of a routine that does nothing is left out.
+            (true, false) => quote!(if !(#test) { #otherwise }),
             (false, true) => quote!(if #test { #then }),
             (false, false) if chained => quote!(if #test { #then } else #otherwise),
             (false, false) => quote!(if #test { #then } else { #otherwise }),
