@@ -7,6 +7,7 @@
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::hidden::{is_hidden, spelt};
 use crate::json::Json;
+use crate::parse::without_questions;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
@@ -118,21 +119,31 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
     };
     let mut sources = SimpleFiles::new();
     let names: Vec<String> = files.iter().map(|(_, file)| spelt(&file.name)).collect();
-    for (name, (_, file)) in names.iter().zip(files.iter()) {
-        sources.add(name.as_str(), file.text.as_str());
+    let texts: Vec<_> = files
+        .iter()
+        .map(|(_, file)| without_questions(&file.text))
+        .collect();
+    for (name, text) in names.iter().zip(&texts) {
+        sources.add(name.as_str(), text.as_ref());
     }
     let mut out = String::new();
     for diagnostic in diagnostics {
         let shown = is_showable(files, diagnostic)
             .then(|| snippet(&sources, &with_labels(files, diagnostic), color))
             .flatten();
-        out += &shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        let shown = shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        // Blanks stand where questions stood.
+        out.extend(
+            shown
+                .lines()
+                .flat_map(|line| [line.trim_end_matches(' '), "\n"]),
+        );
     }
     let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
     let _ = writeln!(
         out,
         "{} in {}; `tlbc explain {}` says more",
-        tally(diagnostics.iter().copied()),
+        tally(diagnostics),
         counted(named.len(), "file"),
         first.code
     );
@@ -140,9 +151,9 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
 }
 
 /// `2 errors, 1 warning`, of what there is.
-pub(crate) fn tally<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic> + Clone) -> String {
+fn tally(diagnostics: &[&Diagnostic]) -> String {
     let of = |severity: Severity| {
-        let count = diagnostics.clone().filter(|d| d.severity() == severity);
+        let count = diagnostics.iter().filter(|d| d.severity() == severity);
         match count.count() {
             0 => None,
             count => Some(counted(count, severity.name())),
