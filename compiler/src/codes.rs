@@ -50,7 +50,7 @@ codes! {
     E0203 "a required fact is not stated";
     E0204 "something is stated twice";
     E0205 "a row of a `for` has too few or too many values";
-    E0206 "features need each other in a circle";
+    E0206 "features or caches depend on each other in a circle";
     E0207 "something cannot stand here";
     E0208 "something is never used";
     E0209 "Rust does not know the architecture";

@@ -4,8 +4,8 @@
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
-use crate::model::{Model, ReadFrom};
-use crate::source::Files;
+use crate::model::{Model, variable};
+use crate::source::{Files, Span};
 use crate::{Analysis, analyse, emit, parse};
 
 /// The file that lists the modules of all architectures.
@@ -149,29 +149,25 @@ pub(crate) fn is_module(name: &str) -> bool {
 /// Registers that cannot be told apart by their names in Rust, or have none.
 fn registers(model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let mut seen: Vec<&ReadFrom> = Vec::new();
-    for from in model.features.iter().filter_map(|it| it.from.as_ref()) {
-        let name = from.variable();
-        let other = seen.iter().find(|other| other.variable() == name);
-        let clash = other.filter(|other| other.register != from.register);
-        let diagnostic = if let Some(clash) = clash {
-            let message = format!(
-                "`{}` and `{}` are both `{name}` in Rust",
-                clash.register, from.register
-            );
-            Diagnostic::new(Code::E0207, from.span, message)
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let features = model.features.iter().filter_map(|it| it.from.as_ref());
+    let limits = model.limits.iter().filter_map(|it| it.from.as_ref());
+    let features = features.map(|from| (from.register.as_str(), from.span));
+    let limits = limits.map(|from| (from.register.as_str(), from.span));
+    for (register, span) in features.chain(limits) {
+        let name = variable(register);
+        let other = seen.iter().find(|(other, _)| variable(other) == name);
+        let clash = other.filter(|(other, _)| *other != register);
+        let diagnostic = if let Some((clash, first)) = clash {
+            let message = format!("`{clash}` and `{register}` are both `{name}` in Rust");
+            Diagnostic::new(Code::E0207, span, message)
                 .label("not told apart from the other")
-                .because(clash.span, "the other")
+                .because(*first, "the other")
         } else if is_name(&name) {
-            seen.push(from);
+            seen.push((register, span));
             continue;
         } else {
-            Diagnostic::new(
-                Code::E0207,
-                from.span,
-                format!("`{name}` is a word of Rust"),
-            )
-            .label("taken")
+            Diagnostic::new(Code::E0207, span, format!("`{name}` is a word of Rust")).label("taken")
         };
         found.push(
             diagnostic

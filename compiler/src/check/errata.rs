@@ -8,7 +8,8 @@ use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Cases, Cond, Erratum, Instr, Invalidate, LevelSel, Lost, Model, Remedy, Weakens, Which,
+    At, Cases, Cond, Drops, Erratum, Instr, Invalidate, LevelSel, Lost, Model, Remedy, Weakens,
+    Which,
 };
 use crate::plan::names_address;
 
@@ -359,7 +360,8 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let invalidate = &model.invalidates[index];
         let mut drops = all_drops(invalidate);
-        if drops.all(|d| !matches!(d.which.value, Which::OnePage | Which::Run { .. })) {
+        let repeats = |d: &Drops| matches!(d.which.value, Which::OnePage | Which::Run { .. });
+        if invalidate.writes_entry.is_none() && !drops.any(repeats) {
             continue;
         }
         for after in [false, true] {

@@ -40,7 +40,7 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             (Most::Count(most), _) => (u64::from(most), u64::from(most)),
             (_, limit) => limit.map_or((1, 1), |limit| (limit.least, limit.most)),
         };
-        if most == Most::Count(UNLIMITED) {
+        if most == Most::Count(UNLIMITED) && !names.any {
             continue;
         }
         let name = &invalidate.named.name;
@@ -151,28 +151,29 @@ fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
     })
 }
 
-/// E0311: a run says how long it can be.
+/// E0311: a run says how long it can be, unless its operand names any number.
 pub fn limited(model: &Model, found: &mut Vec<Diagnostic>) {
-    for invalidate in &model.invalidates {
-        for drops in all_drops(invalidate) {
-            let Which::Run {
-                least,
-                most: Most::Count(UNLIMITED),
-                ..
-            } = drops.which.value
-            else {
-                continue;
-            };
-            found.push(
-                Diagnostic::new(
-                    Code::E0311,
-                    drops.which.span,
-                    format!("the runs of `{}` have no limit", invalidate.named.name),
-                )
-                .label(format!("from {least} to how many?"))
-                .note("one instruction takes as many as its operand holds, or as the machine says; the rest would stay cached")
-                .help("write the largest count, or `limit(...)` for one that is read from the machine"),
-            );
+    for (invalidate, drops, names) in runs(model) {
+        let Which::Run {
+            least,
+            most: Most::Count(UNLIMITED),
+            ..
+        } = drops.which.value
+        else {
+            continue;
+        };
+        if names.any {
+            continue;
         }
+        found.push(
+            Diagnostic::new(
+                Code::E0311,
+                drops.which.span,
+                format!("the runs of `{}` have no limit", invalidate.named.name),
+            )
+            .label(format!("from {least} to how many?"))
+            .note("one instruction takes as many as its operand holds, or as the machine says; the rest would stay cached")
+            .help("write the largest count, or `limit(...)` for one that is read from the machine"),
+        );
     }
 }

@@ -4,6 +4,8 @@ use tlbc_runtime::clause::Stores;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
 use crate::model::{At, Caches, Named, Store, Stricter};
 
 impl Lower {
@@ -158,6 +160,7 @@ impl Lower {
                 CacheFact::ClearedAccessedMayStay => out.accessed_may_stay = true,
             }
         }
+        self.caches_in_circles(&mut out.stores);
         match invalid {
             Some(at) => out.invalid_cached = at.value,
             None => self.missing(
@@ -211,5 +214,34 @@ impl Lower {
             self.missing(it.span, "`caches`", "what the TLB holds", help);
         }
         out
+    }
+
+    /// Caches that make their entries from their own, by way of others: each circle once.
+    fn caches_in_circles(&mut self, stores: &mut [Store]) {
+        for start in 0..stores.len() {
+            let from = |store: usize| stores[store].from;
+            let way = std::iter::successors(from(start), |at| from(at.value));
+            let mut way = way.take(stores.len());
+            if way.all(|at| at.value != start) {
+                continue;
+            }
+            let name = &stores[start].named;
+            let mut diagnostic = Diagnostic::new(
+                Code::E0206,
+                name.span,
+                format!("the cache `{}` makes its entries from its own", name.name),
+            )
+            .label("part of a circle")
+            .note("entries come from page tables, directly or from those of another cache")
+            .help("take one `from` of the circle away");
+            let mut next = start;
+            // What is left is no circle any more.
+            while let Some(at) = stores[next].from.take() {
+                let name = &stores[next].named.name;
+                diagnostic = diagnostic.because(at.span, format!("of `{name}`"));
+                next = at.value;
+            }
+            self.report(diagnostic);
+        }
     }
 }

@@ -229,7 +229,13 @@ impl Lower {
                     "a limit is at least 1 and fits 32 bits, and the first number is not the larger",
                 );
             }
-            out.push(Limit { named, least, most });
+            let from = it.from.as_ref().and_then(|from| self.limit_from(from));
+            out.push(Limit {
+                named,
+                least,
+                most,
+                from,
+            });
         }
         out
     }

@@ -167,6 +167,7 @@ impl Builder<'_> {
             name: self.name(node),
             text: self.text(node),
             range: self.pair(node),
+            from: first(node, Rule::limit_from).map(|from| self.limit_from(&from)),
             span: self.span(node),
         }
     }

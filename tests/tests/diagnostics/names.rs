@@ -114,6 +114,23 @@ fn circles_of_features() {
 }
 
 #[test]
+fn circles_of_caches() {
+    let caches = |held: &str| {
+        format!(
+            "caches {{ {held} one per cpu; walk spans its reach; large leaf may split, dropped together; \
+             invalid never; fills while loaded; stricter refetched; }}"
+        )
+    };
+    cases(
+        "circles_of_caches",
+        &[
+            &caches("tlb holds leaf, walk from near; near holds leaf from tlb;"),
+            &caches("tlb holds leaf, walk; near holds leaf from near; far holds leaf from near;"),
+        ],
+    );
+}
+
+#[test]
 fn unused_names() {
     cases(
         "unused",
