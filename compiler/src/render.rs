@@ -12,6 +12,7 @@ use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -123,6 +124,8 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         .iter()
         .map(|(_, file)| without_questions(&file.text))
         .collect();
+    // Where questions stood.
+    let has_blanks = texts.iter().any(|text| matches!(text, Cow::Owned(_)));
     for (name, text) in names.iter().zip(&texts) {
         sources.add(name.as_str(), text.as_ref());
     }
@@ -132,12 +135,14 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
             .then(|| snippet(&sources, &with_labels(files, diagnostic), color))
             .flatten();
         let shown = shown.unwrap_or_else(|| without_snippet(files, diagnostic));
-        // Blanks stand where questions stood.
-        out.extend(
-            shown
-                .lines()
-                .flat_map(|line| [line.trim_end_matches(' '), "\n"]),
-        );
+        for line in shown.lines() {
+            out += if has_blanks {
+                line.trim_end_matches(' ')
+            } else {
+                line
+            };
+            out.push('\n');
+        }
     }
     let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
     let _ = writeln!(
