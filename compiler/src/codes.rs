@@ -99,6 +99,8 @@ codes! {
     E0513 "not one view is loaded while the kernel runs";
     E0514 "addresses of the kernel and of user spaces overlap";
     E0515 "no value of the tag is left for the kernel";
+    E0516 "a view is not loaded when it should be";
+    E0517 "an instruction of a workaround is not told what it needs";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -192,6 +194,7 @@ impl Code {
             Code::E0509,
             Code::E0511,
             Code::E0513,
+            Code::E0516,
             Code::E0602,
             Code::E0603,
             Code::E0604,

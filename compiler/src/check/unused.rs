@@ -3,7 +3,7 @@
 //! In: everything with a name, and everything with alternatives. Out: E0208. Holds: each name is
 //! used, and each alternative is the one that counts somewhere.
 
-use super::configs::Configs;
+use super::configs::{Configs, can_hold};
 use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
@@ -128,6 +128,74 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(policy.ceiling_operations.iter().flat_map(Cases::conds));
     conds.extend(policy.ceiling_pages.iter().flat_map(Cases::conds));
     conds
+}
+
+/// E0208: each condition can hold.
+pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
+    let forms = model.invalidates.iter();
+    let forms = forms.flat_map(|it| {
+        it.forms
+            .iter()
+            .map(move |form| it.requires.and(&form.requires))
+    });
+    let forms: Vec<Cond> = forms.collect();
+    for cond in conds(model).into_iter().chain(&forms) {
+        let Some(first) = cond.terms.first() else {
+            continue;
+        };
+        let configs = Configs::of(model, [cond]);
+        if configs.iter().any(|config| can_hold(cond, config)) {
+            continue;
+        }
+        let last = cond.terms.last().map_or(first.span, |term| term.span);
+        found.push(
+            Diagnostic::new(Code::E0208, last, "a condition never holds")
+                .label("contradicts another term, or what a feature needs")
+                .because(first.span, "begins here")
+                .note("what depends on it is there on no machine")
+                .help("correct the condition, or remove what depends on it"),
+        );
+    }
+}
+
+/// E0208: what an instruction drops is something that a cache holds.
+pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
+    type Dropped = fn(&Drops) -> bool;
+    let caches = &model.caches;
+    let kinds: [(bool, Dropped, &str, &str); 3] = [
+        (
+            caches.walk.is_some(),
+            |it| it.walk.is_some(),
+            "walk entries",
+            "`holds walk`",
+        ),
+        (
+            caches.root.is_some(),
+            |it| it.root,
+            "root entries",
+            "`holds root`",
+        ),
+        (
+            caches.invalid_cached,
+            |it| it.absent.is_some(),
+            "negative entries",
+            "`invalid cached`",
+        ),
+    ];
+    for (held, dropped, what, fact) in kinds {
+        let Some(drops) = all_drops(model).find(|drops| !held && dropped(drops)) else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(Code::E0208, drops.span, format!("no cache holds {what}"))
+                .label("dropped here")
+                .because(caches.span, format!("does not say {fact}"))
+                .note("if the machine does keep them, flushes that are needed are not issued")
+                .help(format!(
+                    "say {fact} in `caches`, or leave the kind out of what is dropped"
+                )),
+        );
+    }
 }
 
 fn used_features(model: &Model) -> Vec<usize> {
