@@ -356,16 +356,14 @@ impl Lower {
                     pages_batched,
                     tables_deferred,
                 } => {
-                    self.once(
-                        &mut out.pages_batched,
-                        "`gather`",
-                        pages_batched.node,
-                        pages_batched.span,
-                    );
-                    out.tables_deferred = Some(At {
-                        value: tables_deferred.node,
-                        span: tables_deferred.span,
-                    });
+                    if let Some(it) = pages_batched {
+                        let slot = &mut out.pages_batched;
+                        self.once(slot, "`gather pages`", it.node, it.span);
+                    }
+                    if let Some(it) = tables_deferred {
+                        let slot = &mut out.tables_deferred;
+                        self.once(slot, "`gather tables`", it.node, it.span);
+                    }
                 }
                 PolicyFact::LazyRefcounted(yes) => {
                     self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);
