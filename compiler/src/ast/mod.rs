@@ -89,8 +89,21 @@ pub enum Item {
     Cpus(CpuSet),
     /// `policy { ... }`
     Policy(Policy),
+    /// `unconfirmed rdp, rdp_local "...";`
+    Unconfirmed(Unconfirmed),
     /// `for (a, b) in ("x", y), ... { ... }`
     For(For),
+}
+
+/// `unconfirmed rdp, rdp_local "...";`: the manual does not confirm what is said of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Instructions, loads, errata and parts of the definition.
+    pub about: Vec<Ident>,
+    /// Which fact, and what it rests on.
+    pub text: Text,
+    /// All of it.
+    pub span: Span,
 }
 
 /// `a and not b`: every term holds.

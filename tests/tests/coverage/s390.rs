@@ -78,8 +78,12 @@ fn read(i: &Instruction, at: usize) -> Option<Written> {
                 4 * (at as u64 - 1),
                 "the type of table"
             );
-            assert_eq!(bits(operand("page"), 13, 0), 0, "options and more entries");
-            (index(operand("page")), 1, Becomes::Invalid)
+            assert_eq!(
+                bits(operand("segment"), 19, 0),
+                0,
+                "options and more entries"
+            );
+            (index(operand("segment")), 1, Becomes::Invalid)
         }
         "crdte" => {
             let origin = operand("origin_in_r4");

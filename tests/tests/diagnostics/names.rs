@@ -103,6 +103,43 @@ fn reserved_tags_are_the_least() {
 }
 
 #[test]
+fn what_is_not_confirmed_is_there() {
+    let found = |about: &str| {
+        messages(&TOY.replace(
+            "change { plain store; }",
+            &format!("change {{ plain store; }} unconfirmed {about} \"a kernel relies on it\";"),
+        ))
+    };
+    for about in [
+        "drop_page, drop_space",
+        "wait",
+        "root",
+        "caches",
+        "change",
+        "switch",
+        "resume",
+        "arrive",
+        "atomics",
+    ] {
+        assert_eq!(found(about), [""; 0], "{about}");
+    }
+    assert_eq!(
+        found("drop_page, drop_pgae"),
+        ["E0202 there is no instruction, load, erratum or part `drop_pgae`"]
+    );
+    // What has no effect on caches is none of these.
+    let none = "E0202 there is no instruction, load, erratum or part";
+    for about in ["policy", "color", "user"] {
+        assert_eq!(found(about), [format!("{none} `{about}`")]);
+    }
+    let text = "invalidate drop_page_here";
+    assert_eq!(
+        found(text),
+        ["E0101 expected `,` or a text in quotes, found `drop_page_here`"]
+    );
+}
+
+#[test]
 fn circles_of_features() {
     cases(
         "circles",
