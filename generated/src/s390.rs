@@ -335,12 +335,12 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:251-254.
+    /// Loads `cr1`. s390.arch:252-255.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:255-258.
+    /// Loads `cr7`. s390.arch:256-259.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -724,7 +724,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:248-250.
+/// Operand `control`: s390.arch:249-251.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -947,6 +947,186 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if kind == Kind::Appears {
             slot.store(change.new_bits);
+        } else if kind == Kind::Same {
+            if matches!(stride, PTE) {
+                slot.store(change.new_bits);
+            } else if owner.may_defer {
+                slot.store(change.new_bits);
+                owed |= Owed::SPACE_UNTIL_ATTACH;
+            } else if c.has(Config::EDAT2) {
+                if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
+                    && matches!(owner.reach, Reach::Here)
+                {
+                    if matches!(stride, PTE) {
+                        if c.has(Config::IPTE_RANGE) {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:130-140: ipte_run_local
+                                let table_bits = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table: table_bits,
+                                    page,
+                                    more,
+                                });
+                            }
+                        } else {
+                            let step = 1u64.wrapping_shl(pass.shift);
+                            let table_bits = encode_table(slot.table);
+                            let mut page = encode_page(start);
+                            let mut left = entries;
+                            while left > 0 {
+                                // s390.arch:110-117: ipte_local
+                                cpu.issue(Op::IpteLocal {
+                                    table: table_bits,
+                                    page,
+                                });
+                                page = page.wrapping_add((step >> 12) << 12);
+                                left = left.wrapping_sub(1);
+                            }
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let origin = encode_origin(stride, slot.table);
+                        let mut segment = encode_segment(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:151-157: idte_local
+                            cpu.issue(Op::IdteLocal { origin, segment });
+                            segment = segment.wrapping_add((step >> 20) << 20);
+                            left = left.wrapping_sub(1);
+                        }
+                    }
+                    slot.store(change.new_bits);
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let asce = encode_asce(tag);
+                    let new_in_r3 = encode_new_in_r3(change.new_bits);
+                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
+                    let mut address_in_r5 = encode_address_in_r5(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        let old_in_r2 = encode_old_in_r2(
+                            slot.load(entries.wrapping_sub(left)),
+                        );
+                        // s390.arch:198-207: crdte
+                        cpu.issue(Op::Crdte {
+                            asce,
+                            old_in_r2,
+                            new_in_r3,
+                            origin_in_r4,
+                            address_in_r5,
+                        });
+                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
+                        left = left.wrapping_sub(1);
+                    }
+                }
+            } else if matches!(owner.space, Space::Kernel) {
+                let new_in_r3 = encode_new_in_r3(change.new_bits);
+                let mut left = entries;
+                while left > 0 {
+                    let entry_bits = encode_entry(
+                        slot.address(entries.wrapping_sub(left)),
+                    );
+                    let old_in_r2 = encode_old_in_r2(
+                        slot.load(entries.wrapping_sub(left)),
+                    );
+                    // s390.arch:208-217: cspg
+                    cpu.issue(Op::Cspg {
+                        entry: entry_bits,
+                        old_in_r2,
+                        new_in_r3,
+                    });
+                    left = left.wrapping_sub(1);
+                }
+            } else {
+                if matches!(stride, PTE) {
+                    if c.has(Config::IPTE_RANGE) {
+                        if c.has(Config::LOCAL_CLEAR)
+                            && matches!(owner.reach, Reach::Here)
+                        {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:130-140: ipte_run_local
+                                let table_bits = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table: table_bits,
+                                    page,
+                                    more,
+                                });
+                            }
+                        } else {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:119-129: ipte_run
+                                let table_bits = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRun {
+                                    table: table_bits,
+                                    page,
+                                    more,
+                                });
+                            }
+                        }
+                    } else if c.has(Config::LOCAL_CLEAR)
+                        && matches!(owner.reach, Reach::Here)
+                    {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let table_bits = encode_table(slot.table);
+                        let mut page = encode_page(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:110-117: ipte_local
+                            cpu.issue(Op::IpteLocal {
+                                table: table_bits,
+                                page,
+                            });
+                            page = page.wrapping_add((step >> 12) << 12);
+                            left = left.wrapping_sub(1);
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let table_bits = encode_table(slot.table);
+                        let mut page = encode_page(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:102-109: ipte
+                            cpu.issue(Op::Ipte {
+                                table: table_bits,
+                                page,
+                            });
+                            page = page.wrapping_add((step >> 12) << 12);
+                            left = left.wrapping_sub(1);
+                        }
+                    }
+                } else if c.has(Config::LOCAL_CLEAR)
+                    && matches!(owner.reach, Reach::Here)
+                {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let origin = encode_origin(stride, slot.table);
+                    let mut segment = encode_segment(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:151-157: idte_local
+                        cpu.issue(Op::IdteLocal { origin, segment });
+                        segment = segment.wrapping_add((step >> 20) << 20);
+                        left = left.wrapping_sub(1);
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let origin = encode_origin(stride, slot.table);
+                    let mut segment = encode_segment(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:144-150: idte
+                        cpu.issue(Op::Idte { origin, segment });
+                        segment = segment.wrapping_add((step >> 20) << 20);
+                        left = left.wrapping_sub(1);
+                    }
+                }
+                slot.store(change.new_bits);
+            }
         } else if owner.may_defer {
             slot.store(change.new_bits);
             owed |= Owed::SPACE_UNTIL_ATTACH;
@@ -1307,7 +1487,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:251-254, s390.arch:255-258.
+    /// From: s390.arch:252-255, s390.arch:256-259.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1319,11 +1499,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:251-254: cr1
+        // s390.arch:252-255: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:255-258: cr7
+        // s390.arch:256-259: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });

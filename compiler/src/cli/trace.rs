@@ -140,6 +140,8 @@ enum ChangeName {
     Replaced,
     /// More is allowed, and nothing else changes
     MoreRights,
+    /// Only bits that software alone reads
+    SoftwareBits,
     /// Something is mapped where nothing was
     New,
 }
@@ -301,6 +303,7 @@ impl Trace {
                 ChangeName::Invalid => Kind::Vanishes,
                 ChangeName::Replaced => Kind::Replaces,
                 ChangeName::MoreRights => Kind::Relaxes,
+                ChangeName::SoftwareBits => Kind::Same,
                 ChangeName::New => Kind::Appears,
             },
             level: Level(level as u8),
@@ -330,6 +333,7 @@ impl Trace {
             Kind::Vanishes => "made invalid",
             Kind::Replaces => "replaced",
             Kind::Relaxes => "given more rights",
+            Kind::Same => "given other software bits",
             Kind::Appears => "made valid",
         };
         let name = &model.levels[change.level.index()].name;
