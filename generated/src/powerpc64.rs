@@ -270,7 +270,7 @@ pub enum Op {
     },
     /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:190-197.
     TlbielPid0 {
-        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
+        /// `[63:19] 0; [18:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
@@ -284,21 +284,21 @@ pub enum Op {
     },
     /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:206-214.
     TlbielPid2 {
-        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
+        /// `[63:19] 0; [18:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
     /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:215-222.
     TlbielAll0 {
-        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
+        /// `[63:19] 0; [18:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
     /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:223-231.
     TlbielAll2 {
-        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
+        /// `[63:19] 0; [18:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
@@ -710,7 +710,7 @@ const fn encode_rb_pid() -> u64 {
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
-    // [23:12] set
+    // [18:12] set
     bits |= set << 12;
     // [11:10] 1
     bits |= 0x1 << 10;
@@ -721,7 +721,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
-    // [23:12] set
+    // [18:12] set
     bits |= set << 12;
     // [11:10] 2
     bits |= 0x2 << 10;
@@ -882,8 +882,8 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
     /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
-    /// powerpc64.arch:182-189, powerpc64.arch:190-197, powerpc64.arch:198-205,
-    /// powerpc64.arch:206-214, powerpc64.arch:295-309.
+    /// powerpc64.arch:182-189, powerpc64.arch:198-205, powerpc64.arch:206-214,
+    /// powerpc64.arch:295-309.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -895,9 +895,9 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::COPROCESSORS) {
-            if c.has(Config::GTSE) {
-                if c.has(Config::BROADCAST) {
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                if c.has(Config::COPROCESSORS) {
                     // powerpc64.arch:133-140: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
@@ -924,65 +924,126 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
-                } else if walk {
-                    // powerpc64.arch:206-214: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
+                } else {
+                    // powerpc64.arch:182-189: tlbiel_va
+                    let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    if c.has(Config::ISA31) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                    cpu.issue(Op::TlbielVa { rb_va, rs });
+                    if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    }
+                }
+            } else if c.has(Config::ISA31) {
+                if c.has(Config::COPROCESSORS) {
+                    if walk {
+                        // powerpc64.arch:206-214: tlbiel_pid2
+                        let rb_pid_set = encode_rb_pid_set(0);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
+                        // powerpc64.arch:150-157: tlbie_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     } else {
-                        let mut set = 1;
-                        while set < 128 {
-                            // powerpc64.arch:190-197: tlbiel_pid0
-                            let rb_pid_set = encode_rb_pid_set(set);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                            set = set.wrapping_add(1);
-                        }
-                        // powerpc64.arch:158-165: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
+                        // powerpc64.arch:182-189: tlbiel_va
+                        let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
+                        cpu.issue(Op::TlbielVa { rb_va, rs });
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
                 } else {
                     // powerpc64.arch:182-189: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:133-140: tlbie_va
-                    let rb_va = encode_rb_va(c, va, level);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbieVa { rb_va, rs });
-                    if !c.has(Config::ISA31) {
-                        if c.has(Config::P9_ERAT) {
+                    if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    }
+                }
+            } else {
+                // powerpc64.arch:182-189: tlbiel_va
+                let rb_va = encode_rb_va(c, va, level);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielVa { rb_va, rs });
+                if c.has(Config::COPROCESSORS) {
+                    if c.has(Config::P9_ERAT) {
+                        if walk {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:158-165: tlbie_pid2
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbiePid0 {
+                                rb_pid: encode_rb_pid(),
+                                rs: encode_rs(0x0),
+                            });
+                            if c.has(Config::P9_STQ) {
+                                cpu.issue(Op::Ptesync);
+                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
+                                    rs: encode_rs(tag),
+                                });
+                            }
+                        } else {
+                            // powerpc64.arch:133-140: tlbie_va
+                            let rb_va = encode_rb_va(c, va, level);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbieVa { rb_va, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9: tlbie may leave ERAT entries.
                             cpu.issue(Op::TlbieVa {
                                 rb_va: encode_rb_va(c, va, level),
                                 rs: encode_rs(0x0),
                             });
+                            if c.has(Config::P9_STQ) {
+                                cpu.issue(Op::Ptesync);
+                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                                cpu.issue(Op::TlbieVa {
+                                    rb_va: encode_rb_va(c, va, level),
+                                    rs: encode_rs(tag),
+                                });
+                            }
                         }
-                        if c.has(Config::P9_STQ) {
+                    } else if c.has(Config::P9_STQ) {
+                        if walk {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:158-165: tlbie_pid2
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
+                                rs: encode_rs(tag),
+                            });
+                        } else {
+                            // powerpc64.arch:133-140: tlbie_va
+                            let rb_va = encode_rb_va(c, va, level);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbieVa { rb_va, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
                             cpu.issue(Op::TlbieVa {
@@ -990,9 +1051,30 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         }
+                    } else if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                        // powerpc64.arch:158-165: tlbie_pid2
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    } else {
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
+                } else if walk {
+                    // powerpc64.arch:198-205: tlbiel_pid1
+                    let rb_pid = encode_rb_pid();
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
-            } else if walk {
+            }
+        } else if c.has(Config::COPROCESSORS) {
+            if walk {
                 // powerpc64.arch:295-309: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
@@ -1277,22 +1359,18 @@ impl Tlb {
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
         let walk = ranges.tables();
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    if c.has(Config::ISA31) {
-                        if walk {
+            if self
+                .ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+            {
+                self.user_here_everything(cpu, tag, walk);
+            } else {
+                cpu.issue(Op::Ptesync);
+                if c.has(Config::ISA31) {
+                    if walk {
+                        if c.has(Config::BROADCAST) {
                             if c.has(Config::COPROCESSORS) {
                                 // powerpc64.arch:150-157: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
@@ -1310,12 +1388,31 @@ impl Tlb {
                                     cpu.issue(Op::PtesyncCpabort);
                                 }
                             }
+                        } else {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            if c.has(Config::COPROCESSORS) {
+                                // powerpc64.arch:150-157: tlbie_pid1
+                                let rb_pid = encode_rb_pid();
+                                let rs = encode_rs(tag);
+                                cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                                if passes.cuts_are_live() {
+                                    cpu.issue(Op::PtesyncCpabort);
+                                    cpu.issue(Op::Tlbsync);
+                                }
+                            } else if passes.cuts_are_live() {
+                                cpu.issue(Op::PtesyncCpabort);
+                            }
                         }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                    } else if c.has(Config::COPROCESSORS) {
-                        if walk {
+                    }
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                } else if c.has(Config::COPROCESSORS) {
+                    if walk {
+                        if c.has(Config::BROADCAST) {
                             // powerpc64.arch:150-157: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
@@ -1323,104 +1420,48 @@ impl Tlb {
                             if passes.cuts_are_live() {
                                 cpu.issue(Op::Tlbsync);
                             }
-                        }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        if walk {
+                        } else {
                             // powerpc64.arch:198-205: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:150-157: tlbie_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                             if passes.cuts_are_live() {
                                 cpu.issue(Op::Ptesync);
+                                cpu.issue(Op::Tlbsync);
                             }
                         }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
                     }
-                }
-            } else if c.has(Config::COPROCESSORS) {
-                if walk {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.user_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::User, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                    {
-                        self.user_here_everything(cpu, tag, walk);
-                    } else {
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                    if c.has(Config::P9_ERAT) {
                         cpu.issue(Op::Ptesync);
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                        if !c.has(Config::ISA31) {
-                            if c.has(Config::P9_ERAT) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9: tlbie may leave ERAT entries.
-                                cpu.issue(Op::TlbiePid0 {
-                                    rb_pid: encode_rb_pid(),
-                                    rs: encode_rs(0x0),
-                                });
-                            }
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
                     }
-                }
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    self.user_here_everything(cpu, tag, walk);
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 } else {
-                    cpu.issue(Op::Ptesync);
                     if walk {
                         // powerpc64.arch:198-205: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                         if passes.cuts_are_live() {
-                            if c.has(Config::ISA31) {
-                                cpu.issue(Op::PtesyncCpabort);
-                            } else {
-                                cpu.issue(Op::Ptesync);
-                            }
+                            cpu.issue(Op::Ptesync);
                         }
                     }
                     for pass in passes.leaves() {
@@ -1428,49 +1469,46 @@ impl Tlb {
                     }
                 }
             }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if c.has(Config::COPROCESSORS) {
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(
-                        passes.entry_runs(4294967295, Levels(7), true),
-                        passes.pages(),
-                    )
-                {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    for pass in passes.cuts() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            } else if self
+        } else if c.has(Config::COPROCESSORS) {
+            if self
                 .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
+                .is_exceeded_by(
+                    passes.entry_runs(4294967295, Levels(7), true),
+                    passes.pages(),
+                )
             {
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:198-205: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                    if passes.cuts_are_live() {
-                        if c.has(Config::ISA31) {
-                            cpu.issue(Op::PtesyncCpabort);
-                        } else {
-                            cpu.issue(Op::Ptesync);
-                        }
-                    }
+                for pass in passes.cuts() {
+                    self.user_here_pass(cpu, tag, pass);
                 }
                 for pass in passes.leaves() {
                     self.user_here_pass(cpu, tag, pass);
                 }
+            }
+        } else if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
+            self.user_here_everything(cpu, tag, walk);
+        } else {
+            cpu.issue(Op::Ptesync);
+            if walk {
+                // powerpc64.arch:198-205: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                if passes.cuts_are_live() {
+                    if c.has(Config::ISA31) {
+                        cpu.issue(Op::PtesyncCpabort);
+                    } else {
+                        cpu.issue(Op::Ptesync);
+                    }
+                }
+            }
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, pass);
             }
         }
     }
@@ -1693,16 +1731,22 @@ impl Tlb {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         } else if c.has(Config::COPROCESSORS) {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -1716,11 +1760,15 @@ impl Tlb {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -1731,6 +1779,8 @@ impl Tlb {
         Folding {
             leaves: false,
             walks: Walks::Apart,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1743,11 +1793,15 @@ impl Tlb {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -3600,41 +3654,11 @@ impl Tlb {
     /// Whether `user_here_ranges` drops everything, for too much is named.
     fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
-        let walk = ranges.tables();
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                if c.has(Config::COPROCESSORS) {
-                    if walk {
-                        false
-                    } else {
-                        let passes = Passes::new(
-                            ranges,
-                            level_table(c),
-                            self.user_here_folding(),
-                        );
-                        self.ceiling(Space::User, Reach::Here)
-                            .is_exceeded_by(passes.entries(), passes.pages())
-                    }
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.user_here_folding(),
-                    );
-                    self.ceiling(Space::User, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                }
-            }
+            self.ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
             if c.has(Config::COPROCESSORS) {
                 self.ceiling(Space::User, Reach::Here)
                     .is_exceeded_by(

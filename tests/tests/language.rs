@@ -209,10 +209,279 @@ fn every_rule_has_its_place() {
     let said: BTreeSet<&str> = reference
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| {
-            let digits = word.strip_prefix('E').unwrap_or_default();
+            let digits = word.strip_prefix(['E', 'W']).unwrap_or_default();
             digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())
         })
         .collect();
     let known: BTreeSet<&str> = Code::all().map(Code::name).collect();
     assert_eq!(said, known);
+}
+
+/// The tokens of a rule, those of the rules that it is made of in their place, without what it must not begin with.
+fn tokens<'r>(rules: &'r [(String, String)], body: &'r str) -> Vec<&'r str> {
+    let mut tokens = Vec::new();
+    let mut rest = body;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '!' || c == '_') {
+        rest = &rest[at..];
+        if let Some(not) = rest.strip_prefix('!') {
+            // One token, or several in parentheses.
+            let end = if not.starts_with('(') {
+                not.find(')')
+            } else {
+                not.find(' ')
+            };
+            rest = &not[end.unwrap_or(not.len())..];
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        let made_of = rules.iter().find(|(rule, _)| rule == name);
+        match made_of {
+            Some((_, body)) if name != "condition" && !name.starts_with("k_") && name != "expr" => {
+                tokens.extend(self::tokens(rules, body));
+            }
+            _ => tokens.push(name),
+        }
+    }
+    tokens
+}
+
+/// The statements that a body holds, by their rules.
+fn statements<'r>(rules: &'r [(String, String)], of: &str) -> Vec<&'r str> {
+    let Some((_, body)) = rules.iter().find(|(rule, _)| rule == of) else {
+        return Vec::new();
+    };
+    let parts = body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let parts = parts.filter(|part| !["", "open", "bad", "close", "for_item"].contains(part));
+    parts
+        .flat_map(|part| {
+            let found = rules.iter().find(|(rule, _)| rule == part);
+            let is_statement = |body: &str| body.contains("semicolon") || body.contains("_body");
+            match found {
+                Some((rule, body)) if is_statement(body) => vec![rule.as_str()],
+                _ => statements(rules, part),
+            }
+        })
+        .collect()
+}
+
+/// The statements of each block that take conditions, each by its first keyword.
+fn conditional(rules: &[(String, String)]) -> BTreeSet<(String, String)> {
+    let keywords = keywords(rules);
+    let mut found = BTreeSet::new();
+    for (name, _) in rules {
+        let Some(block) = name.strip_suffix("_body").filter(|block| *block != "for") else {
+            continue;
+        };
+        let blocks = match block {
+            "arch" => vec!["definition"],
+            "event" => vec!["switch", "resume", "arrive"],
+            block => vec![block],
+        };
+        for statement in statements(rules, name) {
+            let (_, body) = rules
+                .iter()
+                .find(|(rule, _)| rule == statement)
+                .expect("a rule");
+            let head = body.split_once("_body").map_or(body.as_str(), |(head, _)| {
+                head.rsplit_once('~').map_or(head, |(head, _)| head)
+            });
+            let tokens = tokens(rules, head);
+            if tokens
+                .iter()
+                .any(|token| ["condition", "k_when"].contains(token))
+            {
+                let first = tokens.iter().find_map(|token| {
+                    let (_, word) = keywords.iter().find(|(rule, _)| rule == token)?;
+                    Some((*word).to_owned())
+                });
+                let first = first.expect("a keyword");
+                found.extend(
+                    blocks
+                        .iter()
+                        .map(|block| ((*block).to_owned(), first.clone())),
+                );
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_statements_that_take_conditions_are_those_of_the_grammar() {
+    let reference = reference();
+    let (_, table) = reference
+        .split_once("| in | with cases |")
+        .expect("a table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    let first_words = |cell: &str| -> Vec<String> {
+        let spans = cell.split('`').skip(1).step_by(2);
+        spans
+            .filter_map(|span| span.split(' ').next().map(str::to_owned))
+            .collect()
+    };
+    let mut said = BTreeSet::new();
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let mut blocks = first_words(cells[0]);
+        if blocks.is_empty() {
+            blocks.push("definition".to_owned());
+        }
+        for word in first_words(cells[1])
+            .into_iter()
+            .chain(first_words(cells[2]))
+        {
+            said.extend(blocks.iter().map(|block| (block.clone(), word.clone())));
+        }
+    }
+    said.remove(&("definition".to_owned(), "when".to_owned()));
+    assert_eq!(said, conditional(&rules()));
+}
+
+/// A row of the table of what is left out: the blocks, the statements, and what follows.
+struct Row {
+    blocks: Vec<String>,
+    statements: Vec<String>,
+    absence: String,
+}
+
+fn silence() -> Vec<Row> {
+    let reference = reference();
+    let (_, section) = reference
+        .split_once("\n## What silence means\n")
+        .expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        let [blocks, statements, absence] = columns.as_slice() else {
+            panic!("three columns: {line}");
+        };
+        Row {
+            blocks: code(blocks).spans,
+            statements: code(statements).spans,
+            absence: absence.trim().to_owned(),
+        }
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn every_statement_says_what_its_absence_means() {
+    let rules = rules();
+    let keywords = keywords(&rules);
+    let body = |wanted: &str| {
+        let rule = rules.iter().find(|(name, _)| name == wanted);
+        rule.map_or("", |(_, body)| body.as_str())
+    };
+    // The keywords with which a statement begins, behind its name if it has one.
+    let begins = |rule: &str| -> Vec<&str> {
+        let tokens = body(rule)
+            .split(['~', ' '])
+            .filter(|token| !token.is_empty());
+        let word = |token: &str| keywords.iter().find(|(name, _)| *name == token);
+        let from = tokens.skip_while(|token| word(token).is_none());
+        from.map_while(|token| Some(word(token)?.1)).collect()
+    };
+    let rows = silence();
+    let lists = [
+        ("plain_item", "arch"),
+        ("geometry_fact", "geometry"),
+        ("cache_fact", "caches"),
+        ("tag_fact", "tag"),
+        ("space_fact", "space"),
+        ("barrier_fact", "barrier"),
+        ("operand_fact", "operand"),
+        ("invalidate_fact", "invalidate"),
+        ("change_fact", "change"),
+        ("load_fact", "load"),
+        ("event_fact", "switch"),
+        ("event_fact", "resume"),
+        ("event_fact", "arrive"),
+        ("erratum_fact", "erratum"),
+        ("policy_fact", "policy"),
+    ];
+    let events = ["switch", "resume", "arrive"];
+    let of_some_events = ["half_loaded", "contents", "waits", "loads"];
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for (list, block) in lists {
+        let alternatives = body(list).split('|').map(str::trim);
+        for rule in alternatives.filter(|rule| !rule.is_empty()) {
+            let phrase = begins(rule);
+            if phrase.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let says = |row: &Row| {
+                let spoken = row.statements.iter().map(|it| words(it));
+                let mut spoken = spoken.flatten().collect::<Vec<_>>();
+                spoken.push(String::new());
+                let there = spoken.windows(phrase.len()).any(|it| it == phrase);
+                let of_some = events.contains(&block) && of_some_events.contains(&rule);
+                let is_of = |it: &String| it == block || of_some && events.contains(&it.as_str());
+                there && row.blocks.iter().any(is_of)
+            };
+            if !rows.iter().any(says) {
+                missing.push(format!("{block}: {}", phrase.join(" ")));
+            }
+        }
+    }
+    assert!(seen > 60, "the grammar was not understood: {seen}");
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The definition without the first statement of a block that begins with these words, or ends with them.
+fn without(text: &str, block: &str, statement: &[String]) -> Option<String> {
+    let at = text.find(&format!("    {block} "))?;
+    let (before, rest) = text.split_at(at);
+    let mut start = 0;
+    for (end, _) in rest.match_indices([';', '{', '}']) {
+        let said: Vec<String> = words(&rest[start..end])
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        if said.starts_with(statement) || said.ends_with(statement) {
+            let after = if rest[end..].starts_with(';') {
+                end + 1
+            } else {
+                end + rest[end..].find('}')? + 1
+            };
+            return Some(format!("{before}{}{}", &rest[..start], &rest[after..]));
+        }
+        start = end + 1;
+    }
+    None
+}
+
+#[test]
+fn what_must_be_said_is_missed() {
+    const GUIDE: &str = include_str!("../../archdefs/README.md");
+    let (_, slate) = GUIDE.split_once("```arch slate.arch\n").expect("a block");
+    let slate = slate.split("```").next().expect("its end");
+    let mut deleted = 0;
+    for row in silence() {
+        let (code, block) = (row.absence.as_str(), &row.blocks[0]);
+        if !["E0203", "E0401"].contains(&code) || block == "arch" {
+            continue;
+        }
+        for statement in &row.statements {
+            let said: Vec<String> = words(statement)
+                .into_iter()
+                .filter(|it| !it.is_empty())
+                .collect();
+            let Some(text) = without(slate, block, &said) else {
+                continue;
+            };
+            deleted += 1;
+            let found = tlbc::compile([("slate.arch", text.as_str())]).diagnostics;
+            let codes: Vec<&str> = found.iter().map(|it| it.code.name()).collect();
+            assert!(
+                codes.contains(&code),
+                "{block} without {statement}: {codes:?}"
+            );
+        }
+    }
+    assert!(deleted >= 15, "{deleted}");
 }

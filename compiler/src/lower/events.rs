@@ -25,7 +25,8 @@ impl Lower {
             if it.weakens.is_empty() {
                 self.missing(
                     it.name.span,
-                    "what the erratum weakens",
+                    &format!("the erratum `{}`", it.name.node),
+                    "what it weakens",
                     "add, for instance, `weakens` a barrier `: not drained;`",
                 );
             }
@@ -193,6 +194,7 @@ impl Lower {
         if it.plain.is_none() {
             self.missing(
                 it.span,
+                "`change`",
                 "how an entry may be changed",
                 "add `plain store;` or `by writers;`",
             );
@@ -282,7 +284,16 @@ impl Lower {
             waits_for_changes: None,
             span: it.span,
         };
+        let (mut half_loaded, mut contents, mut waits) = (None, None, None);
         for fact in &it.facts {
+            if let Some(of) = misplaced(kind, &fact.node) {
+                self.misplaced(
+                    fact.span,
+                    format!("this is said of {of}"),
+                    "move it there, or remove it",
+                );
+                continue;
+            }
             match &fact.node {
                 EventFact::Loads { loads, view, when } => {
                     let loads = loads.iter().filter_map(|name| self.load(name)).collect();
@@ -298,7 +309,9 @@ impl Lower {
                         span: fact.span,
                     }));
                 }
-                EventFact::HalfLoadedUnsafe => event.half_loaded_unsafe = Some(fact.span),
+                EventFact::HalfLoadedUnsafe => {
+                    self.once(&mut half_loaded, "`half loaded is unsafe`", (), fact.span);
+                }
                 EventFact::Resync(cases) => {
                     let resync = self.resync(cases);
                     match &event.resync {
@@ -307,14 +320,17 @@ impl Lower {
                     }
                 }
                 EventFact::ContentsUnknown(when) => {
-                    event.contents_unknown = Some(At {
-                        value: self.cond(when.as_ref(), &[]),
-                        span: fact.span,
-                    });
+                    let when = self.cond(when.as_ref(), &[]);
+                    self.once(&mut contents, "`contents unknown`", when, fact.span);
                 }
-                EventFact::WaitsForChanges => event.waits_for_changes = Some(fact.span),
+                EventFact::WaitsForChanges => {
+                    self.once(&mut waits, "`waits for changes`", (), fact.span);
+                }
             }
         }
+        event.contents_unknown = contents;
+        event.half_loaded_unsafe = half_loaded.map(|at| at.span);
+        event.waits_for_changes = waits.map(|at| at.span);
         Some(event)
     }
 
@@ -402,5 +418,17 @@ impl Lower {
             }
         }
         out
+    }
+}
+
+/// Of what a fact is said, if not of this event.
+fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
+    match (fact, kind) {
+        (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::Resume) => Some("`arrive`"),
+        (EventFact::WaitsForChanges, EventKind::Resume | EventKind::Arrive) => Some("`switch`"),
+        (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::Arrive) => {
+            Some("`switch` and `resume`")
+        }
+        _ => None,
     }
 }

@@ -23,10 +23,16 @@ pub use drops::UNLIMITED;
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
+use expand::Origins;
+use names::Unread;
+use std::collections::BTreeSet;
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
-    let mut cx = Lower::default();
+    let mut cx = Lower {
+        unread: Unread::new(&arch.unread),
+        ..Lower::default()
+    };
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     let model = cx.model(arch, &items);
@@ -37,6 +43,10 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
 #[derive(Default)]
 struct Lower {
     diagnostics: Vec<Diagnostic>,
+    unread: Unread,
+    origins: Origins,
+    /// What stands between braces in a name of a `for` and is none of its variables.
+    unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
     geometries: Vec<Named>,
     levels: Vec<Named>,
@@ -155,9 +165,11 @@ impl Lower {
             resync: space.resync.or_else(|| resynced(&barriers)),
             ..space
         });
-        let switch = switch.map(|event| Event {
-            resync: event.resync.or_else(|| resynced(&barriers)),
-            ..event
+        let [switch, resume, arrive] = [switch, resume, arrive].map(|event| {
+            event.map(|event| Event {
+                resync: event.resync.or_else(|| resynced(&barriers)),
+                ..event
+            })
         });
         if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;

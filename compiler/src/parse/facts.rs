@@ -25,7 +25,10 @@ impl Builder<'_> {
             Rule::one_per => CacheFact::OnePer {
                 core: has(node, Rule::k_core),
             },
-            Rule::joined => CacheFact::Joined(self.number_in(node)),
+            Rule::joined => CacheFact::Joined {
+                level: all(node, Rule::name).next().map(|name| self.ident(&name)),
+                count: self.number_in(node),
+            },
             Rule::walk_spans => CacheFact::WalkSpansReach,
             Rule::large_leaf => CacheFact::LargeLeaf {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),
@@ -193,7 +196,7 @@ impl Builder<'_> {
             place: all(node, Rule::name).nth(1).map(|place| self.ident(&place)),
             by: first(node, Rule::by_class).map(|by| self.name(&by)),
             fields: self.each(&body, Rule::field, Self::field),
-            names: names.and_then(|names| self.sound(|builder| builder.count(&names))),
+            names: names.and_then(|names| self.sound(&names, Self::count)),
             aligned: aligned.map(|aligned| self.span(&aligned)),
             span: self.span(node),
         }

@@ -13,7 +13,7 @@ impl Builder<'_> {
     pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
         body.clone()
             .into_inner()
-            .filter_map(|node| self.sound(|builder| builder.item(&node)).flatten())
+            .filter_map(|node| self.sound(&node, Self::item).flatten())
             .collect()
     }
 

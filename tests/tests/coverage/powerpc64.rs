@@ -6,7 +6,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, interpret};
+use tlbc::trace::interpret::{Effects, Op, Which, flush, interpret};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::case::rounded;
@@ -85,8 +85,7 @@ impl Case {
             }
             _ => Shape::Ranges(self.space, reach),
         };
-        [shape, Shape::Finish(self.space, reach)]
-            .map(|shape| interpret(&arch.model, &arch.plans, shape, &env))
+        flush(&arch.model, &arch.plans, shape, &env)
     }
 
     /// Where each is: what is issued, with the instructions that complete those before them on all CPUs,

@@ -50,6 +50,23 @@ fn missing_parts() {
     );
 }
 
+/// Bits that software alone reads are of interest where instructions write entries.
+#[test]
+fn software_bits_of_entries() {
+    let with = |facts: &str| messages(&toy_with(&format!("change {{ {facts} }}")));
+    let bits = "software bits at pte by plain store;";
+    assert_eq!(
+        with(&format!("plain store; {bits}")),
+        ["E0207 a plain store changes every bit of an entry"]
+    );
+    let twice = with(&format!("by writers; {bits} {bits}"));
+    let once = "E0204 which software bits a plain store changes is stated twice";
+    assert!(twice.contains(&once.to_owned()), "{twice:?}");
+    let unknown = with("by writers; software bits at ptt by plain store;");
+    let near = "E0202 there is no level `ptt`";
+    assert!(unknown.contains(&near.to_owned()), "{unknown:?}");
+}
+
 /// What of a valid entry may change in place.
 #[test]
 fn aspects_of_changes() {
@@ -151,15 +168,28 @@ fn circles_of_features() {
 }
 
 #[test]
+fn circles_of_caches() {
+    let caches = |held: &str| {
+        format!(
+            "caches {{ {held} one per cpu; walk spans its reach; large leaf may split, dropped together; \
+             invalid never; fills while loaded; stricter refetched; }}"
+        )
+    };
+    cases(
+        "circles_of_caches",
+        &[
+            &caches("tlb holds leaf, walk from near; near holds leaf from tlb;"),
+            &caches("tlb holds leaf, walk; near holds leaf from near; far holds leaf from near;"),
+        ],
+    );
+}
+
+#[test]
 fn unused_names() {
     cases(
         "unused",
         &[
-            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }
-barrier late \"late\" { completes on cpus; gone; drained; }
-operand spare 64 bits { [63:0] va; }
-load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
-cpus some \"some CPUs\";",
+            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }",
             "feature f \"f\";\nspace user { addresses low 38 bits when f, low 30 bits; leaf under color; walk under color; }",
         ],
     );
