@@ -129,6 +129,8 @@ pub enum To {
     MoreRights,
     /// It has other attributes.
     Attributes,
+    /// Only bits differ that software alone reads.
+    SoftwareBits,
     /// It mapped a page, and points at a table.
     Split,
     /// It pointed at a table, whose entries are still valid, and maps a page.
@@ -147,7 +149,7 @@ impl To {
     pub fn suits_tables(self) -> bool {
         matches!(
             self,
-            Self::Invalid | Self::Replaced | Self::Attributes | Self::New
+            Self::Invalid | Self::Replaced | Self::Attributes | Self::SoftwareBits | Self::New
         )
     }
 
@@ -175,7 +177,10 @@ impl To {
             Self::Attributes => (table(1, 0), table(1, 1)),
             Self::FewerRights => (page(1, READ_WRITE, 0), page(1, READ, 0)),
             Self::MoreRights => (page(1, READ, 0), page(1, READ_WRITE, 0)),
-            Self::Accessed | Self::Dirty => (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0)),
+            Self::SoftwareBits if !maps_pages => (table(1, 0), table(1, 0)),
+            Self::SoftwareBits | Self::Accessed | Self::Dirty => {
+                (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0))
+            }
         };
         change::Change {
             level,

@@ -61,6 +61,7 @@ impl Trace {
                 ChangeName::FewerRights => To::FewerRights,
                 ChangeName::MoreRights => To::MoreRights,
                 ChangeName::Attributes => To::Attributes,
+                ChangeName::SoftwareBits => To::SoftwareBits,
                 ChangeName::Split => To::Split,
                 ChangeName::Collapse => To::Collapse,
                 ChangeName::New => To::New,
