@@ -99,6 +99,8 @@ codes! {
     E0513 "not one view is loaded while the kernel runs";
     E0514 "addresses of the kernel and of user spaces overlap";
     E0515 "no value of the tag is left for the kernel";
+    E0516 "a view is not loaded when it should be";
+    E0517 "an instruction of a workaround is not told what it needs";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -111,6 +113,13 @@ codes! {
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
     E0704 "a register has to have two values";
+
+    // Warnings: what can be so, and most often is a mistake.
+    W0101 "a comment allows nothing";
+    W0201 "something is defined and never used";
+    W0301 "tables of one machine have unlike sizes";
+    W0302 "a ceiling of nothing";
+    W0401 "an instruction differs from those beside it";
 }
 
 /// The machine of which the examples of the explanations are parts.
@@ -184,6 +193,7 @@ impl Code {
             Code::E0509,
             Code::E0511,
             Code::E0513,
+            Code::E0516,
             Code::E0602,
             Code::E0603,
             Code::E0604,

@@ -251,6 +251,9 @@ pub enum Debt {
 }
 
 /// What a platform answers that was called to invalidate.
+///
+/// No answer stands for a failure. A call that cannot drop the entries that it is given drops more, in the end all of the space,
+/// or it does not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// It is done.

@@ -186,12 +186,12 @@ pub enum PolicyFact {
     Delivery(Cases<Spanned<Delivery>>),
     /// `strides pte, pmd, pud;`
     Strides(Vec<Ident>),
-    /// `gather pages batched, tables deferred;`
+    /// `gather pages batched, tables deferred;`, or one of the two.
     Gather {
         /// `pages batched` (true) or `pages at change`.
-        pages_batched: Spanned<bool>,
+        pages_batched: Option<Spanned<bool>>,
         /// `tables deferred` (true) or `tables after flush`.
-        tables_deferred: Spanned<bool>,
+        tables_deferred: Option<Spanned<bool>>,
     },
     /// `lazy refcounted;` (true) or `lazy shootdown;`
     LazyRefcounted(Spanned<bool>),

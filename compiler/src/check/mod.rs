@@ -8,10 +8,10 @@
 //!
 //! One rule is one function, and has one code.
 
-mod addresses;
 mod alike;
+mod bits;
 mod carried;
-mod configs;
+pub(crate) mod configs;
 mod errata;
 mod features;
 mod instructions;
@@ -23,9 +23,11 @@ mod publish;
 mod registers;
 mod runs;
 mod sets;
+mod settings;
 mod spaces;
 mod tables;
-mod unused;
+mod tags;
+pub(crate) mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
@@ -40,7 +42,8 @@ const RULES: &[Rule] = &[
     operands::unaligned_runs,
     widths::too_narrow,
     widths::wider,
-    addresses::lowest,
+    bits::of_invalidations,
+    bits::of_loads,
     widths::unnumbered,
     tables::ascending,
     tables::lowest,
@@ -53,8 +56,11 @@ const RULES: &[Rule] = &[
     instructions::calls,
     carried::at_hand,
     carried::needless,
+    carried::needless_facts,
+    carried::entries_written,
     alike::instructions,
     alike::forms,
+    alike::registers,
     publish::published,
     levels::numbers,
     levels::distinct,
@@ -75,7 +81,14 @@ const RULES: &[Rule] = &[
     spaces::roots,
     spaces::values,
     spaces::tags_loaded,
+    spaces::views_loaded,
+    tags::values,
+    tags::sources,
+    tags::of_machine,
+    tags::views,
     kernel::tags_of_kernel,
+    kernel::values_of_kernel,
+    kernel::stretches,
     kernel::views,
     kernel::addresses,
     kernel::value_left,
@@ -84,6 +97,9 @@ const RULES: &[Rule] = &[
     errata::completion,
     errata::reach,
     errata::gone,
+    errata::left,
+    settings::places,
+    settings::forms,
     errata::needless,
     errata::writers,
     errata::in_loops,
@@ -98,6 +114,8 @@ const RULES: &[Rule] = &[
     registers::features_as_set,
     registers::alternatives,
     unused::names,
+    unused::conditions,
+    unused::kinds,
     unused::alternatives,
 ];
 

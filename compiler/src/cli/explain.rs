@@ -6,7 +6,7 @@ use crate::codes::{Code, TOY};
 /// What `tlbc trace --format json` prints.
 const TRACE_SCHEMA: &str = include_str!("../../schema/trace.schema.json");
 
-/// Says more about the code of an error
+/// Says more about the code of an error or a warning
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -15,7 +15,7 @@ Examples:
   tlbc explain trace-schema                 what `tlbc trace --format json` prints, as a JSON schema
   tlbc explain                              all codes")]
 pub(super) struct Explain {
-    /// The code, as an error message has it, `toy` or `trace-schema`; without it all codes are listed
+    /// The code, as a message has it, `toy` or `trace-schema`; without it all codes are listed
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }

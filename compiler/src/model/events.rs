@@ -1,7 +1,7 @@
 //! Changes of entries, events, errata and policy.
 
 use tlbc_runtime::change::{self, ChangeFacts};
-use tlbc_runtime::clause::{Levels, Stores};
+use tlbc_runtime::clause::{Holders, Levels, Stores};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{
@@ -159,6 +159,19 @@ pub struct Loads {
 }
 
 impl Model {
+    /// Whether a CPU that attaches a space waits for changes of entries that are under way: it says so, or how an entry is
+    /// changed depends on which CPUs have the space attached.
+    #[must_use]
+    pub fn attach_waits(&self) -> bool {
+        let local = self.invalidates.iter().any(|it| {
+            let mut cases = it.holders.cases.iter();
+            let narrow = cases.any(|(at, _)| !at.value.covers(Holders::CPUS));
+            it.writes_entry.is_some() && narrow
+        });
+        let depends = self.change.deferred.is_some() || local;
+        self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
+    }
+
     /// What changes of entries leave behind in the caches.
     #[must_use]
     pub fn change_facts(&self, config: Config) -> ChangeFacts {

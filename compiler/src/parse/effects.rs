@@ -322,8 +322,10 @@ impl Builder<'_> {
             }
             Rule::strides => PolicyFact::Strides(self.names(node)),
             Rule::gather => PolicyFact::Gather {
-                pages_batched: self.flag(&one(node, Rule::gather_pages), Rule::k_batched),
-                tables_deferred: self.flag(&one(node, Rule::gather_tables), Rule::k_deferred),
+                pages_batched: first(node, Rule::gather_pages)
+                    .map(|pages| self.flag(&pages, Rule::k_batched)),
+                tables_deferred: first(node, Rule::gather_tables)
+                    .map(|tables| self.flag(&tables, Rule::k_deferred)),
             },
             Rule::lazy => {
                 let how = one(node, Rule::lazy_how);

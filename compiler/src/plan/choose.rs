@@ -234,11 +234,13 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
         // Passes step by all the entries that one cached translation covers, and these runs by one.
         (
             Names::Run {
-                stride: Stride::Entries(_),
+                stride: Stride::Entries(levels),
                 ..
             },
             Of::Runs,
-        ) => model.caches.joined == 0,
+        ) => levels
+            .iter()
+            .all(|level| model.caches.joined[level.index()] == 0),
         (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,

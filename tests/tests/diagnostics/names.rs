@@ -135,11 +135,7 @@ fn unused_names() {
     cases(
         "unused",
         &[
-            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }
-barrier late \"late\" { completes on cpus; gone; drained; }
-operand spare 64 bits { [63:0] va; }
-load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
-cpus some \"some CPUs\";",
+            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }",
             "feature f \"f\";\nspace user { addresses low 38 bits when f, low 30 bits; leaf under color; walk under color; }",
         ],
     );
