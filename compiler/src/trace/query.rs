@@ -153,7 +153,7 @@ impl To {
         )
     }
 
-    /// The change of one entry as the runtime is told of it, at a level whose entries may map pages or not.
+    /// The change of one entry as the runtime takes it, at a level whose entries may map pages or not.
     #[must_use]
     pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> change::Change {
         const READ: u8 = 1;

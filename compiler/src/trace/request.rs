@@ -361,17 +361,21 @@ fn title(model: &Model, query: &Query) -> String {
         Event::Switch(pending) => {
             let pending = match pending {
                 Debt::None => "nothing",
-                Debt::Tag => "its tag",
-                Debt::All => "every tag",
+                Debt::Tag => "a flush of its tag",
+                Debt::All => "a flush of every tag",
             };
-            format!("switch to {of}, {pending} owed")
+            format!("switch to {of}, {pending} pending")
         }
         Event::Resume(pending) => {
-            let pending = if *pending { "its tag" } else { "nothing" };
-            format!("resume of {of}, {pending} owed")
+            let pending = if *pending {
+                "a flush of its tag"
+            } else {
+                "nothing"
+            };
+            format!("return to user code of {of}, {pending} pending")
         }
         Event::EnterFromUser => format!("entry from user code of {of}"),
-        Event::Arrive => "arrival of a CPU".to_owned(),
+        Event::Arrive => "a CPU comes online".to_owned(),
         Event::Publish => format!("new entries of {of}"),
     };
     let others = if query.others && query.event.concerns_others() {
