@@ -42,6 +42,7 @@ pub mod render;
 pub mod samples;
 pub mod source;
 pub mod spelling;
+pub mod template;
 pub mod trace;
 pub mod words;
 

@@ -25,6 +25,7 @@ mod runs;
 mod sets;
 mod spaces;
 mod tables;
+mod texts;
 mod unused;
 mod widths;
 
@@ -47,6 +48,7 @@ const RULES: &[Rule] = &[
     tables::alternatives,
     tables::hints,
     tables::reach,
+    texts::operands,
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,

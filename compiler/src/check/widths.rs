@@ -161,18 +161,28 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(source @ (Source::Va | Source::Root | Source::End)) => Some(Demand {
-            bits: 64,
-            what: format!(
-                "a whole {} address",
-                if source == Source::Root {
-                    "physical"
-                } else {
-                    "virtual"
-                }
-            ),
-            fact: None,
-        }),
+        Value::Source(Source::Va | Source::End) => Some(whole("virtual address")),
+        Value::Source(Source::Root | Source::Table | Source::Entry) => {
+            Some(whole("physical address"))
+        }
+        Value::Source(Source::Old | Source::New) => Some(whole("table entry")),
+        Value::Source(Source::Set) => {
+            let sets = model
+                .caches
+                .stores
+                .iter()
+                .filter_map(|store| store.sets.as_ref());
+            let most = sets
+                .flat_map(|sets| sets.cases.iter().map(|(count, _)| *count))
+                .max()?;
+            Some(number(most - 1, format!("the last of {most} sets"), None))
+        }
+        Value::LevelAs(table) => {
+            let numbers = &model.level_numbers[table];
+            let cases = numbers.cases.iter().map(|(_, number, _)| *number);
+            let most = cases.chain(numbers.otherwise).max()?;
+            Some(number(most, format!("the level number {most}"), None))
+        }
         Value::PageNumber(Source::Va) | Value::Slice(Source::Va, ..) => address(model, field),
         Value::Source(Source::Hint) => {
             let levels = model
@@ -209,6 +219,14 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             ))
         }
         _ => None,
+    }
+}
+
+fn whole(what: &str) -> Demand {
+    Demand {
+        bits: 64,
+        what: format!("a whole {what}"),
+        fact: None,
     }
 }
 

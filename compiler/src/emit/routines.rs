@@ -12,7 +12,9 @@ use quote::{format_ident, quote};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::names::settled;
 use super::nodes::audience;
+use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
@@ -150,9 +152,10 @@ impl Emit<'_> {
         self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
     }
 
-    /// Whether a shape may interrupt CPUs with nothing to do.
+    /// Whether a shape answers with CPUs to interrupt with nothing to do.
     pub(super) fn interrupts(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| matches!(node, Node::Deliver { .. }))
+        matches!(shape, Shape::Finish(..))
+            && self.any(shape, &|node| matches!(node, Node::Deliver { .. }))
     }
 
     /// The parameters that a shape takes.
@@ -216,7 +219,6 @@ impl Emit<'_> {
                 quote!(#name: #of)
             });
         let tokens = &body.tokens;
-        let c = body.mentions("c").then(|| quote!(let c = self.config;));
         let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
         let walk = walk.then(|| quote!(let walk = ranges.tables();));
         let absent = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("absent");
@@ -232,7 +234,6 @@ impl Emit<'_> {
                 };
             }
         });
-        let c = pass.as_ref().map(|_| quote!(let c = self.config;)).or(c);
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
             let parts = ["start", "entries", "stride", "leaf", "walk", "absent"];
             let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
@@ -243,6 +244,9 @@ impl Emit<'_> {
             let parts: TokenStream = parts.collect();
             quote!(#parts #hint)
         });
+        let mut before = [&pass, &parts].into_iter().flatten();
+        let c = body.mentions("c") || before.any(|it| mentions(it, "c"));
+        let c = c.then(|| quote!(let c = self.config;));
         let text = doc(&self.introduction(plan));
         if let Shape::Folding(..) = plan.shape {
             return quote! {
@@ -274,7 +278,7 @@ impl Emit<'_> {
         } else {
             (quote!(), quote!(), quote!())
         };
-        quote! {
+        settled(quote! {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
@@ -282,7 +286,7 @@ impl Emit<'_> {
                 #tokens
                 #end
             }
-        }
+        })
     }
 
     /// What a routine is for, what it has to drop, and where it comes from.
@@ -425,5 +429,5 @@ impl Emit<'_> {
 }
 
 fn hint_of_pass() -> TokenStream {
-    quote!(let hinted = match pass.hint { Some(level) => hint(c, level), None => None };)
+    quote!(let hinted = match pass.hint { Some(level) => hint_of(c, level), None => None };)
 }

@@ -6,6 +6,7 @@ use tlbc_runtime::clause::Holders;
 use super::interpret::{Effects, Op, Which};
 use super::{Debit, Instruction, encode};
 use crate::model::{Config, Model};
+use crate::template::{mentions, shown};
 
 /// Those who are in an audience.
 pub(super) fn names(model: &Model, audience: Audience) -> Vec<String> {
@@ -97,11 +98,8 @@ fn lines(model: &Model, config: Config, op: &Op) -> Vec<Instruction> {
     let operands = |line: &str| {
         let of_line = |operand: usize| {
             let name = &model.operands[operand].named.name;
-            let named_anywhere = template
-                .lines
-                .iter()
-                .any(|l| l.contains(&format!("{{{name}}}")));
-            !named_anywhere || line.contains(&format!("{{{name}}}"))
+            let named_anywhere = template.lines.iter().any(|line| mentions(line, name));
+            !named_anywhere || mentions(line, name)
         };
         op.operands
             .iter()
@@ -117,12 +115,13 @@ fn lines(model: &Model, config: Config, op: &Op) -> Vec<Instruction> {
     machine
         .map(|line| {
             let operands = operands(line);
-            let asm = operands.iter().fold(line.clone(), |asm, (name, bits, _)| {
-                asm.replace(&format!("{{{name}}}"), &format!("{bits:#x}"))
-            });
+            let value = |of: &str| {
+                let operand = operands.iter().find(|(name, ..)| name == of);
+                operand.map_or_else(|| of.to_owned(), |(_, bits, _)| format!("{bits:#x}"))
+            };
             Instruction {
                 name: named.name.clone(),
-                asm: asm.replace("{scratch}", "scratch"),
+                asm: shown(line, value),
                 operands,
             }
         })

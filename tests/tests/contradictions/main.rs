@@ -13,6 +13,7 @@ mod operands;
 mod rust;
 mod spaces;
 mod targets;
+mod texts;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};
 
