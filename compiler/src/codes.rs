@@ -50,7 +50,7 @@ codes! {
     E0203 "a required fact is not stated";
     E0204 "something is stated twice";
     E0205 "a row of a `for` has too few or too many values";
-    E0206 "features need each other in a circle";
+    E0206 "features or caches depend on each other in a circle";
     E0207 "something cannot stand here";
     E0208 "something is never used";
     E0209 "Rust does not know the architecture";
@@ -101,6 +101,8 @@ codes! {
     E0513 "not one view is loaded while the kernel runs";
     E0514 "addresses of the kernel and of user spaces overlap";
     E0515 "no value of the tag is left for the kernel";
+    E0516 "a view is not loaded when it should be";
+    E0517 "an instruction of a workaround is not told what it needs";
 
     // Policy.
     E0601 "the delivery stated is not what the facts allow";
@@ -113,6 +115,13 @@ codes! {
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
     E0704 "a register has to have two values";
+
+    // Warnings: what can be so, and most often is a mistake.
+    W0101 "a comment allows nothing";
+    W0201 "something is defined and never used";
+    W0301 "tables of one machine have unlike sizes";
+    W0302 "a ceiling of nothing";
+    W0401 "an instruction differs from those beside it";
 }
 
 /// The machine of which the examples of the explanations are parts.
@@ -186,6 +195,7 @@ impl Code {
             Code::E0509,
             Code::E0511,
             Code::E0513,
+            Code::E0516,
             Code::E0602,
             Code::E0603,
             Code::E0604,

@@ -3,13 +3,16 @@
 //! In: names and texts. Out: [`Compiled`]. It depends on what the sources say and not on their order.
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::emit::names::is_word;
 use crate::source::Files;
 use crate::{Analysis, analyse, emit, parse};
 
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";
+
+/// The same where the modules are part of another crate. No architecture can have the name of a keyword.
+pub const MODULES: &str = "mod.rs";
 
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +28,18 @@ pub struct Output {
 pub struct Compiled {
     /// The sources, in which the diagnostics have their places.
     pub files: Files,
-    /// One file an architecture, by name, and [`LIB`]; none at all if there is a diagnostic.
+    /// One file an architecture, by name, and [`LIB`]; none at all if there is an error.
     pub outputs: Vec<Output>,
-    /// What is wrong with the sources.
+    /// What is wrong with the sources, or may be.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Whether the sources cannot be used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        has_errors(&self.diagnostics)
+    }
 }
 
 /// Compiles definitions, given as names for messages and texts.
@@ -42,7 +53,7 @@ pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> Compiled {
     let (mut compiled, good) = planned(sources);
-    if compiled.diagnostics.is_empty() {
+    if !compiled.has_errors() {
         compiled.outputs = outputs(&compiled.files, &good);
     }
     compiled
@@ -56,7 +67,7 @@ pub fn check<N: Into<String>, T: Into<Vec<u8>>>(
 }
 
 /// [`check`], and the definitions with their plans, in the order of their names; they are of use where
-/// there is no diagnostic.
+/// there is no error.
 pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> (Compiled, Vec<Analysis>) {

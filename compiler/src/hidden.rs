@@ -1,24 +1,32 @@
 //! Characters that show another text than there is.
 //!
 //! In: any text. Out: whether a character is one of those, and the text with each of them spelt out. A
-//! terminal obeys control characters, and bidirectional controls change the order in which others are shown:
-//! a reader of a definition, or of a message about one, would see something else than the compiler.
+//! terminal obeys control characters, bidirectional controls change the order in which others are shown, and some
+//! characters are not shown at all: a reader of a definition, or of a message about one, would see something else than
+//! the compiler.
 
 use std::fmt::Write as _;
 
-/// Whether a character is a control character other than a line break and a tab, a bidirectional control, or
-/// a separator that some programs take for a line break.
+/// Whether a character is a control character other than a line break and a tab, a bidirectional control, a
+/// separator that some programs take for a line break, or one that is not shown. The joiners U+200C and U+200D, which
+/// some scripts are written with, are not among these.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        '\u{61c}'
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'
         | '\u{200e}'
         | '\u{200f}'
         | '\u{2028}'
         | '\u{2029}'
         | '\u{202a}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => true,
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
         other => other.is_control(),
     }
 }

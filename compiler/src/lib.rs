@@ -8,6 +8,7 @@
 //! | [`lower`] | [`ast`] | [`model`] |
 //! | [`check`] | [`model`] | diagnostics: is this a possible machine? |
 //! | [`plan`] | [`model`] | [`plan::ir`]: what is issued for each request |
+//! | [`warn`] | [`model`] | warnings: is it what was meant? |
 //! | [`emit`] | [`plan::ir`] | Rust |
 //!
 //! Between `plan` and `emit` is the place of `prove`, a second opinion that will share the vocabulary
@@ -44,6 +45,7 @@ pub mod source;
 pub mod spelling;
 pub mod template;
 pub mod trace;
+pub mod warn;
 pub mod words;
 
 pub use builder::{BuildError, Builder};
@@ -55,7 +57,7 @@ use model::Model;
 use plan::Plans;
 use source::{FileId, Files};
 
-/// A definition that has no findings, and its plans.
+/// A definition that has no errors, and its plans.
 #[derive(Debug, Clone)]
 pub struct Analysis {
     /// The definition.
@@ -87,6 +89,9 @@ fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
         return (None, found.into_vec());
     }
     let (plans, gaps) = plan::plan(&model);
-    let analysis = gaps.is_empty().then_some(Analysis { model, plans });
-    (analysis, gaps)
+    if !gaps.is_empty() {
+        return (None, gaps);
+    }
+    let warnings = warn::warnings(files, file, &arch, &model);
+    (Some(Analysis { model, plans }), warnings)
 }

@@ -1235,6 +1235,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1245,6 +1247,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1254,6 +1258,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1264,6 +1270,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 

@@ -926,11 +926,15 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -942,6 +946,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -953,16 +959,22 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -974,6 +986,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Apart,
+            joint: true,
+            absences: false,
         }
     }
 

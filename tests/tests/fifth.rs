@@ -319,11 +319,38 @@ fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
     }
     change";
     let pages = "--range 0x4000..0x14000";
-    let apart = traced(&[("leaf covers 2 entries;", ""), ("change", RUN)], pages);
+    let alone = ("leaf at pte covers 2 entries;", "");
+    let apart = traced(
+        &[
+            alone,
+            ("leaf at pmd covers 2 entries;", ""),
+            ("change", RUN),
+        ],
+        pages,
+    );
     assert_eq!(apart, ["order", "drop.run 0x41c1", "settle"]);
     let joined = traced(&[("change", RUN)], pages);
     let dropped = joined.iter().filter(|line| line.starts_with("drop."));
     assert_eq!(dropped.count(), 4, "{joined:?}");
+}
+
+/// A level that is not named is covered alone: each of its entries is dropped.
+#[test]
+fn a_translation_covers_several_entries_of_the_levels_that_say_so() {
+    let large = "--range 0x800000..0x1000000 --level pmd";
+    let dropped = |edits: &[(&str, &str)], range: &str| {
+        let lines = traced(edits, range);
+        lines
+            .iter()
+            .filter(|line| line.starts_with("drop."))
+            .count()
+    };
+    assert_eq!(dropped(&[], large), 1);
+    let pages_alone = ("leaf at pmd covers 2 entries;", "");
+    assert_eq!(dropped(&[pages_alone], large), 2);
+    let pages = "--range 0x4000..0x14000";
+    assert_eq!(dropped(&[pages_alone], pages), 4);
+    assert_eq!(dropped(&[("leaf at pte covers 2 entries;", "")], pages), 8);
 }
 
 /// What is put off until a space is loaded may be absences, too.

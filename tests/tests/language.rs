@@ -338,3 +338,150 @@ fn the_statements_that_take_conditions_are_those_of_the_grammar() {
     said.remove(&("definition".to_owned(), "when".to_owned()));
     assert_eq!(said, conditional(&rules()));
 }
+
+/// A row of the table of what is left out: the blocks, the statements, and what follows.
+struct Row {
+    blocks: Vec<String>,
+    statements: Vec<String>,
+    absence: String,
+}
+
+fn silence() -> Vec<Row> {
+    let reference = reference();
+    let (_, section) = reference
+        .split_once("\n## What silence means\n")
+        .expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        let [blocks, statements, absence] = columns.as_slice() else {
+            panic!("three columns: {line}");
+        };
+        Row {
+            blocks: code(blocks).spans,
+            statements: code(statements).spans,
+            absence: absence.trim().to_owned(),
+        }
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn every_statement_says_what_its_absence_means() {
+    let rules = rules();
+    let keywords = keywords(&rules);
+    let body = |wanted: &str| {
+        let rule = rules.iter().find(|(name, _)| name == wanted);
+        rule.map_or("", |(_, body)| body.as_str())
+    };
+    // The keywords with which a statement begins, behind its name if it has one.
+    let begins = |rule: &str| -> Vec<&str> {
+        let tokens = body(rule)
+            .split(['~', ' '])
+            .filter(|token| !token.is_empty());
+        let word = |token: &str| keywords.iter().find(|(name, _)| *name == token);
+        let from = tokens.skip_while(|token| word(token).is_none());
+        from.map_while(|token| Some(word(token)?.1)).collect()
+    };
+    let rows = silence();
+    let lists = [
+        ("plain_item", "arch"),
+        ("geometry_fact", "geometry"),
+        ("cache_fact", "caches"),
+        ("tag_fact", "tag"),
+        ("space_fact", "space"),
+        ("barrier_fact", "barrier"),
+        ("operand_fact", "operand"),
+        ("invalidate_fact", "invalidate"),
+        ("change_fact", "change"),
+        ("load_fact", "load"),
+        ("event_fact", "switch"),
+        ("event_fact", "resume"),
+        ("event_fact", "arrive"),
+        ("erratum_fact", "erratum"),
+        ("policy_fact", "policy"),
+    ];
+    let events = ["switch", "resume", "arrive"];
+    let of_some_events = ["half_loaded", "contents", "waits", "loads"];
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for (list, block) in lists {
+        let alternatives = body(list).split('|').map(str::trim);
+        for rule in alternatives.filter(|rule| !rule.is_empty()) {
+            let phrase = begins(rule);
+            if phrase.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let says = |row: &Row| {
+                let spoken = row.statements.iter().map(|it| words(it));
+                let mut spoken = spoken.flatten().collect::<Vec<_>>();
+                spoken.push(String::new());
+                let there = spoken.windows(phrase.len()).any(|it| it == phrase);
+                let of_some = events.contains(&block) && of_some_events.contains(&rule);
+                let is_of = |it: &String| it == block || of_some && events.contains(&it.as_str());
+                there && row.blocks.iter().any(is_of)
+            };
+            if !rows.iter().any(says) {
+                missing.push(format!("{block}: {}", phrase.join(" ")));
+            }
+        }
+    }
+    assert!(seen > 60, "the grammar was not understood: {seen}");
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The definition without the first statement of a block that begins with these words, or ends with them.
+fn without(text: &str, block: &str, statement: &[String]) -> Option<String> {
+    let at = text.find(&format!("    {block} "))?;
+    let (before, rest) = text.split_at(at);
+    let mut start = 0;
+    for (end, _) in rest.match_indices([';', '{', '}']) {
+        let said: Vec<String> = words(&rest[start..end])
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        if said.starts_with(statement) || said.ends_with(statement) {
+            let after = if rest[end..].starts_with(';') {
+                end + 1
+            } else {
+                end + rest[end..].find('}')? + 1
+            };
+            return Some(format!("{before}{}{}", &rest[..start], &rest[after..]));
+        }
+        start = end + 1;
+    }
+    None
+}
+
+#[test]
+fn what_must_be_said_is_missed() {
+    const GUIDE: &str = include_str!("../../archdefs/README.md");
+    let (_, slate) = GUIDE.split_once("```arch slate.arch\n").expect("a block");
+    let slate = slate.split("```").next().expect("its end");
+    let mut deleted = 0;
+    for row in silence() {
+        let (code, block) = (row.absence.as_str(), &row.blocks[0]);
+        if !["E0203", "E0401"].contains(&code) || block == "arch" {
+            continue;
+        }
+        for statement in &row.statements {
+            let said: Vec<String> = words(statement)
+                .into_iter()
+                .filter(|it| !it.is_empty())
+                .collect();
+            let Some(text) = without(slate, block, &said) else {
+                continue;
+            };
+            deleted += 1;
+            let found = tlbc::compile([("slate.arch", text.as_str())]).diagnostics;
+            let codes: Vec<&str> = found.iter().map(|it| it.code.name()).collect();
+            assert!(
+                codes.contains(&code),
+                "{block} without {statement}: {codes:?}"
+            );
+        }
+    }
+    assert!(deleted >= 15, "{deleted}");
+}

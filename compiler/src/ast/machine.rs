@@ -79,8 +79,13 @@ pub enum CacheFact {
         /// Whether the CPUs of a core share it.
         core: bool,
     },
-    /// `leaf covers 2 entries;`: one cached translation serves neighbouring table entries.
-    Joined(Number),
+    /// `leaf at pte covers 2 entries;`: one cached translation serves neighbouring table entries of a level.
+    Joined {
+        /// The level; one has to be named.
+        level: Option<Ident>,
+        /// How many.
+        count: Number,
+    },
     /// `walk spans its reach;`: one address drops a walk entry wherever in its reach it lies.
     WalkSpansReach,
     /// `large leaf may split, dropped together;`: one address drops all pieces; `large leaf kept whole;`

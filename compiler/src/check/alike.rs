@@ -1,12 +1,14 @@
 //! Instructions that look alike: what is issued decides what it does.
 //!
 //! In: the texts, operands, numbers and effects of instructions. Out: E0410. Holds: of two that may be used on one
-//! machine, those with the same text and operands have the same effect, and so have forms with the same number.
+//! machine, those with the same text and operands have the same effect, and so have forms with the same number; two
+//! loads are two instructions, and two operands of one instruction are in two registers. Texts are compared as an
+//! assembler reads them: blanks, upper and lower case, and how a number is written make no difference.
 
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value};
+use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Place, Template, Value};
 use crate::source::Span;
 use crate::words;
 
@@ -15,8 +17,16 @@ struct Seen<'m> {
     name: &'m str,
     span: Span,
     requires: &'m Cond,
-    text: Vec<String>,
+    /// What is shown, and what the assembler is given.
+    texts: [Vec<String>; 2],
     effect: Vec<String>,
+}
+
+impl Seen<'_> {
+    fn is_like(&self, other: &Self) -> bool {
+        let [shown, given] = &self.texts;
+        shown == &other.texts[0] || given == &other.texts[1]
+    }
 }
 
 /// E0410: two instructions of one text have one effect.
@@ -28,16 +38,72 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     let loads: Vec<Seen> = (model.loads.iter())
         .map(|it| of_load(model, it, &always))
         .collect();
+    same_loads(&loads, found);
     for all in [issued, loads] {
         for (index, it) in all.iter().enumerate() {
             let mut before = all[..index].iter();
             let other = before.find(|other| {
                 it.name != other.name
-                    && it.text == other.text
+                    && it.is_like(other)
                     && it.effect != other.effect
                     && both_on_one_machine(model, it.requires, other.requires)
             });
             found.extend(other.map(|other| alike(it, other)));
+        }
+    }
+}
+
+/// Two loads that are one instruction: what the second was meant for is not loaded.
+fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
+    for (index, it) in loads.iter().enumerate() {
+        let mut before = loads[..index].iter();
+        let other = before
+            .find(|other| it.name != other.name && it.is_like(other) && it.effect == other.effect);
+        let Some(other) = other else { continue };
+        found.push(
+            Diagnostic::new(
+                Code::E0410,
+                it.span,
+                format!("`{}` and `{}` are the same load", other.name, it.name),
+            )
+            .label("the same text and operands")
+            .because(other.span, "as here")
+            .note("what one of them is meant to load keeps what the space before had there")
+            .help("write the instruction that the manual has for each, or keep one"),
+        );
+    }
+}
+
+/// E0410: two operands of an instruction are in registers of their own.
+pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
+    let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
+    let loads = model.loads.iter().map(|it| (&it.named, &it.template));
+    for (named, template) in invalidates.chain(loads) {
+        for (index, &operand) in template.operands.iter().enumerate() {
+            let Place::Fixed(register) = &model.operands[operand].place else {
+                continue;
+            };
+            let mut before = template.operands[..index].iter();
+            let same = |&&other: &&usize| matches!(&model.operands[other].place, Place::Fixed(of) if of == register);
+            let Some(&first) = before.find(same) else {
+                continue;
+            };
+            let (first, second) = (&model.operands[first], &model.operands[operand]);
+            found.push(
+                Diagnostic::new(
+                    Code::E0410,
+                    second.named.span,
+                    format!(
+                        "`{}` and `{}` are both in `{register}`, and `{}` takes both",
+                        first.named.name, second.named.name, named.name
+                    ),
+                )
+                .label("again here")
+                .because(first.named.span, "first here")
+                .because(template.span, "takes both")
+                .note("a register holds one value")
+                .help("give each operand the register that the manual gives it"),
+            );
         }
     }
 }
@@ -78,15 +144,63 @@ fn text(model: &Model, template: &Template, lines: &[String]) -> Vec<String> {
             (name, content(model, index))
         })
         .collect();
-    let filled = |line: &String| {
+    let filled = |line: String| {
         let all = contents.iter();
-        all.fold(line.clone(), |line, (name, content)| {
-            line.replace(name, content)
-        })
+        all.fold(line, |line, (name, content)| line.replace(name, content))
     };
     // Operands in fixed registers are not named.
     let given = contents.iter().map(|(_, content)| content.clone());
-    lines.iter().map(filled).chain(given).collect()
+    let lines = lines.iter().filter_map(|line| written(line));
+    lines.map(filled).chain(given).collect()
+}
+
+/// A line as an assembler reads it; none where it is a directive that emits nothing.
+fn written(line: &str) -> Option<String> {
+    const DATA: &[&str] = &[".long", ".int", ".4byte", ".inst"];
+    const MORE_DATA: &[&str] = &[
+        ".byte", ".short", ".2byte", ".hword", ".word", ".quad", ".8byte", ".octa", ".insn",
+    ];
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let word = word.to_lowercase();
+    if DATA.contains(&word.as_str()) {
+        // The terms of an encoding may stand in any order.
+        let mut terms: Vec<String> = rest.split('|').map(tokens).collect();
+        terms.sort();
+        return Some(format!("data {}", terms.join(" | ")));
+    }
+    let emits = !word.starts_with('.') || MORE_DATA.contains(&word.as_str());
+    emits.then(|| tokens(line))
+}
+
+/// The words, numbers and signs of a text, with one blank in between.
+fn tokens(text: &str) -> String {
+    let mut out: Vec<String> = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        // The name of an operand is one word.
+        let named = rest.find('}').filter(|_| first == '{');
+        let in_word = |c: char| c.is_alphanumeric() || "_.%".contains(c);
+        let word = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        let end = named.map_or(word.max(first.len_utf8()), |end| end + 1);
+        let (word, after) = rest.split_at(end);
+        out.push(
+            number(&word.to_lowercase()).map_or_else(|| word.to_lowercase(), |n| n.to_string()),
+        );
+        rest = after.trim_start();
+    }
+    out.join(" ")
+}
+
+fn number(word: &str) -> Option<u64> {
+    let (digits, radix) = if let Some(hex) = word.strip_prefix("0x") {
+        (hex, 16)
+    } else if let Some(binary) = word.strip_prefix("0b") {
+        (binary, 2)
+    } else {
+        (word, 10)
+    };
+    u64::from_str_radix(digits, radix).ok()
 }
 
 fn content(model: &Model, operand: usize) -> String {
@@ -122,7 +236,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
         name: &it.named.name,
         span: it.template.span,
         requires: &it.requires,
-        text: text(model, &it.template, &it.template.lines),
+        texts: [(); 2].map(|()| text(model, &it.template, &it.template.lines)),
         effect: vec![
             "is a barrier".to_owned(),
             role(
@@ -152,7 +266,7 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
         name: &it.named.name,
         span: it.template.span,
         requires: &it.requires,
-        text: text(model, &it.template, lines),
+        texts: [&it.template.lines, lines].map(|lines| text(model, &it.template, lines)),
         effect: vec![
             "drops entries".to_owned(),
             format!("acts on {reach}"),
@@ -170,7 +284,7 @@ fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> Seen<'m> {
         name: &it.named.name,
         span: it.template.span,
         requires: always,
-        text: text(model, &it.template, &it.template.lines),
+        texts: [(); 2].map(|()| text(model, &it.template, &it.template.lines)),
         effect: vec![format!("drops {}", drops.join("; "))],
     }
 }

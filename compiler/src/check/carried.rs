@@ -1,13 +1,15 @@
 //! Sources: an operand carries what is at hand, and what the effect depends on.
 //!
-//! In: the fields of operands, and what instructions drop and write. Out: E0313, E0409. Holds: whatever an
-//! operand carries is known where the instruction is issued, and decides what the instruction does. That
-//! whatever decides is carried is E0306.
+//! In: the fields of operands, and what instructions drop, write and load. Out: E0306, E0313, E0409. Holds: whatever an
+//! operand carries is known where the instruction is issued, and decides what the instruction does; what writes an
+//! entry is told which. That it is told what it drops is `instructions`' and `bits`' business.
 
-use super::{all_drops, compares_tag, hinted};
+use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Field, Invalidate, LevelSel, Model, Named, Source, Template, Value, Which};
+use crate::model::{
+    Drops, Field, Invalidate, LevelSel, Model, Named, Source, Template, Value, Var, Which, Written,
+};
 use crate::trace::encode::source_name;
 
 fn fields<'m>(model: &'m Model, template: &'m Template) -> impl Iterator<Item = &'m Field> {
@@ -117,9 +119,110 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// E0313: a load that is told to keep entries keeps some, and what an operand says about a count is about one.
+pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.loads {
+        let Some(field) = field_of(model, &it.template.operands, Source::Keep) else {
+            continue;
+        };
+        let keeps = |drops: &Drops| drops.when.terms.iter().any(|t| t.value.0 == Var::Keep);
+        if it.drops.iter().any(keeps) {
+            continue;
+        }
+        let fact = it.drops.first().map_or(it.span, |drops| drops.span);
+        let name = &it.named.name;
+        found.push(
+            Diagnostic::new(
+                Code::E0313,
+                field.span,
+                format!("`{name}` is told whether to keep entries, and what it drops does not depend on it"),
+            )
+            .label("carries `keep`")
+            .because(fact, "is the same whatever that is")
+            .note("a load that is told to keep entries and is said to drop them leaves entries that a flush relies on being gone")
+            .help("add `unless keep` to what it drops, or put a constant into the field"),
+        );
+    }
+    for (index, operand) in model.operands.iter().enumerate() {
+        let takes = |source| field_of(model, &[index], source).is_some();
+        let counts = takes(Source::Num) || takes(Source::End);
+        let facts = [
+            (
+                operand.names.as_ref().map(|names| names.span),
+                counts,
+                "says what is counted, and carries no count",
+                "a field for `num` or `end`",
+            ),
+            (
+                operand.aligned,
+                takes(Source::Hint),
+                "says how a start is aligned to a hint, and carries none",
+                "a field for `hint`",
+            ),
+        ];
+        for (span, there, what, help) in facts {
+            let Some(span) = span.filter(|_| !there) else {
+                continue;
+            };
+            found.push(
+                Diagnostic::new(
+                    Code::E0313,
+                    span,
+                    format!("the operand `{}` {what}", operand.named.name),
+                )
+                .label("about nothing")
+                .because(operand.named.span, "has no such field")
+                .help(format!("give the operand {help}, or remove the statement")),
+            );
+        }
+    }
+}
+
+/// E0306: what writes an entry is told which, and what it becomes.
+pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.invalidates {
+        let Some(writes) = &it.writes_entry else {
+            continue;
+        };
+        let takes = |source| field_of(model, &it.template.operands, source).is_some();
+        let level = fields(model, &it.template).any(|f| matches!(f.value, Value::LevelAs(_)));
+        // The address of the entry says all; otherwise the table and the address do, and the level if there are several.
+        let by_table = takes(Source::Table) && takes(Source::Va);
+        let lacks = if !takes(Source::Entry) && !by_table {
+            Some((
+                "which entry it writes",
+                "`entry`, or fields with `table` and `va`",
+            ))
+        } else if !takes(Source::Entry) && !level && writes.levels.iter().count() > 1 {
+            Some((
+                "of which level the entry is that it writes",
+                "`level as ...`",
+            ))
+        } else if writes.to == Written::Replaced && !takes(Source::New) {
+            Some(("what the entry becomes", "`new`"))
+        } else {
+            None
+        };
+        let Some((what, word)) = lacks else { continue };
+        found.push(
+            Diagnostic::new(
+                Code::E0306,
+                it.template.span,
+                format!("`{}` is not told {what}", it.named.name),
+            )
+            .label(format!("no operand here has a field with {word}"))
+            .because(writes.span, "writes an entry")
+            .note("the machine would change another entry, or into something else")
+            .help(format!(
+                "give it an operand with a field with {word}, or correct what it writes"
+            )),
+        );
+    }
+}
+
 /// What a field carries, if the effect depends on nothing of the kind.
 fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str)> {
-    let any = |of: &dyn Fn(&crate::model::Drops) -> bool| all_drops(it).any(of);
+    let any = |of: &dyn Fn(&Drops) -> bool| all_drops(it).any(of);
     let writes = it.writes_entry.is_some();
     let given = any(&|d| [d.leaf, d.walk, d.absent].contains(&Some(LevelSel::Given)));
     let run = any(&|d| matches!(d.which.value, Which::Run { .. }));

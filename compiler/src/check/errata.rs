@@ -5,12 +5,15 @@
 
 use super::all_drops;
 use super::configs::Configs;
+use super::settings::is_form;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Cases, Cond, Erratum, Instr, Invalidate, LevelSel, Lost, Model, Remedy, Weakens, Which,
+    At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel, Lost, Model,
+    Remedy, Weakens, Which,
 };
 use crate::plan::names_address;
+use tlbc_runtime::clause::{Holders, Stores};
 
 fn word(lost: Lost) -> &'static str {
     match lost {
@@ -41,31 +44,69 @@ fn remedy(erratum: &Erratum, target: Instr, after: bool) -> Option<&Remedy> {
     remedies.find(|remedy| remedy.target.value == target && remedy.after == after)
 }
 
-/// E0207: an erratum takes from a barrier what barriers do, from an invalidation what those do.
+/// E0207: an erratum takes from an instruction what that does.
 pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, weakens) in weakenings(model) {
-        let completion = matches!(weakens.lost.value, Lost::Gone | Lost::Drained);
+        let lost = weakens.lost.value;
         let (what, help) = match weakens.target.value {
-            Instr::Barrier(_) if !completion => (
-                "a barrier drops no entries",
-                "name the invalidation that leaves them",
+            Instr::Barrier(barrier) => match lost {
+                Lost::Gone | Lost::Drained if model.barriers[barrier].completes.is_some() => {
+                    continue;
+                }
+                Lost::Gone | Lost::Drained => (
+                    "the barrier completes nothing",
+                    "name the barrier that waits for invalidations",
+                ),
+                _ => (
+                    "a barrier drops no entries",
+                    "name the invalidation that leaves them",
+                ),
+            },
+            Instr::Invalidate(index) if !does(model, index, lost, weakens.stores) => (
+                "the instruction does not do that",
+                "correct what the erratum takes, or what the instruction drops",
             ),
-            _ => continue,
+            Instr::Invalidate(_) => continue,
         };
         found.push(
             Diagnostic::new(
                 Code::E0207,
                 weakens.lost.span,
-                format!(
-                    "{what}, so there is no `{}` to take from it",
-                    word(weakens.lost.value)
-                ),
+                format!("{what}, so there is no `{}` to take from it", word(lost)),
             )
             .label("not possible here")
             .because(weakens.target.span, "taken from this")
             .help(help),
         );
     }
+}
+
+/// Whether an invalidation does what an erratum takes away, in these caches.
+fn does(model: &Model, index: usize, lost: Lost, stores: Option<Stores>) -> bool {
+    let it = &model.invalidates[index];
+    match lost {
+        Lost::Gone | Lost::Drained => true,
+        Lost::Devices => {
+            let mut cases = it.holders.cases.iter();
+            cases.any(|(at, _)| at.value.covers(Holders::DEVICE))
+        }
+        Lost::Leaf | Lost::Walk | Lost::Root | Lost::Global => {
+            all_drops(it).any(|drops| drops_lost(model, drops, lost, stores))
+        }
+    }
+}
+
+/// Whether a clause speaks of the entries that are left behind.
+fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<Stores>) -> bool {
+    let (there, kind) = match lost {
+        Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
+        Lost::Walk => (drops.walk.is_some(), Kind::Walk),
+        Lost::Root => (drops.root, Kind::Root),
+        Lost::Global => (drops.whose.value.global, Kind::Leaf),
+        Lost::Gone | Lost::Drained | Lost::Devices => return false,
+    };
+    let held = drops.stores.unwrap_or_else(|| model.caches.holding(kind));
+    there && stores.is_none_or(|stores| stores.0 & held.0 != 0)
 }
 
 /// E0504: walk entries that an erratum leaves go before leaf entries do.
@@ -260,13 +301,14 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         };
         let invalidates = remedy.issue.iter().filter_map(|issued| match issued.instr {
-            Instr::Invalidate(index) => Some(&model.invalidates[index]),
+            Instr::Invalidate(index) => Some((issued, &model.invalidates[index])),
             Instr::Barrier(_) => None,
         });
-        let invalidates: Vec<&Invalidate> = invalidates.collect();
+        let invalidates: Vec<(&Issued, &Invalidate)> = invalidates.collect();
         let walk = model.caches.walk.is_some();
-        let all = |it: &&Invalidate| {
-            all_drops(it).any(|drops| {
+        let all = |(issued, it): &(&Issued, &Invalidate)| {
+            let forms = it.forms.iter().filter(|form| is_form(issued, form));
+            forms.flat_map(|form| &form.drops).any(|drops| {
                 let whose = drops.whose.value;
                 drops.which.value == Which::Everything
                     && (whose.this || whose.loaded)
@@ -293,6 +335,59 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
             .note("beside a barrier it is not known what was flushed, so the entries of another address or tag would go")
             .help("put the remedy beside the invalidations, or name one that drops everything under any tag"),
         );
+    }
+}
+
+/// E0506: entries that an invalidation leaves behind are of a kind that its workaround drops.
+pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (erratum, weakens) in weakenings(model) {
+        let Instr::Invalidate(index) = weakens.target.value else {
+            continue;
+        };
+        let lost = weakens.lost.value;
+        let target = &model.invalidates[index];
+        let mut clauses = all_drops(target);
+        let Some(clause) = clauses.find(|drops| drops_lost(model, drops, lost, weakens.stores))
+        else {
+            continue;
+        };
+        for remedy in erratum
+            .remedies
+            .iter()
+            .filter(|it| it.target.value == weakens.target.value)
+        {
+            let invalidates = remedy.issue.iter().filter_map(|issued| match issued.instr {
+                Instr::Invalidate(of) => Some(&model.invalidates[of]),
+                Instr::Barrier(_) => None,
+            });
+            let invalidates: Vec<&Invalidate> = invalidates.collect();
+            let of_tags = |drops: &Drops| {
+                let (wanted, has) = (clause.whose.value, drops.whose.value);
+                (has.global || !wanted.global) && (has.other || !wanted.other)
+            };
+            let restores =
+                |drops: &Drops| drops_lost(model, drops, lost, weakens.stores) && of_tags(drops);
+            let mut dropped = invalidates.iter().flat_map(|it| all_drops(it));
+            // A barrier in front may be what the instruction needs to work.
+            if dropped.any(restores) || !remedy.after && invalidates.is_empty() {
+                continue;
+            }
+            found.push(
+                Diagnostic::new(
+                    Code::E0506,
+                    remedy.span,
+                    format!(
+                        "a workaround of `{}` leaves what the erratum leaves",
+                        target.named.name
+                    ),
+                )
+                .label("drops no such entries")
+                .because(weakens.lost.span, "left behind")
+                .because(clause.span, "of these")
+                .note("the entries that survive the instruction would survive its workaround")
+                .help("name an instruction that drops them, or leave the workaround out: others are chosen then"),
+            );
+        }
     }
 }
 
@@ -359,7 +454,8 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let invalidate = &model.invalidates[index];
         let mut drops = all_drops(invalidate);
-        if drops.all(|d| !matches!(d.which.value, Which::OnePage | Which::Run { .. })) {
+        let repeats = |d: &Drops| matches!(d.which.value, Which::OnePage | Which::Run { .. });
+        if invalidate.writes_entry.is_none() && !drops.any(repeats) {
             continue;
         }
         for after in [false, true] {

@@ -163,8 +163,9 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
     for erratum in &model.errata {
         for remedy in &erratum.remedies {
             let (_, name, requires) = instruction(model, remedy.target.value);
+            let there = requires.and(&erratum.needs);
             for issued in &remedy.issue {
-                may_be_missing(model, (name, requires), remedy.span, issued.instr, found);
+                may_be_missing(model, (name, &there), remedy.span, issued.instr, found);
             }
         }
     }

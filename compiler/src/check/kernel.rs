@@ -1,13 +1,13 @@
 //! The kernel's space beside the others: its tag, its views and its addresses.
 //!
-//! In: the two spaces, their tags and views. Out: E0512 to E0515. Holds: entries of the kernel are told from
+//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel are told from
 //! those of user spaces by their addresses or their tag, its tag is known, and one view runs with the kernel.
 
 use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, At, Config, Model, Space, Under};
+use crate::model::{Addresses, At, Config, Model, Space, Tag, Under};
 
 /// E0512: where entries of the kernel are under a tag, it is known which value it has.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -37,6 +37,91 @@ pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// E0303, E0512: the value that entries of the kernel are under is one that the tag can have, one for both kinds, and
+/// no user space's.
+pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
+    let (leaf, walk) = (&model.kernel.leaf, &model.kernel.walk);
+    for (under, _) in leaf.cases.iter().chain(&walk.cases) {
+        let Under::Fixed(tag, value) = under.value else {
+            continue;
+        };
+        let tag = &model.tags[tag];
+        if value
+            .checked_shr(tag.bits.value as u32)
+            .is_some_and(|above| above != 0)
+        {
+            found.push(
+                Diagnostic::new(
+                    Code::E0303,
+                    under.span,
+                    format!("the tag `{}` cannot be {value}", tag.named.name),
+                )
+                .label("too large")
+                .because(tag.bits.span, format!("{} bits", tag.bits.value))
+                .help("correct the value, or the width"),
+            );
+        }
+    }
+    let tags = model.tags.iter().map(|tag| &tag.when);
+    let views = model.user.views.iter().map(|view| &view.when);
+    let whens = leaf.conds().chain(walk.conds()).chain(tags).chain(views);
+    let configs = Configs::of(model, whens);
+    for config in configs.iter() {
+        let (Some(leaf), Some(walk)) = (leaf.get(config), walk.get(config)) else {
+            continue;
+        };
+        let when = configs.when(config);
+        let (diagnostic, fact) = match (&leaf.value, &walk.value) {
+            (Under::Fixed(_, one), Under::Fixed(_, other)) if one != other => (
+                Diagnostic::new(
+                    Code::E0512,
+                    walk.span,
+                    format!("walk entries of the kernel are under {other}, and leaf entries under {one}{when}"),
+                )
+                .note("a flush of the kernel compares one value: entries under the other would survive it")
+                .help("state the value under which both are"),
+                (leaf.span, "another value"),
+            ),
+            (Under::Fixed(_, value), _) | (_, Under::Fixed(_, value)) => {
+                let Some(tag) = tags_in(model, config).find(|tag| gives_out(model, tag, *value, config)) else {
+                    continue;
+                };
+                let span = if matches!(leaf.value, Under::Fixed(..)) { leaf.span } else { walk.span };
+                (
+                    Diagnostic::new(
+                        Code::E0512,
+                        span,
+                        format!("{value} is a value of `{}` that user spaces get as well{when}", tag.named.name),
+                    )
+                    .note("a flush of one would drop entries of the other, and what drops the tags of users would leave a user's behind")
+                    .help("keep the value back: `values` without it, or `reserved`"),
+                    (tag.values.map_or(tag.named.span, |at| at.span), "what user spaces get"),
+                )
+            }
+            _ => continue,
+        };
+        found.push(diagnostic.label("the kernel's").because(fact.0, fact.1));
+        return;
+    }
+}
+
+/// Whether some view of a user space can have that value of a tag.
+fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
+    let views = model
+        .user
+        .views
+        .iter()
+        .filter(|view| view.when.holds(config));
+    let bits: Vec<u64> = views.map(|view| view.or).collect();
+    let all = bits.iter().fold(0, |all, or| all | or);
+    let (least, most) = tag.range();
+    let given = |or: &u64| {
+        let whole = value & !all;
+        value & all == *or && (least..=most).contains(&whole)
+    };
+    tag.is_root.is_none() && bits.iter().any(given)
 }
 
 /// E0513: on every machine one view of a space is loaded while the kernel runs.
@@ -72,6 +157,42 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
             };
             found.push(diagnostic);
             break;
+        }
+    }
+}
+
+/// E0307: a stretch of addresses has at least one page, and begins where it can.
+pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
+    let least = model
+        .geometries
+        .iter()
+        .map(|geometry| geometry.page_shift)
+        .min();
+    for space in [&model.user, &model.kernel] {
+        for (addresses, _) in &space.addresses.cases {
+            let beyond = addresses.bits < 64 && addresses.base & ((1 << addresses.bits) - 1) != 0;
+            let (message, help) = if least.is_some_and(|page| addresses.bits < page) {
+                (
+                    format!("addresses of {} bits are less than a page", addresses.bits),
+                    "write how many bits of an address tell its bytes apart",
+                )
+            } else if beyond {
+                (
+                    format!(
+                        "{:#x} is not a multiple of 2^{}",
+                        addresses.base, addresses.bits
+                    ),
+                    "write the first address of the space, and how many bits follow",
+                )
+            } else {
+                continue;
+            };
+            let span = space.addresses.span;
+            found.push(
+                Diagnostic::new(Code::E0307, span, message)
+                    .label("cannot be")
+                    .help(help),
+            );
         }
     }
 }

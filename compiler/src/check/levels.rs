@@ -8,18 +8,18 @@ use super::all_drops;
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value, Which};
+use crate::model::{Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value, Which};
 use tlbc_runtime::clause::{Level, Levels, Stride};
 
-/// The numbers of levels in the operands of an instruction.
+/// The numbers of levels in the operands of an instruction, each with when they are there.
 fn numbers_of<'m>(
     model: &'m Model,
     invalidate: &'m Invalidate,
-) -> impl Iterator<Item = &'m LevelNumbers> {
+) -> impl Iterator<Item = (&'m LevelNumbers, &'m Cond)> {
     let operands = invalidate.template.operands.iter();
     let fields = operands.flat_map(|&o| &model.operands[o].fields);
     fields.filter_map(|field| match field.value {
-        Value::LevelAs(table) => Some(&model.level_numbers[table]),
+        Value::LevelAs(table) => Some((&model.level_numbers[table], &field.when)),
         _ => None,
     })
 }
@@ -27,9 +27,9 @@ fn numbers_of<'m>(
 /// E0309: each level that may be named has a number.
 pub fn numbers(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        for numbers in numbers_of(model, invalidate) {
+        for (numbers, there) in numbers_of(model, invalidate) {
             let written = invalidate.writes_entry.map(|w| w.levels);
-            found.extend(unnumbered(model, invalidate, numbers, written));
+            found.extend(unnumbered(model, invalidate, (numbers, there), written));
         }
     }
 }
@@ -37,7 +37,7 @@ pub fn numbers(model: &Model, found: &mut Vec<Diagnostic>) {
 fn unnumbered(
     model: &Model,
     invalidate: &Invalidate,
-    numbers: &LevelNumbers,
+    (numbers, there): (&LevelNumbers, &Cond),
     written: Option<Levels>,
 ) -> Option<Diagnostic> {
     let levels = model
@@ -46,8 +46,9 @@ fn unnumbered(
         .flat_map(|g| g.levels.iter().flatten());
     let conds = levels.flat_map(|level| level.shift.conds().chain(level.leaf.as_ref()));
     let cases = numbers.cases.iter().map(|(.., when)| when);
-    let configs = Configs::of(model, conds.chain(cases).chain([&invalidate.requires]));
-    for config in configs.iter().filter(|&c| invalidate.requires.holds(c)) {
+    let used = invalidate.requires.and(there);
+    let configs = Configs::of(model, conds.chain(cases).chain([&used]));
+    for config in configs.iter().filter(|&c| used.holds(c)) {
         for (index, level) in model.geometries[config.geometry].levels.iter().enumerate() {
             let Some(level) = level else { continue };
             let named = Level(index as u8);
@@ -103,8 +104,8 @@ fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
 pub fn distinct(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let levels = told_apart(model, invalidate);
-        for numbers in numbers_of(model, invalidate) {
-            found.extend(same_number(model, invalidate, numbers, levels));
+        for (numbers, there) in numbers_of(model, invalidate) {
+            found.extend(same_number(model, invalidate, (numbers, there), levels));
         }
     }
 }
@@ -112,7 +113,7 @@ pub fn distinct(model: &Model, found: &mut Vec<Diagnostic>) {
 fn same_number(
     model: &Model,
     invalidate: &Invalidate,
-    numbers: &LevelNumbers,
+    (numbers, there): (&LevelNumbers, &Cond),
     served: Levels,
 ) -> Option<Diagnostic> {
     let levels = model
@@ -121,11 +122,9 @@ fn same_number(
         .flat_map(|g| g.levels.iter().flatten());
     let conds = levels.flat_map(|level| level.shift.conds().chain(level.leaf.as_ref()));
     let cases = numbers.cases.iter().map(|(.., when)| when);
-    let configs = Configs::of(model, conds.chain(cases).chain([&invalidate.requires]));
-    let used = configs
-        .iter()
-        .filter(|&config| invalidate.requires.holds(config));
-    for config in used {
+    let used = invalidate.requires.and(there);
+    let configs = Configs::of(model, conds.chain(cases).chain([&used]));
+    for config in configs.iter().filter(|&config| used.holds(config)) {
         let of = |level: &Level| {
             let index = level.index();
             let there = model.level_shift(index, config).is_some();
@@ -203,27 +202,38 @@ pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0306: an instruction that drops entries of the level it is given has a field for the level.
+/// E0306: an instruction that acts on entries of the level that it is given has a field for the level.
 pub fn given(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut drops = all_drops(invalidate);
-        let Some(drops) =
-            drops.find(|d| [d.leaf, d.walk, d.absent].contains(&Some(LevelSel::Given)))
-        else {
-            continue;
+        let given = drops.find(|d| [d.leaf, d.walk, d.absent].contains(&Some(LevelSel::Given)));
+        let several = told_apart(model, invalidate).iter().count() > 1;
+        let fields: Vec<_> = numbers_of(model, invalidate).collect();
+        let fact = match (given, invalidate.writes_entry, fields.first()) {
+            (Some(drops), ..) => drops.span,
+            // An entry may be named by its address.
+            (None, Some(writes), Some(_)) if several => writes.span,
+            (None, None, Some(_)) if several => invalidate.template.span,
+            _ => continue,
         };
-        if numbers_of(model, invalidate).next().is_none() {
-            let name = &invalidate.named.name;
-            found.push(
-                Diagnostic::new(
-                    Code::E0306,
-                    invalidate.template.span,
-                    format!("`{name}` has no operand that says the level"),
-                )
-                .label("no operand here has a field with `level as ...`")
-                .because(drops.span, "needs the level")
-                .help("give it an operand with a field `level as pte 0, pmd 1;`, or correct what it drops"),
-            );
-        }
+        let conds = fields.iter().map(|(_, there)| *there);
+        let configs = Configs::of(model, conds.chain([&invalidate.requires]));
+        let untold = configs.iter().find(|&config| {
+            let told = fields.iter().any(|(_, there)| there.holds(config));
+            invalidate.requires.holds(config) && !told
+        });
+        let Some(config) = untold else { continue };
+        let name = &invalidate.named.name;
+        let when = configs.when(config);
+        found.push(
+            Diagnostic::new(
+                Code::E0306,
+                invalidate.template.span,
+                format!("`{name}` has no operand that says the level{when}"),
+            )
+            .label("no operand here has a field with `level as ...`")
+            .because(fact, "needs the level")
+            .help("give it an operand with a field `level as pte 0, pmd 1;`, or correct what it drops"),
+        );
     }
 }

@@ -8,10 +8,10 @@
 //!
 //! One rule is one function, and has one code.
 
-mod addresses;
 mod alike;
+mod bits;
 mod carried;
-mod configs;
+pub(crate) mod configs;
 mod errata;
 mod features;
 mod instructions;
@@ -23,10 +23,12 @@ mod publish;
 mod registers;
 mod runs;
 mod sets;
+mod settings;
 mod spaces;
 mod tables;
+mod tags;
 mod texts;
-mod unused;
+pub(crate) mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;
@@ -41,7 +43,8 @@ const RULES: &[Rule] = &[
     operands::unaligned_runs,
     widths::too_narrow,
     widths::wider,
-    addresses::lowest,
+    bits::of_invalidations,
+    bits::of_loads,
     widths::unnumbered,
     tables::ascending,
     tables::lowest,
@@ -55,8 +58,11 @@ const RULES: &[Rule] = &[
     instructions::calls,
     carried::at_hand,
     carried::needless,
+    carried::needless_facts,
+    carried::entries_written,
     alike::instructions,
     alike::forms,
+    alike::registers,
     publish::published,
     levels::numbers,
     levels::distinct,
@@ -77,7 +83,14 @@ const RULES: &[Rule] = &[
     spaces::roots,
     spaces::values,
     spaces::tags_loaded,
+    spaces::views_loaded,
+    tags::values,
+    tags::sources,
+    tags::of_machine,
+    tags::views,
     kernel::tags_of_kernel,
+    kernel::values_of_kernel,
+    kernel::stretches,
     kernel::views,
     kernel::addresses,
     kernel::value_left,
@@ -86,6 +99,9 @@ const RULES: &[Rule] = &[
     errata::completion,
     errata::reach,
     errata::gone,
+    errata::left,
+    settings::places,
+    settings::forms,
     errata::needless,
     errata::writers,
     errata::in_loops,
@@ -100,6 +116,8 @@ const RULES: &[Rule] = &[
     registers::features_as_set,
     registers::alternatives,
     unused::names,
+    unused::conditions,
+    unused::kinds,
     unused::alternatives,
 ];
 

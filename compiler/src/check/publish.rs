@@ -1,7 +1,7 @@
 //! Publishing: the walkers that a flush is for see the change first.
 //!
-//! In: the barriers, what instructions reach, and what is assumed to publish. Out: E0411. Holds: in every
-//! configuration something publishes a change as far as a flush of it reaches.
+//! In: the barriers, which devices walk, and what is assumed to publish. Out: E0411. Holds: in every configuration
+//! something publishes a change, and a new entry, to every walker of the tables.
 
 use tlbc_runtime::clause::Holders;
 
@@ -9,10 +9,10 @@ use super::configs::Configs;
 use super::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Config, Delivery, Model};
+use crate::model::{Cond, Config, Model};
 use crate::source::Span;
 
-/// E0411: a barrier publishes to whom a flush reaches, or something else is assumed to.
+/// E0411: a barrier publishes to all that walk the tables, or something else is assumed to.
 pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
     if model.assumed.is_some() {
         return;
@@ -40,7 +40,11 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
                 configs.when(config)
             ),
         )
-        .label("flushes reach as far as this");
+        .label(if wanted.covers(Holders::DEVICE) {
+            "walk its tables"
+        } else {
+            "all CPUs walk its tables"
+        });
         if let Some((_, narrower)) = widest {
             diagnostic = diagnostic.because(*narrower, "publishes no further");
         }
@@ -53,40 +57,20 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// How far flushes reach in a configuration, and where that is said.
+/// Which walkers see the tables in a configuration, and where that is said. All CPUs do: other CPUs walk the new entries
+/// of a space, whether they are interrupted for a flush or not.
 fn reached(model: &Model, config: Config) -> (Holders, Span) {
-    let delivery = model.policy.delivery.as_ref();
-    let stated = delivery.and_then(|delivery| delivery.get(config));
-    let interrupts = stated.is_some_and(|at| at.value == Delivery::Interrupts);
-    let used = model
-        .invalidates
-        .iter()
-        .filter(|it| it.requires.holds(config));
-    let wide = used.filter_map(|it| it.holders.get(config));
-    let wide = wide.filter(|at| !interrupts && at.value.covers(Holders::CPUS));
-    let (cpus, span) = wide
-        .map(|at| (Holders::CPUS, at.span))
-        .next()
-        .unwrap_or((Holders::SELF, model.arch.span));
     let spaces = [&model.user, &model.kernel];
     let devices = spaces.into_iter().find(|space| space.has_devices(config));
     match devices.and_then(|space| space.devices.as_ref()) {
-        Some(devices) => (cpus.union(Holders::DEVICE), devices.span),
-        None => (cpus, span),
+        Some(devices) => (Holders::CPUS.union(Holders::DEVICE), devices.span),
+        None => (Holders::CPUS, model.arch.span),
     }
 }
 
-fn conds(model: &Model) -> Vec<&crate::model::Cond> {
+fn conds(model: &Model) -> Vec<&Cond> {
     let barriers = model.barriers.iter().map(|barrier| &barrier.requires);
-    let requires = model.invalidates.iter().map(|it| &it.requires);
-    let holders = model.invalidates.iter().flat_map(|it| it.holders.conds());
-    let delivery = model.policy.delivery.iter().flat_map(Cases::conds);
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     let devices = devices.into_iter().flatten().map(|at| &at.value);
-    barriers
-        .chain(requires)
-        .chain(holders)
-        .chain(delivery)
-        .chain(devices)
-        .collect()
+    barriers.chain(devices).collect()
 }

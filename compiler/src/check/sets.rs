@@ -6,7 +6,22 @@
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Kind, Model, Which};
+use crate::model::{Cases, Cond, Drops, Kind, Model, Which};
+
+/// The most sets that a cache has of those that a clause drops one set of, by some count of each cache.
+pub fn most(
+    model: &Model,
+    drops: &Drops,
+    count: impl Fn(&Cases<u64>) -> Option<u64>,
+) -> Option<u64> {
+    let stores = drops
+        .stores
+        .unwrap_or_else(|| model.caches.holding(Kind::Leaf));
+    let named = model.caches.stores.iter().enumerate();
+    let of = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
+    let counts = of.filter_map(|(_, store)| count(store.sets.as_ref()?));
+    counts.max()
+}
 
 /// E0310: what is dropped one set at a time is in a cache that says how many it has.
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {

@@ -1,8 +1,8 @@
 //! Spaces: a CPU that enters one leaves the entries of the other behind.
 //!
-//! In: the tags, and what a switch loads. Out: E0503, E0509, E0510, E0511. Holds: in every configuration a
-//! switch loads the root of the space, and for each kind of entry a tag of the space's own, which is no other
-//! tag's, or it drops what the space before it left.
+//! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516. Holds: in
+//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space's own, which
+//! is no other tag's, or it drops what the space before it left; and every view is loaded when it has to be.
 
 use super::configs::Configs;
 use super::{fields_of, tags_in, user_tags};
@@ -86,9 +86,28 @@ fn shared(
                 label: "one value for all spaces",
             });
         }
-        Under::Tags(_) | Under::EveryTag => {}
+        Under::Tags(named) => {
+            let is_named = |tag: &&Tag| named.iter().any(|&it| model.tags[it].named == tag.named);
+            if let Some(tag) = tags_in(model, config).find(|tag| !is_named(tag)) {
+                return Some(Shared {
+                    why: format!(
+                        "keeps {entries} of a space whose tag is `{}`, and under which tag they are is not said",
+                        tag.named.name
+                    ),
+                    fact: under.span,
+                    label: "does not name it",
+                });
+            }
+        }
+        Under::EveryTag => {}
     }
-    let own = |tag: &&Tag| tag.values.is_none_or(|at| at.value.0 != at.value.1);
+    let views = model
+        .user
+        .views
+        .iter()
+        .filter(|view| view.when.holds(config));
+    let views = views.fold(0, |all, view| all | view.or);
+    let own = |tag: &&Tag| tag.values.is_none_or(|_| tag.gives_out_several(views));
     let tags: Vec<&Tag> = tags_in(model, config).collect();
     let (why, fact, label) = match (tags.first(), tags.iter().all(own)) {
         (Some(_), true) if carry_tag(model, loads, config) => return None,
@@ -280,5 +299,93 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             .help("let the field of the load be there whenever the tag is, or the tag only where it is loaded"),
         );
         return;
+    }
+}
+
+/// E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
+pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
+    let views = &model.user.views;
+    let of_resume = model.resume.loads.iter().map(|loads| &loads.when);
+    let whens = views.iter().map(|view| &view.when).chain(of_resume);
+    let configs = Configs::of(model, conds(model).chain(whens));
+    let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
+    // Where none or two are loaded while the kernel runs, that has been reported.
+    let one = |config: Config| {
+        let loaded = views
+            .iter()
+            .filter(|view| view.loaded && view.when.holds(config));
+        loaded.count() == 1
+    };
+    if !configs.iter().all(one) {
+        return;
+    }
+    for config in configs.iter() {
+        // Without a tag, a view is a root alone: whatever is loaded drops the entries of the one before.
+        if tags_in(model, config).next().is_none() {
+            continue;
+        }
+        let when = configs.when(config);
+        let of = |event: &'_ crate::model::Event| -> Vec<Loads> {
+            let loads = event.loads.iter();
+            loads.filter(|it| it.when.holds(config)).cloned().collect()
+        };
+        let (switch, resume) = (of(&model.switch), of(&model.resume));
+        let absent = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
+        if let Some(loads) = absent {
+            let view = &views[loads.view].named;
+            found.push(
+                finding(
+                    loads.span,
+                    format!(
+                        "the view `{}` is loaded, and there is none{when}",
+                        view.name
+                    ),
+                )
+                .label("loaded here")
+                .because(view.span, "not there then")
+                .note("a CPU would run under a tag that no flush knows of")
+                .help("give the load the condition of the view"),
+            );
+            return;
+        }
+        if let Some(loads) = switch.iter().find(|it| !views[it.view].loaded) {
+            let view = &views[loads.view].named;
+            found.push(
+                finding(
+                    loads.span,
+                    format!(
+                        "a switch loads the view `{}`, and the kernel runs with another{when}",
+                        view.name
+                    ),
+                )
+                .label("loaded here")
+                .because(view.span, "not the one that is `loaded`")
+                .note("what an instruction drops of the loaded tag would be counted for a view that is not loaded")
+                .help("load the view that is `loaded` in `switch`, and the other in `resume`"),
+            );
+            return;
+        }
+        let never = views.iter().enumerate().find(|(index, view)| {
+            let loads = resume.iter().filter(|it| it.view == *index);
+            let loads = loads.flat_map(|it| it.loads.iter().map(|&load| &model.loads[load]));
+            let loads: Vec<&Load> = loads.collect();
+            !view.loaded && view.when.holds(config) && !carry_tag(model, &loads, config)
+        });
+        if let Some((_, view)) = never {
+            found.push(
+                finding(
+                    view.named.span,
+                    format!(
+                        "the view `{}` is not loaded in the kernel, nor by the return to user code{when}",
+                        view.named.name
+                    ),
+                )
+                .label("never loaded")
+                .because(model.resume.span, "loads no tag of it")
+                .note("user code would run with the view of the kernel, and what is put off until this one is loaded would never be done")
+                .help(format!("let `resume` load it: `loads ... in {};`", view.named.name)),
+            );
+            return;
+        }
     }
 }

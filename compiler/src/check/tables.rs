@@ -30,6 +30,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
         let configs = Configs::of(model, conds(model, g));
         for config in configs.iter().filter(|config| config.geometry == g) {
             let mut below: Option<(&str, u32, &Level)> = None;
+            let before = found.len();
             for (index, name, level) in levels(model, g) {
                 let Some(shift) = model.level_shift(index, config) else {
                     continue;
@@ -55,6 +56,19 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
                         .label(format!("reaches 2^{shift} bytes"))
                         .because(fact.span, format!("reaches 2^{reach} bytes"))
                         .help("list the levels from the leaf up, each with the log2 of what one entry reaches"),
+                    ),
+                    Some((lower, reach, fact))
+                        if found.len() == before
+                            && shift - reach > most_entries(geometry.page_shift) => found.push(
+                        Diagnostic::new(
+                            Code::E0307,
+                            level.span,
+                            format!("a table between `{lower}` and `{name}` would have 2^{} entries{when}", shift - reach),
+                        )
+                        .label(format!("reaches 2^{shift} bytes"))
+                        .because(fact.span, format!("reaches 2^{reach} bytes"))
+                        .note("with eight bytes an entry, the table would be larger than sixteen pages")
+                        .help("add the level that is missing, or correct the numbers"),
                     ),
                     _ => {}
                 }
@@ -157,13 +171,16 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0307: the top table reaches all addresses of the spaces.
-///
-/// The language does not say how large a table is: eight bytes an entry, a page a table, and up to
-/// sixteen pages for the top one hold for every machine known.
-pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
+/// log2 of the most entries of a table. The language does not say how large one is: eight bytes an entry, and up to sixteen
+/// pages, hold for every machine known.
+fn most_entries(page_shift: u32) -> u32 {
     const ENTRY: u32 = 3;
-    const JOINED: u32 = 4;
+    const PAGES: u32 = 4;
+    page_shift.saturating_sub(ENTRY) + PAGES
+}
+
+/// E0307: the top table reaches all addresses of the spaces.
+pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for space in [&model.user, &model.kernel] {
         for (g, geometry) in model.geometries.iter().enumerate() {
             let configs = Configs::of(model, conds(model, g).chain(space.addresses.conds()));
@@ -195,7 +212,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                     );
                     break;
                 }
-                let most = shift + geometry.page_shift.saturating_sub(ENTRY) + JOINED;
+                let most = shift + most_entries(geometry.page_shift);
                 if bits > most.min(64) {
                     found.push(
                         Diagnostic::new(

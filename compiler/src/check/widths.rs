@@ -1,15 +1,16 @@
 //! Widths: every field holds whatever can be put there.
 //!
-//! In: the operands, and the tags, levels, forms and addresses whose values go into them. Out:
+//! In: the operands, and the tags, levels, forms, sets and counts whose values go into them. Out:
 //! E0303 where bits would be lost, E0203 where a value was never given. Holds: putting a value
-//! into its field loses nothing that tells entries apart.
+//! into its field loses nothing of it. That an instruction has a field for every bit is `bits`'s business.
 
 use super::configs::admits;
-use super::{counted, field_of, user_tags};
+use super::{all_drops, counted, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Field, Model, Operand, Source, Space, Value};
+use crate::model::{Addresses, Cases, Drops, Field, Model, Operand, Source, Value, Which};
 use crate::source::Span;
+use crate::trace::encode::source_name;
 
 /// What a field has to hold: how many bits, of what, where that is said.
 struct Demand {
@@ -23,7 +24,7 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for field in &operand.fields {
             found.extend(beyond(operand, field).or_else(|| slice(field)));
-            if let Some(demand) = demand(model, index, field).filter(|d| d.bits > held(field)) {
+            if let Some(demand) = demand(model, index, field).filter(|d| d.bits > field.width()) {
                 found.push(lost(field, &demand));
             }
         }
@@ -32,18 +33,26 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
     tags(model, found);
 }
 
-/// E0303: a field of the tag is no wider than the tag.
+/// E0303: a field is no wider than what comes from a source.
+///
+/// Numbers that the definition gives (levels, page sizes, forms) may have zeros in front.
 pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for field in &operand.fields {
-            let of_tag = field.value == Value::Source(Source::Tag);
-            let Some(demand) = demand(model, index, field).filter(|_| of_tag) else {
+            let Value::Source(source) = field.value else {
+                continue;
+            };
+            if matches!(source, Source::Hint | Source::Granule | Source::Form) {
+                continue;
+            }
+            let Some(demand) = demand(model, index, field) else {
                 continue;
             };
             let (has, wants) = (u64::from(field.width()), u64::from(demand.bits));
             if has <= wants {
                 continue;
             }
+            let what = source_name(source);
             let mut diagnostic = Diagnostic::new(
                 Code::E0303,
                 field.span,
@@ -61,23 +70,15 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             found.push(
                 diagnostic
-                    .note("the tag would stand in the lowest bits of the field, and the machine may look for it in others")
-                    .help("give the tag the bits where the manual has it, and the others a `0`"),
+                    .note(format!("`{what}` would stand in the lowest bits of the field, and the machine may look for it in others"))
+                    .help(format!("give `{what}` the bits where the manual has it, and the others a `0`")),
             );
         }
     }
 }
 
-/// How many bits of the value get through: for a slice those up to its highest.
-fn held(field: &Field) -> u32 {
-    match field.value {
-        Value::Slice(_, high, _) => high + 1,
-        _ => field.width(),
-    }
-}
-
 fn lost(field: &Field, demand: &Demand) -> Diagnostic {
-    let have = u64::from(held(field));
+    let have = u64::from(field.width());
     let needs = counted(u64::from(demand.bits), "bit");
     let diagnostic = Diagnostic::new(
         Code::E0303,
@@ -90,7 +91,9 @@ fn lost(field: &Field, demand: &Demand) -> Diagnostic {
         Value::Source(Source::Va) => {
             "say which bits go in: `va[55:12]`, or `va >> page` for the number of the page"
         }
-        Value::Source(Source::Root) => "say which bits go in, for instance `root[47:12]`",
+        Value::Source(Source::Root | Source::Table | Source::Entry) => {
+            "say which bits go in, for instance `root[47:12]`"
+        }
         _ => "widen the field, or correct the value",
     });
     match demand.fact {
@@ -161,29 +164,49 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(Source::Va | Source::End) => Some(whole("virtual address")),
-        Value::Source(Source::Root | Source::Table | Source::Entry) => {
-            Some(whole("physical address"))
-        }
-        Value::Source(Source::Old | Source::New) => Some(whole("table entry")),
+        Value::Source(Source::Va | Source::End) => Some(Demand {
+            bits: 64,
+            what: "a whole virtual address".to_owned(),
+            fact: None,
+        }),
+        Value::Source(Source::Root | Source::Table | Source::Entry) => Some(Demand {
+            bits: 64,
+            what: "a whole physical address".to_owned(),
+            fact: None,
+        }),
+        Value::Source(Source::Old | Source::New) => Some(Demand {
+            bits: entry_bits(model),
+            what: "a table entry".to_owned(),
+            fact: None,
+        }),
+        Value::Source(Source::Keep) => Some(Demand {
+            bits: 1,
+            what: "whether entries are kept".to_owned(),
+            fact: None,
+        }),
         Value::Source(Source::Set) => {
-            let sets = model
-                .caches
-                .stores
-                .iter()
-                .filter_map(|store| store.sets.as_ref());
-            let most = sets
-                .flat_map(|sets| sets.cases.iter().map(|(count, _)| *count))
-                .max()?;
-            Some(number(most - 1, format!("the last of {most} sets"), None))
+            let users = model.invalidates.iter();
+            let users = users.filter(|i| i.template.operands.contains(&operand));
+            let one = |drops: &&Drops| drops.which.value == Which::OneSet;
+            let drops = users.flat_map(all_drops).filter(one);
+            let most = |drops: &Drops| {
+                let counts = |sets: &Cases<u64>| sets.cases.iter().map(|(n, _)| *n).max();
+                Some((sets::most(model, drops, counts)?, drops.which.span))
+            };
+            let (most, fact) = drops.filter_map(most).max_by_key(|(most, _)| *most)?;
+            let what = format!("the set of {most}");
+            Some(number(most.saturating_sub(1), what, Some(fact)))
         }
         Value::LevelAs(table) => {
             let numbers = &model.level_numbers[table];
-            let cases = numbers.cases.iter().map(|(_, number, _)| *number);
-            let most = cases.chain(numbers.otherwise).max()?;
-            Some(number(most, format!("the level number {most}"), None))
+            let most = numbers.cases.iter().map(|(_, number, _)| *number);
+            let most = most.chain(numbers.otherwise).max()?;
+            Some(number(
+                most,
+                format!("the number {most:#x} of a level"),
+                Some(numbers.span),
+            ))
         }
-        Value::PageNumber(Source::Va) | Value::Slice(Source::Va, ..) => address(model, field),
         Value::Source(Source::Hint) => {
             let levels = model
                 .geometries
@@ -222,46 +245,16 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
     }
 }
 
-fn whole(what: &str) -> Demand {
-    Demand {
-        bits: 64,
-        what: format!("a whole {what}"),
-        fact: None,
+/// How many bits a table entry has: the language does not say, so 64 unless no address needs more than 32.
+pub fn entry_bits(model: &Model) -> u32 {
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let mut all = spaces.flat_map(|space| &space.addresses.cases);
+    let small = |of: &Addresses| of.base >> 32 == 0 && of.bits <= 32;
+    if all.all(|(addresses, _)| small(addresses)) {
+        32
+    } else {
+        64
     }
-}
-
-/// The bits of an address that tell pages of the spaces apart, in the geometry that has most.
-fn address(model: &Model, field: &Field) -> Option<Demand> {
-    let geometries = model.geometries.iter().enumerate();
-    let demands = geometries
-        .filter(|(g, _)| admits(&field.when, *g))
-        .map(|(g, geometry)| {
-            let (space, widest) = [&model.user, &model.kernel]
-                .map(|space| (space, address_bits(space, g)))
-                .into_iter()
-                .max_by_key(|(_, bits)| *bits)
-                .unwrap_or((&model.user, 0));
-            let below = match field.value {
-                Value::PageNumber(_) => geometry.page_shift,
-                _ => 0,
-            };
-            // One bit more tells the lower half from the upper.
-            Demand {
-                bits: (widest + 1).min(64).saturating_sub(below),
-                what: format!("the address of a page of `{}`", geometry.named.name),
-                fact: Some(space.addresses.span),
-            }
-        });
-    demands.max_by_key(|demand| demand.bits)
-}
-
-fn address_bits(space: &Space, geometry: usize) -> u32 {
-    let cases = space.addresses.cases.iter();
-    let admitted = cases.filter(|(_, when): &&(_, Cond)| admits(when, geometry));
-    admitted
-        .map(|(addresses, _)| addresses.bits)
-        .max()
-        .unwrap_or(0)
 }
 
 /// A run whose count ends before the next larger unit begins.
@@ -343,12 +336,7 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                     "`granule`",
                     "`granule 1;`",
                 ),
-                (
-                    Source::Hint,
-                    !hinted,
-                    "every `hint`",
-                    "`pte 12 leaf hint 1;`",
-                ),
+                (Source::Hint, !hinted, "`hint`", "`pte 12 leaf hint 1;`"),
             ];
             for (source, missing, what, example) in wanted {
                 let field = field_of(model, &[index], source);

@@ -215,7 +215,7 @@ impl Emit<'_> {
         let one_at_a_time = self.plans.needs(Need::Lock);
         let plainly = model.change.plain_store.value;
         let deferrable = model.change.deferred.is_some();
-        let waits = model.switch.waits_for_changes.is_some();
+        let waits = model.attach_waits();
         // Of the machine that this runs on, which a host need not be.
         let target = &model.target_arch.value;
         let atomics = if model.atomics_order.is_some() {

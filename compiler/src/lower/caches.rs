@@ -4,7 +4,10 @@ use tlbc_runtime::clause::Stores;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
 use crate::model::{At, Caches, Named, Store, Stricter};
+use crate::source::Span;
 
 impl Lower {
     /// The caches, in the order in which they are said to hold something.
@@ -48,6 +51,44 @@ impl Lower {
         stores
     }
 
+    /// How many neighbouring entries of a level one translation serves.
+    fn joined(
+        &mut self,
+        level: Option<&Ident>,
+        count: &ast::Number,
+        span: Span,
+        joined: &mut [Option<At<u32>>],
+    ) {
+        let Some(level) = level else {
+            self.missing(
+                span,
+                "`leaf covers`",
+                "of which level the entries are",
+                "name it: `leaf at pte covers 2 entries;`. An entry of a level that is not named is covered alone",
+            );
+            return;
+        };
+        if !count.node.is_power_of_two() || count.node > 1 << 6 {
+            self.misplaced(
+                count.span,
+                format!(
+                    "a leaf that covers {} entries cannot be described",
+                    count.node
+                ),
+                "one translation covers 2, 4, 8 and up to 64 neighbouring entries",
+            );
+        }
+        let log = count.node.trailing_zeros().min(6);
+        if let Some(slot) = self.level(level).and_then(|index| joined.get_mut(index)) {
+            self.once(
+                slot,
+                "how many entries a leaf of the level covers",
+                log,
+                span,
+            );
+        }
+    }
+
     pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
         let mut out = Caches {
             stores: Vec::new(),
@@ -55,7 +96,7 @@ impl Lower {
             walk: None,
             root: None,
             shared_by_core: None,
-            joined: 0,
+            joined: vec![0; self.levels.len()],
             walk_spans_reach: false,
             invalid_cached: false,
             fills_while_loaded: false,
@@ -67,8 +108,11 @@ impl Lower {
         };
         let mut invalid = None;
         let mut stricter = None;
-        let (mut shared, mut joined) = (None, None);
-        let mut together = false;
+        let mut shared = None;
+        let mut joined = vec![None; self.levels.len()];
+        let (mut together, mut spans, mut fills) = (None, None, None);
+        let (mut clean, mut accessed) = (None, None);
+        let mut held: Vec<Option<Span>> = vec![None; self.stores.len()];
         let names = self.stores.clone();
         out.stores.extend(names.into_iter().map(|named| Store {
             named,
@@ -80,9 +124,13 @@ impl Lower {
             match &fact.node {
                 CacheFact::Holds { cache, kinds, from } => {
                     let position = self.stores.iter().position(|s| s.name == cache.node);
-                    let Some(store) = position.and_then(|index| out.stores.get_mut(index)) else {
+                    let Some(position) = position.filter(|&index| index < out.stores.len()) else {
                         continue;
                     };
+                    if let Some(first) = held[position].replace(fact.span) {
+                        self.said_twice("what the cache holds", fact.span, first);
+                    }
+                    let store = &mut out.stores[position];
                     for kind in kinds {
                         store.holds.push(kind.node);
                         match kind.node {
@@ -98,8 +146,8 @@ impl Lower {
                     }
                     if let Some(from) = from {
                         let of = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, from));
-                        if let (Some(of), Some(store)) = (of, position.map(|i| &mut out.stores[i])) {
-                            store.from = Some(At {
+                        if let Some(of) = of {
+                            out.stores[position].from = Some(At {
                                 value: of,
                                 span: from.span,
                             });
@@ -123,25 +171,21 @@ impl Lower {
                 CacheFact::OnePer { core } => {
                     self.once(&mut shared, "whether CPUs share a TLB", *core, fact.span);
                 }
-                CacheFact::Joined(count) => {
-                    if !count.node.is_power_of_two() || count.node > 1 << 6 {
-                        self.misplaced(
-                            count.span,
-                            format!("a leaf that covers {} entries cannot be described", count.node),
-                            "one translation covers 2, 4, 8 and up to 64 neighbouring entries",
-                        );
-                    }
-                    let log = count.node.trailing_zeros().min(6);
-                    self.once(&mut joined, "how many entries a leaf covers", log, fact.span);
+                CacheFact::Joined { level, count } => {
+                    self.joined(level.as_ref(), count, fact.span, &mut joined);
                 }
-                CacheFact::LargeLeaf { together: true } => together = true,
+                CacheFact::LargeLeaf { together: true } => {
+                    self.once(&mut together, "what becomes of a large leaf", (), fact.span);
+                }
                 CacheFact::LargeLeaf { together: false } => self.misplaced(
                     fact.span,
                     "large leaves whose pieces are dropped one by one cannot be described yet"
                         .to_owned(),
                     "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is how the machine is",
                 ),
-                CacheFact::WalkSpansReach => out.walk_spans_reach = true,
+                CacheFact::WalkSpansReach => {
+                    self.once(&mut spans, "`walk spans its reach`", (), fact.span);
+                }
                 CacheFact::Invalid { cached } => {
                     self.once(
                         &mut invalid,
@@ -150,14 +194,21 @@ impl Lower {
                         fact.span,
                     );
                 }
-                CacheFact::FillsWhileLoaded => out.fills_while_loaded = true,
+                CacheFact::FillsWhileLoaded => {
+                    self.once(&mut fills, "`fills while loaded`", (), fact.span);
+                }
                 CacheFact::Stricter { how, cpus_only } => {
                     self.once(&mut stricter, "`stricter`", (*how, *cpus_only), fact.span);
                 }
-                CacheFact::CleanToDirtyWalks => out.clean_to_dirty_walks = true,
-                CacheFact::ClearedAccessedMayStay => out.accessed_may_stay = true,
+                CacheFact::CleanToDirtyWalks => {
+                    self.once(&mut clean, "`clean to dirty walks`", (), fact.span);
+                }
+                CacheFact::ClearedAccessedMayStay => {
+                    self.once(&mut accessed, "`cleared accessed may stay`", (), fact.span);
+                }
             }
         }
+        self.caches_in_circles(&mut out.stores);
         match invalid {
             Some(at) => out.invalid_cached = at.value,
             None => self.missing(
@@ -176,8 +227,13 @@ impl Lower {
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
         }
+        (out.walk_spans_reach, out.fills_while_loaded) = (spans.is_some(), fills.is_some());
+        (out.clean_to_dirty_walks, out.accessed_may_stay) = (clean.is_some(), accessed.is_some());
         out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
-        out.joined = joined.map_or(0, |at| at.value);
+        out.joined = joined
+            .iter()
+            .map(|at: &Option<At<u32>>| at.map_or(0, |at| at.value))
+            .collect();
         // Plans rest on these four; a machine that is otherwise cannot be described yet.
         let rests = [
             (
@@ -186,7 +242,7 @@ impl Lower {
                 "add `one per cpu;` or `one per core;`",
             ),
             (
-                together,
+                together.is_some(),
                 "what becomes of a large leaf",
                 "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
             ),
@@ -211,5 +267,34 @@ impl Lower {
             self.missing(it.span, "`caches`", "what the TLB holds", help);
         }
         out
+    }
+
+    /// Caches that make their entries from their own, by way of others: each circle once.
+    fn caches_in_circles(&mut self, stores: &mut [Store]) {
+        for start in 0..stores.len() {
+            let from = |store: usize| stores[store].from;
+            let way = std::iter::successors(from(start), |at| from(at.value));
+            let mut way = way.take(stores.len());
+            if way.all(|at| at.value != start) {
+                continue;
+            }
+            let name = &stores[start].named;
+            let mut diagnostic = Diagnostic::new(
+                Code::E0206,
+                name.span,
+                format!("the cache `{}` makes its entries from its own", name.name),
+            )
+            .label("part of a circle")
+            .note("entries come from page tables, directly or from those of another cache")
+            .help("take one `from` of the circle away");
+            let mut next = start;
+            // What is left is no circle any more.
+            while let Some(at) = stores[next].from.take() {
+                let name = &stores[next].named.name;
+                diagnostic = diagnostic.because(at.span, format!("of `{name}`"));
+                next = at.value;
+            }
+            self.report(diagnostic);
+        }
     }
 }

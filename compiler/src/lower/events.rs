@@ -273,7 +273,16 @@ impl Lower {
             waits_for_changes: None,
             span: it.span,
         };
+        let (mut half_loaded, mut contents, mut waits) = (None, None, None);
         for fact in &it.facts {
+            if let Some(of) = misplaced(kind, &fact.node) {
+                self.misplaced(
+                    fact.span,
+                    format!("this is said of {of}"),
+                    "move it there, or remove it",
+                );
+                continue;
+            }
             match &fact.node {
                 EventFact::Loads { loads, view, when } => {
                     let loads = loads.iter().filter_map(|name| self.load(name)).collect();
@@ -289,7 +298,9 @@ impl Lower {
                         span: fact.span,
                     }));
                 }
-                EventFact::HalfLoadedUnsafe => event.half_loaded_unsafe = Some(fact.span),
+                EventFact::HalfLoadedUnsafe => {
+                    self.once(&mut half_loaded, "`half loaded is unsafe`", (), fact.span);
+                }
                 EventFact::Resync(cases) => {
                     let resync = self.resync(cases);
                     match &event.resync {
@@ -298,14 +309,17 @@ impl Lower {
                     }
                 }
                 EventFact::ContentsUnknown(when) => {
-                    event.contents_unknown = Some(At {
-                        value: self.cond(when.as_ref(), &[]),
-                        span: fact.span,
-                    });
+                    let when = self.cond(when.as_ref(), &[]);
+                    self.once(&mut contents, "`contents unknown`", when, fact.span);
                 }
-                EventFact::WaitsForChanges => event.waits_for_changes = Some(fact.span),
+                EventFact::WaitsForChanges => {
+                    self.once(&mut waits, "`waits for changes`", (), fact.span);
+                }
             }
         }
+        event.contents_unknown = contents;
+        event.half_loaded_unsafe = half_loaded.map(|at| at.span);
+        event.waits_for_changes = waits.map(|at| at.span);
         Some(event)
     }
 
@@ -393,5 +407,17 @@ impl Lower {
             }
         }
         out
+    }
+}
+
+/// Of what a fact is said, if not of this event.
+fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
+    match (fact, kind) {
+        (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::Resume) => Some("`arrive`"),
+        (EventFact::WaitsForChanges, EventKind::Resume | EventKind::Arrive) => Some("`switch`"),
+        (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::Arrive) => {
+            Some("`switch` and `resume`")
+        }
+        _ => None,
     }
 }

@@ -163,9 +163,11 @@ impl Lower {
             resync: space.resync.or_else(|| resynced(&barriers)),
             ..space
         });
-        let switch = switch.map(|event| Event {
-            resync: event.resync.or_else(|| resynced(&barriers)),
-            ..event
+        let [switch, resume, arrive] = [switch, resume, arrive].map(|event| {
+            event.map(|event| Event {
+                resync: event.resync.or_else(|| resynced(&barriers)),
+                ..event
+            })
         });
         if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;

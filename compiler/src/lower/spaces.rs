@@ -119,6 +119,13 @@ impl Lower {
                 "reserve the least values, or give the others with `values`",
             );
         }
+        for at in reserved.iter().filter(|at| at.value > most) {
+            self.misplaced(
+                at.span,
+                format!("a tag of {} bits is never {}", bits.value, at.value),
+                "reserve a value that the tag can have",
+            );
+        }
         let span = values
             .map(|at| at.span)
             .or(reserved.first().map(|at| at.span))

@@ -18,16 +18,31 @@ fn targets() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     })
 }
 
+/// A name without what people write in different ways.
+fn bare(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
 impl Lower {
     /// Reports a name that Rust does not know, if it is likely that another was meant.
     pub(super) fn known_target(&mut self, target: &TargetArch) {
         let name = target.name.node.as_str();
+        if name.trim().is_empty() {
+            self.missing(
+                target.name.span,
+                "`target_arch`",
+                "which architecture",
+                "write Rust's name of it, or any other followed by `intended`",
+            );
+            return;
+        }
         if target.intended || targets().any(|(known, _)| known == name) {
             return;
         }
         let other = |(known, others): (&'static str, Vec<&str>)| {
-            let named = others.iter().any(|other| other.eq_ignore_ascii_case(name));
-            (named || known.eq_ignore_ascii_case(name)).then_some(known)
+            let mut names = others.into_iter().chain([known]);
+            names.any(|it| bare(it) == bare(name)).then_some(known)
         };
         let near = || nearest(name, targets().map(|(known, _)| known));
         let Some(meant) = targets().find_map(other).or_else(near) else {

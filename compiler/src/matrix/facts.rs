@@ -178,10 +178,21 @@ fn shared(it: &Analysis) -> Vec<String> {
 }
 
 fn joined_entries(it: &Analysis) -> Vec<String> {
-    vec![match it.model.caches.joined {
-        0 => "one table entry".to_owned(),
-        log => format!("up to {} neighbouring table entries", 1u64 << log),
-    }]
+    let levels = it.model.levels.iter().zip(&it.model.caches.joined);
+    let joined = levels.filter(|(_, log)| **log != 0);
+    let joined = joined.map(|(level, log)| {
+        let count = 1u64 << log;
+        format!(
+            "up to {count} neighbouring entries of {}",
+            code(&level.name)
+        )
+    });
+    let joined: Vec<String> = joined.collect();
+    if joined.is_empty() {
+        vec!["one table entry".to_owned()]
+    } else {
+        joined
+    }
 }
 
 fn absences(it: &Analysis) -> Vec<String> {

@@ -51,7 +51,7 @@ pub(super) const ISSUED: &[Ask] = &[
 ];
 
 pub(super) const EVENTS: &[Ask] = &[
-    long("Another space is loaded", |it| event(it, &it.model.switch)),
+    long("Another space is loaded", switch),
     long("Return to user code", |it| event(it, &it.model.resume)),
     long("A CPU comes up", |it| event(it, &it.model.arrive)),
 ];
@@ -212,6 +212,14 @@ fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
     issued(it, Sample::Unmap, others)
 }
 
+fn switch(it: &Analysis) -> Vec<String> {
+    let mut lines = event(it, &it.model.switch);
+    if it.model.attach_waits() {
+        lines.push("waits for changes under way".to_owned());
+    }
+    lines
+}
+
 fn event(it: &Analysis, event: &Event) -> Vec<String> {
     let model = &it.model;
     let loads = event.loads.iter().map(|loads| {
@@ -244,9 +252,6 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
             "contents unknown{}: drops everything",
             when(model, &unknown.value)
         ));
-    }
-    if event.waits_for_changes.is_some() {
-        lines.push("waits for changes under way".to_owned());
     }
     let resyncs = event.resync.iter().flat_map(model::Resync::barriers);
     lines.extend(resyncs.map(|(at, cond)| {

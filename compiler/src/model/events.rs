@@ -1,6 +1,6 @@
 //! Changes of entries, events, errata and policy.
 
-use tlbc_runtime::clause::{Levels, Stores};
+use tlbc_runtime::clause::{Holders, Levels, Stores};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{At, Cases, Cond, Config, Delivery, Instr, Lost, Model, Named, Source, TagSource};
@@ -156,6 +156,19 @@ pub struct Loads {
 }
 
 impl Model {
+    /// Whether a CPU that attaches a space waits for changes of entries that are under way: it says so, or how an entry is
+    /// changed depends on which CPUs have the space attached.
+    #[must_use]
+    pub fn attach_waits(&self) -> bool {
+        let local = self.invalidates.iter().any(|it| {
+            let mut cases = it.holders.cases.iter();
+            let narrow = cases.any(|(at, _)| !at.value.covers(Holders::CPUS));
+            it.writes_entry.is_some() && narrow
+        });
+        let depends = self.change.deferred.is_some() || local;
+        self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
+    }
+
     /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one
     /// space under the tag of another, so that an empty root is loaded first.
     #[must_use]

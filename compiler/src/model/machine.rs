@@ -72,8 +72,8 @@ pub struct Caches {
     pub root: Option<Span>,
     /// The CPUs of a core share them.
     pub shared_by_core: Option<Span>,
-    /// log2 of how many neighbouring entries one translation covers.
-    pub joined: u32,
+    /// log2 of how many neighbouring entries one translation covers, by the index of their level.
+    pub joined: Vec<u32>,
     /// One address drops a walk entry wherever in its reach it lies.
     pub walk_spans_reach: bool,
     /// Absences.
@@ -106,12 +106,14 @@ impl Caches {
         Stores(holding.fold(0, |set, (index, _)| set | 1 << index))
     }
 
-    /// The caches whose entries are made from those of another, and which therefore go after it.
+    /// How many caches are in a row before this one, each made from the one before: 0 for one that is made from the
+    /// tables.
     #[must_use]
-    pub fn made_from_others(&self) -> Stores {
-        let stores = self.stores.iter().enumerate();
-        let made = stores.filter(|(_, store)| store.from.is_some());
-        Stores(made.fold(0, |set, (index, _)| set | 1 << index))
+    pub fn depth(&self, store: usize) -> u8 {
+        let from = |store: usize| self.stores.get(store)?.from.map(|at| at.value);
+        let sources = std::iter::successors(from(store), |&store| from(store));
+        // Caches made from each other in a circle are reported elsewhere.
+        sources.take(Stores::MOST).count() as u8
     }
 }
 
@@ -172,6 +174,28 @@ impl Tag {
             .checked_shl(self.bits.value as u32)
             .map_or(u64::MAX, |n| n - 1);
         self.values.map_or((0, most), |at| at.value)
+    }
+}
+
+impl Tag {
+    /// Whether more than one value can be given out where the bits that views set are kept free.
+    #[must_use]
+    pub fn gives_out_several(&self, views: u64) -> bool {
+        let (first, last) = self.range();
+        // The least value from `from` on without those bits: a bit that is in the way is carried over.
+        let next = |from: u64| {
+            let mut value = from;
+            while value & views != 0 {
+                let above = 64 - (value & views).leading_zeros();
+                let carried = value.checked_shr(above)?.checked_add(1)?;
+                value = carried
+                    .checked_shl(above)
+                    .filter(|it| it >> above == carried)?;
+            }
+            (value <= last).then_some(value)
+        };
+        let second = next(first).and_then(|least| next(least.checked_add(1)?));
+        second.is_some()
     }
 }
 

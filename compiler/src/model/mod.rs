@@ -260,7 +260,7 @@ impl Model {
         for (index, level) in levels.iter().enumerate() {
             if let (Some(level), Some(shift)) = (level, self.level_shift(index, config)) {
                 table[index] = if level.maps_pages(config) {
-                    LevelFacts::joined(shift, self.caches.joined)
+                    LevelFacts::joined(shift, self.caches.joined[index])
                 } else {
                     LevelFacts::table(shift)
                 };

@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 pub(super) fn find(file: FileId, text: &str) -> Vec<Diagnostic> {
     let bytes = text.as_bytes();
     let ends_line = |at: usize| bytes.get(at + 1) == Some(&b'\n');
+    // A mark of the byte order may begin a file.
+    let is_mark = |at: usize, c: char| at == 0 && c == '\u{feff}';
     let hidden = text
         .char_indices()
-        .filter(|&(at, c)| is_hidden(c) && !(c == '\r' && ends_line(at)));
+        .filter(|&(at, c)| is_hidden(c) && !(c == '\r' && ends_line(at)) && !is_mark(at, c));
     let mut found: BTreeMap<char, Diagnostic> = BTreeMap::new();
     for (at, c) in hidden {
         let span = Span::new(file, at..at + c.len_utf8());

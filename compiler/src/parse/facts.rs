@@ -25,7 +25,10 @@ impl Builder<'_> {
             Rule::one_per => CacheFact::OnePer {
                 core: has(node, Rule::k_core),
             },
-            Rule::joined => CacheFact::Joined(self.number_in(node)),
+            Rule::joined => CacheFact::Joined {
+                level: all(node, Rule::name).next().map(|name| self.ident(&name)),
+                count: self.number_in(node),
+            },
             Rule::walk_spans => CacheFact::WalkSpansReach,
             Rule::large_leaf => CacheFact::LargeLeaf {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),

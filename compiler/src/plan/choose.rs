@@ -1,13 +1,15 @@
 //! The selection rule: of the sets of means that cover an obligation, the least.
 //!
-//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers.
+//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers, four where a cache is
+//! made from another.
 //! Holds: each cell of the need is dropped by one single means of the choice.
 //!
 //! Least is, in this order: the tag classes that lose all their leaves; instructions weighted by
-//! their cost; addresses named beyond the request; kinds of entries dropped beyond it; the order
-//! in the file.
+//! their cost; stages, each of which is waited for; addresses named beyond the request; kinds of entries
+//! dropped beyond it; the order in the file.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -26,8 +28,8 @@ pub struct Need {
     pub leaf: bool,
     /// Walk entries.
     pub walk: bool,
-    /// Remembered absences.
-    pub absent: bool,
+    /// Negative entries, of which levels.
+    pub absent: Levels,
     /// What binds the tag to its top table.
     pub root: bool,
     /// Of which addresses.
@@ -65,19 +67,21 @@ impl Choice {
         self.means.iter().any(|m| m.exact)
     }
 
-    /// The means that come at the start: all but those that wait for others.
-    pub fn early(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| !m.late)
+    /// The means of a stage.
+    pub fn of_stage(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        self.means.iter().filter(move |m| m.stage == stage)
     }
 
-    /// The means that name addresses.
-    pub fn addressed(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| m.names != Names::Everything)
+    /// Those that name addresses.
+    pub fn addressed(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        let means = self.of_stage(stage);
+        means.filter(|m| m.names != Names::Everything)
     }
 
-    /// The means that do not, which a loop needs only once.
-    pub fn whole(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| m.names == Names::Everything)
+    /// Those that do not, which a loop needs only once.
+    pub fn whole(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        let means = self.of_stage(stage);
+        means.filter(|m| m.names == Names::Everything)
     }
 }
 
@@ -166,7 +170,7 @@ impl Chooser {
         let need = Need {
             leaf: true,
             walk: true,
-            absent: true,
+            absent: Levels::ALL,
             root: true,
             of: Of::Everything,
         };
@@ -200,7 +204,7 @@ pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> 
     let kinds = [
         (need.leaf, Kind::Leaf, leaf),
         (need.walk, Kind::Walk, walk),
-        (need.absent, Kind::Absent, leaf),
+        (true, Kind::Absent, need.absent.and(leaf)),
         (need.root, Kind::Root, Levels::ALL),
     ];
     let cells = kinds
@@ -230,22 +234,23 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
         // Passes step by all the entries that one cached translation covers, and these runs by one.
         (
             Names::Run {
-                stride: Stride::Entries(_),
+                stride: Stride::Entries(levels),
                 ..
             },
             Of::Runs,
-        ) => model.caches.joined == 0,
+        ) => levels
+            .iter()
+            .all(|level| model.caches.joined[level.index()] == 0),
         (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,
     }
 }
 
-/// Whether a means drops any of the cells, if there are any: without it a set that covers them still does.
+/// Whether a means drops any of the cells: without it a set that covers them still does.
 fn helps(means: &Means, cells: &[Cells]) -> bool {
     let mut views = means.cells.iter().zip(cells);
-    cells.iter().all(Cells::is_empty)
-        || views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
+    views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
 }
 
 fn least(
@@ -257,7 +262,12 @@ fn least(
     let leaves = setting.leaves_of_classes();
     let mut best: Option<(Rank, Vec<usize>)> = None;
     let mut covering: Vec<Vec<usize>> = Vec::new();
-    for set in subsets(pool.len()) {
+    let most = if pool.iter().any(|m| m.stage > 0) {
+        4
+    } else {
+        3
+    };
+    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
         let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
         if covering.iter().any(within) || !covers(pool, &set, cells) {
             continue;
@@ -278,13 +288,20 @@ fn least(
     Some(set.into_iter().map(|i| pool[i].clone()).collect())
 }
 
-/// Sets of one, two and three, small ones first.
-fn subsets(n: usize) -> impl Iterator<Item = Vec<usize>> {
-    let ones = (0..n).map(|a| vec![a]);
-    let twos = (0..n).flat_map(move |a| (a + 1..n).map(move |b| vec![a, b]));
-    let threes = (0..n)
-        .flat_map(move |a| (a + 1..n).flat_map(move |b| (b + 1..n).map(move |c| vec![a, b, c])));
-    ones.chain(twos).chain(threes)
+/// The sets of a size, in order.
+fn subsets(n: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
+    let mut next: Option<Vec<usize>> = (size <= n).then(|| (0..size).collect());
+    std::iter::from_fn(move || {
+        let set = next.take()?;
+        // The last element that can still move up takes the later ones along.
+        let moves = (0..size).rfind(|&place| set[place] < n - size + place);
+        next = moves.map(|place| {
+            let from = set[place] + 1;
+            let rest = (0..size - place).map(|offset| from + offset);
+            set[..place].iter().copied().chain(rest).collect()
+        });
+        Some(set)
+    })
 }
 
 fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
@@ -294,7 +311,7 @@ fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
     })
 }
 
-type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
+type Rank = (u32, u8, u64, usize, u32, u32, Vec<usize>);
 
 fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], need: Need) -> Rank {
     let means = || set.iter().map(|&i| pool[i]);
@@ -319,6 +336,7 @@ fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], ne
         loses.count_ones(),
         loses,
         means().map(|m| m.cost).sum(),
+        means().map(|m| m.stage).collect::<BTreeSet<_>>().len(),
         addresses,
         means().map(beyond).sum(),
         set.to_vec(),

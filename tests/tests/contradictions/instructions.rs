@@ -1,6 +1,6 @@
 //! What is issued decides what happens, and happens in an order that helps.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
 #[test]
 fn instructions_of_one_text() {
@@ -116,4 +116,81 @@ fn flushes_before_the_change_is_visible() {
         let (_, after) = rest.split_once('\n').expect("a line");
         refused(&format!("{before}{after}"), &[], "E0411");
     }
+}
+
+#[test]
+fn texts_that_an_assembler_reads_alike() {
+    for text in [
+        "dsb  ish",
+        "DSB ISH",
+        "dsb\tish",
+        ".arch armv8-a; dsb ish",
+        " dsb ish ",
+    ] {
+        refused(ARM64, &[("\"dsb nsh\"  ", &format!("\"{text}\""))], "E0410");
+    }
+    refused(
+        S390,
+        &[(
+            "\"idte {origin}, %r0, {page}, 1\"",
+            "\"IDTE {origin},%r0,{page},0\"",
+        )],
+        "E0410",
+    );
+    let pid2 = "encoded \".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)\"";
+    for encoded in [
+        ".long 0x7C030264|({rs}<<21)|({rb_pid}<<11)",
+        ".long 0x7c030264 | ({rb_pid} << 11) | ({rs} << 21)",
+        ".4byte 2080572004 | ({rs} << 21) | ({rb_pid} << 11)",
+    ] {
+        refused(
+            POWERPC64,
+            &[(pid2, &format!("encoded \"{encoded}\""))],
+            "E0410",
+        );
+    }
+    // What is shown says what is issued.
+    refused(POWERPC64, &[("\"slbia 3\"", "\"slbia 7\"")], "E0410");
+    refused(
+        POWERPC64,
+        &[(
+            "\"tlbie {rb_pid}, {rs}, 1, 1, 1\"",
+            "\"tlbie {rb_pid}, {rs}, 0, 1, 1\"",
+        )],
+        "E0410",
+    );
+}
+
+#[test]
+fn loads_of_one_text() {
+    refused(
+        S390,
+        &[(
+            "\"lctlg %c7, %c7, 0({control})\"",
+            "\"lctlg %c1, %c1, 0({control})\"",
+        )],
+        "E0410",
+    );
+}
+
+#[test]
+fn new_entries_that_other_walkers_do_not_see() {
+    // Whatever others are told by, they walk new entries.
+    for delivery in ["delivery broadcast", "delivery interrupts"] {
+        for on in ["self", "core"] {
+            refused(
+                slate(),
+                &[
+                    ("publishes on cpus", &format!("publishes on {on}")),
+                    ("delivery broadcast", delivery),
+                ],
+                "E0411",
+            );
+        }
+    }
+    let devices = (
+        "walk under every tag; resync",
+        "walk under every tag; devices; resync",
+    );
+    refused(slate(), &[devices], "E0411");
 }

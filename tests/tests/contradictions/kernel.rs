@@ -90,7 +90,7 @@ fn addresses_of_the_kernel_and_of_users() {
         X86_64,
         &[(
             "addresses high 47 bits, high 56",
-            "addresses from 0x7000_0000_0000, 47 bits, high 56",
+            "addresses from 0x7000_0000_0000, 44 bits, high 56",
         )],
         "E0514",
     );
@@ -111,9 +111,12 @@ fn addresses_of_the_kernel_and_of_users() {
                 "addresses from 0xc000_0000_0000_0000, 52 bits",
                 "addresses low 52 bits",
             ),
-            ("leaf under pid 0", "leaf under pid 7"),
+            (
+                "leaf under pid 0;\n        walk under pid 0",
+                "leaf under pid 7;\n        walk under pid 7",
+            ),
         ],
-        "E0514",
+        "E0512 E0514",
     );
 }
 

@@ -7,13 +7,18 @@
 mod common;
 mod derived;
 mod errata;
+mod events;
+mod fields;
 mod instructions;
 mod kernel;
 mod operands;
 mod rust;
+mod settings;
 mod spaces;
+mod tags;
 mod targets;
 mod texts;
+mod writers;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};
 

@@ -166,7 +166,7 @@ fn sources_that_are_not_at_hand() {
     refused(
         S390,
         &[("[63:3]  entry[63:3]", "[63:3]  root[63:3]")],
-        "E0409",
+        "E0306 E0409",
     );
 }
 

@@ -55,17 +55,8 @@ fn switches_without_a_root() {
     // The tables of s390 are found by the tag, which is the root; those of Power in a table of processes.
     accepted(S390, &[]);
     accepted(POWERPC64, &[]);
-    refused(
-        POWERPC64,
-        &[
-            ("procs holds root;", ""),
-            (
-                "drops leaf, walk, root of everything, this tag;\n        where nest",
-                "drops leaf, walk of everything, this tag;\n        where nest",
-            ),
-        ],
-        "E0509",
-    );
+    let rootless = POWERPC64.replace("walk, root of", "walk of");
+    refused(&rootless, &[("procs holds root;", "")], "E0509");
 }
 
 #[test]

@@ -15,6 +15,10 @@ fn names_that_others_use() {
         ("loongarch", "loongarch64"),
         ("AArch64", "aarch64"),
         ("X86_64", "x86_64"),
+        ("x86-64 ", "x86_64"),
+        ("risc-v64", "riscv64"),
+        ("ppc64el", "powerpc64"),
+        ("thumbv7m", "arm"),
         // Slips of the hand.
         ("aarch46", "aarch64"),
         ("x86_46", "x86_64"),
@@ -45,5 +49,15 @@ fn names_that_resemble_none() {
     ] {
         let target = format!("target_arch \"{name}\"");
         accepted(slate(), &[("target_arch \"slate\"", &target)]);
+    }
+}
+
+#[test]
+fn names_that_are_empty() {
+    for name in ["", " "] {
+        for intended in ["", " intended"] {
+            let target = format!("target_arch \"{name}\"{intended}");
+            refused(slate(), &[("target_arch \"slate\"", &target)], "E0203");
+        }
     }
 }

@@ -162,7 +162,7 @@ invalidate drop_page \"drop.page {{page}}\" {{ per \"Toy manual, 4.1\"; drops {d
     let writer = |levels: &str, drops: &str| {
         format!(
             "operand entry 64 bits {{ [63:0] table; }}
-operand of 64 bits {{ [63:0] va; }}
+operand of 64 bits {{ [63:12] va[63:12]; [11:2] 0; [1:0] level as pte 0, pmd 1, pgd 2; }}
 change {{ by writers; }}
 invalidate clear \"clear {{entry}}, {{of}}\" {{ per \"Toy manual, 4.5\"; writes entry at {levels}: invalid; drops {drops}; where cpus; at once; }}"
         )

@@ -9,6 +9,7 @@ mod several;
 mod shipped;
 mod slips;
 mod toy;
+mod warnings;
 
 use tlbc::analyse;
 use tlbc::diagnostic::Diagnostic;

@@ -80,9 +80,7 @@ fn tables() {
             ),
             &format!(
                 "feature big \"big\";\n{}",
-                geometry(
-                    "pte 12 leaf hint 1; pmd 21 leaf hint 2; pud 30 when big; pgd 39, 30 when big;"
-                )
+                geometry("pte 12 leaf hint 1; pmd 21 leaf hint 2; pud 30 when big; pgd 30;")
             ),
             "feature big \"big\";\nspace user { addresses low 38 bits, low 57 bits when big; leaf under color; walk under color; }",
         ],
@@ -110,7 +108,7 @@ fn runs() {
             ),
             &run(
                 &entries,
-                "drops leaf of run of 1..64 entries at pte, pgd, this tag;",
+                "drops leaf of run of 1..128 entries at pte, pgd, this tag;",
             ),
             &run(
                 "[63:56] tag; [55:48] num; [47:0] va[59:12];",

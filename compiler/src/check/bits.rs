@@ -1,0 +1,384 @@
+//! Bits: what tells two things apart gets to the machine.
+//!
+//! In: the operands of instructions, and the addresses, tags, sets, forms and tables that these tell apart. Out: E0303
+//! where bits of it are in no field, E0306 where a condition leaves all of them out. Holds: on every machine on which
+//! an instruction may be used, no two things that it serves have the same operands. What a single field holds is
+//! `widths`'s business.
+
+use super::configs::Configs;
+use super::{all_drops, compares_tag, tags_in};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{
+    Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value, Which,
+};
+use crate::source::Span;
+use crate::trace::encode::source_name;
+use tlbc_runtime::clause::{Level, Stride};
+
+/// What an instruction has to be told on one machine.
+struct Wanted {
+    /// The bits of the source that differ.
+    all: u64,
+    /// Bits of which one has to be there, unless there are none.
+    any: u64,
+    /// Of what.
+    what: String,
+    /// Where that is said.
+    fact: Span,
+    /// Whether the effect cannot do without.
+    needed: bool,
+}
+
+/// The lowest `count` bits.
+fn low(count: u32) -> u64 {
+    1u64.checked_shl(count).map_or(u64::MAX, |bit| bit - 1)
+}
+
+/// E0303, E0306: an invalidation is given whatever tells apart what it drops and writes.
+pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.invalidates {
+        let template = (it.named.name.as_str(), it.template.operands.as_slice());
+        let of_forms = it.forms.iter().map(|form| &form.requires);
+        let of_drops = all_drops(it).map(|drops| &drops.when);
+        let conds: Vec<&Cond> = of_forms.chain(of_drops).chain([&it.requires]).collect();
+        let mut check = |source, wanted: &dyn Fn(Config) -> Option<Wanted>| {
+            found.extend(lost(model, template, &conds, source, |config| {
+                wanted(config).filter(|_| it.requires.holds(config))
+            }));
+        };
+        check(Source::Va, &|config| address(model, it, config));
+        check(Source::End, &|config| {
+            address(model, it, config).map(|wanted| Wanted {
+                needed: false,
+                ..wanted
+            })
+        });
+        check(Source::Tag, &|config| {
+            let compared = active(it, config).find(|drops| compares_tag(drops));
+            tag(model, compared, config)
+        });
+        check(Source::Set, &|config| set(model, it, config));
+        check(Source::Form, &|config| form(it, config));
+        check(Source::Num, &|config| run(model, it, config));
+        check(Source::Table, &|config| table(model, it, config));
+        check(Source::Entry, &|_| entry(it));
+        for source in [Source::Old, Source::New] {
+            check(source, &|_| written(model, it, source));
+        }
+    }
+}
+
+/// E0303: a load is given all of the tag, and of the top table whatever is not zero.
+pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.loads {
+        let template = (it.named.name.as_str(), it.template.operands.as_slice());
+        found.extend(lost(model, template, &[], Source::Tag, |config| {
+            tag(model, None, config)
+        }));
+        found.extend(lost(model, template, &[], Source::Root, |config| {
+            let geometry = &model.geometries[config.geometry];
+            Some(Wanted {
+                all: 1 << geometry.page_shift,
+                any: 0,
+                what: "the address of a top table".to_owned(),
+                fact: geometry.named.span,
+                needed: false,
+            })
+        }));
+    }
+}
+
+/// The clauses that count in a configuration, with a hint or without.
+fn active(it: &Invalidate, config: Config) -> impl Iterator<Item = &Drops> {
+    let forms = it.forms.iter();
+    let usable = forms.filter(move |form| form.requires.holds(config));
+    let drops = usable.flat_map(|form| &form.drops);
+    drops.filter(move |drops| super::configs::can_hold(&drops.when, config))
+}
+
+/// The finding about a source, on the first machine on which bits of it do not get through.
+fn lost<'m>(
+    model: &'m Model,
+    (name, operands): (&str, &'m [usize]),
+    conds: &[&'m Cond],
+    source: Source,
+    wanted: impl Fn(Config) -> Option<Wanted>,
+) -> Option<Diagnostic> {
+    let fields: Vec<&Field> = super::fields_of(model, operands, source).collect();
+    // Where no operand has a place for it, that has been reported.
+    let first = *fields.first()?;
+    let own = fields.iter().map(|field| &field.when);
+    let tags = model.tags.iter().map(|tag| &tag.when);
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let addresses = spaces.flat_map(|space| space.addresses.conds());
+    let levels = model.geometries.iter().flat_map(|it| &it.levels).flatten();
+    let shifts = levels.flat_map(|level| level.shift.conds().chain(&level.leaf));
+    let counts = model.caches.stores.iter().filter_map(|it| it.sets.as_ref());
+    let all = own.chain(conds.iter().copied());
+    let all: Vec<&Cond> = match source {
+        Source::Tag => all.chain(tags).collect(),
+        Source::Va | Source::End | Source::Table => all.chain(addresses).chain(shifts).collect(),
+        Source::Set => all.chain(counts.flat_map(Cases::conds)).collect(),
+        _ => all.collect(),
+    };
+    let configs = Configs::of(model, all);
+    configs.iter().find_map(|config| {
+        let wanted = wanted(config)?;
+        let geometry = &model.geometries[config.geometry];
+        // What is only there with a hint, or where entries are kept, is not there otherwise.
+        [false, true].into_iter().find_map(|hinted| {
+            let there = fields
+                .iter()
+                .filter(|field| field.when.holds_with(config, hinted, hinted));
+            let carried = there
+                .clone()
+                .fold(0, |all, field| all | bits(field, geometry.page_shift));
+            let (field, when) = (
+                *there.clone().next().unwrap_or(&first),
+                configs.when(config),
+            );
+            if carried == 0 {
+                return wanted.needed.then(|| left_out(name, field, &wanted, &when));
+            }
+            let missing = wanted.all & !carried;
+            let above = missing == 0 && wanted.any != 0 && wanted.any & carried == 0;
+            let highest = *there.max_by_key(|field| bits(field, geometry.page_shift))?;
+            if missing != 0 {
+                let lowest = missing.trailing_zeros() < carried.trailing_zeros();
+                let field = if lowest { field } else { highest };
+                Some(cut(name, field, &wanted, missing, carried))
+            } else if above {
+                Some(half(highest, &wanted))
+            } else {
+                None
+            }
+        })
+    })
+}
+
+/// The bits of its source that a field carries.
+fn bits(field: &Field, page_shift: u32) -> u64 {
+    match field.value {
+        Value::Source(_) => low(field.width()),
+        Value::Slice(_, high, least) => low(high + 1) & !low(least),
+        Value::PageNumber(_) => low(field.width()).checked_shl(page_shift).unwrap_or(0),
+        Value::Const(_) | Value::LevelAs(_) => 0,
+    }
+}
+
+fn left_out(name: &str, field: &Field, wanted: &Wanted, when: &str) -> Diagnostic {
+    let what = &wanted.what;
+    Diagnostic::new(
+        Code::E0306,
+        field.span,
+        format!("`{name}` is not told {what}{when}"),
+    )
+    .label("zero then")
+    .because(wanted.fact, "needs it")
+    .note("a field whose condition does not hold is zero, and the machine would act on something else")
+    .help("let the field be there whenever the instruction may be used, or let the instruction require the same")
+}
+
+fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -> Diagnostic {
+    let what = &wanted.what;
+    let bit = missing.trailing_zeros();
+    let word = field.value.source().map_or("", source_name);
+    let half = wanted.any != 0 && wanted.any & carried == 0;
+    let top = if half {
+        wanted.any.trailing_zeros()
+    } else {
+        63 - wanted.all.leading_zeros()
+    };
+    let at_low_end = bit < carried.trailing_zeros();
+    let message = if at_low_end {
+        format!("{what} differs in bit {bit}, which `{name}` is not told")
+    } else {
+        let (needs, gets) = (
+            64 - wanted.all.leading_zeros(),
+            64 - carried.leading_zeros(),
+        );
+        if gets < needs {
+            format!("{what} needs {needs} bits and gets {gets}")
+        } else {
+            format!("{what} has a bit {bit}, and `{name}` is not told it")
+        }
+    };
+    Diagnostic::new(Code::E0303, field.span, message)
+        .label(format!("without bit {bit} of `{word}`"))
+        .because(wanted.fact, "has to be told apart")
+        .note("two that differ in these bits have the same operand: what is done to one is meant for the other")
+        .help(format!("let a field carry the bits from {} to {top}", wanted.all.trailing_zeros()))
+}
+
+fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
+    let bit = wanted.any.trailing_zeros();
+    Diagnostic::new(
+        Code::E0303,
+        field.span,
+        format!(
+            "{} needs {} bits and gets {bit}",
+            wanted.what,
+            bit + 1
+        ),
+    )
+    .label(format!("without bit {bit} of the address"))
+    .because(wanted.fact, "has to be told apart")
+    .note("addresses of the kernel and of user spaces differ in the bits above alone: without them a page of one has the operand of the other")
+    .help(format!("let the field go up to bit {bit} of the address, or higher"))
+}
+
+/// The bits of an address that tell two entries apart that an instruction serves.
+fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+    let by_address = active(it, config)
+        .find(|drops| !matches!(drops.which.value, Which::Everything | Which::OneSet));
+    // What writes an entry is told its address, too.
+    if by_address.is_none() && it.writes_entry.is_none() {
+        return None;
+    }
+    let (step, level) = least_step(model, it, config)?;
+    let of = |space: &Space| space.addresses.get(config).copied();
+    let (user, kernel) = (of(&model.user)?, of(&model.kernel)?);
+    let (space, bits) = if user.bits >= kernel.bits {
+        (&model.user, user.bits)
+    } else {
+        (&model.kernel, kernel.bits)
+    };
+    let (last, name) = (
+        &model.levels[level].name,
+        &model.geometries[config.geometry].named.name,
+    );
+    let at = model.geometries[config.geometry].levels[level].as_ref();
+    let least = at.map_or(space.addresses.span, |level| level.span);
+    Some(Wanted {
+        all: low(bits) & !low(step),
+        any: (user.base ^ kernel.base) & !low(bits),
+        what: format!("the address of an entry of `{last}` of `{name}`"),
+        fact: by_address.map_or(least, |drops| drops.which.span),
+        needed: true,
+    })
+}
+
+/// The least log2 of the distance of two entries that an instruction serves, and their level.
+fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, usize)> {
+    let served = |level: usize| {
+        let level = Level(level as u8);
+        let run = |drops: &Drops| match drops.which.value {
+            Which::Run {
+                stride: Stride::Entries(levels),
+                ..
+            } => levels.contains(level),
+            _ => true,
+        };
+        match it.writes_entry {
+            Some(writes) => writes.levels.contains(level),
+            None => all_drops(it).any(run),
+        }
+    };
+    let levels = (0..model.levels.len()).filter(|&level| served(level));
+    let steps = levels.filter_map(|level| Some((model.level_shift(level, config)?, level)));
+    steps.min()
+}
+
+/// The tag, if there is one.
+fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted> {
+    let widest = tags_in(model, config).max_by_key(|tag| tag.bits.value)?;
+    Some(Wanted {
+        all: low(widest.bits.value as u32),
+        any: 0,
+        what: format!("the tag `{}`", widest.named.name),
+        fact: compared.map_or(widest.bits.span, |drops| drops.whose.span),
+        needed: compared.is_some(),
+    })
+}
+
+/// Which set of a cache.
+fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+    let one = active(it, config).find(|drops| drops.which.value == Which::OneSet)?;
+    let count = super::sets::most(model, one, |sets| sets.get(config).copied())?;
+    Some(Wanted {
+        all: low(u64::BITS - (count - 1).leading_zeros()),
+        any: 0,
+        what: "the set".to_owned(),
+        fact: one.which.span,
+        needed: count > 1,
+    })
+}
+
+/// Which form.
+fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
+    let usable = it.forms.iter().filter(|form| form.requires.holds(config));
+    let forms = usable.filter_map(|form| form.named.as_ref());
+    let (named, most) = forms.max_by_key(|(_, number)| number)?;
+    Some(Wanted {
+        all: low(u64::BITS - most.leading_zeros()),
+        any: 0,
+        what: "the form".to_owned(),
+        fact: named.span,
+        needed: *most > 0,
+    })
+}
+
+/// How many a run takes.
+fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+    let run = active(it, config).find(|drops| matches!(drops.which.value, Which::Run { .. }))?;
+    let ends = super::field_of(model, &it.template.operands, Source::End);
+    Some(Wanted {
+        all: 1,
+        any: 0,
+        what: "how many there are".to_owned(),
+        fact: run.which.span,
+        needed: ends.is_none(),
+    })
+}
+
+/// The table of the entry that changes. A table is aligned to its own size, with eight bytes an entry.
+fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+    const ENTRY: u32 = 3;
+    let writes = it.writes_entry?;
+    let present = (0..model.levels.len())
+        .filter_map(|level| Some((level, model.level_shift(level, config)?)));
+    let present: Vec<(usize, u32)> = present.collect();
+    let sizes = present.windows(2).filter_map(|pair| {
+        let [(level, reach), (_, above)] = pair else {
+            return None;
+        };
+        let served = writes.levels.contains(Level(*level as u8));
+        served.then_some(above.saturating_sub(*reach) + ENTRY)
+    });
+    Some(Wanted {
+        all: 1u64.checked_shl(sizes.min()?)?,
+        any: 0,
+        what: "the address of a table".to_owned(),
+        fact: writes.span,
+        needed: true,
+    })
+}
+
+/// The entry that changes: entries have eight bytes.
+fn entry(it: &Invalidate) -> Option<Wanted> {
+    let writes = it.writes_entry?;
+    Some(Wanted {
+        all: 1 << 3,
+        any: 0,
+        what: "the address of an entry".to_owned(),
+        fact: writes.span,
+        needed: true,
+    })
+}
+
+/// What stands in the entry.
+fn written(model: &Model, it: &Invalidate, source: Source) -> Option<Wanted> {
+    let writes = it.writes_entry?;
+    Some(Wanted {
+        all: low(super::widths::entry_bits(model)),
+        any: 0,
+        what: if source == Source::Old {
+            "the entry as it was".to_owned()
+        } else {
+            "the entry as it becomes".to_owned()
+        },
+        fact: writes.span,
+        needed: true,
+    })
+}

@@ -1,0 +1,136 @@
+//! Settings: an instruction of a workaround is told what it needs.
+//!
+//! In: the workarounds of errata, and the operands of what they issue. Out: E0517. Holds: what a workaround sets is in an
+//! operand of the instruction and fits there, and an instruction with forms is told an existing one.
+
+use super::field_of;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Form, Instr, Issued, Model, Remedy, Source, Value};
+use crate::source::Span;
+use crate::trace::encode::source_name;
+
+/// The number of the form that is set, if one is.
+fn form(issued: &Issued) -> Option<u64> {
+    let mut with = issued.with.iter();
+    with.find_map(|(source, number)| (*source == Source::Form).then_some(*number))
+}
+
+/// Whether that form is issued: the one that is set, and 0 where none is.
+pub fn is_form(issued: &Issued, of: &Form) -> bool {
+    let number = form(issued).unwrap_or(0);
+    of.named.as_ref().is_none_or(|(_, its)| *its == number)
+}
+
+/// E0517: what is set has a place, and fits it.
+pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
+    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
+        for issued in &remedy.issue {
+            found.extend(misplaced(model, remedy, issued));
+        }
+    }
+}
+
+fn misplaced(model: &Model, remedy: &Remedy, issued: &Issued) -> Option<Diagnostic> {
+    let (named, template) = match issued.instr {
+        Instr::Barrier(index) => (
+            &model.barriers[index].named,
+            &model.barriers[index].template,
+        ),
+        Instr::Invalidate(index) => (
+            &model.invalidates[index].named,
+            &model.invalidates[index].template,
+        ),
+    };
+    let name = &named.name;
+    let operands = &template.operands;
+    for (source, number) in &issued.with {
+        let word = source_name(*source);
+        let Some(field) = field_of(model, operands, *source) else {
+            let message = format!("`{name}` has no operand with `{word}`");
+            return Some(finding(
+                remedy,
+                message,
+                template.span,
+                "takes no such value",
+            ));
+        };
+        let bits = match field.value {
+            Value::Slice(_, high, _) => high + 1,
+            // The lowest page that is named by its number.
+            Value::PageNumber(_) => 64,
+            _ => field.width(),
+        };
+        if number.checked_shr(bits).is_some_and(|above| above != 0) {
+            let message = format!("`{word}` is set to {number}, which does not fit `{name}`");
+            return Some(finding(remedy, message, field.span, "narrower"));
+        }
+    }
+    let level = issued.level?;
+    let fields = operands
+        .iter()
+        .flat_map(|&operand| &model.operands[operand].fields);
+    let mut told = fields.filter_map(|field| match field.value {
+        Value::LevelAs(table) => {
+            let numbers = &model.level_numbers[table];
+            let named = numbers.cases.iter().any(|(of, ..)| *of == level);
+            Some(named || numbers.otherwise.is_some())
+        }
+        Value::Source(Source::Hint) => {
+            let mut levels = model
+                .geometries
+                .iter()
+                .filter_map(|it| it.levels[level].as_ref());
+            Some(levels.any(|level| level.hint.is_some()))
+        }
+        _ => None,
+    });
+    if told.any(|has| has) {
+        return None;
+    }
+    let message = format!(
+        "`{name}` cannot be told the level `{}`",
+        model.levels[level].name
+    );
+    Some(finding(
+        remedy,
+        message,
+        template.span,
+        "no operand has a number for it",
+    ))
+}
+
+fn finding(remedy: &Remedy, message: String, fact: Span, label: &str) -> Diagnostic {
+    Diagnostic::new(Code::E0517, remedy.span, message)
+        .label("set here")
+        .because(fact, label)
+        .note("the instruction would be issued with something else")
+        .help("set what the instruction takes, or name another instruction")
+}
+
+/// E0517: an instruction with forms is told which, unless it is the one that it stands beside.
+pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
+    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
+        for issued in &remedy.issue {
+            let Instr::Invalidate(index) = issued.instr else {
+                continue;
+            };
+            let it = &model.invalidates[index];
+            let same = form(issued).is_none() && issued.instr == remedy.target.value;
+            if same || it.forms.iter().any(|form| is_form(issued, form)) {
+                continue;
+            }
+            let message = match form(issued) {
+                Some(number) => format!("`{}` has no form {number}", it.named.name),
+                None => format!("which form of `{}` is meant is not said", it.named.name),
+            };
+            found.push(
+                Diagnostic::new(Code::E0517, remedy.span, message)
+                    .label("issued here")
+                    .because(it.named.span, "has forms")
+                    .note("operands that are not set are zero here, and no form has that number")
+                    .help(format!("set it: `{} with form ...`", it.named.name)),
+            );
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tags: their values can be given out.
+//!
+//! In: the tags, and the views that set bits in them. Out: E0207, E0510. Holds: a tag has values, which come from where
+//! the runtime takes them for such a tag; on one machine one tag of the machine is given out; and no two views of a
+//! space have the same tag.
+
+use super::configs::Configs;
+use super::user_tags;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cond, Config, Model, Tag, TagSource};
+
+/// E0207: the first of the values of a tag is not the larger.
+pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
+    for tag in &model.tags {
+        let Some(values) = tag.values.filter(|at| at.value.0 > at.value.1) else {
+            continue;
+        };
+        let (first, last) = values.value;
+        found.push(
+            Diagnostic::new(
+                Code::E0207,
+                values.span,
+                format!("there are no values from {first} to {last}"),
+            )
+            .label("the first is the larger")
+            .help("write the least value that a space gets, then the largest"),
+        );
+    }
+}
+
+/// E0207: values come from where they can come from.
+pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
+    for tag in &model.tags {
+        let Some(source) = tag.source.filter(|_| tag.is_root.is_none()) else {
+            continue;
+        };
+        let (message, help) = match (tag.of_cpu.value, source.value) {
+            (true, TagSource::Generations | TagSource::Life) => (
+                "each CPU gives out its own tags from slots, and from nowhere else",
+                "write `from slots;`, or `of machine;` if a value means the same space on every CPU",
+            ),
+            (false, TagSource::Slots) => (
+                "a tag of the machine is not given out by a CPU from its slots",
+                "write `from generations;` or `from life;`, or `of cpu;` if each CPU gives out its own",
+            ),
+            _ => continue,
+        };
+        found.push(
+            Diagnostic::new(Code::E0207, source.span, message)
+                .label("not such a tag")
+                .because(tag.of_cpu.span, "says who gives it out")
+                .help(help),
+        );
+    }
+}
+
+/// E0207: where there is a tag of the machine, there is one.
+pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
+    for of_cpu in [true, false] {
+        let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
+        let alike: Vec<&Tag> = tags.filter(|tag| tag.of_cpu.value == of_cpu).collect();
+        for (index, tag) in alike.iter().enumerate() {
+            for first in &alike[..index] {
+                let configs = Configs::of(model, [&first.when, &tag.when]);
+                let both = |&config: &Config| first.when.holds(config) && tag.when.holds(config);
+                let Some(config) = configs.iter().find(both) else {
+                    continue;
+                };
+                let (one, other) = (&first.named.name, &tag.named.name);
+                let whose = if of_cpu { "a CPU" } else { "the machine" };
+                found.push(
+                    Diagnostic::new(
+                        Code::E0207,
+                        tag.of_cpu.span,
+                        format!(
+                            "`{one}` and `{other}` are both tags of {whose}{}",
+                            configs.when(config)
+                        ),
+                    )
+                    .label("a second one")
+                    .because(first.of_cpu.span, "the first")
+                    .note("one of the two would never be given out")
+                    .help(
+                        "make them one tag, or let a condition say on which machine there is which",
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// E0510: no two views of a space have the same tag.
+pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
+    let views = &model.user.views;
+    for (index, view) in views.iter().enumerate() {
+        for first in &views[..index] {
+            let tags = model.tags.iter().map(|tag| &tag.when);
+            let whens: Vec<&Cond> = tags.chain([&first.when, &view.when]).collect();
+            let configs = Configs::of(model, whens);
+            let both = configs.iter().find(|&config| {
+                let tagged = super::tags_in(model, config).any(|tag| tag.is_root.is_none());
+                tagged && first.when.holds(config) && view.when.holds(config)
+            });
+            let Some(config) = both.filter(|_| first.or == view.or) else {
+                continue;
+            };
+            let (one, other) = (&first.named.name, &view.named.name);
+            found.push(
+                Diagnostic::new(
+                    Code::E0510,
+                    view.named.span,
+                    format!(
+                        "the views `{one}` and `{other}` have the same tag{}",
+                        configs.when(config)
+                    ),
+                )
+                .label("the same bits are set")
+                .because(first.named.span, "as here")
+                .note("entries of one view would be used while the other is loaded")
+                .help("let one of them set a bit: `tag | 1`"),
+            );
+        }
+    }
+}

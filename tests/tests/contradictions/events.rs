@@ -1,0 +1,101 @@
+//! Events: what is said of one, and what follows where nothing is said.
+
+use tlbc::trace::Event;
+
+use super::common::{Ask, good, lines};
+use super::{ARM64, S390, X86_64, refused, slate, with};
+
+#[test]
+fn facts_of_other_events() {
+    for (event, fact) in [
+        ("contents unknown;", "contents unknown; loads cr3;"),
+        (
+            "contents unknown;",
+            "contents unknown; half loaded is unsafe;",
+        ),
+        ("contents unknown;", "contents unknown; waits for changes;"),
+        (
+            "loads cr3 in user when pti;",
+            "loads cr3 in user when pti; contents unknown;",
+        ),
+        (
+            "loads cr3 in user when pti;",
+            "loads cr3 in user when pti; waits for changes;",
+        ),
+        ("        loads cr3;\n", "loads cr3; contents unknown;\n"),
+    ] {
+        refused(X86_64, &[(event, fact)], "E0207");
+    }
+}
+
+#[test]
+fn facts_that_are_said_twice() {
+    // Otherwise the second would count, and CPUs without the feature come up clean.
+    let contents = "contents unknown; contents unknown when pge;";
+    refused(X86_64, &[("contents unknown;", contents)], "E0204");
+    for fact in [
+        "tlb holds leaf, walk;",
+        "walk spans its reach;",
+        "large leaf may split, dropped together;",
+        "fills while loaded;",
+    ] {
+        refused(slate(), &[(fact, &format!("{fact} {fact}"))], "E0204");
+    }
+    refused(
+        S390,
+        &[(
+            "waits for changes;",
+            "waits for changes; waits for changes;",
+        )],
+        "E0204",
+    );
+    refused(
+        ARM64,
+        &[(
+            "clean to dirty walks;",
+            "clean to dirty walks; clean to dirty walks;",
+        )],
+        "E0204",
+    );
+}
+
+#[test]
+fn a_cpu_that_attaches_waits_where_changes_depend_on_it() {
+    let waits = |text: &str| {
+        let module = tlbc::compile([("s390.arch", text)]);
+        module.outputs[0]
+            .text
+            .contains("attach_waits_for_changes: true")
+    };
+    assert!(waits(S390));
+    let unsaid = S390.replace("        waits for changes;\n", "");
+    assert_ne!(unsaid, S390);
+    assert!(waits(&unsaid));
+    // Forms for this CPU alone depend on it, too.
+    assert!(waits(
+        &unsaid.replace(", deferred while detached or here", "")
+    ));
+    assert!(!waits(slate()));
+}
+
+#[test]
+fn events_end_with_what_fetches_anew() {
+    let of = |text: &str, event: Event| lines(&Ask::event(event).on(&good(text), "").here);
+    let arrive = of(slate(), Event::Arrive);
+    assert_eq!(
+        arrive.last().map(String::as_str),
+        Some("refetch"),
+        "{arrive:?}"
+    );
+    let nothing = ("contents unknown;", "contents unknown; resync nothing;");
+    let silent = of(&with(slate(), &[nothing]), Event::Arrive);
+    assert_eq!(silent, arrive[..arrive.len() - 1]);
+    let unsaid = ARM64.replace("        resync nothing;                             // the exception return synchronises\n", "");
+    assert_ne!(unsaid, ARM64);
+    let resume = |text: &str| {
+        let ask = Ask::event(Event::Resume(false));
+        lines(&ask.on(&good(text), "kpti").here)
+    };
+    assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));
+    assert_ne!(resume(ARM64).last().map(String::as_str), Some("isb"));
+}
