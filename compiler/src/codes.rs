@@ -69,6 +69,8 @@ codes! {
     E0311 "a run without a limit";
     E0312 "a number stands for two levels or page sizes";
     E0313 "an operand carries what the effect does not depend on";
+    E0320 "the text of an instruction is malformed";
+    E0321 "an operand is not where its instruction can take it";
 
     // Instructions.
     E0401 "an instruction is silent on a question";

@@ -4,8 +4,8 @@
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
-use crate::model::{Model, variable};
-use crate::source::{Files, Span};
+use crate::emit::names::is_word;
+use crate::source::Files;
 use crate::{Analysis, analyse, emit, parse};
 
 /// The file that lists the modules of all architectures.
@@ -123,81 +123,19 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
             found.push(
                 Diagnostic::new(Code::E0207, arch.span, message)
                     .label("names a Rust module")
-                    .note("the architecture's name is that of a module and of its file; keywords and `lib` are taken"),
+                    .note("the architecture's name is that of a module and of its file; words of Rust, `lib` and `main` are taken"),
             );
         }
     }
-    found.extend(sorted.iter().flat_map(|analysis| taken(&analysis.model)));
-    found.extend(
-        sorted
-            .iter()
-            .flat_map(|analysis| registers(&analysis.model)),
-    );
     found
 }
 
-/// Whether Rust takes a word as a name.
-fn is_name(word: &str) -> bool {
-    syn::parse_str::<syn::Ident>(word).is_ok()
-}
-
-/// Whether a module of the generated crate can be called so.
+/// Whether a module of the generated crate can be called so, and its file.
 pub(crate) fn is_module(name: &str) -> bool {
-    is_name(name) && file_name(name) != LIB
-}
-
-/// Registers that cannot be told apart by their names in Rust, or have none.
-fn registers(model: &Model) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let mut seen: Vec<(&str, Span)> = Vec::new();
-    let features = model.features.iter().filter_map(|it| it.from.as_ref());
-    let limits = model.limits.iter().filter_map(|it| it.from.as_ref());
-    let features = features.map(|from| (from.register.as_str(), from.span));
-    let limits = limits.map(|from| (from.register.as_str(), from.span));
-    for (register, span) in features.chain(limits) {
-        let name = variable(register);
-        let other = seen.iter().find(|(other, _)| variable(other) == name);
-        let clash = other.filter(|(other, _)| *other != register);
-        let diagnostic = if let Some((clash, first)) = clash {
-            let message = format!("`{clash}` and `{register}` are both `{name}` in Rust");
-            Diagnostic::new(Code::E0207, span, message)
-                .label("not told apart from the other")
-                .because(*first, "the other")
-        } else if is_name(&name) {
-            seen.push((register, span));
-            continue;
-        } else {
-            Diagnostic::new(Code::E0207, span, format!("`{name}` is a word of Rust")).label("taken")
-        };
-        found.push(
-            diagnostic
-                .note("the generated module has a field of that name for the value of the register")
-                .help("give the register another name"),
-        );
-    }
-    found
-}
-
-/// Names that become items of the module beside one that every module has.
-fn taken(model: &Model) -> Vec<Diagnostic> {
-    let features = model.features.iter().map(|f| &f.named);
-    let errata = model.errata.iter().map(|e| &e.named);
-    let geometries = model.geometries.iter().map(|g| &g.named);
-    let flags = features.chain(errata).chain(geometries);
-    let limits = model.limits.iter().map(|l| &l.named);
-    let named = (flags.map(|named| (named, &["none", "names"][..])))
-        .chain(limits.map(|named| (named, &["config"][..])))
-        .chain(model.levels.iter().map(|named| (named, &["effects"][..])));
-    named
-        .filter(|(named, taken)| taken.contains(&named.name.as_str()))
-        .map(|(named, _)| {
-            let message = format!("nothing of this kind can be called `{}`", named.name);
-            Diagnostic::new(Code::E0207, named.span, message)
-                .label("taken")
-                .note("the generated module has something of its own by that name")
-                .help("give it another name")
-        })
-        .collect()
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let others = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_name = first && name.chars().all(others);
+    is_name && !is_word(name) && !["lib", "main"].contains(&name)
 }
 
 fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {

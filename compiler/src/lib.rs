@@ -43,6 +43,7 @@ pub mod render;
 pub mod samples;
 pub mod source;
 pub mod spelling;
+pub mod template;
 pub mod trace;
 pub mod warn;
 pub mod words;

@@ -218,7 +218,7 @@ const fn level_table(c: Config) -> &'static LevelTable {
 
 /// The number that stands for a level in operands, where it has one.
 #[inline(always)]
-const fn hint(c: Config, level: Level) -> Option<u64> {
+const fn hint_of(c: Config, level: Level) -> Option<u64> {
     if c.has(Config::G16K) || c.has(Config::G64K) {
         match level.0 {
             0 => Some(3),
@@ -902,10 +902,10 @@ impl Tlb {
                 cpu.issue(Op::Vae1 { page });
             } else {
                 // arm64.arch:168-174: vale1
-                let page = encode_page(c, tag, va, hint(c, level));
+                let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
                 // arm64.arch:168-174: vale1, view user
-                let page = encode_page(c, tag | 0x1, va, hint(c, level));
+                let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
@@ -914,7 +914,7 @@ impl Tlb {
             cpu.issue(Op::Vae1 { page });
         } else {
             // arm64.arch:168-174: vale1
-            let page = encode_page(c, tag, va, hint(c, level));
+            let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1 { page });
         }
     }
@@ -948,10 +948,10 @@ impl Tlb {
                 cpu.issue(Op::Vae1is { page });
             } else {
                 // arm64.arch:168-174: vale1is
-                let page = encode_page(c, tag, va, hint(c, level));
+                let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
                 // arm64.arch:168-174: vale1is, view user
-                let page = encode_page(c, tag | 0x1, va, hint(c, level));
+                let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
@@ -960,7 +960,7 @@ impl Tlb {
             cpu.issue(Op::Vae1is { page });
         } else {
             // arm64.arch:168-174: vale1is
-            let page = encode_page(c, tag, va, hint(c, level));
+            let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1is { page });
         }
     }
@@ -989,7 +989,7 @@ impl Tlb {
             cpu.issue(Op::Vaae1 { page_any });
         } else {
             // arm64.arch:186-193: vaale1
-            let page_any = encode_page_any(c, va, hint(c, level));
+            let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
     }
@@ -1019,7 +1019,7 @@ impl Tlb {
             cpu.issue(Op::Vaae1is { page_any });
         } else {
             // arm64.arch:186-193: vaale1is
-            let page_any = encode_page_any(c, va, hint(c, level));
+            let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
     }
@@ -1290,7 +1290,7 @@ impl Tlb {
         let entries = pass.entries;
         let walk = pass.walk;
         let hinted = match pass.hint {
-            Some(level) => hint(c, level),
+            Some(level) => hint_of(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
@@ -1455,7 +1455,7 @@ impl Tlb {
         let entries = pass.entries;
         let walk = pass.walk;
         let hinted = match pass.hint {
-            Some(level) => hint(c, level),
+            Some(level) => hint_of(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
@@ -1620,7 +1620,7 @@ impl Tlb {
         let entries = pass.entries;
         let walk = pass.walk;
         let hinted = match pass.hint {
-            Some(level) => hint(c, level),
+            Some(level) => hint_of(c, level),
             None => None,
         };
         if c.has(Config::RANGES)
@@ -1702,7 +1702,7 @@ impl Tlb {
         let entries = pass.entries;
         let walk = pass.walk;
         let hinted = match pass.hint {
-            Some(level) => hint(c, level),
+            Some(level) => hint_of(c, level),
             None => None,
         };
         if c.has(Config::RANGES)

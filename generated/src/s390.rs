@@ -961,26 +961,23 @@ impl Tlb {
                         if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:130-140: ipte_run_local
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
                                 cpu.issue(Op::IpteRunLocal {
-                                    table: table_bits,
+                                    table,
                                     page,
                                     more,
                                 });
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
                                 // s390.arch:110-117: ipte_local
-                                cpu.issue(Op::IpteLocal {
-                                    table: table_bits,
-                                    page,
-                                });
+                                cpu.issue(Op::IpteLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
@@ -1025,15 +1022,13 @@ impl Tlb {
                 let new_in_r3 = encode_new_in_r3(change.new_bits);
                 let mut left = entries;
                 while left > 0 {
-                    let entry_bits = encode_entry(
-                        slot.address(entries.wrapping_sub(left)),
-                    );
+                    let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
                     // s390.arch:208-217: cspg
                     cpu.issue(Op::Cspg {
-                        entry: entry_bits,
+                        entry,
                         old_in_r2,
                         new_in_r3,
                     });
@@ -1047,11 +1042,11 @@ impl Tlb {
                         {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:130-140: ipte_run_local
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
                                 cpu.issue(Op::IpteRunLocal {
-                                    table: table_bits,
+                                    table,
                                     page,
                                     more,
                                 });
@@ -1059,43 +1054,33 @@ impl Tlb {
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:119-129: ipte_run
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun {
-                                    table: table_bits,
-                                    page,
-                                    more,
-                                });
+                                cpu.issue(Op::IpteRun { table, page, more });
                             }
                         }
                     } else if c.has(Config::LOCAL_CLEAR)
                         && matches!(owner.reach, Reach::Here)
                     {
                         let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
+                        let table = encode_table(slot.table);
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
                             // s390.arch:110-117: ipte_local
-                            cpu.issue(Op::IpteLocal {
-                                table: table_bits,
-                                page,
-                            });
+                            cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
                         }
                     } else {
                         let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
+                        let table = encode_table(slot.table);
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
                             // s390.arch:102-109: ipte
-                            cpu.issue(Op::Ipte {
-                                table: table_bits,
-                                page,
-                            });
+                            cpu.issue(Op::Ipte { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
                         }
@@ -1136,11 +1121,11 @@ impl Tlb {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                             // s390.arch:130-140: ipte_run_local
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
                             cpu.issue(Op::IpteRunLocal {
-                                table: table_bits,
+                                table,
                                 page,
                                 more,
                             });
@@ -1148,43 +1133,33 @@ impl Tlb {
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                             // s390.arch:119-129: ipte_run
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun {
-                                table: table_bits,
-                                page,
-                                more,
-                            });
+                            cpu.issue(Op::IpteRun { table, page, more });
                         }
                     }
                 } else if c.has(Config::LOCAL_CLEAR)
                     && matches!(owner.reach, Reach::Here)
                 {
                     let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
+                    let table = encode_table(slot.table);
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
                         // s390.arch:110-117: ipte_local
-                        cpu.issue(Op::IpteLocal {
-                            table: table_bits,
-                            page,
-                        });
+                        cpu.issue(Op::IpteLocal { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
                     }
                 } else {
                     let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
+                    let table = encode_table(slot.table);
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
                         // s390.arch:102-109: ipte
-                        cpu.issue(Op::Ipte {
-                            table: table_bits,
-                            page,
-                        });
+                        cpu.issue(Op::Ipte { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
                     }
@@ -1219,41 +1194,35 @@ impl Tlb {
                     if matches!(stride, PTE) {
                         if c.has(Config::RDP) && kind == Kind::Relaxes {
                             let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
                                 // s390.arch:232-239: rdp_local
-                                cpu.issue(Op::RdpLocal {
-                                    table: table_bits,
-                                    page,
-                                });
+                                cpu.issue(Op::RdpLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:130-140: ipte_run_local
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
                                 cpu.issue(Op::IpteRunLocal {
-                                    table: table_bits,
+                                    table,
                                     page,
                                     more,
                                 });
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
                                 // s390.arch:110-117: ipte_local
-                                cpu.issue(Op::IpteLocal {
-                                    table: table_bits,
-                                    page,
-                                });
+                                cpu.issue(Op::IpteLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
@@ -1275,12 +1244,12 @@ impl Tlb {
                     && matches!(stride, PTE)
                 {
                     let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
+                    let table = encode_table(slot.table);
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
                         // s390.arch:224-231: rdp
-                        cpu.issue(Op::Rdp { table: table_bits, page });
+                        cpu.issue(Op::Rdp { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
                     }
@@ -1335,11 +1304,11 @@ impl Tlb {
             let new_in_r3 = encode_new_in_r3(change.new_bits);
             let mut left = entries;
             while left > 0 {
-                let entry_bits = encode_entry(slot.address(entries.wrapping_sub(left)));
+                let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
                 // s390.arch:208-217: cspg
                 cpu.issue(Op::Cspg {
-                    entry: entry_bits,
+                    entry,
                     old_in_r2,
                     new_in_r3,
                 });
@@ -1351,26 +1320,23 @@ impl Tlb {
                     if c.has(Config::RDP) && kind == Kind::Relaxes {
                         if matches!(owner.reach, Reach::Here) {
                             let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
                                 // s390.arch:232-239: rdp_local
-                                cpu.issue(Op::RdpLocal {
-                                    table: table_bits,
-                                    page,
-                                });
+                                cpu.issue(Op::RdpLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
-                            let table_bits = encode_table(slot.table);
+                            let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
                                 // s390.arch:224-231: rdp
-                                cpu.issue(Op::Rdp { table: table_bits, page });
+                                cpu.issue(Op::Rdp { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
@@ -1379,11 +1345,11 @@ impl Tlb {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:130-140: ipte_run_local
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
                                 cpu.issue(Op::IpteRunLocal {
-                                    table: table_bits,
+                                    table,
                                     page,
                                     more,
                                 });
@@ -1391,41 +1357,31 @@ impl Tlb {
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:119-129: ipte_run
-                                let table_bits = encode_table(slot.table);
+                                let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun {
-                                    table: table_bits,
-                                    page,
-                                    more,
-                                });
+                                cpu.issue(Op::IpteRun { table, page, more });
                             }
                         }
                     } else if matches!(owner.reach, Reach::Here) {
                         let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
+                        let table = encode_table(slot.table);
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
                             // s390.arch:110-117: ipte_local
-                            cpu.issue(Op::IpteLocal {
-                                table: table_bits,
-                                page,
-                            });
+                            cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
                         }
                     } else {
                         let step = 1u64.wrapping_shl(pass.shift);
-                        let table_bits = encode_table(slot.table);
+                        let table = encode_table(slot.table);
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
                             // s390.arch:102-109: ipte
-                            cpu.issue(Op::Ipte {
-                                table: table_bits,
-                                page,
-                            });
+                            cpu.issue(Op::Ipte { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
                         }
@@ -1433,26 +1389,19 @@ impl Tlb {
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                         // s390.arch:119-129: ipte_run
-                        let table_bits = encode_table(slot.table);
+                        let table = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
-                        cpu.issue(Op::IpteRun {
-                            table: table_bits,
-                            page,
-                            more,
-                        });
+                        cpu.issue(Op::IpteRun { table, page, more });
                     }
                 } else {
                     let step = 1u64.wrapping_shl(pass.shift);
-                    let table_bits = encode_table(slot.table);
+                    let table = encode_table(slot.table);
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
                         // s390.arch:102-109: ipte
-                        cpu.issue(Op::Ipte {
-                            table: table_bits,
-                            page,
-                        });
+                        cpu.issue(Op::Ipte { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
                     }

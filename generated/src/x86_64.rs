@@ -1006,27 +1006,27 @@ impl Tlb {
         let entries = pass.entries;
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
             let step = 1u64.wrapping_shl(pass.shift);
-            let mut va_bits = encode_va(start);
+            let mut va = encode_va(start);
             let kind = encode_kind(0x0);
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:118-126: invlpg
-                cpu.issue(Op::Invlpg { va: va_bits });
+                cpu.issue(Op::Invlpg { va });
                 // x86_64.arch:127-137: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
-                va_bits = va_bits.wrapping_add(step);
+                va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
-            let mut va_bits = encode_va(start);
+            let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
                 // x86_64.arch:118-126: invlpg
-                cpu.issue(Op::Invlpg { va: va_bits });
-                va_bits = va_bits.wrapping_add(step);
+                cpu.issue(Op::Invlpg { va });
+                va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
             }
         }
@@ -1104,12 +1104,12 @@ impl Tlb {
         let start = pass.start;
         let entries = pass.entries;
         let step = 1u64.wrapping_shl(pass.shift);
-        let mut va_bits = encode_va(start);
+        let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
             // x86_64.arch:118-126: invlpg
-            cpu.issue(Op::Invlpg { va: va_bits });
-            va_bits = va_bits.wrapping_add(step);
+            cpu.issue(Op::Invlpg { va });
+            va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
         }
     }

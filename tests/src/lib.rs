@@ -7,6 +7,7 @@ pub mod checked;
 pub mod churn;
 mod context;
 mod counted;
+pub mod differential;
 pub mod hooks;
 pub mod hosted;
 pub mod machines;
@@ -20,3 +21,6 @@ pub mod show;
 pub mod tables;
 mod tlbs;
 pub mod watched;
+
+/// For generated modules that are compiled beside this crate: the runtime that it is linked with.
+pub use tlbc_runtime;

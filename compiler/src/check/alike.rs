@@ -250,7 +250,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
 }
 
 fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
-    let lines = it.encoded.as_ref().unwrap_or(&it.template.lines);
+    let lines = it.assembled();
     let reach = words::cases(model, &it.holders, |at| words::holders(at.value));
     let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
         let barriers = words::cases(model, after, |at| {

@@ -27,6 +27,7 @@ mod settings;
 mod spaces;
 mod tables;
 mod tags;
+mod texts;
 pub(crate) mod unused;
 mod widths;
 
@@ -50,6 +51,7 @@ const RULES: &[Rule] = &[
     tables::alternatives,
     tables::hints,
     tables::reach,
+    texts::operands,
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,

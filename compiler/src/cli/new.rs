@@ -67,7 +67,7 @@ fn check_name(name: &str) -> Result<(), Trouble> {
     let why = if !name.starts_with(is_start) || !name.chars().all(is_part) {
         "a name begins with a lower-case letter or `_`; lower-case letters, digits and `_` follow"
     } else if !compile::is_module(name) {
-        "it is the name of a Rust module; keywords and `lib` are taken"
+        "it is the name of a Rust module; words of Rust, `lib` and `main` are taken"
     } else {
         return Ok(());
     };

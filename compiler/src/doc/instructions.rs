@@ -50,7 +50,7 @@ fn template(invalidate: &Invalidate, model: &Model) -> String {
         }
         None => invalidate.template.lines.clone(),
     };
-    let encoded = invalidate.encoded.iter().flatten();
+    let encoded = invalidate.encoded.iter().flat_map(|at| &at.value);
     let encoded = encoded.map(|line| format!("  encoded: {line}"));
     lines
         .into_iter()

@@ -11,8 +11,8 @@ use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     pub(super) fn tlb(&self) -> TokenStream {
-        let limits = self.model.limits.iter().map(|limit| {
-            let name = format_ident!("{}", limit.named.name);
+        let limits = self.model.limits.iter().enumerate().map(|(index, limit)| {
+            let name = self.names.limit(index);
             let text = doc(&limit.named.text);
             quote!(#text pub #name: u32,)
         });
@@ -224,9 +224,7 @@ impl Emit<'_> {
         let devices = model.user.devices.iter().chain(&model.kernel.devices);
         let features = devices.flat_map(|when| when.value.features_wanted());
         let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
-        let names: Vec<_> = of_space
-            .map(|feature| super::config::upper(&model.features[feature].named.name))
-            .collect();
+        let names: Vec<_> = of_space.map(|feature| self.names.flag(feature)).collect();
         if names.is_empty() {
             return quote!();
         }

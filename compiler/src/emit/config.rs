@@ -1,34 +1,61 @@
 //! The configuration word, and the tables that depend on it.
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 use tlbc_runtime::request::LevelFacts;
 
 use super::{Emit, doc};
 use crate::model::{Cases, Cond, Config, Known, Var};
 
-/// A constant's name.
-pub fn upper(name: &str) -> Ident {
-    format_ident!("{}", name.to_uppercase())
+/// A flag of the configuration.
+struct Flag<'m> {
+    /// Its name in the definition.
+    name: &'m str,
+    constant: Ident,
+    text: String,
 }
 
 impl Emit<'_> {
     /// The flags that a configuration word has: features, errata, and all geometries but the first.
-    fn flags(&self) -> Vec<(Ident, String)> {
+    fn flags(&self) -> Vec<Flag<'_>> {
         let model = self.model;
         let features = (model.features.iter().enumerate())
-            .map(|(index, f)| (upper(&f.named.name), self.feature_text(index)));
-        let errata = (model.errata.iter())
-            .map(|e| (upper(&e.named.name), format!("Erratum: {}.", e.named.text)));
+            .map(|(index, f)| (&f.named, self.feature_text(index)));
+        let errata = model
+            .errata
+            .iter()
+            .map(|e| (&e.named, format!("Erratum: {}.", e.named.text)));
         let geometries = (model.geometries.iter().skip(1)).map(|g| {
             let page = 1u64 << g.page_shift >> 10;
-            (
-                upper(&g.named.name),
-                format!("Pages of {page} KiB; at most one page size may be named."),
-            )
+            let text = format!("Pages of {page} KiB; at most one page size may be named.");
+            (&g.named, text)
         });
-        features.chain(errata).chain(geometries).collect()
+        let flags = features
+            .chain(errata)
+            .chain(geometries)
+            .zip(self.names.flags());
+        let flags = flags.map(|((named, text), constant)| Flag {
+            name: &named.name,
+            constant,
+            text,
+        });
+        flags.collect()
+    }
+
+    /// The constant of a feature.
+    pub(super) fn feature(&self, feature: usize) -> Ident {
+        self.names.flag(feature)
+    }
+
+    /// The constant of an erratum.
+    pub(super) fn erratum(&self, erratum: usize) -> Ident {
+        self.names.flag(self.model.features.len() + erratum)
+    }
+
+    /// The constant of a geometry other than the first.
+    fn geometry(&self, geometry: usize) -> Ident {
+        self.names.flag(self.geometry_bit(geometry))
     }
 
     fn geometry_bit(&self, geometry: usize) -> usize {
@@ -50,13 +77,13 @@ impl Emit<'_> {
             let (var, wanted) = term.value;
             let is = match var {
                 Var::Feature(feature) => {
-                    let name = upper(&self.model.features[feature].named.name);
+                    let name = self.feature(feature);
                     quote!(c.has(Config::#name))
                 }
                 // The first page size is that of no flag.
                 Var::Geometry(0) => {
-                    let others = self.model.geometries.iter().skip(1);
-                    let mut others = others.map(|g| upper(&g.named.name));
+                    let others = 1..self.model.geometries.len();
+                    let mut others = others.map(|geometry| self.geometry(geometry));
                     let Some(first) = others.next() else {
                         if wanted {
                             continue;
@@ -70,7 +97,7 @@ impl Emit<'_> {
                     continue;
                 }
                 Var::Geometry(geometry) => {
-                    let name = upper(&self.model.geometries[geometry].named.name);
+                    let name = self.geometry(geometry);
                     quote!(c.has(Config::#name))
                 }
                 Var::Hinted => quote!(hint.is_some()),
@@ -82,21 +109,11 @@ impl Emit<'_> {
         all
     }
 
-    /// The alternative that counts, as an expression.
+    /// The alternative that counts, as an expression; `otherwise` where none does.
     pub(super) fn cases<T>(
         &self,
         cases: &Cases<T>,
-        value: impl Fn(&T) -> TokenStream,
-    ) -> TokenStream {
-        let chain = self.cases_or(cases, value);
-        let always = cases.cases.iter().any(|(_, cond)| cond.terms.is_empty());
-        if always { chain } else { quote!(#chain { 0 }) }
-    }
-
-    /// The same; where no alternative may count, the chain wants a last branch.
-    pub(super) fn cases_or<T>(
-        &self,
-        cases: &Cases<T>,
+        otherwise: &TokenStream,
         value: impl Fn(&T) -> TokenStream,
     ) -> TokenStream {
         let mut chain = quote!();
@@ -108,35 +125,40 @@ impl Emit<'_> {
                 None => return quote!(#chain { #value }),
             }
         }
-        chain
+        if chain.is_empty() {
+            return otherwise.clone();
+        }
+        quote!(#chain { #otherwise })
     }
 
     pub(super) fn config(&self) -> TokenStream {
         let flags = self.flags();
-        let consts = flags.iter().enumerate().map(|(bit, (name, text))| {
+        let consts = flags.iter().enumerate().map(|(bit, flag)| {
             let bit = Literal::usize_unsuffixed(bit);
-            let text = doc(text);
+            let (name, text) = (&flag.constant, doc(&flag.text));
             quote!(#text pub const #name: Self = Self(1 << #bit);)
         });
-        let names = flags.iter().enumerate().map(|(bit, (name, _))| {
-            let bit = Literal::usize_unsuffixed(bit);
-            let text = name.to_string().to_lowercase();
+        let names = flags.iter().enumerate().map(|(bit, flag)| {
+            let (bit, text) = (Literal::usize_unsuffixed(bit), flag.name);
             quote!((#text, Self(1 << #bit)))
         });
-        let features = self.model.features.iter().map(|f| (&f.named, &f.needs));
-        let errata = self.model.errata.iter().map(|e| (&e.named, &e.needs));
-        let needs = features.chain(errata).flat_map(|(named, needs)| {
-            let name = upper(&named.name);
-            needs.terms.iter().filter_map(move |term| {
-                let (Var::Feature(other), wanted) = term.value else {
-                    return None;
-                };
-                let other = upper(&self.model.features[other].named.name);
-                let not = wanted.then(|| quote!(!));
-                let unmet = quote!(self.has(Self::#name) && #not self.has(Self::#other));
-                Some(quote!(if #unmet { return false; }))
-            })
-        });
+        let features = self.model.features.iter().map(|f| &f.needs);
+        let errata = self.model.errata.iter().map(|e| &e.needs);
+        let needs = features
+            .chain(errata)
+            .zip(&flags)
+            .flat_map(|(needs, flag)| {
+                let name = &flag.constant;
+                needs.terms.iter().filter_map(move |term| {
+                    let (Var::Feature(other), wanted) = term.value else {
+                        return None;
+                    };
+                    let other = self.feature(other);
+                    let not = wanted.then(|| quote!(!));
+                    let unmet = quote!(self.has(Self::#name) && #not self.has(Self::#other));
+                    Some(quote!(if #unmet { return false; }))
+                })
+            });
         let needs: TokenStream = needs.collect();
         let geometries = (1..self.model.geometries.len())
             .map(|geometry| 1u32 << self.geometry_bit(geometry))
@@ -237,7 +259,7 @@ impl Emit<'_> {
             })
         };
         let names = self.model.levels.iter().enumerate().map(|(index, level)| {
-            let name = upper(&level.name);
+            let name = self.names.level(index);
             let note = if (0..index).all(always) {
                 ""
             } else {
@@ -263,7 +285,7 @@ impl Emit<'_> {
                 const fn shift_of(c: Config, level: Level) -> u32 { #shift }
             }
         });
-        let hint_fn = self.uses_hint().then(|| {
+        let hint = rest.mentions("hint_of").then(|| {
             let body = self.level_fn(
                 |level| {
                     let hint = level.hint.map(|at| unsuffixed(at.value));
@@ -276,10 +298,10 @@ impl Emit<'_> {
             quote! {
                 /// The number that stands for a level in operands, where it has one.
                 #[inline(always)]
-                const fn hint(c: Config, level: Level) -> Option<u64> { #body }
+                const fn hint_of(c: Config, level: Level) -> Option<u64> { #body }
             }
         });
-        let granule = self.uses_granule().then(|| {
+        let granule = rest.mentions("granule").then(|| {
             let body = self.by_geometry(|g| unsuffixed(g.granule.map_or(0, |at| at.value)));
             quote! {
                 /// The number that stands for the page size in operands.
@@ -287,7 +309,7 @@ impl Emit<'_> {
                 const fn granule(c: Config) -> u64 { #body }
             }
         });
-        let page = self.uses_page_shift().then(|| {
+        let page = rest.mentions("page_shift").then(|| {
             let body = self.by_geometry(|g| unsuffixed(u64::from(g.page_shift)));
             quote! {
                 /// log2 of the page size.
@@ -305,7 +327,7 @@ impl Emit<'_> {
 
             #shift
 
-            #hint_fn
+            #hint
             #granule
             #page
         }
@@ -360,7 +382,7 @@ impl Emit<'_> {
         } else {
             lacking
         };
-        let name = upper(&self.model.features[feature].named.name);
+        let name = self.feature(feature);
         quote!(if c.has(Config::#name) { #having } else #lacking)
     }
 
@@ -394,7 +416,7 @@ impl Emit<'_> {
         let first = value(0);
         let mut branches: Vec<(TokenStream, TokenStream)> = Vec::new();
         for geometry in 1..self.model.geometries.len() {
-            let name = upper(&self.model.geometries[geometry].named.name);
+            let name = self.geometry(geometry);
             let (test, value) = (quote!(c.has(Config::#name)), value(geometry));
             let text = value.to_string();
             if text == first.to_string() {

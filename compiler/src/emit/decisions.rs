@@ -9,7 +9,6 @@ use tlbc_runtime::clause::Most;
 
 use super::Emit;
 use super::backend::{reach_name, space_name};
-use super::config::upper;
 use super::nodes::finish_steps;
 use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
@@ -100,11 +99,11 @@ impl Emit<'_> {
     pub(super) fn test(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
             Test::Feature(feature) => {
-                let name = upper(&self.model.features[feature].named.name);
+                let name = self.feature(feature);
                 quote!(c.has(Config::#name))
             }
             Test::Erratum(erratum) => {
-                let name = upper(&self.model.errata[erratum].named.name);
+                let name = self.erratum(erratum);
                 quote!(c.has(Config::#name))
             }
             Test::OfMachine => quote!(of_machine),
@@ -125,13 +124,11 @@ impl Emit<'_> {
             Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
             Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {
-                let levels = levels
-                    .iter()
-                    .map(|level| upper(&self.model.levels[level.index()].name));
+                let levels = levels.iter().map(|level| self.names.level(level.index()));
                 quote!(matches!(stride, #(#levels)|*))
             }
             Test::FitsRun(operand) => {
-                let units = self.units_name(operand);
+                let units = self.names.units(operand);
                 quote!(#units.hold(pass.shift.wrapping_sub(page_shift(c))))
             }
             Test::OverCeiling(count) => {
@@ -143,7 +140,7 @@ impl Emit<'_> {
                         quote!(passes.entry_runs(#most, Levels(#levels), #walks))
                     }
                     Count::PageRuns(operand, walks) => {
-                        let units = self.units_name(operand);
+                        let units = self.names.units(operand);
                         quote!(passes.page_runs(level_table(c), #units, #walks))
                     }
                 };
@@ -168,7 +165,7 @@ impl Emit<'_> {
                 quote!(#count)
             }
             Most::Limit(limit) => {
-                let name = format_ident!("{}", self.model.limits[limit as usize].named.name);
+                let name = self.names.limit(limit as usize);
                 quote!(self.#name)
             }
         }

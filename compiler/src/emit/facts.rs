@@ -23,11 +23,9 @@ impl Emit<'_> {
                 cases: kept.cloned().collect(),
                 span: cases.span,
             };
-            if kept.cases.iter().all(|(_, when)| !when.terms.is_empty()) {
-                let chain = self.cases_or(&kept, |ceiling| unsuffixed(ceiling.count));
-                return quote!(#chain { u64::MAX });
-            }
-            self.cases(&kept, |ceiling| unsuffixed(ceiling.count))
+            self.cases(&kept, &quote!(u64::MAX), |ceiling| {
+                unsuffixed(ceiling.count)
+            })
         };
         let policy = &self.model.policy;
         let both = |space, reach| {

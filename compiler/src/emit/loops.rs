@@ -1,7 +1,7 @@
 //! Loops over passes, entries and runs.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 
 use tlbc_runtime::clause::Most;
 
@@ -44,7 +44,7 @@ impl Emit<'_> {
     }
 
     /// One entry after the other, operands built once and stepped by adding; those that say which entry it
-    /// is, or what stands in it, are built for each.
+    /// is, or what stands in it, or have the address by a condition, are built for each.
     pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
         let steps = match body {
             Node::Seq(steps) => steps.as_slice(),
@@ -68,19 +68,22 @@ impl Emit<'_> {
                 continue;
             };
             let named = |operand: usize| {
-                let name = self.local(operand);
-                let place = takers(operand).position(|taker| taker == issue);
+                let name = &self.model.operands[operand].named.name;
+                let place = takers(operand)
+                    .position(|taker| taker == issue)
+                    .unwrap_or(0);
                 let of_view = takers(operand)
                     .filter(|taker| taker.view == issue.view)
                     .count()
                     == 1;
                 match issue.view {
-                    _ if takers(operand).count() == 1 => name,
+                    _ if takers(operand).count() == 1 => self.local(operand),
                     Some(view) if of_view => {
                         let views = &self.model.space(issue.space).views;
-                        format_ident!("{name}_{}", views[view].named.name)
+                        let of_view = format!("{name}_{}", views[view].named.name);
+                        self.nth_local(operand, place, &of_view)
                     }
-                    _ => format_ident!("{name}_{}", place.unwrap_or(0)),
+                    _ => self.nth_local(operand, place, &format!("{name}_{place}")),
                 }
             };
             for &operand in &self.model.invalidates[issue.invalidate].template.operands {
@@ -89,6 +92,7 @@ impl Emit<'_> {
                 if parameters
                     .iter()
                     .any(|name| ["entry", "old"].contains(name))
+                    || self.has_address_by_condition(operand)
                 {
                     let value = self.encode(issue, operand, At::Each);
                     inside.push(quote!(let #name = #value;));
@@ -134,7 +138,7 @@ impl Emit<'_> {
         };
         let body = self.node(body, At::Piece, shape);
         let rest = rest.map(|rest| self.node(rest, At::Rest, shape));
-        let units = self.units_name(operand);
+        let units = self.names.units(operand);
         let most = self.most(most);
         let runs = if names.pages {
             quote!(Runs::of_pages(pass, page_shift(c), #units))

@@ -1,22 +1,14 @@
 //! Instructions: the enum, its names, and the sink that executes them.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
+use super::names::{Scope, field, settled};
 use super::text::Asm;
 use super::{Emit, doc};
 use crate::model::{Invalidate, Named, Place, Template};
+use crate::template;
 use crate::trace::interpret::Which;
-
-/// A variant's name.
-pub fn camel(name: &str) -> Ident {
-    let words = name.split('_').map(|word| {
-        let mut chars = word.chars();
-        let first = chars.next().map(|c| c.to_ascii_uppercase());
-        first.into_iter().chain(chars).collect::<String>()
-    });
-    format_ident!("{}", words.collect::<String>())
-}
 
 /// An instruction, whatever it is for.
 pub struct Instruction<'a> {
@@ -77,17 +69,6 @@ impl Emit<'_> {
             .collect()
     }
 
-    /// The variant of an instruction.
-    pub(super) fn variant(&self, which: Which) -> Ident {
-        match which {
-            Which::Barrier(index) => camel(&self.model.barriers[index].named.name),
-            Which::Invalidate(index) => camel(&self.model.invalidates[index].named.name),
-            // A register may be named like an instruction.
-            Which::Load(index) => camel(&format!("load_{}", self.model.loads[index].named.name)),
-            Which::Store => camel("store"),
-        }
-    }
-
     /// The type of an operand.
     pub(super) fn operand_type(&self, operand: usize) -> TokenStream {
         match self.model.operands[operand].bits.value {
@@ -97,36 +78,36 @@ impl Emit<'_> {
         }
     }
 
-    pub(super) fn operand_name(&self, operand: usize) -> Ident {
-        let name = &self.model.operands[operand].named.name;
-        syn::parse_str::<Ident>(name).unwrap_or_else(|_| format_ident!("{name}_"))
+    /// A pattern for an instruction, which gives its operands to variables.
+    fn pattern(&self, instruction: &Instruction<'_>, variables: &[Ident]) -> TokenStream {
+        let variant = self.names.variant(instruction.which);
+        let operands = &instruction.template.operands;
+        if operands.is_empty() {
+            return quote!(Op::#variant);
+        }
+        let fields = operands.iter().map(|&operand| self.names.operand(operand));
+        quote!(Op::#variant { #(#fields: #variables),* })
     }
 
-    fn pattern(&self, instruction: &Instruction<'_>) -> TokenStream {
-        let variant = self.variant(instruction.which);
-        let names = instruction
-            .template
-            .operands
+    /// A variable for each operand, in a scope of its own.
+    fn variables(&self, operands: &[usize], scope: &mut Scope) -> Vec<Ident> {
+        let names = operands
             .iter()
-            .map(|&o| self.operand_name(o));
-        if instruction.template.operands.is_empty() {
-            quote!(Op::#variant)
-        } else {
-            quote!(Op::#variant { #(#names),* })
-        }
+            .map(|&operand| &self.model.operands[operand].named.name);
+        names.map(|name| scope.give(name)).collect()
     }
 
     pub(super) fn op(&self) -> TokenStream {
         let instructions = self.instructions();
         let variants = instructions.iter().map(|instruction| {
             let text = doc(&instruction.text);
-            let variant = self.variant(instruction.which);
+            let variant = self.names.variant(instruction.which);
             let operands = &instruction.template.operands;
             if operands.is_empty() {
                 return quote!(#text #variant,);
             }
             let fields = operands.iter().map(|&operand| {
-                let (name, of) = (self.operand_name(operand), self.operand_type(operand));
+                let (name, of) = (self.names.operand(operand), self.operand_type(operand));
                 let it = &self.model.operands[operand];
                 let fields = it.fields.iter().map(|field| self.files.text(field.span));
                 let fields: Vec<&str> = fields.map(|text| text.trim_end_matches(';')).collect();
@@ -138,7 +119,7 @@ impl Emit<'_> {
             quote!(#text #variant { #(#fields),* },)
         });
         let names = instructions.iter().map(|instruction| {
-            let variant = self.variant(instruction.which);
+            let variant = self.names.variant(instruction.which);
             let name = &instruction.named.name;
             if instruction.template.operands.is_empty() {
                 quote!(Self::#variant => #name,)
@@ -151,9 +132,10 @@ impl Emit<'_> {
             .filter(|i| !i.template.operands.is_empty());
         let none = (instructions.len() > with.clone().count()).then(|| quote!(_ => {}));
         let values = with.map(|instruction| {
-            let pattern = self.pattern(instruction);
-            let each = instruction.template.operands.iter().map(|&operand| {
-                let name = self.operand_name(operand);
+            let operands = &instruction.template.operands;
+            let variables: Vec<Ident> = operands.iter().map(|&it| self.local(it)).collect();
+            let pattern = self.pattern(instruction, &variables);
+            let each = operands.iter().zip(&variables).map(|(&operand, name)| {
                 let text = &self.model.operands[operand].named.name;
                 if self.model.operands[operand].bits.value > 64 {
                     quote!(each(#text, u128::from(#name[0]) | u128::from(#name[1]) << 64);)
@@ -162,6 +144,12 @@ impl Emit<'_> {
                 }
             });
             quote!(#pattern => { #(#each)* })
+        });
+        let operands = settled(quote! {
+            /// Its operands, by their names in the definition.
+            pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
+                match self { #(#values)* #none }
+            }
         });
         quote! {
             /// An instruction with its operands.
@@ -175,10 +163,7 @@ impl Emit<'_> {
                     match self { #(#names)* }
                 }
 
-                /// Its operands, by their names in the definition.
-                pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
-                    match self { #(#values)* #none }
-                }
+                #operands
             }
         }
     }
@@ -192,17 +177,22 @@ impl Emit<'_> {
             .filter(|it| it.call.is_some())
             .collect();
         let arms = instructions.iter().map(|instruction| {
-            let pattern = self.pattern(instruction);
-            match instruction.invalidate {
+            let operands = &instruction.template.operands;
+            let (variables, does) = match instruction.invalidate {
                 Some(it) if it.call.is_some() => {
-                    let call = self.platform_call(it);
-                    quote!(#pattern => #call,)
+                    let variables: Vec<Ident> = operands.iter().map(|&it| self.local(it)).collect();
+                    let call = self.platform_call(it, &variables);
+                    (variables, call)
                 }
                 _ => {
-                    let asm = self.asm(instruction).marker();
-                    quote!(#pattern => #asm,)
+                    let mut scope = Scope::new(["op"]);
+                    let variables = self.variables(operands, &mut scope);
+                    let asm = self.asm(instruction, &variables, &mut scope);
+                    (variables.iter().map(field).collect(), asm.marker())
                 }
-            }
+            };
+            let pattern = self.pattern(instruction, &variables);
+            quote!(#pattern => #does,)
         });
         let platform = self.calls(&calls);
         let setup = self.setup_text();
@@ -239,6 +229,15 @@ impl Emit<'_> {
              can observe, and whoever made this sink vouches for the mode and for what is loaded. \
              Memory operands point at a live local.",
         );
+        let issue = settled(quote! {
+            #[inline(always)]
+            fn issue(&mut self, op: Op) {
+                #safety
+                unsafe {
+                    match op { #(#arms)* }
+                }
+            }
+        });
         quote! {
             #platform
 
@@ -260,15 +259,7 @@ impl Emit<'_> {
             }
 
             #[cfg(target_arch = #target)]
-            impl #bound Issue<Op> for Hardware #of {
-                #[inline(always)]
-                fn issue(&mut self, op: Op) {
-                    #safety
-                    unsafe {
-                        match op { #(#arms)* }
-                    }
-                }
-            }
+            impl #bound Issue<Op> for Hardware #of { #issue }
         }
     }
 
@@ -285,11 +276,12 @@ impl Emit<'_> {
                 continue;
             };
             names.push(&call.value);
-            let name = format_ident!("{}", call.value);
-            let parameters = it.template.operands.iter().map(|&operand| {
-                let (name, of) = (self.operand_name(operand), self.operand_type(operand));
-                quote!(#name: #of)
-            });
+            let name = self.names.call(&call.value);
+            let operands = &it.template.operands;
+            let variables = self.variables(operands, &mut Scope::new([]));
+            let types = operands.iter().map(|&operand| self.operand_type(operand));
+            let parameters = variables.iter().map(field).zip(types);
+            let parameters = parameters.map(|(name, of)| quote!(#name: #of));
             let answer = it.retry_while_busy.then(|| quote!(-> Answer));
             let per = it.per.as_ref().map_or("", |per| per.value.as_str());
             let text = doc(&format!("{per}."));
@@ -310,12 +302,11 @@ impl Emit<'_> {
         }
     }
 
-    fn platform_call(&self, it: &Invalidate) -> TokenStream {
+    fn platform_call(&self, it: &Invalidate, operands: &[Ident]) -> TokenStream {
         let Some(call) = &it.call else {
             return quote!();
         };
-        let name = format_ident!("{}", call.value);
-        let operands = it.template.operands.iter().map(|&o| self.operand_name(o));
+        let name = self.names.call(&call.value);
         let call = quote!(self.0.#name(#(#operands),*));
         if it.retry_while_busy {
             quote!(while #call == Answer::Busy { core::hint::spin_loop(); })
@@ -324,22 +315,28 @@ impl Emit<'_> {
         }
     }
 
-    pub(super) fn asm(&self, instruction: &Instruction<'_>) -> Asm {
+    /// The assembly of an instruction, whose operands are in these variables.
+    fn asm(&self, instruction: &Instruction<'_>, variables: &[Ident], scope: &mut Scope) -> Asm {
         let template = instruction.template;
         let (way, back) = if template.keeps.operands {
             ("in", "")
         } else {
             ("inout", " => _")
         };
-        let mut operands: Vec<String> = template
-            .operands
-            .iter()
-            .map(|&operand| {
+        let scratch = scope.give(template::SCRATCH).to_string();
+        let operands = template.operands.iter().zip(variables);
+        let mut arguments: Vec<String> = operands
+            .clone()
+            .map(|(&operand, name)| {
                 let it = &self.model.operands[operand];
-                let name = self.operand_name(operand);
+                // The bits of a register above a narrower value would be undefined.
+                let value = match it.bits.value {
+                    0..=32 => format!("{name} as usize"),
+                    _ => name.to_string(),
+                };
                 match &it.place {
-                    Place::Register => format!("{name} = {way}(reg) {name}{back}"),
-                    Place::Class(class) => format!("{name} = {way}({class}) {name}{back}"),
+                    Place::Register => format!("{name} = {way}(reg) {value}{back}"),
+                    Place::Class(class) => format!("{name} = {way}({class}) {value}{back}"),
                     Place::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
                     Place::Memory(by) => {
                         let class = by.as_deref().unwrap_or("reg");
@@ -348,14 +345,27 @@ impl Emit<'_> {
                 }
             })
             .collect();
-        let encoded = instruction.invalidate.and_then(|it| it.encoded.as_ref());
-        let lines = encoded.unwrap_or(&template.lines);
-        if lines.iter().any(|line| line.contains("{scratch}")) {
-            operands.push("scratch = out(reg) _".to_owned());
+        let lines = instruction
+            .invalidate
+            .map_or(template.lines.as_slice(), Invalidate::assembled);
+        if lines
+            .iter()
+            .any(|line| template::mentions(line, template::SCRATCH))
+        {
+            arguments.push(format!("{scratch} = out(reg) _"));
         }
+        let called = |of: &str| {
+            let mut operands = operands.clone();
+            let operand =
+                operands.find(|(operand, _)| self.model.operands[**operand].named.name == of);
+            operand.map_or_else(|| scratch.clone(), |(_, name)| name.to_string())
+        };
         Asm {
-            lines: lines.clone(),
-            operands,
+            lines: lines
+                .iter()
+                .map(|line| template::for_asm(line, called))
+                .collect(),
+            operands: arguments,
             preserves_flags: template.keeps.flags,
         }
     }

@@ -14,6 +14,7 @@ mod effects;
 mod facts;
 mod loops;
 mod machine;
+pub(crate) mod names;
 mod nodes;
 mod operands;
 mod parameters;
@@ -34,12 +35,14 @@ use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::trace::interpret::Which;
+use names::Names;
 
 /// What the folds share.
 pub(crate) struct Emit<'a> {
     model: &'a Model,
     plans: &'a Plans,
     files: &'a Files,
+    names: Names,
     /// The instructions that some plan issues.
     used: BTreeSet<Which>,
     /// The body of each operand's encoder.
@@ -75,21 +78,23 @@ impl Body {
 
 /// The names in tokens, and the words in rows of tables, which are literals until the text is written.
 fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
+    let mut is_row = false;
     for tree in tokens {
         match tree {
             TokenTree::Ident(ident) => {
+                is_row = ident == "__line";
                 names.insert(ident.to_string());
             }
-            TokenTree::Group(group) => collect_names(group.stream(), names),
-            TokenTree::Literal(literal) => {
-                let text = literal.to_string();
-                if !text.contains("::") {
-                    continue;
+            TokenTree::Group(group) if is_row => {
+                is_row = false;
+                for literal in group.stream() {
+                    let row = literal.to_string();
+                    let words = row.split(|c: char| !c.is_alphanumeric() && c != '_');
+                    names.extend(words.map(str::to_owned));
                 }
-                let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-                names.extend(words.map(str::to_owned));
             }
-            TokenTree::Punct(_) => {}
+            TokenTree::Group(group) => collect_names(group.stream(), names),
+            TokenTree::Literal(_) | TokenTree::Punct(_) => {}
         }
     }
 }
@@ -98,21 +103,16 @@ fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
-    let parts = [
-        emit.op(),
-        emit.hardware(),
-        emit.operands(),
-        emit.tlb(),
-        emit.routines(),
-        emit.effects(),
-        emit.backend(),
-    ];
-    let rest: TokenStream = parts.into_iter().collect();
-    let rest = Body::new(rest);
-    let (config, levels, tokens) = (emit.config(), emit.levels(&rest), &rest.tokens);
-    let body = Body::new(quote!(#config #levels #tokens));
+    let (op, hardware) = (emit.op(), emit.hardware());
+    let parts = [emit.tlb(), emit.routines(), emit.effects(), emit.backend()];
+    // What is private is there if what follows it mentions it.
+    let rest = Body::new(parts.into_iter().collect());
+    let (operands, rest) = (emit.operands(&rest), rest.tokens);
+    let rest = Body::new(quote!(#op #hardware #operands #rest));
+    let (config, levels, rest) = (emit.config(), emit.levels(&rest), rest.tokens);
+    let body = Body::new(quote!(#config #levels #rest));
     let imports = imports(&analysis.model.target_arch.value, &body);
-    let body = body.tokens;
+    let body = names::unmarked(body.tokens);
     let source = emit.source(analysis.model.arch.span);
     text::file(&source, &quote!(#imports #body))
 }
@@ -178,6 +178,7 @@ impl<'a> Emit<'a> {
             model: &analysis.model,
             plans: &analysis.plans,
             files,
+            names: Names::new(&analysis.model),
             used: routines::used(&analysis.model, &analysis.plans),
             encoders: Vec::new(),
             bodies: RefCell::default(),

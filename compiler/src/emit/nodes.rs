@@ -8,50 +8,15 @@ use tlbc_runtime::clause::Holders;
 use tlbc_runtime::passes::Walks;
 use tlbc_runtime::request::Space;
 
-use super::config::{hex, upper};
-use super::operands::PARAMETERS as ENCODED;
-use super::parameters::At;
+use super::config::hex;
+use super::names::local;
+use super::parameters::{At, nothing};
 use super::routines::name;
 use super::{Emit, comment};
 use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
 use crate::trace::encode::source_name;
 use crate::trace::interpret::Which;
-
-/// What else is in scope where operands are made.
-const LOCALS: [&str; 31] = [
-    "absent",
-    "change",
-    "cpu",
-    "debt",
-    "ends",
-    "entries",
-    "granule",
-    "hinted",
-    "interrupt",
-    "leaf",
-    "left",
-    "level",
-    "level_table",
-    "of_machine",
-    "owed",
-    "owed_view",
-    "owner",
-    "page_shift",
-    "pass",
-    "passes",
-    "ranges",
-    "run",
-    "runs",
-    "shift",
-    "slot",
-    "start",
-    "step",
-    "steps",
-    "tlb",
-    "to",
-    "walk",
-];
 
 impl Emit<'_> {
     pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
@@ -151,19 +116,18 @@ impl Emit<'_> {
         }
     }
 
-    /// The variable that holds an operand: named like it, unless that would hide a value from which
-    /// the next operand is made.
+    /// The variable that holds an operand.
     pub(super) fn local(&self, operand: usize) -> Ident {
-        let name = self.operand_name(operand);
-        if ENCODED.iter().any(|(source, _)| name == source) || LOCALS.iter().any(|l| name == l) {
-            format_ident!("{name}_bits")
-        } else {
-            name
-        }
+        self.nth_local(operand, 0, &self.model.operands[operand].named.name)
+    }
+
+    /// The variable of the nth instruction in a loop that takes the operand.
+    pub(super) fn nth_local(&self, operand: usize, nth: usize, natural: &str) -> Ident {
+        local(operand + nth * self.model.operands.len(), natural)
     }
 
     pub(super) fn barrier(&self, barrier: usize) -> TokenStream {
-        let variant = self.variant(Which::Barrier(barrier));
+        let variant = self.names.variant(Which::Barrier(barrier));
         quote!(cpu.issue(Op::#variant);)
     }
 
@@ -197,18 +161,14 @@ impl Emit<'_> {
         invalidate: usize,
         operand: impl Fn(usize) -> TokenStream,
     ) -> TokenStream {
-        let variant = self.variant(Which::Invalidate(invalidate));
+        let variant = self.names.variant(Which::Invalidate(invalidate));
         let operands = &self.model.invalidates[invalidate].template.operands;
         if operands.is_empty() {
             return quote!(Op::#variant);
         }
         let fields = operands.iter().map(|&index| {
-            let (name, value) = (self.operand_name(index), operand(index));
-            if value.to_string() == *name.to_string() {
-                quote!(#name)
-            } else {
-                quote!(#name: #value)
-            }
+            let (name, value) = (self.names.operand(index), operand(index));
+            quote!(#name: #value)
         });
         quote!(Op::#variant { #(#fields),* })
     }
@@ -233,15 +193,15 @@ impl Emit<'_> {
             match (name, set, issued.level) {
                 (_, Some((_, value)), _) => hex(*value),
                 ("stride", _, Some(level)) => {
-                    let name = upper(&self.model.levels[level].name);
+                    let name = self.names.level(level);
                     quote!(#name)
                 }
-                ("form", ..) => quote!(0),
+                ("form", ..) => nothing("form"),
                 _ => self.parameter(issue, name, at),
             }
         };
         self.instruction(invalidate, |operand| {
-            let encoder = self.encoder_name(operand);
+            let encoder = self.names.encoder(operand);
             let arguments = self.encoder_parameters(operand).into_iter().map(value);
             quote!(#encoder(#(#arguments),*))
         })
@@ -249,18 +209,18 @@ impl Emit<'_> {
 
     pub(super) fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> TokenStream {
         let it = &self.model.loads[load];
-        let variant = self.variant(Which::Load(load));
+        let variant = self.names.variant(Which::Load(load));
         let fields = it.template.operands.iter().map(|&operand| {
-            let name = self.operand_name(operand);
+            let name = self.names.operand(operand);
             let value = |parameter: &str| match parameter {
                 "c" => quote!(c),
                 "tag" => self.tag(Space::User, view, &quote!(to.tag.value)),
                 "root" if empty => quote!(to.empty),
                 "root" => quote!(to.table),
                 "keep" => quote!(#keep),
-                _ => quote!(0),
+                other => nothing(other),
             };
-            let encoder = self.encoder_name(operand);
+            let encoder = self.names.encoder(operand);
             let arguments = self.encoder_parameters(operand).into_iter().map(value);
             quote!(#name: #encoder(#(#arguments),*))
         });
@@ -285,7 +245,7 @@ impl Emit<'_> {
         };
         let call = self.call(other, &argument);
         if self.interrupts(other) {
-            if self.interrupts(shape) && matches!(shape, Shape::Finish(..)) {
+            if self.interrupts(shape) {
                 quote!(interrupt = #call;)
             } else {
                 quote!(let _ = #call;)

@@ -1,12 +1,10 @@
 //! Encoders: one function an operand, one statement a field.
 
-use std::collections::BTreeSet;
-
 use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use super::config::{hex, unsuffixed};
-use super::{Emit, comment, doc};
+use super::{Body, Emit, comment, doc};
 use crate::model::{Field, Source, Value, Var};
 use crate::trace::encode::source_name;
 
@@ -40,47 +38,6 @@ pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
 }
 
 impl Emit<'_> {
-    /// The operands of the instructions that some plan issues with values.
-    fn used_operands(&self) -> BTreeSet<usize> {
-        let instructions = self.instructions();
-        instructions
-            .iter()
-            .flat_map(|i| i.template.operands.iter().copied())
-            .collect()
-    }
-
-    pub(super) fn uses_hint(&self) -> bool {
-        self.uses_source(Source::Hint)
-    }
-
-    pub(super) fn uses_granule(&self) -> bool {
-        self.uses_source(Source::Granule)
-    }
-
-    fn uses_source(&self, source: Source) -> bool {
-        let takes = |&operand: &usize| crate::plan::takes(self.model, operand, source);
-        self.used_operands().iter().any(takes)
-    }
-
-    pub(super) fn uses_page_shift(&self) -> bool {
-        self.used_operands().iter().any(|&operand| {
-            let it = &self.model.operands[operand];
-            let number = |f: &Field| matches!(f.value, Value::PageNumber(_));
-            it.names.as_ref().is_some_and(|names| names.pages) || it.fields.iter().any(number)
-        })
-    }
-
-    pub(super) fn encoder_name(&self, operand: usize) -> Ident {
-        format_ident!("encode_{}", self.model.operands[operand].named.name)
-    }
-
-    pub(super) fn units_name(&self, operand: usize) -> Ident {
-        format_ident!(
-            "{}_UNITS",
-            self.model.operands[operand].named.name.to_uppercase()
-        )
-    }
-
     /// The parameters that an encoder takes.
     pub(super) fn encoder_parameters(&self, operand: usize) -> Vec<&'static str> {
         let body = &self.encoders[operand];
@@ -88,10 +45,13 @@ impl Emit<'_> {
         taken.map(|(name, _)| *name).collect()
     }
 
-    pub(super) fn operands(&self) -> TokenStream {
-        let encoders = self.used_operands().into_iter().map(|operand| {
+    /// The encoders and units that the rest of the module mentions.
+    pub(super) fn operands(&self, rest: &Body) -> TokenStream {
+        let all = 0..self.model.operands.len();
+        let encoders = all.map(|operand| {
             let it = &self.model.operands[operand];
-            let name = self.encoder_name(operand);
+            let name = self.names.encoder(operand);
+            let is_used = |name: &Ident| rest.mentions(&name.to_string());
             let of = self.operand_type(operand);
             let body = &self.encoders[operand];
             let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
@@ -106,26 +66,29 @@ impl Emit<'_> {
                 it.named.name,
                 self.place(it.span)
             ));
-            let units = it.names.as_ref().map(|names| {
+            let units = it.names.as_ref().filter(|_| is_used(&self.names.units(operand)));
+            let units = units.map(|names| {
                 let (base, step, scales) = (
                     Literal::u32_unsuffixed(names.base),
                     Literal::u32_unsuffixed(names.step),
                     Literal::u32_unsuffixed(names.scales),
                 );
                 let most = Literal::u64_unsuffixed(names.most_num + 1);
-                let (name, place) = (self.units_name(operand), self.place(names.span));
+                let (name, place) = (self.names.units(operand), self.place(names.span));
                 let text = doc(&format!("What operand `{}` can name: {place}.", it.named.name));
                 quote! {
                     #text
                     const #name: Units = Units { base: #base, step: #step, scales: #scales, most: #most };
                 }
             });
-            quote! {
-                #text
-                #[inline(always)]
-                const fn #name(#(#parameters),*) -> #of { #body }
-                #units
-            }
+            let encoder = is_used(&name).then(|| {
+                quote! {
+                    #text
+                    #[inline(always)]
+                    const fn #name(#(#parameters),*) -> #of { #body }
+                }
+            });
+            quote!(#encoder #units)
         });
         encoders.collect()
     }
@@ -140,18 +103,10 @@ impl Emit<'_> {
             .filter(|field| field.value != Value::Const(0))
             .map(|field| self.field(field, it.bits.value))
             .collect();
-        let takes_hint = statements.iter().any(|s| mentions(s, "hint"));
-        let hinted = takes_hint.then(|| {
-            quote! {
-                let hinted = hint.is_some();
-                let hint = match hint { Some(hint) => hint, None => 0 };
-            }
-        });
-        let hinted = match hinted {
-            Some(both) if statements.iter().any(|s| mentions(s, "hinted")) => both,
-            Some(_) => quote!(let hint = match hint { Some(hint) => hint, None => 0 };),
-            None => quote!(),
-        };
+        let takes = |name: &str| statements.iter().any(|statement| mentions(statement, name));
+        let hinted = takes("hinted").then(|| quote!(let hinted = hint.is_some();));
+        let hint =
+            takes("hint").then(|| quote!(let hint = match hint { Some(hint) => hint, None => 0 };));
         let start = if wide {
             quote!([0u64; 2])
         } else {
@@ -167,6 +122,7 @@ impl Emit<'_> {
         }
         quote! {
             #hinted
+            #hint
             let mut bits = #start;
             #(#statements)*
             #end
@@ -299,6 +255,15 @@ impl Emit<'_> {
                 quote!(match stride.0 { #(#arms)* _ => #otherwise })
             }
         }
+    }
+
+    /// Whether an operand has bits of the address under a condition.
+    pub(super) fn has_address_by_condition(&self, operand: usize) -> bool {
+        let fields = &self.model.operands[operand].fields;
+        fields.iter().any(|field| {
+            let of_address = matches!(field.value.source(), Some(Source::Va | Source::End));
+            of_address && !field.when.terms.is_empty()
+        })
     }
 
     /// How far an operand moves from one entry to the next: statements for each of its words that

@@ -9,6 +9,16 @@ use super::Emit;
 use super::config::hex;
 use crate::plan::ir::Issue;
 
+/// What an encoder is given for a parameter that has no value.
+pub fn nothing(parameter: &str) -> TokenStream {
+    match parameter {
+        "hint" => quote!(None),
+        "stride" => quote!(Level(0)),
+        "keep" => quote!(false),
+        _ => quote!(0),
+    }
+}
+
 /// Where the values of an instruction's operands are found.
 #[derive(Clone, Copy)]
 pub enum At {
@@ -31,7 +41,7 @@ pub enum At {
 impl Emit<'_> {
     /// A call of an operand's encoder.
     pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
-        let encoder = self.encoder_name(operand);
+        let encoder = self.names.encoder(operand);
         let parameters = self.encoder_parameters(operand).into_iter();
         let arguments = parameters.map(|name| self.parameter(issue, name, at));
         quote!(#encoder(#(#arguments),*))
@@ -43,11 +53,11 @@ impl Emit<'_> {
         match name {
             "c" => quote!(c),
             "tag" => match (issue.view, issue.tag) {
-                (None, _) => quote!(0),
+                (None, _) => nothing(name),
                 (Some(_), Some(tag)) => hex(tag),
                 (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
             },
-            "va" | "end" if !issue.address => quote!(0),
+            "va" | "end" | "stride" if !issue.address => nothing(name),
             "va" => match at {
                 At::Piece => quote!(run.va),
                 At::First => quote!(start),
@@ -73,13 +83,13 @@ impl Emit<'_> {
                     )
                 ),
                 At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
-                _ => quote!(0),
+                _ => nothing(name),
             },
             "set" => {
                 if let At::Set = at {
                     quote!(set)
                 } else {
-                    quote!(0)
+                    nothing(name)
                 }
             }
             "table" => quote!(slot.table),
@@ -96,15 +106,14 @@ impl Emit<'_> {
                 }
             }
             "new" => quote!(change.new_bits),
-            "hint" if !issue.hint => quote!(None),
+            "hint" if !issue.hint => nothing(name),
             "hint" => {
                 if let At::Page = at {
-                    quote!(hint(c, level))
+                    quote!(hint_of(c, level))
                 } else {
                     quote!(hinted)
                 }
             }
-            "stride" if !issue.address => quote!(Level(0)),
             "stride" => {
                 if let At::Page = at {
                     quote!(level)
@@ -116,22 +125,21 @@ impl Emit<'_> {
                 if let At::Piece = at {
                     quote!(run.num)
                 } else {
-                    quote!(0)
+                    nothing(name)
                 }
             }
             "scale" => {
                 if let At::Piece = at {
                     quote!(run.scale)
                 } else {
-                    quote!(0)
+                    nothing(name)
                 }
             }
             "form" => hex(it.forms[issue.form]
                 .named
                 .as_ref()
                 .map_or(0, |(_, value)| *value)),
-            "keep" => quote!(false),
-            _ => quote!(0),
+            _ => nothing(name),
         }
     }
 

@@ -1,19 +1,19 @@
 //! What registers say, and what they must be set to.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 
-use super::config::{hex, unsuffixed, upper};
+use super::config::{hex, unsuffixed};
 use super::{Emit, doc, escaped, wrap};
-use crate::model::{Bits, Comparison, Feature, Limit, LimitFrom, ReadFrom, Setup, Var, variable};
+use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
 use crate::words::joined;
 use crate::words::registers::{demand, limit_from, read_from, reason};
 
 impl Emit<'_> {
     /// The features that a register tells, each with where.
-    fn read(&self) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
-        let features = self.model.features.iter();
-        features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
+    fn read(&self) -> impl Iterator<Item = (usize, &ReadFrom)> {
+        let features = self.model.features.iter().enumerate();
+        features.filter_map(|(index, feature)| Some((index, feature.from.as_ref()?)))
     }
 
     /// The description of a feature's flag: where it is read, and what it demands of the machine.
@@ -39,18 +39,18 @@ impl Emit<'_> {
     }
 
     /// The limits that a register tells, each with where.
-    fn read_limits(&self) -> impl Iterator<Item = (&Limit, &LimitFrom)> {
-        let limits = self.model.limits.iter();
-        limits.filter_map(|limit| Some((limit, limit.from.as_ref()?)))
+    fn read_limits(&self) -> impl Iterator<Item = (usize, &LimitFrom)> {
+        let limits = self.model.limits.iter().enumerate();
+        limits.filter_map(|(index, limit)| Some((index, limit.from.as_ref()?)))
     }
 
     /// The registers that tell features and limits, each once, with the names of these.
     fn registers(&self) -> Vec<(&str, Vec<&str>)> {
         let features = self
             .read()
-            .map(|(feature, from)| (&from.register, &feature.named));
+            .map(|(index, from)| (&from.register, &self.model.features[index].named));
         let limits = self.read_limits();
-        let limits = limits.map(|(limit, from)| (&from.register, &limit.named));
+        let limits = limits.map(|(index, from)| (&from.register, &self.model.limits[index].named));
         let mut registers: Vec<(&str, Vec<&str>)> = Vec::new();
         for (register, named) in features.chain(limits) {
             match registers.iter_mut().find(|(of, _)| of == register) {
@@ -70,7 +70,7 @@ impl Emit<'_> {
         let fields = registers.iter().map(|(register, told)| {
             let told: Vec<String> = told.iter().map(|it| format!("`{it}`")).collect();
             let text = format!("`{register}`, which tells {}.", joined(&told, "and"));
-            let (text, name) = (doc(&text), format_ident!("{}", variable(register)));
+            let (text, name) = (doc(&text), self.names.register(register));
             quote!(#text pub #name: u64)
         });
         let limits = self.found_limits();
@@ -85,17 +85,27 @@ impl Emit<'_> {
         }
     }
 
+    /// A register of a `Registers`, so that some bits of it are the least significant.
+    fn bits_of(&self, registers: &TokenStream, register: &str, bits: &Bits) -> TokenStream {
+        let register = self.names.register(register);
+        if bits.low == 0 {
+            return quote!(#registers.#register);
+        }
+        let low = unsuffixed(u64::from(bits.low));
+        quote!((#registers.#register >> #low))
+    }
+
     /// The functions by which a kernel finds the limits of its machine.
     fn found_limits(&self) -> TokenStream {
-        let functions = self.read_limits().map(|(limit, from)| {
-            let name = format_ident!("{}", limit.named.name);
+        let functions = self.read_limits().map(|(index, from)| {
+            let name = self.names.limit(index);
             let text = doc(&format!(
                 "{}, from {}.\n\nThe limit of a machine is the least of its CPUs.",
-                limit.named.text,
+                self.model.limits[index].named.text,
                 limit_from(from)
             ));
             let (word, mask) = (
-                field("self", &from.register, &from.bits),
+                self.bits_of(&quote!(self), &from.register, &from.bits),
                 hex(from.bits.most()),
             );
             let plus = (from.plus != 0).then(|| {
@@ -149,9 +159,9 @@ impl Emit<'_> {
         if self.read().next().is_none() {
             return quote!();
         }
-        let tests = self.read().map(|(feature, from)| {
-            let (flag, mask) = (upper(&feature.named.name), hex(from.bits.most()));
-            let word = field("registers", &from.register, &from.bits);
+        let tests = self.read().map(|(index, from)| {
+            let (flag, mask) = (self.feature(index), hex(from.bits.most()));
+            let word = self.bits_of(&quote!(registers), &from.register, &from.bits);
             let value = hex(from.value.value);
             let sign = match from.comparison {
                 Comparison::Equal => quote!(==),
@@ -163,10 +173,16 @@ impl Emit<'_> {
                 }
             }
         });
-        let left = self.model.features.iter().filter(|it| it.from.is_none());
-        let left: Vec<String> = left
-            .map(|it| format!("[`{}`](Self::{})", it.named.name, upper(&it.named.name)))
-            .collect();
+        let left = self.model.features.iter().enumerate();
+        let left = left.filter(|(_, it)| it.from.is_none());
+        let link = |(index, it): (usize, &Feature)| {
+            format!(
+                "[`{}`](Self::{})",
+                it.named.name,
+                self.names.flag_text(index)
+            )
+        };
+        let left: Vec<String> = left.map(link).collect();
         let left = if left.is_empty() {
             quote!()
         } else {
@@ -196,12 +212,12 @@ impl Emit<'_> {
     fn settled(&self) -> TokenStream {
         let steps = self.in_order_of_needs().into_iter().filter_map(|index| {
             let feature = &self.model.features[index];
-            let name = upper(&feature.named.name);
+            let name = self.feature(index);
             let unmet = feature.needs.terms.iter().filter_map(|term| {
                 let (Var::Feature(other), wanted) = term.value else {
                     return None;
                 };
-                let other = upper(&self.model.features[other].named.name);
+                let other = self.feature(other);
                 let not = wanted.then(|| quote!(!));
                 Some(quote!(#not config.has(Self::#other)))
             });
@@ -264,17 +280,4 @@ impl Emit<'_> {
             #[doc = ""]
         }
     }
-}
-
-/// A register of a `Registers`, so that some bits of it are the least significant.
-fn field(of: &str, register: &str, bits: &Bits) -> TokenStream {
-    let (of, register) = (
-        format_ident!("{of}"),
-        format_ident!("{}", variable(register)),
-    );
-    if bits.low == 0 {
-        return quote!(#of.#register);
-    }
-    let low = unsuffixed(u64::from(bits.low));
-    quote!((#of.#register >> #low))
 }

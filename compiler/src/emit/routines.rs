@@ -12,7 +12,9 @@ use quote::{format_ident, quote};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::names::settled;
 use super::nodes::audience;
+use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
@@ -169,9 +171,10 @@ impl Emit<'_> {
         started && self.notes_steps(shape)
     }
 
-    /// Whether a shape may interrupt CPUs with nothing to do.
+    /// Whether a shape answers with CPUs to interrupt with nothing to do.
     pub(super) fn interrupts(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| matches!(node, Node::Deliver { .. }))
+        matches!(shape, Shape::Finish(..))
+            && self.any(shape, &|node| matches!(node, Node::Deliver { .. }))
     }
 
     /// The parameters that a shape takes.
@@ -235,7 +238,6 @@ impl Emit<'_> {
                 quote!(#name: #of)
             });
         let tokens = &body.tokens;
-        let c = body.mentions("c").then(|| quote!(let c = self.config;));
         let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
         let walk = walk.then(|| quote!(let walk = ranges.tables();));
         let absent = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("absent");
@@ -251,7 +253,6 @@ impl Emit<'_> {
                 };
             }
         });
-        let c = pass.as_ref().map(|_| quote!(let c = self.config;)).or(c);
         let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
             .then(|| quote!(let tag = to.tag.value;));
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
@@ -264,6 +265,9 @@ impl Emit<'_> {
             let parts: TokenStream = parts.collect();
             quote!(#parts #hint)
         });
+        let mut before = [&pass, &parts].into_iter().flatten();
+        let c = body.mentions("c") || before.any(|it| mentions(it, "c"));
+        let c = c.then(|| quote!(let c = self.config;));
         let text = doc(&self.introduction(plan));
         if let Shape::Folding(..) = plan.shape {
             return quote! {
@@ -296,7 +300,7 @@ impl Emit<'_> {
             (_, false, true) => (quote!(owed), quote!(-> Owed)),
             (_, false, false) => (quote!(), quote!()),
         };
-        quote! {
+        settled(quote! {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
@@ -304,7 +308,7 @@ impl Emit<'_> {
                 #tokens
                 #end
             }
-        }
+        })
     }
 
     /// What a routine is for, what it has to drop, and where it comes from.
@@ -462,5 +466,5 @@ fn names_tag(body: &Node) -> bool {
 }
 
 fn hint_of_pass() -> TokenStream {
-    quote!(let hinted = match pass.hint { Some(level) => hint(c, level), None => None };)
+    quote!(let hinted = match pass.hint { Some(level) => hint_of(c, level), None => None };)
 }

@@ -42,11 +42,17 @@ impl Lower {
 
     /// Features, errata and geometries become bits of one word, so their names are of one kind.
     fn flags_share_a_name(&mut self, errata: &[Named]) {
-        let geometries = self.geometries.clone();
-        for flag in errata.iter().chain(&geometries) {
-            let same = self.features.iter().find(|f| f.name == flag.name);
-            if let Some(first) = same.map(|feature| feature.span) {
-                self.said_twice(&format!("the name `{}`", flag.name), flag.span, first);
+        let kinds = [
+            self.features.clone(),
+            errata.to_vec(),
+            self.geometries.clone(),
+        ];
+        for (index, kind) in kinds.iter().enumerate() {
+            for flag in kind {
+                let mut others = kinds[..index].iter().flatten();
+                if let Some(first) = others.find(|other| other.name == flag.name) {
+                    self.said_twice(&format!("the name `{}`", flag.name), flag.span, first.span);
+                }
             }
         }
     }

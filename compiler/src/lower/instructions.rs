@@ -1,5 +1,7 @@
 //! Templates, barriers, invalidations and loads.
 
+use std::ops::Range;
+
 use tlbc_runtime::clause::{Level, Levels};
 
 use super::{Lower, of_kind};
@@ -9,6 +11,8 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{
     At, Barrier, Cases, Drops, Form, Invalidate, Keeps, Load, Named, Need, Template, Writes,
 };
+use crate::source::Span;
+use crate::template;
 
 const FLAGS: &str = "what becomes of the flags";
 const OPERANDS: &str = "what becomes of the operands";
@@ -22,25 +26,35 @@ pub(super) fn named(ident: &Ident) -> Named {
 }
 
 impl Lower {
+    /// The instructions of a text; none, and a finding, where it is malformed.
+    fn lines(&mut self, text: &ast::Text) -> Vec<String> {
+        template::parse(&text.node).unwrap_or_else(|malformed| {
+            let span = within(text, malformed.range);
+            let found = Diagnostic::new(Code::E0320, span, malformed.message);
+            self.report(found.label("here").help(malformed.help));
+            Vec::new()
+        })
+    }
+
     /// The lines of a template, and the operands in the order in which it names them.
     fn template(&mut self, text: &ast::Text, with: &[Ident]) -> Template {
+        let lines = self.lines(text);
         let mut operands = Vec::new();
-        for name in placeholders(&text.node) {
-            if name == "scratch" {
+        for (range, name) in template::names(&text.node) {
+            if name == template::SCRATCH {
                 continue;
             }
             let ident = Ident {
                 node: name.to_owned(),
-                span: text.span,
+                span: within(text, range),
             };
             self.place_operand(&ident, &mut operands);
         }
         for ident in with {
             self.place_operand(ident, &mut operands);
         }
-        let lines = text.node.split(';').map(|line| line.trim().to_owned());
         Template {
-            lines: lines.filter(|line| !line.is_empty()).collect(),
+            lines,
             keeps: Keeps::default(),
             operands,
             span: text.span,
@@ -194,8 +208,7 @@ impl Lower {
                     self.once(&mut retry, "`retry while busy`", (), fact.span);
                 }
                 InvalidateFact::Encoded(text) => {
-                    let lines = text.node.split(';').map(|line| line.trim().to_owned());
-                    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+                    let lines = self.lines(text);
                     self.once(&mut encoded, "`encoded`", lines, text.span);
                 }
                 InvalidateFact::WritesEntry { levels, to } => {
@@ -229,10 +242,8 @@ impl Lower {
         }
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
         // An interrupt may come between two instructions; that it does no harm has to be said.
-        let encoded_lines = encoded
-            .as_ref()
-            .map(|at: &At<Vec<String>>| at.value.as_slice());
-        let parts = instructions(encoded_lines.unwrap_or(&template.lines));
+        let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
+        let parts = instructions(assembled.unwrap_or(&template.lines));
         let off = |need: &At<Need>| need.value == Need::InterruptsOff;
         if parts > 1 && it.call.is_none() && interrupted.is_none() && !needs.iter().any(off) {
             needs.push(At {
@@ -271,7 +282,7 @@ impl Lower {
                 value: call.node.clone(),
                 span: call.span,
             }),
-            encoded: encoded.map(|at| at.value),
+            encoded,
             holders: holders.map_or_else(
                 || Cases {
                     cases: Vec::new(),
@@ -400,10 +411,15 @@ fn instructions(lines: &[String]) -> usize {
     lines.iter().filter(is_one).count()
 }
 
-/// The `{name}`s of a template.
-fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{')
-        .skip(1)
-        .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| name)
+/// A part of a text. Where a `for` made another text of it, all of what is in the definition.
+fn within(text: &ast::Text, range: Range<usize>) -> Span {
+    let Span { file, start, end } = text.span;
+    if (end - start) as usize != text.node.len() + 2 {
+        return text.span;
+    }
+    Span {
+        file,
+        start: start + 1 + range.start as u32,
+        end: start + 1 + range.end as u32,
+    }
 }

@@ -235,7 +235,7 @@ pub struct Invalidate {
     /// The function of the platform that does it; otherwise instructions do.
     pub call: Option<At<String>>,
     /// Lines for the assembler, where it does not know the instruction.
-    pub encoded: Option<Vec<String>>,
+    pub encoded: Option<At<Vec<String>>>,
     /// Whose caches.
     pub holders: Cases<At<Holders>>,
     /// The barrier after which it is done; `None` for at once.
@@ -255,6 +255,13 @@ pub struct Invalidate {
 }
 
 impl Invalidate {
+    /// The lines for the assembler.
+    #[must_use]
+    pub fn assembled(&self) -> &[String] {
+        let encoded = self.encoded.as_ref().map(|at| &at.value);
+        encoded.unwrap_or(&self.template.lines)
+    }
+
     /// Whose caches, in a configuration.
     #[must_use]
     pub fn reach(&self, config: Config) -> Holders {

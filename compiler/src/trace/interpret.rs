@@ -112,6 +112,13 @@ impl Run<'_> {
             }
             self.node(&plan.body, None);
             self.pass = before;
+            // An event flushes what this CPU itself will use: no other CPU has to drain for it.
+            if matches!(
+                shape,
+                Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive
+            ) {
+                self.effects.interrupt = Audience::NOBODY;
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::encode;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
 use crate::model::{Config, Instr, Lost, Model, Source, Template};
+use crate::template::shown;
 
 /// A step; none for plain stores unless it is said of which entries they are.
 pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
@@ -71,15 +72,14 @@ fn instruction(
     let operands: Vec<Operand> = operands.collect();
     // Directives of the assembler are no instructions.
     let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
-    let filled = |line: &String| {
-        let filled = operands.iter().fold(line.clone(), |line, operand| {
-            line.replace(&format!("{{{}}}", operand.name), &operand.value.to_string())
-        });
-        filled.replace("{scratch}", "scratch")
+    let value = |of: &str| {
+        let operand = operands.iter().find(|operand| operand.name == of);
+        operand.map_or_else(|| of.to_owned(), |operand| operand.value.to_string())
     };
+    let asm = lines.map(|line| shown(line, value)).collect();
     Instruction {
         name: name.to_owned(),
-        asm: lines.map(filled).collect(),
+        asm,
         operands,
     }
 }

@@ -130,8 +130,8 @@ const CHANGES: &[Change] = &[
     substituted,
     substituted,
     substituted,
-    renamed,
-    renamed,
+    with_other_name,
+    with_other_name,
     collided,
     sibling,
     conditioned,
@@ -216,13 +216,19 @@ fn numbered(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
     Some((vec![(source.tokens[index].range.clone(), new)], what))
 }
 
+/// Whether a word is the register of an operand: which there are, only the assembler knows.
+fn is_register(source: &Source, index: usize) -> bool {
+    let before = |back: usize| index.checked_sub(back).map_or("", |at| source.token(at));
+    before(1) == "in" && before(2) == "bits" || before(1) == "by" && before(2) == "memory"
+}
+
 /// Another token that follows the same word, here or in another definition.
 fn substituted(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
-    // What registers there are is a fact of the machine: that of an operand is left alone.
-    let is_place =
-        |index: usize| source.token(index - 1) == "in" && source.token(index - 2) == "bits";
     let index = rng.usize(2..source.tokens.len().max(3));
-    let token = source.tokens.get(index).filter(|_| !is_place(index))?;
+    let token = source
+        .tokens
+        .get(index)
+        .filter(|_| !is_register(source, index))?;
     if token.kind == Kind::Mark || token.kind == Kind::Text {
         return None;
     }
@@ -257,26 +263,55 @@ fn names(source: &Source) -> Vec<&str> {
     names
 }
 
-/// Gives a name of the definition another name everywhere.
-fn rename(source: &Source, old: &str, new: &str) -> (Vec<Edit>, String) {
-    let mut edits = Vec::new();
-    let braced = format!("{{{old}}}");
-    for (index, token) in source.tokens.iter().enumerate() {
+/// A definition with other names, all at once.
+pub fn renamed(text: &str, names: &[(&str, &str)]) -> String {
+    let source = Source::new(text);
+    let edits = rename(&source, names);
+    edited(&source, edits, String::new()).text
+}
+
+/// Gives names of the definition other names everywhere.
+fn rename(source: &Source, names: &[(&str, &str)]) -> Vec<Edit> {
+    let tokens = source.tokens.iter().enumerate();
+    let edits = tokens.filter_map(|(index, token)| {
         let text = source.token(index);
-        if token.kind == Kind::Word && text == old {
-            edits.push((token.range.clone(), new.to_owned()));
-        } else if token.kind == Kind::Text && text.contains(&braced) {
-            let text = text.replace(&braced, &format!("{{{new}}}"));
-            edits.push((token.range.clone(), text));
-        }
+        let new = match token.kind {
+            Kind::Text => placeholders(text, names),
+            Kind::Word if !is_register(source, index) => {
+                let (_, new) = names.iter().find(|(old, _)| *old == text)?;
+                (*new).to_owned()
+            }
+            _ => return None,
+        };
+        (new != text).then(|| (token.range.clone(), new))
+    });
+    edits.collect()
+}
+
+/// A text of an instruction with other names of operands.
+fn placeholders(text: &str, names: &[(&str, &str)]) -> String {
+    let mut parts = text.split('{');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let new = part.split_once('}').and_then(|(name, rest)| {
+            let (_, new) = names.iter().find(|(old, _)| *old == name)?;
+            Some(format!("{new}}}{rest}"))
+        });
+        out += "{";
+        out += new.as_deref().unwrap_or(part);
     }
+    out
+}
+
+fn other_name(source: &Source, old: &str, new: &str) -> (Vec<Edit>, String) {
+    let edits = rename(source, &[(old, new)]);
     (edits, format!("`{old}` renamed to `{new}`"))
 }
 
-fn renamed(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
+fn with_other_name(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let names = names(source);
     let old = *one(rng, &names)?;
-    Some(rename(source, old, one(rng, &HOSTILE)?))
+    Some(other_name(source, old, one(rng, &HOSTILE)?))
 }
 
 /// Gives a name one that is nearly another's.
@@ -294,7 +329,7 @@ fn collided(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
         7 => format!("{other}_units"),
         _ => other.to_owned(),
     };
-    Some(rename(source, old, &new))
+    Some(other_name(source, old, &new))
 }
 
 /// The same item once more, with another name and perhaps another number or word in it.

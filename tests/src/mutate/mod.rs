@@ -11,7 +11,7 @@ pub mod source;
 
 use std::ops::Range;
 
-pub use changes::Mutator;
+pub use changes::{Mutator, renamed};
 pub use fastrand::Rng;
 pub use slip::slip;
 use source::Source;

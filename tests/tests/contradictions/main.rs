@@ -17,6 +17,7 @@ mod settings;
 mod spaces;
 mod tags;
 mod targets;
+mod texts;
 mod writers;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};

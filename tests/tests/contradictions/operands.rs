@@ -212,3 +212,22 @@ fn fields_of_machines_that_exclude_each_other() {
         )],
     );
 }
+
+/// Numbers that do not fit the field would reach into the next one.
+#[test]
+fn numbers_of_levels_and_sets_fit_their_fields() {
+    let level = (
+        "[7:5]   level as pte 0, pte 5 when g64k, pmd 1, pud 2;",
+        "[7:5]   level as pte 0, pte 5 when g64k, pmd 1, pud 8;",
+    );
+    refused(POWERPC64, &[level], "E0303");
+    let of_pid = "[63:24] 0;\n        [23:12] set;\n        [11:10] 1;";
+    let narrow = "[63:15] 0;\n        [14:12] set;\n        [11:10] 1;";
+    refused(POWERPC64, &[(of_pid, narrow)], "E0303");
+}
+
+#[test]
+fn what_is_written_into_an_entry_is_whole() {
+    let entry = ("[63:3]  entry[63:3]", "[63:3]  entry");
+    refused(S390, &[entry], "E0303");
+}

@@ -204,6 +204,13 @@ impl Build<'_> {
     }
 
     fn compile(&self, name: &str, source: &Path, uses: &[&str], output: &[&str]) {
+        let mut command = self.command(name, uses);
+        command.args(output).args(["--cap-lints", "allow"]);
+        run(command.arg(source)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The compiler for a crate; what it writes, and which lints count, is for the caller to say.
+    pub fn command(&self, name: &str, uses: &[&str]) -> Command {
         let Self {
             target,
             opt_level,
@@ -218,14 +225,8 @@ impl Build<'_> {
             "--crate-name",
             name,
         ]);
-        command.args(output);
         command.args(["-Zalways-encode-mir", "-Cpanic=abort"]);
-        command.args([
-            "-Ccodegen-units=1",
-            "-Cdebug-assertions=off",
-            "--cap-lints",
-            "allow",
-        ]);
+        command.args(["-Ccodegen-units=1", "-Cdebug-assertions=off"]);
         command.arg(format!("-Copt-level={opt_level}"));
         command
             .args(["--target", &target.name, "--out-dir"])
@@ -242,6 +243,6 @@ impl Build<'_> {
         for used in uses {
             command.arg("--extern").arg(extern_crate(used, directory));
         }
-        run(command.arg(source)).unwrap_or_else(|error| panic!("{error}"));
+        command
     }
 }

@@ -10,16 +10,16 @@ use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, flush, interpret
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
-use tlbc_runtime::{Audience, Debt, FinishSteps, Owed, Record, Root};
+use tlbc_runtime::{Audience, Debt, FinishSteps, Owed, Root};
 
-use crate::Issued;
-use crate::machines::{Machine, SPACES, conditions};
+use super::Issued;
+use super::machines::{Machine, SPACES, conditions};
 
 /// A machine, as both sides have it, and what they are asked for.
-pub struct Asked<'a, M> {
+pub struct Asked<'a> {
     pub model: &'a Model,
     pub plans: &'a Plans,
-    pub tlb: &'a M,
+    pub tlb: &'a dyn Machine,
     pub env: Env,
     /// The names of the instructions that were issued so far, in this case or another.
     pub seen: &'a RefCell<BTreeSet<String>>,
@@ -45,7 +45,7 @@ impl Did {
     }
 }
 
-impl<M: Machine> Asked<'_, M> {
+impl Asked<'_> {
     /// What the plan of a shape does.
     pub fn plan(&self, shape: Shape) -> Did {
         self.did(interpret(self.model, self.plans, shape, &self.env))
@@ -83,9 +83,12 @@ impl<M: Machine> Asked<'_, M> {
     }
 
     /// What the generated code does, as told to a recording sink.
-    pub fn backend<T>(&self, run: impl FnOnce(&M, &mut dyn FnMut(M::Op)) -> T) -> (Vec<Issued>, T) {
+    pub fn backend<T>(
+        &self,
+        run: impl FnOnce(&dyn Machine, &mut Vec<Issued>) -> T,
+    ) -> (Vec<Issued>, T) {
         let mut issued = Vec::new();
-        let result = run(self.tlb, &mut |op| issued.push(M::describe(op)));
+        let result = run(self.tlb, &mut issued);
         let names = issued.iter().map(|(name, _)| name.clone());
         self.seen.borrow_mut().extend(names);
         (issued, result)
@@ -100,8 +103,8 @@ impl<M: Machine> Asked<'_, M> {
             ..*request
         };
         let issued = |request: &Request<'_>| {
-            let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), request));
-            let (after, _) = self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+            let (issued, started) = self.backend(|tlb, sink| tlb.start(sink, request));
+            let (after, _) = self.backend(|tlb, sink| tlb.finish(sink, started));
             (issued, after)
         };
         if self.tlb.gives_up(request) {
@@ -137,7 +140,7 @@ impl<M: Machine> Asked<'_, M> {
         finish.owed |= start.owed;
 
         self.gives_up(&request);
-        let (issued, started) = self.backend(|tlb, sink| tlb.start(&mut Record(sink), &request));
+        let (issued, started) = self.backend(|tlb, sink| tlb.start(sink, &request));
         let here = Did {
             issued,
             owed: started.owed,
@@ -146,7 +149,7 @@ impl<M: Machine> Asked<'_, M> {
         };
         assert_eq!(here, start, "start of {request:?}");
         let (issued, Finished { interrupt, owed }) =
-            self.backend(|tlb, sink| tlb.finish(&mut Record(sink), started));
+            self.backend(|tlb, sink| tlb.finish(sink, started));
         let here = Did {
             issued,
             owed,
@@ -158,14 +161,14 @@ impl<M: Machine> Asked<'_, M> {
         // One that is told flushes for itself alone, by whichever tag it has.
         self.env.tag.of_machine = false;
         let config = self.env.config;
-        self.env.config.features &= !M::SENDER_ONLY.0;
+        self.env.config.features &= !self.tlb.sender_only().0;
         let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
         let [mut told, finish] = flushed.map(|effects| self.did(effects));
         told.issued.extend(finish.issued);
         told.owed |= finish.owed;
         self.env.tag = request.tag;
         self.env.config = config;
-        let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(&mut Record(sink), &request));
+        let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(sink, &request));
         let there = Did {
             issued,
             owed,
@@ -179,7 +182,7 @@ impl<M: Machine> Asked<'_, M> {
         // Devices are not switched, nor do they come up.
         let config = self.env.config;
         self.env.root.conditions = conditions(self.model, config);
-        self.env.config.features &= !M::SENDER_ONLY.0;
+        self.env.config.features &= !self.tlb.sender_only().0;
         self.events_of_cpu();
         self.env.config = config;
     }
@@ -189,7 +192,7 @@ impl<M: Machine> Asked<'_, M> {
             self.env.debt = debt;
             let to = self.env.root;
             let plan = self.plan(Shape::Switch);
-            let (issued, owed) = self.backend(|tlb, sink| tlb.switch(&mut Record(sink), &to, debt));
+            let (issued, owed) = self.backend(|tlb, sink| tlb.switch(sink, &to, debt));
             let did = Did {
                 issued,
                 owed,
@@ -201,8 +204,7 @@ impl<M: Machine> Asked<'_, M> {
             self.env.owed = put_off;
             let to = self.env.root;
             let plan = self.plan(Shape::Resume);
-            let (issued, ()) =
-                self.backend(|tlb, sink| tlb.resume(&mut Record(sink), &to, put_off));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.resume(sink, &to, put_off));
             let did = Did {
                 issued,
                 ..Did::nothing()
@@ -211,7 +213,7 @@ impl<M: Machine> Asked<'_, M> {
         }
         let to = self.env.root;
         let plan = self.plan(Shape::Enter);
-        let (issued, ()) = self.backend(|tlb, sink| tlb.enter_from_user(&mut Record(sink), &to));
+        let (issued, ()) = self.backend(|tlb, sink| tlb.enter_from_user(sink, &to));
         let did = Did {
             issued,
             ..Did::nothing()
@@ -219,7 +221,7 @@ impl<M: Machine> Asked<'_, M> {
         assert_eq!(did, plan, "entry from user code");
         for space in SPACES {
             let plan = self.plan(Shape::Publish(space));
-            let (issued, ()) = self.backend(|tlb, sink| tlb.publish(&mut Record(sink), space));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.publish(sink, space));
             let did = Did {
                 issued,
                 ..Did::nothing()
@@ -227,7 +229,7 @@ impl<M: Machine> Asked<'_, M> {
             assert_eq!(did, plan, "publish, {space:?}");
         }
         let plan = self.plan(Shape::Arrive);
-        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(&mut Record(sink)));
+        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(sink));
         let did = Did {
             issued,
             owed,

@@ -4,15 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Which, interpret};
-use tlbc_runtime::Record;
 use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, LevelTable};
 
-use crate::asked::{Asked, Did};
-use crate::machines::{Machine, REACHES, SPACES};
+use super::asked::{Asked, Did};
+use super::machines::{REACHES, SPACES};
 
-impl<M: Machine> Asked<'_, M> {
+impl Asked<'_> {
     /// Changes entries, both ways, on a machine where instructions write them.
     pub fn changes(&mut self, table: &LevelTable) {
         const OLD: u64 = 0x1234_5001;
@@ -87,8 +86,8 @@ impl<M: Machine> Asked<'_, M> {
                         conditions: Conditions::NONE,
                         may_defer,
                     };
-                    let (issued, changed) = self
-                        .backend(|tlb, sink| tlb.change(&mut Record(sink), &slot, &change, &owner));
+                    let (issued, changed) =
+                        self.backend(|tlb, sink| tlb.change(sink, &slot, &change, &owner));
                     let did = Did {
                         issued,
                         owed: changed.owed,

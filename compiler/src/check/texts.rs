@@ -1,0 +1,101 @@
+//! Texts of instructions: each operand is where the text and the assembler can take it.
+//!
+//! In: barriers, invalidations and loads. Out: E0321. Holds: every operand of an instruction is either in a register of
+//! its own, or named in the text that is assembled.
+
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Invalidate, Model, Operand, Place, Template};
+use crate::source::Span;
+use crate::template::{self, mentions, names};
+
+/// E0321: an operand is named in the text, unless it is in a register of its own.
+pub fn operands(model: &Model, found: &mut Vec<Diagnostic>) {
+    for barrier in &model.barriers {
+        // E0409 is about those that depend on a request.
+        let is_constant =
+            |it: &Operand| it.fields.iter().all(|field| field.value.source().is_none());
+        let operands = barrier
+            .template
+            .operands
+            .iter()
+            .map(|&operand| &model.operands[operand]);
+        if let Some(Operand { named, .. }) = operands.clone().find(|it| is_constant(it)) {
+            found.push(
+                misplaced(
+                    barrier.template.span,
+                    &named.name,
+                    "a barrier has no operands",
+                )
+                .because(named.span, "an operand")
+                .help("write the constant into the text, or move it there with `{scratch}`"),
+            );
+        }
+    }
+    for it in model.invalidates.iter().filter(|it| it.call.is_none()) {
+        template(model, &it.template, it.assembled(), found);
+        encoded(model, it, found);
+    }
+    for load in &model.loads {
+        template(model, &load.template, &load.template.lines, found);
+    }
+}
+
+fn template(model: &Model, template: &Template, lines: &[String], found: &mut Vec<Diagnostic>) {
+    let mut registers: Vec<(&str, Span)> = Vec::new();
+    for &operand in &template.operands {
+        let it = &model.operands[operand];
+        let name = &it.named.name;
+        let is_named = lines.iter().any(|line| mentions(line, name));
+        let Place::Fixed(register) = &it.place else {
+            if !is_named {
+                found.push(
+                    misplaced(template.span, name, "the assembler is not told where it is")
+                        .because(it.named.span, "in a register that the compiler selects")
+                        .help(format!(
+                            "write `{{{name}}}` into the text, or name a register: `operand {name} ... in REGISTER`"
+                        )),
+                );
+            }
+            continue;
+        };
+        if is_named {
+            found.push(
+                misplaced(template.span, name, &format!("it is in `{register}`"))
+                    .because(it.named.span, "in a register of its own")
+                    .help("write the register as the assembler has it, and give the operand by `with`"),
+            );
+        }
+        match registers.iter().find(|(other, _)| other == register) {
+            None => registers.push((register, it.named.span)),
+            Some((_, first)) => found.push(
+                misplaced(template.span, name, &format!("`{register}` is taken"))
+                    .because(*first, "in this register as well")
+                    .because(it.named.span, "in this register")
+                    .help("an instruction takes one operand of a register: put both into one, or name another register"),
+            ),
+        }
+    }
+}
+
+/// What is assembled takes no operand that the instruction has not.
+fn encoded(model: &Model, it: &Invalidate, found: &mut Vec<Diagnostic>) {
+    let Some(encoded) = &it.encoded else { return };
+    for line in &encoded.value {
+        for (_, name) in names(line).filter(|(_, name)| *name != template::SCRATCH) {
+            let mut operands = it.template.operands.iter();
+            if !operands.any(|&operand| model.operands[operand].named.name == name) {
+                found.push(
+                    misplaced(encoded.span, name, "the instruction has no such operand")
+                        .because(it.template.span, "has other operands")
+                        .help("both texts name the same operands"),
+                );
+            }
+        }
+    }
+}
+
+fn misplaced(span: Span, name: &str, why: &str) -> Diagnostic {
+    let message = format!("`{name}` cannot be an operand here: {why}");
+    Diagnostic::new(Code::E0321, span, message).label("here")
+}

@@ -1,0 +1,454 @@
+//! Names: what the things of a definition are called in Rust.
+//!
+//! In: a model. Out: an identifier for each thing that has one, unique in its scope, and for the variables of
+//! functions. A name of the definition is taken over, in the case that Rust has for the kind and with one underscore
+//! in place of several. If that is a word of Rust, or taken, `_2` follows it (`2` in names in camel case), or the next
+//! number that makes it free. Taken are the names that generated code itself has in the scope, and those that were
+//! given before, in the order of the definition: which name a thing gets does not depend on what is issued. A variable of a
+//! function whose name is taken is called `name_bits`.
+//!
+//! Until a module is complete, identifiers that come from a definition are marked: so no name of a definition is
+//! mistaken for one of the generated code when the folds look at what a body mentions. [`settled`] gives the variables
+//! of a function their names, each different from every other name in it, and [`unmarked`] removes the marks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident};
+
+use crate::model::{Model, variable};
+use crate::trace::interpret::Which;
+
+/// Words that are no names, in any edition.
+const WORDS: [&str; 53] = [
+    "Self", "_", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
+    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
+    "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
+    "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// Whether Rust has another use for a word, in any edition.
+pub fn is_word(name: &str) -> bool {
+    WORDS.contains(&name)
+}
+
+/// Names of which no two are the same.
+pub struct Scope {
+    taken: BTreeSet<String>,
+    separator: &'static str,
+}
+
+impl Scope {
+    /// A scope in which generated code has these names.
+    pub fn new<'a>(fixed: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            taken: fixed.into_iter().map(str::to_owned).collect(),
+            separator: "_",
+        }
+    }
+
+    /// The same, for names in camel case.
+    fn camel() -> Self {
+        Self {
+            taken: BTreeSet::new(),
+            separator: "",
+        }
+    }
+
+    fn is_free(&self, name: &str) -> bool {
+        !is_word(name) && !self.taken.contains(name)
+    }
+
+    /// A name: this one if it is free.
+    pub fn give(&mut self, natural: &str) -> Ident {
+        let free = |name: &String| self.is_free(name);
+        let numbered = (2..).map(|number| tidy(&format!("{natural}{}{number}", self.separator)));
+        let mut names = std::iter::once(tidy(natural)).chain(numbered);
+        let name = names.find(free).unwrap_or_default();
+        let ident = format_ident!("{name}");
+        self.taken.insert(name);
+        ident
+    }
+}
+
+/// A name without two underscores in a row, which Rust warns of.
+fn tidy(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c != '_' || !out.ends_with('_') {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A name in camel case.
+fn camel(name: &str) -> String {
+    let words = name.split('_').map(|word| {
+        let mut chars = word.chars();
+        let first = chars.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    });
+    let words: String = words.collect();
+    match words.chars().next() {
+        Some(first) if first.is_alphabetic() => words,
+        _ => format!("_{words}"),
+    }
+}
+
+/// The identifiers of a module.
+pub struct Names {
+    flags: Vec<Ident>,
+    levels: Vec<Ident>,
+    limits: Vec<Ident>,
+    operands: Vec<Ident>,
+    encoders: Vec<Ident>,
+    units: Vec<Ident>,
+    variants: BTreeMap<Which, Ident>,
+    registers: BTreeMap<String, Ident>,
+    calls: BTreeMap<String, Ident>,
+}
+
+impl Names {
+    /// The names for a model.
+    pub fn new(model: &Model) -> Self {
+        let all = |scope: &mut Scope, names: &mut dyn Iterator<Item = String>| -> Vec<Ident> {
+            names.map(|name| scope.give(&name)).collect()
+        };
+        let operands = || model.operands.iter().map(|it| &it.named.name);
+
+        let features = model.features.iter().map(|it| &it.named);
+        let errata = model.errata.iter().map(|it| &it.named);
+        let geometries = model.geometries.iter().skip(1).map(|it| &it.named);
+        let flags = features.chain(errata).chain(geometries);
+        let mut flags = flags.map(|it| it.name.to_uppercase());
+        let flags = all(&mut Scope::new(["NONE", "NAMES", "OF_SPACE"]), &mut flags);
+
+        let functions = [
+            "granule",
+            "hint_of",
+            "level_table",
+            "page_shift",
+            "shift_of",
+        ];
+        let mut items = Scope::new(functions.into_iter().chain(["EFFECTS"]));
+        let levels = model.levels.iter().map(|it| it.name.to_uppercase());
+        let levels = all(&mut items, &mut { levels });
+        let units = operands().map(|it| format!("{}_UNITS", it.to_uppercase()));
+        let units = all(&mut items, &mut { units });
+        let encoders = operands().map(|it| format!("encode_{it}"));
+        let encoders = all(&mut items, &mut { encoders });
+
+        let limits = model.limits.iter().map(|it| it.named.name.clone());
+        let limits = all(&mut Scope::new(["config"]), &mut { limits });
+        let fields = all(&mut Scope::new([]), &mut operands().cloned());
+
+        let barriers = model.barriers.iter().map(|it| it.named.name.clone());
+        let barriers = barriers
+            .enumerate()
+            .map(|(index, it)| (Which::Barrier(index), it));
+        let invalidates = model.invalidates.iter().map(|it| it.named.name.clone());
+        let invalidates = invalidates
+            .enumerate()
+            .map(|(index, it)| (Which::Invalidate(index), it));
+        // A register may be named like an instruction.
+        let loads = model
+            .loads
+            .iter()
+            .map(|it| format!("load_{}", it.named.name));
+        let loads = loads
+            .enumerate()
+            .map(|(index, it)| (Which::Load(index), it));
+        let mut scope = Scope::camel();
+        let variants = barriers.chain(invalidates).chain(loads);
+        let variants = variants.map(|(which, name)| (which, scope.give(&camel(&name))));
+
+        let mut scope = Scope::new([]);
+        let mut registers = BTreeMap::new();
+        let of_features = model
+            .features
+            .iter()
+            .filter_map(|it| Some(&it.from.as_ref()?.register));
+        let of_limits = model
+            .limits
+            .iter()
+            .filter_map(|it| Some(&it.from.as_ref()?.register));
+        for register in of_features.chain(of_limits) {
+            let name = || scope.give(&variable(register));
+            registers.entry(register.clone()).or_insert_with(name);
+        }
+        let mut scope = Scope::new([]);
+        let mut calls = BTreeMap::new();
+        for call in model.invalidates.iter().filter_map(|it| it.call.as_ref()) {
+            let name = || scope.give(&call.value);
+            calls.entry(call.value.clone()).or_insert_with(name);
+        }
+        Self {
+            flags,
+            levels,
+            limits,
+            operands: fields,
+            encoders,
+            units,
+            variants: variants.collect(),
+            registers,
+            calls,
+        }
+    }
+
+    /// The flags of the configuration in the order of their bits: features, errata, and all geometries but the first.
+    pub fn flags(&self) -> impl Iterator<Item = Ident> {
+        self.flags.iter().map(named)
+    }
+
+    /// The constant of a flag, by its bit.
+    pub fn flag(&self, bit: usize) -> Ident {
+        named(&self.flags[bit])
+    }
+
+    /// The same, as it is written in a description.
+    pub fn flag_text(&self, bit: usize) -> String {
+        self.flags[bit].to_string()
+    }
+
+    /// The constant of a level.
+    pub fn level(&self, level: usize) -> Ident {
+        named(&self.levels[level])
+    }
+
+    /// The field of the backend for a limit.
+    pub fn limit(&self, limit: usize) -> Ident {
+        field(&self.limits[limit])
+    }
+
+    /// The field of instructions for an operand.
+    pub fn operand(&self, operand: usize) -> Ident {
+        field(&self.operands[operand])
+    }
+
+    /// The function that builds an operand.
+    pub fn encoder(&self, operand: usize) -> Ident {
+        named(&self.encoders[operand])
+    }
+
+    /// The constant that says what an operand can name.
+    pub fn units(&self, operand: usize) -> Ident {
+        named(&self.units[operand])
+    }
+
+    /// The variant of an instruction.
+    pub fn variant(&self, which: Which) -> Ident {
+        named(&self.variants[&which])
+    }
+
+    /// The field for the value of a register.
+    pub fn register(&self, register: &str) -> Ident {
+        field(&self.registers[register])
+    }
+
+    /// The function of the platform that a call stands for.
+    pub fn call(&self, call: &str) -> Ident {
+        field(&self.calls[call])
+    }
+}
+
+/// The mark of a name that is in the scope of functions.
+const NAMED: &str = "TLBC_named_";
+/// The mark of a name that is found after a dot, or in a structure.
+const FIELD: &str = "TLBC_field_";
+/// The mark of a variable that is still without a name.
+const LOCAL: &str = "TLBC_local_";
+
+fn named(name: &Ident) -> Ident {
+    format_ident!("{NAMED}{name}")
+}
+
+/// Marks a name that is found after a dot, in a structure, or by itself alone.
+pub fn field(name: &Ident) -> Ident {
+    format_ident!("{FIELD}{name}")
+}
+
+/// A variable of a function, to be called like `natural`. Those with one key are one variable.
+pub fn local(key: usize, natural: &str) -> Ident {
+    format_ident!("{LOCAL}{key}_{natural}")
+}
+
+/// A function whose variables have names.
+pub fn settled(function: TokenStream) -> TokenStream {
+    let mut locals = Vec::new();
+    let mut taken = BTreeSet::new();
+    visit(function.clone(), &mut |ident| {
+        let text = ident.to_string();
+        if text.starts_with(LOCAL) {
+            if !locals.contains(&text) {
+                locals.push(text);
+            }
+        } else if !text.starts_with(FIELD) {
+            taken.insert(text.trim_start_matches(NAMED).to_owned());
+        }
+    });
+    let mut scope = Scope::new(taken.iter().map(String::as_str));
+    let given = locals.into_iter().map(|local| {
+        let (_, natural) = local[LOCAL.len()..].split_once('_').unwrap_or_default();
+        let name = if scope.is_free(&tidy(natural)) {
+            scope.give(natural)
+        } else {
+            scope.give(&format!("{natural}_bits"))
+        };
+        (local, name)
+    });
+    let given: BTreeMap<String, Ident> = given.collect();
+    shortened(replaced(function, &|ident| {
+        given.get(&ident.to_string()).map_or(ident.clone(), field)
+    }))
+}
+
+/// A module without marks.
+pub fn unmarked(module: TokenStream) -> TokenStream {
+    replaced(module, &|ident| {
+        let text = ident.to_string();
+        let bare = text.strip_prefix(NAMED).or(text.strip_prefix(FIELD));
+        bare.map_or(ident.clone(), |bare| format_ident!("{bare}"))
+    })
+}
+
+/// Each identifier that is not behind a dot.
+fn visit(tokens: TokenStream, each: &mut impl FnMut(&Ident)) {
+    let mut is_member = false;
+    for tree in tokens {
+        let is_dot = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '.');
+        match tree {
+            TokenTree::Ident(ident) if !is_member => each(&ident),
+            TokenTree::Group(group) => visit(group.stream(), each),
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+        is_member = is_dot;
+    }
+}
+
+fn replaced(tokens: TokenStream, by: &impl Fn(&Ident) -> Ident) -> TokenStream {
+    let trees = tokens.into_iter().map(|tree| match tree {
+        TokenTree::Ident(ident) => TokenTree::Ident(by(&ident)),
+        TokenTree::Group(group) => {
+            TokenTree::Group(Group::new(group.delimiter(), replaced(group.stream(), by)))
+        }
+        other => other,
+    });
+    trees.collect()
+}
+
+/// `Op::A { x: x }` as `Op::A { x }`.
+fn shortened(tokens: TokenStream) -> TokenStream {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_field = |tree: Option<&TokenTree>| match tree {
+        Some(TokenTree::Ident(ident)) => ident.to_string().starts_with(FIELD),
+        _ => false,
+    };
+    let is_colon = |tree: Option<&TokenTree>| matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
+    let mut out = TokenStream::new();
+    let mut at = 0;
+    while let Some(tree) = trees.get(at) {
+        let twice = is_field(Some(tree))
+            && is_colon(trees.get(at + 1))
+            && trees.get(at + 2).map(ToString::to_string) == Some(tree.to_string());
+        if twice {
+            at += 2;
+        }
+        match tree {
+            TokenTree::Group(group) if group.delimiter() != Delimiter::None => {
+                Group::new(group.delimiter(), shortened(group.stream())).to_tokens(&mut out);
+            }
+            tree => tree.to_tokens(&mut out),
+        }
+        at += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn a_name_is_taken_over_unless_it_is_taken() {
+        let mut scope = Scope::new(["config"]);
+        let names = [
+            "pages", "pages", "config", "fn", "gen", "_", "__", "a__b", "a_b", "pages_2",
+        ];
+        let given = names.map(|name| scope.give(name).to_string());
+        let expected = [
+            "pages",
+            "pages_2",
+            "config_2",
+            "fn_2",
+            "gen_2",
+            "_2",
+            "_3",
+            "a_b",
+            "a_b_2",
+            "pages_2_2",
+        ];
+        assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn names_in_camel_case_begin_with_no_digit() {
+        let mut scope = Scope::camel();
+        let names = [
+            "complete",
+            "complete_",
+            "_complete",
+            "self",
+            "_",
+            "__",
+            "_1",
+            "load_root",
+        ];
+        let given = names.map(|name| scope.give(&camel(name)).to_string());
+        let expected = [
+            "Complete",
+            "Complete2",
+            "Complete3",
+            "Self2",
+            "_2",
+            "_3",
+            "_1",
+            "LoadRoot",
+        ];
+        assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn variables_differ_from_everything_in_their_function() {
+        let [tag, tag_bits, page, other] = [(0, "tag"), (1, "tag_bits"), (2, "page"), (3, "page")]
+            .map(|(key, name)| local(key, name));
+        let (op, encode) = (
+            field(&format_ident!("page")),
+            named(&format_ident!("encode")),
+        );
+        let function = quote! {
+            fn f(tag: u64) {
+                let #tag = #encode(tag);
+                let #tag_bits = #tag;
+                let #page = 1;
+                let #other = 2;
+                issue(Op::Page { #op: #page });
+                issue(Op::Page { #op: #other });
+            }
+        };
+        let expected = quote! {
+            fn f(tag: u64) {
+                let tag_bits = encode(tag);
+                let tag_bits_bits = tag_bits;
+                let page = 1;
+                let page_bits = 2;
+                issue(Op::Page { page });
+                issue(Op::Page { page: page_bits });
+            }
+        };
+        let function = unmarked(settled(function));
+        assert_eq!(function.to_string(), expected.to_string());
+    }
+}

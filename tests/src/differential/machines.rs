@@ -1,0 +1,283 @@
+//! Machines as both sides have them: a configuration of the model, and the generated backend made for it.
+
+use tlbc::Analysis;
+use tlbc::model::{Config, Known, Model};
+use tlbc::trace::interpret::ceiling;
+use tlbc_runtime::backend::{Facts, Finished, Started};
+use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::clause::LEVELS;
+use tlbc_runtime::request::{Conditions, LevelTable, Reach, Request, Space};
+use tlbc_runtime::{Backend, Ceiling, Debt, Owed, Record, Root};
+
+use super::Issued;
+
+/// A generated backend with a configuration. What it issues goes into the list.
+pub trait Machine {
+    /// [`Backend::SENDER_ONLY`].
+    fn sender_only(&self) -> Conditions;
+    /// [`Backend::levels`].
+    fn levels(&self) -> &'static LevelTable;
+    /// [`Backend::ceiling`].
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
+    /// [`Backend::change_facts`].
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
+    /// [`Backend::gives_up`].
+    fn gives_up(&self, request: &Request<'_>) -> bool;
+    /// [`Backend::change`].
+    fn change(
+        &self,
+        to: &mut Vec<Issued>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed;
+    /// [`Backend::publish`].
+    fn publish(&self, to: &mut Vec<Issued>, space: Space);
+    /// [`Backend::start`].
+    fn start(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Started;
+    /// [`Backend::finish`].
+    fn finish(&self, to: &mut Vec<Issued>, started: Started) -> Finished;
+    /// [`Backend::deliver`].
+    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Owed;
+    /// [`Backend::switch`].
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed;
+    /// [`Backend::resume`].
+    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
+    /// [`Backend::enter_from_user`].
+    fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root);
+    /// [`Backend::arrive`].
+    fn arrive(&self, to: &mut Vec<Issued>) -> Owed;
+}
+
+/// A backend, and how to name what it issues.
+pub struct Generated<B: Backend> {
+    /// The backend.
+    pub tlb: B,
+    /// The name of an instruction, and its operands by name.
+    pub describe: fn(B::Op) -> Issued,
+}
+
+impl<B: Backend> Generated<B> {
+    fn sink(&self, to: &mut Vec<Issued>) -> Record<impl FnMut(B::Op)> {
+        Record(|op| to.push((self.describe)(op)))
+    }
+}
+
+impl<B: Backend> Machine for Generated<B> {
+    fn sender_only(&self) -> Conditions {
+        B::SENDER_ONLY
+    }
+
+    fn levels(&self) -> &'static LevelTable {
+        self.tlb.levels()
+    }
+
+    fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        self.tlb.ceiling(space, reach)
+    }
+
+    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+        self.tlb.change_facts(conditions)
+    }
+
+    fn gives_up(&self, request: &Request<'_>) -> bool {
+        self.tlb.gives_up(request)
+    }
+
+    fn change(
+        &self,
+        to: &mut Vec<Issued>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
+        self.tlb.change(&mut self.sink(to), slot, change, owner)
+    }
+
+    fn publish(&self, to: &mut Vec<Issued>, space: Space) {
+        self.tlb.publish(&mut self.sink(to), space);
+    }
+
+    fn start(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Started {
+        self.tlb.start(&mut self.sink(to), request)
+    }
+
+    fn finish(&self, to: &mut Vec<Issued>, started: Started) -> Finished {
+        self.tlb.finish(&mut self.sink(to), started)
+    }
+
+    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Owed {
+        self.tlb.deliver(&mut self.sink(to), request)
+    }
+
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed {
+        self.tlb.switch(&mut self.sink(to), root, debt)
+    }
+
+    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
+        self.tlb.resume(&mut self.sink(to), root, owed);
+    }
+
+    fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root) {
+        self.tlb.enter_from_user(&mut self.sink(to), root);
+    }
+
+    fn arrive(&self, to: &mut Vec<Issued>) -> Owed {
+        self.tlb.arrive(&mut self.sink(to))
+    }
+}
+
+/// Makes a backend with some flags, and with limits in the order of the definition; none where no machine is so.
+pub type Make = fn(&dyn Fn(&str) -> bool, &[u64]) -> Option<Box<dyn Machine>>;
+
+/// A generated module: made by [`generated!`](crate::generated).
+pub struct Module {
+    /// The facts of its backend.
+    pub facts: Facts,
+    /// The flags of its configuration, by their names in the definition.
+    pub flags: Vec<&'static str>,
+    /// Its backend.
+    pub make: Make,
+}
+
+/// The [`Module`] of a path, followed by the limits of its backend in the order of the definition:
+/// `generated!(tlbc_backends::arm64 {})`.
+#[macro_export]
+macro_rules! generated {
+    ($($module:ident)::+ { $($limit:ident),* }) => {{
+        use $($module)::+::{Config, Op, Tlb};
+        fn describe(op: Op) -> $crate::differential::Issued {
+            let mut operands = Vec::new();
+            op.operands(|name, bits| operands.push((name.to_owned(), bits)));
+            (op.name().to_owned(), operands)
+        }
+        fn make(
+            has: &dyn Fn(&str) -> bool,
+            limits: &[u64],
+        ) -> Option<Box<dyn $crate::differential::Machine>> {
+            let flags = Config::NAMES.iter().filter(|(name, _)| has(name));
+            let config = flags.fold(Config::NONE, |config, (_, flag)| config.with(*flag));
+            let mut limits = limits.iter().map(|limit| u32::try_from(*limit).expect("a limit"));
+            let tlb = Tlb { config, $($limit: limits.next().expect("a limit")),* };
+            assert_eq!(limits.next(), None, "a limit is left out");
+            let made = $crate::differential::Generated { tlb, describe };
+            config.is_possible().then(|| Box::new(made) as Box<_>)
+        }
+        $crate::differential::Module {
+            facts: <Tlb as $crate::differential::Backend>::FACTS,
+            flags: Config::NAMES.iter().map(|(name, _)| *name).collect(),
+            make,
+        }
+    }};
+}
+
+pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
+pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
+
+/// Every configuration, possible or not.
+pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
+    let features = 0..1u32 << model.features.len();
+    let errata = 1u32 << model.errata.len();
+    let geometries = model.geometries.len();
+    features.flat_map(move |features| {
+        (0..errata).flat_map(move |errata| {
+            (0..geometries).map(move |geometry| Config {
+                features,
+                errata,
+                geometry,
+            })
+        })
+    })
+}
+
+/// What of a configuration holds of a space and not of the machine.
+pub fn conditions(model: &Model, config: Config) -> Conditions {
+    let features = model.features.iter().enumerate();
+    let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
+    Conditions(of_space.fold(0, |bits, (index, _)| bits | config.features & 1 << index))
+}
+
+/// The generated machine of a configuration, whatever holds of a space.
+pub fn machine_of(
+    module: &Module,
+    model: &Model,
+    config: Config,
+    limits: &[u64],
+) -> Option<Box<dyn Machine>> {
+    let of_space = conditions(model, config).0;
+    let config = Config {
+        features: config.features & !of_space,
+        ..config
+    };
+    machine(module, model, config, limits)
+}
+
+/// Whether a configuration has a flag of that name.
+fn has(model: &Model, config: Config, name: &str) -> bool {
+    let feature = model.features.iter().position(|f| f.named.name == name);
+    let erratum = model.errata.iter().position(|e| e.named.name == name);
+    let geometry = model.geometries.iter().position(|g| g.named.name == name);
+    match (feature, erratum, geometry) {
+        (Some(feature), None, None) => config.has(feature),
+        (None, Some(erratum), None) => config.suffers(erratum),
+        (None, None, Some(geometry)) => geometry == config.geometry,
+        _ => panic!("`{name}` is no flag of the definition, or several"),
+    }
+}
+
+/// The generated machine of a configuration.
+fn machine(
+    module: &Module,
+    model: &Model,
+    config: Config,
+    limits: &[u64],
+) -> Option<Box<dyn Machine>> {
+    (module.make)(&|name| has(model, config, name), limits)
+}
+
+/// The most that every limit may be.
+pub fn most(model: &Model) -> Vec<u64> {
+    model.limits.iter().map(|limit| limit.most).collect()
+}
+
+/// The first address of a space, and how many bits it has.
+pub fn addresses(model: &Model, space: Space, config: Config) -> (u64, u32) {
+    let addresses = model.space(space).addresses.get(config);
+    let addresses = addresses.expect("the addresses of a space");
+    (addresses.base, addresses.bits)
+}
+
+/// Levels, ceilings and possible configurations are those of the definition.
+pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, module: &Module) {
+    let flags = module.flags.len();
+    let expected = model.features.len() + model.errata.len() + model.geometries.len() - 1;
+    assert_eq!(flags, expected, "the first geometry has no flag");
+    assert_eq!(module.facts.name, model.arch.name);
+    let names = model.levels.iter().map(|level| level.name.as_str());
+    let mut levels = [""; LEVELS];
+    names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
+    assert_eq!(module.facts.level_names, levels);
+    for config in configs(model) {
+        let tlb = machine(module, model, config, &most(model));
+        assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
+        let Some(tlb) = tlb else { continue };
+        assert_eq!(*tlb.levels(), model.level_table(config), "{config:?}");
+        let found = tlb.change_facts(conditions(model, config));
+        assert_eq!(found, model.change_facts(config), "{config:?}");
+        for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
+            let one_by_one = tlb.ceiling(space, reach);
+            let (operations, pages) = (one_by_one.operations, one_by_one.pages);
+            let stated = ceiling(model, config, space, reach);
+            assert_eq!((operations, pages), stated, "{config:?}");
+        }
+    }
+    assert!(
+        (module.make)(&|name| geometry_flag(model, name), &most(model)).is_none()
+            || model.geometries.len() < 3,
+        "two geometries at once are no machine"
+    );
+}
+
+fn geometry_flag(model: &Model, name: &str) -> bool {
+    model.geometries.iter().any(|g| g.named.name == name)
+}
