@@ -7,9 +7,7 @@
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::{
-    Change, ChangeFacts, Deadline, Entry, Kind, Marks, Obligation, Stricter,
-};
+use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, Obligation, Stricter};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
@@ -331,8 +329,8 @@ impl Run<'_> {
             }
             _ if !obligation.is_nothing() => return,
             Kind::Appears => "negative entries are not cached",
-            Kind::Same if change.clears == Marks::NONE => {
-                "the machine reads nothing else than before"
+            Kind::Same if change.clears.is_none() => {
+                "the machine reads none of the bits that change"
             }
             Kind::Same => "a cached entry may keep the mark that is cleared",
             _ => "the machine walks the table again before it faults on an entry that allows less",

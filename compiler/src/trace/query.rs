@@ -129,12 +129,12 @@ pub enum To {
     MoreRights,
     /// It has other attributes.
     Attributes,
-    /// Only bits differ that software alone reads.
-    SoftwareBits,
     /// It mapped a page, and points at a table.
     Split,
     /// It pointed at a table, whose entries are still valid, and maps a page.
     Collapse,
+    /// It has other bits that software alone reads.
+    SoftwareBits,
     /// It becomes valid.
     New,
     /// Its accessed mark is cleared.
@@ -178,7 +178,7 @@ impl To {
             Self::FewerRights => (page(1, READ_WRITE, 0), page(1, READ, 0)),
             Self::MoreRights => (page(1, READ, 0), page(1, READ_WRITE, 0)),
             Self::SoftwareBits if !maps_pages => (table(1, 0), table(1, 0)),
-            Self::SoftwareBits | Self::Accessed | Self::Dirty => {
+            Self::Accessed | Self::Dirty | Self::SoftwareBits => {
                 (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0))
             }
         };

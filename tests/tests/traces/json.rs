@@ -21,12 +21,13 @@ use crate::schema;
 static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(schema::TRACE).expect("JSON"));
 
-const CHANGES: [To; 10] = [
+const CHANGES: [To; 11] = [
     To::Invalid,
     To::Replaced,
     To::FewerRights,
     To::MoreRights,
     To::Attributes,
+    To::SoftwareBits,
     To::Split,
     To::Collapse,
     To::New,

@@ -23,12 +23,13 @@ use tlbc_tests::tables::Entries;
 
 use crate::common::{arm64, powerpc, s390, x86};
 
-const CHANGES: [To; 10] = [
+const CHANGES: [To; 11] = [
     To::Invalid,
     To::Replaced,
     To::FewerRights,
     To::MoreRights,
     To::Attributes,
+    To::SoftwareBits,
     To::Split,
     To::Collapse,
     To::New,

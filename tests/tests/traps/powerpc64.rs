@@ -282,7 +282,11 @@ fn live_tables_wait_for_the_walk_entries() {
         assert_eq!(distinct(&here), expected);
     }
     let call = moved().others().on(powerpc(), "g64k");
-    assert_eq!(operands(&call, "rpt_type"), [6], "one call for both");
+    assert_eq!(
+        operands(&call, "rpt_type"),
+        [4, 6],
+        "a call is done when it returns"
+    );
 }
 
 /// Since ISA 3.1 whatever is local ends with `cp_abort`; nothing before has the instruction.

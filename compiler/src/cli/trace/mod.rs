@@ -152,7 +152,7 @@ enum ChangeName {
     MoreRights,
     /// The same page or table with other attributes, such as the memory type
     Attributes,
-    /// Only bits differ that software alone reads
+    /// Bits that software alone reads
     SoftwareBits,
     /// A table in place of a large page
     Split,
