@@ -66,8 +66,10 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
 
     /// Runs on CPU 0.
     fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, Hosted<Watched<B>>>) -> R) -> R {
+        let left = || self.mmu.platform().backend().steps_left().0;
+        let before = left();
         let result = Hosted::on(&self.mmu, 0, || self.mmu.reclaim(body));
-        let left = self.mmu.platform().backend().steps_left();
+        let left = FinishSteps(left() & !before);
         assert_eq!(
             left,
             FinishSteps::NONE,

@@ -91,6 +91,41 @@ fn what_a_remedy_issues_is_complete_as_well() {
     );
 }
 
+/// The same beside loops over addresses.
+#[test]
+fn what_goes_once_beside_a_loop_has_its_remedies() {
+    let walks = "    invalidate walks \"walks\" {
+        per \"Batch manual, 8.6\";
+        drops walk of everything, any tag;
+        where cpus;
+        at once;
+    }
+    erratum stuck \"8\" { weakens walks: not walk; remedy after walks issue walks, other; }
+    change";
+    let batch = with(
+        BATCH,
+        &[
+            ("    change", walks),
+            (
+                "at once;\n    }\n    invalidate all",
+                "at once;\n        cost 9;\n    }\n    invalidate all",
+            ),
+        ],
+    );
+    let expected = [
+        "begin",
+        "walks",
+        "walks",
+        "other",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "end",
+        "micro",
+        "other",
+    ];
+    issues(&batch, "stuck", &pages(2).tables(), &expected);
+}
+
 /// Without walk entries the tables that go leave nothing behind.
 #[test]
 fn freed_tables_take_no_instruction_where_no_walk_entry_is_cached() {

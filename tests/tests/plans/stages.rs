@@ -84,7 +84,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
         &relay,
         "",
         &Ask::event(Event::Arrive),
-        &["order", "everything", "settle"],
+        &["order", "everything", "settle", "refetch"],
     );
 }
 
