@@ -118,8 +118,7 @@ codes! {
     W0101 "a comment allows nothing";
     W0201 "something is defined and never used";
     W0301 "tables of one machine have unlike sizes";
-    W0302 "an effect on entries that there are none of";
-    W0303 "a ceiling of nothing";
+    W0302 "a ceiling of nothing";
     W0401 "an instruction differs from those beside it";
 }
 
@@ -166,7 +165,8 @@ impl Code {
         self.name().starts_with("E01")
     }
 
-    /// Whether it says that something is not there, which a statement that could not be read explains.
+    /// Whether it says that something is not there, or that something else is too much for what is there, which a
+    /// statement that could not be read explains.
     #[must_use]
     pub fn is_of_absence(self) -> bool {
         [
@@ -174,6 +174,7 @@ impl Code {
             Code::E0203,
             Code::E0208,
             Code::E0302,
+            Code::E0303,
             Code::E0305,
             Code::E0306,
             Code::E0307,
