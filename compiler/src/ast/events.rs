@@ -10,6 +10,8 @@ pub struct Change {
     pub plain: Option<Spanned<bool>>,
     /// `by writers, deferred while detached or here;`
     pub deferred: Option<Span>,
+    /// `software bits at pte by plain store;`
+    pub software_bits: Vec<Spanned<Vec<Ident>>>,
     /// `output, size, attributes of a valid entry through invalid;`
     pub aspects: Vec<Aspects>,
     /// All of it.

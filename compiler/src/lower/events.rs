@@ -172,8 +172,25 @@ impl Lower {
                 span: it.plain.as_ref().map_or(it.span, |plain| plain.span),
             },
             deferred: it.deferred,
+            software_bits: None,
             in_place: Vec::new(),
         };
+        for bits in &it.software_bits {
+            let levels = bits.node.iter().filter_map(|name| self.level(name));
+            let levels = levels.fold(Levels::NONE, |set, level| {
+                set.union(Levels::only(Level(level as u8)))
+            });
+            if out.plain_store.value {
+                self.misplaced(
+                    bits.span,
+                    "a plain store changes every bit of an entry".to_owned(),
+                    "remove it, or state `by writers;`",
+                );
+            } else {
+                let what = "which software bits a plain store changes";
+                self.once(&mut out.software_bits, what, levels, bits.span);
+            }
+        }
         if it.plain.is_none() {
             self.missing(
                 it.span,

@@ -188,6 +188,12 @@ impl Builder<'_> {
         Change {
             plain,
             deferred,
+            software_bits: all(&body, Rule::software_bits)
+                .map(|bits| Spanned {
+                    node: self.names(&bits),
+                    span: self.span(&bits),
+                })
+                .collect(),
             aspects: self.each(&body, Rule::aspects, |builder, node| Aspects {
                 names: builder.names(node),
                 in_place: has(node, Rule::k_place),
