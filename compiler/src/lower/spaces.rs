@@ -20,6 +20,13 @@ impl Lower {
                         self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
                     }
                     TagFact::Values(low, high) => {
+                        if low.node > high.node {
+                            self.misplaced(
+                                fact.span,
+                                format!("there are no values from {} to {}", low.node, high.node),
+                                "write the least value first, then the largest",
+                            );
+                        }
                         self.once(&mut values, "`values`", (low.node, high.node), fact.span);
                     }
                     TagFact::MayBeRetired => {
@@ -139,8 +146,16 @@ impl Lower {
             self.said_twice("`addresses`", second.span, first.span);
         }
         let halves = it.addresses.first().map(|cases| {
-            self.cases(cases, true, |_, half| {
-                let bits = u32::try_from(half.bits.node).ok()?;
+            self.cases(cases, true, |cx, half| {
+                let bits = u32::try_from(half.bits.node).ok();
+                let Some(bits) = bits.filter(|bits| (1..=64).contains(bits)) else {
+                    cx.misplaced(
+                        half.bits.span,
+                        format!("addresses of {} bits cannot be", half.bits.node),
+                        "addresses have 1 to 64 bits",
+                    );
+                    return None;
+                };
                 let base = match &half.base {
                     ast::Base::Low => 0,
                     ast::Base::High if bits >= 64 => 0,
