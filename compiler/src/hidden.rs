@@ -5,7 +5,7 @@
 //! characters are not shown at all: a reader of a definition, or of a message about one, would see something else than
 //! the compiler.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Whether a character is a control character other than a line break and a tab, a bidirectional control, a
 /// separator that some programs take for a line break, or one that is not shown. The joiners U+200C and U+200D, which
@@ -44,4 +44,23 @@ pub fn spelt(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same on one line: what stands in for a line of its own cannot begin another.
+#[must_use]
+pub fn one_line(text: impl fmt::Display) -> String {
+    spelt(&text.to_string()).replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        assert_eq!(
+            one_line("a\ncargo::error=b\u{1b}"),
+            "a\\ncargo::error=b\\u{1b}"
+        );
+    }
 }

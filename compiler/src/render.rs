@@ -5,7 +5,7 @@
 //! file is moved to the end.
 
 use crate::diagnostic::{Diagnostic, Label};
-use crate::hidden::{is_hidden, spelt};
+use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json::Json;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
@@ -63,7 +63,7 @@ fn lines(diagnostics: &[&Diagnostic], line: impl Fn(&Diagnostic) -> String) -> S
 fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     let span = diagnostic.primary.span;
     let (line, column) = files.line_column(span.file, span.start);
-    let name = spelt(&files.get(span.file).name);
+    let name = one_line(&files.get(span.file).name);
     let message = spelt(&diagnostic.message);
     format!(
         "{name}:{line}:{column}: error[{}]: {message}",
@@ -109,7 +109,7 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         return String::new();
     };
     let mut sources = SimpleFiles::new();
-    let names: Vec<String> = files.iter().map(|(_, file)| spelt(&file.name)).collect();
+    let names: Vec<String> = files.iter().map(|(_, file)| one_line(&file.name)).collect();
     for (name, (_, file)) in names.iter().zip(files.iter()) {
         sources.add(name.as_str(), file.text.as_str());
     }

@@ -52,7 +52,11 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("counts something else")
                 .because(names.span, format!("counts {unit}"))
                 .note("of a large page one counts many pages, the other one entry")
-                .help("write `pages` in both, or `entries` in both")
+                .help(if is_by_end(model, invalidate) {
+                    "let the run count `entries`, too: an operand with `end` names entries"
+                } else {
+                    "write `pages` in both, or `entries` in both"
+                })
         } else if least == 0 || least > smallest {
             finding(format!("there is no run from {least} to {smallest} {unit}"))
                 .label(format!("from {least}"))
@@ -92,6 +96,11 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             None => diagnostic,
         });
     }
+}
+
+/// Whether the operands say where a run ends, and not how many it has.
+fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
+    super::field_of(model, &invalidate.template.operands, Source::End).is_some()
 }
 
 /// The largest count of the runs of an operand.

@@ -446,7 +446,7 @@ fn checked_tag(model: &Model, config: Config, value: u64) -> Result<u64, Trouble
 /// A remark to the user, beside the trace.
 fn note(text: &str) {
     // A closed stderr is no reason to keep the trace.
-    let _ = writeln!(io::stderr(), "note: {text}");
+    let _ = writeln!(io::stderr(), "note: {}", crate::hidden::spelt(text));
 }
 
 /// Refuses a range that is cut off within one of `what`, of `1 << shift` bytes.

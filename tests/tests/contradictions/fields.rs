@@ -230,3 +230,53 @@ fn what_nothing_depends_on() {
         "E0208",
     );
 }
+
+/// The help of the only finding.
+fn help(text: &str, edits: &[(&str, &str)]) -> String {
+    let (_, found) = super::common::read(&super::with(text, edits));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found[0].help.clone().unwrap_or_default()
+}
+
+#[test]
+fn ends_of_runs_are_not_counted() {
+    for (old, new) in [
+        ("names any entries;", "names any pages;"),
+        (
+            "of run of 1..1048576 entries at pte, pmd, pud,",
+            "of run of 1..1048576 pages,",
+        ),
+    ] {
+        let help = help(POWERPC64, &[(old, new)]);
+        assert!(
+            help.contains("entries") && !help.contains("`pages`"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn machines_without_walk_entries() {
+    let text = super::with(
+        slate(),
+        &[
+            ("tlb holds leaf, walk;", "tlb holds leaf;"),
+            ("leaf under asid; walk under asid;", "leaf under asid;"),
+            ("walk under every tag; ", ""),
+            (
+                "drops leaf, walk of everything, this tag;",
+                "drops leaf of everything, this tag;",
+            ),
+            (
+                "drops leaf, walk of everything, any tag;",
+                "drops leaf of everything, any tag;",
+            ),
+        ],
+    );
+    accepted(&text, &[]);
+    refused(
+        &text,
+        &[("tlb holds leaf;", "tlb holds leaf, walk;")],
+        "E0203",
+    );
+}
