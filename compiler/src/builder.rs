@@ -2,17 +2,16 @@
 //!
 //! In: definitions of the crate. Out: modules in its `OUT_DIR`, and words to cargo. See [`Builder`].
 
-use crate::compile::{Compiled, LIB, Output, compile};
+use crate::compile::{Compiled, LIB, MODULES, Output, compile};
+use crate::diagnostic::Severity;
 use crate::disk::{self, DiskError, HEADER, Source};
 use crate::hidden::one_line;
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-
-/// The file with the modules of all architectures. No architecture can have the name of a keyword.
-const MODULES: &str = "mod.rs";
 
 /// Generates backends from a build script.
 ///
@@ -87,20 +86,15 @@ impl Builder {
         self
     }
 
-    /// Generates, and tells cargo when to do it again.
+    /// Generates, and tells cargo when to do it again. Warnings about definitions become warnings of the build.
     ///
     /// # Errors
     ///
-    /// When a definition has findings, which have then been printed, or when a file cannot be read or
-    /// written. Nothing has been written then, unless renaming finished files failed halfway.
+    /// When a definition has errors, which have then been printed to the log of the build, or when a file cannot be
+    /// read or written. Nothing has been written then, unless renaming finished files failed halfway. A build script
+    /// that returns the error from `main` shows it.
     pub fn generate(&self) -> Result<(), BuildError> {
-        let mut words = io::stdout();
-        let result = self.run(&mut words);
-        if let Err(error @ (BuildError::Disk(_) | BuildError::NoOutDir)) = &result {
-            // Nobody listens on a closed stdout.
-            let _ = writeln!(words, "cargo::error={}", one_line(error));
-        }
-        result
+        caught(|| self.run(&mut io::stdout()))
     }
 
     fn run(&self, words: &mut impl Write) -> Result<(), BuildError> {
@@ -122,9 +116,7 @@ impl Builder {
         }
         let sources = disk::read(&paths)?;
         let compiled = compile(sources.into_iter().map(Source::named));
-        if !compiled.diagnostics.is_empty() {
-            return Err(report(&compiled, words));
-        }
+        report(&compiled, words)?;
         let environment = || std::env::var_os("OUT_DIR").map(PathBuf::from);
         let directory = self.out_dir.clone().or_else(environment);
         let directory = directory.ok_or(BuildError::NoOutDir)?;
@@ -152,25 +144,43 @@ impl Builder {
     }
 }
 
-/// Shows what is wrong: in full in the log of the build, and in a line each to cargo.
-fn report(compiled: &Compiled, words: &mut impl Write) -> BuildError {
+/// Shows errors in full in the log of the build, with the warnings beside them, and warnings alone to cargo, a line
+/// each: it shows the log only if the build fails.
+fn report(compiled: &Compiled, words: &mut impl Write) -> Result<(), BuildError> {
     let rendered = |format| render(&compiled.files, &compiled.diagnostics, format, false);
-    let _ = io::stderr().write_all(rendered(Format::Human).as_bytes());
-    for line in rendered(Format::Short).lines() {
-        let _ = writeln!(words, "cargo::error={line}");
+    if compiled.has_errors() {
+        let _ = io::stderr().write_all(rendered(Format::Human).as_bytes());
+        let errors = compiled.diagnostics.iter();
+        let errors = errors.filter(|d| d.severity() == Severity::Error);
+        return Err(BuildError::Findings(errors.count()));
     }
-    BuildError::Findings(compiled.diagnostics.len())
+    for line in rendered(Format::Short).lines() {
+        let _ = writeln!(words, "cargo::warning={line}");
+    }
+    Ok(())
 }
 
-/// Why nothing was generated.
-#[derive(Debug)]
+/// Turns a panic, whose own message has been printed by then, into an error.
+fn caught(run: impl FnOnce() -> Result<(), BuildError>) -> Result<(), BuildError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(BuildError::Bug))
+}
+
+/// Why nothing was generated. A build script that ends with it shows its `Debug` form, which is its `Display` form.
 pub enum BuildError {
-    /// The definitions have this many findings, which have been printed.
+    /// The definitions have this many errors, which have been printed.
     Findings(usize),
     /// A file could not be read or written.
     Disk(DiskError),
     /// `OUT_DIR` is not set: this is not a build script. Say [`Builder::out_dir`].
     NoOutDir,
+    /// The compiler has panicked, and its message has been printed.
+    Bug,
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -182,6 +192,11 @@ impl fmt::Display for BuildError {
             Self::NoOutDir => {
                 f.write_str("OUT_DIR is not set: not a build script, and no out_dir was given")
             }
+            Self::Bug => write!(
+                f,
+                "this is a bug in tlbc {}, not in the definitions; please report it, with them and with the message above",
+                env!("CARGO_PKG_VERSION")
+            ),
         }
     }
 }
@@ -190,7 +205,7 @@ impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Disk(error) => Some(error),
-            Self::Findings(_) | Self::NoOutDir => None,
+            Self::Findings(_) | Self::NoOutDir | Self::Bug => None,
         }
     }
 }
@@ -204,6 +219,7 @@ impl From<DiskError> for BuildError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::TOY;
     use std::fs;
 
     /// What is said to cargo, and what is in the directory then.
@@ -229,18 +245,45 @@ mod tests {
         assert_eq!(run(&builder, &out).2, count + 1);
     }
 
-    #[test]
-    fn findings_are_errors_of_the_build() {
+    /// A definition with another text in place of one.
+    fn changed(from: &str, to: &str) -> (tempfile::TempDir, Builder) {
         let source = tempfile::tempdir().expect("a directory");
         let path = source.path().join("foo.arch");
-        fs::write(&path, "arch foo {\n    frobnicate;\n}\n").expect("a file");
+        let text = TOY.replacen(from, to, 1);
+        assert_ne!(text, TOY);
+        fs::write(&path, text).expect("a file");
+        let builder = Builder::new().definition(path);
+        (source, builder)
+    }
+
+    #[test]
+    fn errors_end_the_build() {
+        let (_source, builder) = changed("page 4 KiB", "frobnicate");
         let out = tempfile::tempdir().expect("a directory");
-        let (result, words, files) = run(&Builder::new().definition(&path), &out);
-        assert!(matches!(result, Err(BuildError::Findings(1))));
-        assert!(words.contains(&format!(
-            "\ncargo::error={}:2:5: error[E0101]: ",
-            path.display()
-        )));
+        let (result, words, files) = run(&builder, &out);
+        let error = result.expect_err("an error");
+        assert_eq!(format!("{error:?}"), "1 error in the definitions");
+        // They are in the log, and there alone.
+        assert!(!words.contains("error"), "{words}");
         assert_eq!(files, 0);
+    }
+
+    #[test]
+    fn warnings_are_cargos() {
+        let spare = "operand spare 64 bits { [63:0] va; }\n    change {";
+        let (source, builder) = changed("change {", spare);
+        let out = tempfile::tempdir().expect("a directory");
+        let (result, words, files) = run(&builder, &out);
+        assert!(result.is_ok());
+        let path = source.path().join("foo.arch");
+        let line = format!("cargo::warning={}:56:13: warning[W0201]: ", path.display());
+        assert!(words.contains(&line), "{words}");
+        assert_eq!(files, 2);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let error = caught(|| panic!("this test panics")).expect_err("an error");
+        assert!(error.to_string().starts_with("this is a bug in tlbc "));
     }
 }

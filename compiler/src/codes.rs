@@ -3,6 +3,7 @@
 //! `tlbc explain CODE` prints the text of `compiler/explain/CODE.md`: what is wrong and why, with a
 //! failing and a mended example. A test compiles both.
 
+use crate::diagnostic::Severity;
 use core::fmt;
 
 /// A rule.
@@ -46,10 +47,10 @@ codes! {
     // Names.
     E0201 "a name is defined twice";
     E0202 "a name is not known";
-    E0203 "something is missing";
+    E0203 "a required fact is not stated";
     E0204 "something is stated twice";
     E0205 "a row of a `for` has too few or too many values";
-    E0206 "features need each other in a circle";
+    E0206 "features or caches depend on each other in a circle";
     E0207 "something cannot stand here";
     E0208 "something is never used";
     E0209 "Rust does not know the architecture";
@@ -112,6 +113,14 @@ codes! {
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
     E0704 "a register has to have two values";
+
+    // Warnings: what can be so, and most often is a mistake.
+    W0101 "a comment allows nothing";
+    W0201 "something is defined and never used";
+    W0301 "tables of one machine have unlike sizes";
+    W0302 "an effect on entries that there are none of";
+    W0303 "a ceiling of nothing";
+    W0401 "an instruction differs from those beside it";
 }
 
 /// The machine of which the examples of the explanations are parts.
@@ -139,6 +148,22 @@ impl Code {
     #[must_use]
     pub fn title(self) -> &'static str {
         ENTRIES[self.0].title
+    }
+
+    /// Whether a definition that breaks the rule can be used: those are errors whose names begin with `E`.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        if self.name().starts_with('W') {
+            Severity::Warning
+        } else {
+            Severity::Error
+        }
+    }
+
+    /// Whether it is about the text itself, whatever it says.
+    #[must_use]
+    pub fn is_of_text(self) -> bool {
+        self.name().starts_with("E01")
     }
 
     /// Whether it says that something is not there, which a statement that could not be read explains.

@@ -3,13 +3,16 @@
 //! In: names and texts. Out: [`Compiled`]. It depends on what the sources say and not on their order.
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
-use crate::model::{Model, ReadFrom};
-use crate::source::Files;
+use crate::diagnostic::{Diagnostic, has_errors};
+use crate::model::{Model, variable};
+use crate::source::{Files, Span};
 use crate::{Analysis, analyse, emit, parse};
 
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";
+
+/// The same where the modules are part of another crate. No architecture can have the name of a keyword.
+pub const MODULES: &str = "mod.rs";
 
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +28,18 @@ pub struct Output {
 pub struct Compiled {
     /// The sources, in which the diagnostics have their places.
     pub files: Files,
-    /// One file an architecture, by name, and [`LIB`]; none at all if there is a diagnostic.
+    /// One file an architecture, by name, and [`LIB`]; none at all if there is an error.
     pub outputs: Vec<Output>,
-    /// What is wrong with the sources.
+    /// What is wrong with the sources, or may be.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Whether the sources cannot be used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        has_errors(&self.diagnostics)
+    }
 }
 
 /// Compiles definitions, given as names for messages and texts.
@@ -42,7 +53,7 @@ pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> Compiled {
     let (mut compiled, good) = planned(sources);
-    if compiled.diagnostics.is_empty() {
+    if !compiled.has_errors() {
         compiled.outputs = outputs(&compiled.files, &good);
     }
     compiled
@@ -56,7 +67,7 @@ pub fn check<N: Into<String>, T: Into<Vec<u8>>>(
 }
 
 /// [`check`], and the definitions with their plans, in the order of their names; they are of use where
-/// there is no diagnostic.
+/// there is no error.
 pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> (Compiled, Vec<Analysis>) {
@@ -138,29 +149,25 @@ pub(crate) fn is_module(name: &str) -> bool {
 /// Registers that cannot be told apart by their names in Rust, or have none.
 fn registers(model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let mut seen: Vec<&ReadFrom> = Vec::new();
-    for from in model.features.iter().filter_map(|it| it.from.as_ref()) {
-        let name = from.variable();
-        let other = seen.iter().find(|other| other.variable() == name);
-        let clash = other.filter(|other| other.register != from.register);
-        let diagnostic = if let Some(clash) = clash {
-            let message = format!(
-                "`{}` and `{}` are both `{name}` in Rust",
-                clash.register, from.register
-            );
-            Diagnostic::new(Code::E0207, from.span, message)
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let features = model.features.iter().filter_map(|it| it.from.as_ref());
+    let limits = model.limits.iter().filter_map(|it| it.from.as_ref());
+    let features = features.map(|from| (from.register.as_str(), from.span));
+    let limits = limits.map(|from| (from.register.as_str(), from.span));
+    for (register, span) in features.chain(limits) {
+        let name = variable(register);
+        let other = seen.iter().find(|(other, _)| variable(other) == name);
+        let clash = other.filter(|(other, _)| *other != register);
+        let diagnostic = if let Some((clash, first)) = clash {
+            let message = format!("`{clash}` and `{register}` are both `{name}` in Rust");
+            Diagnostic::new(Code::E0207, span, message)
                 .label("not told apart from the other")
-                .because(clash.span, "the other")
+                .because(*first, "the other")
         } else if is_name(&name) {
-            seen.push(from);
+            seen.push((register, span));
             continue;
         } else {
-            Diagnostic::new(
-                Code::E0207,
-                from.span,
-                format!("`{name}` is a word of Rust"),
-            )
-            .label("taken")
+            Diagnostic::new(Code::E0207, span, format!("`{name}` is a word of Rust")).label("taken")
         };
         found.push(
             diagnostic

@@ -14,6 +14,32 @@ pub struct Label {
     pub text: String,
 }
 
+/// Whether a definition with a finding can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, and it may not say what was meant.
+    Warning,
+}
+
+impl Severity {
+    /// `error`, `warning`
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Whether an error is among findings.
+#[must_use]
+pub fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|d| d.severity() == Severity::Error)
+}
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -25,6 +51,8 @@ pub struct Diagnostic {
     pub primary: Label,
     /// The facts that they contradict.
     pub secondary: Vec<Label>,
+    /// Other places with the same finding.
+    pub also: Vec<Span>,
     /// Why, in the user's words.
     pub notes: Vec<String>,
     /// What to do.
@@ -43,9 +71,21 @@ impl Diagnostic {
                 text: String::new(),
             },
             secondary: Vec::new(),
+            also: Vec::new(),
             notes: Vec::new(),
             help: None,
         }
+    }
+
+    /// What it means for the definition.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// All its places, without those of the same finding.
+    pub fn labels(&self) -> impl Iterator<Item = &Label> {
+        std::iter::once(&self.primary).chain(&self.secondary)
     }
 
     /// Words for the primary place.

@@ -8,6 +8,7 @@
 //! | [`lower`] | [`ast`] | [`model`] |
 //! | [`check`] | [`model`] | diagnostics: is this a possible machine? |
 //! | [`plan`] | [`model`] | [`plan::ir`]: what is issued for each request |
+//! | [`warn`] | [`model`] | warnings: is it what was meant? |
 //! | [`emit`] | [`plan::ir`] | Rust |
 //!
 //! Between `plan` and `emit` is the place of `prove`, a second opinion that will share the vocabulary
@@ -28,7 +29,9 @@ pub mod compile;
 pub mod diagnostic;
 pub mod disk;
 pub mod doc;
+mod echoes;
 pub mod emit;
+pub mod grouped;
 pub mod hidden;
 pub mod json;
 pub mod lower;
@@ -41,17 +44,19 @@ pub mod samples;
 pub mod source;
 pub mod spelling;
 pub mod trace;
+pub mod warn;
 pub mod words;
 
 pub use builder::{BuildError, Builder};
 pub use compile::compile;
 
 use diagnostic::Diagnostic;
+use echoes::Findings;
 use model::Model;
 use plan::Plans;
 use source::{FileId, Files};
 
-/// A definition that has no findings, and its plans.
+/// A definition that has no errors, and its plans.
 #[derive(Debug, Clone)]
 pub struct Analysis {
     /// The definition.
@@ -60,52 +65,32 @@ pub struct Analysis {
     pub plans: Plans,
 }
 
-/// Parses, resolves, checks and plans one file.
+/// Parses, resolves, checks and plans one file. There is an analysis if there is no error.
 #[must_use]
 pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
-    let (arch, mut found) = parse::parse(files, file);
-    let Some(arch) = arch else {
-        return (None, found);
-    };
-    let well_formed = found.is_empty();
-    let (model, names) = lower::lower(&arch);
-    // A statement that could not be read may be all that seems to be missing; a name is, only if it
-    // stands there.
-    let unread = unread(files, &found);
-    found.extend(names.into_iter().filter(|d| {
-        let name = files.text(d.primary.span);
-        let elsewhere = d.code == codes::Code::E0202 && !unread.contains(&name);
-        well_formed || !d.code.is_of_absence() || elsewhere
-    }));
-    let Some(model) = model else {
-        return (None, found);
-    };
-    // Nor does a name that is not known hold against what would have used it.
-    let well_formed = well_formed && found.is_empty();
-    let broken = check::check(&model);
-    found.extend(
-        broken
-            .into_iter()
-            .filter(|d| well_formed || !d.code.is_of_absence()),
-    );
-    if !found.is_empty() {
-        return (None, found);
-    }
-    let (plans, gaps) = plan::plan(&model);
-    found.extend(gaps);
-    let analysis = found.is_empty().then_some(Analysis { model, plans });
-    (analysis, found)
+    let (analysis, found) = stages(files, file);
+    (analysis, grouped::grouped(found))
 }
 
-/// The words on the lines that could not be read.
-fn unread<'a>(files: &'a Files, syntax: &[Diagnostic]) -> Vec<&'a str> {
-    let of_line = |diagnostic: &Diagnostic| {
-        let span = diagnostic.primary.span;
-        let (line, _) = files.lines(span);
-        files.get(span.file).text.lines().nth(line - 1)
+fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
+    let (arch, syntax) = parse::parse(files, file);
+    let Some(arch) = arch else {
+        return (None, syntax);
     };
-    let lines = syntax.iter().filter_map(of_line);
-    lines
-        .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
-        .collect()
+    let mut found = Findings::of_text(&arch, syntax);
+    let (model, names) = lower::lower(&arch);
+    found.add_names(names);
+    let Some(model) = model else {
+        return (None, found.into_vec());
+    };
+    found.add_contradictions(check::check(&model));
+    if !found.is_empty() {
+        return (None, found.into_vec());
+    }
+    let (plans, gaps) = plan::plan(&model);
+    if !gaps.is_empty() {
+        return (None, gaps);
+    }
+    let warnings = warn::warnings(files, file, &arch, &model);
+    (Some(Analysis { model, plans }), warnings)
 }

@@ -4,7 +4,7 @@
 //! there is nothing to say. Findings come by file and place, each once. A place past the end of its
 //! file is moved to the end.
 
-use crate::diagnostic::{Diagnostic, Label};
+use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json::Json;
 use crate::source::{Files, Span};
@@ -65,8 +65,13 @@ fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     let (line, column) = files.line_column(span.file, span.start);
     let name = one_line(&files.get(span.file).name);
     let message = spelt(&diagnostic.message);
+    let more = match diagnostic.also.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
     format!(
-        "{name}:{line}:{column}: error[{}]: {message}",
+        "{name}:{line}:{column}: {}[{}]: {message}{more}",
+        diagnostic.severity().name(),
         diagnostic.code
     )
 }
@@ -79,12 +84,15 @@ fn json(files: &Files, diagnostic: &Diagnostic) -> Json {
     });
     let mut members = vec![
         ("code", diagnostic.code.name().into()),
-        ("severity", "error".into()),
+        ("severity", diagnostic.severity().name().into()),
         ("message", diagnostic.message.as_str().into()),
     ];
     members.extend(place(files, diagnostic.primary.span));
     members.push(("label", diagnostic.primary.text.as_str().into()));
     members.push(("because", Json::Array(because.collect())));
+    let also = diagnostic.also.iter();
+    let also = also.map(|&span| Json::object(place(files, span)));
+    members.push(("also", Json::Array(also.collect())));
     let notes = diagnostic.notes.iter().map(|note| note.as_str().into());
     members.push(("notes", Json::Array(notes.collect())));
     let help = diagnostic.help.as_deref();
@@ -121,18 +129,33 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         out += &shown.unwrap_or_else(|| without_snippet(files, diagnostic));
     }
     let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
-    let count = |count: usize, what: &str| {
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{count} {what}{plural}")
-    };
     let _ = writeln!(
         out,
         "{} in {}; `tlbc explain {}` says more",
-        count(diagnostics.len(), "error"),
-        count(named.len(), "file"),
+        tally(diagnostics.iter().copied()),
+        counted(named.len(), "file"),
         first.code
     );
     out
+}
+
+/// `2 errors, 1 warning`, of what there is.
+pub(crate) fn tally<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic> + Clone) -> String {
+    let of = |severity: Severity| {
+        let count = diagnostics.clone().filter(|d| d.severity() == severity);
+        match count.count() {
+            0 => None,
+            count => Some(counted(count, severity.name())),
+        }
+    };
+    let counts = [Severity::Error, Severity::Warning].into_iter();
+    counts.filter_map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 file`, `2 files`
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn snippet(
@@ -155,12 +178,16 @@ fn with_labels(files: &Files, diagnostic: &Diagnostic) -> codespan::Diagnostic<u
     let primary = label(files, codespan::LabelStyle::Primary, &diagnostic.primary);
     let secondary = diagnostic.secondary.iter();
     let secondary = secondary.map(|fact| label(files, codespan::LabelStyle::Secondary, fact));
-    codespan::Diagnostic::error()
+    let severity = match diagnostic.severity() {
+        Severity::Error => codespan::Severity::Error,
+        Severity::Warning => codespan::Severity::Warning,
+    };
+    codespan::Diagnostic::new(severity)
         .with_code(diagnostic.code)
         .with_message(spelt(&diagnostic.message))
         .with_label(primary)
         .with_labels_iter(secondary)
-        .with_notes_iter(notes(diagnostic))
+        .with_notes_iter(notes(files, diagnostic))
 }
 
 fn label(files: &Files, style: codespan::LabelStyle, label: &Label) -> codespan::Label<usize> {
@@ -178,21 +205,32 @@ fn label(files: &Files, style: codespan::LabelStyle, label: &Label) -> codespan:
     codespan::Label::new(style, file.0 as usize, start..end).with_message(spelt(&label.text))
 }
 
-/// The notes, and the help as the last of them.
-fn notes(diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
+/// The notes, with the other places first and the help last.
+fn notes(files: &Files, diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
     let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
-    diagnostic
-        .notes
-        .iter()
-        .cloned()
+    let also = also(files, &diagnostic.also).into_iter();
+    also.chain(diagnostic.notes.iter().cloned())
         .chain(help)
         .map(|note| spelt(&note))
 }
 
+/// The lines of other places with the same finding.
+fn also(files: &Files, places: &[Span]) -> Option<String> {
+    const LISTED: usize = 6;
+    let mut lines: Vec<usize> = places.iter().map(|&span| files.lines(span).0).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let more = lines.len().saturating_sub(LISTED);
+    let listed: Vec<String> = lines.iter().take(LISTED).map(usize::to_string).collect();
+    let s = if lines.len() == 1 { "" } else { "s" };
+    let rest = if more > 0 { ", ..." } else { "" };
+    let count = places.len();
+    (count > 0).then(|| format!("and {count} more, in line{s} {}{rest}", listed.join(", ")))
+}
+
 /// Whether the lines of all labels are short and hold nothing that a terminal obeys.
 fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
-    let mut labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
-    labels.all(|label| {
+    diagnostic.labels().all(|label| {
         let text = &files.get(label.span.file).text;
         let at = |offset: u32| (offset as usize).min(text.len());
         let newline = |&byte: &u8| byte == b'\n';
@@ -210,7 +248,7 @@ fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
 /// The same facts without the source.
 fn without_snippet(files: &Files, diagnostic: &Diagnostic) -> String {
     let mut out = short(files, diagnostic) + "\n";
-    for note in notes(diagnostic) {
+    for note in notes(files, diagnostic) {
         let _ = writeln!(out, "  = {note}");
     }
     out.push('\n');

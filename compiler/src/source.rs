@@ -42,6 +42,12 @@ impl Span {
         }
     }
 
+    /// Whether `other` lies within it.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// The bytes as a range.
     #[must_use]
     pub fn range(self) -> Range<usize> {

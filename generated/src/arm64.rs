@@ -20,7 +20,7 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
-/// The values of the registers that tell the features of a CPU.
+/// The values of the registers that tell the features and limits of a CPU.
 ///
 /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -1235,6 +1235,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1245,6 +1247,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1254,6 +1258,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1264,6 +1270,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 

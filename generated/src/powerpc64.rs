@@ -308,7 +308,7 @@ pub enum Op {
     /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:241-249.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:285-292.
+    /// powerpc64.arch:295-309.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -316,7 +316,7 @@ pub enum Op {
         rpt_target: u64,
         /// `[63:4] 0; [3:0] form`
         rpt_type: u64,
-        /// `[63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8`
+        /// `[63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else 0xffff_ffff_ffff_ffff`
         rpt_size: u64,
         /// `[63:0] va`
         rpt_start: u64,
@@ -324,7 +324,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:293-303.
+    /// powerpc64.arch:310-320.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -339,7 +339,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:318-321.
+    /// Loads `pid`. powerpc64.arch:335-338.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -463,6 +463,9 @@ impl Op {
 ///
 /// Contexts: those of [`Backend::start`]. A call returns when
 /// the entries are gone and drained.
+///
+/// No answer stands for a failure. What cannot drop the entries that it is
+/// given drops more, in the end all of the space, or it does not return.
 pub trait Calls {
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
     fn h_rpt_invalidate(
@@ -751,7 +754,7 @@ const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:253-256.
+/// Operand `rpt_pid`: powerpc64.arch:263-266.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +763,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:257-261.
+/// Operand `rpt_target`: powerpc64.arch:267-271.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -773,7 +776,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:262-265.
+/// Operand `rpt_type`: powerpc64.arch:272-275.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -782,23 +785,23 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:266-268.
+/// Operand `rpt_size`: powerpc64.arch:276-278.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
-    // [63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8
+    // [63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else 0xffff_ffff_ffff_ffff
     bits
         |= match stride.0 {
             2 => 8,
             1 => 4,
             0 if c.has(Config::G64K) => 2,
             0 => 1,
-            _ => 0,
+            _ => 18446744073709551615,
         };
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:269-271.
+/// Operand `rpt_start`: powerpc64.arch:279-281.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -807,7 +810,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:272-275.
+/// Operand `rpt_end`: powerpc64.arch:282-285.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -816,7 +819,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:274.
+/// What operand `rpt_end` can name: powerpc64.arch:284.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -824,7 +827,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:276-278.
+/// Operand `rpt_every_size`: powerpc64.arch:286-288.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -833,13 +836,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:279-281.
+/// Operand `rpt_from_first`: powerpc64.arch:289-291.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:282-284.
+/// Operand `rpt_to_last`: powerpc64.arch:292-294.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -848,7 +851,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:314-317.
+/// Operand `pidr`: powerpc64.arch:331-334.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -879,8 +882,8 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
     /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
-    /// powerpc64.arch:182-189, powerpc64.arch:190-197, powerpc64.arch:198-205,
-    /// powerpc64.arch:206-214, powerpc64.arch:285-292, powerpc64.arch:293-303.
+    /// powerpc64.arch:182-189, powerpc64.arch:198-205, powerpc64.arch:206-214,
+    /// powerpc64.arch:295-309.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -892,9 +895,9 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        if c.has(Config::COPROCESSORS) {
-            if c.has(Config::GTSE) {
-                if c.has(Config::BROADCAST) {
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                if c.has(Config::COPROCESSORS) {
                     // powerpc64.arch:133-140: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
@@ -921,65 +924,126 @@ impl Tlb {
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
-                } else if walk {
-                    // powerpc64.arch:206-214: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
+                } else {
+                    // powerpc64.arch:182-189: tlbiel_va
+                    let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    if c.has(Config::ISA31) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                    cpu.issue(Op::TlbielVa { rb_va, rs });
+                    if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    }
+                }
+            } else if c.has(Config::ISA31) {
+                if c.has(Config::COPROCESSORS) {
+                    if walk {
+                        // powerpc64.arch:206-214: tlbiel_pid2
+                        let rb_pid_set = encode_rb_pid_set(0);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
+                        // powerpc64.arch:150-157: tlbie_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     } else {
-                        let mut set = 1;
-                        while set < 128 {
-                            // powerpc64.arch:190-197: tlbiel_pid0
-                            let rb_pid_set = encode_rb_pid_set(set);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                            set = set.wrapping_add(1);
-                        }
-                        // powerpc64.arch:158-165: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
+                        // powerpc64.arch:182-189: tlbiel_va
+                        let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
+                        cpu.issue(Op::TlbielVa { rb_va, rs });
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
                 } else {
                     // powerpc64.arch:182-189: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
-                    // powerpc64.arch:133-140: tlbie_va
-                    let rb_va = encode_rb_va(c, va, level);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbieVa { rb_va, rs });
-                    if !c.has(Config::ISA31) {
-                        if c.has(Config::P9_ERAT) {
+                    if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                    }
+                }
+            } else {
+                // powerpc64.arch:182-189: tlbiel_va
+                let rb_va = encode_rb_va(c, va, level);
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielVa { rb_va, rs });
+                if c.has(Config::COPROCESSORS) {
+                    if c.has(Config::P9_ERAT) {
+                        if walk {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:158-165: tlbie_pid2
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbiePid0 {
+                                rb_pid: encode_rb_pid(),
+                                rs: encode_rs(0x0),
+                            });
+                            if c.has(Config::P9_STQ) {
+                                cpu.issue(Op::Ptesync);
+                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                                cpu.issue(Op::TlbieUnused {
+                                    rb_unused: encode_rb_unused(),
+                                    rs: encode_rs(tag),
+                                });
+                            }
+                        } else {
+                            // powerpc64.arch:133-140: tlbie_va
+                            let rb_va = encode_rb_va(c, va, level);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbieVa { rb_va, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9: tlbie may leave ERAT entries.
                             cpu.issue(Op::TlbieVa {
                                 rb_va: encode_rb_va(c, va, level),
                                 rs: encode_rs(0x0),
                             });
+                            if c.has(Config::P9_STQ) {
+                                cpu.issue(Op::Ptesync);
+                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                                cpu.issue(Op::TlbieVa {
+                                    rb_va: encode_rb_va(c, va, level),
+                                    rs: encode_rs(tag),
+                                });
+                            }
                         }
-                        if c.has(Config::P9_STQ) {
+                    } else if c.has(Config::P9_STQ) {
+                        if walk {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:158-165: tlbie_pid2
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
+                                rs: encode_rs(tag),
+                            });
+                        } else {
+                            // powerpc64.arch:133-140: tlbie_va
+                            let rb_va = encode_rb_va(c, va, level);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbieVa { rb_va, rs });
                             cpu.issue(Op::Ptesync);
                             // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
                             cpu.issue(Op::TlbieVa {
@@ -987,10 +1051,49 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         }
+                    } else if walk {
+                        // powerpc64.arch:198-205: tlbiel_pid1
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                        // powerpc64.arch:158-165: tlbie_pid2
+                        let rb_pid = encode_rb_pid();
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    } else {
+                        // powerpc64.arch:133-140: tlbie_va
+                        let rb_va = encode_rb_va(c, va, level);
+                        let rs = encode_rs(tag);
+                        cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
+                } else if walk {
+                    // powerpc64.arch:198-205: tlbiel_pid1
+                    let rb_pid = encode_rb_pid();
+                    let rs = encode_rs(tag);
+                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                 }
+            }
+        } else if c.has(Config::COPROCESSORS) {
+            if walk {
+                // powerpc64.arch:295-309: rpt_run, form both
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x6);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
+                });
             } else {
-                // powerpc64.arch:285-292: rpt_run, form tlb
+                // powerpc64.arch:295-309: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1007,23 +1110,6 @@ impl Tlb {
                     rpt_start,
                     rpt_end,
                 });
-                if walk {
-                    // powerpc64.arch:293-303: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
-                }
             }
         } else {
             // powerpc64.arch:182-189: tlbiel_va
@@ -1047,7 +1133,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:285-292, powerpc64.arch:293-303.
+    /// powerpc64.arch:295-309.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1098,38 +1184,41 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:285-292: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
             if walk {
-                // powerpc64.arch:293-303: rpt_space, form walk
+                // powerpc64.arch:295-309: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
+                let rpt_type = encode_rpt_type(0x6);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
                     rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
+                });
+            } else {
+                // powerpc64.arch:295-309: rpt_run, form tlb
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
                 });
             }
         }
@@ -1174,7 +1263,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:285-292, powerpc64.arch:293-303.
+    /// powerpc64.arch:295-309.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1218,38 +1307,41 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:285-292: rpt_run, form tlb
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, level);
-            let rpt_start = encode_rpt_start(va);
-            let rpt_end = encode_rpt_end(
-                va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-            );
-            cpu.issue(Op::RptRun {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_size,
-                rpt_start,
-                rpt_end,
-            });
             if walk {
-                // powerpc64.arch:293-303: rpt_space, form walk
+                // powerpc64.arch:295-309: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
+                let rpt_type = encode_rpt_type(0x6);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
                     rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
+                });
+            } else {
+                // powerpc64.arch:295-309: rpt_run, form tlb
+                let rpt_pid = encode_rpt_pid(0x0);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x2);
+                let rpt_size = encode_rpt_size(c, level);
+                let rpt_start = encode_rpt_start(va);
+                let rpt_end = encode_rpt_end(
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
+                );
+                cpu.issue(Op::RptRun {
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
                 });
             }
         }
@@ -1262,28 +1354,23 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:198-205,
-    /// powerpc64.arch:293-303.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:198-205.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
         let c = self.config;
         let walk = ranges.tables();
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    if c.has(Config::ISA31) {
-                        if walk {
+            if self
+                .ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
+            {
+                self.user_here_everything(cpu, tag, walk);
+            } else {
+                cpu.issue(Op::Ptesync);
+                if c.has(Config::ISA31) {
+                    if walk {
+                        if c.has(Config::BROADCAST) {
                             if c.has(Config::COPROCESSORS) {
                                 // powerpc64.arch:150-157: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
@@ -1301,12 +1388,31 @@ impl Tlb {
                                     cpu.issue(Op::PtesyncCpabort);
                                 }
                             }
+                        } else {
+                            // powerpc64.arch:198-205: tlbiel_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            if c.has(Config::COPROCESSORS) {
+                                // powerpc64.arch:150-157: tlbie_pid1
+                                let rb_pid = encode_rb_pid();
+                                let rs = encode_rs(tag);
+                                cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                                if passes.cuts_are_live() {
+                                    cpu.issue(Op::PtesyncCpabort);
+                                    cpu.issue(Op::Tlbsync);
+                                }
+                            } else if passes.cuts_are_live() {
+                                cpu.issue(Op::PtesyncCpabort);
+                            }
                         }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                    } else if c.has(Config::COPROCESSORS) {
-                        if walk {
+                    }
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                } else if c.has(Config::COPROCESSORS) {
+                    if walk {
+                        if c.has(Config::BROADCAST) {
                             // powerpc64.arch:150-157: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
@@ -1314,104 +1420,48 @@ impl Tlb {
                             if passes.cuts_are_live() {
                                 cpu.issue(Op::Tlbsync);
                             }
-                        }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        if walk {
+                        } else {
                             // powerpc64.arch:198-205: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                            // powerpc64.arch:150-157: tlbie_pid1
+                            let rb_pid = encode_rb_pid();
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                             if passes.cuts_are_live() {
                                 cpu.issue(Op::Ptesync);
+                                cpu.issue(Op::Tlbsync);
                             }
                         }
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
                     }
-                }
-            } else if c.has(Config::COPROCESSORS) {
-                if walk {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.user_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::User, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                    {
-                        self.user_here_everything(cpu, tag, walk);
-                    } else {
+                    for pass in passes.leaves() {
+                        self.user_here_pass(cpu, tag, pass);
+                    }
+                    if c.has(Config::P9_ERAT) {
                         cpu.issue(Op::Ptesync);
-                        for pass in passes.leaves() {
-                            self.user_here_pass(cpu, tag, pass);
-                        }
-                        if !c.has(Config::ISA31) {
-                            if c.has(Config::P9_ERAT) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9: tlbie may leave ERAT entries.
-                                cpu.issue(Op::TlbiePid0 {
-                                    rb_pid: encode_rb_pid(),
-                                    rs: encode_rs(0x0),
-                                });
-                            }
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
                     }
-                }
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    self.user_here_everything(cpu, tag, walk);
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 } else {
-                    cpu.issue(Op::Ptesync);
                     if walk {
                         // powerpc64.arch:198-205: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                         if passes.cuts_are_live() {
-                            if c.has(Config::ISA31) {
-                                cpu.issue(Op::PtesyncCpabort);
-                            } else {
-                                cpu.issue(Op::Ptesync);
-                            }
+                            cpu.issue(Op::Ptesync);
                         }
                     }
                     for pass in passes.leaves() {
@@ -1419,63 +1469,46 @@ impl Tlb {
                     }
                 }
             }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if c.has(Config::COPROCESSORS) {
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(
-                        passes.entry_runs(1048576, Levels(7), false),
-                        passes.pages(),
-                    )
-                {
-                    self.user_here_everything(cpu, tag, walk);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    if walk {
-                        // powerpc64.arch:293-303: rpt_space, form walk
-                        let rpt_pid = encode_rpt_pid(tag);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x4);
-                        let rpt_every_size = encode_rpt_every_size();
-                        let rpt_from_first = encode_rpt_from_first();
-                        let rpt_to_last = encode_rpt_to_last();
-                        cpu.issue(Op::RptSpace {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_every_size,
-                            rpt_from_first,
-                            rpt_to_last,
-                        });
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            } else if self
+        } else if c.has(Config::COPROCESSORS) {
+            if self
                 .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
+                .is_exceeded_by(
+                    passes.entry_runs(4294967295, Levels(7), true),
+                    passes.pages(),
+                )
             {
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:198-205: tlbiel_pid1
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                    if passes.cuts_are_live() {
-                        if c.has(Config::ISA31) {
-                            cpu.issue(Op::PtesyncCpabort);
-                        } else {
-                            cpu.issue(Op::Ptesync);
-                        }
-                    }
+                for pass in passes.cuts() {
+                    self.user_here_pass(cpu, tag, pass);
                 }
                 for pass in passes.leaves() {
                     self.user_here_pass(cpu, tag, pass);
                 }
+            }
+        } else if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(passes.entries(), passes.pages())
+        {
+            self.user_here_everything(cpu, tag, walk);
+        } else {
+            cpu.issue(Op::Ptesync);
+            if walk {
+                // powerpc64.arch:198-205: tlbiel_pid1
+                let rb_pid = encode_rb_pid();
+                let rs = encode_rs(tag);
+                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                if passes.cuts_are_live() {
+                    if c.has(Config::ISA31) {
+                        cpu.issue(Op::PtesyncCpabort);
+                    } else {
+                        cpu.issue(Op::Ptesync);
+                    }
+                }
+            }
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, pass);
             }
         }
     }
@@ -1487,7 +1520,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1554,29 +1587,15 @@ impl Tlb {
             if self
                 .ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.entry_runs(4294967295, Levels(7), true),
                     passes.pages(),
                 )
             {
                 owed |= self.user_wide_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:293-303: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
+                for pass in passes.cuts() {
+                    self.user_wide_pass(cpu, tag, pass);
                 }
                 for pass in passes.leaves() {
                     self.user_wide_pass(cpu, tag, pass);
@@ -1631,7 +1650,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
         let c = self.config;
@@ -1687,29 +1706,15 @@ impl Tlb {
             if self
                 .ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.entry_runs(4294967295, Levels(7), true),
                     passes.pages(),
                 )
             {
                 self.kernel_wide_everything(cpu, walk);
             } else {
                 cpu.issue(Op::Ptesync);
-                if walk {
-                    // powerpc64.arch:293-303: rpt_space, form walk
-                    let rpt_pid = encode_rpt_pid(0x0);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_every_size = encode_rpt_every_size();
-                    let rpt_from_first = encode_rpt_from_first();
-                    let rpt_to_last = encode_rpt_to_last();
-                    cpu.issue(Op::RptSpace {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_every_size,
-                        rpt_from_first,
-                        rpt_to_last,
-                    });
+                for pass in passes.cuts() {
+                    self.kernel_wide_pass(cpu, pass);
                 }
                 for pass in passes.leaves() {
                     self.kernel_wide_pass(cpu, pass);
@@ -1721,9 +1726,28 @@ impl Tlb {
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
     #[inline]
     fn user_here_folding(&self) -> Folding {
-        Folding {
-            leaves: false,
-            walks: Walks::Apart,
+        let c = self.config;
+        if c.has(Config::GTSE) {
+            Folding {
+                leaves: false,
+                walks: Walks::Apart,
+                joint: true,
+                absences: false,
+            }
+        } else if c.has(Config::COPROCESSORS) {
+            Folding {
+                leaves: false,
+                walks: Walks::Named,
+                joint: true,
+                absences: false,
+            }
+        } else {
+            Folding {
+                leaves: false,
+                walks: Walks::Apart,
+                joint: true,
+                absences: false,
+            }
         }
     }
 
@@ -1731,9 +1755,21 @@ impl Tlb {
     /// well.
     #[inline]
     fn user_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: false,
-            walks: Walks::Apart,
+        let c = self.config;
+        if c.has(Config::GTSE) {
+            Folding {
+                leaves: false,
+                walks: Walks::Apart,
+                joint: true,
+                absences: false,
+            }
+        } else {
+            Folding {
+                leaves: false,
+                walks: Walks::Named,
+                joint: true,
+                absences: false,
+            }
         }
     }
 
@@ -1743,6 +1779,8 @@ impl Tlb {
         Folding {
             leaves: false,
             walks: Walks::Apart,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1750,9 +1788,21 @@ impl Tlb {
     /// well.
     #[inline]
     fn kernel_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: false,
-            walks: Walks::Apart,
+        let c = self.config;
+        if c.has(Config::GTSE) {
+            Folding {
+                leaves: false,
+                walks: Walks::Apart,
+                joint: true,
+                absences: false,
+            }
+        } else {
+            Folding {
+                leaves: false,
+                walks: Walks::Named,
+                joint: true,
+                absences: false,
+            }
         }
     }
 
@@ -1763,13 +1813,15 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:182-189, powerpc64.arch:285-292.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:182-189, powerpc64.arch:295-309.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
+        let leaf = pass.leaf;
+        let walk = pass.walk;
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
                 if c.has(Config::BROADCAST) {
@@ -1807,28 +1859,132 @@ impl Tlb {
                     }
                 }
             } else if matches!(stride, PTE | PMD | PUD) {
-                for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                    // powerpc64.arch:285-292: rpt_run, form tlb
+                if walk {
+                    if leaf {
+                        for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                            // powerpc64.arch:295-309: rpt_run, form both
+                            let rpt_pid = encode_rpt_pid(tag);
+                            let rpt_target = encode_rpt_target(c);
+                            let rpt_type = encode_rpt_type(0x6);
+                            let rpt_size = encode_rpt_size(c, stride);
+                            let rpt_start = encode_rpt_start(run.va);
+                            let rpt_end = encode_rpt_end(
+                                run
+                                    .va
+                                    .wrapping_add(
+                                        run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                    ),
+                            );
+                            cpu.issue(Op::RptRun {
+                                rpt_pid,
+                                rpt_target,
+                                rpt_type,
+                                rpt_size,
+                                rpt_start,
+                                rpt_end,
+                            });
+                        }
+                    } else {
+                        for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                            // powerpc64.arch:295-309: rpt_run, form walk
+                            let rpt_pid = encode_rpt_pid(tag);
+                            let rpt_target = encode_rpt_target(c);
+                            let rpt_type = encode_rpt_type(0x4);
+                            let rpt_size = encode_rpt_size(c, stride);
+                            let rpt_start = encode_rpt_start(run.va);
+                            let rpt_end = encode_rpt_end(
+                                run
+                                    .va
+                                    .wrapping_add(
+                                        run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                    ),
+                            );
+                            cpu.issue(Op::RptRun {
+                                rpt_pid,
+                                rpt_target,
+                                rpt_type,
+                                rpt_size,
+                                rpt_start,
+                                rpt_end,
+                            });
+                        }
+                    }
+                } else {
+                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                        // powerpc64.arch:295-309: rpt_run, form tlb
+                        let rpt_pid = encode_rpt_pid(tag);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x2);
+                        let rpt_size = encode_rpt_size(c, stride);
+                        let rpt_start = encode_rpt_start(run.va);
+                        let rpt_end = encode_rpt_end(
+                            run
+                                .va
+                                .wrapping_add(
+                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                ),
+                        );
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                    }
+                }
+            } else if walk {
+                if leaf {
+                    let step = 1u64.wrapping_shl(pass.shift);
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x2);
+                    let rpt_type = encode_rpt_type(0x6);
                     let rpt_size = encode_rpt_size(c, stride);
-                    let rpt_start = encode_rpt_start(run.va);
-                    let rpt_end = encode_rpt_end(
-                        run
-                            .va
-                            .wrapping_add(
-                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                            ),
+                    let mut rpt_start = encode_rpt_start(start);
+                    let mut rpt_end = encode_rpt_end(
+                        start.wrapping_add(1u64.wrapping_shl(pass.shift)),
                     );
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
+                    let mut left = entries;
+                    while left > 0 {
+                        // powerpc64.arch:295-309: rpt_run, form both
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                        rpt_start = rpt_start.wrapping_add(step);
+                        rpt_end = rpt_end.wrapping_add(step);
+                        left = left.wrapping_sub(1);
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x4);
+                    let rpt_size = encode_rpt_size(c, stride);
+                    let mut rpt_start = encode_rpt_start(start);
+                    let mut rpt_end = encode_rpt_end(
+                        start.wrapping_add(1u64.wrapping_shl(pass.shift)),
+                    );
+                    let mut left = entries;
+                    while left > 0 {
+                        // powerpc64.arch:295-309: rpt_run, form walk
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                        rpt_start = rpt_start.wrapping_add(step);
+                        rpt_end = rpt_end.wrapping_add(step);
+                        left = left.wrapping_sub(1);
+                    }
                 }
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
@@ -1842,7 +1998,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:285-292: rpt_run, form tlb
+                    // powerpc64.arch:295-309: rpt_run, form tlb
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -1877,13 +2033,15 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:285-292.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
+        let leaf = pass.leaf;
+        let walk = pass.walk;
         if c.has(Config::GTSE) {
             let step = 1u64.wrapping_shl(pass.shift);
             let mut rb_va = encode_rb_va(c, start, stride);
@@ -1896,24 +2054,132 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:285-292: rpt_run, form tlb
+            if walk {
+                if leaf {
+                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                        // powerpc64.arch:295-309: rpt_run, form both
+                        let rpt_pid = encode_rpt_pid(tag);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x6);
+                        let rpt_size = encode_rpt_size(c, stride);
+                        let rpt_start = encode_rpt_start(run.va);
+                        let rpt_end = encode_rpt_end(
+                            run
+                                .va
+                                .wrapping_add(
+                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                ),
+                        );
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                    }
+                } else {
+                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                        // powerpc64.arch:295-309: rpt_run, form walk
+                        let rpt_pid = encode_rpt_pid(tag);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x4);
+                        let rpt_size = encode_rpt_size(c, stride);
+                        let rpt_start = encode_rpt_start(run.va);
+                        let rpt_end = encode_rpt_end(
+                            run
+                                .va
+                                .wrapping_add(
+                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                ),
+                        );
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                    }
+                }
+            } else {
+                for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    let rpt_pid = encode_rpt_pid(tag);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x2);
+                    let rpt_size = encode_rpt_size(c, stride);
+                    let rpt_start = encode_rpt_start(run.va);
+                    let rpt_end = encode_rpt_end(
+                        run
+                            .va
+                            .wrapping_add(
+                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                            ),
+                    );
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                }
+            }
+        } else if walk {
+            if leaf {
+                let step = 1u64.wrapping_shl(pass.shift);
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
+                let rpt_type = encode_rpt_type(0x6);
                 let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
                 );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:295-309: rpt_run, form both
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
+            } else {
+                let step = 1u64.wrapping_shl(pass.shift);
+                let rpt_pid = encode_rpt_pid(tag);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x4);
+                let rpt_size = encode_rpt_size(c, stride);
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
+                );
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:295-309: rpt_run, form walk
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
@@ -1927,7 +2193,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:285-292: rpt_run, form tlb
+                // powerpc64.arch:295-309: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -1976,13 +2242,15 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:285-292.
+    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
+        let leaf = pass.leaf;
+        let walk = pass.walk;
         if c.has(Config::GTSE) {
             let step = 1u64.wrapping_shl(pass.shift);
             let mut rb_va = encode_rb_va(c, start, stride);
@@ -1995,24 +2263,132 @@ impl Tlb {
                 left = left.wrapping_sub(1);
             }
         } else if matches!(stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, 1048576, RPT_END_UNITS) {
-                // powerpc64.arch:285-292: rpt_run, form tlb
+            if walk {
+                if leaf {
+                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                        // powerpc64.arch:295-309: rpt_run, form both
+                        let rpt_pid = encode_rpt_pid(0x0);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x6);
+                        let rpt_size = encode_rpt_size(c, stride);
+                        let rpt_start = encode_rpt_start(run.va);
+                        let rpt_end = encode_rpt_end(
+                            run
+                                .va
+                                .wrapping_add(
+                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                ),
+                        );
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                    }
+                } else {
+                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                        // powerpc64.arch:295-309: rpt_run, form walk
+                        let rpt_pid = encode_rpt_pid(0x0);
+                        let rpt_target = encode_rpt_target(c);
+                        let rpt_type = encode_rpt_type(0x4);
+                        let rpt_size = encode_rpt_size(c, stride);
+                        let rpt_start = encode_rpt_start(run.va);
+                        let rpt_end = encode_rpt_end(
+                            run
+                                .va
+                                .wrapping_add(
+                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                                ),
+                        );
+                        cpu.issue(Op::RptRun {
+                            rpt_pid,
+                            rpt_target,
+                            rpt_type,
+                            rpt_size,
+                            rpt_start,
+                            rpt_end,
+                        });
+                    }
+                }
+            } else {
+                for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
+                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    let rpt_pid = encode_rpt_pid(0x0);
+                    let rpt_target = encode_rpt_target(c);
+                    let rpt_type = encode_rpt_type(0x2);
+                    let rpt_size = encode_rpt_size(c, stride);
+                    let rpt_start = encode_rpt_start(run.va);
+                    let rpt_end = encode_rpt_end(
+                        run
+                            .va
+                            .wrapping_add(
+                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
+                            ),
+                    );
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                }
+            }
+        } else if walk {
+            if leaf {
+                let step = 1u64.wrapping_shl(pass.shift);
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
+                let rpt_type = encode_rpt_type(0x6);
                 let rpt_size = encode_rpt_size(c, stride);
-                let rpt_start = encode_rpt_start(run.va);
-                let rpt_end = encode_rpt_end(
-                    run.va.wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift)),
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
                 );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:295-309: rpt_run, form both
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
+            } else {
+                let step = 1u64.wrapping_shl(pass.shift);
+                let rpt_pid = encode_rpt_pid(0x0);
+                let rpt_target = encode_rpt_target(c);
+                let rpt_type = encode_rpt_type(0x4);
+                let rpt_size = encode_rpt_size(c, stride);
+                let mut rpt_start = encode_rpt_start(start);
+                let mut rpt_end = encode_rpt_end(
+                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
+                );
+                let mut left = entries;
+                while left > 0 {
+                    // powerpc64.arch:295-309: rpt_run, form walk
+                    cpu.issue(Op::RptRun {
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_size,
+                        rpt_start,
+                        rpt_end,
+                    });
+                    rpt_start = rpt_start.wrapping_add(step);
+                    rpt_end = rpt_end.wrapping_add(step);
+                    left = left.wrapping_sub(1);
+                }
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
@@ -2026,7 +2402,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:285-292: rpt_run, form tlb
+                // powerpc64.arch:295-309: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2050,7 +2426,7 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
     /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:293-303.
+    /// powerpc64.arch:310-320.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2273,7 +2649,7 @@ impl Tlb {
                     }
                 }
             } else if walk {
-                // powerpc64.arch:293-303: rpt_space, form both
+                // powerpc64.arch:310-320: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2289,7 +2665,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:293-303: rpt_space, form tlb
+                // powerpc64.arch:310-320: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2337,7 +2713,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2512,7 +2888,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:293-303: rpt_space, form both
+                // powerpc64.arch:310-320: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2528,7 +2904,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:293-303: rpt_space, form tlb
+                // powerpc64.arch:310-320: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2589,7 +2965,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2677,7 +3053,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:293-303: rpt_space, form both
+                // powerpc64.arch:310-320: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2693,7 +3069,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:293-303: rpt_space, form tlb
+                // powerpc64.arch:310-320: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2723,7 +3099,7 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
     /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:293-303.
+    /// powerpc64.arch:310-320.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2823,7 +3199,7 @@ impl Tlb {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            // powerpc64.arch:293-303: rpt_space, form all
+            // powerpc64.arch:310-320: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2866,7 +3242,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2898,7 +3274,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:293-303: rpt_space, form all
+            // powerpc64.arch:310-320: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2956,7 +3332,7 @@ impl Tlb {
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
     /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:293-303.
+    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -2988,7 +3364,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:293-303: rpt_space, form all
+            // powerpc64.arch:310-320: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3124,7 +3500,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:89, powerpc64.arch:318-321.
+    /// From: powerpc64.arch:89, powerpc64.arch:335-338.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
@@ -3148,7 +3524,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:318-321: pid
+        // powerpc64.arch:335-338: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3265,7 +3641,9 @@ const EFFECTS: &[Effect] = &[
     Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
     Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
     Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(1048576), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_run.walk", &[Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
+    Effect::new("rpt_run.both", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS), Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
     Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
     Effect::new("rpt_space.walk", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
     Effect::new("rpt_space.both", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
@@ -3276,45 +3654,15 @@ impl Tlb {
     /// Whether `user_here_ranges` drops everything, for too much is named.
     fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
-        let walk = ranges.tables();
+        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                if c.has(Config::COPROCESSORS) {
-                    if walk {
-                        false
-                    } else {
-                        let passes = Passes::new(
-                            ranges,
-                            level_table(c),
-                            self.user_here_folding(),
-                        );
-                        self.ceiling(Space::User, Reach::Here)
-                            .is_exceeded_by(passes.entries(), passes.pages())
-                    }
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.user_here_folding(),
-                    );
-                    self.ceiling(Space::User, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                }
-            }
+            self.ceiling(Space::User, Reach::Here)
+                .is_exceeded_by(passes.entries(), passes.pages())
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
             if c.has(Config::COPROCESSORS) {
                 self.ceiling(Space::User, Reach::Here)
                     .is_exceeded_by(
-                        passes.entry_runs(1048576, Levels(7), false),
+                        passes.entry_runs(4294967295, Levels(7), true),
                         passes.pages(),
                     )
             } else {
@@ -3343,7 +3691,7 @@ impl Tlb {
             let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             self.ceiling(Space::User, Reach::Wide)
                 .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.entry_runs(4294967295, Levels(7), true),
                     passes.pages(),
                 )
         }
@@ -3376,7 +3724,7 @@ impl Tlb {
             let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
             self.ceiling(Space::Kernel, Reach::Wide)
                 .is_exceeded_by(
-                    passes.entry_runs(1048576, Levels(7), false),
+                    passes.entry_runs(4294967295, Levels(7), true),
                     passes.pages(),
                 )
         }

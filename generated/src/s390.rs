@@ -23,7 +23,7 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
-/// The values of the registers that tell the features of a CPU.
+/// The values of the registers that tell the features and limits of a CPU.
 ///
 /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

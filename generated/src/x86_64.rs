@@ -20,7 +20,7 @@ use tlbc_runtime::request::{
 };
 
 use tlbc_runtime::runs::{Runs, Units};
-/// The values of the registers that tell the features of a CPU.
+/// The values of the registers that tell the features and limits of a CPU.
 ///
 /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,18 @@ pub struct Registers {
     pub cpuid_80000001h_ecx: u64,
     /// `CR4`, which tells `la57`.
     pub cr4: u64,
+    /// `CPUID.80000008H.EDX`, which tells `invlpgb_pages`.
+    pub cpuid_80000008h_edx: u64,
+}
+
+impl Registers {
+    /// Most pages that one INVLPGB names, from `CPUID.80000008H.EDX[15:0] + 1`.
+    ///
+    /// The limit of a machine is the least of its CPUs.
+    #[must_use]
+    pub const fn invlpgb_pages(&self) -> u32 {
+        (self.cpuid_80000008h_edx & 0xffff) as u32 + 1
+    }
 }
 
 /// What a machine has: features, errata and page size, in one word.
@@ -166,7 +178,11 @@ impl Config {
     #[must_use]
     pub const fn settled(self) -> Self {
         let mut config = self;
-        if !config.has(Self::PCID) || config.has(Self::PTI) {
+        if !config.has(Self::PGE) {
+            config = config.without(Self::PCID);
+        }
+        if !config.has(Self::PCID) || !config.has(Self::INVPCID) || config.has(Self::PTI)
+        {
             config = config.without(Self::INVLPGB);
         }
         config
@@ -182,7 +198,13 @@ impl Config {
     /// Whether a machine can be like this: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
+        if self.has(Self::PCID) && !self.has(Self::PGE) {
+            return false;
+        }
         if self.has(Self::INVLPGB) && !self.has(Self::PCID) {
+            return false;
+        }
+        if self.has(Self::INVLPGB) && !self.has(Self::INVPCID) {
             return false;
         }
         if self.has(Self::INVLPGB) && self.has(Self::PTI) {
@@ -238,25 +260,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:85.
+    /// `tlbsync`: x86_64.arch:87.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:116-124.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:118-126.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:125-135.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:127-137.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:136-143.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:138-145.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:144-152.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:146-154.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:156-168.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:159-172.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -265,7 +287,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:185-189.
+    /// Loads `cr3`. x86_64.arch:189-193.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -404,7 +426,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:87-89.
+/// Operand `va`: x86_64.arch:89-91.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -413,7 +435,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:90-93.
+/// Operand `kind`: x86_64.arch:92-95.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -422,7 +444,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:94-98.
+/// Operand `descriptor`: x86_64.arch:96-100.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -433,7 +455,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:99-103.
+/// Operand `rax`: x86_64.arch:101-105.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -444,7 +466,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:104-109.
+/// Operand `ecx`: x86_64.arch:106-111.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -459,7 +481,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:108.
+/// What operand `ecx` can name: x86_64.arch:110.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -467,7 +489,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:110-114.
+/// Operand `edx`: x86_64.arch:112-116.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -476,7 +498,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:179-184.
+/// Operand `cr3`: x86_64.arch:183-188.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -503,7 +525,7 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).
     pub config: Config,
-    /// CPUID 8000_0008.EDX\[15:0\] + 1
+    /// Most pages that one INVLPGB names
     pub invlpgb_pages: u32,
 }
 
@@ -515,17 +537,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-124, x86_64.arch:125-135.
+    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:116-124: invlpg
+        // x86_64.arch:118-126: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:125-135: invpcid, form page, view user
+                // x86_64.arch:127-137: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -543,7 +565,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -558,11 +580,19 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:156-168: invlpgb, form run
-            let rax = encode_rax(va, 0x7);
-            let ecx = encode_ecx(level, 0);
-            let edx = encode_edx(tag);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            if walk {
+                // x86_64.arch:159-172: invlpgb, form run
+                let rax = encode_rax(va, 0x7);
+                let ecx = encode_ecx(level, 0);
+                let edx = encode_edx(tag);
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            } else {
+                // x86_64.arch:159-172: invlpgb, form leaves
+                let rax = encode_rax(va, 0x17);
+                let ecx = encode_ecx(level, 0);
+                let edx = encode_edx(tag);
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            }
         } else {
             owed |= self.user_here_page(cpu, tag, va);
             if walk {
@@ -577,106 +607,51 @@ impl Tlb {
     /// One leaf entry of the kernel that only this CPU may hold, and with `walk` the table it
     /// stood in.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
+    /// Owes: leaf entries under the space's tag, on this CPU.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-124, x86_64.arch:125-135, x86_64.arch:144-152,
-    /// x86_64.arch:156-168.
+    /// From: x86_64.arch:118-126, x86_64.arch:127-137, x86_64.arch:146-154.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(
-        &self,
-        cpu: &mut C,
-        va: u64,
-        level: Level,
-        walk: bool,
-    ) -> Owed {
+    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, walk: bool) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
-            if c.has(Config::PGE) {
-                if c.has(Config::PTI) {
-                    // x86_64.arch:116-124: invlpg
-                    let va_bits = encode_va(va);
-                    cpu.issue(Op::Invlpg { va: va_bits });
-                    // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
-                } else if c.has(Config::INVPCID) {
-                    if c.has(Config::ALDER_LAKE_INVLPG) {
-                        // x86_64.arch:125-135: invpcid, form everything
-                        let kind = encode_kind(0x2);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
-                    } else {
-                        // x86_64.arch:116-124: invlpg
-                        let va_bits = encode_va(va);
-                        cpu.issue(Op::Invlpg { va: va_bits });
-                        if walk {
-                            if c.has(Config::INVLPGB) {
-                                // x86_64.arch:125-135: invpcid, form nonglobal
-                                let kind = encode_kind(0x3);
-                                let descriptor = encode_descriptor(0, 0);
-                                cpu.issue(Op::Invpcid { kind, descriptor });
-                            } else {
-                                // Every other tag of this CPU is disowned, not flushed.
-                                owed |= Owed::OTHERS_UNTIL_LOAD;
-                            }
-                        }
-                    }
-                } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                    // The caller has interrupts off.
-                    // x86_64.arch:144-152: mov_cr4
-                    cpu.issue(Op::MovCr4);
-                } else if c.has(Config::INVLPGB) {
-                    if walk {
-                        // The caller has interrupts off.
-                        // x86_64.arch:144-152: mov_cr4
-                        cpu.issue(Op::MovCr4);
-                    } else {
-                        // x86_64.arch:116-124: invlpg
-                        let va_bits = encode_va(va);
-                        cpu.issue(Op::Invlpg { va: va_bits });
-                    }
-                } else {
-                    // x86_64.arch:116-124: invlpg
-                    let va_bits = encode_va(va);
-                    cpu.issue(Op::Invlpg { va: va_bits });
-                    if walk {
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed |= Owed::OTHERS_UNTIL_LOAD;
-                    }
-                }
-            } else if c.has(Config::INVLPGB) {
-                if c.has(Config::INVPCID) {
-                    // x86_64.arch:125-135: invpcid, form nonglobal
-                    let kind = encode_kind(0x3);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                } else {
-                    // The caller stays on this CPU until completion.
-                    if walk {
-                        // x86_64.arch:156-168: invlpgb, form nonglobal
-                        let rax = encode_rax(0, 0x4);
-                        let ecx = encode_ecx(Level(0), 0);
-                        let edx = encode_edx(0);
-                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    } else {
-                        // x86_64.arch:156-168: invlpgb, form run_any
-                        let rax = encode_rax(va, 0xd);
-                        let ecx = encode_ecx(level, 0);
-                        let edx = encode_edx(0);
-                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    }
-                }
-            } else {
-                // x86_64.arch:116-124: invlpg
+            if c.has(Config::PTI) {
+                // x86_64.arch:118-126: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
+            } else if c.has(Config::ALDER_LAKE_INVLPG) {
+                if c.has(Config::INVPCID) {
+                    // x86_64.arch:127-137: invpcid, form everything
+                    let kind = encode_kind(0x2);
+                    let descriptor = encode_descriptor(0, 0);
+                    cpu.issue(Op::Invpcid { kind, descriptor });
+                } else {
+                    // The caller has interrupts off.
+                    // x86_64.arch:146-154: mov_cr4
+                    cpu.issue(Op::MovCr4);
+                }
+            } else {
+                // x86_64.arch:118-126: invlpg
+                let va_bits = encode_va(va);
+                cpu.issue(Op::Invlpg { va: va_bits });
+                if walk {
+                    if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
+                        // x86_64.arch:127-137: invpcid, form nonglobal
+                        let kind = encode_kind(0x3);
+                        let descriptor = encode_descriptor(0, 0);
+                        cpu.issue(Op::Invpcid { kind, descriptor });
+                    } else {
+                        // Every other tag of this CPU is disowned, not flushed.
+                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                    }
+                }
             }
         } else {
-            // x86_64.arch:116-124: invlpg
+            // x86_64.arch:118-126: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -686,12 +661,11 @@ impl Tlb {
     /// One leaf entry of the kernel that other CPUs may hold as well, and with `walk` the table
     /// it stood in.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU, active CPUs.
+    /// Owes: leaf entries under the space's tag, on this CPU, active CPUs.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
-    /// lazy CPUs.
+    /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -704,34 +678,20 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            if c.has(Config::PGE) {
-                if walk {
-                    // x86_64.arch:156-168: invlpgb, form nonglobal
-                    let rax = encode_rax(0, 0x4);
-                    let ecx = encode_ecx(Level(0), 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                }
-                // x86_64.arch:156-168: invlpgb, form run_any
-                let rax = encode_rax(va, 0xd);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            } else if walk {
-                // x86_64.arch:156-168: invlpgb, form nonglobal
+            if walk {
+                // x86_64.arch:159-172: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            } else {
-                // x86_64.arch:156-168: invlpgb, form run_any
-                let rax = encode_rax(va, 0xd);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
+            // x86_64.arch:159-172: invlpgb, form leaves_any
+            let rax = encode_rax(va, 0x1d);
+            let ecx = encode_ecx(level, 0);
+            let edx = encode_edx(0);
+            cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed |= self.kernel_here_page(cpu, va, level, walk);
+            owed |= self.kernel_here_page(cpu, va, walk);
         }
         owed
     }
@@ -776,7 +736,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:85.
+    /// From: x86_64.arch:87.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -823,145 +783,18 @@ impl Tlb {
 
     /// Ranges of entries of the kernel that only this CPU may hold.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
+    /// Owes: leaf entries under the space's tag, on this CPU.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:125-135.
+    /// From: x86_64.arch:127-137.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
         let walk = ranges.tables();
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
-            if c.has(Config::PGE) {
-                if c.has(Config::PTI) {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                    {
-                        owed |= self.kernel_here_everything(cpu);
-                    } else {
-                        for pass in passes.cuts() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        // Every other tag of this CPU is disowned, not flushed.
-                        owed |= Owed::OTHERS_UNTIL_LOAD;
-                    }
-                } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                    owed |= self.kernel_here_everything(cpu);
-                } else if c.has(Config::INVPCID) {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                    {
-                        owed |= self.kernel_here_everything(cpu);
-                    } else {
-                        if c.has(Config::INVLPGB) {
-                            if walk {
-                                // x86_64.arch:125-135: invpcid, form nonglobal
-                                let kind = encode_kind(0x3);
-                                let descriptor = encode_descriptor(0, 0);
-                                cpu.issue(Op::Invpcid { kind, descriptor });
-                            }
-                            for pass in passes.leaves() {
-                                self.kernel_here_pass(cpu, pass);
-                            }
-                        } else {
-                            for pass in passes.cuts() {
-                                self.kernel_here_pass(cpu, pass);
-                            }
-                            for pass in passes.leaves() {
-                                self.kernel_here_pass(cpu, pass);
-                            }
-                            if walk {
-                                // Every other tag of this CPU is disowned, not flushed.
-                                owed |= Owed::OTHERS_UNTIL_LOAD;
-                            }
-                        }
-                    }
-                } else if c.has(Config::INVLPGB) {
-                    if walk {
-                        owed |= self.kernel_here_everything(cpu);
-                    } else {
-                        let passes = Passes::new(
-                            ranges,
-                            level_table(c),
-                            self.kernel_here_folding(),
-                        );
-                        if self
-                            .ceiling(Space::Kernel, Reach::Here)
-                            .is_exceeded_by(passes.entries(), passes.pages())
-                        {
-                            owed |= self.kernel_here_everything(cpu);
-                        } else {
-                            for pass in passes.leaves() {
-                                self.kernel_here_pass(cpu, pass);
-                            }
-                        }
-                    }
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                    {
-                        owed |= self.kernel_here_everything(cpu);
-                    } else {
-                        for pass in passes.cuts() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        if walk {
-                            // Every other tag of this CPU is disowned, not flushed.
-                            owed |= Owed::OTHERS_UNTIL_LOAD;
-                        }
-                    }
-                }
-            } else if c.has(Config::INVLPGB) {
-                if c.has(Config::INVPCID) || walk {
-                    owed |= self.kernel_here_everything(cpu);
-                } else {
-                    // The caller stays on this CPU until completion.
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    if self
-                        .ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(
-                            passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                            passes.pages(),
-                        )
-                    {
-                        owed |= self.kernel_here_everything(cpu);
-                    } else {
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                    }
-                }
-            } else {
+            if c.has(Config::PTI) {
                 let passes = Passes::new(
                     ranges,
                     level_table(c),
@@ -981,6 +814,43 @@ impl Tlb {
                     }
                     // Every other tag of this CPU is disowned, not flushed.
                     owed |= Owed::OTHERS_UNTIL_LOAD;
+                }
+            } else if c.has(Config::ALDER_LAKE_INVLPG) {
+                owed |= self.kernel_here_everything(cpu);
+            } else {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.kernel_here_folding(),
+                );
+                if self
+                    .ceiling(Space::Kernel, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
+                {
+                    owed |= self.kernel_here_everything(cpu);
+                } else {
+                    if c.has(Config::INVLPGB) {
+                        if walk {
+                            // x86_64.arch:127-137: invpcid, form nonglobal
+                            let kind = encode_kind(0x3);
+                            let descriptor = encode_descriptor(0, 0);
+                            cpu.issue(Op::Invpcid { kind, descriptor });
+                        }
+                        for pass in passes.leaves() {
+                            self.kernel_here_pass(cpu, pass);
+                        }
+                    } else {
+                        for pass in passes.cuts() {
+                            self.kernel_here_pass(cpu, pass);
+                        }
+                        for pass in passes.leaves() {
+                            self.kernel_here_pass(cpu, pass);
+                        }
+                        if walk {
+                            // Every other tag of this CPU is disowned, not flushed.
+                            owed |= Owed::OTHERS_UNTIL_LOAD;
+                        }
+                    }
                 }
             }
         } else {
@@ -1004,69 +874,40 @@ impl Tlb {
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU, active CPUs.
+    /// Owes: leaf entries under the space's tag, on this CPU, active CPUs.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
-    /// lazy CPUs.
+    /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:85, x86_64.arch:156-168.
+    /// From: x86_64.arch:87, x86_64.arch:159-172.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
         let walk = ranges.tables();
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
-            if c.has(Config::PGE) {
-                // The caller stays on this CPU until completion.
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(
-                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                        passes.pages(),
-                    )
-                {
-                    owed |= self.kernel_wide_everything(cpu);
-                } else {
-                    if walk {
-                        // x86_64.arch:156-168: invlpgb, form nonglobal
-                        let rax = encode_rax(0, 0x4);
-                        let ecx = encode_ecx(Level(0), 0);
-                        let edx = encode_edx(0);
-                        cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                        if passes.cuts_are_live() {
-                            cpu.issue(Op::Tlbsync);
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.kernel_wide_pass(cpu, pass);
-                    }
-                }
-            } else if walk {
+            // The caller stays on this CPU until completion.
+            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
+            if self
+                .ceiling(Space::Kernel, Reach::Wide)
+                .is_exceeded_by(
+                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                    passes.pages(),
+                )
+            {
                 owed |= self.kernel_wide_everything(cpu);
             } else {
-                // The caller stays on this CPU until completion.
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(
-                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                        passes.pages(),
-                    )
-                {
-                    owed |= self.kernel_wide_everything(cpu);
-                } else {
-                    for pass in passes.leaves() {
-                        self.kernel_wide_pass(cpu, pass);
+                if walk {
+                    // x86_64.arch:159-172: invlpgb, form nonglobal
+                    let rax = encode_rax(0, 0x4);
+                    let ecx = encode_ecx(Level(0), 0);
+                    let edx = encode_edx(0);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                    if passes.cuts_are_live() {
+                        cpu.issue(Op::Tlbsync);
                     }
+                }
+                for pass in passes.leaves() {
+                    self.kernel_wide_pass(cpu, pass);
                 }
             }
         } else {
@@ -1085,11 +926,15 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -1101,6 +946,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1112,16 +959,22 @@ impl Tlb {
             Folding {
                 leaves: true,
                 walks: Walks::Apart,
+                joint: true,
+                absences: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
+                joint: true,
+                absences: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
+                joint: true,
+                absences: false,
             }
         }
     }
@@ -1133,6 +986,8 @@ impl Tlb {
         Folding {
             leaves: true,
             walks: Walks::Apart,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -1143,7 +998,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-124, x86_64.arch:125-135.
+    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1156,9 +1011,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-124: invlpg
+                // x86_64.arch:118-126: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
-                // x86_64.arch:125-135: invpcid, form page, view user
+                // x86_64.arch:127-137: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va_bits = va_bits.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1169,7 +1024,7 @@ impl Tlb {
             let mut va_bits = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:116-124: invlpg
+                // x86_64.arch:118-126: invlpg
                 cpu.issue(Op::Invlpg { va: va_bits });
                 va_bits = va_bits.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1184,28 +1039,51 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
+        let walk = pass.walk;
         if matches!(stride, PTE | PMD) {
-            for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:156-168: invlpgb, form run
-                let rax = encode_rax(run.va, 0x7);
-                let ecx = encode_ecx(stride, run.num);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            if walk {
+                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
+                    // x86_64.arch:159-172: invlpgb, form run
+                    let rax = encode_rax(run.va, 0x7);
+                    let ecx = encode_ecx(stride, run.num);
+                    let edx = encode_edx(tag);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                }
+            } else {
+                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
+                    // x86_64.arch:159-172: invlpgb, form leaves
+                    let rax = encode_rax(run.va, 0x17);
+                    let ecx = encode_ecx(stride, run.num);
+                    let edx = encode_edx(tag);
+                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                }
             }
-        } else {
+        } else if walk {
             let step = 1u64.wrapping_shl(pass.shift);
             let mut rax = encode_rax(start, 0x7);
             let ecx = encode_ecx(stride, 0);
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:156-168: invlpgb, form run
+                // x86_64.arch:159-172: invlpgb, form run
+                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                rax = rax.wrapping_add((step >> 12) << 12);
+                left = left.wrapping_sub(1);
+            }
+        } else {
+            let step = 1u64.wrapping_shl(pass.shift);
+            let mut rax = encode_rax(start, 0x17);
+            let ecx = encode_ecx(stride, 0);
+            let edx = encode_edx(tag);
+            let mut left = entries;
+            while left > 0 {
+                // x86_64.arch:159-172: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1216,71 +1094,34 @@ impl Tlb {
     /// Consecutive entries of one level of the kernel that only this CPU may hold: `entries`
     /// from `start`.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
+    /// Owes: leaf entries under the space's tag, on this CPU.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:116-124, x86_64.arch:156-168.
+    /// From: x86_64.arch:118-126.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
         let start = pass.start;
         let entries = pass.entries;
-        let stride = pass.stride;
-        if c.has(Config::PGE) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va_bits = encode_va(start);
-            let mut left = entries;
-            while left > 0 {
-                // x86_64.arch:116-124: invlpg
-                cpu.issue(Op::Invlpg { va: va_bits });
-                va_bits = va_bits.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
-        } else if c.has(Config::INVLPGB) {
-            if matches!(stride, PTE | PMD) {
-                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:156-168: invlpgb, form run_any
-                    let rax = encode_rax(run.va, 0xd);
-                    let ecx = encode_ecx(stride, run.num);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut rax = encode_rax(start, 0xd);
-                let ecx = encode_ecx(stride, 0);
-                let edx = encode_edx(0);
-                let mut left = entries;
-                while left > 0 {
-                    // x86_64.arch:156-168: invlpgb, form run_any
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    rax = rax.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va_bits = encode_va(start);
-            let mut left = entries;
-            while left > 0 {
-                // x86_64.arch:116-124: invlpg
-                cpu.issue(Op::Invlpg { va: va_bits });
-                va_bits = va_bits.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
+        let step = 1u64.wrapping_shl(pass.shift);
+        let mut va_bits = encode_va(start);
+        let mut left = entries;
+        while left > 0 {
+            // x86_64.arch:118-126: invlpg
+            cpu.issue(Op::Invlpg { va: va_bits });
+            va_bits = va_bits.wrapping_add(step);
+            left = left.wrapping_sub(1);
         }
     }
 
     /// Consecutive entries of one level of the kernel that other CPUs may hold as well:
     /// `entries` from `start`.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU, active CPUs.
+    /// Owes: leaf entries under the space's tag, on this CPU, active CPUs.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
-    /// lazy CPUs.
+    /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1288,20 +1129,20 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:156-168: invlpgb, form run_any
-                let rax = encode_rax(run.va, 0xd);
+                // x86_64.arch:159-172: invlpgb, form leaves_any
+                let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
             let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0xd);
+            let mut rax = encode_rax(start, 0x1d);
             let ecx = encode_ecx(stride, 0);
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:156-168: invlpgb, form run_any
+                // x86_64.arch:159-172: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1315,13 +1156,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:136-143.
+    /// From: x86_64.arch:138-145.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:136-143: mov_cr3
+        // x86_64.arch:138-145: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1335,7 +1176,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1348,7 +1189,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:156-168: invlpgb, form tag
+            // x86_64.arch:159-172: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1366,12 +1207,11 @@ impl Tlb {
 
     /// Every entry of the kernel that only this CPU may hold.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
+    /// Owes: leaf entries under the space's tag, on this CPU.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:125-135, x86_64.arch:136-143, x86_64.arch:144-152,
-    /// x86_64.arch:156-168.
+    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1380,14 +1220,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:136-143: mov_cr3
+                    // x86_64.arch:138-145: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:125-135: invpcid, form everything
+                    // x86_64.arch:127-137: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1395,42 +1235,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:136-143: mov_cr3
+                    // x86_64.arch:138-145: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:144-152: mov_cr4
+                    // x86_64.arch:146-154: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
-        } else if c.has(Config::PCID) {
-            if c.has(Config::INVLPGB) {
-                if c.has(Config::INVPCID) {
-                    // x86_64.arch:125-135: invpcid, form nonglobal
-                    let kind = encode_kind(0x3);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                } else {
-                    // The caller stays on this CPU until completion.
-                    // x86_64.arch:156-168: invlpgb, form nonglobal
-                    let rax = encode_rax(0, 0x4);
-                    let ecx = encode_ecx(Level(0), 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                }
-            } else {
-                // The caller has interrupts off.
-                // x86_64.arch:136-143: mov_cr3
-                cpu.issue(Op::MovCr3);
-                // Every other tag of this CPU is disowned, not flushed.
-                owed |= Owed::OTHERS_UNTIL_LOAD;
-            }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:136-143: mov_cr3
+            // x86_64.arch:138-145: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1438,31 +1256,22 @@ impl Tlb {
 
     /// Every entry of the kernel that other CPUs may hold as well.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU, active CPUs.
+    /// Owes: leaf entries under the space's tag, on this CPU, active CPUs.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
-    /// lazy CPUs.
+    /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:156-168.
+    /// From: x86_64.arch:159-172.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            if c.has(Config::PGE) {
-                // x86_64.arch:156-168: invlpgb, form everything
-                let rax = encode_rax(0, 0xc);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            } else {
-                // x86_64.arch:156-168: invlpgb, form nonglobal
-                let rax = encode_rax(0, 0x4);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-            }
+            // x86_64.arch:159-172: invlpgb, form everything
+            let rax = encode_rax(0, 0xc);
+            let ecx = encode_ecx(Level(0), 0);
+            let edx = encode_edx(0);
+            cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
             owed |= self.kernel_here_everything(cpu);
         }
@@ -1471,7 +1280,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:85.
+    /// From: x86_64.arch:87.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1481,42 +1290,28 @@ impl Tlb {
         }
     }
 
-    /// Completion, for entries of the kernel that only this CPU may hold.
-    ///
-    /// From: x86_64.arch:85.
-    #[inline(always)]
-    fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
-        // Devices that share the tables have been told by now.
-        if !c.has(Config::PGE) && !c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-            cpu.issue(Op::Tlbsync);
-        }
-    }
-
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:85.
+    /// From: x86_64.arch:87.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::INVLPGB) {
             // Devices that share the tables have been told by now.
             cpu.issue(Op::Tlbsync);
-        } else {
-            self.kernel_here_finish(cpu);
         }
     }
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:185-189.
+    /// From: x86_64.arch:189-193.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1525,9 +1320,9 @@ impl Tlb {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
-                    owed |= self.forget_all(cpu);
+                    self.forget_all(cpu);
                 }
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1541,10 +1336,10 @@ impl Tlb {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
-                    owed |= self.forget_all(cpu);
+                    self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:185-189: cr3
+            // x86_64.arch:189-193: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1554,18 +1349,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:185-189.
+    /// From: x86_64.arch:189-193.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1575,18 +1370,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:185-189.
+    /// From: x86_64.arch:189-193.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:185-189: cr3
+                // x86_64.arch:189-193: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1596,56 +1391,30 @@ impl Tlb {
 
     /// Drops everything, whoever's it is.
     ///
-    /// Owes: leaf entries under the space's tag and under other tags, on this CPU.
+    /// Owes: leaf entries under the space's tag, on this CPU.
     ///
-    /// Owes: walk entries under the space's tag and under other tags, on this CPU.
+    /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:85, x86_64.arch:125-135, x86_64.arch:136-143, x86_64.arch:144-152,
-    /// x86_64.arch:156-168.
+    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
     #[inline]
-    fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
+    fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:125-135: invpcid, form everything
+                // x86_64.arch:127-137: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:144-152: mov_cr4
+                // x86_64.arch:146-154: mov_cr4
                 cpu.issue(Op::MovCr4);
-            }
-        } else if c.has(Config::PCID) {
-            if c.has(Config::INVLPGB) {
-                if c.has(Config::INVPCID) {
-                    // x86_64.arch:125-135: invpcid, form nonglobal
-                    let kind = encode_kind(0x3);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
-                } else {
-                    // The caller stays on this CPU until completion.
-                    // x86_64.arch:156-168: invlpgb, form nonglobal
-                    let rax = encode_rax(0, 0x4);
-                    let ecx = encode_ecx(Level(0), 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    cpu.issue(Op::Tlbsync);
-                }
-            } else {
-                // The caller has interrupts off.
-                // x86_64.arch:136-143: mov_cr3
-                cpu.issue(Op::MovCr3);
-                // Every other tag of this CPU is disowned, not flushed.
-                owed |= Owed::OTHERS_UNTIL_LOAD;
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:136-143: mov_cr3
+            // x86_64.arch:138-145: mov_cr3
             cpu.issue(Op::MovCr3);
         }
-        owed
     }
 
     /// The CPUs to interrupt for a request that others are to be told of.
@@ -1707,11 +1476,12 @@ const EFFECTS: &[Effect] = &[
     Effect::new("invpcid.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
     Effect::new("mov_cr3", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
     Effect::new("mov_cr4", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
+    Effect::new("invlpgb.leaves", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
     Effect::new("invlpgb.run", &[Clause::new(What::LEAF_AND_WALK, Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
     Effect::new("invlpgb.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(0, true)),
     Effect::new("invlpgb.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::CPUS, When::after(0, true)),
     Effect::new("invlpgb.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.run_any", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::ANY)], Holders::CPUS, When::after(0, true)),
+    Effect::new("invlpgb.leaves_any", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::ANY)], Holders::CPUS, When::after(0, true)),
 ];
 
 impl Tlb {
@@ -1749,74 +1519,18 @@ impl Tlb {
     /// Whether `kernel_here_ranges` drops everything, for too much is named.
     fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
-        let walk = ranges.tables();
         if c.has(Config::PCID) {
-            if c.has(Config::PGE) {
-                if c.has(Config::PTI) {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    self.ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                } else {
-                    if c.has(Config::ALDER_LAKE_INVLPG) {
-                        false
-                    } else {
-                        if c.has(Config::INVPCID) {
-                            let passes = Passes::new(
-                                ranges,
-                                level_table(c),
-                                self.kernel_here_folding(),
-                            );
-                            self.ceiling(Space::Kernel, Reach::Here)
-                                .is_exceeded_by(passes.entries(), passes.pages())
-                        } else {
-                            if c.has(Config::INVLPGB) {
-                                if walk {
-                                    false
-                                } else {
-                                    let passes = Passes::new(
-                                        ranges,
-                                        level_table(c),
-                                        self.kernel_here_folding(),
-                                    );
-                                    self.ceiling(Space::Kernel, Reach::Here)
-                                        .is_exceeded_by(passes.entries(), passes.pages())
-                                }
-                            } else {
-                                let passes = Passes::new(
-                                    ranges,
-                                    level_table(c),
-                                    self.kernel_here_folding(),
-                                );
-                                self.ceiling(Space::Kernel, Reach::Here)
-                                    .is_exceeded_by(passes.entries(), passes.pages())
-                            }
-                        }
-                    }
-                }
+            if c.has(Config::PTI) {
+                let passes = Passes::new(
+                    ranges,
+                    level_table(c),
+                    self.kernel_here_folding(),
+                );
+                self.ceiling(Space::Kernel, Reach::Here)
+                    .is_exceeded_by(passes.entries(), passes.pages())
             } else {
-                if c.has(Config::INVLPGB) {
-                    if c.has(Config::INVPCID) {
-                        false
-                    } else {
-                        if walk {
-                            false
-                        } else {
-                            let passes = Passes::new(
-                                ranges,
-                                level_table(c),
-                                self.kernel_here_folding(),
-                            );
-                            self.ceiling(Space::Kernel, Reach::Here)
-                                .is_exceeded_by(
-                                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                                    passes.pages(),
-                                )
-                        }
-                    }
+                if c.has(Config::ALDER_LAKE_INVLPG) {
+                    false
                 } else {
                     let passes = Passes::new(
                         ranges,
@@ -1837,35 +1551,13 @@ impl Tlb {
     /// Whether `kernel_wide_ranges` drops everything, for too much is named.
     fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
         let c = self.config;
-        let walk = ranges.tables();
         if c.has(Config::INVLPGB) {
-            if c.has(Config::PGE) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                self.ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(
-                        passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                        passes.pages(),
-                    )
-            } else {
-                if walk {
-                    false
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_wide_folding(),
-                    );
-                    self.ceiling(Space::Kernel, Reach::Wide)
-                        .is_exceeded_by(
-                            passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                            passes.pages(),
-                        )
-                }
-            }
+            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
+            self.ceiling(Space::Kernel, Reach::Wide)
+                .is_exceeded_by(
+                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
+                    passes.pages(),
+                )
         } else {
             self.kernel_here_ranges_give_up(ranges)
         }
@@ -2037,8 +1729,8 @@ impl Backend for Tlb {
             }
             (Space::Kernel, Reach::Here) => {
                 match request.scope {
-                    Scope::Page { va, level, table: walk, .. } => {
-                        self.kernel_here_page(cpu, va, level, walk)
+                    Scope::Page { va, table: walk, .. } => {
+                        self.kernel_here_page(cpu, va, walk)
                     }
                     Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { .. } => self.kernel_here_everything(cpu),
@@ -2067,10 +1759,7 @@ impl Backend for Tlb {
                 self.user_wide_finish(cpu, started.of_machine);
                 Audience::NOBODY
             }
-            (Space::Kernel, Reach::Here) => {
-                self.kernel_here_finish(cpu);
-                Audience::NOBODY
-            }
+            (Space::Kernel, Reach::Here) => Audience::NOBODY,
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
                 Audience::NOBODY
@@ -2099,6 +1788,7 @@ impl Backend for Tlb {
 
     #[inline]
     fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
-        self.forget_all(cpu)
+        self.forget_all(cpu);
+        Owed::NOTHING
     }
 }

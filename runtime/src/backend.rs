@@ -108,6 +108,41 @@ impl BitOrAssign for Owed {
     }
 }
 
+/// What a started flush requires of [`Backend::finish`], one bit a step. What a bit means is the backend's own: a
+/// barrier, or entries that are dropped when others are gone. Where every flush requires the same there are no bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[must_use = "entries are not gone before the steps are done"]
+pub struct FinishSteps(pub u8);
+
+impl FinishSteps {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// How many there can be.
+    pub const MOST: usize = 8;
+
+    /// Whether one of `steps` is required.
+    #[must_use]
+    #[inline]
+    pub const fn requires(self, steps: Self) -> bool {
+        self.0 & steps.0 != 0
+    }
+}
+
+impl BitOr for FinishSteps {
+    type Output = Self;
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for FinishSteps {
+    #[inline]
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
 /// CPUs to interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Audience {
@@ -147,6 +182,8 @@ pub struct Started {
     pub deliver: Audience,
     /// What is owed already.
     pub owed: Owed,
+    /// What is required of completion.
+    pub steps: FinishSteps,
     here: PhantomData<*const ()>,
 }
 
@@ -160,8 +197,20 @@ impl Started {
             conditions: request.conditions,
             deliver,
             owed,
+            steps: FinishSteps::NONE,
             here: PhantomData,
         }
+    }
+
+    /// The same, with what is required of completion.
+    pub const fn requiring(self, steps: FinishSteps) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// One completion serves this flush and another one, of the same space kind, reach, kind of tag and conditions.
+    pub fn join(&mut self, other: &Self) {
+        self.owed |= other.owed;
+        self.steps |= other.steps;
     }
 }
 
@@ -202,6 +251,9 @@ pub enum Debt {
 }
 
 /// What a platform answers that was called to invalidate.
+///
+/// No answer stands for a failure. A call that cannot drop the entries that it is given drops more, in the end all of the space,
+/// or it does not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// It is done.

@@ -139,6 +139,17 @@ impl Cells {
         self
     }
 
+    /// The cells of one cache, as cells of another.
+    #[must_use]
+    pub fn moved(&self, from: u8, to: u8) -> Self {
+        let mut cells = Self::NONE;
+        let words = self.stores.get(usize::from(from));
+        if let (Some(words), Some(place)) = (words, cells.stores.get_mut(usize::from(to))) {
+            *place = *words;
+        }
+        cells
+    }
+
     /// In either.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {

@@ -251,7 +251,12 @@ impl<P: Platform> Mmu<P> {
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
             if facts.invalid_cached {
-                ranges.appeared(level, page);
+                // There may have been no table, either.
+                for (above, facts) in Level::all().zip(backend.levels()) {
+                    if above >= level && facts.shift != 0 {
+                        ranges.appeared(above, page);
+                    }
+                }
             } else {
                 ranges.leaf(level, page);
             }

@@ -155,8 +155,8 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Record, Root,
-    Started, TagSource, TagValues, Tags,
+    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue, Owed,
+    Record, Root, Started, TagSource, TagValues, Tags,
 };
 pub use batch::Batch;
 pub use clause::Level;

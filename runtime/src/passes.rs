@@ -18,6 +18,11 @@ pub struct Folding {
     pub leaves: bool,
     /// What it does to the walk entries of cuts.
     pub walks: Walks,
+    /// Whether leaf and walk entries of an address are dropped by one instruction, so that a pass over leaves can take the
+    /// cuts above it along.
+    pub joint: bool,
+    /// Whether an instruction for negative entries drops those of every level at its address.
+    pub absences: bool,
 }
 
 /// How the walk entries of cut entries go.
@@ -166,10 +171,18 @@ impl Many {
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
         for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
-            let Some((pass, extent)) = leaves_of(level, extent, facts) else {
+            // An entry that appeared may point at a table.
+            let appeared = LevelFacts {
+                leaf: facts.leaf || sorted.appeared && facts.shift != 0,
+                ..*facts
+            };
+            if sorted.appeared && folding.absences && self.absorb(&named, extent) {
+                continue;
+            }
+            let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
                 continue;
             };
-            if folding.leaves && self.absorb(&named, extent) {
+            if folding.leaves && !sorted.appeared && self.absorb(&named, extent) {
                 continue;
             }
             let (Some(place), Some(slot)) =
@@ -195,7 +208,7 @@ impl Many {
     ) {
         let all = matches!(folding.walks, Walks::All);
         // Leaves of one pass must not go while walk entries that another pass drops can still make them again.
-        let apart = sorted.live && self.leaf > 1;
+        let apart = !folding.joint || sorted.live && self.leaf > 1;
         for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
@@ -282,7 +295,7 @@ impl Passes {
     #[must_use]
     #[inline]
     pub fn cuts_are_live(&self) -> bool {
-        self.live && (!self.cuts().is_empty() || self.apart)
+        self.live && (!self.cuts().is_empty() || self.apart) && !self.leaves().is_empty()
     }
 
     /// The passes over leaf entries.
@@ -367,6 +380,8 @@ mod tests {
         Folding {
             leaves: false,
             walks,
+            joint: true,
+            absences: false,
         }
     }
 
@@ -409,6 +424,59 @@ mod tests {
     }
 
     #[test]
+    fn cuts_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_instructions() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        let joint = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(joint.cuts().is_empty() && joint.leaves().iter().all(|pass| pass.walk));
+        let apart = Folding {
+            joint: false,
+            ..folding(Walks::Named)
+        };
+        let apart = Passes::new(&ranges, &PAIRED, apart);
+        assert_eq!(apart.cuts().len(), 1);
+        assert!(apart.leaves().iter().all(|pass| !pass.walk));
+    }
+
+    #[test]
+    fn no_leaves_wait_for_cuts_where_there_are_none() {
+        let mut ranges = Ranges::new();
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        ranges.below_live();
+        let cuts = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(!cuts.cuts().is_empty() && !cuts.cuts_are_live());
+        ranges.leaf(Level(1), Extent::new(0, 0x20_0000));
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        let both = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
+        assert!(both.cuts_are_live());
+    }
+
+    #[test]
+    fn entries_that_appear_have_a_pass_at_every_level() {
+        let passes = |ranges: &Ranges, absences| {
+            let folding = Folding {
+                absences,
+                ..folding(Walks::Named)
+            };
+            let passes = Passes::new(ranges, &PAIRED, folding);
+            let levels = passes.leaves().iter().map(|pass| pass.stride);
+            levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+        };
+        // A table appeared, at a level that maps no page.
+        let mut table = Ranges::new();
+        table.appeared(Level(2), Extent::new(0, 0x4000_0000));
+        assert_eq!(passes(&table, false), Levels::only(Level(2)));
+        // A page and its tables: one pass, where an instruction drops what is there of every level.
+        let mut page = Ranges::new();
+        for level in 0..3 {
+            page.appeared(Level(level), Extent::new(0x5000, 0x1000));
+        }
+        assert_eq!(passes(&page, false), Levels(7));
+        assert_eq!(passes(&page, true), Levels::only(Level(0)));
+    }
+
+    #[test]
     fn levels_stay_apart_where_an_instruction_must_be_told_them() {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0, 0x80_0000));
@@ -422,6 +490,8 @@ mod tests {
         let both = Folding {
             leaves: true,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         };
         let folded = Passes::new(&ranges, &PAIRED, both);
         assert_eq!(levels(&folded), (Some(Level(0)), None));

@@ -5,7 +5,7 @@
 //! flushes, nothing is kept by level, and nothing is to be looked through.
 
 use crate::change::Obligation;
-use crate::clause::{LEVELS, Level, Which};
+use crate::clause::{LEVELS, Level, Levels, Which};
 use crate::request::{Extent, LevelTable, Scope, below};
 
 /// What was changed.
@@ -92,6 +92,17 @@ impl Ranges {
     #[inline]
     pub fn have_appeared(&self) -> bool {
         self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
+    }
+
+    /// Whether entries of one of these levels appeared where none were. Once some of any level did, all that were put in
+    /// count.
+    #[must_use]
+    pub fn appeared_at(&self, levels: Levels) -> bool {
+        let appeared = |sorted: &Sorted| {
+            let mut extents = Level::all().zip(&sorted.leaf);
+            sorted.appeared && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
+        };
+        self.sorted.as_ref().is_some_and(appeared)
     }
 
     /// Entries of a level no longer point at the tables they pointed at. Of a level that no machine has, as for

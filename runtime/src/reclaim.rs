@@ -178,8 +178,8 @@ impl<P: Platform> Reclaim<'_, P> {
                 of_machine: request.tag.of_machine,
                 conditions: request.conditions,
             };
-            match &self.started {
-                Some((_, other)) if *other == kind => {}
+            match &mut self.started {
+                Some((first, other)) if *other == kind => first.join(&started),
                 _ => {
                     self.finish_started();
                     self.started = Some((started, kind));

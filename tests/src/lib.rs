@@ -12,6 +12,7 @@ pub mod hosted;
 pub mod machines;
 pub mod model;
 pub mod moments;
+pub mod mutate;
 mod platform;
 pub mod rules;
 pub mod scheduler;

@@ -103,14 +103,14 @@ macro_rules! on_every_machine {
         };
         play("x86", X86::NONE, Kind::NoTags, false);
         play("x86 pti", X86::PTI, Kind::NoTags, false);
-        let pcid = X86::PCID;
+        let pcid = X86::PGE.with(X86::PCID);
         play("x86 pcid", pcid, Kind::CpuTags, false);
         play("x86 pcid pti", pcid.with(X86::PTI), Kind::CpuTags, false);
         let invpcid = pcid.with(X86::INVPCID);
         play("x86 pcid invpcid", invpcid, Kind::CpuTags, false);
-        let all = invpcid.with(X86::PTI).with(X86::PGE);
-        play("x86 pge pcid invpcid pti", all, Kind::CpuTags, false);
-        let invlpgb = pcid.with(X86::INVLPGB);
+        let pti = invpcid.with(X86::PTI);
+        play("x86 pcid invpcid pti", pti, Kind::CpuTags, false);
+        let invlpgb = invpcid.with(X86::INVLPGB);
         play("x86 pcid invlpgb", invlpgb, Kind::Broadcast, false);
         play(
             "x86 pcid invlpgb, tags of CPUs",

@@ -106,8 +106,13 @@ fn a_build_script_generates() {
     fs::write(&bad, "arch bad {\n    frobnicate;\n}\n").expect("a file");
     let (good, _, stderr) = cargo(&project, "build");
     assert!(!good);
-    let line = "archdefs/bad.arch:2:5: error[E0101]: expected an item of a definition";
-    assert!(stderr.contains(line), "{stderr}");
+    let message = "error[E0101]: expected an item of a definition";
+    assert_eq!(stderr.matches(message).count(), 1, "{stderr}");
+    assert!(stderr.contains("archdefs/bad.arch:2:5\n"), "{stderr}");
+    assert!(
+        stderr.contains("Error: 1 error in the definitions\n"),
+        "{stderr}"
+    );
 
     fs::remove_file(bad).expect("a file");
     let (good, _, stderr) = cargo(&project, "build");

@@ -20,7 +20,7 @@ use tlbc_tests::tables::Entries;
 type X86 = Arc<Host<x86_64::Tlb>>;
 
 fn machine() -> X86 {
-    Hosted::machine(x86(Config::PCID), 2)
+    Hosted::machine(x86(Config::PGE.with(Config::PCID)), 2)
 }
 
 fn space<B: HostBackend>(mmu: &Arc<Host<B>>) -> Handle<B> {
@@ -144,7 +144,7 @@ fn a_flush_has_interrupts_off_where_the_facts_say_so() {
 
 #[test]
 fn flushes_are_one_at_a_time_where_the_facts_say_so() {
-    let one = told::Told::<_, false, true>(x86(Config::PCID));
+    let one = told::Told::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
     let mmu = Hosted::machine(one, 2);
     let started = |cpu| {
         let everything = Request {

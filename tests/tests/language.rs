@@ -209,12 +209,134 @@ fn every_rule_has_its_place() {
     let said: BTreeSet<&str> = reference
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| {
-            let digits = word.strip_prefix('E').unwrap_or_default();
+            let digits = word.strip_prefix(['E', 'W']).unwrap_or_default();
             digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())
         })
         .collect();
     let known: BTreeSet<&str> = Code::all().map(Code::name).collect();
     assert_eq!(said, known);
+}
+
+/// The tokens of a rule, those of the rules that it is made of in their place, without what it must not begin with.
+fn tokens<'r>(rules: &'r [(String, String)], body: &'r str) -> Vec<&'r str> {
+    let mut tokens = Vec::new();
+    let mut rest = body;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '!' || c == '_') {
+        rest = &rest[at..];
+        if let Some(not) = rest.strip_prefix('!') {
+            // One token, or several in parentheses.
+            let end = if not.starts_with('(') {
+                not.find(')')
+            } else {
+                not.find(' ')
+            };
+            rest = &not[end.unwrap_or(not.len())..];
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        let made_of = rules.iter().find(|(rule, _)| rule == name);
+        match made_of {
+            Some((_, body)) if name != "condition" && !name.starts_with("k_") && name != "expr" => {
+                tokens.extend(self::tokens(rules, body));
+            }
+            _ => tokens.push(name),
+        }
+    }
+    tokens
+}
+
+/// The statements that a body holds, by their rules.
+fn statements<'r>(rules: &'r [(String, String)], of: &str) -> Vec<&'r str> {
+    let Some((_, body)) = rules.iter().find(|(rule, _)| rule == of) else {
+        return Vec::new();
+    };
+    let parts = body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let parts = parts.filter(|part| !["", "open", "bad", "close", "for_item"].contains(part));
+    parts
+        .flat_map(|part| {
+            let found = rules.iter().find(|(rule, _)| rule == part);
+            let is_statement = |body: &str| body.contains("semicolon") || body.contains("_body");
+            match found {
+                Some((rule, body)) if is_statement(body) => vec![rule.as_str()],
+                _ => statements(rules, part),
+            }
+        })
+        .collect()
+}
+
+/// The statements of each block that take conditions, each by its first keyword.
+fn conditional(rules: &[(String, String)]) -> BTreeSet<(String, String)> {
+    let keywords = keywords(rules);
+    let mut found = BTreeSet::new();
+    for (name, _) in rules {
+        let Some(block) = name.strip_suffix("_body").filter(|block| *block != "for") else {
+            continue;
+        };
+        let blocks = match block {
+            "arch" => vec!["definition"],
+            "event" => vec!["switch", "resume", "arrive"],
+            block => vec![block],
+        };
+        for statement in statements(rules, name) {
+            let (_, body) = rules
+                .iter()
+                .find(|(rule, _)| rule == statement)
+                .expect("a rule");
+            let head = body.split_once("_body").map_or(body.as_str(), |(head, _)| {
+                head.rsplit_once('~').map_or(head, |(head, _)| head)
+            });
+            let tokens = tokens(rules, head);
+            if tokens
+                .iter()
+                .any(|token| ["condition", "k_when"].contains(token))
+            {
+                let first = tokens.iter().find_map(|token| {
+                    let (_, word) = keywords.iter().find(|(rule, _)| rule == token)?;
+                    Some((*word).to_owned())
+                });
+                let first = first.expect("a keyword");
+                found.extend(
+                    blocks
+                        .iter()
+                        .map(|block| ((*block).to_owned(), first.clone())),
+                );
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_statements_that_take_conditions_are_those_of_the_grammar() {
+    let reference = reference();
+    let (_, table) = reference
+        .split_once("| in | with cases |")
+        .expect("a table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    let first_words = |cell: &str| -> Vec<String> {
+        let spans = cell.split('`').skip(1).step_by(2);
+        spans
+            .filter_map(|span| span.split(' ').next().map(str::to_owned))
+            .collect()
+    };
+    let mut said = BTreeSet::new();
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let mut blocks = first_words(cells[0]);
+        if blocks.is_empty() {
+            blocks.push("definition".to_owned());
+        }
+        for word in first_words(cells[1])
+            .into_iter()
+            .chain(first_words(cells[2]))
+        {
+            said.extend(blocks.iter().map(|block| (block.clone(), word.clone())));
+        }
+    }
+    said.remove(&("definition".to_owned(), "when".to_owned()));
+    assert_eq!(said, conditional(&rules()));
 }
 
 /// A row of the table of what is left out: the blocks, the statements, and what follows.

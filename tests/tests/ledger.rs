@@ -16,7 +16,7 @@ type In<'a, 'g, 'id, 'm> = &'a mut Section<'g, 'id, 'm, Hosted<Tlb>>;
 /// What the host says of a kernel: within a call, or when the machine is dropped.
 fn complaint(run: impl FnOnce(&Arc<Host<Tlb>>, &Handle<Tlb>)) -> Option<String> {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mmu = Hosted::machine(x86(Config::PCID), 1);
+        let mmu = Hosted::machine(x86(Config::PGE.with(Config::PCID)), 1);
         let space = Hosted::space(&mmu, NewSpace::default()).expect("a space");
         Hosted::on(&mmu, 0, || run(&mmu, &space));
     }));
@@ -26,13 +26,13 @@ fn complaint(run: impl FnOnce(&Arc<Host<Tlb>>, &Handle<Tlb>)) -> Option<String> 
 }
 
 fn pages(space: &Handle<Tlb>) -> Entries {
-    let pages = Entries::new(&x86(Config::PCID), space, Level(0), 0, 1);
+    let pages = Entries::new(&x86(Config::PGE.with(Config::PCID)), space, Level(0), 0, 1);
     pages.map(0, 100, 0);
     pages
 }
 
 fn tables(space: &Handle<Tlb>) -> Entries {
-    let tables = Entries::new(&x86(Config::PCID), space, Level(1), 0, 1);
+    let tables = Entries::new(&x86(Config::PGE.with(Config::PCID)), space, Level(1), 0, 1);
     tables.link(0, 7);
     tables
 }

@@ -18,7 +18,7 @@ use tlbc_tests::rules::Rule;
 use tlbc_tests::scheduler::Scheduler;
 
 fn machine() -> Arc<Host<x86_64::Tlb>> {
-    Hosted::machine(x86(Config::PCID), 2)
+    Hosted::machine(x86(Config::PGE.with(Config::PCID)), 2)
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn every_lock_is_noted() {
         .expect("loaded nowhere");
     assert_eq!(taken(), 1);
 
-    let one = told::Told::<_, false, true>(x86(Config::PCID));
+    let one = told::Told::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
     let mut cpus = Scheduler::new(one, 2);
     let mut taken = locks(&mut cpus);
     cpus.on(0, |mmu| mmu.flush_everything(mmu.kernel()));
@@ -113,7 +113,13 @@ fn every_lock_is_noted() {
 /// A CPU that waits for a lock of the runtime answers meanwhile: the CPU that has it may be waiting for that.
 #[test]
 fn a_cpu_that_waits_for_a_lock_serves() {
-    let mut cpus = Scheduler::new(x86(Config::PCID.with(Config::INVLPGB)), 3);
+    let mut cpus = Scheduler::new(
+        x86(Config::PGE
+            .with(Config::PCID)
+            .with(Config::INVPCID)
+            .with(Config::INVLPGB)),
+        3,
+    );
     let tagged = cpus.process();
     let process = cpus.process_with(NewSpace {
         tag_of_cpu: true,

@@ -123,6 +123,22 @@ fn s390_facilities() {
     }
 }
 
+/// AMD64 APM 3, CPUID 8000_0008H: EDX[15:0] counts the pages of an INVLPGB beyond the first.
+#[test]
+fn x86_64_pages_of_an_invlpgb() {
+    for (edx, pages) in [(0, 1), (7, 8), (0xabcd_ffff, 65536)] {
+        let registers = x86_64::Registers {
+            cpuid_80000008h_edx: edx,
+            ..Default::default()
+        };
+        assert_eq!(registers.invlpgb_pages(), pages);
+        assert_eq!(
+            x86_64::Config::from_registers(&registers),
+            x86_64::Config::NONE
+        );
+    }
+}
+
 #[test]
 fn several_cpus_and_choices_of_the_kernel() {
     use x86_64::Config;
@@ -132,7 +148,7 @@ fn several_cpus_and_choices_of_the_kernel() {
     // Features of both, errata of either.
     assert_eq!(one.least(other), other);
     assert_eq!(other.least(one), other);
-    // INVLPGB needs PCIDs and excludes PTI.
+    // PCIDs need global pages. INVLPGB needs both, and excludes PTI.
     assert_eq!(one.settled(), one);
     let isolated = one.with(Config::PTI);
     assert!(!isolated.is_possible());
@@ -141,6 +157,7 @@ fn several_cpus_and_choices_of_the_kernel() {
         one.without(Config::PCID).settled(),
         Config::PGE.with(Config::INVPCID)
     );
+    assert_eq!(one.without(Config::PGE).settled(), Config::INVPCID);
     // Two CPUs with different page sizes make no machine.
     let (small, large) = (arm64::Config::G16K, arm64::Config::G64K);
     assert!(!small.least(large).is_possible());

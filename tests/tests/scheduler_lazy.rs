@@ -65,7 +65,7 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
             (_, "x86 pcid pti") => ("here 1, owed 1", "full_debt 1, owed 1, paid 1"),
-            (_, "x86 pge pcid invpcid pti") => ("here 1", "full_debt 1, owed 1, paid 1"),
+            (_, "x86 pcid invpcid pti") => ("here 1", "full_debt 1, owed 1, paid 1"),
             _ => ("here 1", "full_debt 1, paid 1"),
         };
         // There the change itself has dropped the page.

@@ -73,7 +73,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
 fn a_cpu_goes_off_line_that_somebody_waits_for() {
     let case = Case {
         name: "x86 pcid",
-        backend: x86(Config::PCID),
+        backend: x86(Config::PGE.with(Config::PCID)),
         kind: Kind::CpuTags,
         tag_of_cpu: false,
     };

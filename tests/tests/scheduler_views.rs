@@ -14,6 +14,9 @@ use powerpc64::Config as Power;
 use s390::Config as S390;
 use x86_64::Config as X86;
 
+/// Where there are PCIDs there are global pages.
+const PCID: X86 = X86::PGE.with(X86::PCID);
+
 /// CPU 0 and 1 run a process in user code, with tags of each CPU and a user view.
 fn in_user_code(config: X86) -> (Scheduler<x86_64::Tlb>, Handle<x86_64::Tlb>, Entries) {
     let mut cpus = Scheduler::new(x86(config), 2);
@@ -47,7 +50,7 @@ fn resumed(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
 
 #[test]
 fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     let page = [
         "cpu 0: invlpg va=0x1000",
@@ -71,7 +74,7 @@ fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
 
 #[test]
 fn two_flushes_before_the_return_are_one_debt() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     cpus.unmap(0, &process, &table, 2);
     assert_eq!(resumed(&mut cpus, 0), DROPPED);
@@ -80,7 +83,7 @@ fn two_flushes_before_the_return_are_one_debt() {
 
 #[test]
 fn where_a_tag_can_be_named_pages_of_the_user_view_are_dropped_at_once() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI).with(X86::INVPCID));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI).with(X86::INVPCID));
     cpus.unmap(0, &process, &table, 1);
     let lines = cpus.lines();
     // INVPCID of one page under the user view's tag, 0x802: the descriptor is the address and the tag.
@@ -95,7 +98,7 @@ fn where_a_tag_can_be_named_pages_of_the_user_view_are_dropped_at_once() {
 
 #[test]
 fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     let other = cpus.process();
     cpus.run(1, &other);
@@ -109,7 +112,7 @@ fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
 
 #[test]
 fn a_drop_on_the_way_to_a_space_takes_its_user_view_along() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.kernel_thread(1);
     cpus.unmap(0, &process, &table, 1);
     cpus.run(1, &process);
@@ -121,7 +124,7 @@ fn a_drop_on_the_way_to_a_space_takes_its_user_view_along() {
 
 #[test]
 fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
-    let (mut cpus, process, _) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, _) = in_user_code(PCID.with(X86::PTI));
     let other = cpus.process();
     cpus.run(0, &other);
     cpus.run(0, &process);
@@ -215,14 +218,14 @@ fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
     };
     let x86 = |config| round_trip(x86(config));
     assert_eq!(x86(X86::NONE), nothing);
-    assert_eq!(x86(X86::PCID), nothing);
+    assert_eq!(x86(PCID), nothing);
     assert_eq!(
         x86(X86::PTI),
         of(&["cpu 0: cr3 cr3=0x11000"], &["cpu 0: cr3 cr3=0x10000"])
     );
     // Bit 63: what is cached under the tag stays.
     assert_eq!(
-        x86(X86::PTI.with(X86::PCID)),
+        x86(X86::PTI.with(PCID)),
         of(
             &["cpu 0: cr3 cr3=0x8000000000011802"],
             &["cpu 0: cr3 cr3=0x8000000000010002"]
@@ -243,7 +246,7 @@ fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
 /// A flush that was deferred to the return is not lost by an entry in between, and an entry needs none.
 #[test]
 fn an_entry_pays_nothing() {
-    let (mut cpus, process, table) = in_user_code(X86::PCID.with(X86::PTI));
+    let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     let enter = |cpus: &mut Scheduler<_>| {
         cpus.forget();
         cpus.enter_from_user(0);
@@ -259,7 +262,7 @@ fn an_entry_pays_nothing() {
 /// What entry code in assembly loads: the operands of the instructions that a backend issues for the views.
 #[test]
 fn views_are_data() {
-    let mut cpus = Scheduler::new(x86(X86::PCID.with(X86::PTI)), 1);
+    let mut cpus = Scheduler::new(x86(PCID.with(X86::PTI)), 1);
     let process = cpus.process();
     cpus.run(0, &process);
     let views = cpus.views(0);
@@ -314,7 +317,7 @@ fn without_a_view_of_its_own_user_code_has_the_kernels_tag() {
     for (kernel, user) in [
         tags(x86(X86::NONE)),
         tags(x86(X86::PTI)),
-        tags(x86(X86::PCID)),
+        tags(x86(PCID)),
         tags(machines::arm64(Arm::NONE)),
         tags(machines::powerpc64(Power::GTSE)),
         tags(machines::s390(S390::NONE)),

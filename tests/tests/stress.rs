@@ -190,11 +190,14 @@ fn arm64() {
 
 #[test]
 fn x86_64() {
-    let pcid = x86_64::Config::PCID;
+    let pcid = x86_64::Config::PGE.with(x86_64::Config::PCID);
     all_at_once(machines::x86(x86_64::Config::NONE));
     all_at_once(machines::x86(pcid));
     all_at_once(machines::x86(pcid.with(x86_64::Config::PTI)));
-    all_at_once(machines::x86(pcid.with(x86_64::Config::INVLPGB)));
+    all_at_once(machines::x86(
+        pcid.with(x86_64::Config::INVPCID)
+            .with(x86_64::Config::INVLPGB),
+    ));
 }
 
 #[test]

@@ -28,7 +28,7 @@ macro_rules! on_each_machine {
 
             #[test]
             fn x86_64_invlpgb() {
-                let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+                let config = x86_64::Config::PGE.with(x86_64::Config::PCID).with(x86_64::Config::INVPCID).with(x86_64::Config::INVLPGB);
                 super::$scenario(World::new(machines::x86(config)));
             }
         }

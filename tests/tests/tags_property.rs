@@ -330,24 +330,31 @@ fn arm64_kpti() {
 
 #[test]
 fn x86_64_invlpgb() {
-    let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    let config = PCID
+        .with(x86_64::Config::INVPCID)
+        .with(x86_64::Config::INVLPGB);
     holds(&machines::x86(config), false);
 }
 
+/// Where there are PCIDs there are global pages.
+const PCID: x86_64::Config = x86_64::Config::PGE.with(x86_64::Config::PCID);
+
 #[test]
 fn x86_64_invlpgb_and_tags_of_each_cpu() {
-    let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    let config = PCID
+        .with(x86_64::Config::INVPCID)
+        .with(x86_64::Config::INVLPGB);
     holds(&machines::x86(config), true);
 }
 
 #[test]
 fn x86_64_pcid() {
-    holds(&machines::x86(x86_64::Config::PCID), false);
+    holds(&machines::x86(PCID), false);
 }
 
 #[test]
 fn x86_64_pcid_pti() {
-    let config = x86_64::Config::PCID.with(x86_64::Config::PTI);
+    let config = PCID.with(x86_64::Config::PTI);
     holds(&machines::x86(config), false);
 }
 

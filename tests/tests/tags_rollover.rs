@@ -52,7 +52,10 @@ fn arm64() {
 
 #[test]
 fn x86_64_invlpgb() {
-    let config = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    let config = x86_64::Config::PGE
+        .with(x86_64::Config::PCID)
+        .with(x86_64::Config::INVPCID)
+        .with(x86_64::Config::INVLPGB);
     for config in [config, config.with(x86_64::Config::PGE)] {
         at_every_moment(&machines::x86(config));
     }

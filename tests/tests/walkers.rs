@@ -168,8 +168,11 @@ fn on_each(memory: Memory, wrong: Wrong) -> [(usize, [usize; 2]); 5] {
     let x86 = |config| walked(machines::x86(config), memory, wrong);
     let power = powerpc64::Config::GTSE.with(powerpc64::Config::BROADCAST);
     [
-        x86(x86_64::Config::PCID),
-        x86(x86_64::Config::PCID.with(x86_64::Config::INVLPGB)),
+        x86(x86_64::Config::PGE.with(x86_64::Config::PCID)),
+        x86(x86_64::Config::PGE
+            .with(x86_64::Config::PCID)
+            .with(x86_64::Config::INVPCID)
+            .with(x86_64::Config::INVLPGB)),
         walked(machines::arm64(arm64::Config::NONE), memory, wrong),
         walked(machines::powerpc64(power), memory, wrong),
         walked(machines::s390(s390::Config::NONE), memory, wrong),

@@ -1,6 +1,6 @@
 //! Tables, caches, features, tags and spaces.
 
-use super::{Cases, Cond, Ident, Number, ReadFrom, Spanned, Text};
+use super::{Cases, Cond, Ident, LimitFrom, Number, ReadFrom, Spanned, Text};
 use crate::source::Span;
 
 /// A geometry: one page size with its tables.
@@ -156,15 +156,17 @@ pub enum Known {
     Space,
 }
 
-/// `limit invlpgb_pages "..." 1..65536;`: a number the kernel reads at boot.
+/// `limit invlpgb_pages "..." 1..65536 from CPUID.80000008H.EDX[15:0] + 1;`: a number the kernel reads at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// Its name.
     pub name: Ident,
-    /// Where it is read.
+    /// What it is.
     pub text: Text,
     /// The least and the largest value it may have.
     pub range: (Number, Number),
+    /// The register that tells it.
+    pub from: Option<LimitFrom>,
     /// All of it.
     pub span: Span,
 }

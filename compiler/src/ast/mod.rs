@@ -14,6 +14,7 @@ pub use machine::*;
 pub use registers::*;
 
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 /// A node with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Arch {
     pub name: Ident,
     /// What stands between the braces.
     pub items: Vec<Item>,
+    /// The words of what could not be read: names that may be defined there. In a `for` they may hold variables.
+    pub unread: BTreeSet<String>,
     /// From `arch` to the closing brace.
     pub span: Span,
 }
@@ -91,6 +94,36 @@ pub enum Item {
     Policy(Policy),
     /// `for (a, b) in ("x", y), ... { ... }`
     For(For),
+}
+
+impl Item {
+    /// All of it.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Self::TargetArch(it) => it.span,
+            Self::Geometry(it) => it.span,
+            Self::Caches(it) => it.span,
+            Self::Feature(it) => it.span,
+            Self::Limit(it) => it.span,
+            Self::Setup(it) => it.span,
+            Self::Domain(it) => it.span,
+            Self::Tag(it) => it.span,
+            Self::Space(it) => it.span,
+            Self::Assumed(it) => it.span,
+            Self::AtomicsOrder(span) => *span,
+            Self::Barrier(it) => it.span,
+            Self::Operand(it) => it.span,
+            Self::Invalidate(it) => it.span,
+            Self::Change(it) => it.span,
+            Self::Load(it) => it.span,
+            Self::Event(it) => it.span,
+            Self::Erratum(it) => it.span,
+            Self::Cpus(it) => it.span,
+            Self::Policy(it) => it.span,
+            Self::For(it) => it.span,
+        }
+    }
 }
 
 /// `a and not b`: every term holds.

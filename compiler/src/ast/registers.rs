@@ -1,4 +1,4 @@
-//! Registers: where a feature is read, and what the machine must be set to.
+//! Registers: where a feature or a limit is read, and what the machine must be set to.
 
 use super::{Cases, Cond, Ident, Number, Text};
 use crate::source::Span;
@@ -34,6 +34,19 @@ pub struct ReadFrom {
     pub comparison: Comparison,
     /// With what.
     pub value: Number,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `from CPUID.80000008H.EDX[15:0] + 1`: a limit is the value of these bits, plus a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitFrom {
+    /// The register.
+    pub register: Ident,
+    /// Its bits.
+    pub bits: Bits,
+    /// What is added; nothing unless given.
+    pub plus: Option<Number>,
     /// All of it.
     pub span: Span,
 }

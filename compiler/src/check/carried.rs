@@ -4,7 +4,7 @@
 //! operand carries is known where the instruction is issued, and decides what the instruction does; what writes an
 //! entry is told which. That it is told what it drops is `instructions`' and `bits`' business.
 
-use super::configs::exclude;
+use super::configs::both_hold;
 use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -128,7 +128,7 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         // That nothing is said to be dropped then is the weaker fact.
         let keeps = |drops: &Drops| drops.when.terms.iter().any(|t| t.value.0 == Var::Keep);
-        let kept = |drops: &&Drops| !exclude(model, &drops.when, &field.when);
+        let kept = |drops: &&Drops| both_hold(model, &drops.when, &field.when).is_some();
         let Some(first) = it.drops.iter().find(|drops| kept(drops) && !keeps(drops)) else {
             continue;
         };

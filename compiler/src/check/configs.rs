@@ -104,10 +104,11 @@ pub fn can_hold(cond: &Cond, config: Config) -> bool {
     cases.any(|(hinted, keep)| cond.holds_with(config, hinted, keep))
 }
 
-/// Whether two conditions cannot both hold: not on one machine, which has one geometry and no feature without
-/// what that needs, nor in one use of an instruction.
-pub fn exclude(model: &Model, a: &Cond, b: &Cond) -> bool {
+/// Where two conditions both hold, as [`Configs::when`] says it: on one machine, which has one geometry and no
+/// feature without what that needs, and in one use of an instruction. Nothing if they exclude each other.
+pub fn both_hold(model: &Model, a: &Cond, b: &Cond) -> Option<String> {
     let both = a.and(b);
     let configs = Configs::of(model, [&both]);
-    !configs.iter().any(|config| can_hold(&both, config))
+    let config = configs.iter().find(|&config| can_hold(&both, config))?;
+    Some(configs.when(config))
 }

@@ -454,7 +454,8 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let invalidate = &model.invalidates[index];
         let mut drops = all_drops(invalidate);
-        if drops.all(|d| !matches!(d.which.value, Which::OnePage | Which::Run { .. })) {
+        let repeats = |d: &Drops| matches!(d.which.value, Which::OnePage | Which::Run { .. });
+        if invalidate.writes_entry.is_none() && !drops.any(repeats) {
             continue;
         }
         for after in [false, true] {

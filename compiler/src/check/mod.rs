@@ -11,7 +11,7 @@
 mod alike;
 mod bits;
 mod carried;
-mod configs;
+pub(crate) mod configs;
 mod errata;
 mod features;
 mod instructions;
@@ -27,7 +27,7 @@ mod settings;
 mod spaces;
 mod tables;
 mod tags;
-mod unused;
+pub(crate) mod unused;
 mod widths;
 
 use crate::diagnostic::Diagnostic;

@@ -3,38 +3,39 @@
 //! In: the operands. Out: E0301 where two fields claim a bit, E0302 where none does, E0305 where a
 //! hinted run may start anywhere. Holds: an operand can be put together by or-ing its fields.
 
-use super::configs::exclude;
+use super::configs::both_hold;
 use super::{field_of, listed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Model, Operand, Source};
+use crate::model::{Field, Model, Operand, Source};
 
 /// E0301: no two fields of an operand that can be there together have a bit in common.
 pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
     for operand in &model.operands {
         for (index, field) in operand.fields.iter().enumerate() {
-            let mut before = operand.fields[..index].iter();
-            let other = before.find(|other| {
-                field.low <= other.high
-                    && other.low <= field.high
-                    && !exclude(model, &field.when, &other.when)
+            let shares = |other: &&Field| field.low <= other.high && other.low <= field.high;
+            let before = operand.fields[..index].iter().filter(shares);
+            let mut both = before.filter_map(|other| {
+                both_hold(model, &field.when, &other.when).map(|setting| (other, setting))
             });
-            let Some(other) = other else { continue };
+            let Some((other, setting)) = both.next() else {
+                continue;
+            };
             let common = bits(field.high.min(other.high), field.low.max(other.low));
-            found.push(
-                Diagnostic::new(
-                    Code::E0301,
-                    field.span,
-                    format!(
-                        "fields of the operand `{}` overlap in {common}",
-                        operand.named.name
-                    ),
-                )
-                .label(format!("claims {common}"))
-                .because(other.span, "claimed here already")
-                .note("fields are or-ed together: the instruction would be given neither value")
-                .help("correct one of the two positions"),
-            );
+            let name = &operand.named.name;
+            let diagnostic = Diagnostic::new(
+                Code::E0301,
+                field.span,
+                format!("fields of the operand `{name}` overlap in {common}{setting}"),
+            )
+            .label(format!("takes {common}"))
+            .because(other.span, "takes the same")
+            .note("fields are or-ed together: the instruction would be given neither value");
+            found.push(if setting.is_empty() {
+                diagnostic.help("correct one of the positions")
+            } else {
+                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features of which one `needs not` the other")
+            });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Registers: what is read from them and what they must be set to can be true together.
 //!
-//! In: the features that a register tells, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read alike,
+//! In: the features and limits that a register tells, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read alike,
 //! and in every configuration there are register values that agree with all that is said.
 
 use super::configs::Configs;
@@ -8,7 +8,7 @@ use super::tables::counts;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Bits, Cases, Comparison, Cond, Config, Demand, Feature, Model, ReadFrom, Var,
+    At, Bits, Cases, Comparison, Cond, Config, Demand, Feature, Limit, Model, ReadFrom, Var,
 };
 use crate::source::Span;
 use crate::words::registers::{bits_of, compared};
@@ -60,10 +60,14 @@ fn read(model: &Model) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
     features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
 }
 
-/// E0701: a value fits the bits that are to have it, and not every value is as large.
+/// E0701: a value fits the bits that are to have it, and not every value is as large. A limit can have each value that its
+/// bits give.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, from) in read(model) {
         found.extend(unfit(Some(&from.bits), from.comparison, from.value));
+    }
+    for limit in &model.limits {
+        found.extend(beyond(limit));
     }
     for set in sets(model) {
         for (value, _) in &set.values.cases {
@@ -95,6 +99,24 @@ fn unfit(bits: Option<&Bits>, comparison: Comparison, value: At<u64>) -> Option<
     )
 }
 
+fn beyond(limit: &Limit) -> Option<Diagnostic> {
+    let from = limit.from.as_ref()?;
+    let name = &limit.named.name;
+    let (least, most) = (from.plus, from.bits.most().saturating_add(from.plus));
+    if least >= limit.least && most <= limit.most {
+        return None;
+    }
+    let range = format!("{} to {}", limit.least, limit.most);
+    let message = format!("`{name}` is {range}, and its bits give {least} to {most}");
+    Some(
+        Diagnostic::new(Code::E0701, from.span, message)
+            .label(format!("{least} to {most}, with what is added"))
+            .because(limit.named.span, format!("{range}, it is said"))
+            .note("a kernel that reads this register would have a limit for which there is no plan")
+            .help("correct the bits, the number that is added, or the range"),
+    )
+}
+
 /// E0702: a field of a register has one place, and shares its bits with no other.
 pub fn fields(model: &Model, found: &mut Vec<Diagnostic>) {
     let sets = sets(model);
@@ -118,7 +140,9 @@ pub fn fields(model: &Model, found: &mut Vec<Diagnostic>) {
     let of_sets = sets
         .iter()
         .filter_map(|set| Some((set.register, set.bits?)));
-    let all: Vec<(&str, &Bits)> = of_features.chain(of_sets).collect();
+    let of_limits = model.limits.iter().filter_map(|limit| limit.from.as_ref());
+    let of_limits = of_limits.map(|from| (from.register.as_str(), &from.bits));
+    let all: Vec<(&str, &Bits)> = of_features.chain(of_limits).chain(of_sets).collect();
     for (index, (register, bits)) in all.iter().enumerate() {
         let mut before = all[..index].iter();
         let across =

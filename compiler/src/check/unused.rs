@@ -8,68 +8,54 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Ceiling, Cond, Drops, Instr, Model, Named, Resync, Under, Which};
+use crate::model::{Cases, Ceiling, Cond, Drops, Model, Named, Resync, Under, Which};
 use crate::source::Span;
 use tlbc_runtime::clause::Most;
 use tlbc_runtime::request::{Reach, Space};
 
-/// E0208: what is defined is used.
+/// E0208: what tells machines apart, tags apart or bounds a run is used. What else is defined and never used is a
+/// warning: the other rules say what is missing then.
 pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
-    let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
-    let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
     let features = model.features.iter().map(|it| &it.named);
     let limits = model.limits.iter().map(|it| &it.named);
     let tags = model.tags.iter().map(|it| &it.named);
-    let barriers = model.barriers.iter().map(|it| &it.named);
-    let operands = model.operands.iter().map(|it| &it.named);
-    let loads = model.loads.iter().map(|it| &it.named);
-    let of_feature = "name it in a condition of what depends on it, or remove it";
+    let of_feature = "name it in a condition or a `requires` of what depends on it; if nothing in the definition does, remove it";
     let of_limit = "name it in a run, `run of 1..limit(...)`, or remove it";
     let of_tag = "say which entries are cached under it: `leaf under ...;` in a space";
-    let of_barrier = "name it behind an `after` or a `resync`, or remove it";
-    let of_operand = "name it in the template of an instruction, or remove it";
-    let of_load = "name it in `switch` or `resume`, or remove it";
-    let of_set = "name it behind the `on` of an erratum, or remove it";
+    let unused = |what, all: Vec<&Named>, used: &[usize], help| {
+        never_used(Code::E0208, what, &all, used, help)
+    };
     found.extend(unused(
         "feature",
-        features,
+        features.collect(),
         &used_features(model),
         of_feature,
     ));
-    found.extend(unused("limit", limits, &used_limits(model), of_limit));
-    found.extend(unused("tag", tags, &used_tags(model), of_tag));
     found.extend(unused(
-        "barrier",
-        barriers,
-        &used_barriers(model),
-        of_barrier,
+        "limit",
+        limits.collect(),
+        &used_limits(model),
+        of_limit,
     ));
-    found.extend(unused(
-        "operand",
-        operands,
-        &used_operands(model),
-        of_operand,
-    ));
-    found.extend(unused("load", loads, &used_loads(model), of_load));
-    found.extend(unused("set of CPUs", model.cpu_sets.iter(), &sets, of_set));
+    found.extend(unused("tag", tags.collect(), &used_tags(model), of_tag));
 }
 
 /// The names whose index is not in `used`. The second of a name that is defined twice has been
 /// reported for that.
-fn unused<'m>(
+pub(crate) fn never_used(
+    code: Code,
     what: &str,
-    all: impl Iterator<Item = &'m Named>,
+    all: &[&Named],
     used: &[usize],
     help: &str,
 ) -> Vec<Diagnostic> {
-    let all: Vec<&Named> = all.collect();
     let first = |index: usize| !all[..index].iter().any(|it| it.name == all[index].name);
     let unused = (0..all.len()).filter(|index| !used.contains(index) && first(*index));
     let report = |index: usize| {
         let named = all[index];
         let message = format!("the {what} `{}` is never used", named.name);
-        Diagnostic::new(Code::E0208, named.span, message)
-            .label("defined here, and nowhere named")
+        Diagnostic::new(code, named.span, message)
+            .label("defined here, and named nowhere else")
             .help(help)
     };
     unused.map(report).collect()
@@ -176,7 +162,7 @@ pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
     type Dropped = fn(&Drops) -> bool;
     let caches = &model.caches;
-    let kinds: [(bool, Dropped, &str, &str); 3] = [
+    let kinds: [(bool, Dropped, &str, &str); 2] = [
         (
             caches.walk.is_some(),
             |it| it.walk.is_some(),
@@ -188,12 +174,6 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
             |it| it.root,
             "root entries",
             "`holds root`",
-        ),
-        (
-            caches.invalid_cached,
-            |it| it.absent.is_some(),
-            "negative entries",
-            "`invalid cached`",
         ),
     ];
     for (held, dropped, what, fact) in kinds {
@@ -227,32 +207,8 @@ fn used_tags(model: &Model) -> Vec<usize> {
     named.chain(user_tags(model)).collect()
 }
 
-/// Barriers that an instruction, an event or a remedy names; those that publish go by their role.
-fn used_barriers(model: &Model) -> Vec<usize> {
-    let publishing = model.barriers.iter().enumerate();
-    let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
-    let mut used: Vec<usize> = publishing.map(|(index, _)| index).collect();
-    used.extend(
-        model
-            .invalidates
-            .iter()
-            .filter_map(|i| i.after.as_ref())
-            .flat_map(|after| after.cases.iter().map(|(at, _)| at.value)),
-    );
-    let resyncs = resyncs(model);
-    used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
-    let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
-    used.extend(remedies.flat_map(|remedy| &remedy.issue).filter_map(
-        |issued| match issued.instr {
-            Instr::Barrier(barrier) => Some(barrier),
-            Instr::Invalidate(_) => None,
-        },
-    ));
-    used
-}
-
 /// What follows for a CPU to fetch anew.
-fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
+pub(crate) fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
     let events = [&model.switch, &model.resume, &model.arrive].map(|event| &event.resync);
     let spaces = [&model.user, &model.kernel].map(|space| &space.resync);
     events.into_iter().chain(spaces).flatten()
@@ -267,25 +223,6 @@ fn used_limits(model: &Model) -> Vec<usize> {
         _ => None,
     };
     all_drops(model).filter_map(limit).collect()
-}
-
-fn used_operands(model: &Model) -> Vec<usize> {
-    let barriers = model.barriers.iter().map(|barrier| &barrier.template);
-    let invalidates = model
-        .invalidates
-        .iter()
-        .map(|invalidate| &invalidate.template);
-    let loads = model.loads.iter().map(|load| &load.template);
-    let templates = barriers.chain(invalidates).chain(loads);
-    templates
-        .flat_map(|template| template.operands.clone())
-        .collect()
-}
-
-fn used_loads(model: &Model) -> Vec<usize> {
-    let events = [&model.switch, &model.resume, &model.arrive];
-    let loads = events.into_iter().flat_map(|event| &event.loads);
-    loads.flat_map(|loads| loads.loads.clone()).collect()
 }
 
 /// E0208: each alternative is the last whose condition holds in some configuration.

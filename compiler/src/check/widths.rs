@@ -339,12 +339,7 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                     "`granule`",
                     "`granule 1;`",
                 ),
-                (
-                    Source::Hint,
-                    !hinted,
-                    "every `hint`",
-                    "`pte 12 leaf hint 1;`",
-                ),
+                (Source::Hint, !hinted, "`hint`", "`pte 12 leaf hint 1;`"),
             ];
             for (source, missing, what, example) in wanted {
                 let field = field_of(model, &[index], source);
@@ -356,9 +351,9 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                     Diagnostic::new(
                         Code::E0203,
                         geometry.named.span,
-                        format!("{what} of the geometry `{name}` is missing"),
+                        format!("the geometry `{name}` has no {what}"),
                     )
-                    .label("not said in here")
+                    .label("not stated in here")
                     .because(
                         field.span,
                         format!("the operand `{}` needs it", operand.named.name),

@@ -1,6 +1,7 @@
 //! `tlbc check`.
 
-use super::{Definitions, Outcome, Trouble};
+use super::{Definitions, Denied, Outcome, Trouble};
+use crate::render::counted;
 
 /// Checks definitions and says what is wrong with them
 #[derive(clap::Args)]
@@ -9,22 +10,28 @@ Examples:
   tlbc check                                all definitions in archdefs
   tlbc check foo.arch                       one definition
   tlbc check --message-format short         one line a finding, for editors
+  tlbc check --deny warnings                fails on warnings too, for CI
   generate-foo | tlbc check -               a definition from standard input")]
 pub(super) struct Check {
     #[command(flatten)]
     definitions: Definitions,
+
+    #[command(flatten)]
+    denied: Denied,
 }
 
 impl Check {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
         let compiled = self.definitions.check()?;
-        if !compiled.diagnostics.is_empty() {
+        if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let count = compiled.files.iter().count();
-        let plural = if count == 1 { "" } else { "s" };
-        Ok(Outcome::Good(format!(
-            "{count} definition{plural}, no errors\n"
-        )))
+        let definitions = counted(compiled.files.iter().count(), "definition");
+        let warnings = match compiled.diagnostics.len() {
+            0 => String::new(),
+            count => format!(", {}", counted(count, "warning")),
+        };
+        let summary = Outcome::Good(format!("{definitions}, no errors{warnings}\n"));
+        Ok(summary.warned(self.definitions.shown(&compiled, color)))
     }
 }

@@ -2,16 +2,18 @@
 
 use super::{Definitions, Outcome, Trouble, generate};
 use crate::disk::Change;
+use crate::hidden::spelt;
 use similar::TextDiff;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
-/// Shows what `tlbc gen` would change, as a unified diff
+/// Shows what `tlbc gen` would change, as a patch that `git apply` takes
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exits with 0 if nothing would change, with 1 if something would.
 
 Examples:
   tlbc diff                                 archdefs against generated/src
+  tlbc diff | git apply                     the same as tlbc gen
   tlbc diff foo.arch --against src/backends one definition against src/backends/foo.rs")]
 pub(super) struct Diff {
     #[command(flatten)]
@@ -23,35 +25,75 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    /// `color` is for messages, `in_color` for the patch.
+    pub(super) fn run(&self, color: bool, in_color: bool) -> Result<Outcome, Trouble> {
         if !self.against.is_dir() {
             let directory = self.against.display();
             return Err(Trouble(format!("there is no directory {directory}")));
         }
         let compiled = self.definitions.compile()?;
-        if !compiled.diagnostics.is_empty() {
+        if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let changes = generate::changes(&self.definitions, compiled, &self.against)?;
         if changes.is_empty() {
             return Ok(Outcome::Good(String::new()));
         }
-        Ok(Outcome::Different(
-            changes.iter().map(unified).collect(),
-            "",
-        ))
+        let patch: String = changes.iter().map(patch).collect();
+        if in_color {
+            return Ok(Outcome::Painted(painted(&spelt(&patch))));
+        }
+        Ok(Outcome::Different(patch, ""))
     }
 }
 
-fn unified(change: &Change) -> String {
+/// A change as `git apply` takes it.
+fn patch(change: &Change) -> String {
     let old = change.old.as_deref().map(String::from_utf8_lossy);
-    let path = change.path.display().to_string();
-    let name = |is_there| if is_there { path.as_str() } else { "/dev/null" };
-    let (before, after) = (name(old.is_some()), name(change.new.is_some()));
+    let path = in_repository(&change.path);
+    let name = |side: &str, is_there| match is_there {
+        true => format!("{side}/{path}"),
+        false => "/dev/null".to_owned(),
+    };
+    let (before, after) = (name("a", old.is_some()), name("b", change.new.is_some()));
+    let kind = match (&old, &change.new) {
+        (None, _) => "new file mode 100644\n",
+        (_, None) => "deleted file mode 100644\n",
+        _ => "",
+    };
     let (old, new) = (
         old.unwrap_or_default(),
         change.new.as_deref().unwrap_or_default(),
     );
     let diff = TextDiff::from_lines(&*old, new);
-    diff.unified_diff().header(before, after).to_string()
+    let hunks = diff.unified_diff().header(&before, &after).to_string();
+    format!("diff --git a/{path} b/{path}\n{kind}{hunks}")
+}
+
+/// A path as patches have it: from the directory that the command runs in, with `/` between the parts.
+fn in_repository(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = path.strip_prefix(here).unwrap_or(path);
+    let parts = path.components().filter_map(|part| match part {
+        Component::CurDir | Component::RootDir => None,
+        part => Some(part.as_os_str().to_string_lossy()),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// A patch with the colours that `git diff` has.
+fn painted(patch: &str) -> String {
+    const RESET: &str = "\u{1b}[m";
+    let line = |line: &str| {
+        let color = match line.as_bytes() {
+            [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => "\u{1b}[1m",
+            [b'+', ..] => "\u{1b}[32m",
+            [b'-', ..] => "\u{1b}[31m",
+            [b'@', ..] => "\u{1b}[36m",
+            [b' ' | b'\\', ..] | [] => return format!("{line}\n"),
+            _ => "\u{1b}[1m",
+        };
+        format!("{color}{line}{RESET}\n")
+    };
+    patch.lines().map(line).collect()
 }

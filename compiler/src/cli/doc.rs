@@ -36,7 +36,7 @@ impl Doc {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
         let source = disk::read_one(self.file.clone())?.named();
         let (compiled, analyses) = compile::planned([source]);
-        if !compiled.diagnostics.is_empty() {
+        if compiled.has_errors() {
             let findings = self
                 .messages
                 .render(&compiled.files, &compiled.diagnostics, color);

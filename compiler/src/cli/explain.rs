@@ -3,7 +3,7 @@
 use super::{Outcome, Trouble};
 use crate::codes::{Code, TOY};
 
-/// Says more about the code of an error
+/// Says more about the code of an error or a warning
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -11,7 +11,7 @@ Examples:
   tlbc explain toy                          the definition that the examples are cut from
   tlbc explain                              all codes")]
 pub(super) struct Explain {
-    /// The code, as an error message has it, or `toy`; without it all codes are listed
+    /// The code, as a message has it, or `toy`; without it all codes are listed
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! `tlbc gen`.
 
-use super::{Definitions, Outcome, Trouble};
+use super::{Definitions, Denied, Outcome, Trouble};
 use crate::compile::{Compiled, LIB};
 use crate::disk::{self, Change};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ pub(super) struct Generate {
     #[arg(long, value_name = "DIR", default_value = "generated/src")]
     out: PathBuf,
 
+    #[command(flatten)]
+    denied: Denied,
+
     /// Write nothing; list what is missing, different or left over, and exit with 1 if anything is
     #[arg(long)]
     check: bool,
@@ -36,19 +39,26 @@ pub(super) struct Generate {
 impl Generate {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
         let compiled = self.definitions.compile()?;
-        if !compiled.diagnostics.is_empty() {
+        if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
+        let warnings = self.definitions.shown(&compiled, color);
+        Ok(self.write(compiled)?.warned(warnings))
+    }
+
+    fn write(&self, compiled: Compiled) -> Result<Outcome, Trouble> {
         let changes = changes(&self.definitions, compiled, &self.out)?;
+        if self.check && !changes.is_empty() {
+            let files = listed(&changes, "missing", "different", "left over");
+            return Ok(Outcome::Different(files, HINT));
+        }
+        if !self.check {
+            disk::apply(&self.out, &changes)?;
+        }
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
             return Ok(Outcome::Good(text));
         }
-        if self.check {
-            let files = listed(&changes, "missing", "different", "left over");
-            return Ok(Outcome::Different(files, HINT));
-        }
-        disk::apply(&self.out, &changes)?;
         Ok(Outcome::Good(listed(
             &changes, "written", "written", "deleted",
         )))

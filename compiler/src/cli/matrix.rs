@@ -49,7 +49,7 @@ enum MatrixFormat {
 impl Matrix {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
         let (compiled, analyses) = self.definitions.planned()?;
-        if !compiled.diagnostics.is_empty() {
+        if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let table = Table::new(&analyses, self.brief);

@@ -27,13 +27,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Where definitions are unless a path is given.
+const DEFAULT: &str = "archdefs";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is good
-  1  the definitions have findings, or files differ from what they should be
+  1  the definitions have errors, or warnings that are denied, or files differ from what they should be
   2  trouble: wrong usage, a file that cannot be read or written, a bug in tlbc
 
 Results go to stdout, findings and trouble to stderr.";
@@ -42,7 +45,7 @@ Results go to stdout, findings and trouble to stderr.";
 #[derive(Parser)]
 #[command(name = "tlbc", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {
-    /// Colour in messages; `auto` looks at the terminal and at `NO_COLOR`
+    /// Colour in messages and patches; `auto` looks at the terminal and at `NO_COLOR`
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
     color: Color,
 
@@ -70,10 +73,10 @@ enum Color {
 }
 
 impl Color {
-    fn wanted(self) -> bool {
+    fn wanted(self, on: &impl IsTerminal) -> bool {
         let allowed = || std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         match self {
-            Self::Auto => io::stderr().is_terminal() && allowed(),
+            Self::Auto => on.is_terminal() && allowed(),
             Self::Always => true,
             Self::Never => false,
         }
@@ -110,7 +113,7 @@ impl Messages {
 #[derive(Args)]
 struct Definitions {
     /// Definitions: files, directories (all *.arch files in them), or - for standard input
-    #[arg(value_name = "PATH", default_value = "archdefs")]
+    #[arg(value_name = "PATH", default_value = DEFAULT)]
     paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -118,19 +121,24 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn compile(&self) -> Result<Compiled, DiskError> {
+    fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, DiskError> {
+        if self.paths == [Path::new(DEFAULT)] && !self.paths[0].exists() {
+            return Err(DiskError::NoDefault(DEFAULT));
+        }
         let sources = disk::read(&self.paths)?;
-        Ok(compile(sources.into_iter().map(Source::named)))
+        Ok(sources.into_iter().map(Source::named))
+    }
+
+    fn compile(&self) -> Result<Compiled, DiskError> {
+        Ok(compile(self.read()?))
     }
 
     fn check(&self) -> Result<Compiled, DiskError> {
-        let sources = disk::read(&self.paths)?;
-        Ok(compile::check(sources.into_iter().map(Source::named)))
+        Ok(compile::check(self.read()?))
     }
 
     fn planned(&self) -> Result<(Compiled, Vec<Analysis>), DiskError> {
-        let sources = disk::read(&self.paths)?;
-        Ok(compile::planned(sources.into_iter().map(Source::named)))
+        Ok(compile::planned(self.read()?))
     }
 
     /// Whether only directories are named, so that what they define is all there should be.
@@ -139,8 +147,43 @@ impl Definitions {
     }
 
     fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
+        Outcome::Findings(self.shown(compiled, color))
+    }
+
+    fn shown(&self, compiled: &Compiled, color: bool) -> String {
         let messages = &self.messages;
-        Outcome::Findings(messages.render(&compiled.files, &compiled.diagnostics, color))
+        messages.render(&compiled.files, &compiled.diagnostics, color)
+    }
+}
+
+/// What is an error besides errors.
+#[derive(Args)]
+struct Denied {
+    /// Exit with 1 if there are warnings, and write nothing
+    #[arg(long, value_enum, value_name = "WHAT")]
+    deny: Option<Deny>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Deny {
+    Warnings,
+}
+
+impl Denied {
+    /// Whether these definitions are refused.
+    fn refuses(&self, compiled: &Compiled) -> bool {
+        let denied = self.deny.is_some() && !compiled.diagnostics.is_empty();
+        denied || compiled.has_errors()
+    }
+}
+
+impl Outcome {
+    /// The same, and warnings if there are any.
+    fn warned(self, warnings: String) -> Self {
+        if warnings.is_empty() {
+            return self;
+        }
+        Self::Warned(warnings, Box::new(self))
     }
 }
 
@@ -150,6 +193,10 @@ enum Outcome {
     Good(String),
     /// What differs, which is also a result, and what to do about it.
     Different(String, &'static str),
+    /// The same in colour, with nothing else in it that a terminal obeys.
+    Painted(String),
+    /// Warnings, beside the rest.
+    Warned(String, Box<Outcome>),
     /// What is wrong with the definitions.
     Findings(String),
 }
@@ -181,21 +228,27 @@ pub fn main() -> ExitCode {
     caught(|| {
         let cli = match Cli::try_parse() {
             Ok(cli) => cli,
+            // What was asked for, as `--help` is.
+            Err(answer) if !answer.use_stderr() => {
+                let printed = answer.print().and_then(|()| io::stdout().flush());
+                return written(printed, 0);
+            }
             Err(error) => {
                 let text = error.render().to_string();
-                if !text.contains(is_hidden) {
-                    error.exit();
+                if text.contains(is_hidden) {
+                    complain(spelt(&text));
+                } else {
+                    let _ = error.print();
                 }
-                complain(spelt(&text));
                 return ExitCode::from(2);
             }
         };
-        let color = cli.color.wanted();
+        let color = cli.color.wanted(&io::stderr());
         let result = match cli.command {
             Command::New(command) => command.run(),
             Command::Check(command) => command.run(color),
             Command::Gen(command) => command.run(color),
-            Command::Diff(command) => command.run(color),
+            Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
             Command::Trace(command) => command.run(color),
             Command::Matrix(command) => command.run(color),
             Command::Doc(command) => command.run(color),
@@ -206,14 +259,20 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints, and says what to exit with.
-fn show(result: Result<Outcome, Trouble>) -> ExitCode {
+fn show(mut result: Result<Outcome, Trouble>) -> ExitCode {
+    if let Ok(Outcome::Warned(warnings, rest)) = result {
+        complain(warnings);
+        result = Ok(*rest);
+    }
+    // Names of files, and of what the arguments name, may hold anything.
     let (results, code) = match result {
-        Ok(Outcome::Good(results)) => (results, 0),
+        Ok(Outcome::Good(results)) => (spelt(&results), 0),
         Ok(Outcome::Different(results, hint)) => {
             complain(hint);
-            (results, 1)
+            (spelt(&results), 1)
         }
-        Ok(Outcome::Findings(findings)) => {
+        Ok(Outcome::Painted(results)) => (results, 1),
+        Ok(Outcome::Findings(findings) | Outcome::Warned(findings, _)) => {
             complain(findings);
             return ExitCode::from(1);
         }
@@ -223,11 +282,13 @@ fn show(result: Result<Outcome, Trouble>) -> ExitCode {
         }
     };
     let mut stdout = io::stdout().lock();
-    // Names of files, and of what the arguments name, may hold anything.
-    match stdout
-        .write_all(spelt(&results).as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    let printed = stdout.write_all(results.as_bytes());
+    written(printed.and_then(|()| stdout.flush()), code)
+}
+
+/// What to exit with after results were printed.
+fn written(printed: io::Result<()>, code: u8) -> ExitCode {
+    match printed {
         // A reader that has seen enough, such as `head`, is no trouble.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(format_args!("error: cannot write to stdout: {error}\n"));

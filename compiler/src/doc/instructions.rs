@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use super::page::{anchor, fenced, heading, place, table};
 use crate::matrix::{done, marked, reach};
-use crate::model::{
-    Drops, Field, Form, Invalidate, Model, Operand, Place, Source, Template, Value,
-};
+use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};
 use crate::source::Files;
 use crate::trace::encode::value_name;
 use crate::words::{self, code, plain, when};
@@ -235,12 +233,8 @@ fn operands(out: &mut String, model: &Model) {
         let fields = operand.fields.iter().map(|of| field(model, of));
         let names = operand.names.as_ref().map(|names| {
             let unit = if names.pages { "pages" } else { "entries" };
-            let counted = operand
-                .fields
-                .iter()
-                .any(|of| of.value == Value::Source(Source::Num));
             match (names.step, names.base) {
-                _ if !counted => format!("names any number of {unit}"),
+                _ if names.any => format!("names any number of {unit}"),
                 (0, 0) => format!("names num + 1 {unit}"),
                 (0, base) => format!("names (num + 1) << {base} {unit}"),
                 (step, base) => format!("names (num + 1) << ({step} * scale + {base}) {unit}"),

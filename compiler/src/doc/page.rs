@@ -166,9 +166,18 @@ fn features(out: &mut String, model: &Model) {
         out.push('\n');
         let rows = model.limits.iter().map(|limit| {
             let range = format!("{} to {}", limit.least, words::number(limit.most));
-            [code(&limit.named.name), plain(&limit.named.text), range]
+            let from = limit
+                .from
+                .as_ref()
+                .map_or(String::new(), registers::limit_from);
+            [
+                code(&limit.named.name),
+                plain(&limit.named.text),
+                from,
+                range,
+            ]
         });
-        table(out, ["limit", "what it is", "values"], rows);
+        table(out, ["limit", "what it is", "read from", "values"], rows);
     }
     if !model.cpu_sets.is_empty() {
         out.push('\n');

@@ -263,9 +263,31 @@ impl Emit<'_> {
         };
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(request.conditions));
+        let flushes = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
+            [Reach::Here, Reach::Wide]
+                .into_iter()
+                .flat_map(move |reach| {
+                    let shapes = [
+                        Shape::Page,
+                        Shape::Ranges,
+                        Shape::Everything,
+                        Shape::Teardown,
+                    ];
+                    shapes.map(|shape| shape(space, reach))
+                })
+        });
+        let requires = flushes.into_iter().any(|shape| self.requires(shape));
         let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
             let call = self.call_on(&receiver, shape, argument);
-            if self.owes(shape) {
+            if self.requires(shape) {
+                quote!(#call)
+            } else if requires && self.owes(shape) {
+                quote!((#call, FinishSteps::NONE))
+            } else if requires && self.acts(shape) {
+                quote!({ #call; (Owed::NOTHING, FinishSteps::NONE) })
+            } else if requires {
+                quote!((Owed::NOTHING, FinishSteps::NONE))
+            } else if self.owes(shape) {
                 quote!(#call)
             } else if self.acts(shape) {
                 quote!({ #call; Owed::NOTHING })
@@ -317,6 +339,13 @@ impl Emit<'_> {
                 }
             })
         });
+        if requires {
+            return quote! {
+                #tlb
+                let (owed, steps) = match (request.space, request.reach) { #(#cases)* };
+                Started::new(request, self.audience(request), owed).requiring(steps)
+            };
+        }
         quote! {
             #tlb
             let owed = match (request.space, request.reach) { #(#cases)* };
@@ -362,7 +391,10 @@ impl Emit<'_> {
     }
 
     fn finish(&self) -> TokenStream {
-        let argument = |_: &str| quote!(started.of_machine);
+        let argument = |name: &str| {
+            let name = format_ident!("{name}");
+            quote!(started.#name)
+        };
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(started.conditions));
         let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {

@@ -10,6 +10,7 @@ use tlbc_runtime::clause::Most;
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::upper;
+use super::nodes::finish_steps;
 use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
 
@@ -107,6 +108,10 @@ impl Emit<'_> {
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
             Test::Absent => quote!(absent),
+            Test::AppearedAt(levels) => {
+                let levels = Literal::u8_unsuffixed(levels.0);
+                quote!(ranges.appeared_at(Levels(#levels)))
+            }
             Test::Ends => quote!(ends),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
@@ -146,6 +151,10 @@ impl Emit<'_> {
             Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
             Test::Debt(Debt::All) => quote!(debt == Debt::All),
             Test::Owed => quote!(owed_view),
+            Test::Required(required) => {
+                let required = finish_steps(required);
+                quote!(steps.requires(#required))
+            }
         }
     }
 

@@ -64,7 +64,7 @@ impl Emit<'_> {
         let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
             let Node::Issue(issue) = step else {
-                inside.push(self.node(step, At::Nothing, shape));
+                inside.push(self.node(step, At::Each, shape));
                 continue;
             };
             let named = |operand: usize| {

@@ -303,6 +303,9 @@ impl Emit<'_> {
             ///
             /// Contexts: those of [`Backend::start`]. A call returns when
             /// the entries are gone and drained.
+            ///
+            /// No answer stands for a failure. What cannot drop the entries that it is
+            /// given drops more, in the end all of the space, or it does not return.
             pub trait Calls { #(#functions)* }
         }
     }

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::passes::Walks;
 use tlbc_runtime::request::Space;
@@ -19,7 +19,7 @@ use crate::trace::encode::source_name;
 use crate::trace::interpret::Which;
 
 /// What else is in scope where operands are made.
-const LOCALS: [&str; 30] = [
+const LOCALS: [&str; 31] = [
     "absent",
     "change",
     "cpu",
@@ -47,6 +47,7 @@ const LOCALS: [&str; 30] = [
     "slot",
     "start",
     "step",
+    "steps",
     "tlb",
     "to",
     "walk",
@@ -105,7 +106,10 @@ impl Emit<'_> {
                     Walks::All => quote!(All),
                     Walks::Apart => quote!(Apart),
                 };
-                quote!(Folding { leaves: #leaves, walks: Walks::#walks })
+                let (joint, absences) = (folding.joint, folding.absences);
+                quote!(Folding {
+                    leaves: #leaves, walks: Walks::#walks, joint: #joint, absences: #absences
+                })
             }
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
             Node::Remedy {
@@ -126,6 +130,10 @@ impl Emit<'_> {
             }
             Node::Notify => comment("Devices that share the tables have been told by now."),
             Node::Owe(owed) => owe(*owed),
+            Node::Requires(steps) => {
+                let steps = finish_steps(*steps);
+                quote!(steps |= #steps;)
+            }
             Node::Retire => {
                 let note = comment("Every other tag of this CPU is disowned, not flushed.");
                 let owe = owe(Owed::OTHERS_UNTIL_LOAD);
@@ -282,12 +290,21 @@ impl Emit<'_> {
             } else {
                 quote!(let _ = #call;)
             }
+        } else if self.requires(other) {
+            let owe = self.owes(other).then(|| quote!(owed |= more;));
+            let more = owe.as_ref().map_or(quote!(_), |_| quote!(more));
+            quote!({ let (#more, required) = #call; #owe steps |= required; })
         } else if self.owes(other) {
             quote!(owed |= #call;)
         } else {
             quote!(#call;)
         }
     }
+}
+
+pub(super) fn finish_steps(steps: FinishSteps) -> TokenStream {
+    let bits = hex(u64::from(steps.0));
+    quote!(FinishSteps(#bits))
 }
 
 fn owe(owed: Owed) -> TokenStream {

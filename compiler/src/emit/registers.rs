@@ -1,13 +1,13 @@
 //! What registers say, and what they must be set to.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::config::{hex, unsuffixed, upper};
 use super::{Emit, doc, escaped, wrap};
-use crate::model::{Comparison, Feature, ReadFrom, Setup, Var};
+use crate::model::{Bits, Comparison, Feature, Limit, LimitFrom, ReadFrom, Setup, Var, variable};
 use crate::words::joined;
-use crate::words::registers::{demand, read_from, reason};
+use crate::words::registers::{demand, limit_from, read_from, reason};
 
 impl Emit<'_> {
     /// The features that a register tells, each with where.
@@ -38,18 +38,24 @@ impl Emit<'_> {
         format!("Feature: {}.\n\n{from}{demands}", feature.named.text)
     }
 
-    /// The registers that tell features, each once: its name in Rust, its own, and the features.
-    fn registers(&self) -> Vec<(Ident, &str, Vec<&str>)> {
-        let mut registers: Vec<(Ident, &str, Vec<&str>)> = Vec::new();
-        for (feature, from) in self.read() {
-            let name = feature.named.name.as_str();
-            match registers.iter_mut().find(|(_, of, _)| *of == from.register) {
-                Some((_, _, features)) => features.push(name),
-                None => registers.push((
-                    format_ident!("{}", from.variable()),
-                    &from.register,
-                    vec![name],
-                )),
+    /// The limits that a register tells, each with where.
+    fn read_limits(&self) -> impl Iterator<Item = (&Limit, &LimitFrom)> {
+        let limits = self.model.limits.iter();
+        limits.filter_map(|limit| Some((limit, limit.from.as_ref()?)))
+    }
+
+    /// The registers that tell features and limits, each once, with the names of these.
+    fn registers(&self) -> Vec<(&str, Vec<&str>)> {
+        let features = self
+            .read()
+            .map(|(feature, from)| (&from.register, &feature.named));
+        let limits = self.read_limits();
+        let limits = limits.map(|(limit, from)| (&from.register, &limit.named));
+        let mut registers: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (register, named) in features.chain(limits) {
+            match registers.iter_mut().find(|(of, _)| of == register) {
+                Some((_, told)) => told.push(&named.name),
+                None => registers.push((register, vec![&named.name])),
             }
         }
         registers
@@ -61,21 +67,52 @@ impl Emit<'_> {
         if registers.is_empty() {
             return quote!();
         }
-        let fields = registers.iter().map(|(name, register, features)| {
-            let features: Vec<String> = features.iter().map(|it| format!("`{it}`")).collect();
-            let text = doc(&format!(
-                "`{register}`, which tells {}.",
-                joined(&features, "and")
-            ));
+        let fields = registers.iter().map(|(register, told)| {
+            let told: Vec<String> = told.iter().map(|it| format!("`{it}`")).collect();
+            let text = format!("`{register}`, which tells {}.", joined(&told, "and"));
+            let (text, name) = (doc(&text), format_ident!("{}", variable(register)));
             quote!(#text pub #name: u64)
         });
+        let limits = self.found_limits();
         quote! {
-            /// The values of the registers that tell the features of a CPU.
+            /// The values of the registers that tell the features and limits of a CPU.
             ///
             /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
             pub struct Registers { #(#fields),* }
+
+            #limits
         }
+    }
+
+    /// The functions by which a kernel finds the limits of its machine.
+    fn found_limits(&self) -> TokenStream {
+        let functions = self.read_limits().map(|(limit, from)| {
+            let name = format_ident!("{}", limit.named.name);
+            let text = doc(&format!(
+                "{}, from {}.\n\nThe limit of a machine is the least of its CPUs.",
+                limit.named.text,
+                limit_from(from)
+            ));
+            let (word, mask) = (
+                field("self", &from.register, &from.bits),
+                hex(from.bits.most()),
+            );
+            let plus = (from.plus != 0).then(|| {
+                let plus = unsuffixed(from.plus);
+                quote!(+ #plus)
+            });
+            quote! {
+                #text
+                #[must_use]
+                pub const fn #name(&self) -> u32 { (#word & #mask) as u32 #plus }
+            }
+        });
+        let functions: Vec<TokenStream> = functions.collect();
+        if functions.is_empty() {
+            return quote!();
+        }
+        quote!(impl Registers { #(#functions)* })
     }
 
     /// The functions by which a kernel finds the configuration of its machine.
@@ -113,16 +150,8 @@ impl Emit<'_> {
             return quote!();
         }
         let tests = self.read().map(|(feature, from)| {
-            let (flag, register) = (
-                upper(&feature.named.name),
-                format_ident!("{}", from.variable()),
-            );
-            let (low, mask) = (unsuffixed(u64::from(from.bits.low)), hex(from.bits.most()));
-            let word = if from.bits.low == 0 {
-                quote!(registers.#register)
-            } else {
-                quote!((registers.#register >> #low))
-            };
+            let (flag, mask) = (upper(&feature.named.name), hex(from.bits.most()));
+            let word = field("registers", &from.register, &from.bits);
             let value = hex(from.value.value);
             let sign = match from.comparison {
                 Comparison::Equal => quote!(==),
@@ -235,4 +264,17 @@ impl Emit<'_> {
             #[doc = ""]
         }
     }
+}
+
+/// A register of a `Registers`, so that some bits of it are the least significant.
+fn field(of: &str, register: &str, bits: &Bits) -> TokenStream {
+    let (of, register) = (
+        format_ident!("{of}"),
+        format_ident!("{}", variable(register)),
+    );
+    if bits.low == 0 {
+        return quote!(#of.#register);
+    }
+    let low = unsuffixed(u64::from(bits.low));
+    quote!((#of.#register >> #low))
 }

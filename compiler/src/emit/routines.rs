@@ -21,7 +21,7 @@ use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
 /// What a routine may be given, in the order of its parameters.
-const PARAMETERS: [(&str, &str); 15] = [
+const PARAMETERS: [(&str, &str); 16] = [
     ("tag", "u64"),
     ("of_machine", "bool"),
     ("va", "u64"),
@@ -37,6 +37,7 @@ const PARAMETERS: [(&str, &str); 15] = [
     ("change", "&Change"),
     ("kind", "Kind"),
     ("owner", "&Owner"),
+    ("steps", "FinishSteps"),
 ];
 
 /// Those of a shape.
@@ -48,7 +49,7 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Everything(..) | Shape::Teardown(..) => &["tag", "of_machine", "walk"],
         Shape::Told(_) => &["of_machine", "walk", "ends"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
-        Shape::Finish(..) => &["of_machine"],
+        Shape::Finish(..) => &["of_machine", "steps"],
         Shape::Switch => &["to", "debt"],
         Shape::Resume => &["to", "owed_view"],
         Shape::Enter => &["to"],
@@ -72,7 +73,11 @@ pub fn name(shape: Shape) -> Ident {
     match shape {
         Shape::Page(space, reach) => of("page", space, reach),
         Shape::Ranges(space, reach) => of("ranges", space, reach),
-        Shape::Pass(space, reach) => of("pass", space, reach),
+        Shape::Pass(space, reach, stage) => of(
+            ["pass", "second_pass", "third_pass", "fourth_pass"][usize::from(stage)],
+            space,
+            reach,
+        ),
         Shape::Folding(space, reach) => of("folding", space, reach),
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
@@ -148,6 +153,11 @@ impl Emit<'_> {
     /// Whether a shape may owe something.
     pub(super) fn owes(&self, shape: Shape) -> bool {
         self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
+    }
+
+    /// Whether a shape says what it requires of completion.
+    pub(super) fn requires(&self, shape: Shape) -> bool {
+        self.any(shape, &|node| matches!(node, Node::Requires(_)))
     }
 
     /// Whether a shape may interrupt CPUs with nothing to do.
@@ -265,6 +275,19 @@ impl Emit<'_> {
                 quote!(interrupt),
                 quote!(-> Audience),
             )
+        } else if self.requires(plan.shape) {
+            let owes = self.owes(plan.shape);
+            let start = owes.then(|| quote!(let mut owed = Owed::NOTHING;));
+            let owed = if owes {
+                quote!(owed)
+            } else {
+                quote!(Owed::NOTHING)
+            };
+            (
+                quote!(#start let mut steps = FinishSteps::NONE;),
+                quote!((#owed, steps)),
+                quote!(-> (Owed, FinishSteps)),
+            )
         } else if self.owes(plan.shape) {
             (
                 quote!(let mut owed = Owed::NOTHING;),
@@ -302,10 +325,15 @@ impl Emit<'_> {
                 by(r)
             ),
             Shape::Ranges(s, r) => format!("Ranges of entries of {} {}.", of(s), by(r)),
-            Shape::Pass(s, r) => format!(
-                "Consecutive entries of one level of {} {}: `entries` from `start`.",
+            Shape::Pass(s, r, stage) => format!(
+                "Consecutive entries of one level of {} {}: `entries` from `start`{}.",
                 of(s),
-                by(r)
+                by(r),
+                if stage == 0 {
+                    ""
+                } else {
+                    ", in caches that make theirs from entries that are gone"
+                }
             ),
             Shape::Folding(s, r) => format!(
                 "How far one instruction reaches, for ranges of {} {}.",

@@ -4,6 +4,8 @@ use tlbc_runtime::clause::Stores;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
 use crate::model::{At, Caches, Named, Store, Stricter};
 use crate::source::Span;
 
@@ -60,7 +62,8 @@ impl Lower {
         let Some(level) = level else {
             self.missing(
                 span,
-                "the level of the entries that a leaf covers",
+                "`leaf covers`",
+                "of which level the entries are",
                 "name it: `leaf at pte covers 2 entries;`. An entry of a level that is not named is covered alone",
             );
             return;
@@ -205,11 +208,13 @@ impl Lower {
                 }
             }
         }
+        self.caches_in_circles(&mut out.stores);
         match invalid {
             Some(at) => out.invalid_cached = at.value,
             None => self.missing(
                 it.span,
-                "whether absences are cached",
+                "`caches`",
+                "whether it is cached that there is no mapping",
                 "add `invalid never;` or `invalid cached;`",
             ),
         }
@@ -217,6 +222,7 @@ impl Lower {
             Some(at) => (out.stricter, out.stricter_on_cpus_only) = at.value,
             None => self.missing(
                 it.span,
+                "`caches`",
                 "what becomes of entries that allow less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
@@ -253,12 +259,42 @@ impl Lower {
         ];
         for (said, what, help) in rests {
             if !said {
-                self.missing(it.span, what, help);
+                self.missing(it.span, "`caches`", what, help);
             }
         }
         if out.leaf.is_none() {
-            self.missing(it.span, "what the TLB holds", "add `tlb holds leaf, walk;`");
+            let help = "add `tlb holds leaf, walk;`";
+            self.missing(it.span, "`caches`", "what the TLB holds", help);
         }
         out
+    }
+
+    /// Caches that make their entries from their own, by way of others: each circle once.
+    fn caches_in_circles(&mut self, stores: &mut [Store]) {
+        for start in 0..stores.len() {
+            let from = |store: usize| stores[store].from;
+            let way = std::iter::successors(from(start), |at| from(at.value));
+            let mut way = way.take(stores.len());
+            if way.all(|at| at.value != start) {
+                continue;
+            }
+            let name = &stores[start].named;
+            let mut diagnostic = Diagnostic::new(
+                Code::E0206,
+                name.span,
+                format!("the cache `{}` makes its entries from its own", name.name),
+            )
+            .label("part of a circle")
+            .note("entries come from page tables, directly or from those of another cache")
+            .help("take one `from` of the circle away");
+            let mut next = start;
+            // What is left is no circle any more.
+            while let Some(at) = stores[next].from.take() {
+                let name = &stores[next].named.name;
+                diagnostic = diagnostic.because(at.span, format!("of `{name}`"));
+                next = at.value;
+            }
+            self.report(diagnostic);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::ast::{self, Ident};
 use crate::model::{At, Drops, LevelSel, Var, Which};
 use crate::source::Span;
 
-/// The largest count of a run that says none.
+/// The largest count of a run that says none: as many as there can be.
 pub const UNLIMITED: u32 = u32::MAX;
 
 impl Lower {

@@ -25,7 +25,8 @@ impl Lower {
             if it.weakens.is_empty() {
                 self.missing(
                     it.name.span,
-                    "what the erratum weakens",
+                    &format!("the erratum `{}`", it.name.node),
+                    "what it weakens",
                     "add, for instance, `weakens` a barrier `: not drained;`",
                 );
             }
@@ -176,6 +177,7 @@ impl Lower {
         if it.plain.is_none() {
             self.missing(
                 it.span,
+                "`change`",
                 "how an entry may be changed",
                 "add `plain store;` or `by writers;`",
             );

@@ -1,9 +1,18 @@
 //! `for`: the same items once for each row of values.
+//!
+//! In: items. Out: items without a `for`, and for each name that a row made the place in the row that it comes
+//! from. Holds: every name that is made is one.
 
 use super::Lower;
 use crate::ast::{self, Cond, Ident, InvalidateFact, Item, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::spelling::nearest;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the rows of each `for` have the values of a name, by the place that uses it and the name itself.
+pub(super) type Origins = BTreeMap<(Span, String), Span>;
 
 impl Lower {
     /// The items with every `for` written out.
@@ -16,10 +25,20 @@ impl Lower {
             };
             for row in &it.rows {
                 if row.node.len() == it.variables.len() {
-                    let values = Values(it, &row.node);
-                    for item in &it.items {
-                        let mut item = item.clone();
-                        if values.item(&mut item) {
+                    let mut values = Values {
+                        variables: &it.variables,
+                        row,
+                        origins: &mut self.origins,
+                        unknown: &mut self.unknown_variables,
+                        bad: Vec::new(),
+                    };
+                    let mut items = it.items.clone();
+                    let may_stand: Vec<bool> =
+                        items.iter_mut().map(|item| values.item(item)).collect();
+                    let bad = std::mem::take(&mut values.bad);
+                    self.diagnostics.extend(bad);
+                    for (item, may_stand) in items.into_iter().zip(may_stand) {
+                        if may_stand {
                             out.push(item);
                         } else {
                             self.misplaced(
@@ -64,28 +83,100 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The first variable in a name.
+fn variable(name: &str) -> Option<&str> {
+    let (_, variable) = name.split_once('{')?;
+    variable.split('}').next()
+}
+
+/// What is wrong with a name that the values of a row were written into.
+fn bad_name(
+    variables: &[Ident],
+    template: &str,
+    ident: &Ident,
+    origin: Span,
+) -> Option<Diagnostic> {
+    let name = &ident.node;
+    if let Some(variable) = variable(name) {
+        let message = format!("there is no variable `{variable}` in this `for`");
+        let known = variables.iter().map(|variable| variable.node.as_str());
+        let help = match nearest(variable, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        return Some(
+            Diagnostic::new(Code::E0202, ident.span, message)
+                .label("not defined")
+                .help(help),
+        );
+    }
+    let may_begin = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_name =
+        name.starts_with(may_begin) && name.chars().all(|c| may_begin(c) || c.is_ascii_digit());
+    (!is_name).then(|| {
+        let message = format!("`{template}` becomes `{name}`, which is not a name");
+        Diagnostic::new(Code::E0207, origin, message)
+            .label("by this value")
+            .because(ident.span, "written in here")
+            .help("a name begins with a lower-case letter or `_`; lower-case letters, digits and `_` follow")
+    })
+}
+
 /// One row of a `for`.
-struct Values<'a>(&'a ast::For, &'a [Text]);
+struct Values<'a> {
+    variables: &'a [Ident],
+    row: &'a ast::Spanned<Vec<Text>>,
+    origins: &'a mut Origins,
+    unknown: &'a mut BTreeSet<String>,
+    /// What the row makes of names that is none.
+    bad: Vec<Diagnostic>,
+}
 
 impl Values<'_> {
-    fn text(&self, text: &mut String) {
-        for (variable, value) in self.0.variables.iter().zip(self.1) {
-            *text = text.replace(&format!("{{{}}}", variable.node), &value.node);
+    /// Writes the values into a text; the places of those that it took.
+    fn text(&self, text: &mut String) -> Vec<Span> {
+        let mut taken = Vec::new();
+        for (variable, value) in self.variables.iter().zip(&self.row.node) {
+            let variable = format!("{{{}}}", variable.node);
+            if text.contains(&variable) {
+                *text = text.replace(&variable, &value.node);
+                taken.push(value.span);
+            }
+        }
+        taken
+    }
+
+    fn ident(&mut self, ident: &mut Ident) {
+        if !ident.node.contains('{') {
+            return;
+        }
+        let template = ident.node.clone();
+        let origin = match self.text(&mut ident.node).as_slice() {
+            [only] => *only,
+            [] => ident.span,
+            _ => self.row.span,
+        };
+        let key = (ident.span, ident.node.clone());
+        self.origins.entry(key).or_insert(origin);
+        if let Some(variable) = variable(&ident.node) {
+            self.unknown.insert(variable.to_owned());
+        }
+        // A value that fits no name fits none of those that it is written into.
+        if let Some(bad) = bad_name(self.variables, &template, ident, origin)
+            && !self.bad.iter().any(|known| known.primary.span == origin)
+        {
+            self.bad.push(bad);
         }
     }
 
-    fn ident(&self, ident: &mut Ident) {
-        self.text(&mut ident.node);
-    }
-
-    fn cond(&self, cond: Option<&mut Cond>) {
+    fn cond(&mut self, cond: Option<&mut Cond>) {
         for term in cond.into_iter().flat_map(|cond| &mut cond.terms) {
             self.ident(&mut term.name);
         }
     }
 
     /// Whether the item may be repeated.
-    fn item(&self, item: &mut Item) -> bool {
+    fn item(&mut self, item: &mut Item) -> bool {
         match item {
             Item::Invalidate(it) => self.invalidate(it),
             Item::Barrier(it) => {
@@ -121,7 +212,7 @@ impl Values<'_> {
         true
     }
 
-    fn invalidate(&self, it: &mut ast::Invalidate) {
+    fn invalidate(&mut self, it: &mut ast::Invalidate) {
         self.ident(&mut it.name);
         if let Some(template) = &mut it.template {
             self.text(&mut template.node);

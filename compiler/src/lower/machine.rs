@@ -90,8 +90,9 @@ impl Lower {
             }
         }
         if out.is_empty() && of_kind!(items, Geometry).next().is_none() {
-            self.missing(
+            self.lacks(
                 arch.name.span,
+                &format!("the definition `{}`", arch.name.node),
                 "`geometry`",
                 "say how large a page is and which levels of tables there are: `geometry g4k { page 4 KiB; levels { ... } }`",
             );
@@ -111,7 +112,8 @@ impl Lower {
         let Some(page) = page else {
             self.missing(
                 it.name.span,
-                "the page size",
+                &format!("the geometry `{}`", it.name.node),
+                "how large a page is",
                 "add, for instance, `page 4 KiB;`",
             );
             return None;
@@ -153,8 +155,9 @@ impl Lower {
             }
         }
         if it.levels.is_empty() {
-            self.missing(
+            self.lacks(
                 it.name.span,
+                &format!("the geometry `{}`", it.name.node),
                 "`levels`",
                 "list them from the leaf up: `levels { pte 12 leaf; ... }`",
             );
@@ -226,7 +229,13 @@ impl Lower {
                     "a limit is at least 1 and fits 32 bits, and the first number is not the larger",
                 );
             }
-            out.push(Limit { named, least, most });
+            let from = it.from.as_ref().and_then(|from| self.limit_from(from));
+            out.push(Limit {
+                named,
+                least,
+                most,
+                from,
+            });
         }
         out
     }

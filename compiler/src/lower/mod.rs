@@ -22,10 +22,16 @@ pub use drops::UNLIMITED;
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
+use expand::Origins;
+use names::Unread;
+use std::collections::BTreeSet;
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
-    let mut cx = Lower::default();
+    let mut cx = Lower {
+        unread: Unread::new(&arch.unread),
+        ..Lower::default()
+    };
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     let model = cx.model(arch, &items);
@@ -36,6 +42,10 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
 #[derive(Default)]
 struct Lower {
     diagnostics: Vec<Diagnostic>,
+    unread: Unread,
+    origins: Origins,
+    /// What stands between braces in a name of a `for` and is none of its variables.
+    unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
     geometries: Vec<Named>,
     levels: Vec<Named>,

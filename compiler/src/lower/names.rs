@@ -7,6 +7,48 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
+use std::collections::BTreeSet;
+
+/// Names that may be defined where the text could not be read.
+#[derive(Default)]
+pub(super) struct Unread {
+    names: BTreeSet<String>,
+    /// Names with variables, as the texts between them.
+    patterns: Vec<Vec<String>>,
+}
+
+impl Unread {
+    pub(super) fn new(words: &BTreeSet<String>) -> Self {
+        let (patterns, names): (Vec<&String>, _) =
+            words.iter().partition(|word| word.contains('{'));
+        let parts = patterns.into_iter().map(|word| {
+            let parts = word.split(['{', '}']).step_by(2);
+            parts.map(str::to_owned).collect::<Vec<_>>()
+        });
+        Self {
+            names: names.into_iter().cloned().collect(),
+            // A variable alone could be any name.
+            patterns: parts.filter(|parts| parts.concat() != "").collect(),
+        }
+    }
+
+    fn may_define(&self, name: &str) -> bool {
+        self.names.contains(name) || self.patterns.iter().any(|parts| fits(parts, name))
+    }
+}
+
+/// Whether a name consists of these texts with others between them.
+fn fits(parts: &[String], name: &str) -> bool {
+    let [first, middle @ .., last] = parts else {
+        return false;
+    };
+    let rest = name.strip_prefix(first.as_str());
+    let rest = middle.iter().fold(rest, |rest, part| {
+        let rest = rest?;
+        rest.find(part.as_str()).map(|at| &rest[at + part.len()..])
+    });
+    rest.is_some_and(|rest| rest.ends_with(last.as_str()))
+}
 
 impl Lower {
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -21,7 +63,9 @@ impl Lower {
     ) -> Vec<Named> {
         let mut list: Vec<Named> = Vec::new();
         for (ident, text) in names {
-            if let Some(first) = list.iter().find(|named| named.name == ident.node) {
+            let has_variable = ident.node.contains('{');
+            let first = list.iter().find(|named| named.name == ident.node);
+            if let Some(first) = first.filter(|_| !has_variable) {
                 let twice = Diagnostic::new(
                     Code::E0201,
                     ident.span,
@@ -65,21 +109,35 @@ impl Lower {
             "set of CPUs",
             of_kind!(items, Cpus).map(|s| (&s.name, s.text.node.as_str())),
         );
-        let instructions = items.iter().filter_map(|item| match item {
-            Item::Barrier(b) => Some((&b.name, "")),
-            Item::Invalidate(i) => Some((&i.name, "")),
-            _ => None,
-        });
-        self.names("instruction", instructions);
-        let plain = |name: &Ident| Named {
-            name: name.node.clone(),
-            span: name.span,
-            text: String::new(),
-        };
-        self.barriers = of_kind!(items, Barrier).map(|b| plain(&b.name)).collect();
-        self.invalidates = of_kind!(items, Invalidate)
-            .map(|i| plain(&i.name))
-            .collect();
+        self.barriers = self.names("barrier", of_kind!(items, Barrier).map(|b| (&b.name, "")));
+        self.invalidates = self.names(
+            "invalidation",
+            of_kind!(items, Invalidate).map(|i| (&i.name, "")),
+        );
+        for invalidate in self.invalidates.clone() {
+            let barrier = self.barriers.iter().find(|b| b.name == invalidate.name);
+            if let Some(barrier) = barrier {
+                let message = format!(
+                    "`{}` is the name of a barrier and of an invalidation",
+                    barrier.name
+                );
+                let both = [
+                    (barrier.span, "a barrier here"),
+                    (invalidate.span, "an invalidation here"),
+                ];
+                let [first, second] = if barrier.span < invalidate.span {
+                    both
+                } else {
+                    [both[1], both[0]]
+                };
+                self.report(
+                    Diagnostic::new(Code::E0201, second.0, message)
+                        .label(second.1)
+                        .because(first.0, first.1)
+                        .help("give one of them another name"),
+                );
+            }
+        }
         self.declare_levels(items);
         self.declare_domains(items);
         self.declare_stores(items);
@@ -95,23 +153,35 @@ impl Lower {
         position(&ident.node).or_else(|| {
             let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
             self.unknown(what, ident, known.iter().copied());
+            if self.unread.may_define(&ident.node) {
+                return None;
+            }
             position(nearest(&ident.node, known.iter().copied())?)
         })
     }
 
+    /// Reports a name that nothing defines, unless it may be defined where the text could not be read. One that
+    /// the row of a `for` made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
         ident: &Ident,
         known: impl Iterator<Item = &'a str>,
     ) {
+        // A variable that the `for` does not have is reported there, and looks like an operand in a template.
+        let is_variable = ident.node.contains('{') || self.unknown_variables.contains(&ident.node);
+        if self.unread.may_define(&ident.node) || is_variable {
+            return;
+        }
         let known: Vec<&str> = known.collect();
-        let mut diagnostic = Diagnostic::new(
-            Code::E0202,
-            ident.span,
-            format!("there is no {what} `{}`", ident.node),
-        )
-        .label("not defined");
+        let message = format!("there is no {what} `{}`", ident.node);
+        let origin = self.origins.get(&(ident.span, ident.node.clone()));
+        let mut diagnostic = match origin {
+            Some(&row) => Diagnostic::new(Code::E0202, row, message)
+                .label("makes a name that is not defined")
+                .because(ident.span, "used here"),
+            None => Diagnostic::new(Code::E0202, ident.span, message).label("not defined"),
+        };
         diagnostic = match nearest(&ident.node, known.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None if known.is_empty() => {
@@ -164,7 +234,11 @@ impl Lower {
             .chain(&self.invalidates)
             .map(|n| n.name.clone())
             .collect();
-        self.unknown("instruction", ident, known.iter().map(String::as_str));
+        self.unknown(
+            "barrier or invalidation",
+            ident,
+            known.iter().map(String::as_str),
+        );
         None
     }
 
@@ -255,10 +329,22 @@ impl Lower {
         );
     }
 
-    pub(super) fn missing(&mut self, span: Span, what: &str, help: &str) {
+    /// Reports that `whole` does not say `what`.
+    pub(super) fn missing(&mut self, span: Span, whole: &str, what: &str, help: &str) {
+        let message = format!("{whole} does not say {what}");
         self.report(
-            Diagnostic::new(Code::E0203, span, format!("{what} is missing"))
-                .label("not said in here")
+            Diagnostic::new(Code::E0203, span, message)
+                .label("not stated in here")
+                .help(help),
+        );
+    }
+
+    /// Reports that `whole` has no `part`.
+    pub(super) fn lacks(&mut self, span: Span, whole: &str, part: &str, help: &str) {
+        let message = format!("{whole} has no {part}");
+        self.report(
+            Diagnostic::new(Code::E0203, span, message)
+                .label("not stated in here")
                 .help(help),
         );
     }
@@ -288,7 +374,8 @@ impl Lower {
             }
         }
         if first.is_none() {
-            self.missing(arch.name.span, what, help);
+            let whole = format!("the definition `{}`", arch.name.node);
+            self.lacks(arch.name.span, &whole, what, help);
         }
         first
     }

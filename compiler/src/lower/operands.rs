@@ -1,7 +1,7 @@
 //! Operands: their fields, and how many pages or entries they name.
 
 use super::instructions::named;
-use super::{Lower, of_kind};
+use super::{Lower, UNLIMITED, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -166,7 +166,8 @@ impl Lower {
             base: 0,
             step: 0,
             scales: 1,
-            most_num: u64::from(u32::MAX) - 1,
+            most_num: u64::from(UNLIMITED) - 1,
+            any: true,
             pages: it.pages,
             span,
         };
@@ -218,6 +219,7 @@ impl Lower {
             step: step.unwrap_or(0),
             scales: 1 << scale_bits,
             most_num,
+            any: false,
             pages: it.pages,
             span: it.span,
         }

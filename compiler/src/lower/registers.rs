@@ -1,8 +1,8 @@
-//! Registers: where a feature is read, and what the machine must be set to.
+//! Registers: where a feature or a limit is read, and what the machine must be set to.
 
 use super::{Lower, of_kind};
 use crate::ast::{self, Item};
-use crate::model::{At, Bits, Demand, Known, ReadFrom, Setup};
+use crate::model::{At, Bits, Demand, Known, LimitFrom, ReadFrom, Setup};
 
 impl Lower {
     pub(super) fn read_from(
@@ -30,6 +30,15 @@ impl Lower {
                 value: it.value.node,
                 span: it.value.span,
             },
+            span: it.span,
+        })
+    }
+
+    pub(super) fn limit_from(&mut self, it: &ast::LimitFrom) -> Option<LimitFrom> {
+        Some(LimitFrom {
+            register: it.register.node.clone(),
+            bits: self.bits(&it.bits)?,
+            plus: it.plus.as_ref().map_or(0, |plus| plus.node),
             span: it.span,
         })
     }

@@ -39,7 +39,8 @@ impl Lower {
             if bits.is_none() {
                 self.missing(
                     it.name.span,
-                    "the width of the tag",
+                    &format!("the tag `{}`", it.name.node),
+                    "how wide it is",
                     "add, for instance, `16 bits;`",
                 );
                 values = None;
@@ -47,7 +48,8 @@ impl Lower {
             if of_cpu.is_none() {
                 self.missing(
                     it.name.span,
-                    "whether the tag means the same space on every CPU",
+                    &format!("the tag `{}`", it.name.node),
+                    "whether it means the same space on every CPU",
                     "add `of machine;` if it does, `of cpu;` if each CPU hands out its own",
                 );
             }
@@ -62,14 +64,16 @@ impl Lower {
                 span: nothing,
             });
             let most = if root.is_some() { 64 } else { 32 };
-            if bits.value == 0 || bits.value > most {
+            let has_width = (1..=most).contains(&bits.value);
+            if !has_width {
                 self.misplaced(
                     bits.span,
                     format!("a tag of {} bits cannot be described", bits.value),
                     "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
-            let values = if root.is_some() && values.is_none() && reserved.is_empty() {
+            let is_free = root.is_some() && values.is_none() && reserved.is_empty();
+            let values = if is_free || !has_width {
                 None
             } else {
                 Some(self.given_out(values, &reserved, bits))
@@ -157,7 +161,8 @@ impl Lower {
         if halves.is_none() {
             self.missing(
                 it.name.span,
-                "which addresses the space has",
+                &format!("`space {}`", it.name.node),
+                "which addresses it has",
                 "add, for instance, `addresses low 47 bits;`",
             );
         }
@@ -227,7 +232,8 @@ impl Lower {
             if asked {
                 self.missing(
                     space.name.span,
-                    &format!("under which tags `{what}` entries of the space are cached"),
+                    &format!("`space {}`", space.name.node),
+                    &format!("under which tags its `{what}` entries are cached"),
                     &format!("add, for instance, `{what} under every tag;`"),
                 );
             }

@@ -31,7 +31,8 @@ impl Lower {
         if name.trim().is_empty() {
             self.missing(
                 target.name.span,
-                "the name of the architecture",
+                "`target_arch`",
+                "which architecture",
                 "write Rust's name of it, or any other followed by `intended`",
             );
             return;

@@ -306,11 +306,13 @@ fn setup(it: &Analysis) -> Vec<String> {
 
 fn limits(it: &Analysis) -> Vec<String> {
     let line = |limit: &model::Limit| {
+        let from = limit.from.as_ref().map(registers::limit_from);
         format!(
-            "{}: {} to {}",
+            "{}: {} to {}{}",
             named(&limit.named),
             limit.least,
-            words::number(limit.most)
+            words::number(limit.most),
+            from.map_or(String::new(), |from| format!(", from {from}"))
         )
     };
     it.model.limits.iter().map(line).collect()

@@ -213,6 +213,8 @@ pub struct Names {
     pub scales: u32,
     /// The largest `num`.
     pub most_num: u64,
+    /// It counts nothing, and names as many as its end says.
+    pub any: bool,
     /// Base pages, whatever the level; otherwise entries of the level.
     pub pages: bool,
     /// Where it is said.

@@ -2,7 +2,9 @@
 
 use tlbc_runtime::clause::Stores;
 
-use super::{At, Cases, Cond, Config, Known, Named, ReadFrom, Resync, Stricter, TagSource};
+use super::{
+    At, Cases, Cond, Config, Known, LimitFrom, Named, ReadFrom, Resync, Stricter, TagSource,
+};
 use crate::source::Span;
 
 /// A page size with its tables.
@@ -104,12 +106,14 @@ impl Caches {
         Stores(holding.fold(0, |set, (index, _)| set | 1 << index))
     }
 
-    /// The caches whose entries are made from those of another, and which therefore go after it.
+    /// How many caches are in a row before this one, each made from the one before: 0 for one that is made from the
+    /// tables.
     #[must_use]
-    pub fn made_from_others(&self) -> Stores {
-        let stores = self.stores.iter().enumerate();
-        let made = stores.filter(|(_, store)| store.from.is_some());
-        Stores(made.fold(0, |set, (index, _)| set | 1 << index))
+    pub fn depth(&self, store: usize) -> u8 {
+        let from = |store: usize| self.stores.get(store)?.from.map(|at| at.value);
+        let sources = std::iter::successors(from(store), |&store| from(store));
+        // Caches made from each other in a circle are reported elsewhere.
+        sources.take(Stores::MOST).count() as u8
     }
 }
 
@@ -135,6 +139,8 @@ pub struct Limit {
     pub least: u64,
     /// The most.
     pub most: u64,
+    /// Where it is read, if a register tells it.
+    pub from: Option<LimitFrom>,
 }
 
 /// A kind of tag.

@@ -1,4 +1,4 @@
-//! Registers: where a feature is read, and what the machine must be set to.
+//! Registers: where a feature or a limit is read, and what the machine must be set to.
 
 use super::{At, Cases, Cond};
 use crate::source::Span;
@@ -51,12 +51,23 @@ pub struct ReadFrom {
     pub span: Span,
 }
 
-impl ReadFrom {
-    /// The register as the name of a Rust variable.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        self.register.to_lowercase().replace('.', "_")
-    }
+/// Where a limit is read: it is the value of these bits, plus a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitFrom {
+    /// The register.
+    pub register: String,
+    /// Its bits.
+    pub bits: Bits,
+    /// What is added.
+    pub plus: u64,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A register as the name of a Rust variable.
+#[must_use]
+pub fn variable(register: &str) -> String {
+    register.to_lowercase().replace('.', "_")
 }
 
 /// A fact about how the machine must be set up.

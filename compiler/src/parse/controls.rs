@@ -1,16 +1,16 @@
 //! Characters that show another text than there is.
 //!
-//! In: a text. Out: a finding for each. A file with one is not looked at any further: what its reader sees
-//! may not be what it says.
+//! In: a text. Out: a finding for each such character, with its other places. A file with one is not looked at any
+//! further: what its reader sees may not be what it says.
 
-use super::recover::MAX_FINDINGS;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::hidden::is_hidden;
 use crate::source::{FileId, Span};
+use std::collections::BTreeMap;
 
-/// The findings, and how many more there are.
-pub(super) fn find(file: FileId, text: &str) -> (Vec<Diagnostic>, usize) {
+/// The findings.
+pub(super) fn find(file: FileId, text: &str) -> Vec<Diagnostic> {
     let bytes = text.as_bytes();
     let ends_line = |at: usize| bytes.get(at + 1) == Some(&b'\n');
     // A mark of the byte order may begin a file.
@@ -18,26 +18,36 @@ pub(super) fn find(file: FileId, text: &str) -> (Vec<Diagnostic>, usize) {
     let hidden = text
         .char_indices()
         .filter(|&(at, c)| is_hidden(c) && !(c == '\r' && ends_line(at)) && !is_mark(at, c));
-    let found = |(at, c): (usize, char)| {
+    let mut found: BTreeMap<char, Diagnostic> = BTreeMap::new();
+    for (at, c) in hidden {
         let span = Span::new(file, at..at + c.len_utf8());
-        let what = if c.is_control() {
-            "is a control character"
-        } else {
-            "changes how the text is shown"
-        };
-        Diagnostic::new(
-            Code::E0108,
-            span,
-            format!("the character U+{:04X} {what}", u32::from(c)),
-        )
-        .label("here")
-        .note("what people read in this file would not be what the compiler reads")
-        .help(
-            "remove it; texts and comments may hold any letter, and line breaks and tabs are fine",
-        )
+        found
+            .entry(c)
+            .and_modify(|first| first.also.push(span))
+            .or_insert_with(|| finding(c, span));
+    }
+    found.into_values().collect()
+}
+
+fn finding(c: char, span: Span) -> Diagnostic {
+    if c == '\r' {
+        return Diagnostic::new(Code::E0108, span, "a carriage return without a line feed")
+            .label("here")
+            .note("to the compiler this is one line, and a terminal overwrites its beginning")
+            .help("save the file with line feeds, or with both, as line ends");
+    }
+    let what = if c.is_control() {
+        "is a control character"
+    } else {
+        "changes how the text is shown"
     };
-    let count = hidden.clone().count();
-    let listed: Vec<Diagnostic> = hidden.take(MAX_FINDINGS).map(found).collect();
-    let more = count - listed.len();
-    (listed, more)
+    let code = u32::from(c);
+    Diagnostic::new(
+        Code::E0108,
+        span,
+        format!("the character U+{code:04X} {what}"),
+    )
+    .label("here")
+    .note("what people read in this file would not be what the compiler reads")
+    .help("remove it; texts and comments may hold any letter, and line breaks and tabs are fine")
 }

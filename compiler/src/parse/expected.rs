@@ -116,9 +116,19 @@ impl Expected {
         }
     }
 
+    /// Whether a keyword or mark could have stood here.
+    pub(super) fn has(&self, literal: &str) -> bool {
+        self.literals.iter().any(|own| own == literal)
+    }
+
     /// Whether a statement could have ended here.
     pub(super) fn semicolon(&self) -> bool {
-        self.literals.iter().any(|literal| literal == ";")
+        self.has(";")
+    }
+
+    /// Whether a text could have stood here.
+    pub(super) fn text(&self) -> bool {
+        self.kinds.contains(&"a text in quotes")
     }
 
     /// Whether a name could have stood here.

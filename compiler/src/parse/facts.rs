@@ -196,7 +196,7 @@ impl Builder<'_> {
             place: all(node, Rule::name).nth(1).map(|place| self.ident(&place)),
             by: first(node, Rule::by_class).map(|by| self.name(&by)),
             fields: self.each(&body, Rule::field, Self::field),
-            names: names.and_then(|names| self.sound(|builder| builder.count(&names))),
+            names: names.and_then(|names| self.sound(&names, Self::count)),
             aligned: aligned.map(|aligned| self.span(&aligned)),
             span: self.span(node),
         }

@@ -13,7 +13,7 @@ impl Builder<'_> {
     pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
         body.clone()
             .into_inner()
-            .filter_map(|node| self.sound(|builder| builder.item(&node)).flatten())
+            .filter_map(|node| self.sound(&node, Self::item).flatten())
             .collect()
     }
 
@@ -167,6 +167,7 @@ impl Builder<'_> {
             name: self.name(node),
             text: self.text(node),
             range: self.pair(node),
+            from: first(node, Rule::limit_from).map(|from| self.limit_from(&from)),
             span: self.span(node),
         }
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// What a token is, as far as its first character tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Letters, digits and `_`.
+    /// Letters, digits and `_`, and variables between them: `vale1{is}`.
     Word,
     /// A text with both its quotes.
     Text,
@@ -56,10 +56,41 @@ fn token(rest: &str) -> Option<(Kind, usize)> {
             (Kind::Unclosed, rest[..end].trim_end().len())
         });
     }
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    if is_word(first) {
-        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        return Some((Kind::Word, length));
+    let mut length = 0;
+    loop {
+        let rest = &rest[length..];
+        let part = word(rest).max(variable(rest));
+        if part == 0 {
+            break;
+        }
+        length += part;
     }
-    Some((Kind::Mark(first), first.len_utf8()))
+    Some(if length > 0 {
+        (Kind::Word, length)
+    } else {
+        (Kind::Mark(first), first.len_utf8())
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The length of the letters, digits and `_` at the start of `rest`.
+fn word(rest: &str) -> usize {
+    rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+}
+
+/// The length of the `{variable}` at the start of `rest`, or 0. A block of one word looks the same, unless it has
+/// blanks within its braces.
+fn variable(rest: &str) -> usize {
+    let Some(inside) = rest.strip_prefix('{') else {
+        return 0;
+    };
+    let length = word(inside);
+    if length > 0 && inside[length..].starts_with('}') {
+        length + 2
+    } else {
+        0
+    }
 }

@@ -8,13 +8,15 @@
 //!
 //! Six steps: `controls` refuses characters that show another text; `blanks` names what is not filled in yet, and then that is all; `scan` refuses what is
 //! too large and closes what is left open; `Grammar` parses; `recover` explains what did not fit,
-//! after which the parse is repeated with the semicolons that were missing; `tree` builds the tree.
+//! after which the parse is repeated with the marks that were missing; `tree` builds the tree.
 
 mod blanks;
+mod braces;
 mod controls;
 mod effects;
 mod expected;
 mod facts;
+mod foreign;
 mod items;
 mod lex;
 mod recover;
@@ -43,7 +45,7 @@ mod grammar {
 /// A node of the parse.
 type Node<'t> = pest::iterators::Pair<'t, Rule>;
 
-/// How often a file is parsed with more semicolons; it bounds the work on noise.
+/// How often a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
 
 /// Adds a source from its bytes.
@@ -81,9 +83,8 @@ pub fn decode(
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     let original = &files.get(file).text;
-    let (mut hidden, more) = controls::find(file, original);
+    let hidden = controls::find(file, original);
     if !hidden.is_empty() {
-        cap(&mut hidden, more);
         return (None, hidden);
     }
     let blanks = blanks::find(file, original);
@@ -97,28 +98,27 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
         Err(refused) => return (None, vec![*refused]),
     };
     let unclosed = findings;
-    let mut semicolons = Vec::new();
+    let mut mended = Vec::new();
     let mut passes = MAX_PASSES;
     let last = loop {
         let mut pass = Pass::new(file, &text, original.len());
         passes -= 1;
-        let places: Vec<usize> = pass
-            .syntax
-            .listed
-            .iter()
-            .filter_map(|f| f.semicolon)
-            .collect();
-        if passes == 0 || places.is_empty() {
+        let (missing, others): (Vec<_>, Vec<_>) =
+            (pass.syntax.listed.into_iter()).partition(|f| f.mend.is_some());
+        pass.syntax.listed = others;
+        if passes == 0 || missing.is_empty() {
+            pass.syntax.listed.extend(missing);
             break pass;
         }
-        let missing = pass.syntax.listed.extract_if(.., |f| f.semicolon.is_some());
-        semicolons.extend(missing.map(|f| f.diagnostic));
-        for at in places {
-            scan::overwrite(&mut text, at, ';');
+        for finding in missing {
+            if let Some((at, mark)) = finding.mend {
+                text.replace_range(at..=at, mark.encode_utf8(&mut [0; 4]));
+            }
+            mended.push(finding.diagnostic);
         }
     };
     let listed = last.syntax.listed.into_iter().map(|f| f.diagnostic);
-    let syntax = semicolons.into_iter().chain(listed).collect();
+    let syntax = mended.into_iter().chain(listed).collect();
     let mut diagnostics = without_echoes(files, syntax, &unclosed);
     diagnostics.extend(unclosed);
     diagnostics.extend(last.diagnostics);

@@ -5,6 +5,7 @@
 //! with the place to put it, so that the caller can parse again and see what follows.
 
 use super::expected::Expected;
+use super::foreign;
 use super::lex::{self, Kind};
 use super::{Grammar, Node, Rule};
 use crate::codes::Code;
@@ -21,8 +22,9 @@ pub(super) const MAX_FINDINGS: usize = 50;
 pub(super) struct Finding {
     /// The message.
     pub(super) diagnostic: Diagnostic,
-    /// Where a semicolon is missing: at white space, which it can replace.
-    pub(super) semicolon: Option<usize>,
+    /// A mark with which the text can be parsed further, and the byte that it replaces: white space, or
+    /// another mark.
+    pub(super) mend: Option<(usize, char)>,
 }
 
 /// The syntax errors of a file.
@@ -76,7 +78,7 @@ fn context(body: Rule) -> Context {
 }
 
 /// The body that belongs to the first word of an item.
-fn body_of(keyword: &str) -> Option<Rule> {
+pub(super) fn body_of(keyword: &str) -> Option<Rule> {
     Some(match keyword {
         "arch" => Rule::arch_body,
         "for" => Rule::for_body,
@@ -98,11 +100,28 @@ fn body_of(keyword: &str) -> Option<Rule> {
     })
 }
 
+/// Whether a word begins items, and no statement within one.
+pub(super) fn is_item_only(word: &str) -> bool {
+    let has_no_block = [
+        "target_arch",
+        "feature",
+        "limit",
+        "domain",
+        "atomics",
+        "cpus",
+    ];
+    let is_within = ["arch", "levels", "form"];
+    has_no_block.contains(&word) || body_of(word).is_some() && !is_within.contains(&word)
+}
+
 /// The syntax errors of a file.
 pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
+    let mut parts = root.clone().into_inner().map(|node| node.as_rule());
     let mut recovery = Recovery {
         file,
         text,
+        closes_too_much: parts.any(|rule| rule == Rule::arch)
+            && parts.any(|rule| rule == Rule::bad_outside),
         length,
         findings: Findings::default(),
     };
@@ -113,6 +132,8 @@ pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> F
 struct Recovery<'t> {
     file: FileId,
     text: &'t str,
+    /// Whether the definition ends before the file does.
+    closes_too_much: bool,
     /// Where the file ends; closing braces that it lacks stand behind.
     length: usize,
     findings: Findings,
@@ -122,18 +143,58 @@ impl Recovery<'_> {
     /// Adds the syntax errors under `node`, whose offsets count from byte `base` of the file.
     fn walk(&mut self, node: &Node, base: usize) {
         let mut defined = false;
+        let strange = self.statements_of_another(node, base);
+        let mut explained = false;
         for child in node.clone().into_inner() {
             let span = child.as_span();
             let bytes = base + span.start()..base + span.end();
             match child.as_rule() {
                 Rule::bad_outside if defined => self.reject_rest(bytes.start),
-                Rule::bad | Rule::bad_outside => self.explain(node.as_rule(), bytes),
+                Rule::bad if strange > 1 && explained => {}
+                Rule::bad | Rule::bad_outside => {
+                    let index = self.findings.listed.len();
+                    self.explain(node.as_rule(), bytes);
+                    if let Some(finding) = self.findings.listed.get_mut(index)
+                        && strange > 1
+                    {
+                        let note =
+                            format!("none of the {strange} statements can stand in this block");
+                        finding.diagnostic.notes.push(note);
+                    }
+                    explained = true;
+                }
                 rule => {
                     defined |= rule == Rule::arch;
                     self.walk(&child, base);
                 }
             }
         }
+    }
+
+    /// How many statements a block has, if none of them begins like one of its own: most likely another block was meant.
+    fn statements_of_another(&self, block: &Node, base: usize) -> usize {
+        let rule = block.as_rule();
+        let statements = block.clone().into_inner();
+        let statements =
+            statements.filter(|node| !matches!(node.as_rule(), Rule::open | Rule::close));
+        let begins = |node: &Node| {
+            let text = &self.text[base + node.as_span().start()..];
+            match Grammar::parse(context(rule).statement, text) {
+                Ok(_) => true,
+                Err(error) => !matches!(error.location, InputLocation::Pos(0)),
+            }
+        };
+        let mut count = 0;
+        for node in statements {
+            if matches!(rule, Rule::arch_body | Rule::for_body | Rule::file)
+                || node.as_rule() != Rule::bad
+                || begins(&node)
+            {
+                return 0;
+            }
+            count += 1;
+        }
+        count
     }
 
     /// Adds that something follows the definition.
@@ -144,7 +205,7 @@ impl Recovery<'_> {
         self.findings.add(Finding {
             diagnostic: Diagnostic::new(Code::E0101, span, message)
                 .note("the definition ends above, at the `}` that closes `arch`"),
-            semicolon: None,
+            mend: None,
         });
     }
 
@@ -191,32 +252,35 @@ impl Recovery<'_> {
             return Finding {
                 diagnostic: Diagnostic::new(Code::E0101, span(range), message)
                     .help("write one `for` with a row for each combination"),
-                semicolon: None,
+                mend: None,
             };
         }
-        let meant = expected.meant(found);
-        let before = lex::tokens(self.text, start)
-            .map(|(_, range)| range.end)
-            .take_while(|&end| end <= at)
-            .last();
-        // A statement that could end, and goes on in another line, lacks its semicolon.
-        if let Some(end) = before
-            && expected.semicolon()
-            && meant.is_none()
-            && (found == "}" || found.is_empty() || self.text[end..at].contains('\n'))
-        {
-            let blank = self.text[end..].starts_with(|c: char| c.is_ascii_whitespace());
+        if let Some(finding) = self.missing_mark(expected, start, at) {
+            return finding;
+        }
+        let range = foreign::operator(self.text, range);
+        let found = &self.text[range.clone()];
+        if ["when", "unless"].contains(&found) && expected.semicolon() {
+            let message = format!("this statement takes no condition, found `{found}`");
+            let diagnostic = Diagnostic::new(Code::E0101, span(range), message)
+                .label("expected `;`")
+                .help(
+                    "remove the condition; the language description says which statements take one",
+                );
             return Finding {
-                diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
-                    .label("the statement ends here"),
-                semicolon: blank.then_some(end),
+                diagnostic,
+                mend: None,
             };
         }
         let begins = (start == range.start).then_some(context.words);
         let (sentence, note) = expected.sentence(begins, &describe(found));
-        let mut diagnostic = Diagnostic::new(Code::E0101, span(range), sentence);
-        if let Some(meant) = meant {
+        let mut diagnostic = Diagnostic::new(Code::E0101, span(range.clone()), sentence);
+        let mut mend = None;
+        if let Some(meant) = expected.meant(found) {
             diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
+        } else if let Some(meant) = foreign::meant(expected, self.text, &range) {
+            mend = meant.mark.map(|mark| (range.start, mark));
+            diagnostic = diagnostic.help(meant.help);
         } else {
             diagnostic.notes.extend(note);
             if expected.name() && found.contains(|c: char| c.is_ascii_alphanumeric()) {
@@ -225,10 +289,35 @@ impl Recovery<'_> {
                 );
             }
         }
-        Finding {
-            diagnostic,
-            semicolon: None,
+        Finding { diagnostic, mend }
+    }
+
+    /// The finding that a mark is missing before `at`, where the statement that begins at `start` does not go on.
+    fn missing_mark(&self, expected: &Expected, start: usize, at: usize) -> Option<Finding> {
+        let (found, range) = self.found(at);
+        let before = lex::tokens(self.text, start).map(|(_, range)| range.end);
+        let end = before.take_while(|&end| end <= at).last()?;
+        let span = |range| Span::new(self.file, range);
+        let blank = self.text[end..].starts_with(|c: char| c.is_ascii_whitespace());
+        let mend = |mark| blank.then_some((end, mark));
+        if expected.meant(found).is_some() {
+            return None;
         }
+        // A block is closed that was not opened.
+        if expected.has("{") && self.closes_too_much && found != "{" {
+            let message = format!("expected `{{`, found {}", describe(found));
+            return Some(Finding {
+                diagnostic: Diagnostic::new(Code::E0101, span(range), message),
+                mend: mend('{'),
+            });
+        }
+        // A statement that could end, and goes on in another line, lacks its semicolon.
+        let breaks = found == "}" || found.is_empty() || self.text[end..at].contains('\n');
+        (expected.semicolon() && breaks).then(|| Finding {
+            diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
+                .label("the statement ends here"),
+            mend: mend(';'),
+        })
     }
 
     /// Looks for errors in the block of an item whose head is wrong.
@@ -266,7 +355,10 @@ fn describe(found: &str) -> String {
     }
     let mut shown = String::new();
     for c in found.chars().take(MAX_SHOWN) {
-        shown.extend(c.escape_debug());
+        match c {
+            '\'' | '"' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
     }
     if found.chars().nth(MAX_SHOWN).is_some() {
         shown.push_str("...");

@@ -1,8 +1,8 @@
-//! Registers: where a feature is read, and what the machine must be set to.
+//! Registers: where a feature or a limit is read, and what the machine must be set to.
 
 use super::tree::{Builder, first, has, one};
 use super::{Node, Rule};
-use crate::ast::{Bits, Comparison, Demand, Ident, ReadFrom, Setup, Spanned};
+use crate::ast::{Bits, Comparison, Demand, Ident, LimitFrom, ReadFrom, Setup, Spanned};
 
 impl Builder<'_> {
     pub(super) fn read_from(&mut self, node: &Node) -> ReadFrom {
@@ -11,6 +11,15 @@ impl Builder<'_> {
             bits: self.register_bits(&one(node, Rule::register_bits)),
             comparison: comparison(node),
             value: self.number_in(node),
+            span: self.span(node),
+        }
+    }
+
+    pub(super) fn limit_from(&mut self, node: &Node) -> LimitFrom {
+        LimitFrom {
+            register: self.register(node),
+            bits: self.register_bits(&one(node, Rule::register_bits)),
+            plus: first(node, Rule::number).map(|number| self.number(&number)),
             span: self.span(node),
         }
     }

@@ -6,11 +6,14 @@
 //!
 //! Children are looked up by their rule, so keywords and punctuation need no mention.
 
+use super::foreign;
+use super::lex::{self, Kind};
 use super::{Node, Rule};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
+use std::collections::BTreeSet;
 
 /// Builds the definition of a file.
 pub(super) fn build(
@@ -25,10 +28,20 @@ pub(super) fn build(
         length,
         in_for: false,
         is_sound: true,
+        variable_outside: false,
+        unread: BTreeSet::new(),
         diagnostics: Vec::new(),
     };
     let mut arches = all(root, Rule::arch);
-    let arch = arches.next().map(|node| builder.arch(&node));
+    let mut arch = arches.next().map(|node| builder.arch(&node));
+    if let Some(arch) = &mut arch {
+        for node in root.clone().into_inner().flatten() {
+            if matches!(node.as_rule(), Rule::bad | Rule::bad_outside) {
+                builder.leave_out(&node);
+            }
+        }
+        arch.unread = std::mem::take(&mut builder.unread);
+    }
     if let (Some(arch), Some(second)) = (&arch, arches.next()) {
         builder.second_arch(&second, arch);
     }
@@ -77,6 +90,10 @@ pub(super) struct Builder<'t> {
     pub(super) in_for: bool,
     /// Whether the statement at hand has no diagnostic.
     is_sound: bool,
+    /// Whether it was reported that a name outside of a `for` has a variable.
+    variable_outside: bool,
+    /// The words of statements that are left out.
+    unread: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -86,6 +103,7 @@ impl Builder<'_> {
             doc: self.doc(node),
             name: self.name(node),
             items: self.items(&one(node, Rule::arch_body)),
+            unread: BTreeSet::new(),
             span: self.span(node),
         }
     }
@@ -99,13 +117,37 @@ impl Builder<'_> {
         );
     }
 
-    /// Builds a statement and keeps it if it is sound. What it is part of stays sound: that goes on
+    /// Builds the statement of a node and keeps it if it is sound. What it is part of stays sound: that goes on
     /// without it.
-    pub(super) fn sound<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(super) fn sound<T>(
+        &mut self,
+        node: &Node,
+        build: impl FnOnce(&mut Self, &Node) -> T,
+    ) -> Option<T> {
         let outer = std::mem::replace(&mut self.is_sound, true);
-        let statement = build(self);
+        let statement = build(self, node);
         let is_sound = std::mem::replace(&mut self.is_sound, outer);
-        is_sound.then_some(statement)
+        if is_sound {
+            return Some(statement);
+        }
+        self.leave_out(node);
+        None
+    }
+
+    /// Notes the words of a node that has no place in the tree, and the names that were likely meant by those that
+    /// are none.
+    fn leave_out(&mut self, node: &Node) {
+        let text = node.as_str();
+        for (kind, range) in lex::tokens(text, 0) {
+            if kind != Kind::Word {
+                continue;
+            }
+            if text[range.end..].starts_with('-') {
+                let whole = foreign::hyphenated(text, range.end);
+                self.unread.insert(whole.replace('-', "_"));
+            }
+            self.unread.insert(text[range].to_lowercase());
+        }
     }
 
     /// Reports what is wrong with the statement at hand.
@@ -123,7 +165,7 @@ impl Builder<'_> {
         let mut facts = Vec::new();
         for node in body.clone().into_inner() {
             let span = self.span(&node);
-            let fact = self.sound(|builder| build(builder, &node)).flatten();
+            let fact = self.sound(&node, &build).flatten();
             facts.extend(fact.map(|node| Spanned { node, span }));
         }
         facts
@@ -137,7 +179,7 @@ impl Builder<'_> {
         build: impl Fn(&mut Self, &Node) -> T,
     ) -> Vec<T> {
         all(node, rule)
-            .filter_map(|child| self.sound(|builder| build(builder, &child)))
+            .filter_map(|child| self.sound(&child, &build))
             .collect()
     }
 
@@ -191,7 +233,12 @@ impl Builder<'_> {
         let name = node.as_str().to_owned();
         if name.contains('{') && !self.in_for {
             let message = format!("`{name}` holds a variable, and only a `for` has variables");
-            self.report(Diagnostic::new(Code::E0101, span, message));
+            let diagnostic = Diagnostic::new(Code::E0101, span, message);
+            self.is_sound = false;
+            // All of them follow from the first line of the `for`.
+            if !std::mem::replace(&mut self.variable_outside, true) {
+                self.diagnostics.push(diagnostic);
+            }
         }
         Spanned { node: name, span }
     }

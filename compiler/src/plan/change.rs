@@ -16,6 +16,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
+use super::remedies;
 use super::shapes::Shaper;
 use crate::model::{Drops, Instr, Invalidate, Kind, Stricter, Which, Written};
 
@@ -48,7 +49,7 @@ impl Shaper<'_, '_> {
             return Node::Store;
         }
         // The instruction leaves the entry invalid and otherwise as it was; what an invalid one says is free.
-        let written = seq([self.by_space(Self::vanish), Node::Store]);
+        let written = self.by_space(Self::cleared);
         let replaced = self.by_space(Self::replace);
         let relaxed = self.by_space(Self::relax);
         let by_kind = Node::select(
@@ -93,7 +94,7 @@ impl Shaper<'_, '_> {
     }
 
     /// The levels that there are in some geometry.
-    fn levels(&self) -> Vec<Level> {
+    pub(super) fn levels(&self) -> Vec<Level> {
         let there = |level: &Level| {
             let mut geometries = self.model.geometries.iter();
             geometries.any(|g| g.levels.get(level.index()).is_some_and(Option::is_some))
@@ -101,7 +102,15 @@ impl Shaper<'_, '_> {
         Level::all().filter(there).collect()
     }
 
-    /// Nothing is mapped any more: entry by entry, or in runs where an instruction can.
+    /// Nothing is mapped any more.
+    fn cleared(&mut self, setting: &Setting<'_>, level: Level) -> Node {
+        let clear = self.vanish(setting, level);
+        // No flush follows that would do it.
+        let resync = self.resync(self.model.space(setting.space).resync.as_ref());
+        seq([clear, Node::Store].into_iter().chain(resync))
+    }
+
+    /// Entries become invalid: one by one, or in runs where an instruction can.
     fn vanish(&mut self, setting: &Setting<'_>, level: Level) -> Node {
         let Some(one) = self.writer(setting, level, Written::Invalid, Wish::Needed) else {
             return Node::Seq(Vec::new());
@@ -113,17 +122,32 @@ impl Shaper<'_, '_> {
         self.each(setting, Over::Runs { operand, most }, many.0)
     }
 
-    /// An instruction for each entry, and once behind all of them the barrier after which it is done.
+    /// An instruction for each entry, and once after all of them what its errata want and the barriers after which it
+    /// is done.
     fn each(&self, setting: &Setting<'_>, over: Over, primitive: Primitive) -> Node {
+        let issue = issue(primitive);
+        let remedies = setting.remedies(Instr::Invalidate(primitive.invalidate));
+        let before = remedies::beside(self.model, &remedies, issue, false);
         let loop_over = Node::Each {
             over,
-            body: Box::new(Node::Issue(issue(primitive))),
+            body: Box::new(seq(before.into_iter().chain([Node::Issue(issue)]))),
             rest: None,
         };
-        let it = &self.model.invalidates[primitive.invalidate];
-        let after = it.done_after(self.config);
-        let complete = after.map(|barrier| self.complete(setting, barrier));
-        seq([loop_over].into_iter().chain(complete))
+        let issue = Issue {
+            address: false,
+            ..issue
+        };
+        let after = remedies::beside(self.model, &remedies, issue, true);
+        let barriers = setting.done_after(primitive.invalidate).into_iter();
+        let complete = barriers.map(|barrier| self.complete(setting, barrier));
+        seq([loop_over].into_iter().chain(after).chain(complete))
+    }
+
+    /// The new entry is stored where an invalid one is. The kernel's own code may use it at once.
+    fn store_valid(&self, setting: &Setting<'_>) -> Node {
+        let kernel = setting.space == Space::Kernel;
+        let publish = kernel.then(|| self.publish_new(Space::Kernel));
+        seq([Node::Store].into_iter().chain(publish))
     }
 
     /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
@@ -134,8 +158,12 @@ impl Shaper<'_, '_> {
         let at_once = self.writer(setting, level, Written::Replaced, Wish::Optional { dear });
         let here = setting.reach == Reach::Here && self.has_local(level);
         match at_once.filter(|it| dear || !here || self.is_local(*it)) {
-            Some(primitive) => self.each(setting, Over::Entries, primitive),
-            None => seq([self.vanish(setting, level), Node::Store]),
+            Some(primitive) => {
+                let written = self.each(setting, Over::Entries, primitive);
+                let resync = self.resync(self.model.space(setting.space).resync.as_ref());
+                seq([written].into_iter().chain(resync))
+            }
+            None => seq([self.vanish(setting, level), self.store_valid(setting)]),
         }
     }
 
@@ -249,7 +277,8 @@ impl Shaper<'_, '_> {
             && it.reach(self.config).covers(setting.holders())
             && !setting.never_done(Instr::Invalidate(index))
             // Nothing interrupts CPUs that a change leaves undrained.
-            && (it.done_after(self.config)).is_none_or(|after| self.undrained(setting, after) == 0)
+            && (setting.done_after(index).into_iter())
+                .all(|after| self.undrained(setting, after) == 0)
             && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
     }
 

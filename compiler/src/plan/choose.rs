@@ -1,16 +1,18 @@
 //! The selection rule: of the sets of means that cover an obligation, the least.
 //!
-//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers.
+//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers, four where a cache is
+//! made from another.
 //! Holds: each cell of the need is dropped by one single means of the choice.
 //!
 //! Least is, in this order: the tag classes that lose all their leaves; instructions weighted by
-//! their cost; addresses named beyond the request; kinds of entries dropped beyond it; the order
-//! in the file.
+//! their cost; stages, each of which is waited for; addresses named beyond the request; kinds of entries
+//! dropped beyond it; the order in the file.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Levels, Stride, Whose};
 use tlbc_runtime::request::{Reach, Space};
@@ -26,8 +28,8 @@ pub struct Need {
     pub leaf: bool,
     /// Walk entries.
     pub walk: bool,
-    /// Remembered absences.
-    pub absent: bool,
+    /// Negative entries, of which levels.
+    pub absent: Levels,
     /// What binds the tag to its top table.
     pub root: bool,
     /// Of which addresses.
@@ -65,19 +67,21 @@ impl Choice {
         self.means.iter().any(|m| m.exact)
     }
 
-    /// The means that come at the start: all but those that wait for others.
-    pub fn early(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| !m.late)
+    /// The means of a stage.
+    pub fn of_stage(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        self.means.iter().filter(move |m| m.stage == stage)
     }
 
-    /// The means that name addresses.
-    pub fn addressed(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| m.names != Names::Everything)
+    /// Those that name addresses.
+    pub fn addressed(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        let means = self.of_stage(stage);
+        means.filter(|m| m.names != Names::Everything)
     }
 
-    /// The means that do not, which a loop needs only once.
-    pub fn whole(&self) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(|m| m.names == Names::Everything)
+    /// Those that do not, which a loop needs only once.
+    pub fn whole(&self, stage: u8) -> impl Iterator<Item = &Means> {
+        let means = self.of_stage(stage);
+        means.filter(|m| m.names == Names::Everything)
     }
 }
 
@@ -85,10 +89,10 @@ impl Choice {
 #[derive(Default)]
 pub struct Chooser {
     /// Pools that differ, by what they hold.
-    pools: HashMap<Pool, usize>,
+    pools: FxHashMap<Pool, usize>,
     /// The number and the pool of a setting.
-    settings: HashMap<Key, (usize, Pool)>,
-    known: HashMap<(usize, Need), Option<Choice>>,
+    settings: FxHashMap<Key, (usize, Pool)>,
+    known: FxHashMap<(usize, Need), Option<Choice>>,
 }
 
 /// A setting, and whether its pool is widened.
@@ -149,9 +153,10 @@ impl Chooser {
         if let Some(choice) = self.known.get(&(number, need)) {
             return choice.clone();
         }
-        let means = pool.means.iter();
-        let means: Vec<&Means> = means.filter(|m| fits(setting.model, m, need.of)).collect();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let means = pool.means.iter();
+        let means = means.filter(|m| fits(setting.model, m, need.of) && helps(m, &cells));
+        let means: Vec<&Means> = means.collect();
         let choice = least(setting, &means, &cells, need).map(|means| Choice {
             hint: hint_covers(setting, &means, need),
             means,
@@ -165,7 +170,7 @@ impl Chooser {
         let need = Need {
             leaf: true,
             walk: true,
-            absent: true,
+            absent: Levels::ALL,
             root: true,
             of: Of::Everything,
         };
@@ -199,7 +204,7 @@ pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> 
     let kinds = [
         (need.leaf, Kind::Leaf, leaf),
         (need.walk, Kind::Walk, walk),
-        (need.absent, Kind::Absent, leaf),
+        (true, Kind::Absent, need.absent.and(leaf)),
         (need.root, Kind::Root, Levels::ALL),
     ];
     let cells = kinds
@@ -242,6 +247,12 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
     }
 }
 
+/// Whether a means drops any of the cells: without it a set that covers them still does.
+fn helps(means: &Means, cells: &[Cells]) -> bool {
+    let mut views = means.cells.iter().zip(cells);
+    views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
+}
+
 fn least(
     setting: &Setting<'_>,
     pool: &[&Means],
@@ -251,7 +262,12 @@ fn least(
     let leaves = setting.leaves_of_classes();
     let mut best: Option<(Rank, Vec<usize>)> = None;
     let mut covering: Vec<Vec<usize>> = Vec::new();
-    for set in subsets(pool.len()) {
+    let most = if pool.iter().any(|m| m.stage > 0) {
+        4
+    } else {
+        3
+    };
+    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
         let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
         if covering.iter().any(within) || !covers(pool, &set, cells) {
             continue;
@@ -272,13 +288,20 @@ fn least(
     Some(set.into_iter().map(|i| pool[i].clone()).collect())
 }
 
-/// Sets of one, two and three, small ones first.
-fn subsets(n: usize) -> impl Iterator<Item = Vec<usize>> {
-    let ones = (0..n).map(|a| vec![a]);
-    let twos = (0..n).flat_map(move |a| (a + 1..n).map(move |b| vec![a, b]));
-    let threes = (0..n)
-        .flat_map(move |a| (a + 1..n).flat_map(move |b| (b + 1..n).map(move |c| vec![a, b, c])));
-    ones.chain(twos).chain(threes)
+/// The sets of a size, in order.
+fn subsets(n: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
+    let mut next: Option<Vec<usize>> = (size <= n).then(|| (0..size).collect());
+    std::iter::from_fn(move || {
+        let set = next.take()?;
+        // The last element that can still move up takes the later ones along.
+        let moves = (0..size).rfind(|&place| set[place] < n - size + place);
+        next = moves.map(|place| {
+            let from = set[place] + 1;
+            let rest = (0..size - place).map(|offset| from + offset);
+            set[..place].iter().copied().chain(rest).collect()
+        });
+        Some(set)
+    })
 }
 
 fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
@@ -288,7 +311,7 @@ fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
     })
 }
 
-type Rank = (u32, u8, u64, u32, u32, Vec<usize>);
+type Rank = (u32, u8, u64, usize, u32, u32, Vec<usize>);
 
 fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], need: Need) -> Rank {
     let means = || set.iter().map(|&i| pool[i]);
@@ -313,6 +336,7 @@ fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], ne
         loses.count_ones(),
         loses,
         means().map(|m| m.cost).sum(),
+        means().map(|m| m.stage).collect::<BTreeSet<_>>().len(),
         addresses,
         means().map(beyond).sum(),
         set.to_vec(),

@@ -79,7 +79,7 @@ impl Setting<'_> {
         let kinds = [
             (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
             (Kind::Walk, levels(d.walk, hint), Lost::Walk),
-            (Kind::Absent, levels(d.absent, hint), Lost::Leaf),
+            (Kind::Absent, self.absences(d.absent, hint), Lost::Leaf),
             (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
         ];
         kinds
@@ -98,6 +98,15 @@ impl Setting<'_> {
                 let cells = self.cells(kind, levels, whose, holders);
                 all.union(&cells.in_stores(stores))
             })
+    }
+
+    /// The levels of the negative entries that are dropped. One that must be given a level has a number of those alone that
+    /// map pages.
+    fn absences(&self, selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
+        match selected {
+            Some(LevelSel::Given) => self.model.leaf_levels(),
+            selected => levels(selected, hint),
+        }
     }
 }
 

@@ -21,6 +21,27 @@ impl<'m> Setting<'m> {
         out
     }
 
+    /// The barriers after which an invalidation is done, and what its remedies issue after their own barriers.
+    pub fn done_after(&self, invalidate: usize) -> Vec<usize> {
+        let remedies = self.remedies(Instr::Invalidate(invalidate)).into_iter();
+        let issued = remedies.flat_map(|(erratum, number)| {
+            let issue = &self.model.errata[erratum].remedies[number].issue;
+            let steps = issue.iter().rev().map(|issued| issued.instr);
+            steps.map_while(|instr| match instr {
+                Instr::Invalidate(invalidate) => Some(invalidate),
+                Instr::Barrier(_) => None,
+            })
+        });
+        let all = [invalidate].into_iter().chain(issued);
+        let barriers = all.filter_map(|it| self.model.invalidates[it].done_after(self.config));
+        barriers.fold(Vec::new(), |mut barriers, barrier| {
+            if !barriers.contains(&barrier) {
+                barriers.push(barrier);
+            }
+            barriers
+        })
+    }
+
     /// Whether a weakening holds for this space in this configuration.
     pub fn meets(&self, weakens: &Weakens) -> bool {
         weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.config)

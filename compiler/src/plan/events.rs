@@ -11,10 +11,10 @@ use crate::model::{At, TagSource, View};
 
 use super::choose::{Choice, Need, Of};
 use super::factor::seq;
-use super::finish::barriers;
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{How, Means, Setting, can_keep, load_drops};
+use super::pool::{How, Setting, can_keep, load_drops};
 use super::shapes::{LEAF_AND_WALK, Shaper};
+use super::stages::Staged;
 use super::steps::{guarded, issues};
 
 impl Shaper<'_, '_> {
@@ -70,7 +70,7 @@ impl Shaper<'_, '_> {
         let usual = self.choose(&loaded, need);
         let choice = self.chooser.choose(&entering, need);
         match choice {
-            Some(choice) if choice.means != usual.means => {
+            Some(choice) if choice.means != usual.means || !self.completes_alike(&loaded) => {
                 let steps = self.complete_steps(&entering, &choice);
                 let steps = [self.publish(&entering)].into_iter().chain(steps);
                 guarded(self.model, &choice, seq(steps))
@@ -79,16 +79,13 @@ impl Shaper<'_, '_> {
         }
     }
 
-    /// The instructions of a choice, complete: what is made from other entries goes when those are gone.
+    /// The instructions of a choice, complete: what is made from other entries is dropped when those are gone.
     pub(super) fn complete_steps(&self, setting: &Setting<'_>, choice: &Choice) -> Vec<Node> {
-        let mut steps = Vec::new();
-        let (late, early): (Vec<&Means>, Vec<&Means>) = choice.means.iter().partition(|m| m.late);
-        for means in [early, late] {
-            steps.extend(issues(setting, means.iter().copied(), false, true));
-            for barrier in barriers(&means) {
-                steps.push(self.complete(setting, barrier));
-            }
-        }
+        let staged = Staged::of([choice]);
+        let parts = staged.now.iter().chain(staged.late.values());
+        let issued = parts.map(|means| (means, issues(setting, means.iter(), false, true)));
+        let (mut steps, open) = self.in_turn(setting, issued.map(|(m, s)| (m.as_slice(), seq(s))));
+        steps.extend(open.into_iter().map(|b| self.complete(setting, b)));
         steps
     }
 

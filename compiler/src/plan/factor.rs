@@ -134,9 +134,17 @@ fn steps(node: Node) -> Vec<Node> {
     }
 }
 
-/// A sequence without sequences in it; a single step stands for itself.
+/// A sequence without sequences in it, where a barrier that completes and resyncs is issued once; a single step is
+/// returned as it is.
 pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
     let mut flat: Vec<Node> = nodes.into_iter().flat_map(steps).collect();
+    flat.dedup_by(|node, before| match (node, before) {
+        (
+            Node::Resync { barrier },
+            Node::Complete { barrier: before } | Node::Resync { barrier: before },
+        ) => barrier == before,
+        _ => false,
+    });
     if flat.len() == 1 {
         return flat.remove(0);
     }

@@ -1,10 +1,13 @@
-//! Who is told, and how a flush is completed.
+//! Which CPUs are interrupted, and how a flush is completed.
 //!
-//! In: the choices of a setting. Out: the nodes of `Finish` and `Told`. Holds: every barrier after
-//! which a chosen instruction is done is issued, each erratum's remedy follows the barrier that it
-//! mends, and CPUs that no instruction drains are interrupted.
+//! In: the choices of a setting. Out: the nodes of `Finish` and `Told`, and what each routine says of its completion.
+//! Holds: every barrier after which an issued instruction is done follows it, each erratum's remedy follows the
+//! barrier that it mends, and CPUs that no instruction drains are interrupted. Where routines differ in what they require,
+//! each names its steps, and completion does no others.
 
-use tlbc_runtime::backend::Audience;
+use std::collections::BTreeSet;
+
+use tlbc_runtime::backend::{Audience, FinishSteps};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -13,71 +16,216 @@ use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::pool::{Means, Setting};
 use super::remedies;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, WALK, absent_too, either};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, absent_too, either};
+use super::stages::{Staged, barriers};
 use super::steps::issues;
 use crate::model::{Instr, Lost, Resync};
 
+/// A part of a routine whose completion may differ from that of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Page { walk: bool },
+    Ranges { walk: bool },
+    Appeared,
+    Everything { walk: bool },
+    Teardown,
+}
+
+impl Part {
+    const ALL: [Part; 8] = [
+        Part::Page { walk: false },
+        Part::Page { walk: true },
+        Part::Ranges { walk: false },
+        Part::Ranges { walk: true },
+        Part::Appeared,
+        Part::Everything { walk: false },
+        Part::Everything { walk: true },
+        Part::Teardown,
+    ];
+}
+
+/// A step of completion.
+struct Step {
+    what: What,
+    /// The parts that require it, one bit each.
+    parts: u16,
+}
+
+#[derive(PartialEq)]
+enum What {
+    /// A completing barrier.
+    Complete(usize),
+    /// An instruction for which nothing has to be known.
+    Issue(Box<Means>),
+    /// An interrupt of these sets of CPUs.
+    Interrupt(u8),
+}
+
+/// The steps of completion, and which of them depend on what was issued.
+struct Completion {
+    steps: Vec<Step>,
+    /// The parts that differ, each set of parts a bit of [`FinishSteps`].
+    told_apart: Vec<u16>,
+}
+
+impl Completion {
+    /// The bit of a step; none of one that every part requires.
+    fn bit(&self, step: &Step) -> FinishSteps {
+        let position = self
+            .told_apart
+            .iter()
+            .position(|parts| *parts == step.parts);
+        position.map_or(FinishSteps::NONE, |bit| FinishSteps(1 << bit))
+    }
+}
+
 impl<'m> Shaper<'m, '_> {
-    /// Every means of every choice that a flush in this setting can make.
-    fn chosen(&mut self, setting: &Setting<'m>) -> Vec<Means> {
-        let all = |need: Need| Need {
-            of: Of::Everything,
-            ..absent_too(need)
-        };
-        let mut needs = vec![LEAF, LEAF_AND_WALK, WALK, all(LEAF), all(LEAF_AND_WALK)];
-        if self.model.caches.invalid_cached {
-            needs.push(absent_too(LEAF));
+    /// What a part issues, by stage; nothing where no request gets there.
+    fn staged(&mut self, setting: &Setting<'m>, part: Part) -> Option<Staged> {
+        let need = |walk| if walk { LEAF_AND_WALK } else { LEAF };
+        match part {
+            Part::Page { walk } => Some(Staged::of([&self.choose(setting, need(walk))])),
+            Part::Ranges { walk } => self.ranges_staged(setting, walk),
+            Part::Appeared => self.appeared_staged(setting),
+            Part::Everything { walk } => {
+                let all = Need {
+                    of: Of::Everything,
+                    ..absent_too(need(walk))
+                };
+                let choice = self.choose(setting, all);
+                Some(Staged::everything(setting, &choice, all))
+            }
+            Part::Teardown => {
+                self.model.caches.root?;
+                let left = Setting {
+                    entering: true,
+                    ..*setting
+                };
+                let choice = self.choose(&left, TEARDOWN);
+                Some(Staged::everything(&left, &choice, TEARDOWN))
+            }
         }
-        let mut means = Vec::new();
-        if self.model.caches.root.is_some() {
-            let left = Setting {
-                entering: true,
-                ..*setting
-            };
-            let early = |means: &Means| !means.late;
-            means.extend(self.choose(&left, TEARDOWN).means.into_iter().filter(early));
-        }
-        for need in needs {
-            means.extend(self.choose(setting, need).means);
-        }
-        means
     }
 
-    /// Completion: what is made from other entries goes when those are gone.
+    /// The steps that complete all parts.
+    fn completion_steps(&mut self, setting: &Setting<'m>) -> Completion {
+        let numbered = Part::ALL.into_iter().enumerate();
+        let parts: Vec<(u16, Staged)> = numbered
+            .filter_map(|(number, part)| Some((1 << number, self.staged(setting, part)?)))
+            .collect();
+        let mut steps = Vec::new();
+        for (part, staged) in &parts {
+            for barrier in staged.open() {
+                require(&mut steps, What::Complete(barrier), *part);
+            }
+        }
+        let stages = parts.iter().flat_map(|(_, staged)| staged.late.keys());
+        for stage in stages.collect::<BTreeSet<_>>() {
+            let (mut issued, mut completed) = (Vec::new(), Vec::new());
+            for (part, staged) in &parts {
+                for means in staged.late.get(stage).into_iter().flatten() {
+                    require(&mut issued, What::Issue(Box::new(means.clone())), *part);
+                    for &barrier in &means.after {
+                        require(&mut completed, What::Complete(barrier), *part);
+                    }
+                }
+            }
+            steps.extend(issued);
+            steps.extend(completed);
+        }
+        let mut interrupts = (0, 0);
+        for (part, staged) in &parts {
+            let means = staged.now.iter().chain(staged.late.values()).flatten();
+            let sets = barriers(means).into_iter();
+            let sets = sets.fold(0, |sets, barrier| sets | self.undrained(setting, barrier));
+            if sets != 0 {
+                interrupts = (interrupts.0 | sets, interrupts.1 | part);
+            }
+        }
+        if interrupts.0 != 0 {
+            require(&mut steps, What::Interrupt(interrupts.0), interrupts.1);
+        }
+        let all = parts.iter().fold(0, |all, (part, _)| all | part);
+        let mut told_apart: Vec<u16> = Vec::new();
+        for step in &steps {
+            if step.parts != all && !told_apart.contains(&step.parts) {
+                told_apart.push(step.parts);
+            }
+        }
+        // More cannot be told apart: then each part gets all steps.
+        if told_apart.len() > FinishSteps::MOST {
+            told_apart.clear();
+        }
+        Completion { steps, told_apart }
+    }
+
+    /// Whether every part requires the same of completion.
+    pub(super) fn completes_alike(&mut self, setting: &Setting<'m>) -> bool {
+        self.completion_steps(setting).told_apart.is_empty()
+    }
+
+    /// What a part requires of completion beyond what all parts do.
+    pub(super) fn requires(&mut self, setting: &Setting<'m>, part: Part) -> Option<Node> {
+        let completion = self.completion_steps(setting);
+        let number = Part::ALL.iter().position(|other| *other == part)?;
+        let own = completion
+            .steps
+            .iter()
+            .filter(|step| step.parts & 1 << number != 0);
+        let bits = own.fold(FinishSteps::NONE, |all, step| all | completion.bit(step));
+        (bits != FinishSteps::NONE).then_some(Node::Requires(bits))
+    }
+
+    /// Completion: what is made from other entries is dropped when those are gone.
     pub(super) fn completion(&mut self, setting: &Setting<'m>) -> Node {
-        let chosen = self.chosen(setting);
-        let mut late: Vec<&Means> = Vec::new();
-        for means in chosen.iter().filter(|means| means.late) {
-            if !late.contains(&means) {
-                late.push(means);
+        let completion = self.completion_steps(setting);
+        let mut groups: Vec<(FinishSteps, Vec<Node>)> = Vec::new();
+        for step in &completion.steps {
+            let bit = completion.bit(step);
+            let nodes = self.completing(setting, &step.what);
+            match groups.last_mut() {
+                Some((same, group)) if *same == bit => group.extend(nodes),
+                _ => groups.push((bit, nodes)),
             }
         }
         let mut steps = vec![Node::Notify];
-        let mut interrupts = 0u8;
-        let early: Vec<&Means> = chosen.iter().filter(|means| !means.late).collect();
-        for barrier in barriers(&early) {
-            steps.push(self.complete(setting, barrier));
-            interrupts |= self.undrained(setting, barrier);
-        }
-        steps.extend(issues(setting, late.iter().copied(), false, true));
-        for barrier in barriers(&late) {
-            steps.push(self.complete(setting, barrier));
-            interrupts |= self.undrained(setting, barrier);
-        }
-        if steps.len() == 1 {
+        if groups.is_empty() {
             steps.push(Node::Nothing(Reason::AtOnce));
         }
-        if interrupts != 0 {
-            steps.push(Node::Deliver {
-                to: Audience {
-                    holders: Holders::NONE,
-                    sets: interrupts,
-                },
-                flush: false,
+        let mut resync = self.resync(self.model.space(setting.space).resync.as_ref());
+        let last = groups.len();
+        for (number, (bit, nodes)) in groups.into_iter().enumerate() {
+            // Where its barrier has completed the flush already it is not issued again.
+            let done = number + 1 == last
+                && matches!(
+                    (nodes.last(), &resync),
+                    (Some(Node::Complete { barrier }), Some(Node::Resync { barrier: again }))
+                        if barrier == again
+                );
+            steps.push(match bit {
+                FinishSteps::NONE => seq(nodes),
+                bit => {
+                    let otherwise = if done { resync.take() } else { None };
+                    Node::select(Test::Required(bit), seq(nodes), seq(otherwise))
+                }
             });
         }
-        steps.extend(self.resync(self.model.space(setting.space).resync.as_ref()));
+        steps.extend(resync);
         seq(steps)
+    }
+
+    fn completing(&self, setting: &Setting<'_>, what: &What) -> Vec<Node> {
+        match what {
+            What::Complete(barrier) => vec![self.complete(setting, *barrier)],
+            What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
+            What::Interrupt(sets) => vec![Node::Deliver {
+                to: Audience {
+                    holders: Holders::NONE,
+                    sets: *sets,
+                },
+                flush: false,
+            }],
+        }
     }
 
     /// What follows for this CPU to fetch anew, if anything has to.
@@ -156,13 +304,10 @@ impl<'m> Shaper<'m, '_> {
     }
 }
 
-/// The barriers after which means are done.
-pub fn barriers(means: &[&Means]) -> Vec<usize> {
-    let mut barriers = Vec::new();
-    for barrier in means.iter().filter_map(|means| means.after) {
-        if !barriers.contains(&barrier) {
-            barriers.push(barrier);
-        }
+/// Adds a part to those that require a step.
+fn require(steps: &mut Vec<Step>, what: What, part: u16) {
+    match steps.iter_mut().find(|step| step.what == what) {
+        Some(step) => step.parts |= part,
+        None => steps.push(Step { what, parts: part }),
     }
-    barriers
 }

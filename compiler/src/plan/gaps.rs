@@ -77,11 +77,12 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
-    if model.caches.made_from_others().0 & (1 << cell.store) != 0 {
-        diagnostic = diagnostic.note(
-            "a cache that makes its entries from another's is flushed once those are gone, when neither an \
-             address nor the tag of a space is known: what drops its entries alone has to drop everything",
-        );
+    let store = &model.caches.stores[usize::from(cell.store)];
+    if let Some(from) = store.from {
+        diagnostic = diagnostic.note(format!(
+            "`{}` makes its entries from those of `{}`: what drops them before those are gone does not count",
+            store.named.name, model.caches.stores[from.value].named.name
+        ));
     }
     diagnostic
         .note(format!("{request} needs them gone on {}", place(cell, gap.reach)))
@@ -230,7 +231,7 @@ fn request(need: Need) -> &'static str {
         (Of::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
-        _ if need.absent => "mapping a page where none was",
+        _ if !need.absent.is_empty() => "mapping a page where none was",
         _ => "unmapping a page",
     }
 }

@@ -5,7 +5,7 @@
 //! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
 //! later reader are folds over the same nodes.
 
-use tlbc_runtime::backend::{Audience, Debt, Owed};
+use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
 use tlbc_runtime::passes::Folding;
@@ -23,8 +23,8 @@ pub enum Shape {
     Ranges(Space, Reach),
     /// How far one instruction of a pass reaches: part of `Ranges`.
     Folding(Space, Reach),
-    /// Consecutive entries of one level: part of `Ranges`.
-    Pass(Space, Reach),
+    /// Consecutive entries of one level: part of `Ranges`, at one of its stages.
+    Pass(Space, Reach, u8),
     /// Everything of the space.
     Everything(Space, Reach),
     /// Everything of the space and what binds its tag to its top table, where that is cached.
@@ -55,7 +55,7 @@ impl Shape {
             Shape::Page(space, _)
             | Shape::Ranges(space, _)
             | Shape::Folding(space, _)
-            | Shape::Pass(space, _)
+            | Shape::Pass(space, _, _)
             | Shape::Everything(space, _)
             | Shape::Teardown(space, _)
             | Shape::Told(space)
@@ -74,7 +74,7 @@ impl Shape {
             Shape::Page(_, reach)
             | Shape::Ranges(_, reach)
             | Shape::Folding(_, reach)
-            | Shape::Pass(_, reach)
+            | Shape::Pass(_, reach, _)
             | Shape::Everything(_, reach)
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
@@ -145,6 +145,8 @@ pub enum Node {
         /// For what no run can name.
         rest: Option<Box<Node>>,
     },
+    /// What was issued requires these steps of completion.
+    Requires(FinishSteps),
     /// Waits until invalidations are complete.
     Complete {
         /// By a barrier.
@@ -226,8 +228,10 @@ pub enum Test {
     Walk,
     /// Leaf entries are owed.
     Leaf,
-    /// Remembered absences are owed.
+    /// Negative entries have to be dropped.
     Absent,
+    /// Negative entries of one of these levels have to be dropped.
+    AppearedAt(Levels),
     /// The space ends.
     Ends,
     /// Table entries change like this.
@@ -250,6 +254,8 @@ pub enum Test {
     Debt(Debt),
     /// The flush of the view that is to be loaded was put off.
     Owed,
+    /// What was issued requires one of these steps of completion.
+    Required(FinishSteps),
 }
 
 /// How instructions are counted against a ceiling.

@@ -14,11 +14,13 @@ mod factor;
 mod finish;
 mod gaps;
 pub mod ir;
+mod passes;
 pub mod pool;
 mod ranges;
 mod remedies;
 mod setting;
 mod shapes;
+mod stages;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use tlbc_runtime::backend::Delivery;
-use tlbc_runtime::clause::{Clause, Holders, Levels, What, Which};
+use tlbc_runtime::clause::{Clause, Holders, Levels, Stores, What, Which};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
@@ -165,7 +167,11 @@ fn shapes() -> impl Iterator<Item = Shape> {
     of(Shape::Page)
         .chain(of(Shape::Ranges))
         .chain(of(Shape::Folding))
-        .chain(of(Shape::Pass))
+        .chain((0..Stores::MOST as u8).flat_map(move |stage| {
+            spaces.into_iter().flat_map(move |space| {
+                [Reach::Here, Reach::Wide].map(|reach| Shape::Pass(space, reach, stage))
+            })
+        }))
         .chain(of(Shape::Everything))
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
@@ -279,7 +285,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
 /// What a shape has to drop, and where, with walk entries owed.
 fn obligation(model: &Model, shape: Shape) -> Vec<(Clause, Holders)> {
     let (space, reach, which) = match shape {
-        Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach) => {
+        Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
             (space, reach, Which::Containing)
         }
         Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {

@@ -88,10 +88,9 @@ pub struct Means {
     pub names: Names,
     /// Whether it drops leaf entries of the level that it is given alone.
     pub exact: bool,
-    /// Whether it drops nothing but what caches have made from entries of others, so that it comes when
-    /// those are gone.
-    pub late: bool,
-    /// What it drops for each view of the space, without a hint.
+    /// When it is issued: 0 at the start, `n` when what is issued at the stages before is complete.
+    pub stage: u8,
+    /// What counts of what it drops then, for each view of the space, without a hint.
     pub cells: Vec<Cells>,
     /// The same with a hint for each level that has one; empty where it takes none.
     pub hinted: Vec<(Level, Vec<Cells>)>,
@@ -101,18 +100,10 @@ pub struct Means {
     pub puts_off: u8,
     /// What it costs.
     pub cost: u64,
-    /// The barrier after which it is done.
-    pub after: Option<usize>,
+    /// The barriers after which it is done.
+    pub after: Vec<usize>,
     /// What errata want issued beside it: (erratum, remedy), by index.
     pub remedies: Vec<(usize, usize)>,
-}
-
-impl Means {
-    /// Whether what it is given is known where it is issued: what comes when the entries of another cache
-    /// are gone is given no address, and no tag but one that is always the same.
-    fn is_known_when_issued(&self) -> bool {
-        !self.late || self.names == Names::Everything && (self.view.is_none() || self.tag.is_some())
-    }
 }
 
 impl Setting<'_> {
@@ -131,7 +122,7 @@ impl Setting<'_> {
             Reach::Wide if self.may_broadcast() => self.primitives(false, &mut pool),
             Reach::Wide => {}
         }
-        pool
+        pool.into_iter().flat_map(|m| self.at_stages(m)).collect()
     }
 
     fn primitives(&self, local: bool, pool: &mut Vec<Means>) {
@@ -164,8 +155,7 @@ impl Setting<'_> {
                     if drops.iter().any(|d| d.which.value == Which::OneSet) {
                         of_sets.push((primitive, view, drops.clone()));
                     } else {
-                        let means = self.means(primitive, view, &drops);
-                        pool.extend(means.filter(Means::is_known_when_issued));
+                        pool.extend(self.means(primitive, view, &drops));
                     }
                 }
             }
@@ -183,7 +173,6 @@ impl Setting<'_> {
                 .any(|f| f.value == Value::Source(Source::Hint))
         });
         let names = self.names(it.template.operands.as_slice(), drops)?;
-        let whole = cells(None, Part::Whole);
         Some(Means {
             how: How::Issue(primitive),
             space: self.space,
@@ -191,8 +180,8 @@ impl Setting<'_> {
             tag: self.fixed_tag(),
             names,
             exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
-            late: self.is_late(&whole),
-            cells: whole,
+            stage: 0,
+            cells: cells(None, Part::Whole),
             hinted: if takes_hint {
                 let hints = self.hints().into_iter();
                 hints.map(|l| (l, cells(Some(l), Part::Whole))).collect()
@@ -202,7 +191,7 @@ impl Setting<'_> {
             everywhere: cells(None, Part::Everywhere),
             puts_off: 0,
             cost: it.cost,
-            after: it.done_after(self.config),
+            after: self.done_after(primitive.invalidate),
             remedies: self.remedies(Instr::Invalidate(primitive.invalidate)),
         })
     }
@@ -245,7 +234,6 @@ impl Setting<'_> {
                         count,
                     },
                     names: Names::Everything,
-                    late: self.is_late(&cells),
                     everywhere: cells.clone(),
                     cells,
                     cost: head
@@ -270,13 +258,6 @@ impl Setting<'_> {
                 .filter_map(|(_, store)| store.sets.as_ref()?.get(self.config).copied())
         });
         counts.max().unwrap_or(1).max(1)
-    }
-
-    /// Whether it drops nothing but what caches have made from entries of others.
-    fn is_late(&self, cells: &[Cells]) -> bool {
-        let made = self.model.caches.made_from_others();
-        let of_others = |cells: &Cells| cells.iter().all(|c| made.0 & (1 << c.store) != 0);
-        made.0 != 0 && cells.iter().all(of_others)
     }
 
     /// The levels that have a hint in some geometry.
@@ -327,7 +308,7 @@ impl Setting<'_> {
             tag: None,
             names: Names::Everything,
             exact: false,
-            late: false,
+            stage: 0,
             cells: (views.iter())
                 .map(|&v| {
                     let whose = Whose {
@@ -341,7 +322,7 @@ impl Setting<'_> {
             everywhere: vec![Cells::NONE; views.len()],
             puts_off: whose.bits(),
             cost: 0,
-            after: None,
+            after: Vec::new(),
             remedies: Vec::new(),
         };
         // Among the other tags are those of every kind.

@@ -1,237 +1,266 @@
 //! Ranges: what is done for many entries, a pass at a time.
 //!
-//! In: the choices for one entry. Out: the nodes of `Ranges`, of `Pass` and of `Folding`. Holds: walk entries of
-//! a live subtree go and are complete before its leaves; a remedy stands behind the loops whose instructions it
-//! mends.
+//! In: the choices for one entry. Out: the node of `Ranges`. Holds: walk entries of a live subtree go and are complete
+//! before its leaves; each stage is issued for all passes when the one before is complete; a remedy follows the loops
+//! whose instructions it mends.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Levels, Most, Stride};
-use tlbc_runtime::passes::{Folding, Walks};
+use tlbc_runtime::clause::{Levels, Stores};
 
-use super::choose::{Choice, Need, Of, wanted};
+use super::choose::{Choice, Need};
 use super::factor::seq;
-use super::ir::{Count, Node, Over, Shape, Test};
-use super::pool::{Means, Names, Setting};
+use super::finish::Part;
+use super::ir::{Node, Over, Shape, Test};
+use super::pool::{Means, Setting};
 use super::remedies;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, absent_too};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK};
+use super::stages::{Staged, barriers};
 use super::steps::{guarded, issues};
 
+/// What is chosen for loops.
+struct Chosen {
+    /// For what each pass drops.
+    leaves: Vec<Choice>,
+    /// For leaf and walk entries, leaf entries, walk entries; none where no tables are cut.
+    tables: Option<[Choice; 3]>,
+}
+
+impl Chosen {
+    fn all(&self) -> impl Iterator<Item = &Choice> {
+        self.leaves.iter().chain(self.tables.iter().flatten())
+    }
+}
+
 impl<'m> Shaper<'m, '_> {
-    /// Consecutive entries of one level; nothing where they are never flushed one by one.
-    pub(super) fn pass(&mut self, setting: &Setting<'m>) -> Option<Node> {
-        let leaf = self.entries(setting, LEAF)?;
-        let both = self.entries(setting, LEAF_AND_WALK);
-        let walk = self.entries(setting, WALK);
-        let apart = !self.choose(setting, WALK).by_address();
-        let node = match (both, walk) {
-            (Some(both), Some(walk)) if !apart => {
-                Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
-            }
-            _ => leaf,
-        };
-        if !self.model.caches.invalid_cached {
-            return Some(node);
-        }
-        // Where they do not go by address, everything goes, and no pass asks for them.
-        Some(match self.entries(setting, absent_too(LEAF)) {
-            Some(absent) => Node::select(Test::Absent, absent, node),
-            None => node,
+    /// What is chosen for ranges; nothing where all of them are flushed as everything of the space.
+    fn chosen(&mut self, setting: &Setting<'m>) -> Option<Chosen> {
+        let leaf = self.choose(setting, LEAF);
+        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|need| self.choose(setting, need));
+        leaf.by_address().then(|| Chosen {
+            tables: tables[0].by_address().then_some(tables),
+            leaves: vec![leaf],
         })
     }
 
-    fn entries(&mut self, setting: &Setting<'m>, need: Need) -> Option<Node> {
-        let one = self.choose(setting, need);
-        if !one.by_address() {
+    /// What is chosen for entries that appeared; nothing where no negative entry is dropped by address.
+    fn chosen_for_absences(&mut self, setting: &Setting<'m>) -> Option<Chosen> {
+        let needs = self.absences_by_address(setting);
+        let leaves: Vec<Choice> = needs.into_iter().map(|n| self.choose(setting, n)).collect();
+        (!leaves.is_empty()).then_some(Chosen {
+            leaves,
+            tables: None,
+        })
+    }
+
+    /// The levels whose negative entries are dropped by address, each with the leaf entries that a pass may ask for beside
+    /// them.
+    pub(super) fn absences_by_address(&mut self, setting: &Setting<'m>) -> Vec<Need> {
+        if !self.model.caches.invalid_cached {
+            return Vec::new();
+        }
+        let of_level = |level| Need {
+            absent: Levels::only(level),
+            ..LEAF
+        };
+        let needs = self.levels().into_iter().map(of_level);
+        let by_address = |need: &Need| {
+            let choice = self.chooser.choose(setting, *need);
+            choice.is_some_and(|choice| choice.by_address())
+        };
+        needs.filter(by_address).collect()
+    }
+
+    /// What the loops over ranges issue, with tables or without.
+    pub(super) fn ranges_staged(&mut self, setting: &Setting<'m>, walk: bool) -> Option<Staged> {
+        let chosen = self.chosen(setting)?;
+        if walk && chosen.tables.is_none() {
             return None;
         }
-        let single = seq(issues(setting, one.addressed(), one.hint, false));
-        let each = |over, body, rest: Option<Node>| Node::Each {
-            over,
-            body: Box::new(body),
-            rest: rest.map(Box::new),
-        };
-        let runs = Need {
-            of: Of::Runs,
-            ..need
-        };
-        let by_entry = each(Over::Entries, single.clone(), None);
-        let Some(many) = self.chooser.choose(setting, runs) else {
-            return Some(by_entry);
-        };
-        let Some((operand, most, stride)) = many.means.iter().find_map(run_of) else {
-            return Some(by_entry);
-        };
-        let body = seq(issues(setting, many.addressed(), many.hint, false));
-        // Pages come in units, which may leave one over; entries one by one.
-        let rest = matches!(stride, Stride::Pages).then_some(single);
-        let by_run = each(Over::Runs { operand, most }, body, rest);
-        Some(match stride {
-            Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
-            Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
-        })
+        let mut staged = Staged::of(chosen.all());
+        if !walk {
+            staged.retain(&chosen.leaves);
+        }
+        Some(staged)
+    }
+
+    /// What the loops over entries that appeared issue.
+    pub(super) fn appeared_staged(&mut self, setting: &Setting<'m>) -> Option<Staged> {
+        self.chosen(setting)?;
+        Some(Staged::of(&self.chosen_for_absences(setting)?.leaves))
     }
 
     /// Many entries: one by one or in runs up to the ceiling, everything beyond it.
     pub(super) fn ranges(&mut self, setting: &Setting<'m>) -> Node {
-        let mut choices = |needs: &[Need]| -> Vec<Choice> {
-            needs
-                .iter()
-                .map(|need| self.choose(setting, *need))
-                .collect()
-        };
-        let (leaves, tables) = (choices(&[LEAF]), choices(&[LEAF_AND_WALK, LEAF, WALK]));
-        let absent = choices(&[absent_too(LEAF)]);
-        let by_address = |choices: &[Choice]| choices.iter().all(Choice::by_address);
         let all = Node::Call(Shape::Everything(setting.space, setting.reach));
-        if !by_address(&leaves) {
+        let Some(chosen) = self.chosen(setting) else {
             return all;
-        }
-        let node = if tables[0].by_address() {
-            self.loops(setting, &leaves, &tables)
+        };
+        let part = |walk| Part::Ranges { walk };
+        let leaves = seq(self.requires(setting, part(false)));
+        let node = if chosen.tables.is_some() {
+            let tables = seq(self.requires(setting, part(true)));
+            let required = Node::select(Test::Walk, tables, leaves);
+            self.loops(setting, &chosen, &[LEAF], required)
         } else {
-            let loops = self.loops(setting, &leaves, &[]);
+            let loops = self.loops(setting, &chosen, &[LEAF], leaves);
             Node::select(Test::Walk, all.clone(), loops)
         };
         if !self.model.caches.invalid_cached {
             return node;
         }
         // Entries that appear while tables go are too rare for passes of their own.
-        let appeared = if by_address(&absent) {
-            let loops = self.loops(setting, &absent, &[]);
-            Node::select(Test::Walk, all, loops)
-        } else {
-            all
+        let appeared = match self.chosen_for_absences(setting) {
+            Some(absent) => {
+                let needs = self.absences_by_address(setting);
+                let required = seq(self.requires(setting, Part::Appeared));
+                let loops = self.loops(setting, &absent, &needs, required);
+                let by_address = |level| needs.iter().any(|n| n.absent.contains(level));
+                let others = self
+                    .levels()
+                    .into_iter()
+                    .filter(|&level| !by_address(level));
+                let others = others.fold(Levels::NONE, |all, l| all.union(Levels::only(l)));
+                let loops = if others.is_empty() {
+                    loops
+                } else {
+                    Node::select(Test::AppearedAt(others), all.clone(), loops)
+                };
+                Node::select(Test::Walk, all, loops)
+            }
+            None => all,
         };
         Node::select(Test::Absent, appeared, node)
     }
 
-    /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
-    pub(super) fn folding(&mut self, setting: &Setting<'m>) -> Option<Node> {
-        let leaf = self.choose(setting, LEAF);
-        let walk = self.choose(setting, WALK);
-        leaf.by_address().then(|| {
-            Node::Fold(Folding {
-                leaves: !leaf.exact(),
-                walks: if !walk.by_address() {
-                    Walks::Apart
-                } else if self.walks_go_everywhere(setting) {
-                    Walks::All
-                } else {
-                    Walks::Named
-                },
-            })
-        })
-    }
-
-    /// Whether every instruction of a pass drops the walk entries of everything.
-    fn walks_go_everywhere(&mut self, setting: &Setting<'_>) -> bool {
-        let choice = self.choose(setting, WALK);
-        let all = wanted(setting, WALK, Levels::ALL, Levels::ALL);
-        all.iter().enumerate().all(|(view, wanted)| {
-            let dropped = choice.means.iter().map(|means| match means.names {
-                Names::Everything => &means.cells[view],
-                _ => &means.everywhere[view],
-            });
-            let dropped = dropped.fold(Cells::NONE, Cells::union);
-            dropped.covers(wanted)
-        })
-    }
-
-    /// The loops over the passes: with `tables`, those over cuts come first.
-    fn loops(&mut self, setting: &Setting<'m>, leaves: &[Choice], tables: &[Choice]) -> Node {
-        let (space, reach) = (setting.space, setting.reach);
-        let each = |over| Node::Each {
-            over,
-            body: Box::new(Node::Call(Shape::Pass(space, reach))),
-            rest: None,
-        };
-        let none = || Node::Seq(Vec::new());
+    /// The loops over the passes, counted as for these needs; what they require of completion follows.
+    fn loops(
+        &mut self,
+        setting: &Setting<'m>,
+        chosen: &Chosen,
+        counted: &[Need],
+        required: Node,
+    ) -> Node {
+        let stages = Staged::of(chosen.all()).stages();
         let mut steps = vec![self.publish(setting)];
-        let once = |means: Vec<&Means>| seq(issues(setting, means.into_iter(), false, false));
-        let mut whole = once(whole_of(leaves));
-        if let [_, _, walk] = tables {
-            let apart = !walk.by_address();
-            let (first, after) = if apart {
-                // Nothing drops walk entries by address: what does goes first, for all cuts at once.
-                let means: Vec<&Means> = walk.early().collect();
-                let after = walk.early().find_map(|means| means.after);
-                (once(means), after)
-            } else {
-                let mut addressed = tables.iter().flat_map(Choice::addressed);
-                (each(Over::Cuts), addressed.find_map(|means| means.after))
-            };
-            let mut first = vec![first];
-            if let Some(barrier) = after {
-                let complete = self.gone(setting, barrier);
-                let mended = remedies::behind_loop(self.model, [walk].into_iter());
-                let complete = seq(mended.into_iter().chain([complete]));
-                first.push(Node::select(Test::Live, complete, none()));
+        let mut open: Vec<usize> = Vec::new();
+        for stage in 0..stages {
+            let means: Vec<&Means> = chosen.all().flat_map(|c| c.of_stage(stage)).collect();
+            if means.is_empty() {
+                continue;
             }
-            if apart {
-                steps.push(Node::select(Test::Walk, seq(first), none()));
+            let complete = open.iter().map(|&b| self.complete(setting, b));
+            let issued = complete.chain(self.stage(setting, chosen, stage));
+            let leaves = chosen.leaves.iter().flat_map(|c| c.of_stage(stage));
+            if stage == 0 || leaves.count() > 0 {
+                steps.extend(issued);
+                open = barriers(means);
             } else {
-                steps.extend(first);
-                whole = Node::select(Test::Walk, once(whole_of(tables)), whole);
+                // Without tables the stage is not there, and what is open stays so.
+                steps.push(Node::select(Test::Walk, seq(issued), Node::Seq(Vec::new())));
+                let more = barriers(means).into_iter();
+                let more: Vec<usize> = more.filter(|barrier| !open.contains(barrier)).collect();
+                open.extend(more);
             }
         }
-        steps.push(each(Over::Leaves));
-        steps.push(whole);
-        steps.extend(remedies::behind_loop(
-            self.model,
-            leaves.iter().chain(tables),
-        ));
-        let all = Node::Call(Shape::Everything(space, reach));
-        let count = self.count(setting, !tables.is_empty());
+        steps.push(required);
+        let all = Node::Call(Shape::Everything(setting.space, setting.reach));
+        let counts = self.counts(setting, counted, chosen.tables.is_some(), stages);
+        let body = counts.into_iter().rev().fold(seq(steps), |rest, count| {
+            Node::select(Test::OverCeiling(count), all.clone(), rest)
+        });
         let node = Node::Passes {
-            folding: Shape::Folding(space, reach),
-            body: Box::new(Node::select(Test::OverCeiling(count), all, seq(steps))),
+            folding: Shape::Folding(setting.space, setting.reach),
+            body: Box::new(body),
         };
-        let choices = leaves.iter().chain(tables);
+        let choices = chosen.all();
         choices.fold(node, |node, choice| guarded(self.model, choice, node))
     }
 
-    /// How the instructions of a loop are counted.
-    fn count(&mut self, setting: &Setting<'m>, tables: bool) -> Count {
-        let mut runs = |need: Need| {
-            let choice = self.chooser.choose(
-                setting,
-                Need {
-                    of: Of::Runs,
-                    ..need
-                },
-            )?;
-            choice.means.iter().find_map(run_of)
-        };
-        let walks = tables && runs(WALK).is_some() && runs(LEAF_AND_WALK).is_some();
-        match runs(LEAF) {
-            Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),
-            Some((_, most, Stride::Entries(levels))) => Count::EntryRuns(most, levels, walks),
-            None => Count::Entries,
+    /// One stage of the loops: cuts, leaves, what names no address, and remedies.
+    fn stage(&self, setting: &Setting<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
+        let none = || Node::Seq(Vec::new());
+        let mut steps = Vec::new();
+        let mut whole = once(setting, whole_of(chosen.leaves.iter(), stage));
+        if let Some(tables @ [.., walk]) = &chosen.tables {
+            let live = if stage == 0 {
+                self.live_cuts(setting, tables)
+            } else {
+                none()
+            };
+            if walk.by_address() {
+                steps.extend(over(setting, Over::Cuts, tables.iter(), stage));
+                steps.push(live);
+                let tables = once(setting, whole_of(tables.iter(), stage));
+                whole = Node::select(Test::Walk, tables, whole);
+            } else {
+                // Nothing drops walk entries by address: what does comes first, for all cuts at once.
+                let all = once(setting, walk.of_stage(stage));
+                steps.push(Node::select(Test::Walk, seq([all, live]), none()));
+            }
         }
+        steps.extend(over(setting, Over::Leaves, chosen.all(), stage));
+        steps.push(whole);
+        let addressed = chosen.all().flat_map(|choice| choice.addressed(stage));
+        steps.extend(remedies::behind_loop(self.model, addressed));
+        steps
+    }
+
+    /// What follows the first stage of the cuts where what is below them is live: walk entries that no pass has dropped
+    /// yet, until all are gone. Leaf entries come after that.
+    fn live_cuts(&self, setting: &Setting<'m>, tables: &[Choice; 3]) -> Node {
+        let [.., walk] = tables;
+        let mut steps = Vec::new();
+        let mut open: Vec<usize> = Vec::new();
+        for stage in 0..Stores::MOST as u8 {
+            let means: Vec<&Means> = walk.of_stage(stage).collect();
+            if means.is_empty() {
+                continue;
+            }
+            let complete = std::mem::replace(&mut open, barriers(means));
+            steps.extend(complete.into_iter().map(|b| self.gone(setting, b)));
+            if stage > 0 {
+                steps.extend(over(setting, Over::Cuts, tables.iter(), stage));
+            }
+            if stage > 0 || walk.by_address() {
+                let now = walk.whole(stage).filter(|means| !means.is_deferred());
+                steps.push(once(setting, now));
+            }
+            let addressed = walk.addressed(stage);
+            steps.extend(remedies::behind_loop(self.model, addressed));
+        }
+        steps.extend(open.into_iter().map(|b| self.gone(setting, b)));
+        Node::select(Test::Live, seq(steps), Node::Seq(Vec::new()))
     }
 }
 
-/// The means of a loop that name no address: each once.
-fn whole_of(choices: &[Choice]) -> Vec<&Means> {
+/// A loop over passes, where an instruction of a stage names addresses.
+fn over<'a>(
+    setting: &Setting<'_>,
+    over: Over,
+    mut choices: impl Iterator<Item = &'a Choice>,
+    stage: u8,
+) -> Option<Node> {
+    let addressed = choices.any(|choice| choice.addressed(stage).next().is_some());
+    addressed.then(|| Node::Each {
+        over,
+        body: Box::new(Node::Call(Shape::Pass(setting.space, setting.reach, stage))),
+        rest: None,
+    })
+}
+
+fn once<'a>(setting: &Setting<'_>, means: impl Iterator<Item = &'a Means>) -> Node {
+    seq(issues(setting, means, false, false))
+}
+
+/// The means of loops that name no address: each once.
+fn whole_of<'a>(
+    choices: impl Iterator<Item = &'a Choice>,
+    stage: u8,
+) -> impl Iterator<Item = &'a Means> {
     let mut whole: Vec<&Means> = Vec::new();
-    let all = choices.iter().flat_map(Choice::whole);
-    for means in all.filter(|means| !means.late) {
+    for means in choices.flat_map(|choice| choice.whole(stage)) {
         if !whole.contains(&means) {
             whole.push(means);
         }
     }
-    whole
-}
-
-/// The run of a means: its operand, its largest count and its stride.
-fn run_of(means: &Means) -> Option<(usize, Most, Stride)> {
-    match means.names {
-        Names::Run {
-            most,
-            stride,
-            operand,
-            ..
-        } => Some((operand, most, stride)),
-        _ => None,
-    }
+    whole.into_iter()
 }

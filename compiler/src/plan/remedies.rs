@@ -4,7 +4,6 @@
 //! is mended. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
 //! of those given whose operands are known there; behind a loop no address is.
 
-use super::choose::Choice;
 use super::ir::{Issue, Node};
 use super::pool::{How, Means};
 use super::steps::issue_of;
@@ -25,10 +24,10 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
         .collect()
 }
 
-/// The steps of remedies that stand once behind a loop over these means.
-pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>) -> Vec<Node> {
+/// The steps of remedies that follow once after a loop that issues these means.
+pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
-    for means in choices.flat_map(Choice::addressed) {
+    for means in means {
         let How::Issue(primitive) = means.how else {
             continue;
         };
@@ -36,7 +35,7 @@ pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>)
             address: false,
             ..issue_of(means, primitive, false)
         };
-        let more = beside(model, means, issue, true);
+        let more = beside(model, &means.remedies, issue, true);
         let new = more.iter().any(|step| !steps.contains(step));
         if new {
             steps.extend(more);
@@ -46,10 +45,10 @@ pub fn behind_loop<'a>(model: &Model, choices: impl Iterator<Item = &'a Choice>)
 }
 
 /// The steps of remedies that stand before an instruction, or right behind it.
-pub fn beside(model: &Model, means: &Means, issue: Issue, after: bool) -> Vec<Node> {
+pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: bool) -> Vec<Node> {
     let mut out = Vec::new();
     let mut mended: Vec<usize> = Vec::new();
-    for &(erratum, number) in &means.remedies {
+    for &(erratum, number) in remedies {
         let remedy = &model.errata[erratum].remedies[number];
         let known = |issued: &Issued| issue.address || !names_address(model, issued);
         if remedy.after != after

@@ -5,14 +5,16 @@
 //! leaves, and completion is left to the `Finish` shape.
 
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::clause::{Holders, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
+use super::finish::Part;
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{How, Setting};
+use super::pool::{Means, Setting};
+use super::stages::Staged;
 use super::steps::{guarded, issues};
 use crate::model::{Config, Model};
 
@@ -30,7 +32,7 @@ pub struct Shaper<'m, 'c> {
 pub const LEAF: Need = Need {
     leaf: true,
     walk: false,
-    absent: false,
+    absent: Levels::NONE,
     root: false,
     of: Of::One,
 };
@@ -47,7 +49,10 @@ impl<'m> Shaper<'m, '_> {
             Shape::Page(space, reach) => {
                 self.flush(space, reach, Shape::Page, |cx, s| Some(cx.page(s)))?
             }
-            Shape::Pass(space, reach) => self.flush(space, reach, Shape::Pass, Self::pass)?,
+            Shape::Pass(space, reach, stage) => {
+                let shape = |space, reach| Shape::Pass(space, reach, stage);
+                self.flush(space, reach, shape, |cx, s| cx.pass(s, stage))?
+            }
             Shape::Ranges(space, reach) => {
                 self.flush(space, reach, Shape::Ranges, |cx, s| Some(cx.ranges(s)))?
             }
@@ -118,8 +123,8 @@ impl<'m> Shaper<'m, '_> {
         &mut self,
         space: Space,
         reach: Reach,
-        shape: fn(Space, Reach) -> Shape,
-        node: fn(&mut Self, &Setting<'m>) -> Option<Node>,
+        shape: impl Fn(Space, Reach) -> Shape,
+        node: impl Fn(&mut Self, &Setting<'m>) -> Option<Node>,
     ) -> Option<Node> {
         let mut nodes = Vec::new();
         for setting in self.settings(space, reach) {
@@ -168,7 +173,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// New entries become visible to every CPU, and to devices where they ever walk these tables: who publishes is not
     /// told which are attached. Then this CPU translates anew, where it must.
-    fn publish_new(&self, space: Space) -> Node {
+    pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
         let devices = of.devices.is_some().then_some(Holders::DEVICE);
         let cpus = Holders::CPUS;
@@ -189,11 +194,32 @@ impl<'m> Shaper<'m, '_> {
     fn page(&mut self, setting: &Setting<'m>) -> Node {
         let with = |cx: &mut Self, need| {
             let choice = cx.choose(setting, need);
-            let steps = seq(issues(setting, choice.early(), choice.hint, true));
-            seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
+            let staged = Staged::of([&choice]);
+            let part = Part::Page { walk: need.walk };
+            cx.at_once(setting, (&choice, &staged), choice.hint, part)
         };
         let both = with(self, LEAF_AND_WALK);
         Node::select(Test::Walk, both, with(self, LEAF))
+    }
+
+    /// The instructions of a choice, each stage when the one before is complete.
+    fn at_once(
+        &mut self,
+        setting: &Setting<'m>,
+        (choice, staged): (&Choice, &Staged),
+        hint: bool,
+        part: Part,
+    ) -> Node {
+        let issued = |means: &Vec<Means>| seq(issues(setting, means.iter(), hint, true));
+        let parts = staged
+            .now
+            .iter()
+            .map(|means| (means.as_slice(), issued(means)));
+        let (steps, _) = self.in_turn(setting, parts);
+        let steps = guarded(self.model, choice, seq(steps));
+        seq([self.publish(setting), steps]
+            .into_iter()
+            .chain(self.requires(setting, part)))
     }
 
     /// Everything of the space.
@@ -206,32 +232,24 @@ impl<'m> Shaper<'m, '_> {
                     ..need
                 },
             );
-            let steps = seq(issues(setting, choice.early(), false, true));
-            seq([cx.publish(setting), guarded(cx.model, &choice, steps)])
+            let staged = Staged::everything(setting, &choice, need);
+            let part = Part::Everything { walk: need.walk };
+            cx.at_once(setting, (&choice, &staged), false, part)
         };
         let both = with(self, absent_too(LEAF_AND_WALK));
         Node::select(Test::Walk, both, with(self, absent_too(LEAF)))
     }
 
-    /// Everything of the space, and what binds its tag. Who tells and who is told may have left the space
-    /// long ago, so nothing rests on what is loaded; and what is made from other entries goes here, unless
-    /// completion drops it in the same way as for a loaded space.
+    /// Everything of the space, and what binds its tag. The CPUs that flush may have left the space long ago, so nothing
+    /// depends on what is loaded.
     fn teardown(&mut self, loaded: &Setting<'m>) -> Node {
         let setting = &Setting {
             entering: true,
             ..*loaded
         };
         let choice = self.choose(setting, TEARDOWN);
-        let late = |choice: &Choice| -> Vec<How> {
-            let late = choice.means.iter().filter(|means| means.late);
-            late.map(|means| means.how).collect()
-        };
-        let steps = if late(&choice) == late(&self.choose(loaded, TEARDOWN)) {
-            seq(issues(setting, choice.early(), false, true))
-        } else {
-            seq(self.complete_steps(setting, &choice))
-        };
-        seq([self.publish(setting), guarded(self.model, &choice, steps)])
+        let staged = Staged::everything(setting, &choice, TEARDOWN);
+        self.at_once(loaded, (&choice, &staged), false, Part::Teardown)
     }
 }
 
@@ -239,15 +257,15 @@ impl<'m> Shaper<'m, '_> {
 pub const TEARDOWN: Need = Need {
     leaf: true,
     walk: true,
-    absent: true,
+    absent: Levels::ALL,
     root: true,
     of: Of::Everything,
 };
 
-/// The same, with the absences that are remembered.
+/// The same, with negative entries.
 pub fn absent_too(need: Need) -> Need {
     Need {
-        absent: true,
+        absent: Levels::ALL,
         ..need
     }
 }

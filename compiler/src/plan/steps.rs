@@ -10,21 +10,21 @@ use crate::model::{Model, Need};
 
 /// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
 pub fn issues<'a>(
-    setting: &Setting<'a>,
+    setting: &Setting<'_>,
     means: impl Iterator<Item = &'a Means>,
     hint: bool,
     beside: bool,
-) -> impl Iterator<Item = Node> {
+) -> Vec<Node> {
     let model = setting.model;
     let mut means: Vec<&Means> = means.collect();
-    means.sort_by_key(|m| matches!(m.how, How::Retire | How::OweView));
+    means.sort_by_key(|m| m.is_deferred());
     let node = move |m: &Means| {
         let issue = |primitive| issue_of(m, primitive, hint);
         let with_remedies = |issue: Issue, nodes: Vec<Node>| {
-            let mut steps = remedies::beside(model, m, issue, false);
+            let mut steps = remedies::beside(model, &m.remedies, issue, false);
             steps.extend(nodes);
             if beside {
-                steps.extend(remedies::beside(model, m, issue, true));
+                steps.extend(remedies::beside(model, &m.remedies, issue, true));
             }
             steps
         };
@@ -49,8 +49,7 @@ pub fn issues<'a>(
             How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
         }
     };
-    let nodes: Vec<Node> = means.into_iter().flat_map(node).collect();
-    nodes.into_iter()
+    means.into_iter().flat_map(node).collect()
 }
 
 /// One instruction of a means.
@@ -74,9 +73,10 @@ pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
         let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
         let same = means
             .after
-            .filter(|&barrier| model.barriers[barrier].same_cpu);
+            .iter()
+            .any(|&barrier| model.barriers[barrier].same_cpu);
         let needs = stated.map(|need| need.value);
-        for need in needs.chain(same.map(|_| Need::SameCpu)) {
+        for need in needs.chain(same.then_some(Need::SameCpu)) {
             if !scopes.contains(&need) {
                 scopes.push(need);
             }

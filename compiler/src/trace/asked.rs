@@ -3,7 +3,7 @@
 //! In: a [`Query`]. Out: the scope that a backend would be asked for, and the environment of its plan; or why no such
 //! request can be made on that machine.
 
-use tlbc_runtime::backend::{Debt, Root};
+use tlbc_runtime::backend::{Debt, FinishSteps, Root};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Scope, Tag};
 
@@ -51,6 +51,7 @@ pub(super) fn prepare(model: &Model, query: &Query) -> Result<(Asked, Env), Stri
         },
         debt: Debt::None,
         owed: false,
+        steps: FinishSteps::NONE,
     };
     let asked = match &query.event {
         Event::Cleared {

@@ -1,6 +1,6 @@
 //! What a plan is asked with, and what comes of it.
 
-use tlbc_runtime::backend::{Audience, Debt, Owed, Root};
+use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed, Root};
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
@@ -51,6 +51,8 @@ pub struct Effects {
     pub ops: Vec<Op>,
     /// What is put off.
     pub owed: Owed,
+    /// What is required of completion.
+    pub steps: FinishSteps,
     /// Who flushes for themselves.
     pub deliver: Audience,
     /// Who is interrupted with nothing to do.
@@ -82,6 +84,8 @@ pub struct Env {
     pub debt: Debt,
     /// Whether the view's flush was put off, for `Resume`.
     pub owed: bool,
+    /// What is required of completion, for `Finish`.
+    pub steps: FinishSteps,
 }
 
 /// A change of table entries, as the nodes ask for it.

@@ -3,7 +3,7 @@
 //! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
-use tlbc_runtime::backend::{Audience, Owed};
+use tlbc_runtime::backend::{Audience, FinishSteps, Owed};
 use tlbc_runtime::clause::{Level, Most};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{Reach, Space};
@@ -16,6 +16,18 @@ use crate::model::{Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
 
+/// Runs the plan of a flush, and completes it.
+pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
+    let start = interpret(model, plans, shape, env);
+    let env = Env {
+        steps: start.steps,
+        ..env.clone()
+    };
+    let finish = Shape::Finish(shape.space(), shape.reach());
+    let finish = interpret(model, plans, finish, &env);
+    [start, finish]
+}
+
 /// Runs the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Run {
@@ -25,6 +37,8 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         folding: Folding {
             leaves: false,
             walks: Walks::Named,
+            joint: true,
+            absences: false,
         },
         walk: env.walk,
         ranges: (Space::User, Reach::Here),
@@ -33,6 +47,7 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         effects: Effects {
             ops: Vec::new(),
             owed: Owed::NOTHING,
+            steps: FinishSteps::NONE,
             deliver: Audience::NOBODY,
             interrupt: Audience::NOBODY,
         },
@@ -118,6 +133,7 @@ impl Run<'_> {
                 }
             }
             Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Requires(steps) => self.effects.steps |= *steps,
             Node::Issue(issue) => self.issue(issue, piece),
             Node::Passes { folding, body } => {
                 self.shape(*folding);
@@ -169,6 +185,7 @@ impl Run<'_> {
                 let appeared = env.ranges.have_appeared();
                 self.pass.map_or(appeared, |pass| pass.absent)
             }
+            Test::AppearedAt(levels) => env.ranges.appeared_at(levels),
             Test::Ends => env.ends,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
@@ -184,6 +201,7 @@ impl Run<'_> {
             Test::OverCeiling(count) => self.over_ceiling(count),
             Test::Debt(debt) => env.debt == debt,
             Test::Owed => env.owed,
+            Test::Required(steps) => env.steps.requires(steps),
         }
     }
 

@@ -149,9 +149,7 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
                 return vec![interpret(model, plans, shape, &env)];
             }
         };
-        [shape, Shape::Finish(space, reach)]
-            .map(|shape| interpret(model, plans, shape, env))
-            .into()
+        interpret::flush(model, plans, shape, env).into()
     };
     let here = flush(&env, reach);
     let mut owed = debits(&here, "this CPU");

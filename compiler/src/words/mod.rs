@@ -11,6 +11,7 @@ pub use events::{aspect, ceiling, remedy, weakens};
 
 use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
+use crate::lower::UNLIMITED;
 use crate::model::{
     Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Tag, TagSource,
     Under, Var, Which, Writes, Written,
@@ -143,6 +144,7 @@ pub fn holders(holders: Holders) -> String {
 /// The most that a run counts.
 fn most(model: &Model, most: Most) -> String {
     match most {
+        Most::Count(UNLIMITED) => "any number of".to_owned(),
         Most::Count(count) => number(u64::from(count)),
         Most::Limit(limit) => code(&model.limits[usize::from(limit)].named.name),
     }

@@ -1,7 +1,7 @@
 //! Registers in words.
 
 use super::{code, plain, when};
-use crate::model::{Bits, Comparison, Demand, Model, ReadFrom, Setup};
+use crate::model::{Bits, Comparison, Demand, LimitFrom, Model, ReadFrom, Setup};
 
 /// `[51:48]`, `[36]`
 #[must_use]
@@ -49,6 +49,16 @@ pub fn read_from(from: &ReadFrom) -> String {
         sign(from.comparison),
         from.value.value
     ))
+}
+
+/// `CPUID.80000008H.EDX[15:0] + 1`
+#[must_use]
+pub fn limit_from(from: &LimitFrom) -> String {
+    let plus = match from.plus {
+        0 => String::new(),
+        plus => format!(" + {plus}"),
+    };
+    code(&format!("{}{}{plus}", from.register, bits(&from.bits)))
 }
 
 /// What a statement demands: `CR4.PGE[7] = 0`, `= 1` when `pge`; or its text.

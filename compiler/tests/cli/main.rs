@@ -110,6 +110,48 @@ fn findings() {
     assert!(colored.stderr.contains("\u{1b}["));
 }
 
+/// Warnings are shown, and are errors for those who say so.
+#[test]
+fn warnings() {
+    let project = project();
+    let path = project.path().join("archdefs/x86_64.arch");
+    let spare = "    operand spare 64 bits { [63:0] va; }\n    operand va ";
+    let text = shipped("x86_64.arch").replacen("    operand va ", spare, 1);
+    fs::write(&path, text).expect("a file");
+    let run = |arguments: &[&str]| {
+        let run = tlbc(project.path(), arguments);
+        (run.code, run.stdout, run.stderr)
+    };
+    let warning = "warning[W0201]: the operand `spare` is never used";
+    let (code, stdout, stderr) = run(&["check", "--message-format", "short"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (Some(0), "1 definition, no errors, 1 warning\n")
+    );
+    assert!(stderr.contains(warning), "{stderr}");
+    let (code, stdout, stderr) = run(&["check", "--deny", "warnings"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(
+        stderr.contains(warning) && stderr.contains("\n1 warning in 1 file; "),
+        "{stderr}"
+    );
+    let (_, json, stderr) = run(&["check", "--message-format", "json"]);
+    assert!(
+        stderr.contains("\"severity\":\"warning\""),
+        "{json}{stderr}"
+    );
+
+    let (code, stdout, _) = run(&["gen", "--deny", "warnings"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(!project.path().join("generated").exists());
+    let (code, stdout, stderr) = run(&["gen"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.contains("x86_64.rs: written") && stderr.contains(warning),
+        "{stdout}{stderr}"
+    );
+}
+
 #[test]
 fn the_same_architecture_twice() {
     let project = project();

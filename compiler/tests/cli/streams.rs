@@ -39,15 +39,19 @@ fn results_that_cannot_be_written_are_trouble() {
     if !full.exists() {
         return;
     }
-    let full = File::options().write(true).open(full).expect("a device");
-    let output = command(&root(), &["explain"]).stdout(full).output();
-    let output = output.expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        output
-            .stderr
-            .starts_with(b"error: cannot write to stdout: ")
-    );
+    for arguments in [
+        &["explain"][..],
+        &["--help"],
+        &["check", "--help"],
+        &["--version"],
+    ] {
+        let full = File::options().write(true).open(full).expect("a device");
+        let output = command(&root(), arguments).stdout(full).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let complaint = b"error: cannot write to stdout: ";
+        assert!(output.stderr.starts_with(complaint), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -57,7 +57,13 @@ pub fn table() {
         config,
         invlpgb_pages: 8,
     };
-    line("x86_64", &x86(x86_64::Config::PCID));
-    let invlpgb = x86_64::Config::PCID.with(x86_64::Config::INVLPGB);
+    line(
+        "x86_64",
+        &x86(x86_64::Config::PGE.with(x86_64::Config::PCID)),
+    );
+    let invlpgb = x86_64::Config::PGE
+        .with(x86_64::Config::PCID)
+        .with(x86_64::Config::INVPCID)
+        .with(x86_64::Config::INVLPGB);
     line("x86_64 invlpgb", &x86(invlpgb));
 }

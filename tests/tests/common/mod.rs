@@ -7,10 +7,10 @@ use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
-use tlbc::trace::interpret::{Changing, Effects, Env, Which, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush};
 use tlbc::trace::{Event, Query, Trace, show, trace};
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::backend::{Debt, Root};
+use tlbc_runtime::backend::{Debt, FinishSteps, Root};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
 
@@ -86,7 +86,7 @@ pub struct Machine {
     pub limits: Vec<u64>,
 }
 
-/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pcid invlpgb invlpgb_pages=8`.
+/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
 /// Without a geometry it has the first.
 pub fn machine(model: &Model, words: &str) -> Machine {
     let mut config = Config::default();
@@ -256,6 +256,7 @@ pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
         },
         debt: Debt::None,
         owed: false,
+        steps: FinishSteps::NONE,
     }
 }
 
@@ -269,10 +270,8 @@ pub fn level(model: &Model, name: &str) -> Level {
 /// finish, an instruction a line with its operands as they are.
 pub fn ranges_on(arch: &Analysis, words: &str, ranges: Ranges) -> Vec<String> {
     let env = env(machine(&arch.model, words), true, ranges);
-    let shapes = [Shape::Ranges, Shape::Finish].map(|shape| shape(Space::User, Reach::Wide));
-    let run = |shape| interpret(&arch.model, &arch.plans, shape, &env);
-    shapes
-        .map(run)
+    let shape = Shape::Ranges(Space::User, Reach::Wide);
+    flush(&arch.model, &arch.plans, shape, &env)
         .iter()
         .flat_map(|it| with_operands(arch, it))
         .collect()

@@ -72,7 +72,10 @@ fn tags_with_common_values() {
 fn tags_that_no_switch_loads() {
     refused(
         X86_64,
-        &[("needs pcid and not pti", "needs not pti")],
+        &[(
+            "needs pcid and invpcid and not pti",
+            "needs invpcid and not pti",
+        )],
         "E0511",
     );
 }

@@ -123,11 +123,12 @@ fn values_of_the_kernel() {
         "leaf under asid; walk under asid;",
         "leaf under asid; walk under asid; view own tag | 1, loaded;",
     );
-    refused(
-        slate(),
-        &[page, kernel, ("values 1..65535; ", "reserved 1; "), views],
-        "E0207 E0512 E0515",
+    accepted(slate(), &[page, kernel, values, views]);
+    let odd = (
+        "leaf global;     walk under every tag;",
+        "leaf under asid 5; walk under asid 5;",
     );
+    refused(slate(), &[page, odd, values, views], "E0512");
     refused(slate(), &[kernel], "E0512");
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, interpret};
+use tlbc::trace::interpret::{Effects, Op, Which, flush};
 use tlbc_runtime::clause;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
@@ -149,8 +149,7 @@ impl Case<'_> {
             }
             _ => Shape::Ranges(self.space, self.reach),
         };
-        [shape, Shape::Finish(self.space, self.reach)]
-            .map(|shape| interpret(&self.arch.model, &self.arch.plans, shape, &env))
+        flush(&self.arch.model, &self.arch.plans, shape, &env)
     }
 
     /// An instruction, by names.

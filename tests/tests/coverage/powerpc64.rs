@@ -6,7 +6,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, interpret};
+use tlbc::trace::interpret::{Effects, Op, Which, flush, interpret};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::case::rounded;
@@ -85,8 +85,7 @@ impl Case {
             }
             _ => Shape::Ranges(self.space, reach),
         };
-        [shape, Shape::Finish(self.space, reach)]
-            .map(|shape| interpret(&arch.model, &arch.plans, shape, &env))
+        flush(&arch.model, &arch.plans, shape, &env)
     }
 
     /// Where each is: what is issued, with the instructions that complete those before them on all CPUs,
@@ -130,19 +129,11 @@ impl Case {
         if places.contains(&&Place::Everything) || sets.len() as u64 == self.cpu.sets() {
             return true;
         }
-        let mut hits: Vec<&Range<u128>> = places
-            .iter()
-            .filter_map(|place| match place {
-                Place::Sized(of, range) if *of == shift => Some(range),
-                _ => None,
-            })
-            .collect();
-        hits.sort_by_key(|hit| hit.start);
-        let out = rounded(range, shift);
-        let end = hits.iter().fold(out.start, |at, hit| {
-            if hit.start <= at { at.max(hit.end) } else { at }
+        let hits = places.iter().filter_map(|place| match place {
+            Place::Sized(of, range) if *of == shift => Some(range),
+            _ => None,
         });
-        end >= out.end
+        joined(&rounded(range, shift), hits.collect())
     }
 
     /// One agent loses everything of the request.
@@ -167,10 +158,15 @@ impl Case {
             .filter(|(at, drop)| drop.walk && done(drop, *at, end))
             .map(|(at, _)| *at)
             .collect();
-        assert!(
-            self.cut.is_empty() || !walks.is_empty(),
-            "{agent:?} keeps walk entries"
-        );
+        for (level, range) in &self.cut {
+            let all = mine(false);
+            let named = all.iter().filter(|(at, _)| walks.contains(at));
+            let named: Vec<&Place> = named.map(|(_, drop)| &drop.place).collect();
+            assert!(
+                touched(range, self.cpu.shift(*level), &named),
+                "{agent:?} keeps walk entries of {range:x?}: {named:x?}"
+            );
+        }
         let refills = self.live && !self.cut.is_empty();
         let walk_done = |by: usize| {
             mine(false)
@@ -226,7 +222,8 @@ impl Case {
             let Place::Sized(shift, named) = &drop.place else {
                 continue;
             };
-            let inside = self.leaf.iter().any(|(at, range)| {
+            let asked = if drop.leaf { &self.leaf } else { &self.cut };
+            let inside = asked.iter().any(|(at, range)| {
                 let all = rounded(range, *shift);
                 self.cpu.shift(*at) == *shift && all.start <= named.start && named.end <= all.end
             });
@@ -268,6 +265,25 @@ impl Case {
             "over the ceiling"
         );
     }
+}
+
+/// Whether each walk entry of a range is named, wherever in its reach.
+fn touched(range: &Range<u128>, shift: u32, places: &[&Place]) -> bool {
+    let hits = places.iter().map(|place| match place {
+        Place::Sized(_, named) => rounded(named, shift),
+        _ => range.clone(),
+    });
+    let hits: Vec<Range<u128>> = hits.collect();
+    joined(range, hits.iter().collect())
+}
+
+/// Whether ranges cover one together.
+fn joined(range: &Range<u128>, mut hits: Vec<&Range<u128>>) -> bool {
+    hits.sort_by_key(|hit| hit.start);
+    let end = hits.iter().fold(range.start, |at, hit| {
+        if hit.start <= at { at.max(hit.end) } else { at }
+    });
+    end >= range.end
 }
 
 fn raw() -> impl Strategy<Value = Raw> {

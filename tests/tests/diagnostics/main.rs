@@ -7,7 +7,9 @@ mod operands;
 mod registers;
 mod several;
 mod shipped;
+mod slips;
 mod toy;
+mod warnings;
 
 use tlbc::analyse;
 use tlbc::diagnostic::Diagnostic;

@@ -114,15 +114,28 @@ fn circles_of_features() {
 }
 
 #[test]
+fn circles_of_caches() {
+    let caches = |held: &str| {
+        format!(
+            "caches {{ {held} one per cpu; walk spans its reach; large leaf may split, dropped together; \
+             invalid never; fills while loaded; stricter refetched; }}"
+        )
+    };
+    cases(
+        "circles_of_caches",
+        &[
+            &caches("tlb holds leaf, walk from near; near holds leaf from tlb;"),
+            &caches("tlb holds leaf, walk; near holds leaf from near; far holds leaf from near;"),
+        ],
+    );
+}
+
+#[test]
 fn unused_names() {
     cases(
         "unused",
         &[
-            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }
-barrier late \"late\" { completes on cpus; gone; drained; }
-operand spare 64 bits { [63:0] va; }
-load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
-cpus some \"some CPUs\";",
+            "feature far \"far\";\nlimit most \"most\" 1..5;\ntag spare { 4 bits; of machine; from generations; }",
             "feature f \"f\";\nspace user { addresses low 38 bits when f, low 30 bits; leaf under color; walk under color; }",
         ],
     );

@@ -37,6 +37,59 @@ fn what_registers_say() {
     );
 }
 
+/// The toy with a limit, which the run of an instruction has.
+fn limit(statement: &str) -> String {
+    format!(
+        "limit most {statement};
+operand run 64 bits {{ [63:56] tag; [55:46] num; [45:0] va[57:12]; names num + 1 entries; }}
+invalidate drop_run \"drop.run {{run}}\" {{
+    per \"Toy manual, 4.4\";
+    drops leaf of run of 1..limit(most) entries at pte, this tag;
+    where cpus;
+    after wait;
+}}"
+    )
+}
+
+#[test]
+fn limits_that_registers_say() {
+    let found = |statement: &str| messages(&toy_with(&limit(statement)));
+    assert_eq!(found("\"pages\" 1..256 from ID1[7:0] + 1"), [""; 0]);
+    assert_eq!(found("\"pages\" 1..300 from ID1[7:0] + 1"), [""; 0]);
+    for (statement, gives) in [
+        (
+            "1..256 from ID1[7:0]",
+            "1 to 256, and its bits give 0 to 255",
+        ),
+        (
+            "2..256 from ID1[7:0] + 1",
+            "2 to 256, and its bits give 1 to 256",
+        ),
+        (
+            "1..255 from ID1[7:0] + 1",
+            "1 to 255, and its bits give 1 to 256",
+        ),
+        (
+            "1..256 from ID1[63:0] + 1",
+            "1 to 256, and its bits give 1 to 18446744073709551615",
+        ),
+    ] {
+        let expected = format!("E0701 `most` is {gives}");
+        assert_eq!(found(&format!("\"pages\" {statement}")), [expected]);
+    }
+    assert_eq!(
+        found("\"pages\" 1..256 from ID1[0:7] + 1"),
+        ["E0207 a register has no bits [0:7]"]
+    );
+    // A bit belongs to one field, whatever is read from it.
+    let shared = limit("\"pages\" 1..256 from ID1[7:0] + 1");
+    let shared = format!("{shared}\n{}", read("from ID1[4:3] >= 1", ""));
+    assert_eq!(
+        messages(&toy_with(&shared)),
+        ["E0702 two fields of `ID1` overlap"]
+    );
+}
+
 #[test]
 fn registers_that_rust_cannot_name() {
     let found = |first, second| {
@@ -54,6 +107,14 @@ fn registers_that_rust_cannot_name() {
         ["E0207 `if` is a word of Rust"]
     );
     assert_eq!(found("from A.B[0] = 1", "from A.B[1] = 1"), [""; 0]);
+    let text = toy_with(&format!(
+        "{}\n{}",
+        read("from A.B[0] = 1", ""),
+        limit("\"pages\" 1..256 from A_B[7:0] + 1")
+    ));
+    let found = tlbc::compile::check([("x.arch", text)]).diagnostics;
+    let found: Vec<&str> = found.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(found, ["`A.B` and `A_B` are both `a_b` in Rust"]);
 }
 
 #[test]

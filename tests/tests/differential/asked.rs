@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use tlbc::model::{Config, Model};
 use tlbc::plan::Plans;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, flush, interpret};
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
-use tlbc_runtime::{Audience, Debt, Owed, Record, Root};
+use tlbc_runtime::{Audience, Debt, FinishSteps, Owed, Record, Root};
 
 use crate::Issued;
 use crate::machines::{Machine, SPACES, conditions};
@@ -48,12 +48,16 @@ impl Did {
 impl<M: Machine> Asked<'_, M> {
     /// What the plan of a shape does.
     pub fn plan(&self, shape: Shape) -> Did {
-        let effects = interpret(self.model, self.plans, shape, &self.env);
+        self.did(interpret(self.model, self.plans, shape, &self.env))
+    }
+
+    fn did(&self, effects: Effects) -> Did {
         let Effects {
             ops,
             owed,
             deliver,
             interrupt,
+            ..
         } = effects;
         let operand = |&(operand, bits): &(usize, u128)| {
             let named = &self.model.operands[operand].named;
@@ -123,13 +127,13 @@ impl<M: Machine> Asked<'_, M> {
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
         };
 
-        let mut start = self.plan(shape(reach));
+        let flushed = flush(self.model, self.plans, shape(reach), &self.env);
+        let [mut start, mut finish] = flushed.map(|effects| self.did(effects));
         if reach == Reach::Wide {
             let told = self.plan(Shape::Told(space));
             start.deliver = told.deliver;
             assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
         }
-        let mut finish = self.plan(Shape::Finish(space, reach));
         finish.owed |= start.owed;
 
         self.gives_up(&request);
@@ -155,8 +159,8 @@ impl<M: Machine> Asked<'_, M> {
         self.env.tag.of_machine = false;
         let config = self.env.config;
         self.env.config.features &= !M::SENDER_ONLY.0;
-        let mut told = self.plan(shape(Reach::Here));
-        let finish = self.plan(Shape::Finish(space, Reach::Here));
+        let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
+        let [mut told, finish] = flushed.map(|effects| self.did(effects));
         told.issued.extend(finish.issued);
         told.owed |= finish.owed;
         self.env.tag = request.tag;
@@ -251,5 +255,6 @@ pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
         },
         debt: Debt::None,
         owed: false,
+        steps: FinishSteps::NONE,
     }
 }

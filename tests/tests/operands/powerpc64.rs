@@ -247,6 +247,17 @@ fn calls_for_a_range() {
     );
     let kernel = Ask::kernel(KERNEL, 0x1000, &["pte"]);
     row(&kernel, "", [0, 1, 2, 1, KERNEL, KERNEL + 0x1000]);
+    // A table that was unlinked as well: both types in one call.
+    let table = user(0x20_0000, 2 * MIB, &["pte"]).tables();
+    row(&table, "", [0x1_2345, 1, 6, 1, 0x20_0000, 0x40_0000]);
+    row(
+        &table,
+        "coprocessors",
+        [0x1_2345, 5, 6, 1, 0x20_0000, 0x40_0000],
+    );
+    // The end is as far away as the space has addresses.
+    let far = user(0, 1 << 43, &["pte"]);
+    row(&far, "", [0x1_2345, 1, 2, 1, 0, 1 << 43]);
     // The largest PID has 20 bits.
     let pid = user(0x3000, 0x1000, &["pte"]).tag(0xf_ffff);
     row(&pid, "", [0xf_ffff, 1, 2, 1, 0x3000, 0x4000]);
@@ -276,9 +287,6 @@ fn calls_for_a_space() {
     let pid = 0x1_2345;
     // Pages of the kernel are not flushed one by one.
     row(&Ask::kernel(KERNEL, 0x2000, &["pte"]), "", 0, 1, 2);
-    let tables = user(0x3000, 0x1000, &["pte"]).tables();
-    row(&tables, "", pid, 1, 4);
-    row(&tables, "coprocessors", pid, 5, 4);
     row(&Ask::event(Event::Everything), "", pid, 1, 6);
     row(&Ask::event(Event::Teardown), "coprocessors", pid, 5, 14);
 }

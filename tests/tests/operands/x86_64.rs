@@ -72,8 +72,7 @@ fn without_debts() -> Analysis {
         "        drops leaf, walk of everything, this tag when not pcid;\n",
     );
     let text = edited(&text, "        may be retired;", "        //");
-    let pcid = "from CPUID.01H.ECX[17] = 1";
-    good(&edited(&text, pcid, &format!("{pcid} needs invpcid")))
+    good(&edited(&text, "needs pge;", "needs pge and invpcid;"))
 }
 
 #[test]
@@ -94,7 +93,8 @@ fn invpcid_2_everything() {
 fn invpcid_3_every_pcid_but_no_globals() {
     // Kernel entries under every PCID, none of them global.
     let range = Ask::kernel(0xffff_8000_4000_0000, 2 * MIB, &["pte"]);
-    invpcid(&range.on(&without_debts(), "pcid invpcid"), 3, 0, 0, 0);
+    let words = "pge pcid invpcid pti";
+    invpcid(&range.on(&without_debts(), words), 3, 0, 0, 0);
 }
 
 // APM 3, INVLPGB. rAX: 0 address valid, 1 PCID valid, 2 ASID valid, 3 globals too, 4 leaves only,
@@ -135,11 +135,11 @@ fn invlpgb_run_of_a_pcid() {
     let of = |start, bytes, levels| user(start, bytes, levels).tag(0x123).on(x86(), AMD);
     let run = Invlpgb {
         address: 0x40001,
-        flags: 0b00_0111,
+        flags: 0b01_0111,
         stride: 0,
         more: 0,
         pcid: 0x123,
-        words: (0x4000_1007, 0, 0x0123_0000),
+        words: (0x4000_1017, 0, 0x0123_0000),
     };
     invlpgb(&of(0x4000_1000, 0x1000, &["pte"]), 0, &run);
     // Ten pages: eight, then two; the count is of further pages.
@@ -149,14 +149,14 @@ fn invlpgb_run_of_a_pcid() {
         0,
         &Invlpgb {
             more: 7,
-            words: (0x4000_1007, 7, 0x0123_0000),
+            words: (0x4000_1017, 7, 0x0123_0000),
             ..run
         },
     );
     let rest = Invlpgb {
         address: 0x40009,
         more: 1,
-        words: (0x4000_9007, 1, 0x0123_0000),
+        words: (0x4000_9017, 1, 0x0123_0000),
         ..run
     };
     invlpgb(&ten, 1, &rest);
@@ -165,17 +165,25 @@ fn invlpgb_run_of_a_pcid() {
         address: 0x40000,
         stride: 1,
         more: 2,
-        words: (0x4000_0007, 0x8000_0002, 0x0123_0000),
+        words: (0x4000_0017, 0x8000_0002, 0x0123_0000),
         ..run
     };
     invlpgb(&of(0x4000_0000, 6 * MIB, &["pmd"]), 0, &large);
     // A leaf of 1 GiB has no stride: one address.
     let huge = Invlpgb {
         address: 0x40000,
-        words: (0x4000_0007, 0, 0x0123_0000),
+        words: (0x4000_0017, 0, 0x0123_0000),
         ..run
     };
     invlpgb(&of(0x4000_0000, GIB, &["pud"]), 0, &huge);
+    // Walk entries as well, where a table was unlinked.
+    let walk = Invlpgb {
+        flags: 0b00_0111,
+        words: (0x4000_1007, 0, 0x0123_0000),
+        ..run
+    };
+    let table = user(0x4000_1000, 0x1000, &["pte"]).tables();
+    invlpgb(&table.tag(0x123).on(x86(), AMD), 0, &walk);
 }
 
 #[test]
@@ -214,32 +222,34 @@ fn invlpgb_without_an_address() {
             ..zero
         },
     );
-    // Every PCID, no globals: ASID valid alone. There are no globals without PGE.
+    // Every PCID, no globals: ASID valid alone.
     let nonglobal = Invlpgb {
         flags: 0b00_0100,
         words: (0x4, 0, 0),
         ..zero
     };
-    invlpgb(&range.on(x86(), "pcid invpcid invlpgb tce"), 0, &nonglobal);
+    let global = "leaf under every tag, global when pge and not pti;";
+    let without_globals = good(&edited(X86_64, global, "leaf under every tag;"));
+    invlpgb(&range.on(&without_globals, AMD), 0, &nonglobal);
 }
 
 #[test]
 fn invlpgb_run_of_every_pcid() {
-    // Address and ASID valid, PCID not compared, globals too.
+    // Address and ASID valid, PCID not compared, globals too, leaves only.
     let run = Invlpgb {
         address: 0xf_fff8_0000_0001,
-        flags: 0b00_1101,
+        flags: 0b01_1101,
         stride: 0,
         more: 2,
         pcid: 0,
-        words: (0xffff_8000_0000_100d, 2, 0),
+        words: (0xffff_8000_0000_101d, 2, 0),
     };
     let of = |start, bytes, levels| Ask::kernel(start, bytes, levels).on(x86(), AMD);
     invlpgb(&of(0xffff_8000_0000_1000, 3 << 12, &["pte"]), 0, &run);
     let last = Invlpgb {
         address: 0xf_ffff_ffff_ffff,
         more: 0,
-        words: (0xffff_ffff_ffff_f00d, 0, 0),
+        words: (0xffff_ffff_ffff_f01d, 0, 0),
         ..run
     };
     invlpgb(&of(0xffff_ffff_ffff_f000, 0x1000, &["pte"]), 0, &last);
@@ -247,7 +257,7 @@ fn invlpgb_run_of_every_pcid() {
         address: 0xf_fff8_0004_0000,
         stride: 1,
         more: 1,
-        words: (0xffff_8000_4000_000d, 0x8000_0001, 0),
+        words: (0xffff_8000_4000_001d, 0x8000_0001, 0),
         ..run
     };
     invlpgb(&of(0xffff_8000_4000_0000, 4 * MIB, &["pmd"]), 0, &large);

@@ -65,7 +65,14 @@ fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
     each(arm64);
     each(s390);
     each(|| x86(&[]));
-    each(|| x86(&[x86_64::Config::PCID, x86_64::Config::INVLPGB]));
+    each(|| {
+        x86(&[
+            x86_64::Config::PGE,
+            x86_64::Config::PCID,
+            x86_64::Config::INVPCID,
+            x86_64::Config::INVLPGB,
+        ])
+    });
     each(|| power(&[powerpc64::Config::GTSE]));
     each(|| power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]));
     each(|| power(&[]));

@@ -8,7 +8,7 @@ macro_rules! on_every_architecture {
     ($run:path) => {
         on_every_configuration!($run;
             arm64: arm64::Tlb { config: arm64::Config::NONE }, NewSpace::default();
-            x86_64: x86_64::Tlb { config: x86_64::Config::PCID, invlpgb_pages: 1 }, NewSpace::default();
+            x86_64: x86_64::Tlb { config: x86_64::Config::PGE.with(x86_64::Config::PCID), invlpgb_pages: 1 }, NewSpace::default();
             powerpc64: powerpc64::Tlb { config: powerpc64::Config::GTSE }, NewSpace::default();
             s390: s390::Tlb { config: s390::Config::EDAT1 }, NewSpace::default();
         );
@@ -26,15 +26,15 @@ macro_rules! on_every_configuration {
             arm64_64k: arm64::Tlb { config: arm64::Config::G64K.with(arm64::Config::REPEAT_TLBI) }, NewSpace::default();
             x86_64: x86_64::Tlb { config: x86_64::Config::NONE, invlpgb_pages: 1 }, NewSpace::default();
             x86_64_pcid_pti: x86_64::Tlb {
-                config: x86_64::Config::PCID.with(x86_64::Config::PTI).with(x86_64::Config::INVPCID),
+                config: x86_64::Config::PGE.with(x86_64::Config::PCID).with(x86_64::Config::PTI).with(x86_64::Config::INVPCID),
                 invlpgb_pages: 1,
             }, NewSpace::default();
             x86_64_invlpgb: x86_64::Tlb {
-                config: x86_64::Config::PCID.with(x86_64::Config::INVLPGB).with(x86_64::Config::LA57),
+                config: x86_64::Config::PGE.with(x86_64::Config::PCID).with(x86_64::Config::INVPCID).with(x86_64::Config::INVLPGB).with(x86_64::Config::LA57),
                 invlpgb_pages: 8,
             }, NewSpace::default();
             x86_64_invlpgb_tag_of_cpu: x86_64::Tlb {
-                config: x86_64::Config::PCID.with(x86_64::Config::INVLPGB).with(x86_64::Config::TCE),
+                config: x86_64::Config::PGE.with(x86_64::Config::PCID).with(x86_64::Config::INVPCID).with(x86_64::Config::INVLPGB).with(x86_64::Config::TCE),
                 invlpgb_pages: 8,
             }, NewSpace { tag_of_cpu: true, ..NewSpace::default() };
             powerpc64_hypervisor_calls: powerpc64::Tlb { config: powerpc64::Config::NONE }, NewSpace::default();

@@ -52,14 +52,27 @@ fn others_and_line_ends_are_taken() {
 }
 
 #[test]
-fn many_are_counted() {
-    let text = format!("arch m {{ // {}\n}}\n", "\u{202e}".repeat(1000));
+fn each_is_reported_once_with_its_other_places() {
+    let text = format!("arch m {{ // {}\u{1b}\n}}\n", "\u{202e}".repeat(1000));
     let (_, _, found) = parsed(&text);
-    assert_eq!(found.len(), 50);
-    let last = found.last().and_then(|d| d.notes.last());
+    let places: Vec<_> = found
+        .iter()
+        .map(|d| (d.message.as_str(), d.also.len()))
+        .collect();
     assert_eq!(
-        last.map(String::as_str),
-        Some("950 more errors in this file not shown")
+        places,
+        [
+            ("the character U+001B is a control character", 0),
+            ("the character U+202E changes how the text is shown", 999),
+        ]
+    );
+    // A file with the line ends of old Macs.
+    let (files, _, found) = parsed(&shipped("arm64.arch").replace('\n', "\r"));
+    assert_eq!(found.len(), 1);
+    let shown = render(&files, &found, Format::Short, false);
+    assert!(
+        shown.contains("a carriage return without a line feed (and "),
+        "{shown}"
     );
 }
 

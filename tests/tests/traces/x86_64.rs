@@ -9,27 +9,23 @@ use crate::{GIB, MIB, PAGE, themes};
 const USER: u64 = 0x40_0000_0000;
 const KERNEL: u64 = 0xffff_8000_4000_0000;
 
-/// `invlpgb` needs `pcid` and excludes `pti`: two fullest machines, each also without one feature.
+/// `pcid` needs `pge`, `invlpgb` needs both and `invpcid`, and excludes `pti`: two fullest machines, each also without one feature.
 const MACHINES: &[&str] = &[
     "",
     "pge",
-    "pcid",
+    "pge pcid",
     "invpcid",
     "pti",
-    "pcid invlpgb",
     "tce",
     "la57",
     // All but pti, and each off.
     "pge pcid invpcid invlpgb tce la57 invlpgb_pages=8",
-    "pcid invpcid invlpgb tce la57 invlpgb_pages=8",
     "pge invpcid tce la57",
-    "pge pcid invlpgb tce la57 invlpgb_pages=8",
     "pge pcid invpcid tce la57",
     "pge pcid invpcid invlpgb la57 invlpgb_pages=8",
     "pge pcid invpcid invlpgb tce invlpgb_pages=8",
     // All but invlpgb, and each off.
     "pge pcid invpcid pti tce la57",
-    "pcid invpcid pti tce la57",
     "pge invpcid pti tce la57",
     "pge pcid pti tce la57",
     "pge pcid invpcid pti la57",

@@ -106,15 +106,17 @@ fn a_freed_table_needs_the_walk_clause() {
 /// retired, `shared` does not, and on a machine that has both a kernel entry may stand under either.
 #[test]
 fn trap_16_a_tag_of_the_machine_is_not_retired() {
-    for words in ["pcid invlpgb", "pcid invpcid invlpgb"] {
-        let page = Ask::kernel(KERNEL, PAGE, &["pte"]).here().on(x86(), words);
-        assert_eq!(
-            page.owed,
-            [],
-            "{words}: {:?}, and entries under shared tags are owed",
-            page.here
-        );
-    }
+    // Not global, so that entries of the page may be under every tag.
+    let kernel = "leaf under every tag, global when pge and not pti;";
+    let arch = good(&edited(X86_64, kernel, "leaf under every tag;"));
+    let page = Ask::kernel(KERNEL, PAGE, &["pte"]).here();
+    let page = page.on(&arch, "pge pcid invpcid invlpgb");
+    let here = page.here;
+    assert_eq!(
+        page.owed,
+        [],
+        "{here:?}, and entries under shared tags are owed"
+    );
 }
 
 /// Trap 18: TLBSYNC waits for INVLPGBs of this CPU, so it comes last, on the same CPU.
@@ -160,7 +162,7 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
     assert_eq!(names(&on("pge"))[0], "mov_cr4");
     assert_eq!(operands(&on("pge invpcid"), "kind"), [2]);
     // Kernel entries under every PCID: the others are owed until they are loaded.
-    let pcid = on("pcid");
+    let pcid = on("pge pcid pti");
     assert_eq!(names(&pcid)[0], "mov_cr3");
     let until: Vec<&str> = pcid.owed.iter().map(|debit: &Debit| debit.until).collect();
     assert_eq!(until, ["load", "load"], "this CPU, and each that is told");

@@ -194,6 +194,8 @@ fn call(name: &str, operand: &dyn Fn(&str) -> u64) -> Drop {
             2 => 16,
             4 => 21,
             8 => 30,
+            // Every size: the table of a level that maps no pages.
+            u64::MAX if form == 4 => 39,
             size => panic!("size {size} is none"),
         };
         let (start, end) = (operand("rpt_start"), operand("rpt_end"));

@@ -102,11 +102,7 @@ pub fn dropped(op: &Issued, cpu: &Cpu) -> Option<Dropped> {
             let flags = bits(rax, 5, 0);
             let count = bits(ecx, 15, 0) + 1;
             assert!(count <= cpu.most, "INVLPGB of {count} pages: #GP");
-            assert_eq!(
-                flags & 0b11_0100,
-                0b00_0100,
-                "ASID compared, leaves and more, no guests"
-            );
+            assert_eq!(flags & 0b10_0100, 0b00_0100, "ASID compared, no guests");
             let place = if flags & 1 == 0 {
                 Place::Everything
             } else {
@@ -125,6 +121,8 @@ pub fn dropped(op: &Issued, cpu: &Cpu) -> Option<Dropped> {
                 (false, true) if flags & 1 == 1 => (Whose::Any, Walk::Stay),
                 (false, true) => (Whose::Any, Walk::Named),
             };
+            let final_only = flags & 0b1_0000 != 0;
+            let walk = if final_only { Walk::Stay } else { walk };
             Some(Dropped {
                 leaf_only: None,
                 walk,

@@ -1,0 +1,126 @@
+//! Findings that have one cause, as one.
+//!
+//! In: what the stages found. Out: the same findings, those of one cause joined into the first of them, which names
+//! the other places. Holds: no place is lost.
+//!
+//! Two kinds of findings have one cause: those that the same name is not known; and those of one rule that are worded
+//! alike, but for the names in them, and contradict the same fact, as when ten instructions rely on one barrier.
+
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+
+/// Joins findings of one cause.
+#[must_use]
+pub fn grouped(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut groups: Vec<(Wording, Diagnostic)> = Vec::new();
+    for diagnostic in found {
+        let wording = Wording::of(&diagnostic);
+        let same = groups
+            .iter_mut()
+            .find(|(first, group)| *first == wording && have_one_cause(group, &diagnostic));
+        match same {
+            Some((_, group)) => join(group, diagnostic),
+            None => groups.push((wording, diagnostic)),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// What a finding says, without the names in it, unless the name is what it is about.
+#[derive(PartialEq)]
+struct Wording {
+    code: Code,
+    sentences: Vec<String>,
+}
+
+impl Wording {
+    fn of(diagnostic: &Diagnostic) -> Self {
+        let code = diagnostic.code;
+        if code == Code::E0202 {
+            // One name, wherever it is used.
+            let sentences = vec![diagnostic.message.clone()];
+            return Self { code, sentences };
+        }
+        let labels = diagnostic.labels().map(|label| &label.text);
+        let sentences = std::iter::once(&diagnostic.message).chain(labels);
+        let sentences = sentences.map(|text| without_names(text)).collect();
+        Self { code, sentences }
+    }
+}
+
+/// A sentence with its names, which stand between backticks, left out.
+fn without_names(sentence: &str) -> String {
+    sentence.split('`').step_by(2).collect::<Vec<_>>().join("`")
+}
+
+fn have_one_cause(first: &Diagnostic, other: &Diagnostic) -> bool {
+    let of_other: Vec<Span> = other.secondary.iter().map(|label| label.span).collect();
+    let shares_fact = first
+        .secondary
+        .iter()
+        .any(|label| of_other.contains(&label.span));
+    first.code == Code::E0202 || !first.code.is_of_text() && shares_fact
+}
+
+/// Adds the places of `other` to those of `group`.
+fn join(group: &mut Diagnostic, other: Diagnostic) {
+    let places: Vec<Span> = if group.primary.span == other.primary.span {
+        other.secondary.iter().map(|label| label.span).collect()
+    } else {
+        vec![other.primary.span]
+    };
+    let known: Vec<Span> = group.labels().map(|label| label.span).collect();
+    for place in places.into_iter().chain(other.also) {
+        if !known.contains(&place) && !group.also.contains(&place) {
+            group.also.push(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::FileId;
+
+    fn at(offset: usize) -> Span {
+        Span::new(FileId(0), offset..offset + 1)
+    }
+
+    fn finding(code: Code, place: usize, message: &str) -> Diagnostic {
+        Diagnostic::new(code, at(place), message)
+    }
+
+    #[test]
+    fn one_fact_that_several_rely_on_is_one_cause() {
+        let of = |place, name| {
+            let message = format!("`{name}` acts on more holders than `wait` waits for");
+            finding(Code::E0402, place, &message).because(at(1), "completes here")
+        };
+        let groups = grouped(vec![of(10, "a"), of(20, "b"), of(30, "c")]);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].primary.span, at(10));
+        assert_eq!(groups[0].also, [at(20), at(30)]);
+    }
+
+    #[test]
+    fn one_unknown_name_is_one_cause_and_two_are_two() {
+        let of = |place, name| {
+            finding(Code::E0202, place, &format!("there is no level `{name}`")).label("not defined")
+        };
+        let groups = grouped(vec![of(10, "pmd"), of(20, "pud"), of(30, "pmd")]);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(
+            (&groups[0].also[..], &groups[1].also[..]),
+            (&[at(30)][..], &[][..])
+        );
+    }
+
+    #[test]
+    fn what_is_missing_twice_has_two_causes() {
+        let of = |place| finding(Code::E0203, place, "the page size is missing");
+        assert_eq!(grouped(vec![of(10), of(20)]).len(), 2);
+        let of = |place| finding(Code::E0101, place, "expected `;`");
+        assert_eq!(grouped(vec![of(10), of(20)]).len(), 2);
+    }
+}

@@ -1,0 +1,214 @@
+//! Passes: consecutive entries of one level, one by one or in runs.
+//!
+//! In: the choices for one entry and for runs. Out: the nodes of `Pass` and of `Folding`, and how instructions are
+//! counted against a ceiling. Holds: what is issued for a run drops what is issued for its entries one by one.
+
+use tlbc_runtime::cells::Cells;
+use tlbc_runtime::clause::{Levels, Most, Stores, Stride};
+use tlbc_runtime::passes::{Folding, Walks};
+
+use super::choose::{Choice, Need, Of, wanted};
+use super::factor::seq;
+use super::ir::{Count, Node, Over, Test};
+use super::pool::{Means, Names, Setting};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK};
+use super::stages::may_refill;
+use super::steps::issues;
+
+/// A run: the operand that counts, the most that it counts, and what.
+type Run = (usize, Most, Stride);
+
+impl<'m> Shaper<'m, '_> {
+    /// Consecutive entries of one level, at one stage; nothing where they are never flushed one by one.
+    pub(super) fn pass(&mut self, setting: &Setting<'m>, stage: u8) -> Option<Node> {
+        let leaf = self.entries(setting, LEAF, stage)?;
+        let both = self.entries(setting, LEAF_AND_WALK, stage);
+        let walk = self.entries(setting, WALK, stage);
+        let apart = !self.choose(setting, WALK).by_address();
+        let node = match (both, walk) {
+            (Some(both), Some(walk)) if !apart => {
+                Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
+            }
+            _ => leaf,
+        };
+        let absent = self.appeared(setting, stage);
+        let node = match absent {
+            Some(absent) => Node::select(Test::Absent, absent, node),
+            None => node,
+        };
+        (stage == 0 || node != Node::Seq(Vec::new())).then_some(node)
+    }
+
+    /// The same for entries that appeared. Where negative entries of a level do not go by address, everything goes, and no
+    /// pass asks for them.
+    fn appeared(&mut self, setting: &Setting<'m>, stage: u8) -> Option<Node> {
+        let mut groups: Vec<(Levels, Node)> = Vec::new();
+        for need in self.absences_by_address(setting) {
+            let node = self.entries(setting, need, stage)?;
+            match groups.iter_mut().find(|(_, same)| *same == node) {
+                Some((levels, _)) => *levels = levels.union(need.absent),
+                None => groups.push((need.absent, node)),
+            }
+        }
+        let (_, last) = groups.pop()?;
+        Some(groups.into_iter().rev().fold(last, |rest, (levels, node)| {
+            Node::select(Test::Stride(levels), node, rest)
+        }))
+    }
+
+    fn entries(&mut self, setting: &Setting<'m>, need: Need, stage: u8) -> Option<Node> {
+        let one = self.choose(setting, need);
+        if !one.by_address() {
+            return None;
+        }
+        let single = seq(issues(setting, one.addressed(stage), one.hint, false));
+        if one.addressed(stage).next().is_none() {
+            return Some(single);
+        }
+        let each = |over, body, rest: Option<Node>| Node::Each {
+            over,
+            body: Box::new(body),
+            rest: rest.map(Box::new),
+        };
+        let by_entry = each(Over::Entries, single.clone(), None);
+        let Some(many) = self.runs(setting, need) else {
+            return Some(by_entry);
+        };
+        let Some((operand, most, stride)) = run_at(&many, stage) else {
+            return Some(by_entry);
+        };
+        let body = seq(issues(setting, many.addressed(stage), many.hint, false));
+        // Pages come in units, which may leave one over; entries one by one.
+        let rest = matches!(stride, Stride::Pages).then_some(single);
+        let by_run = each(Over::Runs { operand, most }, body, rest);
+        Some(match stride {
+            Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
+            Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
+        })
+    }
+
+    /// The choice for runs, where a pass can take it instead of the one for its entries: each stage has runs of one kind
+    /// where the other names addresses, and issues nothing else once.
+    fn runs(&mut self, setting: &Setting<'m>, need: Need) -> Option<Choice> {
+        let one = self.choose(setting, need);
+        let runs = Need {
+            of: Of::Runs,
+            ..need
+        };
+        let many = self.chooser.choose(setting, runs)?;
+        let serves = (0..Stores::MOST as u8).all(|stage| {
+            let named = one.addressed(stage).next().is_some();
+            let mut whole = many.whole(stage);
+            named == run_at(&many, stage).is_some()
+                && named == many.addressed(stage).next().is_some()
+                && whole.all(|means| one.means.contains(means))
+        });
+        serves.then_some(many)
+    }
+
+    /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
+    pub(super) fn folding(&mut self, setting: &Setting<'m>) -> Option<Node> {
+        let leaf = self.choose(setting, LEAF);
+        let walk = self.choose(setting, WALK);
+        let both = self.choose(setting, LEAF_AND_WALK);
+        let apart = !walk.by_address();
+        leaf.by_address().then(|| {
+            Node::Fold(Folding {
+                leaves: !leaf.exact(),
+                walks: if apart {
+                    Walks::Apart
+                } else if self.walks_go_everywhere(setting) {
+                    Walks::All
+                } else {
+                    Walks::Named
+                },
+                joint: apart || !may_refill(setting, &both),
+                absences: self.absences_go_together(setting),
+            })
+        })
+    }
+
+    /// Whether what drops negative entries of one level by address drops those of every level there.
+    fn absences_go_together(&mut self, setting: &Setting<'m>) -> bool {
+        let all = Need {
+            absent: Levels::ALL,
+            ..LEAF
+        };
+        let levels = self.levels();
+        let by_address = self.absences_by_address(setting);
+        by_address.len() == levels.len()
+            && self.chooser.choose(setting, all).is_some_and(|all| {
+                let mut each = by_address.into_iter();
+                each.all(|need| self.chooser.choose(setting, need).as_ref() == Some(&all))
+            })
+    }
+
+    /// Whether every instruction of a pass drops the walk entries of everything.
+    fn walks_go_everywhere(&mut self, setting: &Setting<'_>) -> bool {
+        let choice = self.choose(setting, WALK);
+        let all = wanted(setting, WALK, Levels::ALL, Levels::ALL);
+        all.iter().enumerate().all(|(view, wanted)| {
+            let dropped = choice.means.iter().map(|means| match means.names {
+                Names::Everything => &means.cells[view],
+                _ => &means.everywhere[view],
+            });
+            let dropped = dropped.fold(Cells::NONE, Cells::union);
+            dropped.covers(wanted)
+        })
+    }
+
+    /// How the instructions of loops are counted, at each stage that names addresses.
+    pub(super) fn counts(
+        &mut self,
+        setting: &Setting<'m>,
+        needs: &[Need],
+        tables: bool,
+        stages: u8,
+    ) -> Vec<Count> {
+        let mut counts = Vec::new();
+        for stage in 0..stages {
+            for need in needs {
+                if self
+                    .choose(setting, *need)
+                    .addressed(stage)
+                    .next()
+                    .is_none()
+                {
+                    continue;
+                }
+                let mut run = |need| run_at(&self.runs(setting, need)?, stage);
+                let walks = tables && run(WALK).is_some() && run(LEAF_AND_WALK).is_some();
+                let count = match run(*need) {
+                    Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),
+                    Some((_, most, Stride::Entries(levels))) => {
+                        Count::EntryRuns(most, levels, walks)
+                    }
+                    None => Count::Entries,
+                };
+                if !counts.contains(&count) {
+                    counts.push(count);
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// The run of a stage, where all that names addresses there counts in the same way.
+fn run_at(choice: &Choice, stage: u8) -> Option<Run> {
+    let mut runs = choice.addressed(stage).map(run_of);
+    let first = runs.next()??;
+    runs.all(|run| run == Some(first)).then_some(first)
+}
+
+fn run_of(means: &Means) -> Option<Run> {
+    match means.names {
+        Names::Run {
+            most,
+            stride,
+            operand,
+            ..
+        } => Some((operand, most, stride)),
+        _ => None,
+    }
+}

@@ -1,0 +1,30 @@
+//! Is it what was meant?
+//!
+//! In: a definition without errors. Out: warnings: what can be so, and most often is a mistake. Holds: a warning
+//! says how the definition would read if it is no mistake.
+//!
+//! A comment `// allow W0301: REASON` on the line of a warning, or right above it, takes the warning away. One that
+//! takes none away is a warning itself.
+
+mod allowed;
+mod siblings;
+mod suspicious;
+mod unused;
+
+use crate::ast::Arch;
+use crate::diagnostic::Diagnostic;
+use crate::model::Model;
+use crate::source::{FileId, Files};
+
+/// The warnings about a definition.
+#[must_use]
+pub fn warnings(files: &Files, file: FileId, arch: &Arch, model: &Model) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    unused::names(model, &mut found);
+    suspicious::tables(model, &mut found);
+    suspicious::absent(model, &mut found);
+    suspicious::ceilings(model, &mut found);
+    siblings::of_operands(model, &mut found);
+    siblings::of_loops(arch, model, &mut found);
+    allowed::without(files, file, found)
+}

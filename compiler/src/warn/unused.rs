@@ -1,0 +1,74 @@
+//! What is defined and never used, and nothing is unsafe for it.
+//!
+//! In: everything with a name. Out: W0201.
+
+use crate::check::unused::{never_used, resyncs};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Instr, Model, Named};
+
+/// W0201: barriers, operands, loads and sets of CPUs are used.
+pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
+    let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
+    let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
+    let barriers: Vec<&Named> = model.barriers.iter().map(|it| &it.named).collect();
+    let operands: Vec<&Named> = model.operands.iter().map(|it| &it.named).collect();
+    let loads: Vec<&Named> = model.loads.iter().map(|it| &it.named).collect();
+    let cpu_sets: Vec<&Named> = model.cpu_sets.iter().collect();
+    let of_barrier = "name it after an `after` or a `resync`, or remove it";
+    let of_operand = "name it in the template of an instruction, or remove it";
+    let of_load = "name it in `switch` or `resume`, or remove it";
+    let of_set = "name it after the `on` of an erratum, or remove it";
+    let all = [
+        ("barrier", barriers, used_barriers(model), of_barrier),
+        ("operand", operands, used_operands(model), of_operand),
+        ("load", loads, used_loads(model), of_load),
+        ("set of CPUs", cpu_sets, sets, of_set),
+    ];
+    for (what, all, used, help) in all {
+        found.extend(never_used(Code::W0201, what, &all, &used, help));
+    }
+}
+
+/// Barriers that an instruction, an event or a remedy names; those that publish go by their role.
+fn used_barriers(model: &Model) -> Vec<usize> {
+    let publishing = model.barriers.iter().enumerate();
+    let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
+    let mut used: Vec<usize> = publishing.map(|(index, _)| index).collect();
+    used.extend(
+        model
+            .invalidates
+            .iter()
+            .filter_map(|i| i.after.as_ref())
+            .flat_map(|after| after.cases.iter().map(|(at, _)| at.value)),
+    );
+    let resyncs = resyncs(model);
+    used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
+    let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
+    used.extend(remedies.flat_map(|remedy| &remedy.issue).filter_map(
+        |issued| match issued.instr {
+            Instr::Barrier(barrier) => Some(barrier),
+            Instr::Invalidate(_) => None,
+        },
+    ));
+    used
+}
+
+fn used_operands(model: &Model) -> Vec<usize> {
+    let barriers = model.barriers.iter().map(|barrier| &barrier.template);
+    let invalidates = model
+        .invalidates
+        .iter()
+        .map(|invalidate| &invalidate.template);
+    let loads = model.loads.iter().map(|load| &load.template);
+    let templates = barriers.chain(invalidates).chain(loads);
+    templates
+        .flat_map(|template| template.operands.clone())
+        .collect()
+}
+
+fn used_loads(model: &Model) -> Vec<usize> {
+    let events = [&model.switch, &model.resume, &model.arrive];
+    let loads = events.into_iter().flat_map(|event| &event.loads);
+    loads.flat_map(|loads| loads.loads.clone()).collect()
+}

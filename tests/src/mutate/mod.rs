@@ -1,0 +1,54 @@
+//! Definitions with mistakes and other changes in them, from a seed.
+//!
+//! In: the text of a definition, and a generator of random numbers. Out: the text with one change, and what
+//! was changed. [`slip`] makes the mistakes of a single token that hands make; [`Mutator`] changes a definition
+//! by its statements: many of its results are definitions that `check` accepts. The same seed makes the same
+//! changes.
+
+mod changes;
+mod slip;
+pub mod source;
+
+use std::ops::Range;
+
+pub use changes::Mutator;
+pub use fastrand::Rng;
+pub use slip::slip;
+use source::Source;
+
+/// A changed text, and what was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutant {
+    /// The text.
+    pub text: String,
+    /// What was changed, for a reader.
+    pub what: String,
+}
+
+/// A part of a text, and what takes its place.
+type Edit = (Range<usize>, String);
+
+/// Makes edits, which do not overlap.
+fn edited(source: &Source, mut edits: Vec<Edit>, what: String) -> Mutant {
+    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+    let mut text = source.text.clone();
+    for (range, with) in edits {
+        text.replace_range(range, &with);
+    }
+    Mutant { text, what }
+}
+
+/// One of several.
+fn one<'a, T>(rng: &mut Rng, of: &'a [T]) -> Option<&'a T> {
+    (!of.is_empty()).then(|| &of[rng.usize(..of.len())])
+}
+
+/// The beginning of a text, on one line.
+fn brief(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(60) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line,
+    }
+}

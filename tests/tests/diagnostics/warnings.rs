@@ -1,0 +1,162 @@
+//! Warnings: what each kind finds and what it leaves alone, and how a definition allows one.
+
+use tlbc::codes::TOY;
+use tlbc::render::{Format, render};
+
+use crate::toy::toy_with;
+use crate::{cases, found, messages};
+
+/// A `for` of instructions that take nothing, with what the last of them states in place of the common facts.
+fn looped(last: &str) -> String {
+    let one = |name: &str, facts: &str| {
+        format!(
+            "invalidate {name}{{x}} \"{name}{{x}}\" {{ per \"Toy manual, 9\"; drops leaf, walk of everything, any tag; where cpus; {facts} }}"
+        )
+    };
+    let common = "after wait; keeps flags, operands;";
+    let items = [
+        one("a", common),
+        one("b", common),
+        one("c", common),
+        one("d", last),
+    ];
+    format!("for (x) in (\"1\"), (\"2\") {{ {} }}", items.join(" "))
+}
+
+#[test]
+fn unused() {
+    cases(
+        "unused_warnings",
+        &["barrier late \"late\" { completes on cpus; gone; drained; }
+operand spare 64 bits { [63:0] va; }
+load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
+cpus some \"some CPUs\";"],
+    );
+}
+
+#[test]
+fn tables() {
+    let with = |levels: &str| {
+        let levels = levels
+            .replacen("leaf", "leaf hint 1", 1)
+            .replacen("leaf;", "leaf hint 2;", 1);
+        messages(&toy_with(&format!(
+            "geometry g4k {{ page 4 KiB; levels {{ {levels} }} }}"
+        )))
+    };
+    let odd = |name: &str, has: u64, others: u64| {
+        [format!(
+            "W0301 a table of `{name}` entries has {has} of them, other tables have {others}"
+        )]
+    };
+    assert_eq!(
+        with("pte 12 leaf; pmd 21 leaf; pud 30; pgd 38;"),
+        odd("pud", 256, 512)
+    );
+    assert_eq!(
+        with("pte 12 leaf; pmd 20 leaf; pud 30; pgd 39;"),
+        odd("pmd", 1024, 512)
+    );
+    assert_eq!(
+        with("pte 12 leaf; pmd 21 leaf; pud 30; p4d 40; pgd 48;"),
+        odd("pud", 1024, 512)
+    );
+    // The lowest table may have another size; of two tables there is nothing to compare.
+    assert_eq!(
+        with("pte 12 leaf; pmd 20 leaf; pud 31; p4d 42; pgd 53;"),
+        [""; 0]
+    );
+    assert_eq!(with("pte 12 leaf; pmd 20 leaf; pgd 32;"), [""; 0]);
+}
+
+#[test]
+fn ceilings() {
+    let with = |ceiling: &str| {
+        let policy = format!(
+            "delivery broadcast; strides pte, pmd; gather pages batched, tables deferred; ceiling {ceiling};"
+        );
+        messages(&toy_with(&format!("policy {{ {policy} }}")))
+    };
+    assert_eq!(
+        with("0 operations"),
+        ["W0303 a ceiling of 0 flushes everything, always"]
+    );
+    assert_eq!(
+        with("33 operations, 256 operations here, 0 operations for kernel"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn siblings() {
+    let in_what = |last: &str| messages(&toy_with(&looped(last)));
+    let differ = |what: &str| {
+        ["1", "2"].map(|x| {
+            format!("W0401 `d{x}` differs from `a{x}`, which stands in the same `for`, in {what}")
+        })
+    };
+    assert_eq!(in_what("after wait; keeps flags, operands;"), [""; 0]);
+    assert_eq!(
+        in_what("after wait; keeps flags;"),
+        differ("what it keeps")[..1]
+    );
+    assert_eq!(
+        in_what("at once; keeps flags, operands;"),
+        differ("when it is done")[..1]
+    );
+}
+
+/// A comment takes a warning away on its line, or below it with other comments between.
+#[test]
+fn allowed() {
+    let with = |before: &str, behind: &str| {
+        let spare = format!(
+            "    {before}\n    operand spare 64 bits {{ [63:0] va; }} {behind}\n    change"
+        );
+        TOY.replace("    change", &spare)
+    };
+    assert_eq!(messages(&with("// allow W0201: later", "")), [""; 0]);
+    assert_eq!(
+        messages(&with("// allow W0201: later\n    // More.", "")),
+        [""; 0]
+    );
+    assert_eq!(messages(&with("", "// allow W0201: later")), [""; 0]);
+    let unused = "W0201 the operand `spare` is never used";
+    assert_eq!(
+        messages(&with("// allow W0201: later\n", "")),
+        [unused, "W0101 this allows `W0201`, and there is none here"]
+    );
+    assert_eq!(
+        messages(&with("", "// allow W0201")),
+        ["W0101 this allows `W0201` without a reason"]
+    );
+    for code in ["E0208", "W9999"] {
+        let expected = [
+            unused.to_owned(),
+            format!("W0101 `{code}` is not a warning"),
+        ];
+        assert_eq!(
+            messages(&with("", &format!("// allow {code}: no"))),
+            expected
+        );
+    }
+}
+
+/// A definition with warnings has an analysis, and says nothing of them beside errors.
+#[test]
+fn warnings_are_no_errors() {
+    let spare = "operand spare 64 bits { [63:0] va; }";
+    let (files, diagnostics) = found(&toy_with(spare), true);
+    let shown = render(&files, &diagnostics, Format::Short, false);
+    assert_eq!(
+        shown,
+        "x.arch:66:13: warning[W0201]: the operand `spare` is never used\n"
+    );
+    let compiled = tlbc::compile([("x.arch", toy_with(spare))]);
+    assert_eq!((compiled.outputs.len(), compiled.has_errors()), (2, false));
+    let both = toy_with(&format!("{spare} feature unused \"f\";"));
+    assert_eq!(
+        messages(&both),
+        ["E0208 the feature `unused` is never used"]
+    );
+}

@@ -1,0 +1,99 @@
+//! Negative entries: dropped by address where an instruction for their level does so.
+
+use tlbc::Analysis;
+use tlbc::trace::Event;
+use tlbc_runtime::request::Extent;
+
+use super::common::{Ask, good};
+use super::{issues, with};
+
+const ABSENT: &str = include_str!("../../definitions/absent.arch");
+
+fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str]) -> Ask {
+    let level = |name: &&str| arch.model.level(name).expect("a level");
+    Ask::event(Event::Cleared {
+        extent: Extent::new(start, bytes),
+        levels: levels.iter().map(level).collect(),
+        tables: false,
+        live: false,
+        appeared: true,
+    })
+    .others()
+}
+
+#[test]
+fn entries_that_appear_go_by_address_where_their_level_does() {
+    let arch = good(ABSENT);
+    let ask = |start, bytes, levels| appeared(&arch, start, bytes, levels);
+    issues(
+        &arch,
+        "",
+        &ask(0x1000, 0x1000, &["pte"]),
+        &["order", "page 0x1000, 0x42", "wait"],
+    );
+    let two = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
+    issues(&arch, "", &ask(0x1000, 0x2000, &["pte"]), &two);
+    let large = [
+        "order",
+        "page 0x200000, 0x42",
+        "large 0x200000, 0x42",
+        "wait",
+    ];
+    issues(&arch, "", &ask(0x20_0000, 0x20_0000, &["pmd"]), &large);
+    // Each level by its own instruction, even where the addresses are the same.
+    let both = [
+        "order",
+        "page 0x0, 0x42",
+        "page 0x0, 0x42",
+        "large 0x0, 0x42",
+        "wait",
+    ];
+    issues(&arch, "", &ask(0, 0x1000, &["pte", "pmd"]), &both);
+    // Of the other levels nothing goes by address.
+    let edit = (
+        "drops absent at pmd of one page",
+        "drops absent at pgd of one page",
+    );
+    let arch = with(ABSENT, &[edit]);
+    issues(
+        &arch,
+        "",
+        &appeared(&arch, 0, 0x20_0000, &["pmd"]),
+        &["order", "space 0x42", "wait"],
+    );
+    issues(&arch, "", &appeared(&arch, 0x1000, 0x2000, &["pte"]), &two);
+}
+
+/// What is unmapped costs nothing for the negative entries that nothing drops by address.
+#[test]
+fn a_single_page_and_ranges_take_the_same_instruction() {
+    let edit = (
+        "drops absent at pmd of one page, this tag or global;",
+        "drops nothing;",
+    );
+    let arch = with(ABSENT, &[edit]);
+    let one = Ask::user(0x1000, 0x1000, &["pte"]).others();
+    let two = Ask::user(0x1000, 0x2000, &["pte"]).others();
+    let many = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
+    issues(&arch, "", &one, &["order", "page 0x1000, 0x42", "wait"]);
+    issues(&arch, "", &two, &many);
+    issues(&arch, "", &appeared(&arch, 0x1000, 0x2000, &["pte"]), &many);
+}
+
+/// An instruction for the negative entries of every level at an address is issued once for all of them.
+#[test]
+fn one_instruction_for_every_level_is_issued_once() {
+    let edits = [
+        (
+            "drops absent at pte of one page",
+            "drops absent of one page",
+        ),
+        (
+            "drops absent at pmd of one page, this tag or global;",
+            "drops nothing;",
+        ),
+    ];
+    let arch = with(ABSENT, &edits);
+    let both = appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"]);
+    issues(&arch, "", &both, &["order", "page 0x1000, 0x42", "wait"]);
+}

@@ -1,0 +1,150 @@
+//! Entries that only instructions change, which make them invalid and are done later.
+
+use tlbc::Analysis;
+use tlbc::trace::Event;
+use tlbc::trace::interpret::Changing;
+use tlbc_runtime::change::Kind;
+use tlbc_runtime::request::{Reach, Space};
+
+use super::common::{Ask, findings, good};
+use super::{issues, with};
+
+const WRITTEN: &str = include_str!("../../definitions/written.arch");
+
+fn change(kind: Kind, reach: Reach, space: Space) -> Ask {
+    let ask = Ask::event(Event::Change(Changing {
+        kind,
+        entries: 2,
+        va: 0x1000,
+        table: 0x8000,
+        space,
+        reach,
+        ..Changing::default()
+    }));
+    Ask { space, ..ask }
+}
+
+#[track_caller]
+fn changes(arch: &Analysis, words: &str, kinds: &[Kind], space: Space, expected: &[&str]) {
+    for &kind in kinds {
+        issues(arch, words, &change(kind, Reach::Wide, space), expected);
+    }
+}
+
+/// The barrier is issued once for all entries, before the new ones are stored.
+#[test]
+fn entries_become_invalid_and_are_stored_when_that_is_complete() {
+    let written = good(WRITTEN);
+    let cleared = [
+        "clear.all 0x8000, 0x1000",
+        "clear.all 0x8008, 0x2000",
+        "settle.all",
+        "(the entries are stored)",
+    ];
+    let kinds = [Kind::Vanishes, Kind::Replaces, Kind::Relaxes];
+    changes(&written, "", &kinds, Space::User, &cleared);
+    changes(
+        &written,
+        "",
+        &[Kind::Appears],
+        Space::User,
+        &["(the entries are stored)"],
+    );
+    let here = [
+        "clear 0x8000, 0x1000",
+        "clear 0x8008, 0x2000",
+        "settle",
+        "(the entries are stored)",
+    ];
+    for kind in kinds {
+        issues(&written, "", &change(kind, Reach::Here, Space::User), &here);
+    }
+}
+
+/// No flush follows that would publish a new entry of the kernel, and have this CPU fetch anew.
+#[test]
+fn the_kernel_finds_its_new_entries() {
+    let written = good(WRITTEN);
+    let cleared = [
+        "clear.all 0x8000, 0x1000",
+        "clear.all 0x8008, 0x2000",
+        "settle.all",
+        "(the entries are stored)",
+    ];
+    let gone = [&cleared[..], &["refetch"]].concat();
+    changes(&written, "", &[Kind::Vanishes], Space::Kernel, &gone);
+    let stored = [&cleared[..], &["order", "refetch"]].concat();
+    changes(
+        &written,
+        "",
+        &[Kind::Replaces, Kind::Relaxes],
+        Space::Kernel,
+        &stored,
+    );
+}
+
+/// What an erratum wants beside an instruction that writes entries follows once, before completion.
+#[test]
+fn remedies_of_instructions_that_write_entries_are_issued() {
+    let written = good(WRITTEN);
+    let mended = [
+        "clear.all 0x8000, 0x1000",
+        "clear.all 0x8008, 0x2000",
+        "everything.all",
+        "settle.all",
+        "(the entries are stored)",
+    ];
+    changes(
+        &written,
+        "stuck",
+        &[Kind::Vanishes, Kind::Replaces],
+        Space::User,
+        &mended,
+    );
+    // In front of each entry there is an address.
+    let before = (
+        "remedy after clear_all issue everything_all;",
+        "remedy before clear_all issue page, everything_all; remedy before clear_all issue everything_all;",
+    );
+    let page = (
+        "    change {",
+        "    invalidate page \"page {address}\" {
+        per \"Written manual, 5.4\";
+        drops leaf of one page, any tag;
+        where cpus;
+        after settle;
+    }
+    change {",
+    );
+    let written = with(WRITTEN, &[before, page]);
+    let each = [
+        "page 0x1000",
+        "everything.all",
+        "clear.all 0x8000, 0x1000",
+        "page 0x2000",
+        "everything.all",
+        "clear.all 0x8008, 0x2000",
+        "settle.all",
+        "(the entries are stored)",
+    ];
+    changes(&written, "stuck", &[Kind::Vanishes], Space::User, &each);
+}
+
+#[test]
+fn a_remedy_after_a_writer_that_needs_an_address_is_refused() {
+    let page = (
+        "    change {",
+        "    invalidate page \"page {address}\" {
+        per \"Written manual, 5.4\";
+        drops leaf of one page, any tag;
+        where cpus;
+        after settle;
+    }
+    change {",
+    );
+    let text = super::common::edited(WRITTEN, page.0, page.1)
+        .replace("issue everything_all;", "issue page;");
+    let found = findings(&text);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("E0506"), "{found:#?}");
+}

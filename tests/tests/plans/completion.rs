@@ -1,0 +1,117 @@
+//! Completion does what the instructions of a request require, and nothing else.
+
+use tlbc::trace::Event;
+
+use super::common::{Ask, good};
+use super::{issues, with};
+
+const BATCH: &str = include_str!("../../definitions/batch.arch");
+
+fn pages(count: u64) -> Ask {
+    Ask::user(0x1000, count * 0x1000, &["pte"]).others()
+}
+
+#[test]
+fn what_is_done_at_once_waits_for_nothing() {
+    let batch = good(BATCH);
+    let by_address = [
+        "begin",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "end",
+        "micro",
+        "other",
+    ];
+    issues(&batch, "", &pages(2), &by_address);
+    issues(
+        &batch,
+        "",
+        &pages(1),
+        &["begin", "page 0x1000, 0x42", "end", "micro", "other"],
+    );
+    let whole = ["begin", "space 0x42"];
+    issues(&batch, "", &Ask::event(Event::Everything).others(), &whole);
+    issues(&batch, "", &Ask::event(Event::Teardown).others(), &whole);
+    issues(&batch, "", &pages(1).tables(), &whole);
+    issues(&batch, "", &pages(2).tables(), &whole);
+    // More than the ceiling allows.
+    issues(&batch, "", &pages(9), &whole);
+}
+
+/// CPUs that a barrier leaves undrained are interrupted where the barrier was issued.
+#[test]
+fn cpus_are_interrupted_for_what_was_issued() {
+    let batch = good(BATCH);
+    assert_eq!(pages(1).on(&batch, "slow").told, ["CPUs of `busy`"]);
+    let everything = Ask::event(Event::Everything).others();
+    assert_eq!(everything.on(&batch, "slow").told, [""; 0]);
+}
+
+/// A barrier that has several roles is issued once.
+#[test]
+fn a_barrier_is_not_issued_twice_in_a_row() {
+    let edits = [
+        (
+            "barrier end   \"end\"   { completes on cpus; gone; drained; }",
+            "barrier end \"end\" { completes on cpus; gone; drained; resyncs on self; }",
+        ),
+        (
+            "    invalidate micro",
+            "    invalidate wide \"wide {address}\" {
+        per \"Batch manual, 8.5\";
+        drops leaf of one page, any tag;
+        where cpus;
+        after end;
+    }
+    invalidate micro",
+        ),
+    ];
+    let both = with(BATCH, &edits);
+    let kernel = Ask::kernel(0xffff_ffc0_0000_0000, 0x1000, &["pte"]);
+    issues(
+        &both,
+        "",
+        &kernel,
+        &["begin", "wide 0xffffffc000000000", "end"],
+    );
+}
+
+/// A remedy may need another barrier than what it mends.
+#[test]
+fn what_a_remedy_issues_is_complete_as_well() {
+    let erratum = "erratum stuck \"8\" { weakens space: not leaf; remedy after space issue micro; }\n    policy";
+    let batch = with(BATCH, &[("policy", erratum)]);
+    let everything = Ask::event(Event::Everything).others();
+    issues(
+        &batch,
+        "stuck",
+        &everything,
+        &["begin", "space 0x42", "micro", "other"],
+    );
+}
+
+/// Without walk entries the tables that go leave nothing behind.
+#[test]
+fn freed_tables_take_no_instruction_where_no_walk_entry_is_cached() {
+    let edits = [
+        ("tlb   holds leaf, walk;", "tlb holds leaf;"),
+        (
+            "drops leaf, walk of everything, this tag;",
+            "drops leaf of everything, this tag;",
+        ),
+        (
+            "drops leaf, walk of everything, any tag;",
+            "drops leaf of everything, any tag;",
+        ),
+    ];
+    let batch = with(BATCH, &edits);
+    let by_address = [
+        "begin",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "end",
+        "micro",
+        "other",
+    ];
+    issues(&batch, "", &pages(2).tables(), &by_address);
+}
