@@ -118,8 +118,7 @@ codes! {
     W0101 "a comment allows nothing";
     W0201 "something is defined and never used";
     W0301 "tables of one machine have unlike sizes";
-    W0302 "an effect on entries that there are none of";
-    W0303 "a ceiling of nothing";
+    W0302 "a ceiling of nothing";
     W0401 "an instruction differs from those beside it";
 }
 

@@ -6,11 +6,12 @@
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::hidden::{is_hidden, one_line, spelt};
-use crate::json::Json;
+use crate::json;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -36,9 +37,7 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], format: Format, color: 
     match format {
         Format::Human => human(files, &diagnostics, color),
         Format::Short => lines(&diagnostics, |diagnostic| short(files, diagnostic)),
-        Format::Json => lines(&diagnostics, |diagnostic| {
-            json(files, diagnostic).to_string()
-        }),
+        Format::Json => lines(&diagnostics, |diagnostic| json(files, diagnostic)),
     }
 }
 
@@ -76,40 +75,67 @@ fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     )
 }
 
-fn json(files: &Files, diagnostic: &Diagnostic) -> Json {
-    let because = diagnostic.secondary.iter().map(|label| {
-        let mut members = place(files, label.span);
-        members.push(("label", label.text.as_str().into()));
-        Json::object(members)
-    });
-    let mut members = vec![
-        ("code", diagnostic.code.name().into()),
-        ("severity", diagnostic.severity().name().into()),
-        ("message", diagnostic.message.as_str().into()),
-    ];
-    members.extend(place(files, diagnostic.primary.span));
-    members.push(("label", diagnostic.primary.text.as_str().into()));
-    members.push(("because", Json::Array(because.collect())));
-    let also = diagnostic.also.iter();
-    let also = also.map(|&span| Json::object(place(files, span)));
-    members.push(("also", Json::Array(also.collect())));
-    let notes = diagnostic.notes.iter().map(|note| note.as_str().into());
-    members.push(("notes", Json::Array(notes.collect())));
-    let help = diagnostic.help.as_deref();
-    members.push(("help", help.map_or(Json::Null, Json::from)));
-    Json::object(members)
+/// A finding for scripts. Lines and columns count from 1, columns in characters; offsets count bytes from 0.
+#[derive(Serialize)]
+struct Finding<'a> {
+    code: &'static str,
+    severity: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
+    because: Vec<Place<'a>>,
+    /// Other places with the same finding.
+    also: Vec<Place<'a>>,
+    notes: &'a [String],
+    help: Option<&'a str>,
 }
 
-fn place(files: &Files, span: Span) -> Vec<(&'static str, Json)> {
-    let (line, column) = files.line_column(span.file, span.start);
-    let (end_line, end_column) = files.line_column(span.file, span.end);
-    vec![
-        ("file", files.get(span.file).name.as_str().into()),
-        ("line", line.into()),
-        ("column", column.into()),
-        ("end_line", end_line.into()),
-        ("end_column", end_column.into()),
-    ]
+/// Where something stands, and what is said of it.
+#[derive(Serialize)]
+struct Place<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    start: u32,
+    end: u32,
+    label: &'a str,
+}
+
+fn json(files: &Files, diagnostic: &Diagnostic) -> String {
+    let because = diagnostic.secondary.iter();
+    let also = diagnostic.also.iter();
+    json::text(&Finding {
+        code: diagnostic.code.name(),
+        severity: diagnostic.severity().name(),
+        message: &diagnostic.message,
+        place: place(files, &diagnostic.primary),
+        because: because.map(|label| place(files, label)).collect(),
+        also: also.map(|span| span_place(files, *span, "")).collect(),
+        notes: &diagnostic.notes,
+        help: diagnostic.help.as_deref(),
+    })
+}
+
+fn place<'a>(files: &'a Files, label: &'a Label) -> Place<'a> {
+    span_place(files, label.span, &label.text)
+}
+
+fn span_place<'a>(files: &'a Files, span: Span, label: &'a str) -> Place<'a> {
+    let Span { file, start, end } = span;
+    let (line, column) = files.line_column(file, start);
+    let (end_line, end_column) = files.line_column(file, end);
+    Place {
+        file: &files.get(file).name,
+        line,
+        column,
+        end_line,
+        end_column,
+        start,
+        end,
+        label,
+    }
 }
 
 fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {

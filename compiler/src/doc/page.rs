@@ -243,8 +243,8 @@ fn issued(out: &mut String, analysis: &Analysis) {
     let _ = writeln!(
         out,
         "On every machine that there can be, with pages of {}. A count says how often an instruction is issued \
-         in a row. On others as well: other CPUs run the space, and one is lazy. What is owed is put off until \
-         the moment named.",
+         in a row. On others as well: other CPUs run the space, and one is lazy. What is deferred is done at \
+         the latest at the moment named.",
         words::bytes(model.geometries[0].page_shift)
     );
     let flags = Flags::of(analysis);
@@ -268,13 +268,10 @@ fn issued(out: &mut String, analysis: &Analysis) {
     }
 }
 
-/// The samples that mean something: on most machines changes of entries are plain stores, and nothing
-/// is loaded on the way to user code.
+/// The samples that mean something: on most machines nothing is loaded on the way to user code.
 fn samples(model: &Model) -> impl Iterator<Item = Sample> {
-    let stores = model.change.plain_store.value;
     let resumes = !model.resume.loads.is_empty();
     Sample::ALL.into_iter().filter(move |sample| match sample {
-        Sample::Unmap => !stores,
         Sample::Resume | Sample::ResumeOwing | Sample::EnterFromUser => resumes,
         _ => true,
     })
@@ -291,12 +288,8 @@ fn traces(out: &mut String, analysis: &Analysis, file: &str) {
     } else {
         vec![plain, rich]
     };
-    let wanted = samples(model).filter(|sample| {
-        matches!(
-            sample,
-            Sample::Unmap | Sample::Page | Sample::Table | Sample::KernelPage
-        )
-    });
+    let wanted = samples(model)
+        .filter(|sample| matches!(sample, Sample::Page | Sample::Table | Sample::KernelPage));
     for sample in wanted {
         for &config in &configs {
             let Some(answer) = sample.answer(analysis, config, true) else {

@@ -54,9 +54,10 @@ impl Emit<'_> {
             else {
                 break;
             };
-            let (next, inner) = if same(b, otherwise) {
+            // What is left has to do something: a condition whose branch is empty cannot be written the other way round.
+            let (next, inner) = if same(b, otherwise) && !is_silent(a) {
                 (self.test(*next, shape), a)
-            } else if same(a, otherwise) {
+            } else if same(a, otherwise) && !is_silent(b) {
                 (self.negated(*next, shape), b)
             } else {
                 break;
@@ -71,7 +72,9 @@ impl Emit<'_> {
         let chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         match (then.is_empty(), otherwise.is_empty()) {
-            (true, _) => otherwise,
+            (true, true) => quote!(),
+            // A call of a routine that does nothing is left out.
+            (true, false) => quote!(if !(#test) { #otherwise }),
             (false, true) => quote!(if #test { #then }),
             (false, false) if chained => quote!(if #test { #then } else #otherwise),
             (false, false) => quote!(if #test { #then } else { #otherwise }),

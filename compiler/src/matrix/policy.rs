@@ -209,7 +209,7 @@ fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
     if it.model.change.plain_store.value {
         return vec!["a plain store".to_owned()];
     }
-    issued(it, Sample::Unmap, others)
+    issued(it, Sample::Page, others)
 }
 
 fn switch(it: &Analysis) -> Vec<String> {

@@ -22,7 +22,6 @@ pub fn warnings(files: &Files, file: FileId, arch: &Arch, model: &Model) -> Vec<
     let mut found = Vec::new();
     unused::names(model, &mut found);
     suspicious::tables(model, &mut found);
-    suspicious::absent(model, &mut found);
     suspicious::ceilings(model, &mut found);
     siblings::of_operands(model, &mut found);
     siblings::of_loops(arch, model, &mut found);

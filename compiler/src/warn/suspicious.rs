@@ -1,6 +1,6 @@
 //! Facts that a machine can have, and hardly any has.
 //!
-//! In: tables, effects, ceilings. Out: W0301, W0302, W0303.
+//! In: tables, ceilings. Out: W0301, W0302.
 
 use crate::check::configs::Configs;
 use crate::codes::Code;
@@ -59,28 +59,7 @@ fn unlike(model: &Model, index: usize, geometry: &Geometry) -> Option<Diagnostic
     })
 }
 
-/// W0302: nothing drops what the machine does not cache.
-pub(super) fn absent(model: &Model, found: &mut Vec<Diagnostic>) {
-    if model.caches.invalid_cached {
-        return;
-    }
-    let invalidates = model.invalidates.iter().flat_map(|it| &it.forms);
-    let drops = invalidates.flat_map(|form| &form.drops);
-    for drops in drops.filter(|drops| drops.absent.is_some()) {
-        let message = "this drops cached absences, and the machine caches none";
-        let seen = |d: &Diagnostic| d.code == Code::W0302 && d.primary.span == drops.span;
-        if !found.iter().any(seen) {
-            found.push(
-                Diagnostic::new(Code::W0302, drops.span, message)
-                    .label("`absent` has no effect")
-                    .because(model.caches.span, "`invalid never` in here")
-                    .help("leave `absent` out, or state `invalid cached;`"),
-            );
-        }
-    }
-}
-
-/// W0303: a ceiling lets something be flushed by address.
+/// W0302: a ceiling lets something be flushed by address.
 pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
     let policy = &model.policy;
     for cases in [&policy.ceiling_operations, &policy.ceiling_pages]
@@ -94,7 +73,7 @@ pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
             .any(|(of, _)| of.count == 0 && is_for_all(of))
         {
             found.push(
-                Diagnostic::new(Code::W0303, cases.span, "a ceiling of 0 flushes everything, always")
+                Diagnostic::new(Code::W0302, cases.span, "a ceiling of 0 flushes everything, always")
                     .label("no flush by address")
                     .note("a flush of one page flushes all of its space")
                     .help("give the number from which on flushing everything is cheaper; without a ceiling, leave the statement out"),

@@ -123,12 +123,10 @@ fn values_of_the_kernel() {
         "leaf under asid; walk under asid;",
         "leaf under asid; walk under asid; view own tag | 1, loaded;",
     );
-    accepted(slate(), &[page, kernel, values, views]);
-    let odd = (
-        "leaf global;     walk under every tag;",
-        "leaf under asid 5; walk under asid 5;",
-    );
-    refused(slate(), &[page, odd, values, views], "E0512");
+    let kernel_of_five = (kernel.0, "leaf under asid 5; walk under asid 5;");
+    let values = ("values 1..65535", "values 2..4");
+    accepted(slate(), &[page, kernel_of_five, values]);
+    refused(slate(), &[page, kernel_of_five, values, views], "E0512");
     refused(slate(), &[kernel], "E0512");
 }
 

@@ -41,7 +41,7 @@ fn what_registers_say() {
 fn limit(statement: &str) -> String {
     format!(
         "limit most {statement};
-operand run 64 bits {{ [63:56] tag; [55:46] num; [45:0] va[57:12]; names num + 1 entries; }}
+operand run 64 bits {{ [63:56] tag; [55:54] 0; [53:46] num; [45:0] va[57:12]; names num + 1 entries; }}
 invalidate drop_run \"drop.run {{run}}\" {{
     per \"Toy manual, 4.4\";
     drops leaf of run of 1..limit(most) entries at pte, this tag;
@@ -55,7 +55,7 @@ invalidate drop_run \"drop.run {{run}}\" {{
 fn limits_that_registers_say() {
     let found = |statement: &str| messages(&toy_with(&limit(statement)));
     assert_eq!(found("\"pages\" 1..256 from ID1[7:0] + 1"), [""; 0]);
-    assert_eq!(found("\"pages\" 1..300 from ID1[7:0] + 1"), [""; 0]);
+    assert_eq!(found("\"pages\" 1..256 from ID1[6:0] + 1"), [""; 0]);
     for (statement, gives) in [
         (
             "1..256 from ID1[7:0]",

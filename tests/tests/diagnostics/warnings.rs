@@ -79,7 +79,7 @@ fn ceilings() {
     };
     assert_eq!(
         with("0 operations"),
-        ["W0303 a ceiling of 0 flushes everything, always"]
+        ["W0302 a ceiling of 0 flushes everything, always"]
     );
     assert_eq!(
         with("33 operations, 256 operations here, 0 operations for kernel"),

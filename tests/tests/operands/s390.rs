@@ -1,13 +1,13 @@
 //! Operands of s390, by the formats of the instructions that write entries. Bits are counted from the
 //! right, as everywhere here: IBM's bit 63 is 0.
 
+use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
-use tlbc::trace::{Event, Trace};
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::request::Reach;
 
-use crate::common::{Ask, level, s390};
+use crate::common::{Ask, Made, change_on, level, machine, s390};
 use crate::row::{Fields, is, operands};
 
 /// A page table stands at half a page, the other tables at four.
@@ -32,10 +32,8 @@ fn change(kind: Kind, at: &str, va: u64, entries: u64) -> Changing {
     }
 }
 
-fn on(change: Changing, words: &str) -> Trace {
-    Ask::event(Event::Change(change))
-        .tag(ASCE)
-        .on(s390(), words)
+fn on(change: Changing, words: &str) -> Made {
+    change_on(s390(), machine(&s390().model, words).config, ASCE, change)
 }
 
 #[test]

@@ -42,9 +42,10 @@ fn what_is_done_at_once_waits_for_nothing() {
 #[test]
 fn cpus_are_interrupted_for_what_was_issued() {
     let batch = good(BATCH);
-    assert_eq!(pages(1).on(&batch, "slow").told, ["CPUs of `busy`"]);
+    let page = pages(1).on(&batch, "slow");
+    assert_eq!(page.targets().collect::<Vec<_>>(), ["CPUs of `busy`"]);
     let everything = Ask::event(Event::Everything).others();
-    assert_eq!(everything.on(&batch, "slow").told, [""; 0]);
+    assert_eq!(everything.on(&batch, "slow").targets().count(), 0);
 }
 
 /// A barrier that has several roles is issued once.

@@ -36,9 +36,9 @@ fn count(trace: &Trace, name: &str) -> usize {
 
 /// Every such operand that this CPU issues.
 fn operands(trace: &Trace, operand: &str) -> Vec<u128> {
-    let all = trace.here.iter().flat_map(|i| &i.operands);
-    all.filter(|(name, ..)| name == operand)
-        .map(|(_, word, _)| *word)
+    let all = trace.issued().flat_map(|i| &i.operands);
+    all.filter(|it| it.name == operand)
+        .map(|it| it.value.0)
         .collect()
 }
 
