@@ -261,5 +261,9 @@ fn kinds_that_no_cache_holds() {
     let all = "drops leaf, walk of everything, any tag;";
     let with_root = "drops leaf, walk, root of everything, any tag;";
     refused(slate(), &[(all, with_root)], "E0208");
-    refused(slate(), &[("tlb holds leaf, walk;", "tlb holds leaf;")], "E0208");
+    refused(
+        slate(),
+        &[("tlb holds leaf, walk;", "tlb holds leaf;")],
+        "E0208",
+    );
 }
