@@ -162,7 +162,7 @@ pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
     type Dropped = fn(&Drops) -> bool;
     let caches = &model.caches;
-    let kinds: [(bool, Dropped, &str, &str); 2] = [
+    let kinds: [(bool, Dropped, &str, &str); 3] = [
         (
             caches.walk.is_some(),
             |it| it.walk.is_some(),
@@ -174,6 +174,12 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
             |it| it.root,
             "root entries",
             "`holds root`",
+        ),
+        (
+            caches.invalid_cached,
+            |it| it.absent.is_some(),
+            "negative entries",
+            "`invalid cached`",
         ),
     ];
     for (held, dropped, what, fact) in kinds {

@@ -261,6 +261,8 @@ fn kinds_that_no_cache_holds() {
     let all = "drops leaf, walk of everything, any tag;";
     let with_root = "drops leaf, walk, root of everything, any tag;";
     refused(slate(), &[(all, with_root)], "E0208");
+    let negative = "drops leaf, absent, walk of everything, any tag;";
+    refused(slate(), &[(all, negative)], "E0208");
     refused(
         slate(),
         &[("tlb holds leaf, walk;", "tlb holds leaf;")],
