@@ -7,11 +7,13 @@
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json;
+use crate::parse::without_questions;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -144,21 +146,35 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
     };
     let mut sources = SimpleFiles::new();
     let names: Vec<String> = files.iter().map(|(_, file)| one_line(&file.name)).collect();
-    for (name, (_, file)) in names.iter().zip(files.iter()) {
-        sources.add(name.as_str(), file.text.as_str());
+    let texts: Vec<_> = files
+        .iter()
+        .map(|(_, file)| without_questions(&file.text))
+        .collect();
+    // Where questions stood.
+    let has_blanks = texts.iter().any(|text| matches!(text, Cow::Owned(_)));
+    for (name, text) in names.iter().zip(&texts) {
+        sources.add(name.as_str(), text.as_ref());
     }
     let mut out = String::new();
     for diagnostic in diagnostics {
         let shown = is_showable(files, diagnostic)
             .then(|| snippet(&sources, &with_labels(files, diagnostic), color))
             .flatten();
-        out += &shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        let shown = shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        for line in shown.lines() {
+            out += if has_blanks {
+                line.trim_end_matches(' ')
+            } else {
+                line
+            };
+            out.push('\n');
+        }
     }
     let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
     let _ = writeln!(
         out,
         "{} in {}; `tlbc explain {}` says more",
-        tally(diagnostics.iter().copied()),
+        tally(diagnostics),
         counted(named.len(), "file"),
         first.code
     );
@@ -166,9 +182,9 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
 }
 
 /// `2 errors, 1 warning`, of what there is.
-pub(crate) fn tally<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic> + Clone) -> String {
+fn tally(diagnostics: &[&Diagnostic]) -> String {
     let of = |severity: Severity| {
-        let count = diagnostics.clone().filter(|d| d.severity() == severity);
+        let count = diagnostics.iter().filter(|d| d.severity() == severity);
         match count.count() {
             0 => None,
             count => Some(counted(count, severity.name())),

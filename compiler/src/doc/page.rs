@@ -37,6 +37,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
         "Features",
         setup::TITLE,
         "Errata",
+        UNCONFIRMED,
     ];
     let titles = own[..1].iter().copied();
     let titles = titles.chain(facts.iter().map(|section| section.title));
@@ -79,6 +80,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     features(&mut out, model);
     setup::write(&mut out, model);
     errata(&mut out, model);
+    unconfirmed(&mut out, model);
     issued(&mut out, analysis);
     traces(&mut out, analysis, &source(files, model.arch.span));
     out
@@ -187,6 +189,23 @@ fn features(out: &mut String, model: &Model) {
             .map(|set| [code(&set.name), plain(&set.text)]);
         table(out, ["set of CPUs", "what it is"], rows);
     }
+}
+
+/// The title of the section of facts that no manual confirms.
+const UNCONFIRMED: &str = "Facts that no manual confirms";
+
+fn unconfirmed(out: &mut String, model: &Model) {
+    heading(out, UNCONFIRMED);
+    if model.unconfirmed.is_empty() {
+        out.push_str("None is marked.\n");
+        return;
+    }
+    let rows = model.unconfirmed.iter().map(|fact| {
+        let about = fact.about.iter().map(|it| words::subject(model, *it));
+        let about: Vec<String> = about.collect();
+        [about.join(", "), plain(&fact.text)]
+    });
+    table(out, ["of", "which fact, and what it rests on"], rows);
 }
 
 fn errata(out: &mut String, model: &Model) {

@@ -16,6 +16,7 @@ mod operands;
 mod registers;
 mod spaces;
 mod targets;
+mod unconfirmed;
 
 pub use drops::UNLIMITED;
 
@@ -138,6 +139,7 @@ impl Lower {
         let invalidates = self.lower_invalidates(items);
         let loads = self.lower_loads(items);
         let errata = self.lower_errata(items);
+        let unconfirmed = self.lower_unconfirmed(items, &errata);
         let switch = self.event(arch, items, ast::EventKind::Switch);
         let resume = self.event(arch, items, ast::EventKind::Resume);
         let arrive = self.event(arch, items, ast::EventKind::Arrive);
@@ -214,6 +216,7 @@ impl Lower {
             arrive: arrive?,
             cpu_sets: self.cpu_sets.clone(),
             policy: policy?,
+            unconfirmed,
         })
     }
 

@@ -71,6 +71,8 @@ pub struct Change {
     pub plain_store: At<bool>,
     /// Where an instruction changes entries, a plain store may do while no other CPU is attached.
     pub deferred: Option<Span>,
+    /// Where an instruction changes entries, the levels at which a plain store may change bits that software alone reads.
+    pub software_bits: Option<At<Levels>>,
     /// What of a valid entry may change in place, and when. What is not said goes through an invalid entry.
     pub in_place: Vec<(Aspect, Cases<bool>)>,
 }

@@ -149,7 +149,7 @@ impl<'a> Entries<'a> {
         for level in levels.filter(|&level| self.table[level].shift != 0) {
             let Some(above) = self.above(level) else {
                 return Err(format!(
-                    "the table of level {} is the top: nothing points at it that could be cut",
+                    "the table of level {} is the top table: no entry points at it",
                     self.name(level)
                 ));
             };

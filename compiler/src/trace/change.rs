@@ -7,7 +7,9 @@
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, Obligation, Stricter};
+use tlbc_runtime::change::{
+    Change, ChangeFacts, Deadline, Entry, Kind, Marks, Obligation, Stricter,
+};
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
@@ -329,9 +331,10 @@ impl Run<'_> {
             }
             _ if !obligation.is_nothing() => return,
             Kind::Appears => "negative entries are not cached",
-            Kind::Relaxes if change.old == change.new => {
-                "a cached entry may keep the mark that is cleared"
+            Kind::Same if change.clears == Marks::NONE => {
+                "the machine reads nothing else than before"
             }
+            Kind::Same => "a cached entry may keep the mark that is cleared",
             _ => "the machine walks the table again before it faults on an entry that allows less",
         };
         self.note(&format!("no flush is required: {why}"));

@@ -129,6 +129,8 @@ pub enum To {
     MoreRights,
     /// It has other attributes.
     Attributes,
+    /// Only bits differ that software alone reads.
+    SoftwareBits,
     /// It mapped a page, and points at a table.
     Split,
     /// It pointed at a table, whose entries are still valid, and maps a page.
@@ -147,11 +149,11 @@ impl To {
     pub fn suits_tables(self) -> bool {
         matches!(
             self,
-            Self::Invalid | Self::Replaced | Self::Attributes | Self::New
+            Self::Invalid | Self::Replaced | Self::Attributes | Self::SoftwareBits | Self::New
         )
     }
 
-    /// The change of one entry as the runtime is told of it, at a level whose entries may map pages or not.
+    /// The change of one entry as the runtime takes it, at a level whose entries may map pages or not.
     #[must_use]
     pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> change::Change {
         const READ: u8 = 1;
@@ -175,7 +177,10 @@ impl To {
             Self::Attributes => (table(1, 0), table(1, 1)),
             Self::FewerRights => (page(1, READ_WRITE, 0), page(1, READ, 0)),
             Self::MoreRights => (page(1, READ, 0), page(1, READ_WRITE, 0)),
-            Self::Accessed | Self::Dirty => (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0)),
+            Self::SoftwareBits if !maps_pages => (table(1, 0), table(1, 0)),
+            Self::SoftwareBits | Self::Accessed | Self::Dirty => {
+                (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0))
+            }
         };
         change::Change {
             level,

@@ -272,6 +272,7 @@ pub fn name(to: To) -> &'static str {
         To::FewerRights => "fewer-rights",
         To::MoreRights => "more-rights",
         To::Attributes => "attributes",
+        To::SoftwareBits => "software-bits",
         To::Split => "split",
         To::Collapse => "collapse",
         To::New => "new",
@@ -287,6 +288,7 @@ fn becomes(to: To) -> &'static str {
         To::FewerRights => "given fewer rights",
         To::MoreRights => "given more rights",
         To::Attributes => "given other attributes",
+        To::SoftwareBits => "given other software bits",
         To::Split => "made to point at tables, each in place of a page",
         To::Collapse => "made to map pages, each in place of a table",
         To::New => "made valid",
@@ -359,17 +361,21 @@ fn title(model: &Model, query: &Query) -> String {
         Event::Switch(pending) => {
             let pending = match pending {
                 Debt::None => "nothing",
-                Debt::Tag => "its tag",
-                Debt::All => "every tag",
+                Debt::Tag => "a flush of its tag",
+                Debt::All => "a flush of every tag",
             };
-            format!("switch to {of}, {pending} owed")
+            format!("switch to {of}, {pending} pending")
         }
         Event::Resume(pending) => {
-            let pending = if *pending { "its tag" } else { "nothing" };
-            format!("resume of {of}, {pending} owed")
+            let pending = if *pending {
+                "a flush of its tag"
+            } else {
+                "nothing"
+            };
+            format!("return to user code of {of}, {pending} pending")
         }
         Event::EnterFromUser => format!("entry from user code of {of}"),
-        Event::Arrive => "arrival of a CPU".to_owned(),
+        Event::Arrive => "a CPU comes online".to_owned(),
         Event::Publish => format!("new entries of {of}"),
     };
     let others = if query.others && query.event.concerns_others() {

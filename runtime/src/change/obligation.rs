@@ -117,7 +117,7 @@ impl Change {
     #[inline]
     pub fn left_over(&self, facts: &ChangeFacts) -> Obligation {
         match self.kind(facts) {
-            Kind::Appears | Kind::Relaxes => self.obligation(facts),
+            Kind::Appears | Kind::Relaxes | Kind::Same => self.obligation(facts),
             Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
         }
     }

@@ -77,8 +77,12 @@ fn read(i: &Instruction, at: usize) -> Written {
                 4 * (at as u64 - 1),
                 "the type of table"
             );
-            assert_eq!(bits(operand("page"), 13, 0), 0, "options and more entries");
-            (index(operand("page")), 1, Becomes::Invalid)
+            assert_eq!(
+                bits(operand("segment"), 19, 0),
+                0,
+                "options and more entries"
+            );
+            (index(operand("segment")), 1, Becomes::Invalid)
         }
         "crdte" => {
             let origin = operand("origin_in_r4");
@@ -125,8 +129,10 @@ fn check(change: &Changing, trace: &Made) {
         }
     }
     let all = change.index..change.index + change.entries;
+    // POP p. 3-47: a store may change the software bits of a valid page-table entry.
+    let by_store = change.kind == Kind::Appears || change.kind == Kind::Same && at == 0;
     let wanted: Vec<u64> = match change.kind {
-        Kind::Appears => Vec::new(),
+        _ if by_store => Vec::new(),
         _ => all.collect(),
     };
     let found: Vec<u64> = written.keys().copied().collect();
@@ -134,7 +140,7 @@ fn check(change: &Changing, trace: &Made) {
     let invalid = written.values().any(|it| *it == Becomes::Invalid);
     let relaxed = written.values().any(|it| *it == Becomes::Relaxed);
     // What takes the place of an invalid entry is stored: another page, or what software keeps in its place.
-    let behind = invalid || relaxed || change.kind == Kind::Appears;
+    let behind = invalid || relaxed || by_store;
     assert_eq!(stored, behind, "{:?}", trace.here);
     assert!(trace.owed.is_nothing());
 }
@@ -155,6 +161,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Kind::Appears,
         Kind::Vanishes,
         Kind::Relaxes,
+        Kind::Same,
         Kind::Replaces,
     ])
 }

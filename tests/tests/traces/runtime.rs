@@ -267,7 +267,7 @@ impl<B: Machine> Made<'_, B> {
             });
         });
         let expected = expected(&trace, 0, 0).0;
-        // Where instructions write entries they are told where the table is, which the trace cannot know.
+        // Instructions that write entries take the address of the table, which the trace cannot know.
         let compared = |lines: Vec<String>| -> Vec<String> {
             let name = |line: &String| line.split(' ').take(3).collect::<Vec<_>>().join(" ");
             if B::FACTS.changes_plainly {

@@ -61,6 +61,7 @@ impl Trace {
                 ChangeName::FewerRights => To::FewerRights,
                 ChangeName::MoreRights => To::MoreRights,
                 ChangeName::Attributes => To::Attributes,
+                ChangeName::SoftwareBits => To::SoftwareBits,
                 ChangeName::Split => To::Split,
                 ChangeName::Collapse => To::Collapse,
                 ChangeName::New => To::New,
@@ -77,7 +78,7 @@ impl Trace {
     fn fault(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         if self.owed != OwedName::None {
             return Err(Trouble(
-                "--event fault: nothing is put off until a fault that is named".into(),
+                "--event fault: no pending flush can be named for a fault".into(),
             ));
         }
         match &self.stretches(model, config)?[..] {
@@ -114,21 +115,19 @@ impl Trace {
                 OwedName::None => Ok(Event::Resume(false)),
                 OwedName::Tag => Ok(Event::Resume(true)),
                 OwedName::All => Err(Trouble(
-                    "--event resume: only `--owed tag` can be put off until user code goes on"
-                        .into(),
+                    "--event resume: only a flush of the tag (`--owed tag`) can be pending".into(),
                 )),
             },
             EventName::EnterFromUser => nothing(
                 Event::EnterFromUser,
-                "--event enter-from-user: nothing is put off until the kernel is entered",
+                "--event enter-from-user: no flush can be pending",
             ),
-            EventName::Publish => nothing(
-                Event::Publish,
-                "--event publish: nothing is put off until new entries are published",
-            ),
+            EventName::Publish => {
+                nothing(Event::Publish, "--event publish: no flush can be pending")
+            }
             EventName::Arrive | EventName::Fault => nothing(
                 Event::Arrive,
-                "--event arrive: nothing can be owed by a CPU that was not there",
+                "--event arrive: a CPU that was offline has no pending flush",
             ),
         }
     }

@@ -152,6 +152,8 @@ enum ChangeName {
     MoreRights,
     /// The same page or table with other attributes, such as the memory type
     Attributes,
+    /// Only bits differ that software alone reads
+    SoftwareBits,
     /// A table in place of a large page
     Split,
     /// A large page in place of a table whose entries are valid
