@@ -14,15 +14,9 @@ const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8
 
 /// A machine on which each CPU flushes for itself, and tags are its own.
 const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | cpu | never | dropped by the fault | 16 | cpu | \
-<<<<<<< HEAD
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
-    15 | flush.page | 4.1 | leaf | self | flush.tag | 4.2 | self | flush.all | \
-    4.3 | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
-=======
-    65535 | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
->>>>>>> main
 
 /// A definition with one answer after the other in its blanks; comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {
