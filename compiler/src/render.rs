@@ -5,7 +5,7 @@
 //! file is moved to the end.
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
-use crate::hidden::{is_hidden, spelt};
+use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json;
 use crate::parse::without_questions;
 use crate::source::{Files, Span};
@@ -64,7 +64,7 @@ fn lines(diagnostics: &[&Diagnostic], line: impl Fn(&Diagnostic) -> String) -> S
 fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     let span = diagnostic.primary.span;
     let (line, column) = files.line_column(span.file, span.start);
-    let name = spelt(&files.get(span.file).name);
+    let name = one_line(&files.get(span.file).name);
     let message = spelt(&diagnostic.message);
     let more = match diagnostic.also.len() {
         0 => String::new(),
@@ -145,7 +145,7 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         return String::new();
     };
     let mut sources = SimpleFiles::new();
-    let names: Vec<String> = files.iter().map(|(_, file)| spelt(&file.name)).collect();
+    let names: Vec<String> = files.iter().map(|(_, file)| one_line(&file.name)).collect();
     let texts: Vec<_> = files
         .iter()
         .map(|(_, file)| without_questions(&file.text))

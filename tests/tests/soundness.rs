@@ -60,13 +60,15 @@ fn the_remedy_of_an_instruction_is_issued() {
     let weakens = "weakens invlpg: not global when pcid;";
     let with = text.replace(
         weakens,
-        &format!("{weakens} remedy after invlpg issue mov_cr3;"),
+        &format!("{weakens} remedy after invlpg issue mov_cr4;"),
     );
     assert_ne!(with, text);
+    // It needs CR4.PGE, as the remedy does.
+    let with = with.replace("while PCIDs are on\" {", "while PCIDs are on\" needs pge {");
     let analysis = compiled(&with).unwrap();
     let names = kernel_page(&analysis, &["pge", "pcid"], &["alder_lake_invlpg"]);
     assert_eq!(names[0], "invlpg");
-    assert!(names[1..].iter().all(|name| name == "mov_cr3") && names.len() > 1);
+    assert!(names[1..].iter().all(|name| name == "mov_cr4") && names.len() > 1);
     let without = kernel_page(&analysis, &["pge", "pcid"], &[]);
     assert_eq!(without, ["invlpg"]);
 }

@@ -159,8 +159,9 @@ impl Lower {
         let caches = caches.map(|c| self.lower_caches(c));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
-        let user = user.map(|s| self.lower_space(s));
-        let kernel = kernel.map(|s| self.lower_space(s));
+        let walks = caches.as_ref().is_none_or(|caches| caches.walk.is_some());
+        let user = user.map(|s| self.lower_space(s, walks));
+        let kernel = kernel.map(|s| self.lower_space(s, walks));
         let kernel = kernel.map(|space| Space {
             resync: space.resync.or_else(|| resynced(&barriers)),
             ..space

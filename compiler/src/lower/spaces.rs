@@ -141,7 +141,8 @@ impl Lower {
         At { value, span }
     }
 
-    pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {
+    /// A space, on a machine that caches walk entries or not.
+    pub(super) fn lower_space(&mut self, it: &ast::Space, walks: bool) -> Space {
         if let [first, second, ..] = it.addresses.as_slice() {
             self.said_twice("`addresses`", second.span, first.span);
         }
@@ -165,8 +166,8 @@ impl Lower {
                 Some(Addresses { base, bits })
             })
         });
-        let leaf = self.under(it, &it.leaf, "leaf");
-        let walk = self.under(it, &it.walk, "walk");
+        let leaf = self.under(it, (&it.leaf, "leaf"), true);
+        let walk = self.under(it, (&it.walk, "walk"), walks);
         for (cases, what) in [(&it.leaf, "`leaf`"), (&it.walk, "`walk`")] {
             if let [first, second, ..] = cases.as_slice() {
                 self.said_twice(what, second.span, first.span);
@@ -239,16 +240,18 @@ impl Lower {
     fn under(
         &mut self,
         space: &ast::Space,
-        cases: &[ast::Cases<ast::Under>],
-        what: &str,
+        (cases, what): (&[ast::Cases<ast::Under>], &str),
+        asked: bool,
     ) -> crate::model::Cases<At<Under>> {
         let Some(first) = cases.first() else {
-            self.missing(
-                space.name.span,
-                &format!("`space {}`", space.name.node),
-                &format!("under which tags its `{what}` entries are cached"),
-                &format!("add, for instance, `{what} under every tag;`"),
-            );
+            if asked {
+                self.missing(
+                    space.name.span,
+                    &format!("`space {}`", space.name.node),
+                    &format!("under which tags its `{what}` entries are cached"),
+                    &format!("add, for instance, `{what} under every tag;`"),
+                );
+            }
             return crate::model::Cases {
                 cases: vec![(
                     At {
