@@ -6,7 +6,7 @@
 use crate::archdefs;
 
 /// Machines that were never built, in this directory and elsewhere.
-const MADE_UP: [(&str, &str); 8] = [
+const MADE_UP: [(&str, &str); 14] = [
     ("quartz", include_str!("../fifth/quartz.arch")),
     ("narrow", include_str!("seeds/narrow.arch")),
     ("untagged", include_str!("seeds/untagged.arch")),
@@ -14,6 +14,12 @@ const MADE_UP: [(&str, &str); 8] = [
     ("hashed", include_str!("seeds/hashed.arch")),
     ("layered", include_str!("seeds/layered.arch")),
     ("negative", include_str!("seeds/negative.arch")),
+    ("relay", include_str!("../../definitions/relay.arch")),
+    ("twofold", include_str!("../../definitions/twofold.arch")),
+    ("fork", include_str!("../../definitions/fork.arch")),
+    ("batch", include_str!("../../definitions/batch.arch")),
+    ("absent", include_str!("../../definitions/absent.arch")),
+    ("written", include_str!("../../definitions/written.arch")),
     ("toy", tlbc::codes::TOY),
 ];
 
