@@ -20,7 +20,9 @@ pub(super) struct Unread {
 impl Unread {
     pub(super) fn new(words: &BTreeSet<String>) -> Self {
         let mut unread = Self::default();
-        words.iter().for_each(|word| unread.add(word));
+        for word in words {
+            unread.add(word);
+        }
         unread
     }
 

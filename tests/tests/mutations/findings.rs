@@ -45,7 +45,7 @@ fn refused(seeds: &[Seed], seed: u64) -> Option<Refused> {
     })
 }
 
-/// Nine of ten have a line; the last of them stands for all that is above.
+/// How many mistakes cause one finding, two, and so on, and the share of those up to there.
 fn distribution(refused: &[Refused]) -> String {
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     for slip in refused {
@@ -55,10 +55,11 @@ fn distribution(refused: &[Refused]) -> String {
     let mut sum = 0;
     for (findings, count) in counts {
         sum += count;
-        let share = 100.0 * sum as f64 / refused.len() as f64;
+        let share = sum * 10_000 / refused.len();
+        let (percent, rest) = (share / 100, share % 100);
         let _ = writeln!(
             text,
-            "{findings:>3} findings: {count:>5} mistakes, {share:6.2} % so far"
+            "{findings:>3} findings: {count:>5} mistakes, {percent:3}.{rest:02} % so far"
         );
     }
     text
