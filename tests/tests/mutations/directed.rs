@@ -189,7 +189,7 @@ const CASES: &[Case] = &[
         &[],
         &[(
             "    caches {",
-            "    caches {\n        leaf covers 2 entries;",
+            "    caches {\n        leaf at pte covers 2 entries;",
         )],
     ),
     // Operands and registers to load like parameters.
