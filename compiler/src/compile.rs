@@ -2,6 +2,8 @@
 //!
 //! In: names and texts. Out: [`Compiled`]. It depends on what the sources say and not on their order.
 
+use std::collections::BTreeSet;
+
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::emit::names::is_word;
@@ -30,6 +32,8 @@ pub struct Compiled {
     pub files: Files,
     /// One file an architecture, by name, and [`LIB`]; none at all if there is an error.
     pub outputs: Vec<Output>,
+    /// The processor architectures that the modules are for, by Rust's names, each once.
+    pub targets: Vec<String>,
     /// What is wrong with the sources, or may be.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -80,6 +84,7 @@ pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     let mut compiled = Compiled {
         files: Files::default(),
         outputs: Vec::new(),
+        targets: Vec::new(),
         diagnostics: Vec::new(),
     };
     let mut decoded = Vec::new();
@@ -97,6 +102,8 @@ pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
         compiled.diagnostics.extend(found);
     }
     good.sort_by(|a, b| a.model.arch.name.cmp(&b.model.arch.name));
+    let targets = good.iter().map(|it| it.model.target_arch.value.clone());
+    compiled.targets = targets.collect::<BTreeSet<_>>().into_iter().collect();
     compiled.diagnostics.extend(bad_names(&good));
     (compiled, good)
 }

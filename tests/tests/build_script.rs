@@ -15,6 +15,7 @@ const MAIN: &str = r#"
 mod backends {
     include!(concat!(env!("OUT_DIR"), "/mod.rs"));
 }
+#[allow(dead_code)]
 mod alone {
     include!(concat!(env!("OUT_DIR"), "/x86_64.rs"));
 }
@@ -25,6 +26,7 @@ fn name<B: tlbc_runtime::Backend>() -> &'static str {
 
 fn main() {
     println!("{}", name::<backends::arm64::Tlb>());
+    println!("{}", name::<backends::quartz::Tlb>());
     println!("{}", name::<backends::x86_64::Tlb>());
     println!("{}", name::<alone::Tlb>());
 }
@@ -71,6 +73,8 @@ debug = false
     for name in ["Cargo.lock", "archdefs/arm64.arch", "archdefs/x86_64.arch"] {
         write(name, &fs::read_to_string(root.join(name)).expect("a file"));
     }
+    // Of a processor that Rust does not know.
+    write("archdefs/quartz.arch", include_str!("fifth/quartz.arch"));
     project
 }
 
@@ -80,7 +84,7 @@ fn cargo(project: &TempDir, command: &str) -> (bool, String, String) {
         .current_dir(project.path())
         // Kept, so that the next run finds the dependencies built.
         .env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"))
-        .env_remove("RUSTFLAGS")
+        .env("RUSTFLAGS", "-Dwarnings")
         .output();
     let Output {
         status,
@@ -96,7 +100,7 @@ fn a_build_script_generates() {
     let project = project();
     let (good, stdout, stderr) = cargo(&project, "run");
     assert!(good, "{stderr}");
-    assert_eq!(stdout, "arm64\nx86_64\nx86_64\n");
+    assert_eq!(stdout, "arm64\nquartz\nx86_64\nx86_64\n");
 
     let (_, _, again) = cargo(&project, "build");
     assert!(!again.contains("Compiling"), "{again}");

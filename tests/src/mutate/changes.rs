@@ -515,7 +515,7 @@ fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, Stri
         ("invalidate", "at once; "),
         ("invalidate", "drops walk of one page, this tag; "),
         ("invalidate", "drops leaf of run of 1..16 pages, this tag; "),
-        ("caches", "leaf covers 2 entries; "),
+        ("caches", "leaf at pte covers 2 entries; "),
         ("caches", "micro holds leaf from tlb; "),
         ("policy", "strides pte, pmd; "),
         ("tag", "may be retired; "),

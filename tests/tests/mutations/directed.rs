@@ -197,6 +197,15 @@ const CASES: &[Case] = &[
             "    cpus odd \"odd\"; erratum odd_wait \"1\" { weakens complete: not drained on odd; }\n    policy {",
         )],
     ),
+    // Tests of which the first leads to nothing.
+    (
+        "layered",
+        &[],
+        &[(
+            "drops leaf of one page, this tag or global in tlb;",
+            "drops leaf of one page, this tag or global in tlb; drops walk of one page, this tag;",
+        )],
+    ),
     // Constants of what is never issued.
     (
         "archdefs/powerpc64.arch",
