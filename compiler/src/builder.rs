@@ -5,6 +5,7 @@
 use crate::compile::{Compiled, LIB, MODULES, Output, compile};
 use crate::diagnostic::Severity;
 use crate::disk::{self, DiskError, HEADER, Source};
+use crate::hidden::one_line;
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -100,11 +101,19 @@ impl Builder {
     fn run(&self, words: &mut impl Write) -> Result<(), BuildError> {
         let mut paths = self.definitions.clone();
         for directory in &self.directories {
-            let _ = writeln!(words, "cargo::rerun-if-changed={}", directory.display());
+            let _ = writeln!(
+                words,
+                "cargo::rerun-if-changed={}",
+                one_line(directory.display())
+            );
             paths.extend(disk::definitions_in(directory)?);
         }
         for path in paths.iter().collect::<BTreeSet<_>>() {
-            let _ = writeln!(words, "cargo::rerun-if-changed={}", path.display());
+            let _ = writeln!(
+                words,
+                "cargo::rerun-if-changed={}",
+                one_line(path.display())
+            );
         }
         let sources = disk::read(&paths)?;
         let compiled = compile(sources.into_iter().map(Source::named));

@@ -167,7 +167,8 @@ impl Code {
         self.name().starts_with("E01")
     }
 
-    /// Whether it says that something is not there, which a statement that could not be read explains.
+    /// Whether it says that something is not there, or that something else is too much for what is there, which a
+    /// statement that could not be read explains.
     #[must_use]
     pub fn is_of_absence(self) -> bool {
         [
@@ -175,6 +176,7 @@ impl Code {
             Code::E0203,
             Code::E0208,
             Code::E0302,
+            Code::E0303,
             Code::E0305,
             Code::E0306,
             Code::E0307,

@@ -57,6 +57,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub help: Option<String>,
+    /// Whether it follows from a statement that could not be read, and is not to be shown.
+    pub follows: bool,
 }
 
 impl Diagnostic {
@@ -74,6 +76,7 @@ impl Diagnostic {
             also: Vec::new(),
             notes: Vec::new(),
             help: None,
+            follows: false,
         }
     }
 

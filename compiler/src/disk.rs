@@ -291,3 +291,39 @@ fn stage(directory: &Path, text: &str) -> io::Result<NamedTempFile> {
     file.as_file().sync_all()?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(directory: &Path, name: &str) -> Change {
+        Change {
+            path: directory.join(name),
+            old: None,
+            new: Some(format!("{HEADER}\n")),
+        }
+    }
+
+    /// Whatever stops a run, no list names a module that is not there.
+    #[test]
+    fn lists_are_renamed_last() {
+        for list in LISTS {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path();
+            // No file can take its place.
+            fs::create_dir(path.join("z.rs")).expect("a directory");
+            let changes = [list, "a.rs", "z.rs"].map(|name| change(path, name));
+            assert!(apply(path, &changes).is_err());
+            assert!(path.join("a.rs").exists() && !path.join(list).exists());
+            assert_eq!(list_names(path), ["a.rs", "z.rs"]);
+        }
+    }
+
+    fn list_names(directory: &Path) -> Vec<String> {
+        let paths = list(directory).expect("a directory");
+        let names = paths.iter().filter_map(|path| path.file_name());
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into()).collect();
+        names.sort();
+        names
+    }
+}

@@ -35,8 +35,7 @@ impl Findings {
         }
     }
 
-    /// Adds what is wrong with names and parts. Names that may be defined where the text could not be read are not
-    /// among them.
+    /// Adds what is wrong with names and parts.
     pub(crate) fn add_names(&mut self, names: Vec<Diagnostic>) {
         let (unknown, others): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|d| d.code == Code::E0202);
@@ -48,7 +47,8 @@ impl Findings {
         });
         let others: Vec<_> = others.collect();
         self.broken.extend(self.with_labels_of(&others));
-        self.found.extend(unknown);
+        self.found
+            .extend(unknown.into_iter().filter(|d| !d.follows));
         self.found.extend(others);
     }
 

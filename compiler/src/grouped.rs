@@ -4,7 +4,8 @@
 //! the other places. Holds: no place is lost.
 //!
 //! Two kinds of findings have one cause: those that the same name is not known; and those of one rule that are worded
-//! alike, but for the names in them, and contradict the same fact, as when ten instructions rely on one barrier.
+//! alike, but for the names in them, and contradict the same fact, as when ten instructions rely on one barrier, or
+//! have names that one row of a `for` makes twice.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -55,12 +56,19 @@ fn without_names(sentence: &str) -> String {
 }
 
 fn have_one_cause(first: &Diagnostic, other: &Diagnostic) -> bool {
+    let same_place = first.primary.span == other.primary.span;
+    match first.code {
+        Code::E0202 => return true,
+        // A row of a `for` makes several names twice.
+        Code::E0201 => return same_place,
+        _ => {}
+    }
     let of_other: Vec<Span> = other.secondary.iter().map(|label| label.span).collect();
     let shares_fact = first
         .secondary
         .iter()
         .any(|label| of_other.contains(&label.span));
-    first.code == Code::E0202 || !first.code.is_of_text() && shares_fact
+    !first.code.is_of_text() && shares_fact
 }
 
 /// Adds the places of `other` to those of `group`.

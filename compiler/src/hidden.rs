@@ -5,7 +5,7 @@
 //! characters are not shown at all: a reader of a definition, or of a message about one, would see something else than
 //! the compiler.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Whether a character is a control character other than a line break and a tab, a bidirectional control, a
 /// separator that some programs take for a line break, or one that is not shown. The joiners U+200C and U+200D, which
@@ -23,7 +23,8 @@ pub fn is_hidden(c: char) -> bool {
         | '\u{2028}'
         | '\u{2029}'
         | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{2069}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}' => true,
@@ -43,4 +44,23 @@ pub fn spelt(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same on one line: what stands in for a line of its own cannot begin another.
+#[must_use]
+pub fn one_line(text: impl fmt::Display) -> String {
+    spelt(&text.to_string()).replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        assert_eq!(
+            one_line("a\ncargo::error=b\u{1b}"),
+            "a\\ncargo::error=b\\u{1b}"
+        );
+    }
 }

@@ -5,12 +5,15 @@
 //! file is moved to the end.
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
-use crate::hidden::{is_hidden, spelt};
-use crate::json::Json;
+use crate::hidden::{is_hidden, one_line, spelt};
+use crate::json;
+use crate::parse::without_questions;
 use crate::source::{Files, Span};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
+use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -36,9 +39,7 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], format: Format, color: 
     match format {
         Format::Human => human(files, &diagnostics, color),
         Format::Short => lines(&diagnostics, |diagnostic| short(files, diagnostic)),
-        Format::Json => lines(&diagnostics, |diagnostic| {
-            json(files, diagnostic).to_string()
-        }),
+        Format::Json => lines(&diagnostics, |diagnostic| json(files, diagnostic)),
     }
 }
 
@@ -63,7 +64,7 @@ fn lines(diagnostics: &[&Diagnostic], line: impl Fn(&Diagnostic) -> String) -> S
 fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     let span = diagnostic.primary.span;
     let (line, column) = files.line_column(span.file, span.start);
-    let name = spelt(&files.get(span.file).name);
+    let name = one_line(&files.get(span.file).name);
     let message = spelt(&diagnostic.message);
     let more = match diagnostic.also.len() {
         0 => String::new(),
@@ -76,40 +77,67 @@ fn short(files: &Files, diagnostic: &Diagnostic) -> String {
     )
 }
 
-fn json(files: &Files, diagnostic: &Diagnostic) -> Json {
-    let because = diagnostic.secondary.iter().map(|label| {
-        let mut members = place(files, label.span);
-        members.push(("label", label.text.as_str().into()));
-        Json::object(members)
-    });
-    let mut members = vec![
-        ("code", diagnostic.code.name().into()),
-        ("severity", diagnostic.severity().name().into()),
-        ("message", diagnostic.message.as_str().into()),
-    ];
-    members.extend(place(files, diagnostic.primary.span));
-    members.push(("label", diagnostic.primary.text.as_str().into()));
-    members.push(("because", Json::Array(because.collect())));
-    let also = diagnostic.also.iter();
-    let also = also.map(|&span| Json::object(place(files, span)));
-    members.push(("also", Json::Array(also.collect())));
-    let notes = diagnostic.notes.iter().map(|note| note.as_str().into());
-    members.push(("notes", Json::Array(notes.collect())));
-    let help = diagnostic.help.as_deref();
-    members.push(("help", help.map_or(Json::Null, Json::from)));
-    Json::object(members)
+/// A finding for scripts. Lines and columns count from 1, columns in characters; offsets count bytes from 0.
+#[derive(Serialize)]
+struct Finding<'a> {
+    code: &'static str,
+    severity: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
+    because: Vec<Place<'a>>,
+    /// Other places with the same finding.
+    also: Vec<Place<'a>>,
+    notes: &'a [String],
+    help: Option<&'a str>,
 }
 
-fn place(files: &Files, span: Span) -> Vec<(&'static str, Json)> {
-    let (line, column) = files.line_column(span.file, span.start);
-    let (end_line, end_column) = files.line_column(span.file, span.end);
-    vec![
-        ("file", files.get(span.file).name.as_str().into()),
-        ("line", line.into()),
-        ("column", column.into()),
-        ("end_line", end_line.into()),
-        ("end_column", end_column.into()),
-    ]
+/// Where something stands, and what is said of it.
+#[derive(Serialize)]
+struct Place<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    start: u32,
+    end: u32,
+    label: &'a str,
+}
+
+fn json(files: &Files, diagnostic: &Diagnostic) -> String {
+    let because = diagnostic.secondary.iter();
+    let also = diagnostic.also.iter();
+    json::text(&Finding {
+        code: diagnostic.code.name(),
+        severity: diagnostic.severity().name(),
+        message: &diagnostic.message,
+        place: place(files, &diagnostic.primary),
+        because: because.map(|label| place(files, label)).collect(),
+        also: also.map(|span| span_place(files, *span, "")).collect(),
+        notes: &diagnostic.notes,
+        help: diagnostic.help.as_deref(),
+    })
+}
+
+fn place<'a>(files: &'a Files, label: &'a Label) -> Place<'a> {
+    span_place(files, label.span, &label.text)
+}
+
+fn span_place<'a>(files: &'a Files, span: Span, label: &'a str) -> Place<'a> {
+    let Span { file, start, end } = span;
+    let (line, column) = files.line_column(file, start);
+    let (end_line, end_column) = files.line_column(file, end);
+    Place {
+        file: &files.get(file).name,
+        line,
+        column,
+        end_line,
+        end_column,
+        start,
+        end,
+        label,
+    }
 }
 
 fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
@@ -117,22 +145,36 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         return String::new();
     };
     let mut sources = SimpleFiles::new();
-    let names: Vec<String> = files.iter().map(|(_, file)| spelt(&file.name)).collect();
-    for (name, (_, file)) in names.iter().zip(files.iter()) {
-        sources.add(name.as_str(), file.text.as_str());
+    let names: Vec<String> = files.iter().map(|(_, file)| one_line(&file.name)).collect();
+    let texts: Vec<_> = files
+        .iter()
+        .map(|(_, file)| without_questions(&file.text))
+        .collect();
+    // Where questions stood.
+    let has_blanks = texts.iter().any(|text| matches!(text, Cow::Owned(_)));
+    for (name, text) in names.iter().zip(&texts) {
+        sources.add(name.as_str(), text.as_ref());
     }
     let mut out = String::new();
     for diagnostic in diagnostics {
         let shown = is_showable(files, diagnostic)
             .then(|| snippet(&sources, &with_labels(files, diagnostic), color))
             .flatten();
-        out += &shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        let shown = shown.unwrap_or_else(|| without_snippet(files, diagnostic));
+        for line in shown.lines() {
+            out += if has_blanks {
+                line.trim_end_matches(' ')
+            } else {
+                line
+            };
+            out.push('\n');
+        }
     }
     let named: BTreeSet<_> = diagnostics.iter().map(|d| d.primary.span.file).collect();
     let _ = writeln!(
         out,
         "{} in {}; `tlbc explain {}` says more",
-        tally(diagnostics.iter().copied()),
+        tally(diagnostics),
         counted(named.len(), "file"),
         first.code
     );
@@ -140,9 +182,9 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
 }
 
 /// `2 errors, 1 warning`, of what there is.
-pub(crate) fn tally<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic> + Clone) -> String {
+fn tally(diagnostics: &[&Diagnostic]) -> String {
     let of = |severity: Severity| {
-        let count = diagnostics.clone().filter(|d| d.severity() == severity);
+        let count = diagnostics.iter().filter(|d| d.severity() == severity);
         match count.count() {
             0 => None,
             count => Some(counted(count, severity.name())),

@@ -4,18 +4,16 @@
 //! Holds: every query fits the definition: its addresses, levels and tag are such as a space has.
 
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::clause::Level;
-use tlbc_runtime::request::{Extent, Reach, Space};
+use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
-use crate::model::{Config, Model, Named, Tag};
-use crate::trace::interpret::Changing;
-use crate::trace::{Event, Instruction, Query, Trace, trace};
+use crate::model::{self, Config, Model, Named};
+use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Trace, trace};
 
 /// A request that stands for others, or an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
-    /// A page of a user space.
+    /// A page of a user space is unmapped.
     Page,
     /// A page and the table that it stood in.
     Table,
@@ -23,8 +21,6 @@ pub enum Sample {
     Everything,
     /// A page of the kernel.
     KernelPage,
-    /// The change of an entry, where instructions change entries.
-    Unmap,
     /// Another space is loaded.
     Switch,
     /// Another space is loaded, and a flush of its tag is owed.
@@ -45,10 +41,9 @@ pub enum Sample {
 
 impl Sample {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Publish,
         Self::KernelPublish,
-        Self::Unmap,
         Self::Page,
         Self::Table,
         Self::Everything,
@@ -69,7 +64,6 @@ impl Sample {
             Self::Table => "One page and the table it stood in",
             Self::Everything => "All of a user space",
             Self::KernelPage => "One page of the kernel",
-            Self::Unmap => "An entry made invalid",
             Self::Switch => "Another space is loaded",
             Self::SwitchOwing => "Another space is loaded that owes a flush of its tag",
             Self::Resume => "Return to user code",
@@ -86,7 +80,7 @@ impl Sample {
     pub fn may_concern_others(self) -> bool {
         matches!(
             self,
-            Self::Page | Self::Table | Self::Everything | Self::KernelPage | Self::Unmap
+            Self::Page | Self::Table | Self::Everything | Self::KernelPage
         )
     }
 
@@ -103,7 +97,6 @@ impl Sample {
             Self::Table => format!("{} --tables-freed", range(Space::User)),
             Self::Everything => "--everything".to_owned(),
             Self::KernelPage => format!("--kernel {}", range(Space::Kernel)),
-            Self::Unmap => format!("{} --change invalid", range(Space::User)),
             Self::Switch => "--event switch".to_owned(),
             Self::SwitchOwing => "--event switch --owed tag".to_owned(),
             Self::Resume => "--event resume".to_owned(),
@@ -115,26 +108,22 @@ impl Sample {
         }
     }
 
-    fn event(self, model: &Model, config: Config, others: bool) -> Event {
-        let cleared = |space, tables| Event::Cleared {
-            extent: page(model, config, space),
-            levels: lowest(model, config).into_iter().collect(),
-            tables,
-            live: false,
-            appeared: false,
+    fn event(self, model: &Model, config: Config) -> Event {
+        let cleared = |space, tables| {
+            Event::Cleared(Cleared {
+                stretches: vec![Stretch {
+                    extent: page(model, config, space),
+                    levels: lowest(model, config).into_iter().collect(),
+                }],
+                tables,
+                stored: false,
+            })
         };
         match self {
-            Self::Page => cleared(Space::User, false),
-            Self::Table => cleared(Space::User, true),
-            Self::KernelPage => cleared(Space::Kernel, false),
+            Self::Page => cleared(Space::User, Tables::Kept),
+            Self::Table => cleared(Space::User, Tables::Unlinked),
+            Self::KernelPage => cleared(Space::Kernel, Tables::Kept),
             Self::Everything => Event::Everything,
-            Self::Unmap => Event::Change(Changing {
-                level: Level(lowest(model, config).unwrap_or(0) as u8),
-                va: page(model, config, Space::User).start,
-                entries: 1,
-                reach: if others { Reach::Wide } else { Reach::Here },
-                ..Changing::default()
-            }),
             Self::Switch => Event::Switch(Debt::None),
             Self::SwitchOwing => Event::Switch(Debt::Tag),
             Self::Resume => Event::Resume(false),
@@ -155,7 +144,7 @@ impl Sample {
                 Self::KernelPage | Self::KernelPublish => Space::Kernel,
                 _ => Space::User,
             },
-            event: self.event(model, config, others),
+            event: self.event(model, config),
             tag: least_tag(model, config, others),
             others,
         }
@@ -172,70 +161,63 @@ impl Sample {
     #[must_use]
     pub fn summary(self, analysis: &Analysis, config: Config, others: bool) -> String {
         let answer = self.answer(analysis, config, others);
-        answer.map_or("no such request".to_owned(), |answer| {
-            summary(&analysis.model, &answer)
-        })
+        answer.map_or("no such request".to_owned(), |answer| summary(&answer))
     }
 }
 
-/// What is issued, by name, repetitions counted; then who is told, what they issue, and what is owed.
+/// What is issued, by name, repetitions counted; then which CPUs are interrupted, what they issue, and what is deferred.
 #[must_use]
-pub fn summary(model: &Model, answer: &Trace) -> String {
-    let mut parts = vec![names(model, &answer.here)];
-    if answer.told.len() + answer.others.len() > 0 {
-        let told = answer.told.join(", ");
+pub fn summary(answer: &Trace) -> String {
+    let mut parts = vec![names(&answer.here)];
+    for ipi in &answer.ipis {
+        let targets: Vec<&str> = ipi.targets.iter().map(|it| it.cpus.as_str()).collect();
         parts.push(format!(
-            "interrupt to {told}: {}",
-            names(model, &answer.others)
+            "IPI to {}: {}",
+            targets.join(", "),
+            names(&ipi.steps)
         ));
     }
-    let mut owed: Vec<(&str, Vec<&str>)> = Vec::new();
-    for debit in &answer.owed {
-        match owed.iter_mut().find(|(until, _)| *until == debit.until) {
-            Some((_, holders)) => holders.push(debit.holder),
-            None => owed.push((debit.until, vec![debit.holder])),
+    let mut deferred: Vec<(&str, Vec<&str>)> = Vec::new();
+    for it in &answer.deferred {
+        let until = it.until.words();
+        match deferred.iter_mut().find(|(known, _)| *known == until) {
+            Some((_, cpus)) if cpus.contains(&it.cpus) => {}
+            Some((_, cpus)) => cpus.push(it.cpus),
+            None => deferred.push((until, vec![it.cpus])),
         }
     }
-    let owed = owed.into_iter();
-    parts
-        .extend(owed.map(|(until, holders)| format!("owed until {until}: {}", holders.join(", "))));
+    let deferred = deferred.into_iter();
+    parts.extend(
+        deferred.map(|(until, cpus)| format!("deferred until {until}: {}", cpus.join(", "))),
+    );
     parts.join("; ")
 }
 
-fn names(model: &Model, instructions: &[Instruction]) -> String {
+fn names(steps: &[Step]) -> String {
     let mut runs: Vec<(&str, usize)> = Vec::new();
-    for instruction in instructions {
+    for step in steps {
+        let name = match step {
+            Step::Store(_) => "store",
+            Step::Ipi { .. } => continue,
+            Step::Barrier { instruction, .. }
+            | Step::Invalidate { instruction, .. }
+            | Step::Load(instruction) => &instruction.name,
+        };
         match runs.last_mut() {
-            Some((name, count)) if *name == instruction.name => *count += 1,
-            _ => runs.push((&instruction.name, 1)),
+            Some((last, count)) if *last == name => *count += 1,
+            _ => runs.push((name, 1)),
         }
     }
-    // One instruction of the definition may be several lines of the machine's.
-    let runs = runs
-        .into_iter()
-        .map(|(name, count)| match count.div_ceil(lines(model, name)) {
-            1 => format!("`{name}`"),
-            count => format!("{count} × `{name}`"),
-        });
+    let runs = runs.into_iter().map(|(name, count)| match count {
+        1 => format!("`{name}`"),
+        count => format!("{count} × `{name}`"),
+    });
     let runs: Vec<String> = runs.collect();
     if runs.is_empty() {
         "nothing".to_owned()
     } else {
         runs.join(", ")
     }
-}
-
-/// Of how many lines an instruction consists.
-fn lines(model: &Model, name: &str) -> usize {
-    let barriers = model.barriers.iter().map(|it| (&it.named, &it.template));
-    let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
-    let loads = model.loads.iter().map(|it| (&it.named, &it.template));
-    let mut all = barriers.chain(invalidates).chain(loads);
-    let found = all.find(|(named, _)| named.name == name);
-    found.map_or(1, |(_, template)| {
-        let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
-        lines.count().max(1)
-    })
 }
 
 /// A page of a space, not at its very start.
@@ -274,7 +256,7 @@ pub fn with_all_features(model: &Model, mut config: Config) -> Config {
 }
 
 /// The tags that there are in a configuration.
-pub fn tags(model: &Model, config: Config) -> impl Iterator<Item = &Tag> + Clone {
+pub fn tags(model: &Model, config: Config) -> impl Iterator<Item = &model::Tag> + Clone {
     model.tags.iter().filter(move |tag| tag.when.holds(config))
 }
 
@@ -286,18 +268,22 @@ pub fn view_bits(model: &Model, config: Config) -> u64 {
     views.fold(0, |bits, view| bits | view.or)
 }
 
-/// The least tag that a space can have, of the kind that the trace is about; 0 is often reserved.
+/// The least tag that a space can have; 0 is often reserved. Where each CPU has tags of its own and there are others as well,
+/// one of the others if other CPUs are concerned.
 #[must_use]
-pub fn least_tag(model: &Model, config: Config, others: bool) -> u64 {
-    let of_machine = others && tags(model, config).any(|tag| !tag.of_cpu.value);
-    let mut tags = tags(model, config);
-    let tag = tags.find(|tag| !of_machine || !tag.of_cpu.value);
-    let least = tag
+pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
+    let all = tags(model, config);
+    let of_machine = all.clone().find(|tag| !tag.of_cpu.value);
+    let kind = of_machine.filter(|_| others).or_else(|| all.clone().next());
+    let least = { kind }
         .and_then(|tag| tag.values)
         .map_or(1, |values| values.value.0.max(1));
     let taken = view_bits(model, config);
     let mut values = least..=u64::MAX;
-    values.find(|&value| value & taken == 0).unwrap_or(1)
+    Tag {
+        value: values.find(|&value| value & taken == 0).unwrap_or(1),
+        of_machine: kind.is_some_and(|kind| !kind.of_cpu.value),
+    }
 }
 
 /// `features a, b; no errata; ...` of a machine, for people.

@@ -7,16 +7,16 @@ use support::{Run, names_in, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 
 /// A machine whose flushes reach every CPU; hardware threads share a TLB.
-const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8 | machine | 255 | 38 | \
+const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8 | machine | 255 | generations | 38 | \
     38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | \
-    leaf, walk | cpus | flush.tag | 4.2 | cpus | flush.all | 4.3 | cpus | 56 | 55 | \
-    55 | load.root | 3.1 | broadcast | 64";
+    leaf, walk | this tag or global | cpus | flush.tag | 4.2 | leaf, walk | cpus | \
+    flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
 /// A machine on which each CPU flushes for itself, and tags are its own.
 const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | cpu | never | dropped by the fault | 16 | cpu | \
-    65535 | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
-    15 | flush.page | 4.1 | leaf | self | flush.tag | 4.2 | self | flush.all | \
-    4.3 | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+    65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
+    15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
+    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
 
 /// A definition with one answer after the other in its blanks; comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {

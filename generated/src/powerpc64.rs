@@ -270,7 +270,7 @@ pub enum Op {
     },
     /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:190-197.
     TlbielPid0 {
-        /// `[63:19] 0; [18:12] set; [11:10] 1; [9:0] 0`
+        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
@@ -284,21 +284,21 @@ pub enum Op {
     },
     /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:206-214.
     TlbielPid2 {
-        /// `[63:19] 0; [18:12] set; [11:10] 1; [9:0] 0`
+        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
     /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:215-222.
     TlbielAll0 {
-        /// `[63:19] 0; [18:12] set; [11:10] 2; [9:0] 0`
+        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
     /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:223-231.
     TlbielAll2 {
-        /// `[63:19] 0; [18:12] set; [11:10] 2; [9:0] 0`
+        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
@@ -710,7 +710,7 @@ const fn encode_rb_pid() -> u64 {
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
-    // [18:12] set
+    // [23:12] set
     bits |= set << 12;
     // [11:10] 1
     bits |= 0x1 << 10;
@@ -721,7 +721,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
-    // [18:12] set
+    // [23:12] set
     bits |= set << 12;
     // [11:10] 2
     bits |= 0x2 << 10;

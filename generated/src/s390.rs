@@ -243,21 +243,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:98-105.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:102-109.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:106-113.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:110-117.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:115-125.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:119-129.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -266,7 +266,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:126-136.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:130-140.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -275,30 +275,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:140-146.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:144-150.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
+        /// `[63:20] va[63:20]; [19:0] 0`
+        segment: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:147-153.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:151-157.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
+        /// `[63:20] va[63:20]; [19:0] 0`
+        segment: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:159-164.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:163-168.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:165-171.
+    /// S/370 PoP, PURGE TLB. s390.arch:169-175.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:194-203.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:198-207.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -312,7 +312,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:204-213.
+    /// Linux pgtable.h, cspg. s390.arch:208-217.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -321,26 +321,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:217-224.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:224-231.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:225-232.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:232-239.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:243-246.
+    /// Loads `cr1`. s390.arch:252-255.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:247-250.
+    /// Loads `cr7`. s390.arch:256-259.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -390,13 +390,13 @@ impl Op {
                 each("page", u128::from(page));
                 each("more", u128::from(more));
             }
-            Op::Idte { origin, page } => {
+            Op::Idte { origin, segment } => {
                 each("origin", u128::from(origin));
-                each("page", u128::from(page));
+                each("segment", u128::from(segment));
             }
-            Op::IdteLocal { origin, page } => {
+            Op::IdteLocal { origin, segment } => {
                 each("origin", u128::from(origin));
-                each("page", u128::from(page));
+                each("segment", u128::from(segment));
             }
             Op::IdteAsce { asce, clear_by_asce } => {
                 each("asce", u128::from(asce));
@@ -507,19 +507,19 @@ impl Issue<Op> for Hardware {
                         options(nostack),
                     )
                 }
-                Op::Idte { origin, page } => {
+                Op::Idte { origin, segment } => {
                     asm!(
-                        "idte {origin}, %r0, {page}, 0",
+                        "idte {origin}, %r0, {segment}, 0",
                         origin = inout(reg_addr) origin => _,
-                        page = inout(reg_addr) page => _,
+                        segment = inout(reg_addr) segment => _,
                         options(nostack),
                     )
                 }
-                Op::IdteLocal { origin, page } => {
+                Op::IdteLocal { origin, segment } => {
                     asm!(
-                        "idte {origin}, %r0, {page}, 1",
+                        "idte {origin}, %r0, {segment}, 1",
                         origin = inout(reg_addr) origin => _,
-                        page = inout(reg_addr) page => _,
+                        segment = inout(reg_addr) segment => _,
                         options(nostack),
                     )
                 }
@@ -605,7 +605,16 @@ const fn encode_page(va: u64) -> u64 {
     bits
 }
 
-/// Operand `more`: s390.arch:77-81.
+/// Operand `segment`: s390.arch:77-80.
+#[inline(always)]
+const fn encode_segment(va: u64) -> u64 {
+    let mut bits = 0u64;
+    // [63:20] va[63:20]
+    bits |= (va >> 20) << 20;
+    bits
+}
+
+/// Operand `more`: s390.arch:81-85.
 #[inline(always)]
 const fn encode_more(num: u64) -> u64 {
     let mut bits = 0u64;
@@ -614,7 +623,7 @@ const fn encode_more(num: u64) -> u64 {
     bits
 }
 
-/// What operand `more` can name: s390.arch:80.
+/// What operand `more` can name: s390.arch:84.
 const MORE_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -622,7 +631,7 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Operand `origin`: s390.arch:82-86.
+/// Operand `origin`: s390.arch:86-90.
 #[inline(always)]
 const fn encode_origin(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -640,7 +649,7 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `asce`: s390.arch:87-89.
+/// Operand `asce`: s390.arch:91-93.
 #[inline(always)]
 const fn encode_asce(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -649,7 +658,7 @@ const fn encode_asce(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `clear_by_asce`: s390.arch:90-94.
+/// Operand `clear_by_asce`: s390.arch:94-98.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
@@ -658,7 +667,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:174-176.
+/// Operand `old_in_r2`: s390.arch:178-180.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -667,7 +676,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:177-179.
+/// Operand `new_in_r3`: s390.arch:181-183.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -676,7 +685,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:180-184.
+/// Operand `origin_in_r4`: s390.arch:184-188.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -695,7 +704,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:185-188.
+/// Operand `address_in_r5`: s390.arch:189-192.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -704,7 +713,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:189-193.
+/// Operand `entry`: s390.arch:193-197.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -715,7 +724,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:240-242.
+/// Operand `control`: s390.arch:249-251.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -748,10 +757,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:165-171.
+    /// From: s390.arch:169-175.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:165-171: ptlb
+        // s390.arch:169-175: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -762,10 +771,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-168.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:159-164: idte_asce
+        // s390.arch:163-168: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -781,10 +790,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:165-171.
+    /// From: s390.arch:169-175.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:165-171: ptlb
+        // s390.arch:169-175: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -795,10 +804,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-168.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:159-164: idte_asce
+        // s390.arch:163-168: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -853,10 +862,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:165-171.
+    /// From: s390.arch:169-175.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:165-171: ptlb
+        // s390.arch:169-175: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -866,10 +875,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-168.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:159-164: idte_asce
+        // s390.arch:163-168: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -884,10 +893,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:165-171.
+    /// From: s390.arch:169-175.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:165-171: ptlb
+        // s390.arch:169-175: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -897,10 +906,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:159-164.
+    /// From: s390.arch:163-168.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:159-164: idte_asce
+        // s390.arch:163-168: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -911,9 +920,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:98-105, s390.arch:106-113, s390.arch:115-125, s390.arch:126-136,
-    /// s390.arch:140-146, s390.arch:147-153, s390.arch:194-203, s390.arch:204-213,
-    /// s390.arch:217-224, s390.arch:225-232.
+    /// From: s390.arch:102-109, s390.arch:110-117, s390.arch:119-129, s390.arch:130-140,
+    /// s390.arch:144-150, s390.arch:151-157, s390.arch:198-207, s390.arch:208-217,
+    /// s390.arch:224-231, s390.arch:232-239.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -938,100 +947,20 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if kind == Kind::Appears {
             slot.store(change.new_bits);
-        } else if owner.may_defer {
-            slot.store(change.new_bits);
-            owed |= Owed::SPACE_UNTIL_ATTACH;
-        } else if kind == Kind::Vanishes {
+        } else if kind == Kind::Same {
             if matches!(stride, PTE) {
-                if c.has(Config::IPTE_RANGE) {
-                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:126-136: ipte_run_local
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRunLocal {
-                                table,
-                                page,
-                                more,
-                            });
-                        }
-                    } else {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:115-125: ipte_run
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun { table, page, more });
-                        }
-                    }
-                } else if c.has(Config::LOCAL_CLEAR)
+                slot.store(change.new_bits);
+            } else if owner.may_defer {
+                slot.store(change.new_bits);
+                owed |= Owed::SPACE_UNTIL_ATTACH;
+            } else if c.has(Config::EDAT2) {
+                if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
                     && matches!(owner.reach, Reach::Here)
                 {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:106-113: ipte_local
-                        cpu.issue(Op::IpteLocal { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        // s390.arch:98-105: ipte
-                        cpu.issue(Op::Ipte { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut page = encode_page(start);
-                let mut left = entries;
-                while left > 0 {
-                    // s390.arch:147-153: idte_local
-                    cpu.issue(Op::IdteLocal { origin, page });
-                    page = page.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut page = encode_page(start);
-                let mut left = entries;
-                while left > 0 {
-                    // s390.arch:140-146: idte
-                    cpu.issue(Op::Idte { origin, page });
-                    page = page.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-            slot.store(change.new_bits);
-        } else if c.has(Config::EDAT2) {
-            if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
-                if matches!(owner.reach, Reach::Here) {
                     if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && kind == Kind::Relaxes {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                // s390.arch:225-232: rdp_local
-                                cpu.issue(Op::RdpLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else if c.has(Config::IPTE_RANGE) {
+                        if c.has(Config::IPTE_RANGE) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:126-136: ipte_run_local
+                                // s390.arch:130-140: ipte_run_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1047,7 +976,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:106-113: ipte_local
+                                // s390.arch:110-117: ipte_local
                                 cpu.issue(Op::IpteLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1056,12 +985,257 @@ impl Tlb {
                     } else {
                         let step = 1u64.wrapping_shl(pass.shift);
                         let origin = encode_origin(stride, slot.table);
+                        let mut segment = encode_segment(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:151-157: idte_local
+                            cpu.issue(Op::IdteLocal { origin, segment });
+                            segment = segment.wrapping_add((step >> 20) << 20);
+                            left = left.wrapping_sub(1);
+                        }
+                    }
+                    slot.store(change.new_bits);
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let asce = encode_asce(tag);
+                    let new_in_r3 = encode_new_in_r3(change.new_bits);
+                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
+                    let mut address_in_r5 = encode_address_in_r5(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        let old_in_r2 = encode_old_in_r2(
+                            slot.load(entries.wrapping_sub(left)),
+                        );
+                        // s390.arch:198-207: crdte
+                        cpu.issue(Op::Crdte {
+                            asce,
+                            old_in_r2,
+                            new_in_r3,
+                            origin_in_r4,
+                            address_in_r5,
+                        });
+                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
+                        left = left.wrapping_sub(1);
+                    }
+                }
+            } else if matches!(owner.space, Space::Kernel) {
+                let new_in_r3 = encode_new_in_r3(change.new_bits);
+                let mut left = entries;
+                while left > 0 {
+                    let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
+                    let old_in_r2 = encode_old_in_r2(
+                        slot.load(entries.wrapping_sub(left)),
+                    );
+                    // s390.arch:208-217: cspg
+                    cpu.issue(Op::Cspg {
+                        entry,
+                        old_in_r2,
+                        new_in_r3,
+                    });
+                    left = left.wrapping_sub(1);
+                }
+            } else {
+                if matches!(stride, PTE) {
+                    if c.has(Config::IPTE_RANGE) {
+                        if c.has(Config::LOCAL_CLEAR)
+                            && matches!(owner.reach, Reach::Here)
+                        {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:130-140: ipte_run_local
+                                let table = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table,
+                                    page,
+                                    more,
+                                });
+                            }
+                        } else {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:119-129: ipte_run
+                                let table = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRun { table, page, more });
+                            }
+                        }
+                    } else if c.has(Config::LOCAL_CLEAR)
+                        && matches!(owner.reach, Reach::Here)
+                    {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let table = encode_table(slot.table);
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:147-153: idte_local
-                            cpu.issue(Op::IdteLocal { origin, page });
+                            // s390.arch:110-117: ipte_local
+                            cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
+                            left = left.wrapping_sub(1);
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let table = encode_table(slot.table);
+                        let mut page = encode_page(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:102-109: ipte
+                            cpu.issue(Op::Ipte { table, page });
+                            page = page.wrapping_add((step >> 12) << 12);
+                            left = left.wrapping_sub(1);
+                        }
+                    }
+                } else if c.has(Config::LOCAL_CLEAR)
+                    && matches!(owner.reach, Reach::Here)
+                {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let origin = encode_origin(stride, slot.table);
+                    let mut segment = encode_segment(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:151-157: idte_local
+                        cpu.issue(Op::IdteLocal { origin, segment });
+                        segment = segment.wrapping_add((step >> 20) << 20);
+                        left = left.wrapping_sub(1);
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let origin = encode_origin(stride, slot.table);
+                    let mut segment = encode_segment(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:144-150: idte
+                        cpu.issue(Op::Idte { origin, segment });
+                        segment = segment.wrapping_add((step >> 20) << 20);
+                        left = left.wrapping_sub(1);
+                    }
+                }
+                slot.store(change.new_bits);
+            }
+        } else if owner.may_defer {
+            slot.store(change.new_bits);
+            owed |= Owed::SPACE_UNTIL_ATTACH;
+        } else if kind == Kind::Vanishes {
+            if matches!(stride, PTE) {
+                if c.has(Config::IPTE_RANGE) {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                            // s390.arch:130-140: ipte_run_local
+                            let table = encode_table(slot.table);
+                            let page = encode_page(run.va);
+                            let more = encode_more(run.num);
+                            cpu.issue(Op::IpteRunLocal {
+                                table,
+                                page,
+                                more,
+                            });
+                        }
+                    } else {
+                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                            // s390.arch:119-129: ipte_run
+                            let table = encode_table(slot.table);
+                            let page = encode_page(run.va);
+                            let more = encode_more(run.num);
+                            cpu.issue(Op::IpteRun { table, page, more });
+                        }
+                    }
+                } else if c.has(Config::LOCAL_CLEAR)
+                    && matches!(owner.reach, Reach::Here)
+                {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let table = encode_table(slot.table);
+                    let mut page = encode_page(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:110-117: ipte_local
+                        cpu.issue(Op::IpteLocal { table, page });
+                        page = page.wrapping_add((step >> 12) << 12);
+                        left = left.wrapping_sub(1);
+                    }
+                } else {
+                    let step = 1u64.wrapping_shl(pass.shift);
+                    let table = encode_table(slot.table);
+                    let mut page = encode_page(start);
+                    let mut left = entries;
+                    while left > 0 {
+                        // s390.arch:102-109: ipte
+                        cpu.issue(Op::Ipte { table, page });
+                        page = page.wrapping_add((step >> 12) << 12);
+                        left = left.wrapping_sub(1);
+                    }
+                }
+            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                let step = 1u64.wrapping_shl(pass.shift);
+                let origin = encode_origin(stride, slot.table);
+                let mut segment = encode_segment(start);
+                let mut left = entries;
+                while left > 0 {
+                    // s390.arch:151-157: idte_local
+                    cpu.issue(Op::IdteLocal { origin, segment });
+                    segment = segment.wrapping_add((step >> 20) << 20);
+                    left = left.wrapping_sub(1);
+                }
+            } else {
+                let step = 1u64.wrapping_shl(pass.shift);
+                let origin = encode_origin(stride, slot.table);
+                let mut segment = encode_segment(start);
+                let mut left = entries;
+                while left > 0 {
+                    // s390.arch:144-150: idte
+                    cpu.issue(Op::Idte { origin, segment });
+                    segment = segment.wrapping_add((step >> 20) << 20);
+                    left = left.wrapping_sub(1);
+                }
+            }
+            slot.store(change.new_bits);
+        } else if c.has(Config::EDAT2) {
+            if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
+                if matches!(owner.reach, Reach::Here) {
+                    if matches!(stride, PTE) {
+                        if c.has(Config::RDP) && kind == Kind::Relaxes {
+                            let step = 1u64.wrapping_shl(pass.shift);
+                            let table = encode_table(slot.table);
+                            let mut page = encode_page(start);
+                            let mut left = entries;
+                            while left > 0 {
+                                // s390.arch:232-239: rdp_local
+                                cpu.issue(Op::RdpLocal { table, page });
+                                page = page.wrapping_add((step >> 12) << 12);
+                                left = left.wrapping_sub(1);
+                            }
+                        } else if c.has(Config::IPTE_RANGE) {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:130-140: ipte_run_local
+                                let table = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table,
+                                    page,
+                                    more,
+                                });
+                            }
+                        } else {
+                            let step = 1u64.wrapping_shl(pass.shift);
+                            let table = encode_table(slot.table);
+                            let mut page = encode_page(start);
+                            let mut left = entries;
+                            while left > 0 {
+                                // s390.arch:110-117: ipte_local
+                                cpu.issue(Op::IpteLocal { table, page });
+                                page = page.wrapping_add((step >> 12) << 12);
+                                left = left.wrapping_sub(1);
+                            }
+                        }
+                    } else {
+                        let step = 1u64.wrapping_shl(pass.shift);
+                        let origin = encode_origin(stride, slot.table);
+                        let mut segment = encode_segment(start);
+                        let mut left = entries;
+                        while left > 0 {
+                            // s390.arch:151-157: idte_local
+                            cpu.issue(Op::IdteLocal { origin, segment });
+                            segment = segment.wrapping_add((step >> 20) << 20);
                             left = left.wrapping_sub(1);
                         }
                     }
@@ -1074,7 +1248,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:217-224: rdp
+                        // s390.arch:224-231: rdp
                         cpu.issue(Op::Rdp { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1091,7 +1265,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:194-203: crdte
+                        // s390.arch:198-207: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1114,7 +1288,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:194-203: crdte
+                    // s390.arch:198-207: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1132,7 +1306,7 @@ impl Tlb {
             while left > 0 {
                 let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:204-213: cspg
+                // s390.arch:208-217: cspg
                 cpu.issue(Op::Cspg {
                     entry,
                     old_in_r2,
@@ -1150,7 +1324,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:225-232: rdp_local
+                                // s390.arch:232-239: rdp_local
                                 cpu.issue(Op::RdpLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1161,7 +1335,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:217-224: rdp
+                                // s390.arch:224-231: rdp
                                 cpu.issue(Op::Rdp { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1170,7 +1344,7 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:126-136: ipte_run_local
+                                // s390.arch:130-140: ipte_run_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1182,7 +1356,7 @@ impl Tlb {
                             }
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:115-125: ipte_run
+                                // s390.arch:119-129: ipte_run
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1195,7 +1369,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:106-113: ipte_local
+                            // s390.arch:110-117: ipte_local
                             cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1206,7 +1380,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:98-105: ipte
+                            // s390.arch:102-109: ipte
                             cpu.issue(Op::Ipte { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1214,7 +1388,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:115-125: ipte_run
+                        // s390.arch:119-129: ipte_run
                         let table = encode_table(slot.table);
                         let page = encode_page(run.va);
                         let more = encode_more(run.num);
@@ -1226,7 +1400,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:98-105: ipte
+                        // s390.arch:102-109: ipte
                         cpu.issue(Op::Ipte { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1235,23 +1409,23 @@ impl Tlb {
             } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let origin = encode_origin(stride, slot.table);
-                let mut page = encode_page(start);
+                let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:147-153: idte_local
-                    cpu.issue(Op::IdteLocal { origin, page });
-                    page = page.wrapping_add((step >> 12) << 12);
+                    // s390.arch:151-157: idte_local
+                    cpu.issue(Op::IdteLocal { origin, segment });
+                    segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
                 }
             } else {
                 let step = 1u64.wrapping_shl(pass.shift);
                 let origin = encode_origin(stride, slot.table);
-                let mut page = encode_page(start);
+                let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:140-146: idte
-                    cpu.issue(Op::Idte { origin, page });
-                    page = page.wrapping_add((step >> 12) << 12);
+                    // s390.arch:144-150: idte
+                    cpu.issue(Op::Idte { origin, segment });
+                    segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
                 }
             }
@@ -1262,7 +1436,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:243-246, s390.arch:247-250.
+    /// From: s390.arch:252-255, s390.arch:256-259.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1274,11 +1448,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:243-246: cr1
+        // s390.arch:252-255: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:247-250: cr7
+        // s390.arch:256-259: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1290,10 +1464,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:165-171.
+    /// From: s390.arch:169-175.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:165-171: ptlb
+        // s390.arch:169-175: ptlb
         cpu.issue(Op::Ptlb);
     }
 }

@@ -17,9 +17,7 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{
-    Change, ChangeFacts, Changed, Deadline, Entry, Obligation, Owner, Slot, Stricter, Was,
-};
+use crate::change::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::fault::{Fault, is_back};
@@ -98,7 +96,7 @@ impl<P: Platform> Mmu<P> {
         let set_by_devices = P::Backend::SENDER_ONLY != Conditions::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
-            || Self::is_owed_now(space, &changed.obligation)
+            || changed.obligation.is_required_now(space.kind)
         {
             return;
         }
@@ -211,14 +209,8 @@ impl<P: Platform> Mmu<P> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
-        Ok(Self::is_owed_now(space, &change.obligation(&facts)))
-    }
-
-    /// Whether an obligation has to be met by a flush; otherwise there is none, or it is met at the fault of who runs into
-    /// it. The kernel's own code is not to fault.
-    pub(crate) fn is_owed_now(space: &AddressSpace<P>, obligation: &Obligation) -> bool {
-        let at_fault = obligation.deadline == Deadline::Fault && space.kind == Space::User;
-        !obligation.is_nothing() && !at_fault
+        let obligation = change.obligation(&facts);
+        Ok(obligation.is_required_now(space.kind))
     }
 
     /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.

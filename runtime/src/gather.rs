@@ -179,7 +179,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     /// Records what a change obliges to.
     pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
-        if Mmu::<P>::is_owed_now(self.space, obligation) {
+        if obligation.is_required_now(self.space.kind) {
             self.changed.obligation(obligation, extent);
         }
     }

@@ -132,8 +132,8 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(cut)
     }
 
-    /// What a change obliges to drop of the entries in an extent.
-    pub(crate) fn obligation(&mut self, obligation: &Obligation, extent: Extent) {
+    /// Adds what a change of the entries in an extent requires to be flushed.
+    pub fn obligation(&mut self, obligation: &Obligation, extent: Extent) {
         for clause in [obligation.walk, obligation.leaf, obligation.absent] {
             let Some(clause) = clause else { continue };
             for level in clause.what.leaf.iter() {

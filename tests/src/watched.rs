@@ -4,13 +4,13 @@
 //! finished, and which entries had changed before; that is the same question on every architecture.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
 use tlbc_runtime::change::{Change, ChangeFacts, Changed, Obligation, Owner, Slot, Was};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Level, Owed, Record,
-    Root, Started, Tag, Tags,
+    Audience, Backend, Ceiling, Conditions, Debt, Facts, FinishSteps, Finished, Issue, Level, Owed,
+    Record, Root, Started, Tag, Tags,
 };
 
 /// A backend, watched.
@@ -20,6 +20,8 @@ pub struct Watched<B> {
     pub subject: AtomicU64,
     started: AtomicU64,
     finished: AtomicU64,
+    /// Steps of completion that a flush was started with and that were not done since.
+    steps: AtomicU8,
     made: Mutex<Vec<Made>>,
 }
 
@@ -115,6 +117,7 @@ impl<B: Backend> Watched<B> {
             subject: AtomicU64::new(0),
             started: AtomicU64::new(0),
             finished: AtomicU64::new(0),
+            steps: AtomicU8::new(0),
             made: Mutex::new(Vec::new()),
         }
     }
@@ -122,6 +125,11 @@ impl<B: Backend> Watched<B> {
     /// How many flushes were started, and how many of them are finished.
     pub fn flushes(&self) -> (u64, u64) {
         (self.started.load(SeqCst), self.finished.load(SeqCst))
+    }
+
+    /// Steps of completion that are missing. Each flush requires another, up to eight.
+    pub fn steps_left(&self) -> FinishSteps {
+        FinishSteps(self.steps.load(SeqCst))
     }
 
     fn note(&self, slot: &Slot<'_>, change: &Change, changed: &Changed) {
@@ -252,18 +260,24 @@ impl<B: Backend> Backend for Watched<B> {
     }
 
     fn start(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Started {
+        let number = self.started.fetch_add(1, SeqCst);
+        let step = FinishSteps(1 << (number % FinishSteps::MOST as u64));
+        self.steps.fetch_or(step.0, SeqCst);
         cpu.issue(Seen::Started(Flush {
-            number: self.started.fetch_add(1, SeqCst),
+            number,
             subject: self.subject.load(SeqCst),
             space: request.space,
             tag: request.tag,
             reach: request.reach,
             asked: Asked::new(request.scope),
         }));
-        self.inner.start(&mut nowhere(), request)
+        let started = self.inner.start(&mut nowhere(), request);
+        let steps = started.steps | step;
+        started.requiring(steps)
     }
 
     fn finish(&self, cpu: &mut impl Issue<Seen>, started: Started) -> Finished {
+        self.steps.fetch_and(!started.steps.0, SeqCst);
         let finished = self.inner.finish(&mut nowhere(), started);
         let so_far = self.started.load(SeqCst);
         self.finished.store(so_far, SeqCst);

@@ -283,6 +283,25 @@ fn what_only_the_attributes_or_marks_tell_is_flushed() {
     assert_eq!(power(&clean), all_of(&[&["changed"], &flush]));
 }
 
+/// Bits that software alone reads: a store on every machine, also where instructions change valid entries.
+#[test]
+fn other_software_bits_are_stored() {
+    let same = change(PTE, READ_WRITE, READ_WRITE);
+    for kernel in [false, true] {
+        assert_eq!(issued(X86_64, kernel, &same, x86_64::Op::name), ["changed"]);
+        assert_eq!(issued(ARM64, kernel, &same, arm64::Op::name), ["changed"]);
+        assert_eq!(
+            issued(POWERPC64, kernel, &same, powerpc64::Op::name),
+            ["changed"]
+        );
+        assert_eq!(issued(S390, kernel, &same, s390::Op::name), ["changed"]);
+        // The manual says it of page-table entries alone.
+        let table = change(PMD, TABLE, TABLE);
+        let table = issued(S390, kernel, &table, s390::Op::name);
+        assert_eq!(table.len(), 2, "{table:?}");
+    }
+}
+
 #[test]
 fn more_rights_are_flushed_for_the_kernel_alone() {
     let more = change(PTE, READ, READ_WRITE);

@@ -6,7 +6,7 @@ mod common;
 use common::{Ask, arm64, names, powerpc, s390, x86};
 use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Model};
-use tlbc::trace::{Event, Trace};
+use tlbc::trace::{Event, Instruction, Trace};
 use tlbc_runtime::request::Space;
 
 /// The features and errata of each configuration, as words.
@@ -39,7 +39,7 @@ fn machines(model: &Model) -> Vec<(Config, String)> {
 }
 
 /// Requests of every shape, at addresses that all geometries align.
-fn asks(kernel: u64) -> Vec<Ask> {
+fn asks(arch: &Analysis, kernel: u64) -> Vec<Ask> {
     const PAGE: u64 = 1 << 16;
     const USER: u64 = 0x40_0000_0000;
     let page = [1, 3, 40, 600].map(|pages| {
@@ -49,11 +49,27 @@ fn asks(kernel: u64) -> Vec<Ask> {
         ]
     });
     let page = page.into_iter().flatten();
-    let flushes = page.flat_map(|ask| [ask.clone(), ask.clone().tables(), ask.live()]);
+    let table = Ask::user(USER, whole_table(&arch.model), &["pte"]);
+    let flushes = page.flat_map(|ask| [ask.clone(), ask.tables()]);
+    let flushes = flushes.chain([table.live()]);
     let events = [Event::Everything, Event::Teardown].map(Ask::event);
     let all = flushes.chain(events);
     all.flat_map(|ask| [ask.clone().here(), ask.others()])
         .collect()
+}
+
+/// The bytes that whole tables of pages reach in every geometry.
+fn whole_table(model: &Model) -> u64 {
+    let geometries = 0..model.geometries.len();
+    let shift = geometries.filter_map(|geometry| {
+        let config = Config {
+            geometry,
+            ..Config::default()
+        };
+        let mut levels = (0..model.levels.len()).filter_map(|l| model.level_shift(l, config));
+        levels.nth(1)
+    });
+    1 << shift.max().expect("a level above the lowest")
 }
 
 fn all() -> [(&'static Analysis, u64); 4] {
@@ -80,7 +96,7 @@ fn has(words: &str, word: &str) -> bool {
 fn remedies_follow_what_they_mend() {
     for (arch, kernel) in all() {
         let model = &arch.model;
-        let asks = asks(kernel);
+        let asks = asks(arch, kernel);
         let mut seen = 0;
         for (config, words) in machines(model) {
             let errata = model.errata.iter().enumerate();
@@ -134,10 +150,10 @@ fn sets_of_cpus_are_interrupted() {
             .iter()
             .position(|e| e.named.name == "c1pro_sme");
         let suffers = config.suffers(sme.expect("an erratum"));
-        for ask in asks(0xffff_8000_4000_0000) {
-            let told = ask.on(arch, &words).told;
+        for ask in asks(arch, 0xffff_8000_4000_0000) {
+            let ipis = ask.on(arch, &words).ipis;
             let wanted = suffers && ask.others && ask.space == Space::User;
-            assert_eq!(!told.is_empty(), wanted, "{words}: {told:?}");
+            assert_eq!(!ipis.is_empty(), wanted, "{words}: {ipis:?}");
         }
     }
 }
@@ -155,9 +171,9 @@ fn invlpg_does_not_serve_global_leaves_that_it_may_leave() {
             continue;
         }
         seen += 1;
-        for ask in asks(0xffff_8000_4000_0000) {
+        for ask in asks(arch, 0xffff_8000_4000_0000) {
             let trace = ask.on(arch, &words);
-            let issued = trace.here.iter().chain(&trace.others);
+            let issued = trace.issued().chain(trace.issued_elsewhere());
             let used = issued.filter(|i| i.name == "invlpg").count();
             assert!(ask.space == Space::User || used == 0, "{words}: {trace:?}");
         }
@@ -172,19 +188,26 @@ struct Tlbie<'a> {
     rs: u128,
 }
 
+/// The instructions of the machine that this CPU issues.
+fn machine_lines(trace: &Trace) -> impl Iterator<Item = (&Instruction, &str)> {
+    trace
+        .issued()
+        .flat_map(|i| i.asm.iter().map(move |line| (i, line.as_str())))
+}
+
 /// Every `tlbie` that this CPU issues, and where it waits for them.
 fn tlbies(trace: &Trace) -> (Vec<Tlbie<'_>>, Vec<usize>) {
     let mut issued = Vec::new();
     let mut syncs = Vec::new();
-    for (at, i) in trace.here.iter().enumerate() {
+    for (at, (i, line)) in machine_lines(trace).enumerate() {
         if i.name.starts_with("tlbie_") {
-            let rs = i.operands.iter().find(|(name, ..)| name == "rs");
+            let rs = i.operands.iter().find(|operand| operand.name == "rs");
             issued.push(Tlbie {
                 at,
                 name: &i.name,
-                rs: rs.expect("RS").1,
+                rs: rs.expect("RS").value.0,
             });
-        } else if i.asm == "tlbsync" {
+        } else if line == "tlbsync" {
             syncs.push(at);
         }
     }
@@ -199,10 +222,11 @@ fn power9_repeats_tlbie_before_it_waits() {
     let mut seen = [0; 2];
     for (_, words) in machines(&arch.model) {
         let (erat, stq) = (has(&words, "p9_erat"), has(&words, "p9_stq"));
-        for ask in asks(0xc008_0000_4000_0000) {
+        for ask in asks(arch, 0xc008_0000_4000_0000) {
             let trace = ask.on(arch, &words);
             let (issued, syncs) = tlbies(&trace);
-            let behind_ptesync = |at: usize| at > 0 && trace.here[at - 1].asm == "ptesync";
+            let lines: Vec<&str> = machine_lines(&trace).map(|(_, line)| line).collect();
+            let behind_ptesync = |at: usize| at > 0 && lines[at - 1] == "ptesync";
             let tag = u128::from(ask.tag) << 32;
             let mut from = 0;
             for sync in syncs {
@@ -234,7 +258,7 @@ fn power9_repeats_tlbie_before_it_waits() {
                     seen[1] += 1;
                 }
             }
-            let others = trace.others.iter();
+            let others = trace.issued_elsewhere();
             let told = others.filter(|i| i.name.starts_with("tlbie_")).count();
             assert_eq!(told, 0, "{words}: who is told leaves the others alone");
         }
@@ -253,7 +277,7 @@ fn the_nest_mmu_gets_ric_2() {
             continue;
         }
         let weak = has(&words, "p9_nest");
-        for ask in asks(0xc008_0000_4000_0000) {
+        for ask in asks(arch, 0xc008_0000_4000_0000) {
             let trace = ask.on(arch, &words);
             let (issued, _) = tlbies(&trace);
             if ask.space == Space::Kernel {

@@ -7,7 +7,9 @@ mod configurations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tlbc_runtime::change::Was;
-use tlbc_runtime::{Backend, CpuId, Current, Level, NewSpace, Reclaim, Section, Unmapped, Waited};
+use tlbc_runtime::{
+    Backend, CpuId, Current, FinishSteps, Level, NewSpace, Reclaim, Section, Unmapped, Waited,
+};
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{DIRTY, Entries};
@@ -64,7 +66,16 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
 
     /// Runs on CPU 0.
     fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, Hosted<Watched<B>>>) -> R) -> R {
-        Hosted::on(&self.mmu, 0, || self.mmu.reclaim(body))
+        let left = || self.mmu.platform().backend().steps_left().0;
+        let before = left();
+        let result = Hosted::on(&self.mmu, 0, || self.mmu.reclaim(body));
+        let left = FinishSteps(left() & !before);
+        assert_eq!(
+            left,
+            FinishSteps::NONE,
+            "each flush is completed as it requires"
+        );
+        result
     }
 
     fn unmap(

@@ -3,9 +3,9 @@
 
 use tlbc::model::Config;
 use tlbc::source::Files;
-use tlbc::trace::{Event, Query, trace};
+use tlbc::trace::{Cleared, Event, Query, Stretch, Tables, trace};
 use tlbc::{Analysis, analyse, render};
-use tlbc_runtime::request::{Extent, Space};
+use tlbc_runtime::request::{Extent, Space, Tag};
 
 fn shipped(name: &str) -> String {
     let path = format!("{}/../archdefs/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -37,18 +37,19 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
         },
         limits: model.limits.iter().map(|limit| limit.least).collect(),
         space: Space::Kernel,
-        event: Event::Cleared {
-            extent: Extent::new(0xffff_8000_0000_0000, 0x1000),
-            levels: vec![0],
-            tables: false,
-            live: false,
-            appeared: false,
-        },
-        tag: 0,
+        event: Event::Cleared(Cleared {
+            stretches: vec![Stretch {
+                extent: Extent::new(0xffff_8000_0000_0000, 0x1000),
+                levels: vec![0],
+            }],
+            tables: Tables::Kept,
+            stored: true,
+        }),
+        tag: Tag::default(),
         others: false,
     };
     let trace = trace(model, &analysis.plans, &query).unwrap();
-    trace.here.into_iter().map(|i| i.name).collect()
+    trace.issued().map(|i| i.name.clone()).collect()
 }
 
 /// An erratum of an instruction whose remedy gives the fact back: the instruction may serve, and the
@@ -59,13 +60,15 @@ fn the_remedy_of_an_instruction_is_issued() {
     let weakens = "weakens invlpg: not global when pcid;";
     let with = text.replace(
         weakens,
-        &format!("{weakens} remedy after invlpg issue mov_cr3;"),
+        &format!("{weakens} remedy after invlpg issue mov_cr4;"),
     );
     assert_ne!(with, text);
+    // It needs CR4.PGE, as the remedy does.
+    let with = with.replace("while PCIDs are on\" {", "while PCIDs are on\" needs pge {");
     let analysis = compiled(&with).unwrap();
     let names = kernel_page(&analysis, &["pge", "pcid"], &["alder_lake_invlpg"]);
     assert_eq!(names[0], "invlpg");
-    assert!(names[1..].iter().all(|name| name == "mov_cr3") && names.len() > 1);
+    assert!(names[1..].iter().all(|name| name == "mov_cr4") && names.len() > 1);
     let without = kernel_page(&analysis, &["pge", "pcid"], &[]);
     assert_eq!(without, ["invlpg"]);
 }

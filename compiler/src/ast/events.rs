@@ -10,6 +10,8 @@ pub struct Change {
     pub plain: Option<Spanned<bool>>,
     /// `by writers, deferred while detached or here;`
     pub deferred: Option<Span>,
+    /// `software bits at pte by plain store;`
+    pub software_bits: Vec<Spanned<Vec<Ident>>>,
     /// `output, size, attributes of a valid entry through invalid;`
     pub aspects: Vec<Aspects>,
     /// All of it.
@@ -186,12 +188,12 @@ pub enum PolicyFact {
     Delivery(Cases<Spanned<Delivery>>),
     /// `strides pte, pmd, pud;`
     Strides(Vec<Ident>),
-    /// `gather pages batched, tables deferred;`
+    /// `gather pages batched, tables deferred;`, or one of the two.
     Gather {
         /// `pages batched` (true) or `pages at change`.
-        pages_batched: Spanned<bool>,
+        pages_batched: Option<Spanned<bool>>,
         /// `tables deferred` (true) or `tables after flush`.
-        tables_deferred: Spanned<bool>,
+        tables_deferred: Option<Spanned<bool>>,
     },
     /// `lazy refcounted;` (true) or `lazy shootdown;`
     LazyRefcounted(Spanned<bool>),

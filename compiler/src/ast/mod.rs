@@ -92,8 +92,21 @@ pub enum Item {
     Cpus(CpuSet),
     /// `policy { ... }`
     Policy(Policy),
+    /// `unconfirmed rdp, rdp_local "...";`
+    Unconfirmed(Unconfirmed),
     /// `for (a, b) in ("x", y), ... { ... }`
     For(For),
+}
+
+/// `unconfirmed rdp, rdp_local "...";`: the manual does not confirm what is said of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Instructions, loads, errata and parts of the definition.
+    pub about: Vec<Ident>,
+    /// Which fact, and what it rests on.
+    pub text: Text,
+    /// All of it.
+    pub span: Span,
 }
 
 impl Item {
@@ -121,6 +134,7 @@ impl Item {
             Self::Erratum(it) => it.span,
             Self::Cpus(it) => it.span,
             Self::Policy(it) => it.span,
+            Self::Unconfirmed(it) => it.span,
             Self::For(it) => it.span,
         }
     }

@@ -188,7 +188,7 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
     let top = if half {
         wanted.any.trailing_zeros()
     } else {
-        63 - wanted.all.leading_zeros()
+        wanted.all.ilog2()
     };
     let at_low_end = bit < carried.trailing_zeros();
     let message = if at_low_end {

@@ -4,6 +4,7 @@
 //! operand carries is known where the instruction is issued, and decides what the instruction does; what writes an
 //! entry is told which. That it is told what it drops is `instructions`' and `bits`' business.
 
+use super::configs::both_hold;
 use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -125,11 +126,13 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
         let Some(field) = field_of(model, &it.template.operands, Source::Keep) else {
             continue;
         };
+        // That nothing is said to be dropped then is the weaker fact.
         let keeps = |drops: &Drops| drops.when.terms.iter().any(|t| t.value.0 == Var::Keep);
-        if it.drops.iter().any(keeps) {
+        let kept = |drops: &&Drops| both_hold(model, &drops.when, &field.when).is_some();
+        let Some(first) = it.drops.iter().find(|drops| kept(drops) && !keeps(drops)) else {
             continue;
-        }
-        let fact = it.drops.first().map_or(it.span, |drops| drops.span);
+        };
+        let fact = first.span;
         let name = &it.named.name;
         found.push(
             Diagnostic::new(

@@ -68,6 +68,10 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
             ),
             Instr::Invalidate(_) => continue,
         };
+        let named = match weakens.target.value {
+            Instr::Barrier(barrier) => &model.barriers[barrier].named,
+            Instr::Invalidate(index) => &model.invalidates[index].named,
+        };
         found.push(
             Diagnostic::new(
                 Code::E0207,
@@ -75,7 +79,7 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
                 format!("{what}, so there is no `{}` to take from it", word(lost)),
             )
             .label("not possible here")
-            .because(weakens.target.span, "taken from this")
+            .because(named.span, "taken from this")
             .help(help),
         );
     }

@@ -52,7 +52,11 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("counts something else")
                 .because(names.span, format!("counts {unit}"))
                 .note("of a large page one counts many pages, the other one entry")
-                .help("write `pages` in both, or `entries` in both")
+                .help(if is_by_end(model, invalidate) {
+                    "let the run count `entries`, too: an operand with `end` names entries"
+                } else {
+                    "write `pages` in both, or `entries` in both"
+                })
         } else if least == 0 || least > smallest {
             finding(format!("there is no run from {least} to {smallest} {unit}"))
                 .label(format!("from {least}"))
@@ -73,14 +77,6 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             .because(names.span, format!("names at most {capacity}"))
             .note("the count would be cut off, and the end of the range would stay cached")
             .help("lower the largest count, or correct the width of `num`")
-        } else if longer(model, names, largest_of_all(model, names)) {
-            finding(format!(
-                "the operand of `{name}` counts further than {largest}"
-            ))
-            .label(format!("up to {largest}"))
-            .because(names.span, format!("names up to {capacity}"))
-            .note("the count would stand in the lowest bits of a field that is too wide, and the machine may look for it in others")
-            .help("give `num` and `scale` the bits that they need where the manual has them, and the others a `0`")
         } else {
             continue;
         };
@@ -94,46 +90,9 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The largest count of the runs of an operand.
-fn largest_of_all(model: &Model, names: &Names) -> u64 {
-    let of_operand = runs(model).filter(|(.., its)| its.span == names.span);
-    let counts = of_operand.map(|(_, drops, _)| match drops.which.value {
-        Which::Run {
-            most: Most::Count(most),
-            ..
-        } => u64::from(most),
-        Which::Run {
-            most: Most::Limit(limit),
-            ..
-        } => model.limits[usize::from(limit)].most,
-        _ => 0,
-    });
-    counts.max().unwrap_or(0)
-}
-
-/// Whether a bit less of the count or of the scale would do. Where there is no count, nothing is counted.
-fn longer(model: &Model, names: &Names, largest: u64) -> bool {
-    let is_counted = model.operands.iter().any(|operand| {
-        let its = operand
-            .names
-            .as_ref()
-            .is_some_and(|its| its.span == names.span);
-        its && operand.fields.iter().any(|field| {
-            let most = 1u64.checked_shl(field.width()).map(|nums| nums - 1);
-            field.value == Value::Source(Source::Num) && most == Some(names.most_num)
-        })
-    });
-    if !is_counted {
-        return false;
-    }
-    let reaches = |nums: u64, scales: u32| {
-        // Each scale begins where the one below ends.
-        let joined = scales == 1 || nums >> names.step != 0;
-        let shift = names.base + names.step * scales.saturating_sub(1);
-        nums > 0 && scales > 0 && joined && u128::from(nums) << shift >= u128::from(largest)
-    };
-    let nums = names.most_num + 1;
-    reaches(nums / 2, names.scales) || reaches(nums, names.scales / 2)
+/// Whether the operands say where a run ends, and not how many it has.
+fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
+    super::field_of(model, &invalidate.template.operands, Source::End).is_some()
 }
 
 /// E0408: a run that counts entries is told of which level, and the level maps pages.

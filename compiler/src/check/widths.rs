@@ -35,14 +35,17 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// E0303: a field is no wider than what comes from a source.
 ///
-/// Numbers that the definition gives (levels, page sizes, forms) may have zeros in front.
+/// Numbers that the definition gives (levels, page sizes, forms, how many sets there are) may have zeros in front.
 pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for field in &operand.fields {
             let Value::Source(source) = field.value else {
                 continue;
             };
-            if matches!(source, Source::Hint | Source::Granule | Source::Form) {
+            if matches!(
+                source,
+                Source::Hint | Source::Granule | Source::Form | Source::Set
+            ) {
                 continue;
             }
             let Some(demand) = demand(model, index, field) else {

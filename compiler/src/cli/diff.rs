@@ -51,9 +51,12 @@ impl Diff {
 fn patch(change: &Change) -> String {
     let old = change.old.as_deref().map(String::from_utf8_lossy);
     let path = in_repository(&change.path);
-    let name = |side: &str, is_there| match is_there {
-        true => format!("{side}/{path}"),
-        false => "/dev/null".to_owned(),
+    let name = |side: &str, is_there| {
+        if is_there {
+            format!("{side}/{path}")
+        } else {
+            "/dev/null".to_owned()
+        }
     };
     let (before, after) = (name("a", old.is_some()), name("b", change.new.is_some()));
     let kind = match (&old, &change.new) {

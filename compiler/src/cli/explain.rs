@@ -3,15 +3,19 @@
 use super::{Outcome, Trouble};
 use crate::codes::{Code, TOY};
 
+/// What `tlbc trace --format json` prints.
+const TRACE_SCHEMA: &str = include_str!("../../schema/trace.schema.json");
+
 /// Says more about the code of an error or a warning
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tlbc explain E0502                        what the rule is, why, and how to mend a definition
   tlbc explain toy                          the definition that the examples are cut from
+  tlbc explain trace-schema                 what `tlbc trace --format json` prints, as a JSON schema
   tlbc explain                              all codes")]
 pub(super) struct Explain {
-    /// The code, as a message has it, or `toy`; without it all codes are listed
+    /// The code, as a message has it, `toy` or `trace-schema`; without it all codes are listed
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -24,6 +28,9 @@ impl Explain {
         };
         if name == "toy" {
             return Ok(Outcome::Good(TOY.to_owned()));
+        }
+        if name == "trace-schema" {
+            return Ok(Outcome::Good(TRACE_SCHEMA.to_owned()));
         }
         let code = Code::named(name).ok_or_else(|| {
             Trouble(format!(

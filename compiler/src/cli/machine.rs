@@ -12,7 +12,7 @@ const ALL: &str = "all";
 #[derive(clap::Args)]
 #[command(next_help_heading = "The machine")]
 pub(super) struct Machine {
-    /// Features that it has, such as a,b; `all` turns on all others that can be on as well
+    /// Features that it has, such as a,b; none if empty; `all` turns on all others that can be on as well
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
 
@@ -37,14 +37,14 @@ impl Machine {
             let geometries = model.geometries.iter().map(|it| &it.named);
             config.geometry = find("geometry", name, geometries)?;
         }
-        for name in self.errata.iter().filter(|name| *name != ALL) {
+        for name in named(&self.errata) {
             let errata = model.errata.iter().map(|it| &it.named);
             config.errata |= 1 << find("erratum", name, errata)?;
         }
         if self.errata.iter().any(|name| name == ALL) {
             config.errata = (0..model.errata.len()).fold(0, |errata, i| errata | 1 << i);
         }
-        for name in self.features.iter().filter(|name| *name != ALL) {
+        for name in named(&self.features) {
             let features = model.features.iter().map(|it| &it.named);
             config.features |= 1 << find("feature", name, features)?;
         }
@@ -60,7 +60,7 @@ impl Machine {
     /// The limits, by index.
     pub(super) fn limits(&self, model: &Model) -> Result<Vec<u64>, Trouble> {
         let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
-        for given in &self.limit {
+        for given in self.limit.iter().filter(|given| !given.is_empty()) {
             let (name, value) = given.split_once('=').ok_or_else(|| {
                 Trouble(format!("--limit {given}: write NAME=N, such as pages=8"))
             })?;
@@ -77,6 +77,11 @@ impl Machine {
         }
         Ok(limits)
     }
+}
+
+/// The names of a list, which may be empty.
+fn named(list: &[String]) -> impl Iterator<Item = &String> {
+    list.iter().filter(|name| !name.is_empty() && *name != ALL)
 }
 
 /// The index of a name.

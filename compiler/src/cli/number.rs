@@ -24,8 +24,30 @@ pub(super) fn tag(text: &str) -> Result<u64, String> {
     u64::try_from(number(text)?).map_err(|_| "a tag has at most 64 bits".to_owned())
 }
 
+/// Addresses, and perhaps the level of their entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The addresses.
+    pub extent: Extent,
+    /// The level, if it is named.
+    pub level: Option<String>,
+}
+
+/// `START..END` or `START..END@LEVEL`.
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    let (addresses, level) = match text.split_once('@') {
+        Some((_, "")) => return Err("the level is missing after the @".to_owned()),
+        Some((addresses, level)) => (addresses, Some(level.to_owned())),
+        None => (text, None),
+    };
+    Ok(Place {
+        extent: range(addresses)?,
+        level,
+    })
+}
+
 /// `START..END`, the end not included.
-pub(super) fn range(text: &str) -> Result<Extent, String> {
+fn range(text: &str) -> Result<Extent, String> {
     let Some((start, end)) = text.split_once("..") else {
         return Err("write START..END, such as 0x1000..0x3000".to_owned());
     };
@@ -78,6 +100,17 @@ mod tests {
         assert_eq!(tag("0xffff"), Ok(0xffff));
         assert_eq!(tag("0xffff_ffff_ffff_ffff"), Ok(u64::MAX));
         assert!(tag("0x1_0000_0000_0000_0000").is_err());
+    }
+
+    #[test]
+    fn places() {
+        let place_of = |text| place(text).map(|place| (place.extent, place.level));
+        let page = Extent::new(0, 4096);
+        assert_eq!(place_of("0..4096"), Ok((page, None)));
+        assert_eq!(place_of("0..4096@pmd"), Ok((page, Some("pmd".to_owned()))));
+        for text in ["0..4096@", "@pmd", "0@pmd..4096"] {
+            assert!(place(text).is_err(), "{text}");
+        }
     }
 
     #[test]

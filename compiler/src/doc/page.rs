@@ -37,6 +37,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
         "Features",
         setup::TITLE,
         "Errata",
+        UNCONFIRMED,
     ];
     let titles = own[..1].iter().copied();
     let titles = titles.chain(facts.iter().map(|section| section.title));
@@ -79,6 +80,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     features(&mut out, model);
     setup::write(&mut out, model);
     errata(&mut out, model);
+    unconfirmed(&mut out, model);
     issued(&mut out, analysis);
     traces(&mut out, analysis, &source(files, model.arch.span));
     out
@@ -189,6 +191,23 @@ fn features(out: &mut String, model: &Model) {
     }
 }
 
+/// The title of the section of facts that no manual confirms.
+const UNCONFIRMED: &str = "Facts that no manual confirms";
+
+fn unconfirmed(out: &mut String, model: &Model) {
+    heading(out, UNCONFIRMED);
+    if model.unconfirmed.is_empty() {
+        out.push_str("None is marked.\n");
+        return;
+    }
+    let rows = model.unconfirmed.iter().map(|fact| {
+        let about = fact.about.iter().map(|it| words::subject(model, *it));
+        let about: Vec<String> = about.collect();
+        [about.join(", "), plain(&fact.text)]
+    });
+    table(out, ["of", "which fact, and what it rests on"], rows);
+}
+
 fn errata(out: &mut String, model: &Model) {
     heading(out, "Errata");
     if model.errata.is_empty() {
@@ -243,8 +262,8 @@ fn issued(out: &mut String, analysis: &Analysis) {
     let _ = writeln!(
         out,
         "On every machine that there can be, with pages of {}. A count says how often an instruction is issued \
-         in a row. On others as well: other CPUs run the space, and one is lazy. What is owed is put off until \
-         the moment named.",
+         in a row. On others as well: other CPUs run the space, and one is lazy. What is deferred is done at \
+         the latest at the moment named.",
         words::bytes(model.geometries[0].page_shift)
     );
     let flags = Flags::of(analysis);
@@ -268,13 +287,10 @@ fn issued(out: &mut String, analysis: &Analysis) {
     }
 }
 
-/// The samples that mean something: on most machines changes of entries are plain stores, and nothing
-/// is loaded on the way to user code.
+/// The samples that mean something: on most machines nothing is loaded on the way to user code.
 fn samples(model: &Model) -> impl Iterator<Item = Sample> {
-    let stores = model.change.plain_store.value;
     let resumes = !model.resume.loads.is_empty();
     Sample::ALL.into_iter().filter(move |sample| match sample {
-        Sample::Unmap => !stores,
         Sample::Resume | Sample::ResumeOwing | Sample::EnterFromUser => resumes,
         _ => true,
     })
@@ -291,12 +307,8 @@ fn traces(out: &mut String, analysis: &Analysis, file: &str) {
     } else {
         vec![plain, rich]
     };
-    let wanted = samples(model).filter(|sample| {
-        matches!(
-            sample,
-            Sample::Unmap | Sample::Page | Sample::Table | Sample::KernelPage
-        )
-    });
+    let wanted = samples(model)
+        .filter(|sample| matches!(sample, Sample::Page | Sample::Table | Sample::KernelPage));
     for sample in wanted {
         for &config in &configs {
             let Some(answer) = sample.answer(analysis, config, true) else {

@@ -178,6 +178,7 @@ fn kind_name(kind: Kind) -> Ident {
             Kind::Appears => "Appears",
             Kind::Vanishes => "Vanishes",
             Kind::Relaxes => "Relaxes",
+            Kind::Same => "Same",
             Kind::Replaces => "Replaces",
         }
     )

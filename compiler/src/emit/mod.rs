@@ -121,7 +121,7 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 const RUNTIME: [(&str, &str); 7] = [
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts Finished Issue Owed Root Started TagSource TagValues Tags",
+        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Owed Root Started TagSource TagValues Tags",
     ),
     (
         "change",

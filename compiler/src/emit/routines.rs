@@ -18,7 +18,7 @@ use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
-use crate::plan::ir::{Node, Plan, Shape};
+use crate::plan::ir::{Issue, Node, Plan, Shape};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
@@ -157,9 +157,18 @@ impl Emit<'_> {
         self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
     }
 
-    /// Whether a shape says what it requires of completion.
-    pub(super) fn requires(&self, shape: Shape) -> bool {
+    /// Whether a shape notes what it requires of completion.
+    fn notes_steps(&self, shape: Shape) -> bool {
         self.any(shape, &|node| matches!(node, Node::Requires(_)))
+    }
+
+    /// Whether a shape answers with what it requires of completion: events complete what they issue.
+    pub(super) fn requires(&self, shape: Shape) -> bool {
+        let started = matches!(
+            shape,
+            Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
+        );
+        started && self.notes_steps(shape)
     }
 
     /// Whether a shape answers with CPUs to interrupt with nothing to do.
@@ -244,6 +253,8 @@ impl Emit<'_> {
                 };
             }
         });
+        let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
+            .then(|| quote!(let tag = to.tag.value;));
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
             let parts = ["start", "entries", "stride", "leaf", "walk", "absent"];
             let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
@@ -273,39 +284,27 @@ impl Emit<'_> {
             Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
         };
-        let (start, end, answer) = if self.interrupts(plan.shape) {
-            (
-                quote!(let mut interrupt = Audience::NOBODY;),
-                quote!(interrupt),
-                quote!(-> Audience),
-            )
-        } else if self.requires(plan.shape) {
-            let owes = self.owes(plan.shape);
-            let start = owes.then(|| quote!(let mut owed = Owed::NOTHING;));
-            let owed = if owes {
-                quote!(owed)
-            } else {
-                quote!(Owed::NOTHING)
-            };
-            (
-                quote!(#start let mut steps = FinishSteps::NONE;),
-                quote!((#owed, steps)),
+        let interrupts = self.interrupts(plan.shape);
+        let owes = self.owes(plan.shape) && !interrupts;
+        let interrupt = interrupts.then(|| quote!(let mut interrupt = Audience::NOBODY;));
+        let owed = owes.then(|| quote!(let mut owed = Owed::NOTHING;));
+        let steps = self.notes_steps(plan.shape);
+        let steps = steps.then(|| quote!(let mut steps = FinishSteps::NONE;));
+        let (end, answer) = match (interrupts, self.requires(plan.shape), owes) {
+            (true, ..) => (quote!(interrupt), quote!(-> Audience)),
+            (_, true, true) => (quote!((owed, steps)), quote!(-> (Owed, FinishSteps))),
+            (_, true, false) => (
+                quote!((Owed::NOTHING, steps)),
                 quote!(-> (Owed, FinishSteps)),
-            )
-        } else if self.owes(plan.shape) {
-            (
-                quote!(let mut owed = Owed::NOTHING;),
-                quote!(owed),
-                quote!(-> Owed),
-            )
-        } else {
-            (quote!(), quote!(), quote!())
+            ),
+            (_, false, true) => (quote!(owed), quote!(-> Owed)),
+            (_, false, false) => (quote!(), quote!()),
         };
         settled(quote! {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #walk #absent #pass #parts #start
+                #c #tag #walk #absent #pass #parts #interrupt #owed #steps
                 #tokens
                 #end
             }
@@ -454,6 +453,16 @@ impl Emit<'_> {
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         Some(taken.map(|(name, _)| *name).collect())
     }
+}
+
+/// Whether an instruction is given the tag of the space at hand.
+fn names_tag(body: &Node) -> bool {
+    let mut found = false;
+    body.walk(&mut |node| {
+        let given = |issue: &Issue| issue.view.is_some() && issue.tag.is_none();
+        found |= matches!(node, Node::Issue(issue) if given(issue));
+    });
+    found
 }
 
 fn hint_of_pass() -> TokenStream {

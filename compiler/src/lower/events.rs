@@ -178,8 +178,25 @@ impl Lower {
                 span: it.plain.as_ref().map_or(it.span, |plain| plain.span),
             },
             deferred: it.deferred,
+            software_bits: None,
             in_place: Vec::new(),
         };
+        for bits in &it.software_bits {
+            let levels = bits.node.iter().filter_map(|name| self.level(name));
+            let levels = levels.fold(Levels::NONE, |set, level| {
+                set.union(Levels::only(Level(level as u8)))
+            });
+            if out.plain_store.value {
+                self.misplaced(
+                    bits.span,
+                    "a plain store changes every bit of an entry".to_owned(),
+                    "remove it, or state `by writers;`",
+                );
+            } else {
+                let what = "which software bits a plain store changes";
+                self.once(&mut out.software_bits, what, levels, bits.span);
+            }
+        }
         if it.plain.is_none() {
             self.missing(
                 it.span,
@@ -362,16 +379,14 @@ impl Lower {
                     pages_batched,
                     tables_deferred,
                 } => {
-                    self.once(
-                        &mut out.pages_batched,
-                        "`gather`",
-                        pages_batched.node,
-                        pages_batched.span,
-                    );
-                    out.tables_deferred = Some(At {
-                        value: tables_deferred.node,
-                        span: tables_deferred.span,
-                    });
+                    if let Some(it) = pages_batched {
+                        let slot = &mut out.pages_batched;
+                        self.once(slot, "`gather pages`", it.node, it.span);
+                    }
+                    if let Some(it) = tables_deferred {
+                        let slot = &mut out.tables_deferred;
+                        self.once(slot, "`gather tables`", it.node, it.span);
+                    }
                 }
                 PolicyFact::LazyRefcounted(yes) => {
                     self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);

@@ -36,6 +36,9 @@ impl Lower {
                     let may_stand: Vec<bool> =
                         items.iter_mut().map(|item| values.item(item)).collect();
                     let bad = std::mem::take(&mut values.bad);
+                    if !bad.is_empty() {
+                        self.leave_out(it);
+                    }
                     self.diagnostics.extend(bad);
                     for (item, may_stand) in items.into_iter().zip(may_stand) {
                         if may_stand {
@@ -51,10 +54,25 @@ impl Lower {
                     }
                 } else {
                     self.row_of_wrong_length(it, row);
+                    self.leave_out(it);
                 }
             }
         }
         out
+    }
+
+    /// Notes the names that a row would have made.
+    fn leave_out(&mut self, it: &ast::For) {
+        for item in &it.items {
+            let name = match item {
+                Item::Barrier(it) => &it.name,
+                Item::Operand(it) => &it.name,
+                Item::Invalidate(it) => &it.name,
+                Item::Load(it) => &it.name,
+                _ => continue,
+            };
+            self.unread.add(&name.node);
+        }
     }
 
     fn row_of_wrong_length(&mut self, it: &ast::For, row: &ast::Spanned<Vec<Text>>) {

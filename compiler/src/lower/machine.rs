@@ -135,8 +135,17 @@ impl Lower {
         }
         let mut levels = vec![None; self.levels.len()];
         for level in &it.levels {
-            let shift = self.cases(&level.shift, true, |_, number| {
-                u32::try_from(number.node).ok()
+            let shift = self.cases(&level.shift, true, |cx, number| {
+                let shift = u32::try_from(number.node).ok();
+                let shift = shift.filter(|shift| *shift < 64);
+                if shift.is_none() {
+                    cx.misplaced(
+                        number.span,
+                        format!("no entry reaches 2^{} bytes", number.node),
+                        "write the log2 of the bytes that one entry reaches; addresses have 64 bits",
+                    );
+                }
+                shift
             });
             let hint = level.hint.as_ref();
             if let Some(index) = self.levels.iter().position(|l| l.name == level.name.node) {

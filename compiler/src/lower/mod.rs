@@ -16,6 +16,7 @@ mod operands;
 mod registers;
 mod spaces;
 mod targets;
+mod unconfirmed;
 
 pub use drops::UNLIMITED;
 
@@ -138,6 +139,7 @@ impl Lower {
         let invalidates = self.lower_invalidates(items);
         let loads = self.lower_loads(items);
         let errata = self.lower_errata(items);
+        let unconfirmed = self.lower_unconfirmed(items, &errata);
         let switch = self.event(arch, items, ast::EventKind::Switch);
         let resume = self.event(arch, items, ast::EventKind::Resume);
         let arrive = self.event(arch, items, ast::EventKind::Arrive);
@@ -157,8 +159,9 @@ impl Lower {
         let caches = caches.map(|c| self.lower_caches(c));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
-        let user = user.map(|s| self.lower_space(s));
-        let kernel = kernel.map(|s| self.lower_space(s));
+        let walks = caches.as_ref().is_none_or(|caches| caches.walk.is_some());
+        let user = user.map(|s| self.lower_space(s, walks));
+        let kernel = kernel.map(|s| self.lower_space(s, walks));
         let kernel = kernel.map(|space| Space {
             resync: space.resync.or_else(|| resynced(&barriers)),
             ..space
@@ -213,6 +216,7 @@ impl Lower {
             arrive: arrive?,
             cpu_sets: self.cpu_sets.clone(),
             policy: policy?,
+            unconfirmed,
         })
     }
 

@@ -19,16 +19,21 @@ pub(super) struct Unread {
 
 impl Unread {
     pub(super) fn new(words: &BTreeSet<String>) -> Self {
-        let (patterns, names): (Vec<&String>, _) =
-            words.iter().partition(|word| word.contains('{'));
-        let parts = patterns.into_iter().map(|word| {
-            let parts = word.split(['{', '}']).step_by(2);
-            parts.map(str::to_owned).collect::<Vec<_>>()
-        });
-        Self {
-            names: names.into_iter().cloned().collect(),
-            // A variable alone could be any name.
-            patterns: parts.filter(|parts| parts.concat() != "").collect(),
+        let mut unread = Self::default();
+        words.iter().for_each(|word| unread.add(word));
+        unread
+    }
+
+    pub(super) fn add(&mut self, name: &str) {
+        if !name.contains('{') {
+            self.names.insert(name.to_owned());
+            return;
+        }
+        let parts = name.split(['{', '}']).step_by(2);
+        let parts: Vec<String> = parts.map(str::to_owned).collect();
+        // A variable alone could be any name.
+        if parts.concat() != "" {
+            self.patterns.push(parts);
         }
     }
 
@@ -66,20 +71,23 @@ impl Lower {
             let has_variable = ident.node.contains('{');
             let first = list.iter().find(|named| named.name == ident.node);
             if let Some(first) = first.filter(|_| !has_variable) {
-                let twice = Diagnostic::new(
-                    Code::E0201,
-                    ident.span,
-                    format!("the {what} `{}` is defined twice", ident.node),
-                );
-                self.report(if first.span == ident.span {
-                    twice
+                let twice = |span| {
+                    let message = format!("the {what} `{}` is defined twice", ident.node);
+                    Diagnostic::new(Code::E0201, span, message)
+                };
+                let row = self.origins.get(&(ident.span, ident.node.clone()));
+                self.report(match row {
+                    Some(&row) if first.span == ident.span => twice(row)
+                        .label("the value of another row, too")
+                        .because(ident.span, "made here by both")
+                        .help("give the rows different values"),
+                    None if first.span == ident.span => twice(ident.span)
                         .label("defined again by each row of the `for`")
-                        .help("put a variable of the `for` into the name")
-                } else {
-                    twice
+                        .help("put a variable of the `for` into the name"),
+                    _ => twice(ident.span)
                         .label("again here")
                         .because(first.span, "first here")
-                        .help("give one of them another name, or join them")
+                        .help("give one of them another name, or join them"),
                 });
             }
             list.push(Named {
@@ -160,8 +168,8 @@ impl Lower {
         })
     }
 
-    /// Reports a name that nothing defines, unless it may be defined where the text could not be read. One that
-    /// the row of a `for` made is reported at the row.
+    /// Reports a name that nothing defines; it follows from the text if it may be defined where that could not be read.
+    /// One that the row of a `for` made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
@@ -169,8 +177,7 @@ impl Lower {
         known: impl Iterator<Item = &'a str>,
     ) {
         // A variable that the `for` does not have is reported there, and looks like an operand in a template.
-        let is_variable = ident.node.contains('{') || self.unknown_variables.contains(&ident.node);
-        if self.unread.may_define(&ident.node) || is_variable {
+        if ident.node.contains('{') || self.unknown_variables.contains(&ident.node) {
             return;
         }
         let known: Vec<&str> = known.collect();
@@ -189,6 +196,7 @@ impl Lower {
             }
             None => diagnostic.help(format!("there are: {}", listed(&known))),
         };
+        diagnostic.follows = self.unread.may_define(&ident.node);
         self.report(diagnostic);
     }
 

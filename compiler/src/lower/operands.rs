@@ -191,6 +191,12 @@ impl Lower {
             .and_then(|s| s.get(1)?.checked_sub(*s.first()?));
         let even = |s: &[u32]| s.windows(2).all(|w| w[1].checked_sub(w[0]) == step);
         let (Some(base), true) = (base, shifts.as_deref().is_some_and(even)) else {
+            // Where the end is given, nothing is counted.
+            let help = if bits("end").is_some() {
+                "write `names any entries;`: with `end`, an operand names any number of them"
+            } else {
+                "write it as `(num + 1) << (a * scale + b) pages` or `num + 1 entries`"
+            };
             self.report(
                 Diagnostic::new(
                     Code::E0304,
@@ -199,10 +205,14 @@ impl Lower {
                 )
                 .label("this formula does not")
                 .note("ranges are cut into the largest units first, which needs units that divide each other")
-                .help("write it as `(num + 1) << (a * scale + b) pages` or `num + 1 entries`"),
+                .help(help),
             );
             // Any count, so that nothing else is said about it.
-            return any(it.span);
+            let pages = it.pages && bits("end").is_none();
+            return Names {
+                pages,
+                ..any(it.span)
+            };
         };
         Names {
             base,

@@ -20,6 +20,13 @@ impl Lower {
                         self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
                     }
                     TagFact::Values(low, high) => {
+                        if low.node > high.node {
+                            self.misplaced(
+                                fact.span,
+                                format!("there are no values from {} to {}", low.node, high.node),
+                                "write the least value first, then the largest",
+                            );
+                        }
                         self.once(&mut values, "`values`", (low.node, high.node), fact.span);
                     }
                     TagFact::MayBeRetired => {
@@ -134,13 +141,22 @@ impl Lower {
         At { value, span }
     }
 
-    pub(super) fn lower_space(&mut self, it: &ast::Space) -> Space {
+    /// A space, on a machine that caches walk entries or not.
+    pub(super) fn lower_space(&mut self, it: &ast::Space, walks: bool) -> Space {
         if let [first, second, ..] = it.addresses.as_slice() {
             self.said_twice("`addresses`", second.span, first.span);
         }
         let halves = it.addresses.first().map(|cases| {
-            self.cases(cases, true, |_, half| {
-                let bits = u32::try_from(half.bits.node).ok()?;
+            self.cases(cases, true, |cx, half| {
+                let bits = u32::try_from(half.bits.node).ok();
+                let Some(bits) = bits.filter(|bits| (1..=64).contains(bits)) else {
+                    cx.misplaced(
+                        half.bits.span,
+                        format!("addresses of {} bits cannot be", half.bits.node),
+                        "addresses have 1 to 64 bits",
+                    );
+                    return None;
+                };
                 let base = match &half.base {
                     ast::Base::Low => 0,
                     ast::Base::High if bits >= 64 => 0,
@@ -150,8 +166,8 @@ impl Lower {
                 Some(Addresses { base, bits })
             })
         });
-        let leaf = self.under(it, &it.leaf, "leaf");
-        let walk = self.under(it, &it.walk, "walk");
+        let leaf = self.under(it, (&it.leaf, "leaf"), true);
+        let walk = self.under(it, (&it.walk, "walk"), walks);
         for (cases, what) in [(&it.leaf, "`leaf`"), (&it.walk, "`walk`")] {
             if let [first, second, ..] = cases.as_slice() {
                 self.said_twice(what, second.span, first.span);
@@ -224,16 +240,18 @@ impl Lower {
     fn under(
         &mut self,
         space: &ast::Space,
-        cases: &[ast::Cases<ast::Under>],
-        what: &str,
+        (cases, what): (&[ast::Cases<ast::Under>], &str),
+        asked: bool,
     ) -> crate::model::Cases<At<Under>> {
         let Some(first) = cases.first() else {
-            self.missing(
-                space.name.span,
-                &format!("`space {}`", space.name.node),
-                &format!("under which tags its `{what}` entries are cached"),
-                &format!("add, for instance, `{what} under every tag;`"),
-            );
+            if asked {
+                self.missing(
+                    space.name.span,
+                    &format!("`space {}`", space.name.node),
+                    &format!("under which tags its `{what}` entries are cached"),
+                    &format!("add, for instance, `{what} under every tag;`"),
+                );
+            }
             return crate::model::Cases {
                 cases: vec![(
                     At {

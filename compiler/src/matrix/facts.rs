@@ -302,7 +302,12 @@ fn change(it: &Analysis) -> Vec<String> {
     let deferred = change.deferred.map(|_| {
         "a plain store while no other CPU is attached; the flush is owed until one is".to_owned()
     });
-    std::iter::once(how.to_owned()).chain(deferred).collect()
+    let software = change.software_bits.as_ref().map(|levels| {
+        let levels = words::levels(&it.model, levels.value);
+        format!("a plain store for software bits at {levels}")
+    });
+    let how = std::iter::once(how.to_owned());
+    how.chain(deferred).chain(software).collect()
 }
 
 fn through_invalid(it: &Analysis) -> Vec<String> {

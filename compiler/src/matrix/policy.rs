@@ -65,6 +65,7 @@ pub(super) const VARIANTS: &[Ask] = &[
     }),
     brief("Errata", errata_names),
     long("What errata weaken, and what mends it", errata),
+    long("Facts that no manual confirms", unconfirmed),
 ];
 
 /// Where a policy comes from.
@@ -209,7 +210,7 @@ fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
     if it.model.change.plain_store.value {
         return vec!["a plain store".to_owned()];
     }
-    issued(it, Sample::Unmap, others)
+    issued(it, Sample::Page, others)
 }
 
 fn switch(it: &Analysis) -> Vec<String> {
@@ -316,6 +317,15 @@ fn limits(it: &Analysis) -> Vec<String> {
         )
     };
     it.model.limits.iter().map(line).collect()
+}
+
+fn unconfirmed(it: &Analysis) -> Vec<String> {
+    let line = |fact: &model::Unconfirmed| {
+        let about = fact.about.iter().map(|of| words::subject(&it.model, *of));
+        let about: Vec<String> = about.collect();
+        format!("{}: {}", about.join(", "), plain(&fact.text))
+    };
+    it.model.unconfirmed.iter().map(line).collect()
 }
 
 fn errata_names(it: &Analysis) -> Vec<String> {

@@ -1,9 +1,12 @@
 //! Changes of entries, events, errata and policy.
 
+use tlbc_runtime::change::{self, ChangeFacts};
 use tlbc_runtime::clause::{Holders, Levels, Stores};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{At, Cases, Cond, Config, Delivery, Instr, Lost, Model, Named, Source, TagSource};
+use super::{
+    At, Cases, Cond, Config, Delivery, Instr, Lost, Model, Named, Source, Stricter, TagSource,
+};
 use crate::source::Span;
 
 /// An erratum.
@@ -68,6 +71,8 @@ pub struct Change {
     pub plain_store: At<bool>,
     /// Where an instruction changes entries, a plain store may do while no other CPU is attached.
     pub deferred: Option<Span>,
+    /// Where an instruction changes entries, the levels at which a plain store may change bits that software alone reads.
+    pub software_bits: Option<At<Levels>>,
     /// What of a valid entry may change in place, and when. What is not said goes through an invalid entry.
     pub in_place: Vec<(Aspect, Cases<bool>)>,
 }
@@ -167,6 +172,62 @@ impl Model {
         });
         let depends = self.change.deferred.is_some() || local;
         self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
+    }
+
+    /// What changes of entries leave behind in the caches.
+    #[must_use]
+    pub fn change_facts(&self, config: Config) -> ChangeFacts {
+        let caches = &self.caches;
+        // Where instructions write entries nothing stands between the old one and the new one.
+        let through_invalid = |aspect| {
+            let mut said = self.change.in_place(aspect).iter().rev();
+            let said = said.find(|(_, when)| when.holds(config));
+            self.change.plain_store.value && !said.is_some_and(|(in_place, _)| *in_place)
+        };
+        let shared = self.user.has_devices(config) || self.kernel.has_devices(config);
+        ChangeFacts {
+            walk_cached: caches.walk.is_some(),
+            invalid_cached: caches.invalid_cached,
+            stricter: match caches.stricter {
+                Stricter::Refetched => change::Stricter::Refetched,
+                Stricter::DroppedByFault => change::Stricter::DroppedByFault,
+                Stricter::FaultsUntilDropped => change::Stricter::FaultsUntilDropped,
+            },
+            devices_stay_strict: caches.stricter_on_cpus_only && shared,
+            output_through_invalid: through_invalid(Aspect::Output),
+            size_through_invalid: through_invalid(Aspect::Size),
+            attributes_through_invalid: through_invalid(Aspect::Attributes),
+            rights_through_invalid: through_invalid(Aspect::Rights),
+            cleared_may_stay: if caches.accessed_may_stay {
+                change::Marks::ACCESSED
+            } else {
+                change::Marks::NONE
+            },
+            clean_to_dirty_walks: caches.clean_to_dirty_walks,
+        }
+    }
+
+    /// Whether a CPU comes online with nothing cached.
+    #[must_use]
+    pub fn arrives_clean(&self, config: Config) -> bool {
+        let unknown = self.arrive.contents_unknown.as_ref();
+        unknown.is_some_and(|when| !when.value.holds(config))
+    }
+
+    /// Whether tags are given out anew all at once, so that none keeps its meaning.
+    #[must_use]
+    pub fn has_generations(&self, config: Config) -> bool {
+        self.tags.iter().any(|tag| {
+            let source = tag.source.map(|at| at.value);
+            tag.when.holds(config) && source == Some(TagSource::Generations)
+        })
+    }
+
+    /// Whether a switch can flush everything under every tag: a CPU whose caches start empty needs no instruction that
+    /// does, unless tags are given out anew all at once.
+    #[must_use]
+    pub fn switch_flushes_every_tag(&self, config: Config) -> bool {
+        !self.arrives_clean(config) || self.has_generations(config)
     }
 
     /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one

@@ -211,6 +211,32 @@ pub struct Model {
     pub cpu_sets: Vec<Named>,
     /// What the definition states of what follows from it.
     pub policy: Policy,
+    /// The facts that no manual confirms.
+    pub unconfirmed: Vec<Unconfirmed>,
+}
+
+/// A fact that no manual confirms.
+#[derive(Debug, Clone)]
+pub struct Unconfirmed {
+    /// What it is a fact of.
+    pub about: Vec<Subject>,
+    /// Which fact, and what it rests on.
+    pub text: String,
+    /// Where it is said.
+    pub span: Span,
+}
+
+/// What a fact is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// An invalidation or a barrier.
+    Instr(Instr),
+    /// A load, by index.
+    Load(usize),
+    /// An erratum, by index.
+    Erratum(usize),
+    /// A part of the definition that has no name, by its keyword.
+    Part(&'static str),
 }
 
 impl Model {

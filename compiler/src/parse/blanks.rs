@@ -11,10 +11,13 @@ use super::recover::MAX_FINDINGS;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// How a blank is written; more question marks are the same one.
 const BLANK: &str = "???";
+/// How a comment begins that asks for something.
+const QUESTION: &str = "// ?";
 /// How many words of a statement name it, and how long they may be.
 const MAX_WORDS: usize = 4;
 const MAX_WORD: usize = 40;
@@ -123,6 +126,35 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
     Diagnostic::new(Code::E0107, Span::new(file, blank.at.clone()), message)
         .label(label)
         .help(format!("{help}; what the machine does not have is deleted"))
+}
+
+/// The text without the comments that ask for something, in which every other place stays where it is. They are left
+/// when the blanks are filled in, and say nothing in a message.
+pub fn without_questions(text: &str) -> Cow<'_, str> {
+    if !text.contains(QUESTION) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let end = line.trim_end().len();
+        let code = lex::tokens(&line[..end], 0)
+            .map(|(_, token)| token.end)
+            .last();
+        let comment = &line[code.unwrap_or(0)..end];
+        let is_question = comment
+            .trim_start()
+            .strip_prefix("//")
+            .and_then(asked)
+            .is_some();
+        if is_question && comment.is_ascii() {
+            out.push_str(&line[..end - comment.len()]);
+            out.extend(std::iter::repeat_n(' ', comment.len()));
+            out.push_str(&line[end..]);
+        } else {
+            out.push_str(line);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// What the comments ask for at a place.

@@ -188,6 +188,12 @@ impl Builder<'_> {
         Change {
             plain,
             deferred,
+            software_bits: all(&body, Rule::software_bits)
+                .map(|bits| Spanned {
+                    node: self.names(&bits),
+                    span: self.span(&bits),
+                })
+                .collect(),
             aspects: self.each(&body, Rule::aspects, |builder, node| Aspects {
                 names: builder.names(node),
                 in_place: has(node, Rule::k_place),
@@ -322,8 +328,10 @@ impl Builder<'_> {
             }
             Rule::strides => PolicyFact::Strides(self.names(node)),
             Rule::gather => PolicyFact::Gather {
-                pages_batched: self.flag(&one(node, Rule::gather_pages), Rule::k_batched),
-                tables_deferred: self.flag(&one(node, Rule::gather_tables), Rule::k_deferred),
+                pages_batched: first(node, Rule::gather_pages)
+                    .map(|pages| self.flag(&pages, Rule::k_batched)),
+                tables_deferred: first(node, Rule::gather_tables)
+                    .map(|tables| self.flag(&tables, Rule::k_deferred)),
             },
             Rule::lazy => {
                 let how = one(node, Rule::lazy_how);

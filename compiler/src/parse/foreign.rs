@@ -172,6 +172,9 @@ fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
         if kind == Kind::Mark('#') && may_begin {
             return Some(("#", range.start..line_end(range.start)));
         }
+        if kind == Kind::Mark('-') && may_begin && text[range.end..].starts_with('-') {
+            return Some(("--", range.start..line_end(range.start)));
+        }
         may_begin = matches!(kind, Kind::Mark(';' | '{' | '}' | ','));
         end = range.end;
     }

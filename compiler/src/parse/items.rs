@@ -5,7 +5,7 @@ use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
-    Number, Spanned, Tag, TargetArch, Text,
+    Number, Spanned, Tag, TargetArch, Text, Unconfirmed,
 };
 
 impl Builder<'_> {
@@ -51,6 +51,11 @@ impl Builder<'_> {
                 span: self.span(node),
             }),
             Rule::policy => Item::Policy(self.policy(node)),
+            Rule::unconfirmed => Item::Unconfirmed(Unconfirmed {
+                about: self.names(node),
+                text: self.text(node),
+                span: self.span(node),
+            }),
             Rule::for_item => Item::For(self.for_item(node)),
             _ => return None,
         })

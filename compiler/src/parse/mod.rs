@@ -24,6 +24,8 @@ mod registers;
 mod scan;
 mod tree;
 
+pub(crate) use blanks::without_questions;
+
 use crate::ast::Arch;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

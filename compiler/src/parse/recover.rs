@@ -109,6 +109,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "domain",
         "atomics",
         "cpus",
+        "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];
     has_no_block.contains(&word) || body_of(word).is_some() && !is_within.contains(&word)
@@ -364,4 +365,47 @@ fn describe(found: &str) -> String {
         shown.push_str("...");
     }
     format!("`{shown}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words that items of the grammar begin with are known here, but for those that facts begin with, too.
+    #[test]
+    fn items_begin_with_words_of_their_own() {
+        let grammar = include_str!("grammar.pest");
+        let rule = |name: &str| {
+            let mut lines = grammar
+                .lines()
+                .skip_while(|line| !line.starts_with(&format!("{name} ")));
+            let end = lines
+                .clone()
+                .position(|line| line.trim_end().ends_with('}'));
+            let lines: Vec<&str> = lines.by_ref().take(end.expect("an end") + 1).collect();
+            lines.join(" ")
+        };
+        let keywords = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words
+                .filter_map(|word| word.strip_prefix("k_").map(str::to_owned))
+                .collect()
+        };
+        let items = rule("plain_item");
+        let items = items.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let items: Vec<&str> = items
+            .filter(|item| !["", "_", "plain_item"].contains(item))
+            .collect();
+        assert!(items.len() > 15, "{items:?}");
+        for item in items {
+            let begins = if item == "event" {
+                keywords(&rule("event_kind"))
+            } else {
+                keywords(&rule(item))
+            };
+            let word = begins.first().expect("a keyword");
+            let of_facts = ["needs", "publishes"].contains(&word.as_str());
+            assert_eq!(is_item_only(word), !of_facts, "{word}");
+        }
+    }
 }

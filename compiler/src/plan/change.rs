@@ -55,13 +55,22 @@ impl Shaper<'_, '_> {
         let by_kind = Node::select(
             Test::Kind(Change::Vanishes),
             written,
-            Node::select(Test::Kind(Change::Relaxes), relaxed, replaced),
+            Node::select(Test::Kind(Change::Relaxes), relaxed, replaced.clone()),
         );
         let put_off = seq([Node::Store, Node::Owe(Owed::SPACE_UNTIL_ATTACH)]);
-        let valid = if change.deferred.is_some() {
-            Node::select(Test::MayDefer, put_off, by_kind)
-        } else {
-            by_kind
+        let deferred = |node| match change.deferred {
+            Some(_) => Node::select(Test::MayDefer, put_off.clone(), node),
+            None => node,
+        };
+        let valid = deferred(by_kind);
+        // Without a level at which a store changes software bits, what replaces an entry serves.
+        let valid = match &change.software_bits {
+            Some(levels) => {
+                let same =
+                    Node::select(Test::Stride(levels.value), Node::Store, deferred(replaced));
+                Node::select(Test::Kind(Change::Same), same, valid)
+            }
+            None => valid,
         };
         Node::select(Test::Kind(Change::Appears), Node::Store, valid)
     }

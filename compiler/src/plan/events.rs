@@ -7,7 +7,7 @@
 use tlbc_runtime::backend::{Debt, Owed};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{At, TagSource, View};
+use crate::model::View;
 
 use super::choose::{Choice, Need, Of};
 use super::factor::seq;
@@ -34,9 +34,9 @@ impl Shaper<'_, '_> {
         };
         let all = {
             let mut steps = vec![Node::Pay(Debt::All)];
-            if !self.arrives_clean() {
+            if !self.model.arrives_clean(self.config) {
                 steps.push(Node::Call(Shape::Arrive));
-            } else if self.has_generations() {
+            } else if self.model.has_generations(self.config) {
                 steps.push(self.drop_all());
             } else {
                 // Tags are not given out anew all at once: nothing need be able to drop everything.
@@ -187,27 +187,13 @@ impl Shaper<'_, '_> {
         seq(steps)
     }
 
-    /// Whether a CPU comes up with nothing cached.
-    fn arrives_clean(&self) -> bool {
-        let unknown = self.model.arrive.contents_unknown.as_ref();
-        unknown.is_some_and(|when| !when.value.holds(self.config))
-    }
-
     /// Everything of both spaces, under any tag.
     pub(super) fn arrive(&mut self) -> Node {
-        if self.arrives_clean() {
+        if self.model.arrives_clean(self.config) {
             Node::Nothing(Reason::Clean)
         } else {
             self.drop_all()
         }
-    }
-
-    /// Whether tags are given out anew all at once, so that none keeps its meaning.
-    fn has_generations(&self) -> bool {
-        self.model.tags.iter().any(|tag| {
-            let generations = |at: At<TagSource>| at.value == TagSource::Generations;
-            tag.when.holds(self.config) && tag.source.is_some_and(generations)
-        })
     }
 
     /// Everything under every tag, of both spaces.

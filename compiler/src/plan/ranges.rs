@@ -247,8 +247,9 @@ fn over<'a>(
     })
 }
 
+/// What names no address, with all that its errata want.
 fn once<'a>(setting: &Setting<'_>, means: impl Iterator<Item = &'a Means>) -> Node {
-    seq(issues(setting, means, false, false))
+    seq(issues(setting, means, false, true))
 }
 
 /// The means of loops that name no address: each once.

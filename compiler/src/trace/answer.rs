@@ -1,129 +1,260 @@
-//! What a plan did, in words: who is told, what is owed, and the instructions with their operands filled in.
+//! What is issued for a request: the one value from which the text and the JSON are made.
+//!
+//! Everything here is serialised as it stands; `compiler/schema/trace.schema.json` describes the result, and [`VERSION`] is
+//! raised when a reader of the former form would misread the new one.
 
-use tlbc_runtime::backend::{Audience, Owed};
-use tlbc_runtime::clause::Holders;
+use std::fmt;
 
-use super::interpret::{Effects, Op, Which};
-use super::{Debit, Instruction, encode};
-use crate::model::{Config, Model};
-use crate::template::{mentions, shown};
+use serde::{Serialize, Serializer};
 
-/// Those who are in an audience.
-pub(super) fn names(model: &Model, audience: Audience) -> Vec<String> {
-    let holders = audience
-        .holders
-        .iter()
-        .map(|class| Holders::name(class).to_owned());
-    let sets = model.cpu_sets.iter().enumerate();
-    let sets = sets.filter(|(index, _)| audience.sets & (1 << index) != 0);
-    holders
-        .chain(sets.map(|(_, set)| format!("CPUs of `{}`", set.name)))
-        .collect()
+use super::request::Request;
+
+/// The version of the form in which a [`Trace`] is serialised.
+pub const VERSION: u32 = 1;
+
+/// What is issued and deferred.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trace {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What was asked.
+    pub request: Request,
+    /// What a reader should know besides, such as why no flush is required.
+    pub notes: Vec<String>,
+    /// What this CPU does, in order.
+    pub here: Vec<Step>,
+    /// Which CPUs are interrupted, and what they do. A step of [`here`](Self::here) says when.
+    pub ipis: Vec<Ipi>,
+    /// Which flushes are not done now.
+    pub deferred: Vec<Deferred>,
 }
 
-/// What was put off, by whom, and until when.
-pub(super) fn debits(effects: &[Effects], holder: &'static str) -> Vec<Debit> {
-    let owed = effects.iter().fold(Owed::NOTHING, |all, e| all | e.owed);
-    let table = [
-        (
-            Owed::OTHERS_UNTIL_LOAD,
-            holder,
-            "leaf and walk entries of everything under other tags",
-            "load",
-        ),
-        (
-            Owed::VIEW_UNTIL_RESUME,
-            holder,
-            "leaf and walk entries of everything under the user view's tag",
-            "resume",
-        ),
-        (
-            Owed::LAZY_UNTIL_LOAD,
-            "lazy CPUs",
-            "what was asked for, or everything under the tag",
-            "load",
-        ),
-        (
-            Owed::PARKED_UNTIL_LOAD,
-            "parked CPUs",
-            "what was asked for, or everything under the tag",
-            "load",
-        ),
-        (
-            Owed::SPACE_UNTIL_ATTACH,
-            "every CPU",
-            "leaf and walk entries of the whole space",
-            "attach",
-        ),
-    ];
-    let of = |(what, holder, text, until)| {
-        owed.contains(what).then_some(Debit {
-            holder,
-            what: text,
-            until,
-        })
-    };
-    table.into_iter().filter_map(of).collect()
+impl Trace {
+    /// The instructions that this CPU issues.
+    pub fn issued(&self) -> impl Iterator<Item = &Instruction> {
+        self.here.iter().filter_map(Step::instruction)
+    }
+
+    /// The instructions that the interrupted CPUs issue.
+    pub fn issued_elsewhere(&self) -> impl Iterator<Item = &Instruction> {
+        let steps = self.ipis.iter().flat_map(|ipi| &ipi.steps);
+        steps.filter_map(Step::instruction)
+    }
+
+    /// The names of the CPUs that are interrupted.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        let targets = self.ipis.iter().flat_map(|ipi| &ipi.targets);
+        targets.map(|target| target.cpus.as_str())
+    }
 }
 
-/// What was issued, as the machine has it.
-pub(super) fn instructions(model: &Model, config: Config, effects: &[Effects]) -> Vec<Instruction> {
-    let ops = effects.iter().flat_map(|effects| &effects.ops);
-    ops.flat_map(|op| lines(model, config, op)).collect()
+/// Something that a CPU does.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Step {
+    /// It issues a barrier.
+    Barrier {
+        /// What for.
+        role: BarrierRole,
+        /// Which.
+        #[serde(flatten)]
+        instruction: Instruction,
+    },
+    /// It issues an instruction that invalidates.
+    Invalidate {
+        /// The erratum that it is a workaround of.
+        workaround: Option<String>,
+        /// Which.
+        #[serde(flatten)]
+        instruction: Instruction,
+    },
+    /// It loads a register.
+    Load(Instruction),
+    /// It stores entries.
+    Store(Store),
+    /// It interrupts other CPUs, and waits for them before the next step.
+    Ipi {
+        /// Which, by index.
+        ipi: usize,
+    },
 }
 
-/// An instruction of the machine a line, even where the definition has several in one.
-fn lines(model: &Model, config: Config, op: &Op) -> Vec<Instruction> {
-    let (named, template) = match op.which {
-        Which::Barrier(index) => {
-            let it = &model.barriers[index];
-            (&it.named, &it.template)
+impl Step {
+    /// The instruction, where it is one.
+    #[must_use]
+    pub fn instruction(&self) -> Option<&Instruction> {
+        match self {
+            Self::Barrier { instruction, .. }
+            | Self::Invalidate { instruction, .. }
+            | Self::Load(instruction) => Some(instruction),
+            Self::Store(_) | Self::Ipi { .. } => None,
         }
-        Which::Invalidate(index) => {
-            let it = &model.invalidates[index];
-            (&it.named, &it.template)
+    }
+}
+
+/// What a barrier is issued for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BarrierRole {
+    /// It makes stores visible to walkers.
+    Publish,
+    /// It waits until invalidations are complete.
+    Complete,
+    /// It makes this CPU translate and fetch anew.
+    Resync,
+}
+
+/// An instruction with its operands filled in.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Instruction {
+    /// Its name in the definition.
+    pub name: String,
+    /// Its text, one line for each instruction of the machine.
+    pub asm: Vec<String>,
+    /// Its operands.
+    pub operands: Vec<Operand>,
+}
+
+impl fmt::Debug for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.asm.join("; "))
+    }
+}
+
+/// An operand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Operand {
+    /// Its name in the definition.
+    pub name: String,
+    /// Its value.
+    pub value: Hex,
+    /// Its fields, from the highest.
+    pub fields: Vec<Field>,
+}
+
+/// A field of an operand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its highest bit.
+    pub high: u32,
+    /// Its lowest bit.
+    pub low: u32,
+    /// What the definition says stands there.
+    pub source: String,
+    /// Its value.
+    pub value: Hex,
+}
+
+/// Entries that are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// Their level.
+    pub level: String,
+    /// The first address that they translate.
+    pub start: Hex,
+    /// How many they are.
+    pub entries: u64,
+    /// What they become.
+    pub becomes: Becomes,
+}
+
+/// What a stored entry becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Becomes {
+    /// Invalid.
+    Invalid,
+    /// What was asked for, which is valid.
+    New,
+}
+
+/// CPUs that are interrupted.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ipi {
+    /// Which, and why.
+    pub targets: Vec<Target>,
+    /// What each of them does. If nothing, taking the interrupt is enough.
+    pub steps: Vec<Step>,
+    /// The kind of tag of which each of them uses its own value for the space, in place of the one that is shown.
+    pub own_tag: Option<String>,
+}
+
+/// CPUs of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Which.
+    pub cpus: String,
+    /// The set of CPUs that the kernel keeps, where it is one.
+    pub set: Option<String>,
+    /// Why they are interrupted.
+    pub reason: String,
+}
+
+/// A flush that is not done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Deferred {
+    /// By which CPUs it is done.
+    pub cpus: &'static str,
+    /// What it invalidates.
+    pub entries: &'static str,
+    /// Its latest moment.
+    pub until: Until,
+}
+
+/// The latest moment of a deferred flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// The CPU loads the tag or the space.
+    Load,
+    /// The CPU returns to user code.
+    ReturnToUser,
+    /// A CPU attaches the space.
+    Attach,
+    /// Something that was unmapped gets a new owner.
+    Reuse,
+    /// The CPU takes a fault there.
+    Fault,
+}
+
+impl Until {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::ReturnToUser => "the return to user code",
+            Self::Attach => "attach",
+            Self::Reuse => "reuse",
+            Self::Fault => "a fault",
         }
-        Which::Load(index) => {
-            let it = &model.loads[index];
-            (&it.named, &it.template)
-        }
-        Which::Store => {
-            return vec![Instruction {
-                name: "store".to_owned(),
-                asm: "(the entries are stored)".to_owned(),
-                operands: Vec::new(),
-            }];
-        }
-    };
-    let operands = |line: &str| {
-        let of_line = |operand: usize| {
-            let name = &model.operands[operand].named.name;
-            let named_anywhere = template.lines.iter().any(|line| mentions(line, name));
-            !named_anywhere || mentions(line, name)
-        };
-        op.operands
-            .iter()
-            .filter(|(operand, _)| of_line(*operand))
-            .map(|&(operand, bits)| {
-                let it = &model.operands[operand];
-                let fields = encode::fields(model, it, config, &op.sources.0);
-                (it.named.name.clone(), bits, fields)
-            })
-            .collect::<Vec<_>>()
-    };
-    let machine = template.lines.iter().filter(|line| !line.starts_with('.'));
-    machine
-        .map(|line| {
-            let operands = operands(line);
-            let value = |of: &str| {
-                let operand = operands.iter().find(|(name, ..)| name == of);
-                operand.map_or_else(|| of.to_owned(), |(_, bits, _)| format!("{bits:#x}"))
-            };
-            Instruction {
-                name: named.name.clone(),
-                asm: shown(line, value),
-                operands,
-            }
-        })
-        .collect()
+    }
+}
+
+/// A number that is shown and serialised in hexadecimal, `0x...`: addresses do not fit the numbers of many JSON readers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hex(pub u128);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<u64> for Hex {
+    fn from(number: u64) -> Self {
+        Self(number.into())
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }

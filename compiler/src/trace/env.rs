@@ -21,11 +21,28 @@ pub enum Which {
     Store,
 }
 
+/// Why an instruction is issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It does what was asked for: it invalidates, loads or stores.
+    Main,
+    /// It makes stores visible to walkers.
+    Publish,
+    /// It waits until invalidations are complete.
+    Complete,
+    /// It makes this CPU translate and fetch anew.
+    Resync,
+    /// It is the workaround of an erratum, by its index.
+    Workaround(usize),
+}
+
 /// One instruction with its operands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Op {
     /// Which.
     pub which: Which,
+    /// Why.
+    pub role: Role,
     /// The operands, by index, with their bits.
     pub operands: Vec<(usize, u128)>,
     /// Where the bits come from.

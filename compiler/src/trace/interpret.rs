@@ -11,7 +11,7 @@ use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
-pub use super::env::{Changing, Effects, Env, Op, Which, ceiling};
+pub use super::env::{Changing, Effects, Env, Op, Role, Which, ceiling};
 use crate::model::{Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
@@ -136,10 +136,11 @@ impl Run<'_> {
             Node::Guard { body, .. } => self.node(body, piece),
             Node::Publish { barrier } => {
                 if let Some(barrier) = barrier {
-                    self.barrier(*barrier);
+                    self.barrier(*barrier, Role::Publish);
                 }
             }
-            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Complete { barrier } => self.barrier(*barrier, Role::Complete),
+            Node::Resync { barrier } => self.barrier(*barrier, Role::Resync),
             Node::Requires(steps) => self.effects.steps |= *steps,
             Node::Issue(issue) => self.issue(issue, piece),
             Node::Passes { folding, body } => {
@@ -157,6 +158,7 @@ impl Run<'_> {
             } => self.remedy(*erratum, *number, *of, piece),
             Node::Store => self.effects.ops.push(Op {
                 which: Which::Store,
+                role: Role::Main,
                 operands: Vec::new(),
                 sources: SourcesEq::default(),
             }),
@@ -329,9 +331,10 @@ impl Run<'_> {
         }
     }
 
-    fn barrier(&mut self, barrier: usize) {
+    fn barrier(&mut self, barrier: usize, role: Role) {
         self.effects.ops.push(Op {
             which: Which::Barrier(barrier),
+            role,
             operands: Vec::new(),
             sources: SourcesEq::default(),
         });
@@ -341,7 +344,7 @@ impl Run<'_> {
         let primitive = &self.model.invalidates[issue.invalidate];
         let sources = self.sources(issue, piece);
         self.push(
-            Which::Invalidate(issue.invalidate),
+            (Which::Invalidate(issue.invalidate), Role::Main),
             &primitive.template.operands,
             sources,
         );
@@ -395,10 +398,11 @@ impl Run<'_> {
             return;
         };
         let operands = &self.model.invalidates[invalidate].template.operands;
-        let which = Which::Invalidate(invalidate);
+        let (which, role) = (Which::Invalidate(invalidate), Role::Workaround(erratum));
         let Some(issue) = of else {
             self.effects.ops.push(Op {
                 which,
+                role,
                 operands: operands.iter().map(|&operand| (operand, 0)).collect(),
                 sources: SourcesEq::default(),
             });
@@ -421,7 +425,7 @@ impl Run<'_> {
         if let Some(level) = issued.level {
             sources.stride = Some(Level(level as u8));
         }
-        self.push(which, operands, sources);
+        self.push((which, role), operands, sources);
     }
 
     fn load(&mut self, load: usize, view: usize, empty: bool, keep: bool) {
@@ -433,10 +437,10 @@ impl Run<'_> {
             ..Sources::default()
         };
         let operands = &self.model.loads[load].template.operands;
-        self.push(Which::Load(load), operands, sources);
+        self.push((Which::Load(load), Role::Main), operands, sources);
     }
 
-    fn push(&mut self, which: Which, operands: &[usize], sources: Sources) {
+    fn push(&mut self, (which, role): (Which, Role), operands: &[usize], sources: Sources) {
         let config = self.env.config;
         let bits = |&operand: &usize| {
             let it = &self.model.operands[operand];
@@ -444,6 +448,7 @@ impl Run<'_> {
         };
         self.effects.ops.push(Op {
             which,
+            role,
             operands: operands.iter().map(bits).collect(),
             sources: SourcesEq(sources),
         });

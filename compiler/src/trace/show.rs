@@ -1,91 +1,167 @@
-//! A trace as text, for people and for scripts.
+//! A trace as text, for people, and as JSON, for scripts.
+//!
+//! In: a [`Trace`]. Out: its text, without the title; or one line of JSON. Both say what the value says and nothing else.
 
 use std::fmt::Write as _;
 
-use super::{Debit, Instruction, Trace};
-use crate::json::Json;
+use super::answer::{BarrierRole, Becomes, Deferred, Ipi, Operand, Step, Store, Trace};
+use crate::json;
 
-/// For people: one instruction a line, with the fields of its operands beside it.
+/// For people: an instruction of the machine on each line, with the fields of its operands beside it.
 #[must_use]
 pub fn text(trace: &Trace) -> String {
-    let mut out = String::from("here:\n");
-    section(&mut out, &trace.here, "nothing is issued");
-    let told = match trace.told.as_slice() {
-        [] => "others:\n".to_owned(),
-        told => format!("others ({}), each told by interrupt:\n", told.join(", ")),
-    };
-    out.push_str(&told);
-    section(&mut out, &trace.others, "nobody is told");
-    out.push_str("owed:\n");
-    for debit in &trace.owed {
-        let Debit {
-            holder,
-            what,
-            until,
-        } = debit;
-        let _ = writeln!(out, "  {holder}: {what}, until {until}");
+    let mut out = String::new();
+    for note in &trace.notes {
+        let _ = writeln!(out, "note: {note}");
     }
-    if trace.owed.is_empty() {
+    out.push_str("here:\n");
+    section(&mut out, trace, &trace.here, "(nothing is issued)");
+    for ipi in &trace.ipis {
+        let targets = ipi.targets.iter();
+        let targets = targets.map(|target| format!("{} ({})", target.cpus, target.reason));
+        let targets: Vec<String> = targets.collect();
+        let _ = writeln!(out, "IPI to {}:", targets.join(", "));
+        if let Some(tag) = &ipi.own_tag {
+            let _ = writeln!(out, "  (each uses its own value of `{tag}`)");
+        }
+        let none = "(nothing is issued: taking the interrupt is enough)";
+        section(&mut out, trace, &ipi.steps, none);
+    }
+    if trace.ipis.is_empty() {
+        out.push_str("IPI:\n  (none)\n");
+    }
+    out.push_str("deferred:\n");
+    for deferred in &trace.deferred {
+        let Deferred {
+            cpus,
+            entries,
+            until,
+        } = deferred;
+        let _ = writeln!(out, "  {cpus}: {entries}, until {}", until.words());
+    }
+    if trace.deferred.is_empty() {
         out.push_str("  (nothing)\n");
     }
     out
 }
 
-fn section(out: &mut String, instructions: &[Instruction], none: &str) {
-    if instructions.is_empty() {
-        let _ = writeln!(out, "  ({none})");
+/// For scripts: one object, as `compiler/schema/trace.schema.json` describes it.
+#[must_use]
+pub fn json(trace: &Trace) -> String {
+    json::text(trace)
+}
+
+/// A line, and what is written beside it.
+type Line = (String, String);
+
+fn section(out: &mut String, trace: &Trace, steps: &[Step], none: &str) {
+    if steps.is_empty() {
+        let _ = writeln!(out, "  {none}");
     }
-    let width = instructions.iter().map(|i| i.asm.len()).max().unwrap_or(0);
-    for instruction in instructions {
-        let mut line = format!("  {:width$}", instruction.asm);
-        for (name, bits, fields) in &instruction.operands {
-            let _ = write!(line, "  {name}={bits:#x}");
-            let shown: Vec<String> = (fields.iter())
-                .filter(|f| f.bits != 0 && !(fields.len() == 1 && f.low == 0))
-                .map(|f| {
-                    let place = if f.high == f.low {
-                        f.high.to_string()
-                    } else {
-                        format!("{}:{}", f.high, f.low)
-                    };
-                    format!("[{place}] {} {:#x}", f.name, f.bits)
-                })
-                .collect();
-            if !shown.is_empty() {
-                let _ = write!(line, " ({})", shown.join(", "));
-            }
-        }
+    let lines: Vec<Line> = steps.iter().flat_map(|step| lines(trace, step)).collect();
+    let beside = lines.iter().filter(|(_, beside)| !beside.is_empty());
+    let width = beside.map(|(line, _)| line.len()).max().unwrap_or(0);
+    for (line, beside) in lines {
+        let line = format!("  {line:width$}  {beside}");
         out.push_str(line.trim_end());
         out.push('\n');
     }
 }
 
-/// For scripts.
-#[must_use]
-pub fn json(trace: &Trace) -> Json {
-    let instructions = |list: &[Instruction]| Json::Array(list.iter().map(instruction).collect());
-    let owed = trace.owed.iter().map(|debit| {
-        Json::object([
-            ("holder", Json::from(debit.holder)),
-            ("what", Json::from(debit.what)),
-            ("until", Json::from(debit.until)),
-        ])
-    });
-    Json::object([
-        ("here", instructions(&trace.here)),
-        ("others", instructions(&trace.others)),
-        ("owed", Json::Array(owed.collect())),
-    ])
+fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
+    let instruction = match step {
+        Step::Store(store) => return vec![(stored(store), String::new())],
+        Step::Ipi { ipi } => {
+            let ipi = trace.ipis.get(*ipi).map_or(String::new(), named);
+            return vec![(format!("(IPI to {ipi})"), String::new())];
+        }
+        Step::Barrier { instruction, .. }
+        | Step::Invalidate { instruction, .. }
+        | Step::Load(instruction) => instruction,
+    };
+    let mut beside = vec![Vec::new(); instruction.asm.len()];
+    for it in &instruction.operands {
+        // On the line that it stands in; one that the text does not name is of the first.
+        let value = it.value.to_string();
+        let names = |line: &String| {
+            line.split([' ', ',', '[', ']', '(', ')'])
+                .any(|w| w == value)
+        };
+        let line = instruction.asm.iter().position(names).unwrap_or(0);
+        beside[line].push(operand(it));
+    }
+    if let Some(first) = beside.first_mut() {
+        first.extend(role(step));
+    }
+    let lines = instruction.asm.iter().cloned();
+    let beside = beside.iter().map(|words| words.join("  "));
+    lines.zip(beside).collect()
 }
 
-fn instruction(instruction: &Instruction) -> Json {
-    let operands = instruction
-        .operands
-        .iter()
-        .map(|(name, bits, _)| (name.clone(), Json::String(format!("{bits:#x}"))));
-    Json::object([
-        ("name", Json::from(instruction.name.as_str())),
-        ("asm", Json::from(instruction.asm.as_str())),
-        ("operands", Json::Object(operands.collect())),
-    ])
+/// The names of those who are interrupted.
+fn named(ipi: &Ipi) -> String {
+    let names: Vec<&str> = ipi.targets.iter().map(|it| it.cpus.as_str()).collect();
+    names.join(", ")
+}
+
+fn stored(store: &Store) -> String {
+    let Store {
+        level,
+        start,
+        entries,
+        becomes,
+    } = store;
+    let entries = match entries {
+        1 => format!("1 {level} entry"),
+        count => format!("{count} {level} entries"),
+    };
+    let becomes = match becomes {
+        Becomes::Invalid => "invalid",
+        Becomes::New => "new",
+    };
+    format!("(store of {entries} from {start}: {becomes})")
+}
+
+/// What an instruction is for, where it does not invalidate because that was asked for.
+fn role(step: &Step) -> Option<String> {
+    match step {
+        Step::Barrier { role, .. } => Some(format!(
+            "({})",
+            match role {
+                BarrierRole::Publish => "publish",
+                BarrierRole::Complete => "complete",
+                BarrierRole::Resync => "resync",
+            }
+        )),
+        Step::Invalidate { workaround, .. } => {
+            let erratum = workaround.as_ref()?;
+            Some(format!("(workaround of {erratum})"))
+        }
+        Step::Load(_) | Step::Store(_) | Step::Ipi { .. } => None,
+    }
+}
+
+/// `page=0x6700000000003 ([63:48] tag 0x6, [43:0] va[55:12] 0x3)`
+fn operand(operand: &Operand) -> String {
+    let Operand {
+        name,
+        value,
+        fields,
+    } = operand;
+    let whole = fields.len() == 1 && fields[0].low == 0;
+    let shown = fields.iter().filter(|field| field.value.0 != 0 && !whole);
+    let shown = shown.map(|field| {
+        let place = if field.high == field.low {
+            field.high.to_string()
+        } else {
+            format!("{}:{}", field.high, field.low)
+        };
+        format!("[{place}] {} {}", field.source, field.value)
+    });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() {
+        format!("{name}={value}")
+    } else {
+        format!("{name}={value} ({})", shown.join(", "))
+    }
 }

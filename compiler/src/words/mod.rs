@@ -13,8 +13,8 @@ use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
 use crate::lower::UNLIMITED;
 use crate::model::{
-    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Tag, TagSource,
-    Under, Var, Which, Writes, Written,
+    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Subject, Tag,
+    TagSource, Under, Var, Which, Writes, Written,
 };
 
 /// A name or an instruction, marked as one.
@@ -258,6 +258,17 @@ pub fn instr(model: &Model, instr: Instr) -> String {
         Instr::Barrier(index) => &model.barriers[index].named.name,
         Instr::Invalidate(index) => &model.invalidates[index].named.name,
     })
+}
+
+/// What a fact is about.
+#[must_use]
+pub fn subject(model: &Model, subject: Subject) -> String {
+    match subject {
+        Subject::Instr(of) => instr(model, of),
+        Subject::Load(index) => code(&model.loads[index].named.name),
+        Subject::Erratum(index) => code(&model.errata[index].named.name),
+        Subject::Part(part) => code(part),
+    }
 }
 
 /// What a feature needs and when it is known, in brackets; nothing where it is fixed at boot.

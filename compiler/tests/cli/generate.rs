@@ -229,12 +229,10 @@ fn gen_deletes_what_a_killed_run_left() {
 fn a_killed_run_is_mended_by_the_next() {
     let project = project();
     let archdefs = project.path().join("archdefs");
-    for name in ["arm64.arch", "powerpc64.arch", "s390.arch"] {
-        fs::write(archdefs.join(name), shipped(name)).expect("a file");
-    }
+    fs::write(archdefs.join("s390.arch"), shipped("s390.arch")).expect("a file");
     tlbc(project.path(), &["gen"]);
     let expected = names_in(&out(&project));
-    for wait in 0..12 {
+    for wait in 0..6 {
         fs::remove_dir_all(out(&project)).expect("a directory");
         let mut child = command(project.path(), &["gen"]);
         let mut child = child.stdout(Stdio::null()).spawn().expect("it runs");

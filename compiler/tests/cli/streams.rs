@@ -70,6 +70,14 @@ fn what_a_terminal_obeys_is_spelt_out() {
         vec!["trace", name, "--features", "\u{202e}"],
         vec!["\u{1b}[31m"],
         vec!["new", "x\u{1b}"],
+        vec!["check", "--message-format", "short", name],
+        vec!["check", "--message-format", "json", name],
+        vec!["doc", name],
+        vec!["matrix", name],
+        vec!["diff", name, "--out", "out\u{7}"],
+        vec!["explain", "\u{9b}"],
+        vec!["check", "\r\u{202e}"],
+        vec!["trace", "slate.arch", "--level", "\u{1b}", "--everything"],
     ];
     for arguments in arguments {
         let run = tlbc_reading(directory.path(), &arguments, b"");

@@ -1,138 +1,282 @@
 //! `tlbc trace`: what it shows, and what it refuses.
 
-use crate::support::root;
+use crate::support::{root, shipped, tlbc, tlbc_reading};
 use crate::{session, snapshot};
+
+const X86: &str = "archdefs/x86_64.arch";
+const ARM: &str = "archdefs/arm64.arch";
+const S390: &str = "archdefs/s390.arch";
+const POWER: &str = "archdefs/powerpc64.arch";
+
+/// What `tlbc trace` says with several lists of options, written as one would in a shell.
+fn traced(lines: &[(&str, &str)]) -> String {
+    let lines: Vec<Vec<&str>> = lines
+        .iter()
+        .map(|(file, options)| {
+            let options = options.split(' ');
+            let options = options.map(|option| if option == "''" { "" } else { option });
+            ["trace", file].into_iter().chain(options).collect()
+        })
+        .collect();
+    let lines: Vec<&[&str]> = lines.iter().map(Vec::as_slice).collect();
+    session(&lines)
+}
 
 #[test]
 fn traces() {
-    let x86 = "archdefs/x86_64.arch";
-    let arm = "archdefs/arm64.arch";
     snapshot(
         "traces",
-        &session(&[
-            &["trace", x86, "--range", "0x1000..0x3000"],
-            &[
-                "trace",
-                arm,
-                "--range",
-                "0x40000000..0x40200000",
-                "--tables-freed",
-                "--cpus",
-                "others",
-                "--features",
-                "all",
-                "--errata",
-                "all",
-            ],
-            &[
-                "trace",
-                x86,
-                "--kernel",
-                "--range",
-                "0xffff_ffff_ffff_f000..0x1_0000_0000_0000_0000",
-                "--format",
-                "json",
-            ],
-            &[
-                "trace",
-                x86,
-                "--event",
-                "switch",
-                "--owed",
-                "tag",
-                "--features",
-                "pge,pcid",
-            ],
-            &[
-                "trace",
-                "archdefs/arm64.arch",
-                "--event",
-                "publish",
-                "--kernel",
-            ],
+        &traced(&[
+            (X86, "--range 0x1000..0x3000"),
+            (
+                ARM,
+                "--range 0x40000000..0x40200000 --tables-freed --cpus others --features all --errata all",
+            ),
+            (
+                X86,
+                "--kernel --range 0xffff_ffff_ffff_f000..0x1_0000_0000_0000_0000 --format json",
+            ),
+            (X86, "--event switch --owed tag --features pge,pcid"),
+            (ARM, "--event publish --kernel"),
+            // Ranges of several levels, and empty lists.
+            (
+                ARM,
+                "--range 0x1000..0x3000@pte --range 0x200000..0x400000@pmd --cpus others --features '' --errata ''",
+            ),
+            // The tag says how other CPUs are reached, where there are two kinds.
+            (
+                X86,
+                "--range 0x1000..0x2000 --cpus others --features pge,pcid,invpcid,pti --tables-freed",
+            ),
+            (
+                X86,
+                "--range 0x1000..0x2000 --cpus others --features pge,pcid,invpcid,invlpgb --tag 3",
+            ),
+            (
+                X86,
+                "--range 0x1000..0x2000 --cpus others --features pge,pcid,invpcid,invlpgb --tag shared:0x17",
+            ),
+            (X86, "--range 0x1000..0x2000 --features pge,pcid --tag 0x17"),
         ]),
     );
 }
 
 #[test]
+fn traces_of_changes() {
+    let page = "--range 0x1000..0x2000 --cpus others";
+    let large = "--range 0x200000..0x400000 --level pmd --cpus others";
+    let kernel = "--kernel --range 0xffff800000000000..0xffff800000001000";
+    let of = |options: &str, to: &str| format!("{options} --change {to}");
+    snapshot(
+        "traces_of_changes",
+        &traced(&[
+            (ARM, &of(page, "invalid")),
+            (ARM, &of(page, "replaced")),
+            (ARM, &of(page, "fewer-rights")),
+            (ARM, &of(page, "more-rights")),
+            (ARM, "--event fault --range 0x1000..0x2000"),
+            (ARM, &of(kernel, "new")),
+            (X86, &of(page, "replaced")),
+            (X86, &of(page, "more-rights")),
+            (X86, "--event fault --range 0x1000..0x2000"),
+            (X86, &of(kernel, "more-rights")),
+            (X86, &of(page, "accessed-cleared")),
+            (X86, &of(page, "dirty-cleared")),
+            (X86, &of(large, "split")),
+            (X86, &of(large, "collapse --features pge,pcid,pti")),
+            (POWER, &of(page, "more-rights --features gtse,coprocessors")),
+            (S390, "--range 0x1000..0x3000 --cpus others"),
+            (S390, "--range 0x1000..0x3000 --cpus self"),
+            (S390, "--range 0x1000..0x3000 --cpus others --stored"),
+            (S390, "--range 0x1000..0x2000 --change invalid --defer"),
+        ]),
+    );
+}
+
+#[test]
+fn traces_of_moved_tables() {
+    let table =
+        "--range 0x40000000..0x80000000 --level pmd --tables-freed --below-live --cpus others";
+    let of = |features: &str| format!("{table} --features {features}");
+    snapshot(
+        "traces_of_moved_tables",
+        &traced(&[
+            (X86, &of("pge,pcid,invpcid")),
+            (ARM, &of("ttl,ranges")),
+            (
+                X86,
+                "--range 0x40000000..0x40600000 --level pmd --tables-freed --below-live",
+            ),
+            (X86, "--range 0x1000..0x4000 --tables-freed --below-live"),
+        ]),
+    );
+}
+
+/// What has just been mapped: nothing is flushed where no negative entries are cached; where they are, user code takes a
+/// fault and the CPU that takes it flushes, and the kernel's new entries are flushed everywhere.
+#[test]
+fn traces_of_new_entries() {
+    let text = shipped("arm64.arch");
+    let negative = text.replace("invalid never;", "invalid cached;");
+    let negative = negative.replace("drops leaf, walk", "drops leaf, absent, walk");
+    let negative = negative.replace("drops leaf at hint of", "drops leaf at hint, absent of");
+    let kernel = [
+        "--kernel",
+        "--range",
+        "0xffff800000000000..0xffff800000001000",
+    ];
+    let requests: [&[&str]; 3] = [
+        &[
+            "--appeared",
+            "--range",
+            "0x1000..0x2000",
+            "--cpus",
+            "others",
+        ],
+        &["--event", "fault", "--range", "0x1000..0x2000"],
+        &[&kernel[..], &["--appeared"]].concat(),
+    ];
+    let mut shown = String::new();
+    for (name, text) in [
+        ("as shipped", &text),
+        ("negative entries cached", &negative),
+    ] {
+        for request in requests {
+            let arguments = [&["trace", "-"], request].concat();
+            let run = tlbc_reading(&root(), &arguments, text.as_bytes());
+            shown += &format!("{name}: {}", crate::shown(&arguments, &run));
+        }
+    }
+    snapshot("traces_of_new_entries", &shown);
+}
+
+#[test]
 fn trace_refuses() {
-    let x86 = "archdefs/x86_64.arch";
-    let s390 = "archdefs/s390.arch";
-    let page = "0x1000..0x2000";
+    let page = |more: &str| format!("--range 0x1000..0x2000 {more}");
     snapshot(
         "trace_refuses",
-        &session(&[
-            &["trace", x86, "--range", "0x3000"],
-            &["trace", x86, "--range", "0x3000..0x1000"],
-            &["trace", x86, "--range", "0x1000..0x1000"],
-            &["trace", x86, "--range", "0x1000..0x1_0000_0000_0000_0001"],
-            &["trace", x86, "--range", "0x1000..0x1010"],
-            &[
-                "trace",
-                x86,
-                "--range",
-                "0xffff800000000000..0xffff800000001000",
-            ],
-            &["trace", x86, "--range", page, "--level", "ptt"],
-            &["trace", x86, "--range", page, "--level", "p4d"],
-            &[
-                "trace",
-                x86,
-                "--range",
-                page,
-                "--features",
-                "pge,pcid,invpclb",
-            ],
-            &["trace", x86, "--range", page, "--features", "invlpgb,pti"],
-            &["trace", x86, "--range", page, "--errata", "missing"],
-            &["trace", x86, "--range", page, "--geometry", "g16k"],
-            &["trace", x86, "--range", page, "--limit", "invlpgb_pages=0"],
-            &["trace", x86, "--range", page, "--limit", "invlpgb_pages"],
-            &[
-                "trace",
-                x86,
-                "--range",
-                page,
-                "--features",
-                "pge,pcid",
-                "--tag",
-                "0x1000",
-            ],
-            &[
-                "trace",
-                x86,
-                "--range",
-                page,
-                "--features",
-                "pge,pcid,pti",
-                "--tag",
-                "0x801",
-            ],
-            &["trace", x86, "--range", page, "--tag", "7"],
-            &[
-                "trace",
-                x86,
-                "--range",
-                page,
-                "--tag",
-                "0x10000000000000000",
-            ],
-            &[
-                "trace", s390, "--range", page, "--level", "pmd", "--change", "new",
-            ],
-            &[
-                "trace",
-                s390,
-                "--range",
-                "0xff000..0x101000",
-                "--change",
-                "new",
-            ],
-            &["trace", x86, "--event", "arrive", "--owed", "tag"],
-            &["trace", x86, "--event", "publish", "--owed", "tag"],
-            &["trace", x86, "--event", "switch", "--kernel"],
-            &["trace", x86],
+        &traced(&[
+            (X86, "--range 0x3000"),
+            (X86, "--range 0x3000..0x1000"),
+            (X86, "--range 0x1000..0x1000"),
+            (X86, "--range 0x1000..0x1_0000_0000_0000_0001"),
+            (X86, "--range 0x1000..0x1010"),
+            (X86, "--range 0x1000..0x2000@"),
+            (X86, "--range 0xffff800000000000..0xffff800000001000"),
+            (X86, &page("--level ptt")),
+            (X86, "--range 0x1000..0x2000@ptt"),
+            (X86, &page("--level p4d")),
+            (
+                X86,
+                &page("--range 0x200000..0x400000 --level pte --level pmd"),
+            ),
+            (X86, &page("--features pge,pcid,invpclb")),
+            (X86, &page("--features invlpgb,pti")),
+            (X86, &page("--errata missing")),
+            (X86, &page("--geometry g16k")),
+            (X86, &page("--limit invlpgb_pages=0")),
+            (X86, &page("--limit invlpgb_pages")),
+            (X86, &page("--features pge,pcid --tag 0x1000")),
+            (X86, &page("--features pge,pcid,pti --tag 0x801")),
+            (X86, &page("--tag 7")),
+            (X86, &page("--tag 0x10000000000000000")),
+            (X86, &page("--tag pcid:7 --features pge,pcid")),
+            (
+                X86,
+                &page("--tag shared:3 --features pge,pcid,invpcid,invlpgb"),
+            ),
+            (
+                X86,
+                &page("--tag slot:7 --features pge,pcid,invpcid,invlpgb"),
+            ),
+            (
+                X86,
+                &page("--tag 0xfff --features pge,pcid,invpcid,invlpgb"),
+            ),
+            (S390, &page("--level pmd --change new")),
+            (S390, &page("--change new --range 0x2000..0x3000")),
+            (S390, &page("--change invalid --defer --kernel")),
+            (S390, &page("--change split")),
+            (S390, "--range 0x0..0x40000000 --cpus others"),
+            (X86, &page("--change invalid --defer")),
+            (
+                X86,
+                "--range 0x0..0x8000000000 --level p4d --change fewer-rights --features la57",
+            ),
+            (X86, "--event arrive --owed tag"),
+            (X86, "--event publish --owed tag"),
+            (X86, "--event fault --owed tag --range 0x1000..0x2000"),
+            (X86, "--event fault"),
+            (X86, &page("--event publish")),
+            (X86, "--event switch --kernel"),
+            (POWER, "--event switch --owed all"),
+            (X86, "--everything --range 0x1000..0x2000"),
+            (X86, "--format json"),
         ]),
+    );
+}
+
+/// However options are combined, the answer is one or a reason, and the same for people and for scripts.
+#[test]
+fn options_in_combination() {
+    let what = [
+        "--range 0x1000..0x3000",
+        "--range 0x40000000..0x80000000 --level pmd",
+        "--range 0x0..0x200000@pte --range 0x200000..0x400000@pmd",
+        "--everything",
+        "--teardown",
+        "--event switch --owed all",
+        "--event resume --owed tag",
+        "--event fault --range 0x1000..0x2000",
+        "--event publish",
+    ];
+    let how = [
+        "",
+        "--tables-freed",
+        "--tables-freed --below-live",
+        "--appeared",
+        "--change attributes",
+        "--kernel",
+    ];
+    for (nth, file) in [X86, ARM, S390, POWER].into_iter().enumerate() {
+        // Every other request on each machine: a run of the command takes a while.
+        for (other, what) in what.iter().enumerate().skip(nth % 2).step_by(2) {
+            let how = how[(nth + other) % how.len()];
+            let options = what
+                .split(' ')
+                .chain(how.split(' ').filter(|it| !it.is_empty()));
+            let arguments: Vec<&str> = ["trace", file, "--features", "all"]
+                .into_iter()
+                .chain(options)
+                .collect();
+            let text = tlbc(&root(), &arguments);
+            let json = tlbc(&root(), &[&arguments[..], &["--format", "json"]].concat());
+            assert_eq!(text.code, json.code, "{arguments:?}");
+            match text.code {
+                Some(0) => {
+                    let value: serde_json::Value =
+                        serde_json::from_str(&json.stdout).expect("JSON");
+                    let title = value["request"]["title"].as_str().expect("a title");
+                    assert!(text.stdout.starts_with(title), "{arguments:?}: {title}");
+                }
+                Some(2) => assert_eq!(
+                    (text.stdout, json.stdout),
+                    Default::default(),
+                    "{arguments:?}"
+                ),
+                code => panic!("{arguments:?}: {code:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_shipped() {
+    let run = tlbc(&root(), &["explain", "trace-schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(
+        schema["properties"]["version"]["const"],
+        tlbc::trace::VERSION
     );
 }
 

@@ -131,6 +131,8 @@ pub enum Kind {
     /// The same page with the same attributes, and more allowed than before. No mark is cleared whose clearing
     /// requires a flush. The entry stays valid while it changes.
     Relaxes,
+    /// A valid entry says the same to the machine as before: only bits differ that software alone reads.
+    Same,
     /// Any other change of a valid entry into a valid one.
     Replaces,
 }
@@ -201,6 +203,7 @@ impl Change {
         match (self.old.compared(), self.new.compared()) {
             (Entry::Invalid, _) => Kind::Appears,
             (_, Entry::Invalid) => Kind::Vanishes,
+            (old, new) if old == new && !self.clears_what_stays(facts) => Kind::Same,
             (
                 Entry::Leaf {
                     page,

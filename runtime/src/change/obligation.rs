@@ -7,6 +7,7 @@
 use super::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
 use crate::clause::{Clause, Holders, Levels, What, Which, Whose};
 use crate::fault::{Fault, is_back};
+use crate::request::Space;
 
 /// By when an obligation must be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +51,15 @@ impl Obligation {
     #[inline]
     pub const fn is_nothing(&self) -> bool {
         self.walk.is_none() && self.leaf.is_none() && self.absent.is_none()
+    }
+
+    /// Whether a flush is required now, for entries of a space of this kind. Otherwise nothing is, or user code takes a fault
+    /// and the CPU that takes it flushes then. The kernel's own code must not fault.
+    #[must_use]
+    #[inline]
+    pub const fn is_required_now(&self, space: Space) -> bool {
+        let at_fault = matches!(self.deadline, Deadline::Fault) && matches!(space, Space::User);
+        !self.is_nothing() && !at_fault
     }
 }
 
@@ -107,7 +117,7 @@ impl Change {
     #[inline]
     pub fn left_over(&self, facts: &ChangeFacts) -> Obligation {
         match self.kind(facts) {
-            Kind::Appears | Kind::Relaxes => self.obligation(facts),
+            Kind::Appears | Kind::Relaxes | Kind::Same => self.obligation(facts),
             Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
         }
     }

@@ -144,6 +144,22 @@ fn more_rights_go_through_invalid_whatever_becomes_of_a_stricter_entry() {
 }
 
 #[test]
+fn what_reads_the_same_is_a_kind_of_its_own() {
+    for entry in [PAGE, TABLE] {
+        let same = lowest(entry, entry);
+        assert_eq!(same.kind(&FACTS), Kind::Same);
+        assert!(same.obligation(&FACTS).is_nothing() && same.left_over(&FACTS).is_nothing());
+        let clears = Change {
+            clears: Marks::DIRTY,
+            ..same
+        };
+        assert_eq!(clears.kind(&FACTS), Kind::Replaces);
+    }
+    let nothing = lowest(Entry::Invalid, Entry::Invalid);
+    assert_eq!(nothing.kind(&FACTS), Kind::Appears);
+}
+
+#[test]
 fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machine_says_so() {
     let in_place = ChangeFacts {
         attributes_through_invalid: false,

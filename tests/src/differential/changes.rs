@@ -28,6 +28,7 @@ impl Asked<'_> {
             (Kind::Appears, Entry::Invalid, page(1, 1)),
             (Kind::Vanishes, page(1, 1), Entry::Invalid),
             (Kind::Relaxes, page(1, 1), page(1, 3)),
+            (Kind::Same, page(1, 3), page(1, 3)),
             (Kind::Replaces, page(1, 3), page(2, 3)),
         ];
         let levels = Level::all().filter(|level| table[level.index()].shift != 0);

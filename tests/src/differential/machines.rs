@@ -262,6 +262,8 @@ pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, 
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
         let Some(tlb) = tlb else { continue };
         assert_eq!(*tlb.levels(), model.level_table(config), "{config:?}");
+        let found = tlb.change_facts(conditions(model, config));
+        assert_eq!(found, model.change_facts(config), "{config:?}");
         for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
             let one_by_one = tlb.ceiling(space, reach);
             let (operations, pages) = (one_by_one.operations, one_by_one.pages);

@@ -7,10 +7,14 @@ use tlbc::diagnostic::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
-use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush};
-use tlbc::trace::{Event, Query, Trace, show, trace};
+use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush, interpret};
+use tlbc::trace::{
+    Becomes, Cleared, Event, Instruction, Query, Step, Store, Stretch, Tables, Trace, show, step,
+    trace,
+};
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::backend::{Debt, FinishSteps, Root};
+use tlbc_runtime::backend::{Debt, FinishSteps, Owed, Root};
+use tlbc_runtime::change::Kind;
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
 
@@ -129,7 +133,7 @@ pub struct Ask {
 #[derive(Debug, Clone)]
 pub enum What {
     /// Entries of these levels were cleared.
-    Cleared(Extent, &'static [&'static str], bool, bool),
+    Cleared(Extent, &'static [&'static str], Tables),
     /// Anything else.
     Event(Event),
 }
@@ -144,7 +148,7 @@ impl Ask {
         let extent = Extent::new(start, bytes);
         Self {
             space: Space::User,
-            event: What::Cleared(extent, levels, false, false),
+            event: What::Cleared(extent, levels, Tables::Kept),
             tag: TAG,
             others: false,
         }
@@ -170,18 +174,18 @@ impl Ask {
 
     /// The tables in which the entries stood were unlinked.
     pub fn tables(mut self) -> Self {
-        if let What::Cleared(_, _, tables, _) = &mut self.event {
-            *tables = true;
+        if let What::Cleared(.., tables) = &mut self.event {
+            *tables = Tables::Unlinked;
         }
         self
     }
 
-    /// What hangs below the unlinked tables is still valid.
+    /// The tables were unlinked whole with all below them, which is still valid.
     pub fn live(mut self) -> Self {
-        if let What::Cleared(.., live) = &mut self.event {
-            *live = true;
+        if let What::Cleared(.., tables) = &mut self.event {
+            *tables = Tables::UnlinkedLive;
         }
-        self.tables()
+        self
     }
 
     /// Other CPUs may have cached the entries.
@@ -202,18 +206,25 @@ impl Ask {
         self
     }
 
-    /// What is issued on a machine.
+    /// What is issued on a machine that can have this request. Entries that were cleared were stored before.
     pub fn on(&self, arch: &Analysis, words: &str) -> Trace {
+        self.try_on(arch, words)
+            .expect("a request that the machine can have")
+    }
+
+    /// The same, or why there is no such request.
+    pub fn try_on(&self, arch: &Analysis, words: &str) -> Result<Trace, String> {
         let Machine { config, limits } = machine(&arch.model, words);
         let level = |name: &&str| arch.model.level(name).expect("a level");
         let event = match &self.event {
-            What::Cleared(extent, levels, tables, live) => Event::Cleared {
-                extent: *extent,
-                levels: levels.iter().map(level).collect(),
+            What::Cleared(extent, levels, tables) => Event::Cleared(Cleared {
+                stretches: vec![Stretch {
+                    extent: *extent,
+                    levels: levels.iter().map(level).collect(),
+                }],
                 tables: *tables,
-                live: *live,
-                appeared: false,
-            },
+                stored: true,
+            }),
             What::Event(event) => event.clone(),
         };
         let query = Query {
@@ -221,15 +232,24 @@ impl Ask {
             limits,
             space: self.space,
             event,
-            tag: self.tag,
+            tag: tag_on(&arch.model, config, self.tag),
             others: self.others,
         };
-        trace(&arch.model, &arch.plans, &query).expect("a request that the machine can have")
+        trace(&arch.model, &arch.plans, &query)
     }
 
     /// The same, one instruction a line without its operands' fields; nothing of others and debts.
     pub fn here_on(&self, arch: &Analysis, words: &str) -> Vec<String> {
-        lines(&self.on(arch, words).here)
+        lines(self.on(arch, words).issued())
+    }
+}
+
+/// A tag that means the same space on every CPU where there are such tags.
+pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
+    let mut there = tlbc::samples::tags(model, config);
+    Tag {
+        value,
+        of_machine: there.any(|tag| !tag.of_cpu.value),
     }
 }
 
@@ -295,21 +315,109 @@ fn with_operands(arch: &Analysis, effects: &Effects) -> Vec<String> {
     effects.ops.iter().map(line).collect()
 }
 
-/// The names of the instructions that this CPU issues.
-pub fn names(trace: &Trace) -> Vec<&str> {
-    trace.here.iter().map(|i| i.name.as_str()).collect()
+/// Something that a CPU does in steps.
+pub trait Steps {
+    /// The steps.
+    fn steps(&self) -> &[Step];
+
+    /// The instructions among them.
+    fn instructions(&self) -> impl Iterator<Item = &Instruction> {
+        self.steps().iter().filter_map(Step::instruction)
+    }
+}
+
+impl Steps for Trace {
+    fn steps(&self) -> &[Step] {
+        &self.here
+    }
+}
+
+/// What a backend does for a change of entries.
+#[derive(Debug)]
+pub struct Made {
+    /// Its steps.
+    pub here: Vec<Step>,
+    /// What it leaves for later.
+    pub owed: Owed,
+}
+
+impl Steps for Made {
+    fn steps(&self) -> &[Step] {
+        &self.here
+    }
+}
+
+/// What a backend does for a change of entries of a space with this tag.
+pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) -> Made {
+    let model = &arch.model;
+    let machine = Machine {
+        config,
+        limits: model.limits.iter().map(|limit| limit.least).collect(),
+    };
+    let mut env = env(machine, true, Ranges::new());
+    env.tag.value = tag;
+    env.change = change;
+    let effects = interpret(model, &arch.plans, Shape::Change, &env);
+    let store = Store {
+        level: model.levels[change.level.index()].name.clone(),
+        start: change.va.into(),
+        entries: change.entries,
+        becomes: match change.kind {
+            Kind::Vanishes => Becomes::Invalid,
+            _ => Becomes::New,
+        },
+    };
+    let step = |op| step(model, env.config, op, Some(&store));
+    Made {
+        here: effects.ops.iter().filter_map(step).collect(),
+        owed: effects.owed,
+    }
+}
+
+/// What this CPU does for ranges of user space that it alone may have cached, or others too: the flush that a plan has,
+/// whether the runtime ever requests it or not.
+pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> Made {
+    let model = &arch.model;
+    let env = env(machine(model, words), true, ranges);
+    let shape = Shape::Ranges(Space::User, if others { Reach::Wide } else { Reach::Here });
+    let [start, finish] = flush(model, &arch.plans, shape, &env);
+    let ops = start.ops.iter().chain(&finish.ops);
+    Made {
+        here: ops
+            .filter_map(|op| step(model, env.config, op, None))
+            .collect(),
+        owed: start.owed | finish.owed,
+    }
+}
+
+/// The names of what a CPU does.
+pub fn names(it: &impl Steps) -> Vec<&str> {
+    let mut names = Vec::new();
+    for step in it.steps() {
+        match step {
+            Step::Store(_) => names.push("store"),
+            step => names.extend(step.instruction().map(|it| it.name.as_str())),
+        }
+    }
+    names
 }
 
 /// Instructions as they are written.
-pub fn lines(instructions: &[tlbc::trace::Instruction]) -> Vec<String> {
-    instructions.iter().map(|i| i.asm.clone()).collect()
+pub fn lines<'i>(instructions: impl IntoIterator<Item = &'i Instruction>) -> Vec<String> {
+    instructions
+        .into_iter()
+        .flat_map(|it| it.asm.clone())
+        .collect()
 }
 
 /// A request in words with what is issued for it; machines with the same answer stand together.
 pub fn report(arch: &Analysis, words: &str, ask: &Ask, machines: &[&str]) -> String {
     let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
     for &machine in machines {
-        let text = abridged(&show::text(&ask.on(arch, machine)));
+        let text = match ask.try_on(arch, machine) {
+            Ok(trace) => abridged(&show::text(&trace)),
+            Err(why) => format!("refused: {why}\n"),
+        };
         match answers.iter_mut().find(|(known, _)| *known == text) {
             Some((_, machines)) => machines.push(machine),
             None => answers.push((text, vec![machine])),

@@ -80,7 +80,7 @@ fn a_cpu_that_attaches_waits_where_changes_depend_on_it() {
 
 #[test]
 fn events_end_with_what_fetches_anew() {
-    let of = |text: &str, event: Event| lines(&Ask::event(event).on(&good(text), "").here);
+    let of = |text: &str, event: Event| lines(Ask::event(event).on(&good(text), "").issued());
     let arrive = of(slate(), Event::Arrive);
     assert_eq!(
         arrive.last().map(String::as_str),
@@ -94,7 +94,7 @@ fn events_end_with_what_fetches_anew() {
     assert_ne!(unsaid, ARM64);
     let resume = |text: &str| {
         let ask = Ask::event(Event::Resume(false));
-        lines(&ask.on(&good(text), "kpti").here)
+        lines(ask.on(&good(text), "kpti").issued())
     };
     assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));
     assert_ne!(resume(ARM64).last().map(String::as_str), Some("isb"));

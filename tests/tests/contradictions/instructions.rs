@@ -132,8 +132,8 @@ fn texts_that_an_assembler_reads_alike() {
     refused(
         S390,
         &[(
-            "\"idte {origin}, %r0, {page}, 1\"",
-            "\"IDTE {origin},%r0,{page},0\"",
+            "\"idte {origin}, %r0, {segment}, 1\"",
+            "\"IDTE {origin},%r0,{segment},0\"",
         )],
         "E0410",
     );

@@ -50,6 +50,23 @@ fn missing_parts() {
     );
 }
 
+/// Bits that software alone reads are of interest where instructions write entries.
+#[test]
+fn software_bits_of_entries() {
+    let with = |facts: &str| messages(&toy_with(&format!("change {{ {facts} }}")));
+    let bits = "software bits at pte by plain store;";
+    assert_eq!(
+        with(&format!("plain store; {bits}")),
+        ["E0207 a plain store changes every bit of an entry"]
+    );
+    let twice = with(&format!("by writers; {bits} {bits}"));
+    let once = "E0204 which software bits a plain store changes is stated twice";
+    assert!(twice.contains(&once.to_owned()), "{twice:?}");
+    let unknown = with("by writers; software bits at ptt by plain store;");
+    let near = "E0202 there is no level `ptt`";
+    assert!(unknown.contains(&near.to_owned()), "{unknown:?}");
+}
+
 /// What of a valid entry may change in place.
 #[test]
 fn aspects_of_changes() {
@@ -100,6 +117,43 @@ fn reserved_tags_are_the_least() {
     assert_eq!(with("values 3..9; reserved 3; reserved 0;"), [""; 0]);
     let found = with("reserved 0; reserved 9;");
     assert_eq!(found, ["E0207 9 is not the least value that the tag has"]);
+}
+
+#[test]
+fn what_is_not_confirmed_is_there() {
+    let found = |about: &str| {
+        messages(&TOY.replace(
+            "change { plain store; }",
+            &format!("change {{ plain store; }} unconfirmed {about} \"a kernel relies on it\";"),
+        ))
+    };
+    for about in [
+        "drop_page, drop_space",
+        "wait",
+        "root",
+        "caches",
+        "change",
+        "switch",
+        "resume",
+        "arrive",
+        "atomics",
+    ] {
+        assert_eq!(found(about), [""; 0], "{about}");
+    }
+    assert_eq!(
+        found("drop_page, drop_pgae"),
+        ["E0202 there is no instruction, load, erratum or part `drop_pgae`"]
+    );
+    // What has no effect on caches is none of these.
+    let none = "E0202 there is no instruction, load, erratum or part";
+    for about in ["policy", "color", "user"] {
+        assert_eq!(found(about), [format!("{none} `{about}`")]);
+    }
+    let text = "invalidate drop_page_here";
+    assert_eq!(
+        found(text),
+        ["E0101 expected `,` or a text in quotes, found `drop_page_here`"]
+    );
 }
 
 #[test]

@@ -76,6 +76,23 @@ fn one_mistake_has_one_finding() {
             with("self, wait_here)", "self, wait_her)"),
         ),
         (
+            "a row that makes the names of another",
+            with("(\"_here\",", "(\"\","),
+        ),
+        (
+            "a row without its last value",
+            with("self, wait_here)", "self)"),
+        ),
+        (
+            "values in the wrong order",
+            with("of machine;", "of machine; values 9..1;"),
+        ),
+        (
+            "an address that is too wide",
+            with("low 38 bits", "low 380 bits"),
+        ),
+        ("a level beyond all addresses", with("pgd 30;", "pgd 300;")),
+        (
             "a wrong part of a name in a row",
             with("(\"_here\",", "(\"-here\","),
         ),

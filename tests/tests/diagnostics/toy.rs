@@ -46,6 +46,7 @@ fn place(item: &Item) -> (String, Range<usize>) {
         Item::Erratum(it) => ("erratum", it.name.node.as_str(), it.span),
         Item::Cpus(it) => ("cpus", it.name.node.as_str(), it.span),
         Item::Policy(it) => ("policy", "", it.span),
+        Item::Unconfirmed(it) => ("unconfirmed", it.text.node.as_str(), it.span),
         Item::For(it) => ("for", "", it.span),
     };
     (format!("{kind} {name}"), span.range())

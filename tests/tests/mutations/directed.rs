@@ -14,6 +14,29 @@ type Case = (
 );
 
 const CASES: &[Case] = &[
+    // Caches that are made from others, completion by request, negative entries by level, entries that are written.
+    ("relay", &[], &[]),
+    ("twofold", &[], &[]),
+    ("fork", &[], &[]),
+    ("batch", &[], &[]),
+    ("absent", &[], &[]),
+    ("written", &[], &[]),
+    // An instruction before each entry, whose operands are made where the loop is.
+    (
+        "written",
+        &[],
+        &[
+            (
+                "remedy after clear_all issue everything_all;",
+                "remedy before clear_all issue page; remedy before clear_all issue everything_all;",
+            ),
+            (
+                "    change {",
+                "    invalidate page \"page {address}\" { per \"5.4\"; drops leaf of one page, any tag; \
+                 where cpus; after settle; }\n    change {",
+            ),
+        ],
+    ),
     // Operands like the variables of generated code, and like what these are called instead.
     ("slate", &[("address", "tag"), ("number", "tag_bits")], &[]),
     ("slate", &[("address", "va_bits"), ("number", "va")], &[]),

@@ -6,7 +6,7 @@
 use crate::archdefs;
 
 /// Machines that were never built, in this directory and elsewhere.
-const MADE_UP: [(&str, &str); 8] = [
+const MADE_UP: [(&str, &str); 14] = [
     ("quartz", include_str!("../fifth/quartz.arch")),
     ("narrow", include_str!("seeds/narrow.arch")),
     ("untagged", include_str!("seeds/untagged.arch")),
@@ -14,6 +14,12 @@ const MADE_UP: [(&str, &str); 8] = [
     ("hashed", include_str!("seeds/hashed.arch")),
     ("layered", include_str!("seeds/layered.arch")),
     ("negative", include_str!("seeds/negative.arch")),
+    ("relay", include_str!("../../definitions/relay.arch")),
+    ("twofold", include_str!("../../definitions/twofold.arch")),
+    ("fork", include_str!("../../definitions/fork.arch")),
+    ("batch", include_str!("../../definitions/batch.arch")),
+    ("absent", include_str!("../../definitions/absent.arch")),
+    ("written", include_str!("../../definitions/written.arch")),
     ("toy", tlbc::codes::TOY),
 ];
 
@@ -25,8 +31,8 @@ const CUT: [(&str, &str); 2] = [
 
 /// What is filled in where `tlbc new` leaves blanks.
 const ANSWERS: &str = "foo | foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8 | machine | 255 | 38 | \
-    38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | leaf, walk | cpus | \
-    flush.tag | 4.2 | cpus | flush.all | 4.3 | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
+    38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | leaf, walk | this tag or global | \
+    cpus | flush.tag | 4.2 | leaf, walk | cpus | flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
 /// A definition that is mutated.
 pub struct Seed {

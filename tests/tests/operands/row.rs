@@ -1,8 +1,6 @@
 //! Rows: operands against fields worked out by hand.
 
-use tlbc::trace::Trace;
-
-use crate::common::bits;
+use crate::common::{Steps, bits, lines};
 
 /// A field as `(high, low, value)`.
 pub type Field = (u32, u32, u64);
@@ -11,21 +9,24 @@ pub type Field = (u32, u32, u64);
 pub type Fields<'a> = &'a [Field];
 
 /// The operands of that name of the instructions of that name, in the order of issue.
-pub fn operands(trace: &Trace, instruction: &str, operand: &str) -> Vec<u128> {
-    let named = trace.here.iter().filter(|i| i.name == instruction);
+pub fn operands(trace: &impl Steps, instruction: &str, operand: &str) -> Vec<u128> {
+    let named = trace.instructions().filter(|i| i.name == instruction);
     let all = named.flat_map(|i| &i.operands);
-    all.filter(|(name, ..)| name == operand)
-        .map(|(_, word, _)| *word)
+    all.filter(|it| it.name == operand)
+        .map(|it| it.value.0)
         .collect()
 }
 
 /// The `nth` such operand has these fields, and nothing else.
 #[track_caller]
-pub fn is(trace: &Trace, at: (&str, usize, &str), fields: Fields<'_>, word: u128) {
+pub fn is(trace: &impl Steps, at: (&str, usize, &str), fields: Fields<'_>, word: u128) {
     let (instruction, nth, operand) = at;
     let issued = operands(trace, instruction, operand);
     let Some(&got) = issued.get(nth) else {
-        panic!("no {instruction} number {nth}: {:?}", trace.here);
+        panic!(
+            "no {instruction} number {nth}: {:?}",
+            lines(trace.instructions())
+        );
     };
     for &(high, low, value) in fields {
         let found = bits(got, high, low);

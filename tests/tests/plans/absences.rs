@@ -1,45 +1,38 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
-use tlbc::trace::Event;
-use tlbc_runtime::request::Extent;
+use tlbc_runtime::request::{Extent, Ranges};
 
-use super::common::{Ask, good};
+use super::common::{Ask, Steps, flush_on, good, level, lines};
 use super::{issues, with};
 
 const ABSENT: &str = include_str!("../../definitions/absent.arch");
 
-fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str]) -> Ask {
-    let level = |name: &&str| arch.model.level(name).expect("a level");
-    Ask::event(Event::Cleared {
-        extent: Extent::new(start, bytes),
-        levels: levels.iter().map(level).collect(),
-        tables: false,
-        live: false,
-        appeared: true,
-    })
-    .others()
+/// That this is issued for entries that appeared.
+#[track_caller]
+fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: &[&str]) {
+    let mut ranges = Ranges::new();
+    for name in levels {
+        ranges.appeared(level(&arch.model, name), Extent::new(start, bytes));
+    }
+    let made = flush_on(arch, "", true, ranges);
+    assert_eq!(lines(made.instructions()), expected);
 }
 
 #[test]
 fn entries_that_appear_go_by_address_where_their_level_does() {
     let arch = good(ABSENT);
-    let ask = |start, bytes, levels| appeared(&arch, start, bytes, levels);
-    issues(
-        &arch,
-        "",
-        &ask(0x1000, 0x1000, &["pte"]),
-        &["order", "page 0x1000, 0x42", "wait"],
-    );
+    let one = ["order", "page 0x1000, 0x42", "wait"];
+    appeared(&arch, 0x1000, 0x1000, &["pte"], &one);
     let two = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
-    issues(&arch, "", &ask(0x1000, 0x2000, &["pte"]), &two);
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
     let large = [
         "order",
         "page 0x200000, 0x42",
         "large 0x200000, 0x42",
         "wait",
     ];
-    issues(&arch, "", &ask(0x20_0000, 0x20_0000, &["pmd"]), &large);
+    appeared(&arch, 0x20_0000, 0x20_0000, &["pmd"], &large);
     // Each level by its own instruction, even where the addresses are the same.
     let both = [
         "order",
@@ -48,20 +41,16 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
         "large 0x0, 0x42",
         "wait",
     ];
-    issues(&arch, "", &ask(0, 0x1000, &["pte", "pmd"]), &both);
+    appeared(&arch, 0, 0x1000, &["pte", "pmd"], &both);
     // Of the other levels nothing goes by address.
     let edit = (
         "drops absent at pmd of one page",
         "drops absent at pgd of one page",
     );
     let arch = with(ABSENT, &[edit]);
-    issues(
-        &arch,
-        "",
-        &appeared(&arch, 0, 0x20_0000, &["pmd"]),
-        &["order", "space 0x42", "wait"],
-    );
-    issues(&arch, "", &appeared(&arch, 0x1000, 0x2000, &["pte"]), &two);
+    let whole = ["order", "space 0x42", "wait"];
+    appeared(&arch, 0, 0x20_0000, &["pmd"], &whole);
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
 }
 
 /// What is unmapped costs nothing for the negative entries that nothing drops by address.
@@ -77,7 +66,7 @@ fn a_single_page_and_ranges_take_the_same_instruction() {
     let many = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
     issues(&arch, "", &one, &["order", "page 0x1000, 0x42", "wait"]);
     issues(&arch, "", &two, &many);
-    issues(&arch, "", &appeared(&arch, 0x1000, 0x2000, &["pte"]), &many);
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &many);
 }
 
 /// An instruction for the negative entries of every level at an address is issued once for all of them.
@@ -94,6 +83,6 @@ fn one_instruction_for_every_level_is_issued_once() {
         ),
     ];
     let arch = with(ABSENT, &edits);
-    let both = appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"]);
-    issues(&arch, "", &both, &["order", "page 0x1000, 0x42", "wait"]);
+    let once = ["order", "page 0x1000, 0x42", "wait"];
+    appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
 }

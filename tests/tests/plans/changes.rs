@@ -1,18 +1,18 @@
 //! Entries that only instructions change, which make them invalid and are done later.
 
 use tlbc::Analysis;
-use tlbc::trace::Event;
+use tlbc::trace::Step;
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::change::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::common::{Ask, findings, good};
-use super::{issues, with};
+use super::common::{Steps, TAG, change_on, findings, good, machine};
+use super::with;
 
 const WRITTEN: &str = include_str!("../../definitions/written.arch");
 
-fn change(kind: Kind, reach: Reach, space: Space) -> Ask {
-    let ask = Ask::event(Event::Change(Changing {
+fn change(kind: Kind, reach: Reach, space: Space) -> Changing {
+    Changing {
         kind,
         entries: 2,
         va: 0x1000,
@@ -20,14 +20,26 @@ fn change(kind: Kind, reach: Reach, space: Space) -> Ask {
         space,
         reach,
         ..Changing::default()
-    }));
-    Ask { space, ..ask }
+    }
+}
+
+/// That this is issued and stored for a change.
+#[track_caller]
+fn issues(arch: &Analysis, words: &str, change: Changing, expected: &[&str]) {
+    let config = machine(&arch.model, words).config;
+    let made = change_on(arch, config, TAG, change);
+    let line = |step: &Step| match step.instruction() {
+        Some(it) => it.asm.join("; "),
+        None => "(the entries are stored)".to_owned(),
+    };
+    let lines: Vec<String> = made.steps().iter().map(line).collect();
+    assert_eq!(lines, expected, "{change:?}");
 }
 
 #[track_caller]
 fn changes(arch: &Analysis, words: &str, kinds: &[Kind], space: Space, expected: &[&str]) {
     for &kind in kinds {
-        issues(arch, words, &change(kind, Reach::Wide, space), expected);
+        issues(arch, words, change(kind, Reach::Wide, space), expected);
     }
 }
 
@@ -57,7 +69,7 @@ fn entries_become_invalid_and_are_stored_when_that_is_complete() {
         "(the entries are stored)",
     ];
     for kind in kinds {
-        issues(&written, "", &change(kind, Reach::Here, Space::User), &here);
+        issues(&written, "", change(kind, Reach::Here, Space::User), &here);
     }
 }
 

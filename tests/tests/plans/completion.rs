@@ -42,9 +42,10 @@ fn what_is_done_at_once_waits_for_nothing() {
 #[test]
 fn cpus_are_interrupted_for_what_was_issued() {
     let batch = good(BATCH);
-    assert_eq!(pages(1).on(&batch, "slow").told, ["CPUs of `busy`"]);
+    let page = pages(1).on(&batch, "slow");
+    assert_eq!(page.targets().collect::<Vec<_>>(), ["CPUs of `busy`"]);
     let everything = Ask::event(Event::Everything).others();
-    assert_eq!(everything.on(&batch, "slow").told, [""; 0]);
+    assert_eq!(everything.on(&batch, "slow").targets().count(), 0);
 }
 
 /// A barrier that has several roles is issued once.
@@ -88,6 +89,41 @@ fn what_a_remedy_issues_is_complete_as_well() {
         &everything,
         &["begin", "space 0x42", "micro", "other"],
     );
+}
+
+/// The same beside loops over addresses.
+#[test]
+fn what_goes_once_beside_a_loop_has_its_remedies() {
+    let walks = "    invalidate walks \"walks\" {
+        per \"Batch manual, 8.6\";
+        drops walk of everything, any tag;
+        where cpus;
+        at once;
+    }
+    erratum stuck \"8\" { weakens walks: not walk; remedy after walks issue walks, other; }
+    change";
+    let batch = with(
+        BATCH,
+        &[
+            ("    change", walks),
+            (
+                "at once;\n    }\n    invalidate all",
+                "at once;\n        cost 9;\n    }\n    invalidate all",
+            ),
+        ],
+    );
+    let expected = [
+        "begin",
+        "walks",
+        "walks",
+        "other",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "end",
+        "micro",
+        "other",
+    ];
+    issues(&batch, "stuck", &pages(2).tables(), &expected);
 }
 
 /// Without walk entries the tables that go leave nothing behind.

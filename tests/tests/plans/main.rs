@@ -22,5 +22,5 @@ fn with(text: &str, edits: &[(&str, &str)]) -> Analysis {
 /// That this is issued for a request, on a machine with these features and errata.
 #[track_caller]
 fn issues(arch: &Analysis, words: &str, ask: &Ask, expected: &[&str]) {
-    assert_eq!(lines(&ask.on(arch, words).here), expected, "{ask:?}");
+    assert_eq!(lines(ask.on(arch, words).issued()), expected, "{ask:?}");
 }

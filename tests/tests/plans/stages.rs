@@ -1,9 +1,11 @@
 //! Caches that make their entries from those of another: what drops them is issued when the others are gone.
 
+use tlbc::Analysis;
 use tlbc::trace::Event;
 use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::{Extent, Ranges};
 
-use super::common::{Ask, good, lines, read};
+use super::common::{Ask, Steps, flush_on, good, level, lines, read};
 use super::{issues, with};
 
 const RELAY: &str = include_str!("../../definitions/relay.arch");
@@ -15,6 +17,18 @@ const KERNEL: u64 = 0xffff_ffc0_0000_0000;
 
 fn pages(count: u64) -> Ask {
     Ask::user(0x1000, count * 0x1000, &["pte"])
+}
+
+/// That this is issued on this CPU for pages of a table that is unlinked with them, as far as they are concerned.
+#[track_caller]
+fn live(arch: &Analysis, count: u64, expected: &[&str]) {
+    let extent = Extent::new(0x1000, count * 0x1000);
+    let mut ranges = Ranges::new();
+    ranges.leaf(level(&arch.model, "pte"), extent);
+    ranges.walk(level(&arch.model, "pmd"), extent);
+    ranges.below_live();
+    let made = flush_on(arch, "", false, ranges);
+    assert_eq!(lines(made.instructions()), expected);
 }
 
 /// Two caches in a row: by address and tag, and whole.
@@ -44,7 +58,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
         "settle",
     ];
     issues(&relay, "", &pages(2), &many);
-    issues(&relay, "", &pages(2).tables().live(), &many);
+    live(&relay, 2, &many);
     // More than the ceiling allows: by tag, stage by stage as well.
     let space = [
         "order",
@@ -70,7 +84,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
         &relay,
         "",
         &Ask::event(Event::Arrive),
-        &["order", "everything", "settle"],
+        &["order", "everything", "settle", "refetch"],
     );
 }
 
@@ -88,8 +102,9 @@ fn broadcasts_and_interrupts_take_the_same_stages() {
     ];
     issues(&relay, "wide", &pages(1).others(), &broadcast);
     let told = pages(1).others().on(&relay, "");
-    assert_eq!(lines(&told.here), lines(&told.others));
-    assert_eq!(lines(&told.here), lines(&pages(1).on(&relay, "").here));
+    assert_eq!(lines(told.issued()), lines(told.issued_elsewhere()));
+    let alone = pages(1).on(&relay, "");
+    assert_eq!(lines(told.issued()), lines(alone.issued()));
 }
 
 #[test]
@@ -222,16 +237,22 @@ fn leaf_entries_of_a_live_table_go_when_no_cache_has_walk_entries() {
         "wait",
     ];
     issues(&fork, "", &tables(2), &freed);
-    let live = lines(&tables(2).live().on(&fork, "").here);
-    let before = ["order", "upper.page 0x0", "wait", "recent.page 0x0", "wait"];
-    assert_eq!(live[..5], before);
-    assert_eq!(
-        live[5..8],
-        ["leaf.page 0x1000, 0x42", "leaf.page 0x2000, 0x42", "wait"]
-    );
+    let by_address = [
+        "order",
+        "upper.page 0x0",
+        "wait",
+        "recent.page 0x0",
+        "wait",
+        "leaf.page 0x1000, 0x42",
+        "leaf.page 0x2000, 0x42",
+        "wait",
+        "recent.page 0x0",
+        "wait",
+    ];
+    live(&fork, 2, &by_address);
     // Everything may be live as well.
     let everything = ["order", "walk.all", "wait", "leaf.space 0x42", "wait"];
-    issues(&fork, "", &tables(9).live(), &everything);
+    live(&fork, 9, &everything);
     issues(&fork, "", &Ask::event(Event::Everything), &everything);
     // Without tables there is one stage.
     issues(
@@ -270,7 +291,7 @@ fn leaf_and_walk_entries_of_one_instruction_go_together() {
         "leaf.page 0x2000, 0x42",
         "wait",
     ];
-    issues(&joint, "", &pages(2).tables().live(), &expected);
+    live(&joint, 2, &expected);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use tlbc::source::Files;
 use crate::{parsed, shipped};
 
 /// Those that are refused, and their neighbours that are not.
-const REFUSED: &str = "\u{0}\u{1}\u{7}\u{8}\u{b}\u{c}\u{1b}\u{1f}\u{7f}\u{80}\u{85}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+const REFUSED: &str = "\u{0}\u{1}\u{7}\u{8}\u{b}\u{c}\u{1b}\u{1f}\u{7f}\u{80}\u{85}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{ad}\u{180e}\u{200b}\u{2060}\u{2064}\u{feff}\u{fff9}\u{fffb}\u{e0001}\u{e007f}";
 const TAKEN: &str =
-    "\t ~\u{a0}\u{e9}\u{61b}\u{200d}\u{2027}\u{202f}\u{2065}\u{206a}\u{5d0}\u{1f600}";
+    "\t ~\u{a0}\u{e9}\u{61b}\u{200d}\u{2027}\u{202f}\u{205f}\u{2070}\u{5d0}\u{1f600}";
 
 #[test]
 fn they_are_refused_wherever_they_stand() {

@@ -201,20 +201,16 @@ fn live() {
         "live",
         &[
             (
-                "user: a table of ten pages is moved with them in it",
-                Ask::user(USER, 10 * PAGE, &["pte"]).live().others(),
-            ),
-            (
-                "user: a table is moved, 2 MiB",
+                "user: a table of pages is moved with them in it, 2 MiB",
                 Ask::user(USER, 2 * MIB, &["pte"]).live().others(),
             ),
             (
-                "user: a table of leaves of 2 MiB is moved, 1 GiB",
+                "user: a table of leaves of 2 MiB and of tables is moved, 1 GiB",
                 Ask::user(USER, GIB, &["pmd"]).live().others(),
             ),
             (
-                "kernel: a table of ten pages is moved",
-                Ask::kernel(KERNEL, 10 * PAGE, &["pte"]).live(),
+                "kernel: a table of pages is moved, 2 MiB",
+                Ask::kernel(KERNEL, 2 * MIB, &["pte"]).live(),
             ),
         ],
     );

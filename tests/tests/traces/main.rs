@@ -2,14 +2,18 @@
 //!
 //! One snapshot a theme. In each: the request in words, the machines with the same answer, and the
 //! answer. To be read as a reviewer of a kernel would: is it published before and complete after,
-//! is every view there, who is told, what is owed and until when?
+//! is every view there, which CPUs are interrupted, what is deferred and until when? Besides, the JSON of a trace says what
+//! its text says and is as the schema describes it, and a change is traced as the runtime makes it.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod arm64;
+mod json;
 mod powerpc64;
+mod runtime;
 mod s390;
+mod schema;
 mod themes;
 mod x86_64;
 

@@ -182,24 +182,20 @@ fn live() {
         SOLD,
         &[
             (
-                "user: a table of three pages is moved with them in it",
-                Ask::user(USER, 3 * PAGE, &["pte"]).live().others(),
-            ),
-            (
-                "user: the same, this CPU alone",
-                Ask::user(USER, 3 * PAGE, &["pte"]).live(),
-            ),
-            (
-                "user: a table of one page is moved",
-                Ask::user(USER, PAGE, &["pte"]).live().others(),
-            ),
-            (
-                "user: a table is moved, 2 MiB",
+                "user: a table of pages is moved with them in it, 2 MiB",
                 Ask::user(USER, 2 * MIB, &["pte"]).live().others(),
             ),
             (
-                "kernel: a table of one page is moved",
-                Ask::kernel(KERNEL, PAGE, &["pte"]).live(),
+                "user: the same, this CPU alone",
+                Ask::user(USER, 2 * MIB, &["pte"]).live(),
+            ),
+            (
+                "user: a table of tables is moved, 1 GiB",
+                Ask::user(USER, GIB, &["pmd"]).live().others(),
+            ),
+            (
+                "kernel: a table of pages is moved, 2 MiB",
+                Ask::kernel(KERNEL, 2 * MIB, &["pte"]).live(),
             ),
         ],
     );

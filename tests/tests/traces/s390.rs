@@ -1,23 +1,16 @@
 //! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
 
-use tlbc::trace::Event;
-use tlbc::trace::interpret::Changing;
+use tlbc::trace::{Change, Event, Memory, To};
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::request::{Reach, Space};
+use tlbc_runtime::request::{Extent, Space};
 
-use crate::common::{Ask, What, level, s390};
+use crate::common::{Ask, level, s390};
 use crate::{GIB, MIB, PAGE, themes};
 
 const USER: u64 = 0x100_0000_0000;
 
 /// A space's ASCE: its top table is a region-third table of full length.
 const ASCE: u64 = 0x8000_4007;
-/// The table whose entries change, and what one of them says before and after.
-const TABLE: u64 = 0x2000_0000;
-const OLD: u64 = 0x1000_0001;
-const NEW: u64 = 0x3000_0001;
-
 /// Nothing; each feature alone; all; all but one.
 const MACHINES: &[&str] = &[
     "",
@@ -43,57 +36,41 @@ fn theme_on(name: &str, machines: &[&str], asks: &[(String, Ask)]) {
 }
 
 /// Entries of a table change, from the fourth on.
-fn change(kind: Kind, at: &str, entries: u64, reach: Reach, may_defer: bool) -> Ask {
-    let change = Changing {
-        kind,
-        level: level(&s390().model, at),
-        va: USER,
-        entries,
-        table: TABLE,
-        index: 3,
-        old: OLD,
-        new: if kind == Kind::Vanishes { 0 } else { NEW },
-        space: Space::User,
-        reach,
+fn change(to: To, at: &str, entries: u64, others: bool, may_defer: bool) -> Ask {
+    let level = level(&s390().model, at);
+    let bytes = 1u64 << [12, 20, 31, 42, 53][level.index()];
+    let start = if at == "pgd" { 0 } else { USER } + 3 * bytes;
+    let ask = Ask::event(Event::Change(Change {
+        to,
+        level,
+        extent: Extent::new(start, entries * bytes),
+        memory: Memory::default(),
         may_defer,
-    };
-    Ask::event(Event::Change(change)).tag(ASCE)
+    }));
+    let ask = ask.tag(ASCE);
+    if others { ask.others() } else { ask }
 }
 
-fn of_kernel(ask: &Ask) -> Ask {
-    let Ask {
-        event: What::Event(Event::Change(change)),
-        ..
-    } = ask
-    else {
-        panic!("a change");
-    };
-    let space = Space::Kernel;
-    Ask {
-        space,
-        event: What::Event(Event::Change(Changing { space, ..*change })),
-        ..*ask
-    }
-}
-
-const KINDS: [(&str, Kind); 4] = [
-    ("becomes invalid", Kind::Vanishes),
-    ("is replaced", Kind::Replaces),
-    ("gains rights", Kind::Relaxes),
-    ("becomes valid", Kind::Appears),
+const CHANGES: [(&str, To); 5] = [
+    ("becomes invalid", To::Invalid),
+    ("is replaced", To::Replaced),
+    ("gains rights", To::MoreRights),
+    ("gets other attributes", To::Attributes),
+    ("becomes valid", To::New),
 ];
 
-fn changes(levels: &[&str], reach: Reach, may_defer: bool) -> Vec<(String, Ask)> {
-    let who = match reach {
-        Reach::Here => "this CPU alone",
-        Reach::Wide => "others too",
+fn changes(levels: &[&str], others: bool, may_defer: bool) -> Vec<(String, Ask)> {
+    let who = if others {
+        "others too"
+    } else {
+        "this CPU alone"
     };
     let pairs = levels
         .iter()
-        .flat_map(|level| KINDS.map(|(words, kind)| (level, words, kind)));
+        .flat_map(|level| CHANGES.map(|(words, to)| (level, words, to)));
     pairs
-        .map(|(level, words, kind)| {
-            let ask = change(kind, level, 1, reach, may_defer);
+        .map(|(level, words, to)| {
+            let ask = change(to, level, 1, others, may_defer);
             (format!("user: a {level} entry {words}, {who}"), ask)
         })
         .collect()
@@ -102,53 +79,60 @@ fn changes(levels: &[&str], reach: Reach, may_defer: bool) -> Vec<(String, Ask)>
 #[test]
 fn changes_of_one_entry() {
     let levels = &["pte", "pmd", "pud"];
-    theme("changes_wide", &changes(levels, Reach::Wide, false));
-    theme("changes_here", &changes(levels, Reach::Here, false));
+    theme("changes_wide", &changes(levels, true, false));
+    theme("changes_here", &changes(levels, false, false));
     // The levels above map nothing, and the machines differ in nothing that matters there.
     let all = ["", "ipte_range local_clear edat1 edat2 rdp"];
-    let both = [Reach::Wide, Reach::Here];
-    let upper = both.map(|reach| changes(&["p4d", "pgd"], reach, false));
+    let upper = [true, false].map(|others| changes(&["p4d", "pgd"], others, false));
     theme_on("changes_upper", &all, &upper.concat());
 }
 
 #[test]
 fn deferred_changes() {
-    let both = [Reach::Wide, Reach::Here];
-    let asks = both.map(|reach| changes(&["pte", "pmd"], reach, true));
+    let asks = [true, false].map(|others| changes(&["pte", "pmd"], others, true));
     theme("changes_deferred", &asks.concat());
 }
 
 #[test]
 fn changes_of_several_entries() {
-    let of = |words: &str, kind, at, entries, reach| {
-        let who = match reach {
-            Reach::Here => "this CPU alone",
-            Reach::Wide => "others too",
+    let of = |words: &str, to, at, entries, others| {
+        let who = if others {
+            "others too"
+        } else {
+            "this CPU alone"
         };
         let words = format!("user: {entries} {at} entries {words}, {who}");
-        (words, change(kind, at, entries, reach, false))
+        (words, change(to, at, entries, others, false))
     };
     theme(
         "changes_of_several",
         &[
-            of("become invalid", Kind::Vanishes, "pte", 3, Reach::Wide),
-            of("become invalid", Kind::Vanishes, "pte", 3, Reach::Here),
-            of("become invalid", Kind::Vanishes, "pte", 253, Reach::Wide),
-            of("become invalid", Kind::Vanishes, "pmd", 3, Reach::Wide),
-            of("are replaced", Kind::Replaces, "pte", 3, Reach::Wide),
-            of("are replaced", Kind::Replaces, "pmd", 3, Reach::Here),
-            of("gain rights", Kind::Relaxes, "pte", 3, Reach::Wide),
+            of("become invalid", To::Invalid, "pte", 3, true),
+            of("become invalid", To::Invalid, "pte", 3, false),
+            of("become invalid", To::Invalid, "pte", 253, true),
+            of(
+                "of two tables become invalid",
+                To::Invalid,
+                "pte",
+                254,
+                true,
+            ),
+            of("become invalid", To::Invalid, "pmd", 3, true),
+            of("are replaced", To::Replaced, "pte", 3, true),
+            of("are replaced", To::Replaced, "pmd", 3, false),
+            of("gain rights", To::MoreRights, "pte", 3, true),
         ],
     );
 }
 
 #[test]
 fn changes_of_the_kernel() {
-    let asks = changes(&["pte", "pmd"], Reach::Wide, false);
-    let asks: Vec<_> = asks
-        .into_iter()
-        .map(|(words, ask)| (words.replace("user", "kernel"), of_kernel(&ask)))
-        .collect();
+    let asks = changes(&["pte", "pmd"], true, false);
+    let of_kernel = |(words, ask): (String, Ask)| {
+        let space = Space::Kernel;
+        (words.replace("user", "kernel"), Ask { space, ..ask })
+    };
+    let asks: Vec<_> = asks.into_iter().map(of_kernel).collect();
     theme("changes_of_the_kernel", &asks);
 }
 
@@ -178,7 +162,10 @@ fn flushes() {
                 "user: 300 pages, this CPU alone",
                 Ask::user(USER, 300 * PAGE, &["pte"]),
             ),
-            ("user: a table of one page is moved", page.live().others()),
+            (
+                "user: a table of pages is moved, 1 MiB",
+                Ask::user(USER, MIB, &["pte"]).live().others(),
+            ),
             ("kernel: one page", Ask::kernel(USER, PAGE, &["pte"])),
             (
                 "kernel: one page and its table",

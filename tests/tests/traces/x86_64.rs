@@ -197,16 +197,12 @@ fn live() {
         SOLD,
         &[
             (
-                "user: a table of ten pages is moved with them in it",
-                Ask::user(USER, 10 * PAGE, &["pte"]).live().others(),
-            ),
-            (
-                "user: a table is moved, 2 MiB",
+                "user: a table of pages is moved with them in it, 2 MiB",
                 Ask::user(USER, 2 * MIB, &["pte"]).live().others(),
             ),
             (
-                "user: a table of three leaves of 2 MiB is moved",
-                Ask::user(USER, 6 * MIB, &["pmd"]).live().others(),
+                "user: a table of leaves of 2 MiB and of tables is moved, 1 GiB",
+                Ask::user(USER, GIB, &["pmd"]).live().others(),
             ),
         ],
     );

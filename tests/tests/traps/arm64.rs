@@ -84,12 +84,15 @@ fn trap_3_no_hint_where_walk_entries_are_owed() {
 fn trap_9_inner_is_every_cpu_only_because_it_says_so() {
     let broadcast = Ask::user(USER, PAGE, &["pte"]).others();
     assert_eq!(count(&broadcast.on(arm64(), ""), "vale1is"), 1);
-    // A domain of this CPU's core: the same instructions no longer reach the others.
+    // A domain of this CPU's core: the same barriers and instructions no longer reach the others.
     let found = findings(&edited(
         ARM64,
         "domain inner is cpus;",
         "domain inner is core;",
     ));
+    assert!(found.iter().all(|f| f.starts_with("E0411")), "{found:#?}");
+    let assumed = "domain inner is core;\n    publishes assumed \"for the test\";";
+    let found = findings(&edited(ARM64, "domain inner is cpus;", assumed));
     assert!(found.iter().any(|f| f.starts_with("E0601")), "{found:#?}");
 }
 

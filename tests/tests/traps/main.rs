@@ -36,9 +36,9 @@ fn count(trace: &Trace, name: &str) -> usize {
 
 /// Every such operand that this CPU issues.
 fn operands(trace: &Trace, operand: &str) -> Vec<u128> {
-    let all = trace.here.iter().flat_map(|i| &i.operands);
-    all.filter(|(name, ..)| name == operand)
-        .map(|(_, word, _)| *word)
+    let all = trace.issued().flat_map(|i| &i.operands);
+    all.filter(|it| it.name == operand)
+        .map(|it| it.value.0)
         .collect()
 }
 
@@ -48,7 +48,11 @@ fn without(text: &str, head: &str) -> String {
     let start = text[..head].rfind('\n').expect("a line before") + 1;
     let close = format!("\n{}}}\n", &text[start..head]);
     let end = head + text[head..].find(&close).expect("an end") + close.len();
-    format!("{}{}", &text[..start], &text[end..])
+    // Statements that name it without an effect would be about nothing.
+    let rest = format!("{}{}", &text[..start], &text[end..]);
+    let lines = rest.split_inclusive('\n');
+    let lines = lines.filter(|line| !line.trim_start().starts_with("unconfirmed "));
+    lines.collect()
 }
 
 /// A plan, interpreted for a page of user space whose tag is of one CPU or of the machine.

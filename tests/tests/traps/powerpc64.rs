@@ -4,7 +4,7 @@
 use tlbc::trace::{Event, Trace};
 use tlbc_runtime::request::Space;
 
-use crate::common::{Ask, POWERPC64, bits, edited, findings, good, names, powerpc};
+use crate::common::{Ask, POWERPC64, bits, edited, findings, good, lines, names, powerpc};
 use crate::{MIB, operands, without};
 
 const PAGE: u64 = 64 << 10;
@@ -112,7 +112,7 @@ fn the_erat_goes_after_the_tlb() {
     let asks = [
         Ask::user(USER, PAGE, &["pte"]),
         Ask::user(USER, 3 * PAGE, &["pte"]).tables(),
-        Ask::user(USER, 3 * PAGE, &["pte"]).live(),
+        Ask::user(USER, 2 * MIB, &["pte"]).live(),
         Ask::user(USER, 600 * PAGE, &["pte"]),
         Ask::kernel(0xc008_0000_4000_0000, PAGE, &["pte"]),
         Ask::event(Event::Everything),
@@ -124,14 +124,16 @@ fn the_erat_goes_after_the_tlb() {
             .flat_map(|ask| [ask.clone().here(), ask.clone().others()])
         {
             let trace = ask.on(powerpc(), words);
-            for issued in [&trace.here, &trace.others] {
-                let asm: Vec<&str> = issued.iter().map(|i| i.asm.as_str()).collect();
+            for asm in [lines(trace.issued()), lines(trace.issued_elsewhere())] {
                 let Some(last) = asm.iter().rposition(|asm| asm.starts_with("tlbiel")) else {
                     continue;
                 };
                 let slbia = asm.iter().rposition(|asm| asm.starts_with("slbia"));
                 let slbia = slbia.unwrap_or_else(|| panic!("{words}: no slbia in {asm:?}"));
-                assert!(asm[last..slbia].contains(&"ptesync"), "{words}: {asm:?}");
+                assert!(
+                    asm[last..slbia].contains(&"ptesync".to_owned()),
+                    "{words}: {asm:?}"
+                );
                 assert_eq!(asm[slbia + 1..], ["isync"], "{words}");
             }
         }
@@ -143,10 +145,7 @@ fn the_erat_goes_after_the_tlb() {
         "erat holds leaf;         ",
     );
     let trace = Ask::user(USER, PAGE, &["pte"]).on(&good(&text), "gtse");
-    assert_eq!(
-        trace.here.iter().filter(|i| i.name == "slbia_user").count(),
-        1
-    );
+    assert_eq!(trace.issued().filter(|i| i.name == "slbia_user").count(), 1);
     // Nothing else serves the ERAT of this CPU alone where no broadcast is wanted.
     let text = without(
         &without(POWERPC64, "invalidate slbia_user"),
@@ -172,14 +171,14 @@ fn the_end_of_a_space_takes_ric_2() {
             };
             assert!(names(&trace).contains(&wanted), "{words}: {:?}", trace.here);
             let told = ask.others && !broadcast;
-            let others = trace.others.iter().any(|i| i.name == "tlbiel_pid2");
+            let others = trace.issued_elsewhere().any(|i| i.name == "tlbiel_pid2");
             assert_eq!(others, told, "{words}");
             assert_eq!(
-                trace.told.iter().any(|who| who == "parked CPUs"),
+                trace.targets().any(|cpus| cpus == "inactive CPUs"),
                 told,
                 "{words}"
             );
-            assert_eq!(trace.owed, [], "{words}: the next owner would pay");
+            assert_eq!(trace.deferred, [], "{words}: the next owner would do it");
         }
     }
     for words in ["", "coprocessors"] {
@@ -211,7 +210,7 @@ fn trap_10_a_device_takes_a_broadcast() {
             .flat_map(|ask| [ask.clone().here(), ask.clone().others()])
         {
             let trace = ask.on(powerpc(), words);
-            let broadcast = trace.here.iter().any(|i| i.name.starts_with("tlbie_"));
+            let broadcast = trace.issued().any(|i| i.name.starts_with("tlbie_"));
             let device = words.contains("coprocessors");
             let wide = ask.others && words.contains("broadcast");
             assert_eq!(broadcast, device || wide, "{words}: {:?}", trace.here);
@@ -264,12 +263,13 @@ fn trap_15_every_set_once() {
 /// The refill rule: a leaf by address does not stay gone while a walk entry above can make it again.
 #[test]
 fn live_tables_wait_for_the_walk_entries() {
-    let moved = |pages| Ask::user(USER, pages * PAGE, &["pte"]).live();
-    for pages in [1, 3] {
-        let wide = moved(pages).others().on(powerpc(), "g64k gtse broadcast");
+    // The smaller table of pages: 32 are flushed one by one.
+    let moved = || Ask::user(USER, 2 * MIB, &["pte"]).live();
+    {
+        let wide = moved().others().on(powerpc(), "g64k gtse broadcast");
         let expected = ["ptesync", "tlbie_pid1", "tlbsync", "tlbie_va", "tlbsync"];
         assert_eq!(distinct(&wide), expected);
-        let here = moved(pages).on(powerpc(), "g64k gtse isa31");
+        let here = moved().on(powerpc(), "g64k gtse isa31");
         let expected = [
             "ptesync",
             "tlbiel_pid1",
@@ -281,8 +281,12 @@ fn live_tables_wait_for_the_walk_entries() {
         ];
         assert_eq!(distinct(&here), expected);
     }
-    let call = moved(3).others().on(powerpc(), "g64k");
-    assert_eq!(operands(&call, "rpt_type"), [6], "one call for both");
+    let call = moved().others().on(powerpc(), "g64k");
+    assert_eq!(
+        operands(&call, "rpt_type"),
+        [4, 6],
+        "a call is done when it returns"
+    );
 }
 
 /// Since ISA 3.1 whatever is local ends with `cp_abort`; nothing before has the instruction.

@@ -2,21 +2,30 @@
 
 use std::sync::atomic::AtomicU64;
 
+use tlbc::Analysis;
 use tlbc::trace::interpret::Changing;
-use tlbc::trace::{Event, Trace};
+use tlbc::trace::{Event, Step};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
 use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
-use tlbc_runtime::{Backend, Record};
+use tlbc_runtime::{Backend, Owed, Record};
 
 use crate::PAGE;
-use crate::common::{Ask, S390, What, edited, findings, good, level, names, s390};
+use crate::common::{
+    Ask, Made, S390, TAG, What, change_on, edited, findings, good, level, machine, names, s390,
+};
 
 const USER: u64 = 0x100_0000_0000;
 const TABLE: u64 = 0x2000_0000;
 const FEATURES: [&str; 5] = ["ipte_range", "local_clear", "edat1", "edat2", "rdp"];
 const LEVELS: [&str; 5] = ["pte", "pmd", "pud", "p4d", "pgd"];
-const KINDS: [Kind; 4] = [Kind::Appears, Kind::Vanishes, Kind::Relaxes, Kind::Replaces];
+const KINDS: [Kind; 5] = [
+    Kind::Appears,
+    Kind::Vanishes,
+    Kind::Relaxes,
+    Kind::Same,
+    Kind::Replaces,
+];
 
 /// Every machine there is.
 fn machines() -> Vec<String> {
@@ -55,8 +64,12 @@ fn changes(entries: u64) -> Vec<Changing> {
     all.collect()
 }
 
-fn on(change: Changing, words: &str) -> Trace {
-    Ask::event(Event::Change(change)).on(s390(), words)
+fn on(change: Changing, words: &str) -> Made {
+    made(s390(), change, words)
+}
+
+fn made(arch: &Analysis, change: Changing, words: &str) -> Made {
+    change_on(arch, machine(&arch.model, words).config, TAG, change)
 }
 
 /// A valid entry that is attached is never stored over: an instruction makes it invalid before, or only
@@ -69,8 +82,9 @@ fn no_store_to_a_valid_entry() {
             let names = names(&trace);
             let store = names.iter().position(|name| *name == "store");
             let context = format!("{words}: {change:?}: {names:?}");
-            assert_eq!(trace.owed, [], "{context}");
-            if change.kind == Kind::Appears {
+            assert!(trace.owed.is_nothing(), "{context}");
+            let software_bits = change.kind == Kind::Same && change.level.index() == 0;
+            if change.kind == Kind::Appears || software_bits {
                 assert_eq!(names, ["store"], "{context}");
                 continue;
             }
@@ -104,23 +118,21 @@ fn trap_14_the_table_is_the_operand() {
     let asce = 0x8000_4007;
     for words in machines() {
         for change in changes(1) {
-            let trace = Ask::event(Event::Change(change))
-                .tag(asce)
-                .on(s390(), &words);
-            for i in &trace.here {
+            let config = machine(&s390().model, &words).config;
+            let trace = change_on(s390(), config, asce, change);
+            for i in trace.here.iter().filter_map(Step::instruction) {
                 let is_page_table = change.level.index() == 0;
                 let right = match i.name.as_str() {
                     "idte" | "idte_local" => !is_page_table,
-                    "crdte" | "cspg" | "store" => true,
+                    "crdte" | "cspg" => true,
                     _ => is_page_table,
                 };
                 assert!(right, "{words}: {} of {change:?}", i.name);
                 let table = ["table", "origin", "origin_in_r4", "entry"];
                 let mut operands = i.operands.iter();
-                let named = operands.find(|(name, ..)| table.contains(&name.as_str()));
-                let named = named.map(|(_, word, _)| word & !0x7ff);
-                assert!(named.is_none_or(|table| table == u128::from(TABLE)));
-                assert!(named.is_some() || i.name == "store", "{}", i.name);
+                let named = operands.find(|operand| table.contains(&operand.name.as_str()));
+                let named = named.map(|operand| operand.value.0 & !0x7ff);
+                assert_eq!(named, Some(u128::from(TABLE)), "{}", i.name);
             }
         }
     }
@@ -170,7 +182,7 @@ fn writers_do_not_flush() {
     let asks = [
         Ask::user(USER, PAGE, &["pte"]),
         Ask::user(USER, PAGE, &["pte"]).tables(),
-        Ask::user(USER, 300 * PAGE, &["pte"]).live(),
+        Ask::user(USER, 512 * PAGE, &["pte"]).live(),
         Ask::kernel(USER, PAGE, &["pte"]),
         Ask::kernel(USER, 300 * PAGE, &["pte"]).tables(),
         Ask::event(Event::Everything),
@@ -190,7 +202,7 @@ fn writers_do_not_flush() {
                 "ptlb"
             };
             assert_eq!(names(&trace), [wanted], "{words}");
-            assert!(trace.others.is_empty() && trace.owed.is_empty());
+            assert!(trace.ipis.is_empty() && trace.deferred.is_empty());
         }
     }
 }
@@ -210,13 +222,13 @@ fn what_is_put_off_goes_by_asce() {
                 continue;
             }
             assert_eq!(names(&trace), ["store"], "{words}: {change:?}");
-            let until: Vec<&str> = trace.owed.iter().map(|debit| debit.until).collect();
-            let owes = change.kind != Kind::Appears;
-            assert_eq!(
-                until,
-                if owes { vec!["attach"] } else { vec![] },
-                "{change:?}"
-            );
+            let software_bits = change.kind == Kind::Same && change.level.index() == 0;
+            let wanted = if change.kind == Kind::Appears || software_bits {
+                Owed::NOTHING
+            } else {
+                Owed::SPACE_UNTIL_ATTACH
+            };
+            assert_eq!(trace.owed, wanted, "{change:?}");
         }
     }
     // If that left leaf entries, as of pages that were stored over, nothing else would drop them.
@@ -239,10 +251,12 @@ fn deferral_is_asked_for() {
             may_defer: true,
             ..change
         };
-        let trace = Ask::event(Event::Change(change)).on(&arch, "edat2");
-        assert_eq!(trace.owed, [], "{change:?}");
-        let stores = trace.here.first().is_some_and(|i| i.name == "store");
-        assert_eq!(stores, change.kind == Kind::Appears, "{change:?}");
+        let trace = made(&arch, change, "edat2");
+        assert!(trace.owed.is_nothing(), "{change:?}");
+        let stores = names(&trace).first() == Some(&"store");
+        let software_bits = change.kind == Kind::Same && change.level.index() == 0;
+        let plain = change.kind == Kind::Appears || software_bits;
+        assert_eq!(stores, plain, "{change:?}");
     }
 }
 
@@ -269,7 +283,7 @@ fn a_weakened_run_is_not_used() {
     for reach in [Reach::Here, Reach::Wide] {
         let change = change(Kind::Vanishes, "pte", 3, Space::User, reach);
         for (words, run) in [("ipte_range", true), ("ipte_range lazy", false)] {
-            let trace = Ask::event(Event::Change(change)).on(&weak, words);
+            let trace = made(&weak, change, words);
             let names = names(&trace);
             assert_eq!(names.contains(&"ipte_run"), run, "{words}: {names:?}");
             assert_eq!(names.contains(&"ipte"), !run, "{words}: {names:?}");

@@ -51,7 +51,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
     let told = Ask::user(USER, PAGE, &["pte"])
         .others()
         .on(x86(), "pge pcid");
-    assert_eq!(lines(&told.others), ["invlpg [0x4000000000]"]);
+    assert_eq!(lines(told.issued_elsewhere()), ["invlpg [0x4000000000]"]);
     let words = "c1pro_sme ets2";
     let start = page_effects(arm64(), words, Shape::Page(Space::User, Reach::Wide), true);
     let finish = page_effects(

@@ -2,7 +2,7 @@
 
 use tlbc::plan::ir::{Node, Shape};
 use tlbc::trace::interpret::Which;
-use tlbc::trace::{Debit, Event, Trace};
+use tlbc::trace::{Event, Trace, Until};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -113,7 +113,7 @@ fn trap_16_a_tag_of_the_machine_is_not_retired() {
     let page = page.on(&arch, "pge pcid invpcid invlpgb");
     let here = page.here;
     assert_eq!(
-        page.owed,
+        page.deferred,
         [],
         "{here:?}, and entries under shared tags are owed"
     );
@@ -131,13 +131,14 @@ fn trap_18_tlbsync_ends_every_broadcast() {
     ];
     for ask in asks {
         let trace = ask.on(x86(), words);
-        let (last, before) = trace.here.split_last().expect("instructions");
-        assert_eq!(last.name, "tlbsync");
+        let names = names(&trace);
+        let (last, before) = names.split_last().expect("instructions");
+        assert_eq!(*last, "tlbsync");
         assert!(
-            !before.is_empty() && before.iter().all(|i| i.name == "invlpgb"),
+            !before.is_empty() && before.iter().all(|name| *name == "invlpgb"),
             "{before:?}"
         );
-        assert!(trace.others.is_empty());
+        assert!(trace.ipis.is_empty());
     }
     let plan = x86()
         .plans
@@ -164,8 +165,13 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
     // Kernel entries under every PCID: the others are owed until they are loaded.
     let pcid = on("pge pcid pti");
     assert_eq!(names(&pcid)[0], "mov_cr3");
-    let until: Vec<&str> = pcid.owed.iter().map(|debit: &Debit| debit.until).collect();
-    assert_eq!(until, ["load", "load"], "this CPU, and each that is told");
+    let until: Vec<Until> = pcid.deferred.iter().map(|it| it.until).collect();
+    let one = [Until::Load, Until::ReturnToUser];
+    assert_eq!(
+        until,
+        [one, one].concat(),
+        "this CPU, and each that is interrupted"
+    );
     // User entries are never global.
     let user = Ask::event(Event::Everything);
     assert_eq!(names(&user.on(x86(), "pge"))[0], "mov_cr3");
@@ -177,7 +183,7 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
 fn trap_19_arrival_drops_globals() {
     for words in ["pge", "pge pti", "pge pcid", "pge pcid pti"] {
         let arrive = Ask::event(Event::Arrive).on(x86(), words);
-        assert_eq!(count(&arrive, "mov_cr4"), 5, "{words}: {:?}", arrive.here);
+        assert_eq!(count(&arrive, "mov_cr4"), 1, "{words}: {:?}", arrive.here);
     }
     for words in ["pge pcid invpcid", "pge pcid invpcid pti"] {
         let arrive = Ask::event(Event::Arrive).on(x86(), words);
@@ -189,12 +195,12 @@ fn trap_19_arrival_drops_globals() {
 #[test]
 fn trap_24_lazy_cpus_are_told_of_freed_tables() {
     let holders = |ask: &Ask| {
-        let owed = ask.on(x86(), "pge pcid").owed;
-        owed.iter().map(|debit| debit.holder).collect::<Vec<_>>()
+        let deferred = ask.on(x86(), "pge pcid").deferred;
+        deferred.iter().map(|it| it.cpus).collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
-    assert_eq!(holders(&page), ["lazy CPUs", "parked CPUs"]);
-    assert_eq!(holders(&page.tables()), ["parked CPUs"]);
+    assert_eq!(holders(&page), ["lazy CPUs", "inactive CPUs"]);
+    assert_eq!(holders(&page.tables()), ["inactive CPUs"]);
 }
 
 /// ADL063, RPL042: with PCIDs on INVLPG may leave globals, so kernel pages go otherwise; without

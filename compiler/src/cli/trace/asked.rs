@@ -1,0 +1,185 @@
+//! From options to what happened.
+
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::Extent;
+
+use super::{ChangeName, EventName, OwedName, Trace};
+use crate::cli::Trouble;
+use crate::cli::machine::find;
+use crate::model::{Config, Model};
+use crate::trace::{Change, Cleared, Event, Memory, Stretch, Tables, To};
+
+impl Trace {
+    /// What happened.
+    pub(super) fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
+        match self.event {
+            Some(EventName::Fault) => self.fault(model, config),
+            Some(event) => self.event(event),
+            None if self.teardown => Ok(Event::Teardown),
+            None if self.everything => Ok(Event::Everything),
+            None => self.entries(model, config),
+        }
+    }
+
+    /// What happens to entries.
+    fn entries(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
+        let stretches = self.stretches(model, config)?;
+        if let Some(to) = self.change {
+            return self.changed(&stretches, to);
+        }
+        Ok(if self.appeared {
+            Event::Mapped(stretches)
+        } else {
+            Event::Cleared(Cleared {
+                stretches,
+                tables: match (self.tables_freed, self.below_live) {
+                    (false, _) => Tables::Kept,
+                    (true, false) => Tables::Unlinked,
+                    (true, true) => Tables::UnlinkedLive,
+                },
+                stored: self.stored,
+            })
+        })
+    }
+
+    fn changed(&self, stretches: &[Stretch], to: ChangeName) -> Result<Event, Trouble> {
+        let ([Stretch { extent, levels }], true) = (stretches, self.range.len() == 1) else {
+            return Err(Trouble(
+                "--change: one range changes at a time; name one `--range`".into(),
+            ));
+        };
+        let [level] = levels[..] else {
+            return Err(Trouble(
+                "--change: entries of one level change at a time; name one `--level`".into(),
+            ));
+        };
+        Ok(Event::Change(Change {
+            to: match to {
+                ChangeName::Invalid => To::Invalid,
+                ChangeName::Replaced => To::Replaced,
+                ChangeName::FewerRights => To::FewerRights,
+                ChangeName::MoreRights => To::MoreRights,
+                ChangeName::Attributes => To::Attributes,
+                ChangeName::SoftwareBits => To::SoftwareBits,
+                ChangeName::Split => To::Split,
+                ChangeName::Collapse => To::Collapse,
+                ChangeName::New => To::New,
+                ChangeName::AccessedCleared => To::Accessed,
+                ChangeName::DirtyCleared => To::Dirty,
+            },
+            level: Level(level as u8),
+            extent: *extent,
+            memory: Memory::default(),
+            may_defer: self.defer,
+        }))
+    }
+
+    fn fault(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
+        if self.owed != OwedName::None {
+            return Err(Trouble(
+                "--event fault: no pending flush can be named for a fault".into(),
+            ));
+        }
+        match &self.stretches(model, config)?[..] {
+            [stretch] if stretch.levels.len() == 1 => Ok(Event::Fault(stretch.clone())),
+            _ => Err(Trouble(
+                "--event fault: a fault is at one address; name one `--range` of one level".into(),
+            )),
+        }
+    }
+
+    fn event(&self, event: EventName) -> Result<Event, Trouble> {
+        if !self.range.is_empty() {
+            return Err(Trouble(
+                "--range: of the events only `--event fault` has addresses".into(),
+            ));
+        }
+        if self.kernel && event != EventName::Publish {
+            return Err(Trouble(
+                "--kernel: of the events only `--event publish` and `--event fault` can be the kernel's"
+                    .into(),
+            ));
+        }
+        let nothing = |event, of: &str| match self.owed {
+            OwedName::None => Ok(event),
+            _ => Err(Trouble(of.to_owned())),
+        };
+        match event {
+            EventName::Switch => Ok(Event::Switch(match self.owed {
+                OwedName::None => Debt::None,
+                OwedName::Tag => Debt::Tag,
+                OwedName::All => Debt::All,
+            })),
+            EventName::Resume => match self.owed {
+                OwedName::None => Ok(Event::Resume(false)),
+                OwedName::Tag => Ok(Event::Resume(true)),
+                OwedName::All => Err(Trouble(
+                    "--event resume: only a flush of the tag (`--owed tag`) can be pending".into(),
+                )),
+            },
+            EventName::EnterFromUser => nothing(
+                Event::EnterFromUser,
+                "--event enter-from-user: no flush can be pending",
+            ),
+            EventName::Publish => {
+                nothing(Event::Publish, "--event publish: no flush can be pending")
+            }
+            EventName::Arrive | EventName::Fault => nothing(
+                Event::Arrive,
+                "--event arrive: a CPU that was offline has no pending flush",
+            ),
+        }
+    }
+
+    /// The ranges, each with its levels.
+    fn stretches(&self, model: &Model, config: Config) -> Result<Vec<Stretch>, Trouble> {
+        if self.range.is_empty() {
+            return Err(Trouble("--event fault: where? name a `--range`".into()));
+        }
+        if self.range.len() > 1 && self.level.len() > 1 {
+            return Err(Trouble(
+                "several `--range`s with several `--level`s: write the level of each as `--range START..END@LEVEL`"
+                    .into(),
+            ));
+        }
+        let page_shift = model.geometries[config.geometry].page_shift;
+        let level = |name: &String| find("level", name, model.levels.iter());
+        let ranges = self.range.iter();
+        ranges
+            .map(|place| {
+                check_whole_pages(place.extent, page_shift)?;
+                let levels = match &place.level {
+                    Some(name) => vec![level(name)?],
+                    None if self.level.is_empty() => lowest(model, config),
+                    None => self.level.iter().map(level).collect::<Result<_, _>>()?,
+                };
+                Ok(Stretch {
+                    extent: place.extent,
+                    levels,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The lowest level that there is.
+fn lowest(model: &Model, config: Config) -> Vec<usize> {
+    let mut levels = 0..model.levels.len();
+    let lowest = levels.find(|&level| model.level_shift(level, config).is_some());
+    lowest.into_iter().collect()
+}
+
+/// Refuses a range that ends within a page.
+fn check_whole_pages(extent: Extent, shift: u32) -> Result<(), Trouble> {
+    let whole = extent.rounded(shift);
+    if whole == extent {
+        return Ok(());
+    }
+    let end = u128::from(whole.start) + u128::from(whole.bytes);
+    Err(Trouble(format!(
+        "the range does not consist of whole pages of {} KiB; did you mean {:#x}..{end:#x}?",
+        1u64 << shift >> 10,
+        whole.start
+    )))
+}

@@ -1,0 +1,235 @@
+//! `tlbc trace`.
+
+mod asked;
+mod tag;
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, ValueEnum};
+use tlbc_runtime::request::Space;
+
+use super::machine::Machine;
+use super::number::{Place, place};
+use super::{Messages, Outcome, Trouble};
+use crate::disk;
+use crate::model::Model;
+use crate::source::Files;
+use crate::trace::{Query, show, trace};
+use crate::{analyse, parse};
+
+/// Shows every instruction that is issued for a request, which CPUs are interrupted, and which flushes are deferred
+#[derive(clap::Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).multiple(true).args(["range", "everything", "teardown", "event"]),
+    after_help = "\
+Numbers are decimal, or 0x... or 0b..., with _ between digits: 4096, 0x1000, 0xffff_8000_0000_0000.
+
+With --format json the answer is one object, which compiler/schema/trace.schema.json describes;
+`tlbc explain trace-schema` prints that file.
+
+Examples:
+  tlbc trace foo.arch --range 0x1000..0x3000
+      two pages of a user space that no other CPU runs
+  tlbc trace foo.arch --range 0x40000000..0x40200000 --tables-freed --cpus others
+      512 pages and the table they stood in, while other CPUs run the space
+  tlbc trace foo.arch --range 0x1000..0x5000@pte --range 0x200000..0x400000@pmd
+      four pages and a large page, with one flush
+  tlbc trace foo.arch --range 0x1000..0x2000 --change attributes --cpus others
+      a page gets another memory type: invalid first where the machine requires it
+  tlbc trace foo.arch --kernel --range 0xffff800000000000..0xffff800000001000 --format json
+      a page of the kernel, for scripts
+  tlbc trace foo.arch --everything --cpus others --errata all
+      a whole space that goes away
+  tlbc trace foo.arch --event switch --owed tag
+      loading a space whose tag still has stale entries
+  tlbc trace foo.arch --event fault --range 0x1000..0x2000
+      a fault on an entry that allows less than the table
+  tlbc trace foo.arch --event publish --kernel
+      a page of the kernel was mapped where none was"
+)]
+pub(super) struct Trace {
+    /// The definition, or - for standard input
+    file: PathBuf,
+
+    /// The addresses whose entries were cleared; END is the first address after them; repeatable
+    #[arg(long, value_name = "START..END[@LEVEL]", value_parser = place)]
+    range: Vec<Place>,
+
+    /// The level of the entries, such as pmd, where `--range` does not say; the lowest unless given; repeatable
+    #[arg(long, value_name = "NAME", requires = "range")]
+    level: Vec<String>,
+
+    /// The tables in which the entries stood were unlinked as well, and will be freed
+    #[arg(long, requires = "range")]
+    tables_freed: bool,
+
+    /// The tables were unlinked whole with all that hangs below them, which is still valid: they were moved, or are shared
+    #[arg(long, requires = "tables_freed")]
+    below_live: bool,
+
+    /// The entries appeared where there were none, and were not cleared
+    #[arg(long, requires = "range", conflicts_with = "tables_freed")]
+    appeared: bool,
+
+    /// The entries were stored before: shows the flush alone, on machines whose entries change by instructions that flush
+    #[arg(long, requires = "range", conflicts_with_all = ["appeared", "change"])]
+    stored: bool,
+
+    /// The change of the entries itself, with the flush that it requires
+    #[arg(long, value_enum, value_name = "TO", requires = "range", conflicts_with_all = ["tables_freed", "appeared"])]
+    change: Option<ChangeName>,
+
+    /// The flush of the change may be deferred: no other CPU has the space loaded
+    #[arg(long, requires = "change")]
+    defer: bool,
+
+    /// The whole space goes, with its tables
+    #[arg(long, conflicts_with_all = ["range", "teardown", "event"])]
+    everything: bool,
+
+    /// The space ends: everything of it goes, and its tag may be given to another
+    #[arg(long, conflicts_with_all = ["kernel", "range", "event"])]
+    teardown: bool,
+
+    /// What happens on this CPU instead; `fault` needs a `--range`
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["tables_freed", "appeared", "stored", "change"])]
+    event: Option<EventName>,
+
+    /// The flush that was deferred until this switch or resume
+    #[arg(long, value_enum, value_name = "WHAT", requires = "event", default_value_t = OwedName::None)]
+    owed: OwedName,
+
+    /// The entries are the kernel's and not a user space's
+    #[arg(long)]
+    kernel: bool,
+
+    /// The tag of the space, such as 0x17, or slot:0x17 where there are several kinds; the least that a space can have
+    /// unless given
+    #[arg(long, value_name = "[KIND:]N")]
+    tag: Option<String>,
+
+    /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy; others with --kernel
+    /// unless given, self otherwise
+    #[arg(long, value_enum, value_name = "WHICH")]
+    cpus: Option<Cpus>,
+
+    /// Lines for people, or one JSON object for scripts
+    #[arg(long, value_enum, default_value_t = TraceFormat::Text)]
+    format: TraceFormat,
+
+    #[command(flatten)]
+    messages: Messages,
+
+    #[command(flatten)]
+    machine: Machine,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EventName {
+    /// A space is loaded
+    Switch,
+    /// The kernel returns to user code
+    Resume,
+    /// The kernel is entered from user code
+    EnterFromUser,
+    /// The CPU comes online
+    Arrive,
+    /// Entries became valid where there were none
+    Publish,
+    /// A fault that the table does not justify
+    Fault,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ChangeName {
+    /// Nothing is mapped any more
+    Invalid,
+    /// Another page, or another table whose entries are valid
+    Replaced,
+    /// Less is allowed
+    FewerRights,
+    /// More is allowed, and nothing else changes
+    MoreRights,
+    /// The same page or table with other attributes, such as the memory type
+    Attributes,
+    /// Bits that software alone reads
+    SoftwareBits,
+    /// A table in place of a large page
+    Split,
+    /// A large page in place of a table whose entries are valid
+    Collapse,
+    /// Something is mapped where nothing was
+    New,
+    /// The accessed mark is cleared
+    AccessedCleared,
+    /// The dirty mark is cleared
+    DirtyCleared,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OwedName {
+    /// Nothing
+    None,
+    /// Everything under the tag
+    Tag,
+    /// Everything under every tag
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cpus {
+    #[value(name = "self")]
+    Current,
+    Others,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TraceFormat {
+    Text,
+    Json,
+}
+
+impl Trace {
+    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+        let (name, bytes) = disk::read_one(self.file.clone())?.named();
+        let mut files = Files::default();
+        let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
+            Ok(file) => analyse(&files, file),
+            Err(diagnostic) => (None, vec![*diagnostic]),
+        };
+        let Some(analysis) = analysis else {
+            let findings = self.messages.render(&files, &diagnostics, color);
+            return Ok(Outcome::Findings(findings));
+        };
+        let (query, remark) = self.query(&analysis.model)?;
+        let mut answer = trace(&analysis.model, &analysis.plans, &query).map_err(Trouble)?;
+        answer.notes.extend(remark);
+        Ok(Outcome::Good(match self.format {
+            TraceFormat::Text => format!("{}\n{}", answer.request.title, show::text(&answer)),
+            TraceFormat::Json => format!("{}\n", show::json(&answer)),
+        }))
+    }
+
+    /// The request, and what to know of it.
+    fn query(&self, model: &Model) -> Result<(Query, Option<String>), Trouble> {
+        let config = self.machine.config(model)?;
+        let others = match self.cpus {
+            Some(cpus) => cpus == Cpus::Others,
+            None => self.kernel,
+        };
+        let (tag, remark) = tag::tag(model, config, self.tag.as_deref(), others)?;
+        let query = Query {
+            config,
+            limits: self.machine.limits(model)?,
+            space: if self.kernel {
+                Space::Kernel
+            } else {
+                Space::User
+            },
+            event: self.asked(model, config)?,
+            tag,
+            others,
+        };
+        Ok((query, remark))
+    }
+}

@@ -1,0 +1,364 @@
+//! Changes of entries, as the runtime makes them.
+//!
+//! In: entries, and what becomes of them. Out: the stores or the instructions that write them, the flush that follows, and
+//! what need not be flushed now. Holds: what has to be flushed for a change, and when, is the runtime's own answer
+//! ([`Change::obligation`]); the order is that of its sections and gathers (`runtime/src/section.rs`,
+//! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
+//! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
+
+use tlbc_runtime::backend::Owed;
+use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, Obligation, Stricter};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
+
+use super::answer::{Becomes, Deferred, Store, Until};
+use super::asked::env;
+use super::interpret::{Changing, interpret};
+use super::query::{self, Cleared, Event, Memory, Stretch, Tables, To};
+use super::run::{Flush, Run};
+use crate::plan::ir::Shape;
+
+/// The most entries that are changed by instructions in one trace: each may take one.
+const MOST_ENTRIES: u64 = 1 << 16;
+
+/// The bytes from one table to the next, of those that stand for a kernel's.
+const TABLE: u64 = 1 << 16;
+
+impl Run<'_> {
+    /// Entries of one level change.
+    pub(super) fn change(&mut self, asked: &query::Change) -> Result<(), String> {
+        let level = asked.level.index();
+        self.entries.check_within(asked.extent)?;
+        self.entries.check_whole(asked.extent, level)?;
+        self.check_becomes(asked)?;
+        self.check_deferral(asked)?;
+        let maps_pages = self.entries.maps_pages(level);
+        let change = asked.to.change(asked.level, maps_pages, asked.memory.new);
+        self.break_before_make(&change, asked)?;
+        self.end();
+        if !asked.may_defer {
+            self.explain(&change);
+        }
+        Ok(())
+    }
+
+    /// Entries become invalid on a machine where instructions write them, and then those that pointed at their tables.
+    pub(super) fn clear(&mut self, cleared: &Cleared) -> Result<(), String> {
+        let live = cleared.tables == Tables::UnlinkedLive;
+        // No other CPU has the space loaded.
+        let alone = !self.query.others && self.query.space == Space::User;
+        let may_defer = alone && self.model.change.deferred.is_some();
+        let becomes_invalid = |change: &Change, extent| query::Change {
+            to: To::Invalid,
+            level: change.level,
+            extent,
+            memory: Memory::default(),
+            may_defer,
+        };
+        for stretch in &cleared.stretches {
+            let leaves = self.entries.leaves(stretch)?;
+            if cleared.tables == Tables::Kept {
+                self.entries.check_leaves(stretch)?;
+            }
+            let leaves = leaves.into_iter().filter(|_| !live);
+            let leaves = leaves.map(|(level, extent)| (To::Invalid.change(level, true, 0), extent));
+            let cuts = if cleared.tables == Tables::Kept {
+                Vec::new()
+            } else {
+                self.entries.cuts(stretch, live)?
+            };
+            let cuts = cuts.into_iter().map(|cut| (cut.change, cut.extent));
+            for (change, extent) in leaves.chain(cuts) {
+                let extent = extent.rounded(self.entries.shift(change.level.index())?);
+                self.changed(&change, &becomes_invalid(&change, extent))?;
+            }
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Entries became valid where none were.
+    pub(super) fn mapped(&mut self, stretches: &[Stretch]) -> Result<(), String> {
+        let facts = self.model.change_facts(self.query.config);
+        for stretch in stretches {
+            self.entries.check_leaves(stretch)?;
+            for (level, extent) in self.entries.leaves(stretch)? {
+                let change = To::New.change(level, true, 0);
+                self.record(&change, &change.obligation(&facts), extent);
+            }
+        }
+        self.end();
+        self.explain(&To::New.change(Level(0), true, 0));
+        if self.query.space == Space::Kernel {
+            self.note("the kernel publishes new entries before it uses them (`--event publish`)");
+        }
+        Ok(())
+    }
+
+    /// A CPU has taken a fault that the table does not justify: `Mmu::fix_spurious`.
+    pub(super) fn fault(&mut self, stretch: &Stretch) -> Result<(), String> {
+        self.entries.check_leaves(stretch)?;
+        let facts = self.model.change_facts(self.query.config);
+        let mut ranges = Ranges::new();
+        for (level, extent) in self.entries.leaves(stretch)? {
+            let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
+            if facts.invalid_cached {
+                ranges.appeared(level, page);
+            } else {
+                ranges.leaf(level, page);
+            }
+        }
+        if facts.invalid_cached || facts.stricter == Stricter::FaultsUntilDropped {
+            self.flush_here(&ranges);
+        } else {
+            self.note(match facts.stricter {
+                Stricter::DroppedByFault => "no flush is required: the fault has dropped the entry",
+                _ => "no flush is required: the machine walks the table again before it faults",
+            });
+        }
+        Ok(())
+    }
+
+    fn check_becomes(&self, asked: &query::Change) -> Result<(), String> {
+        let level = asked.level.index();
+        let name = &self.model.levels[level].name;
+        if !self.entries.maps_pages(level) && !asked.to.suits_tables() {
+            return Err(format!(
+                "entries of level {name} map no pages: they can become invalid, replaced, new, or get other attributes"
+            ));
+        }
+        if matches!(asked.to, To::Split | To::Collapse) && self.entries.is_lowest(level) {
+            return Err(format!("entries of level {name} point at no tables"));
+        }
+        Ok(())
+    }
+
+    fn check_deferral(&self, asked: &query::Change) -> Result<(), String> {
+        if !asked.may_defer {
+            return Ok(());
+        }
+        if self.model.change.deferred.is_none() {
+            return Err("the flush of a change cannot be deferred on this machine".to_owned());
+        }
+        if self.query.space == Space::Kernel {
+            return Err(
+                "the flush of a change of the kernel's tables is never deferred: every CPU has them loaded"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// `Section::break_before_make`.
+    fn break_before_make(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
+        let obligation = change.obligation(&self.model.change_facts(self.query.config));
+        let through_invalid = obligation.deadline == Deadline::Store && !obligation.is_nothing();
+        if !through_invalid || !self.model.change.plain_store.value {
+            return self.changed(change, asked);
+        }
+        let broken = Change {
+            new: Entry::Invalid,
+            new_bits: 0,
+            ..*change
+        };
+        self.changed(&broken, asked)?;
+        self.flush_changed();
+        let made = Change {
+            old: Entry::Invalid,
+            ..*change
+        };
+        self.changed(&made, asked)
+    }
+
+    /// `Mmu::change`, and what is recorded of it.
+    fn changed(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
+        let facts = self.model.change_facts(self.query.config);
+        let extent = asked.extent;
+        let obligation = if self.model.change.plain_store.value {
+            self.store(change, extent, asked)?;
+            change.obligation(&facts)
+        } else {
+            self.write(change, asked)?;
+            // The instruction has reached CPUs. Devices are told of a flush.
+            if self
+                .model
+                .space(self.query.space)
+                .has_devices(self.query.config)
+            {
+                change.obligation(&facts)
+            } else {
+                change.left_over(&facts)
+            }
+        };
+        self.record(change, &obligation, extent);
+        let is_new = change.kind(&facts) == Kind::Appears && change.new != Entry::Invalid;
+        self.new |= is_new && self.query.space == Space::Kernel;
+        Ok(())
+    }
+
+    /// Plain stores, of all entries.
+    fn store(
+        &mut self,
+        change: &Change,
+        extent: Extent,
+        asked: &query::Change,
+    ) -> Result<(), String> {
+        let store = self.stored(change, extent)?;
+        self.make(change, asked, (extent, 0), &store)
+    }
+
+    /// Instructions, table by table. A gather clears entry by entry.
+    fn write(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
+        if asked.may_defer {
+            return self.store(change, asked.extent, asked);
+        }
+        let level = change.level.index();
+        let shift = self.entries.shift(level)?;
+        let one_by_one = matches!(self.query.event, Event::Cleared(_));
+        let entries = asked.extent.entries(shift);
+        if entries > MOST_ENTRIES {
+            return Err(format!(
+                "{entries} entries are too many to be shown: name {MOST_ENTRIES} at most"
+            ));
+        }
+        for (nth, (extent, index)) in (0u64..).zip(self.entries.tables(asked.extent, level)?) {
+            let table = asked.memory.table.wrapping_add(nth * TABLE);
+            let asked = query::Change {
+                memory: Memory {
+                    table,
+                    ..asked.memory
+                },
+                ..*asked
+            };
+            let parts = if one_by_one { extent.entries(shift) } else { 1 };
+            let bytes = extent.bytes / parts;
+            for part in 0..parts {
+                let extent = Extent::new(extent.start + part * bytes, bytes);
+                let store = self.stored(change, extent)?;
+                self.make(change, &asked, (extent, index + part), &store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stores are of.
+    fn stored(&self, change: &Change, extent: Extent) -> Result<Store, String> {
+        let level = change.level.index();
+        Ok(Store {
+            level: self.model.levels[level].name.clone(),
+            start: extent.start.into(),
+            entries: extent.entries(self.entries.shift(level)?),
+            becomes: match change.new {
+                Entry::Invalid => Becomes::Invalid,
+                _ => Becomes::New,
+            },
+        })
+    }
+
+    /// `Backend::change`.
+    fn make(
+        &mut self,
+        change: &Change,
+        asked: &query::Change,
+        (extent, index): (Extent, u64),
+        store: &Store,
+    ) -> Result<(), String> {
+        let facts = self.model.change_facts(self.query.config);
+        let space = self.query.space;
+        let memory = asked.memory;
+        let mut env = env(self.query);
+        env.change = Changing {
+            kind: change.kind(&facts),
+            level: change.level,
+            va: extent.start,
+            entries: extent.entries(self.entries.shift(change.level.index())?),
+            table: memory.table,
+            index,
+            old: memory.old,
+            new: match change.new {
+                Entry::Invalid => 0,
+                _ => memory.new,
+            },
+            space,
+            // Every CPU has the kernel's tables loaded.
+            reach: match space {
+                Space::User => self.reach(),
+                Space::Kernel => Reach::Wide,
+            },
+            may_defer: asked.may_defer,
+        };
+        let effects = interpret(self.model, self.plans, Shape::Change, &env);
+        self.issue(&effects, &env, Some(store));
+        // A gather flushes at its end what its changes deferred.
+        if matches!(self.query.event, Event::Cleared(_)) {
+            self.whole |= effects.owed.contains(Owed::SPACE_UNTIL_ATTACH);
+        } else {
+            self.defer("this CPU", &effects);
+        }
+        Ok(())
+    }
+
+    /// `Gather::record`; what is due at a fault is deferred to it.
+    fn record(&mut self, change: &Change, obligation: &Obligation, extent: Extent) {
+        let facts = self.model.change_facts(self.query.config);
+        if obligation.is_required_now(self.query.space) {
+            self.changed.obligation(obligation, extent);
+        } else if !obligation.is_nothing() && !is_done_by_fault(change, &facts) {
+            let entries = match change.kind(&facts) {
+                Kind::Appears => "negative entries of these addresses",
+                _ => "leaf entries of these addresses that allow less",
+            };
+            let deferred = Deferred {
+                cpus: "a CPU that faults there",
+                entries,
+                until: Until::Fault,
+            };
+            if !self.trace.deferred.contains(&deferred) {
+                self.trace.deferred.push(deferred);
+            }
+        }
+    }
+
+    /// Says why nothing has to be flushed for a change, now or later, where that is so.
+    fn explain(&mut self, change: &Change) {
+        let facts = self.model.change_facts(self.query.config);
+        let obligation = change.obligation(&facts);
+        let why = match change.kind(&facts) {
+            _ if is_done_by_fault(change, &facts) && self.query.space == Space::User => {
+                "a fault on an entry that allows less drops it"
+            }
+            _ if !obligation.is_nothing() => return,
+            Kind::Appears => "negative entries are not cached",
+            Kind::Same if change.clears.is_none() => {
+                "the machine reads none of the bits that change"
+            }
+            Kind::Same => "a cached entry may keep the mark that is cleared",
+            _ => "the machine walks the table again before it faults on an entry that allows less",
+        };
+        self.note(&format!("no flush is required: {why}"));
+    }
+
+    /// The end of the section, and of the gather.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.new) {
+            self.event(Shape::Publish(Space::Kernel), |_| {});
+        }
+        self.flush_changed();
+    }
+
+    /// `Gather::flush_changed`.
+    fn flush_changed(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        if std::mem::take(&mut self.whole) {
+            self.flush(Flush::Everything);
+        } else if changed != Ranges::new() {
+            self.flush(Flush::Ranges(&changed));
+        }
+    }
+}
+
+/// Whether a fault on an entry that a change has left behind drops the entry.
+fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
+    let at_fault = change.obligation(facts).deadline == Deadline::Fault;
+    at_fault && change.kind(facts) == Kind::Relaxes && facts.stricter == Stricter::DroppedByFault
+}

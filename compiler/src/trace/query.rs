@@ -1,0 +1,232 @@
+//! What a trace is asked for.
+//!
+//! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
+//! samples of `tlbc matrix` and `tlbc doc`.
+
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::change::{self, Below, Entry, Marks};
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Space, Tag};
+
+use crate::model::Config;
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The configuration.
+    pub config: Config,
+    /// The limits of the machine, by index.
+    pub limits: Vec<u64>,
+    /// Whose mappings.
+    pub space: Space,
+    /// What happened.
+    pub event: Event,
+    /// The tag of the space.
+    pub tag: Tag,
+    /// Whether other CPUs may have cached the entries as well.
+    pub others: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Entries were cleared.
+    Cleared(Cleared),
+    /// Entries of these ranges became valid where none were.
+    Mapped(Vec<Stretch>),
+    /// Entries are changed now.
+    Change(Change),
+    /// A CPU took a fault there that the table does not justify.
+    Fault(Stretch),
+    /// The whole space is unmapped, with its tables.
+    Everything,
+    /// The space ends: everything of it is flushed, and its tag may be given to another.
+    Teardown,
+    /// The space is loaded, with this flush pending for it.
+    Switch(Debt),
+    /// The kernel returns to user code; whether the flush of its view is pending.
+    Resume(bool),
+    /// The kernel is entered from user code.
+    EnterFromUser,
+    /// The CPU comes online.
+    Arrive,
+    /// Entries became valid where there were none, and are made visible.
+    Publish,
+}
+
+impl Event {
+    /// Whether it matters which CPUs may have cached the entries.
+    #[must_use]
+    pub fn concerns_others(&self) -> bool {
+        matches!(
+            self,
+            Self::Cleared(_)
+                | Self::Mapped(_)
+                | Self::Change(_)
+                | Self::Everything
+                | Self::Teardown
+        )
+    }
+}
+
+/// Addresses, and the levels of their entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The addresses.
+    pub extent: Extent,
+    /// The levels, by index.
+    pub levels: Vec<usize>,
+}
+
+/// Entries that were cleared.
+#[derive(Debug, Clone)]
+pub struct Cleared {
+    /// Which.
+    pub stretches: Vec<Stretch>,
+    /// What happened to the tables in which they stood.
+    pub tables: Tables,
+    /// Whether the entries were stored already, and the flush alone is asked for. It makes no difference where entries
+    /// change by plain stores.
+    pub stored: bool,
+}
+
+/// What happened to the tables in which entries stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tables {
+    /// They stay linked.
+    Kept,
+    /// They were unlinked; all below was cleared.
+    Unlinked,
+    /// They were unlinked with everything below them, which is still valid.
+    UnlinkedLive,
+}
+
+/// A change of entries of one level.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// What becomes of each.
+    pub to: To,
+    /// Their level.
+    pub level: Level,
+    /// The addresses that they translate.
+    pub extent: Extent,
+    /// Where they stand, and what they say.
+    pub memory: Memory,
+    /// Whether the flush may be deferred: no other CPU has the space loaded.
+    pub may_defer: bool,
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// It becomes invalid.
+    Invalid,
+    /// It maps another page, or points at another table.
+    Replaced,
+    /// It allows less.
+    FewerRights,
+    /// It allows more.
+    MoreRights,
+    /// It has other attributes.
+    Attributes,
+    /// It mapped a page, and points at a table.
+    Split,
+    /// It pointed at a table, whose entries are still valid, and maps a page.
+    Collapse,
+    /// It has other bits that software alone reads.
+    SoftwareBits,
+    /// It becomes valid.
+    New,
+    /// Its accessed mark is cleared.
+    Accessed,
+    /// Its dirty mark is cleared.
+    Dirty,
+}
+
+impl To {
+    /// Whether it can be done to an entry of a level whose entries map no pages.
+    #[must_use]
+    pub fn suits_tables(self) -> bool {
+        matches!(
+            self,
+            Self::Invalid | Self::Replaced | Self::Attributes | Self::SoftwareBits | Self::New
+        )
+    }
+
+    /// The change of one entry as the runtime takes it, at a level whose entries may map pages or not.
+    #[must_use]
+    pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> change::Change {
+        const READ: u8 = 1;
+        const READ_WRITE: u8 = 3;
+        let page = |page, rights, attributes| Entry::Leaf {
+            page,
+            rights,
+            attributes,
+        };
+        let table = |table, attributes| Entry::Table { table, attributes };
+        let (old, new) = match self {
+            Self::Split => (page(1, READ_WRITE, 0), table(1, 0)),
+            Self::Collapse => (table(1, 0), page(1, READ_WRITE, 0)),
+            Self::Invalid if maps_pages => (page(1, READ_WRITE, 0), Entry::Invalid),
+            Self::Invalid => (table(1, 0), Entry::Invalid),
+            Self::New if maps_pages => (Entry::Invalid, page(1, READ_WRITE, 0)),
+            Self::New => (Entry::Invalid, table(1, 0)),
+            Self::Replaced if maps_pages => (page(1, READ_WRITE, 0), page(2, READ_WRITE, 0)),
+            Self::Replaced => (table(1, 0), table(2, 0)),
+            Self::Attributes if maps_pages => (page(1, READ_WRITE, 0), page(1, READ_WRITE, 1)),
+            Self::Attributes => (table(1, 0), table(1, 1)),
+            Self::FewerRights => (page(1, READ_WRITE, 0), page(1, READ, 0)),
+            Self::MoreRights => (page(1, READ, 0), page(1, READ_WRITE, 0)),
+            Self::SoftwareBits if !maps_pages => (table(1, 0), table(1, 0)),
+            Self::Accessed | Self::Dirty | Self::SoftwareBits => {
+                (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0))
+            }
+        };
+        change::Change {
+            level,
+            old,
+            new,
+            new_bits,
+            clears: match self {
+                Self::Accessed => Marks::ACCESSED,
+                Self::Dirty => Marks::DIRTY,
+                _ => Marks::NONE,
+            },
+            below: match self {
+                Self::Replaced | Self::Collapse => Below::Live,
+                _ => Below::Cleared,
+            },
+        }
+    }
+}
+
+/// Where entries stand that change, and what they say, where instructions are given that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// The physical address of their table.
+    pub table: u64,
+    /// The index of the first in it.
+    pub index: u64,
+    /// What they say before.
+    pub old: u64,
+    /// What they say after, where they are valid then.
+    pub new: u64,
+}
+
+impl Default for Memory {
+    /// Numbers that stand for those of a kernel.
+    fn default() -> Self {
+        Self {
+            table: 0x2000_0000,
+            index: 0,
+            old: 0x1000_0001,
+            new: 0x3000_0001,
+        }
+    }
+}
+
+/// A physical address that stands for that of the space's top table.
+pub const ROOT: u64 = 0x4000_0000;
+
+/// A physical address that stands for that of an empty top table.
+pub const EMPTY: u64 = 0x1000;

@@ -1,0 +1,404 @@
+//! A request in words and names, as a trace repeats it.
+//!
+//! In: a [`Query`]. Out: a [`Request`]: everything that was asked, with what options left open filled in.
+
+use serde::Serialize;
+
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::request::Space;
+
+use super::answer::Hex;
+use super::query::{Change, Event, Query, Stretch, Tables, To};
+use crate::model::{Config, Model, Named, Tag, Under};
+use crate::samples::{described, tags};
+
+/// What was asked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// In one line.
+    pub title: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Whose mappings.
+    pub space: &'static str,
+    /// The tag of the space; none where its entries have none of its own.
+    pub tag: Option<TagValue>,
+    /// Which CPUs may have cached the entries; none for what happens on one CPU alone.
+    pub cpus: Option<&'static str>,
+    /// What happened.
+    pub event: Asked,
+}
+
+/// A machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// The definition.
+    pub arch: String,
+    /// The page size with its tables.
+    pub geometry: String,
+    /// Every feature that it has, also those that were not named.
+    pub features: Vec<String>,
+    /// Every erratum that it has.
+    pub errata: Vec<String>,
+    /// Its limits.
+    pub limits: Vec<Limit>,
+}
+
+/// A limit of a machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limit {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: u64,
+}
+
+/// A tag.
+#[derive(Debug, Clone, Serialize)]
+pub struct TagValue {
+    /// Its kind.
+    pub kind: String,
+    /// Its value.
+    pub value: Hex,
+    /// Whether a value means the same space on every CPU (`machine`), or each CPU has its own (`cpu`).
+    pub of: &'static str,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Asked {
+    /// Entries were cleared.
+    Cleared {
+        /// Which.
+        ranges: Vec<Range>,
+        /// `kept`, `freed` or `freed_below_live`.
+        tables: &'static str,
+        /// Whether they were stored before.
+        stored: bool,
+    },
+    /// Entries became valid where none were.
+    Appeared {
+        /// Which.
+        ranges: Vec<Range>,
+    },
+    /// Entries change.
+    Change {
+        /// What becomes of them.
+        to: &'static str,
+        /// Which.
+        range: Range,
+        /// How many they are.
+        entries: u64,
+        /// Whether the flush may be deferred.
+        may_defer: bool,
+    },
+    /// A fault that the table does not justify.
+    Fault {
+        /// Where.
+        range: Range,
+    },
+    /// The whole space is unmapped.
+    Everything,
+    /// The space ends.
+    Teardown,
+    /// The space is loaded.
+    Switch {
+        /// The flush that is pending: `none`, `tag` or `all`.
+        pending: &'static str,
+    },
+    /// The kernel returns to user code.
+    Resume {
+        /// The flush that is pending: `none` or `tag`.
+        pending: &'static str,
+    },
+    /// The kernel is entered from user code.
+    EnterFromUser,
+    /// The CPU comes online.
+    Arrive,
+    /// New entries are made visible.
+    Publish,
+}
+
+/// Addresses, and the levels of their entries.
+#[derive(Debug, Clone, Serialize)]
+pub struct Range {
+    /// The first address.
+    pub start: Hex,
+    /// The first address after them.
+    pub end: Hex,
+    /// The levels.
+    pub levels: Vec<String>,
+}
+
+/// The request of a query.
+pub(super) fn request(model: &Model, query: &Query) -> Request {
+    let config = query.config;
+    Request {
+        title: title(model, query),
+        machine: machine(model, query),
+        space: match query.space {
+            Space::User => "user",
+            Space::Kernel => "kernel",
+        },
+        tag: kind_of_tag(model, query).map(|tag| TagValue {
+            kind: tag.named.name.clone(),
+            value: model
+                .space(query.space)
+                .fixed_tag(config)
+                .unwrap_or(query.tag.value)
+                .into(),
+            of: if tag.of_cpu.value { "cpu" } else { "machine" },
+        }),
+        cpus: query
+            .event
+            .concerns_others()
+            .then_some(if query.others { "others" } else { "self" }),
+        event: asked(model, query),
+    }
+}
+
+fn machine(model: &Model, query: &Query) -> Machine {
+    let config = query.config;
+    let names = |all: &mut dyn Iterator<Item = (&Named, bool)>| {
+        let there = all.filter(|(_, is)| *is);
+        there.map(|(named, _)| named.name.clone()).collect()
+    };
+    let features = model.features.iter().enumerate();
+    let errata = model.errata.iter().enumerate();
+    let limits = model.limits.iter().zip(&query.limits);
+    Machine {
+        arch: model.arch.name.clone(),
+        geometry: model.geometries[config.geometry].named.name.clone(),
+        features: names(&mut features.map(|(i, it)| (&it.named, config.has(i)))),
+        errata: names(&mut errata.map(|(i, it)| (&it.named, config.suffers(i)))),
+        limits: limits
+            .map(|(limit, value)| Limit {
+                name: limit.named.name.clone(),
+                value: *value,
+            })
+            .collect(),
+    }
+}
+
+/// The kind of tag under which the entries of the space are cached.
+pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag> {
+    let config = query.config;
+    let under = &model.space(query.space).leaf.get(config)?.value;
+    let of = |tag: &Tag| tag.of_cpu.value != query.tag.of_machine;
+    match under {
+        Under::Fixed(tag, _) => Some(&model.tags[*tag]),
+        Under::Tags(_) => {
+            let mut there = tags(model, config);
+            there.clone().find(|tag| of(tag)).or_else(|| there.next())
+        }
+        Under::EveryTag | Under::Global => None,
+    }
+}
+
+fn range(model: &Model, stretch: &Stretch) -> Range {
+    let name = |&level: &usize| model.levels[level].name.clone();
+    Range {
+        start: stretch.extent.start.into(),
+        end: end(stretch),
+        levels: stretch.levels.iter().map(name).collect(),
+    }
+}
+
+fn end(stretch: &Stretch) -> Hex {
+    Hex(u128::from(stretch.extent.start) + u128::from(stretch.extent.bytes))
+}
+
+fn of_change(change: &Change) -> Stretch {
+    Stretch {
+        extent: change.extent,
+        levels: vec![change.level.index()],
+    }
+}
+
+fn entries(model: &Model, config: Config, change: &Change) -> u64 {
+    let shift = model.level_shift(change.level.index(), config);
+    shift.map_or(0, |shift| change.extent.entries(shift))
+}
+
+fn asked(model: &Model, query: &Query) -> Asked {
+    let ranges = |stretches: &[Stretch]| stretches.iter().map(|it| range(model, it)).collect();
+    match &query.event {
+        Event::Cleared(cleared) => Asked::Cleared {
+            ranges: ranges(&cleared.stretches),
+            tables: match cleared.tables {
+                Tables::Kept => "kept",
+                Tables::Unlinked => "freed",
+                Tables::UnlinkedLive => "freed_below_live",
+            },
+            stored: cleared.stored || model.change.plain_store.value,
+        },
+        Event::Mapped(stretches) => Asked::Appeared {
+            ranges: ranges(stretches),
+        },
+        Event::Change(change) => Asked::Change {
+            to: name(change.to),
+            range: range(model, &of_change(change)),
+            entries: entries(model, query.config, change),
+            may_defer: change.may_defer,
+        },
+        Event::Fault(stretch) => Asked::Fault {
+            range: range(model, stretch),
+        },
+        Event::Everything => Asked::Everything,
+        Event::Teardown => Asked::Teardown,
+        Event::Switch(pending) => Asked::Switch {
+            pending: match pending {
+                Debt::None => "none",
+                Debt::Tag => "tag",
+                Debt::All => "all",
+            },
+        },
+        Event::Resume(pending) => Asked::Resume {
+            pending: if *pending { "tag" } else { "none" },
+        },
+        Event::EnterFromUser => Asked::EnterFromUser,
+        Event::Arrive => Asked::Arrive,
+        Event::Publish => Asked::Publish,
+    }
+}
+
+/// The name of a change on the command line.
+#[must_use]
+pub fn name(to: To) -> &'static str {
+    match to {
+        To::Invalid => "invalid",
+        To::Replaced => "replaced",
+        To::FewerRights => "fewer-rights",
+        To::MoreRights => "more-rights",
+        To::Attributes => "attributes",
+        To::SoftwareBits => "software-bits",
+        To::Split => "split",
+        To::Collapse => "collapse",
+        To::New => "new",
+        To::Accessed => "accessed-cleared",
+        To::Dirty => "dirty-cleared",
+    }
+}
+
+fn becomes(to: To) -> &'static str {
+    match to {
+        To::Invalid => "made invalid",
+        To::Replaced => "replaced",
+        To::FewerRights => "given fewer rights",
+        To::MoreRights => "given more rights",
+        To::Attributes => "given other attributes",
+        To::SoftwareBits => "given other software bits",
+        To::Split => "made to point at tables, each in place of a page",
+        To::Collapse => "made to map pages, each in place of a table",
+        To::New => "made valid",
+        To::Accessed => "cleared of their accessed marks",
+        To::Dirty => "cleared of their dirty marks",
+    }
+}
+
+fn title(model: &Model, query: &Query) -> String {
+    let of = whose(model, query);
+    let ranges = |stretches: &[Stretch]| {
+        let one = |stretch: &Stretch| {
+            let names: Vec<&str> = (stretch.levels.iter())
+                .map(|&level| model.levels[level].name.as_str())
+                .collect();
+            let (start, end) = (stretch.extent.start, end(stretch));
+            (names.join(", "), format!("{start:#x}..{end}"))
+        };
+        let all: Vec<(String, String)> = stretches.iter().map(one).collect();
+        match all.as_slice() {
+            [(names, range)] => (format!("{names} entries"), range.clone()),
+            several => {
+                let each = several
+                    .iter()
+                    .map(|(names, range)| format!("{range} ({names})"));
+                let each: Vec<String> = each.collect();
+                ("entries".to_owned(), each.join(", "))
+            }
+        }
+    };
+    let what = match &query.event {
+        Event::Cleared(cleared) => {
+            let (entries, range) = ranges(&cleared.stretches);
+            let tables = match cleared.tables {
+                Tables::Kept => "",
+                Tables::Unlinked => " and their tables",
+                Tables::UnlinkedLive => " and their tables, valid below,",
+            };
+            let by_instructions = match (model.change.plain_store.value, cleared.stored) {
+                (true, _) => "",
+                (false, true) => ", stored before",
+                (false, false) => ", made invalid",
+            };
+            format!("{entries}{tables} at {range} of {of}{by_instructions}")
+        }
+        Event::Mapped(stretches) => {
+            let (entries, range) = ranges(stretches);
+            format!("{entries} that appeared at {range} of {of}")
+        }
+        Event::Change(change) => {
+            let level = &model.levels[change.level.index()].name;
+            let count = match entries(model, query.config, change) {
+                1 => format!("1 {level} entry"),
+                count => format!("{count} {level} entries"),
+            };
+            let deferred = if change.may_defer {
+                ", the flush deferred"
+            } else {
+                ""
+            };
+            let (start, becomes) = (change.extent.start, becomes(change.to));
+            format!("{count} from {start:#x} of {of}, {becomes}{deferred}")
+        }
+        Event::Fault(stretch) => {
+            let (_, range) = ranges(std::slice::from_ref(stretch));
+            format!("a fault at {range} of {of} that the table does not justify")
+        }
+        Event::Everything => format!("everything of {of}"),
+        Event::Teardown => format!("the end of {of}"),
+        Event::Switch(pending) => {
+            let pending = match pending {
+                Debt::None => "nothing",
+                Debt::Tag => "a flush of its tag",
+                Debt::All => "a flush of every tag",
+            };
+            format!("switch to {of}, {pending} pending")
+        }
+        Event::Resume(pending) => {
+            let pending = if *pending {
+                "a flush of its tag"
+            } else {
+                "nothing"
+            };
+            format!("return to user code of {of}, {pending} pending")
+        }
+        Event::EnterFromUser => format!("entry from user code of {of}"),
+        Event::Arrive => "a CPU comes online".to_owned(),
+        Event::Publish => format!("new entries of {of}"),
+    };
+    let others = if query.others && query.event.concerns_others() {
+        ", on other CPUs too"
+    } else {
+        ""
+    };
+    let machine = described(model, query.config, &query.limits);
+    format!("{}: {what}{others} ({machine})", model.arch.name)
+}
+
+/// Whose mappings, with the tag.
+fn whose(model: &Model, query: &Query) -> String {
+    if query.space == Space::Kernel {
+        return "the kernel".to_owned();
+    }
+    let Some(tag) = kind_of_tag(model, query) else {
+        return "a user space without a tag".to_owned();
+    };
+    let kind = if tags(model, query.config).count() > 1 {
+        format!(" (`{}`)", tag.named.name)
+    } else {
+        String::new()
+    };
+    format!("a user space with tag {:#x}{kind}", query.tag.value)
+}

@@ -1,0 +1,258 @@
+//! A request, as the runtime serves it: flushes with their IPIs, events, and the ends of a gather.
+//!
+//! In: a [`Query`]. Out: a [`Trace`]. Holds: the order is the runtime's. A flush issues what the backend starts with, interrupts
+//! the CPUs that flush for themselves and waits for them, issues what it ends with, and interrupts those that only have to
+//! be interrupted (`runtime/src/shootdown.rs`).
+
+use tlbc_runtime::backend::Audience;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
+
+use super::answer::{Ipi, Step, Store, Trace, VERSION};
+use super::asked::{Entries, env, without_devices};
+use super::deferred::deferred;
+use super::interpret::{Effects, Env, flush, interpret};
+use super::query::{Event, Query};
+use super::request::{kind_of_tag, request};
+use super::steps::{step, takes_tag, targets};
+use crate::model::Model;
+use crate::plan::Plans;
+use crate::plan::ir::Shape;
+
+/// What is flushed.
+#[derive(Clone, Copy)]
+pub(super) enum Flush<'r> {
+    /// These entries.
+    Ranges(&'r Ranges),
+    /// The whole space.
+    Everything,
+    /// The same, for a space that ends.
+    Teardown,
+}
+
+/// A request that is being served.
+pub(super) struct Run<'a> {
+    pub model: &'a Model,
+    pub plans: &'a Plans,
+    pub query: &'a Query,
+    pub entries: Entries<'a>,
+    pub levels: LevelTable,
+    pub trace: Trace,
+    /// What was changed, and is not flushed yet.
+    pub changed: Ranges,
+    /// Whether everything of the space is flushed instead.
+    pub whole: bool,
+    /// Whether a valid entry of the kernel was stored where none was, and is not published.
+    pub new: bool,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(model: &'a Model, plans: &'a Plans, query: &'a Query) -> Self {
+        Self {
+            model,
+            plans,
+            query,
+            entries: Entries::new(model, query),
+            levels: model.level_table(query.config),
+            trace: Trace {
+                version: VERSION,
+                request: request(model, query),
+                notes: Vec::new(),
+                here: Vec::new(),
+                ipis: Vec::new(),
+                deferred: Vec::new(),
+            },
+            changed: Ranges::new(),
+            whole: false,
+            new: false,
+        }
+    }
+
+    /// Serves it.
+    pub fn trace(mut self) -> Result<Trace, String> {
+        let space = self.query.space;
+        match &self.query.event {
+            Event::Cleared(cleared) if cleared.stored || self.model.change.plain_store.value => {
+                let ranges = self.entries.cleared(cleared)?;
+                self.flush(Flush::Ranges(&ranges));
+            }
+            Event::Cleared(cleared) => self.clear(cleared)?,
+            Event::Mapped(stretches) => self.mapped(stretches)?,
+            Event::Change(change) => self.change(change)?,
+            Event::Fault(stretch) => self.fault(stretch)?,
+            Event::Everything => self.flush(Flush::Everything),
+            Event::Teardown => self.flush(Flush::Teardown),
+            Event::Switch(debt) => {
+                if *debt == tlbc_runtime::Debt::All
+                    && !self.model.switch_flushes_every_tag(self.query.config)
+                {
+                    return Err(
+                        "a flush of everything under every tag is never pending on this machine: its CPUs start with \
+                         nothing cached, and its tags are not given out anew all at once"
+                            .to_owned(),
+                    );
+                }
+                self.event(Shape::Switch, |env| env.debt = *debt);
+            }
+            Event::Resume(pending) => self.event(Shape::Resume, |env| env.owed = *pending),
+            Event::EnterFromUser => self.event(Shape::Enter, |_| {}),
+            Event::Arrive => self.event(Shape::Arrive, |_| {}),
+            Event::Publish => self.event(Shape::Publish(space), |_| {}),
+        }
+        Ok(self.trace)
+    }
+
+    /// Which CPUs may have cached the entries.
+    pub fn reach(&self) -> Reach {
+        if self.query.others {
+            Reach::Wide
+        } else {
+            Reach::Here
+        }
+    }
+
+    /// Something else than a flush, on this CPU. Devices are not switched, nor do they come online.
+    pub fn event(&mut self, shape: Shape, set: impl FnOnce(&mut Env)) {
+        let mut env = env(self.query);
+        env.config = without_devices(self.model, env.config);
+        set(&mut env);
+        let effects = interpret(self.model, self.plans, shape, &env);
+        self.did(&effects, &env);
+    }
+
+    /// A flush, of all that may have cached the entries.
+    pub fn flush(&mut self, what: Flush<'_>) {
+        let reach = self.reach();
+        let (shape, mut env) = self.flush_of(what, env(self.query));
+        let [start, finish] = self.issued(shape, reach, &env);
+        let told = Shape::Told(self.query.space);
+        let mut deliver = interpret(self.model, self.plans, told, &env).deliver;
+        if reach == Reach::Here {
+            self.note_reach(deliver);
+            deliver = Audience::NOBODY;
+        }
+        self.did(&start, &env);
+        if !deliver.is_nobody() {
+            let sender = env.config;
+            env.tag.of_machine = false;
+            env.config = without_devices(self.model, env.config);
+            let effects = self.issued(shape, Reach::Here, &env);
+            self.interrupt(deliver, &effects, &env);
+            (env.tag, env.config) = (self.query.tag, sender);
+        }
+        self.did(&finish, &env);
+        for left in [start.interrupt, finish.interrupt] {
+            if !left.is_nobody() {
+                self.interrupt(left, &[], &env);
+            }
+        }
+    }
+
+    /// Says where the runtime does not look for what makes a flush local: where no CPU would be interrupted it does not know
+    /// which CPUs hold entries, unless one that attaches the space waits for it.
+    fn note_reach(&mut self, deliver: Audience) {
+        let waits = self.model.switch.waits_for_changes.is_some();
+        if deliver.is_nobody() && !(waits && self.query.space == Space::User) {
+            self.note(
+                "instructions reach every CPU, so the runtime does not look which CPUs have cached the entries: it \
+                 flushes as with `--cpus others`",
+            );
+        }
+    }
+
+    /// Adds a remark, once.
+    pub fn note(&mut self, text: &str) {
+        if !self.trace.notes.iter().any(|note| note == text) {
+            self.trace.notes.push(text.to_owned());
+        }
+    }
+
+    /// A flush on this CPU alone, which leaves devices to others.
+    pub fn flush_here(&mut self, ranges: &Ranges) {
+        let (shape, mut env) = self.flush_of(Flush::Ranges(ranges), env(self.query));
+        env.config = without_devices(self.model, env.config);
+        for effects in self.issued(shape, Reach::Here, &env) {
+            self.did(&effects, &env);
+        }
+    }
+
+    /// The shape of a flush for a reach, and what its plan is interpreted with.
+    fn flush_of(&self, what: Flush<'_>, mut env: Env) -> (fn(Space, Reach) -> Shape, Env) {
+        let shape: fn(Space, Reach) -> Shape = match what {
+            Flush::Ranges(ranges) => {
+                env.walk = ranges.tables();
+                let one = match ranges.scope(&self.levels) {
+                    Scope::Page { va, level, .. } => Some((va, level)),
+                    _ => None,
+                };
+                env.ranges = *ranges;
+                env.page = one.unwrap_or((0, Level(0)));
+                match one {
+                    Some(_) => Shape::Page,
+                    None => Shape::Ranges,
+                }
+            }
+            Flush::Everything => {
+                env.walk = true;
+                Shape::Everything
+            }
+            Flush::Teardown => {
+                (env.walk, env.ends) = (true, true);
+                let ends = Shape::Teardown(self.query.space, self.reach());
+                if self.plans.get(ends).is_some() {
+                    Shape::Teardown
+                } else {
+                    Shape::Everything
+                }
+            }
+        };
+        (shape, env)
+    }
+
+    /// What is issued for a flush: to start it, and to finish it.
+    fn issued(&self, shape: fn(Space, Reach) -> Shape, reach: Reach, env: &Env) -> [Effects; 2] {
+        flush(self.model, self.plans, shape(self.query.space, reach), env)
+    }
+
+    /// What came of a plan on this CPU, which stores nothing.
+    fn did(&mut self, effects: &Effects, env: &Env) {
+        self.issue(effects, env, None);
+        self.defer("this CPU", effects);
+    }
+
+    /// What this CPU issues. Stores are of the entries of `store`.
+    pub fn issue(&mut self, effects: &Effects, env: &Env, store: Option<&Store>) {
+        let steps = effects.ops.iter();
+        let steps = steps.filter_map(|op| step(self.model, env.config, op, store));
+        self.trace.here.extend(steps);
+    }
+
+    /// What is left for later.
+    pub fn defer(&mut self, cpus: &'static str, effects: &Effects) {
+        for more in deferred(self.model, self.query, effects.owed, cpus) {
+            if !self.trace.deferred.contains(&more) {
+                self.trace.deferred.push(more);
+            }
+        }
+    }
+
+    /// Interrupts CPUs, each of which does the same.
+    fn interrupt(&mut self, to: Audience, effects: &[Effects], env: &Env) {
+        let ops = || effects.iter().flat_map(|effects| &effects.ops);
+        let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
+        let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));
+        let steps = ops().filter_map(|op| step(self.model, env.config, op, None));
+        let ipi = Ipi {
+            targets: targets(self.model, self.query, to),
+            steps: steps.collect(),
+            own_tag: own.map(|tag| tag.named.name.clone()),
+        };
+        self.trace.here.push(Step::Ipi {
+            ipi: self.trace.ipis.len(),
+        });
+        self.trace.ipis.push(ipi);
+        for effects in effects {
+            self.defer("each interrupted CPU", effects);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From what a plan does to the steps that are shown.
+//!
+//! In: instructions of the interpreter, and CPUs to interrupt. Out: [`Step`]s with operands filled in and taken apart, and
+//! [`Target`]s with the reason why each is interrupted.
+
+use tlbc_runtime::backend::Audience;
+use tlbc_runtime::clause::Holders;
+use tlbc_runtime::request::Space;
+
+use super::answer::{BarrierRole, Field, Hex, Instruction, Operand, Step, Store, Target};
+use super::encode;
+use super::interpret::{Op, Role, Which};
+use super::query::Query;
+use crate::model::{Config, Instr, Lost, Model, Source, Template};
+use crate::template::shown;
+
+/// A step; none for plain stores unless it is said of which entries they are.
+pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
+    let instruction = |name: &str, template| instruction(model, config, op, (name, template));
+    Some(match op.which {
+        Which::Barrier(index) => {
+            let it = &model.barriers[index];
+            Step::Barrier {
+                role: match op.role {
+                    Role::Publish => BarrierRole::Publish,
+                    Role::Resync => BarrierRole::Resync,
+                    Role::Main | Role::Complete | Role::Workaround(_) => BarrierRole::Complete,
+                },
+                instruction: instruction(&it.named.name, &it.template),
+            }
+        }
+        Which::Invalidate(index) => {
+            let it = &model.invalidates[index];
+            Step::Invalidate {
+                workaround: match op.role {
+                    Role::Workaround(erratum) => Some(model.errata[erratum].named.name.clone()),
+                    _ => None,
+                },
+                instruction: instruction(&it.named.name, &it.template),
+            }
+        }
+        Which::Load(index) => {
+            let it = &model.loads[index];
+            Step::Load(instruction(&it.named.name, &it.template))
+        }
+        Which::Store => Step::Store(store?.clone()),
+    })
+}
+
+fn instruction(
+    model: &Model,
+    config: Config,
+    op: &Op,
+    (name, template): (&str, &Template),
+) -> Instruction {
+    let operands = op.operands.iter().map(|&(operand, bits)| {
+        let it = &model.operands[operand];
+        let fields = encode::fields(model, it, config, &op.sources.0).into_iter();
+        Operand {
+            name: it.named.name.clone(),
+            value: Hex(bits),
+            fields: fields
+                .map(|field| Field {
+                    high: field.high,
+                    low: field.low,
+                    source: field.name,
+                    value: field.bits.into(),
+                })
+                .collect(),
+        }
+    });
+    let operands: Vec<Operand> = operands.collect();
+    // Directives of the assembler are no instructions.
+    let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
+    let value = |of: &str| {
+        let operand = operands.iter().find(|operand| operand.name == of);
+        operand.map_or_else(|| of.to_owned(), |operand| operand.value.to_string())
+    };
+    let asm = lines.map(|line| shown(line, value)).collect();
+    Instruction {
+        name: name.to_owned(),
+        asm,
+        operands,
+    }
+}
+
+/// Whether an instruction is given the tag of the space.
+pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
+    let mut operands = op.operands.iter();
+    operands.any(|&(operand, _)| {
+        let mut fields = model.operands[operand].fields.iter();
+        fields.any(|field| field.value.source() == Some(Source::Tag))
+    })
+}
+
+/// The CPUs of an audience.
+pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target> {
+    let kinds = [
+        (Holders::ACTIVE, "active CPUs"),
+        (Holders::LAZY, "lazy CPUs"),
+        (Holders::PARKED, "inactive CPUs"),
+    ];
+    let kinds = kinds
+        .into_iter()
+        .filter(|(kind, _)| to.holders.covers(*kind));
+    let kinds = kinds.map(|(kind, cpus)| Target {
+        cpus: cpus.to_owned(),
+        set: None,
+        reason: reason(kind, query.space).to_owned(),
+    });
+    let sets = model.cpu_sets.iter().enumerate();
+    let sets = sets.filter(|(index, _)| to.sets & (1 << index) != 0);
+    let sets = sets.map(|(index, set)| Target {
+        cpus: format!("CPUs of `{}`", set.name),
+        set: Some(set.name.clone()),
+        reason: undrained(model, query.config, index),
+    });
+    kinds.chain(sets).collect()
+}
+
+fn reason(kind: Holders, space: Space) -> &'static str {
+    match (kind, space) {
+        (_, Space::Kernel) => "use the kernel's mappings",
+        (Holders::ACTIVE, _) => "run the space",
+        (Holders::LAZY, _) => "may walk its tables",
+        _ => "may hold entries under its tag, which is given to another space",
+    }
+}
+
+/// Which barriers do not drain the accesses of a set of CPUs.
+fn undrained(model: &Model, config: Config, set: usize) -> String {
+    let errata = model.errata.iter().enumerate();
+    let present = errata.filter(|(index, _)| config.suffers(*index));
+    let found = present.flat_map(|(_, erratum)| {
+        let weakens = erratum.weakens.iter();
+        let of_set = weakens.filter(|w| w.on == Some(set) && w.lost.value == Lost::Drained);
+        of_set.filter_map(|w| match w.target.value {
+            Instr::Barrier(barrier) => {
+                let barrier = &model.barriers[barrier].named.name;
+                Some(format!("`{barrier}` of `{}`", erratum.named.name))
+            }
+            Instr::Invalidate(_) => None,
+        })
+    });
+    let found: Vec<String> = found.collect();
+    format!("their accesses are not drained: {}", found.join(", "))
+}

@@ -1,0 +1,362 @@
+//! Random requests on every definition: the JSON is as its schema describes it, and the text says the same.
+//!
+//! A request that no machine has is refused with a reason; there is nothing else than an answer or a reason.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use tlbc::Analysis;
+use tlbc::model::Config;
+use tlbc::trace::{
+    Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
+};
+use tlbc_runtime::backend::Debt;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Extent, Space};
+
+use crate::common::{arm64, powerpc, s390, tag_on, x86};
+use crate::schema;
+
+static SCHEMA: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(schema::TRACE).expect("JSON"));
+
+const CHANGES: [To; 11] = [
+    To::Invalid,
+    To::Replaced,
+    To::FewerRights,
+    To::MoreRights,
+    To::Attributes,
+    To::SoftwareBits,
+    To::Split,
+    To::Collapse,
+    To::New,
+    To::Accessed,
+    To::Dirty,
+];
+
+/// The lines of a text, read in step with the JSON value that says the same.
+struct Reader<'t> {
+    lines: std::str::Lines<'t>,
+}
+
+impl Reader<'_> {
+    fn line(&mut self, wanted: &str) {
+        let line = self.lines.next().unwrap_or("");
+        assert_eq!(line, wanted);
+    }
+
+    /// The lines of steps: what is on the left of each, and every word beside it.
+    fn steps(&mut self, steps: &Value, ipis: &Value) {
+        for step in steps.as_array().expect("steps") {
+            for (nth, left) in lefts(step, ipis).iter().enumerate() {
+                let line = self.lines.next().unwrap_or("");
+                let (found, beside) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
+                assert_eq!(found, left, "of {step}");
+                if nth == 0 && step["kind"] == "barrier" {
+                    assert!(
+                        beside.contains(&format!("({})", text(&step["role"]))),
+                        "{line}"
+                    );
+                }
+                let workaround = step["workaround"].as_str();
+                assert_eq!(
+                    beside.contains("(workaround of "),
+                    nth == 0 && workaround.is_some(),
+                    "{line}"
+                );
+                assert!(
+                    workaround.is_none_or(|it| nth > 0 || beside.contains(it)),
+                    "{line}"
+                );
+                for operand in step["operands"].as_array().into_iter().flatten() {
+                    let of_line = lefts(step, ipis).len() == 1;
+                    let said = format!("{}={}", text(&operand["name"]), text(&operand["value"]));
+                    assert!(!of_line || beside.contains(&said), "{said}: {line}");
+                    let fields = operand["fields"].as_array().expect("fields");
+                    let whole = fields.len() == 1 && fields[0]["low"] == 0;
+                    for field in fields.iter().filter(|_| of_line && !whole) {
+                        let said = format!("{} {}", text(&field["source"]), text(&field["value"]));
+                        assert!(
+                            field["value"] == "0x0" || beside.contains(&said),
+                            "{said}: {line}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+fn targets(ipi: &Value, with_reason: bool) -> String {
+    let targets = ipi["targets"].as_array().expect("targets").iter();
+    let targets = targets.map(|it| {
+        let cpus = text(&it["cpus"]);
+        if with_reason {
+            format!("{cpus} ({})", text(&it["reason"]))
+        } else {
+            cpus.to_owned()
+        }
+    });
+    targets.collect::<Vec<_>>().join(", ")
+}
+
+/// What the text has on the left for a step.
+fn lefts(step: &Value, ipis: &Value) -> Vec<String> {
+    match text(&step["kind"]) {
+        "store" => {
+            let count = step["entries"].as_u64().expect("a number");
+            let entries = if count == 1 { "entry" } else { "entries" };
+            let (level, start) = (text(&step["level"]), text(&step["start"]));
+            let becomes = text(&step["becomes"]);
+            vec![format!(
+                "(store of {count} {level} {entries} from {start}: {becomes})"
+            )]
+        }
+        "ipi" => {
+            let ipi = &ipis[step["ipi"].as_u64().expect("an index") as usize];
+            vec![format!("(IPI to {})", targets(ipi, false))]
+        }
+        _ => {
+            let asm = step["asm"].as_array().expect("lines").iter();
+            asm.map(|line| text(line).to_owned()).collect()
+        }
+    }
+}
+
+/// The text of a trace and its JSON say the same.
+fn agree(trace: &Trace) {
+    let json: Value = serde_json::from_str(&show::json(trace)).expect("JSON");
+    if let Err(why) = schema::check(&SCHEMA, &json) {
+        panic!("{why}: {json}");
+    }
+    assert_eq!(json["version"], VERSION);
+    let shown = show::text(trace);
+    let mut reader = Reader {
+        lines: shown.lines(),
+    };
+    for note in json["notes"].as_array().expect("notes") {
+        reader.line(&format!("note: {}", text(note)));
+    }
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    let ipis = &json["ipis"];
+    reader.line("here:");
+    if is_empty(&json["here"]) {
+        reader.line("  (nothing is issued)");
+    }
+    reader.steps(&json["here"], ipis);
+    for ipi in ipis.as_array().expect("IPIs") {
+        reader.line(&format!("IPI to {}:", targets(ipi, true)));
+        if let Some(tag) = ipi["own_tag"].as_str() {
+            reader.line(&format!("  (each uses its own value of `{tag}`)"));
+        }
+        if is_empty(&ipi["steps"]) {
+            reader.line("  (nothing is issued: taking the interrupt is enough)");
+        }
+        reader.steps(&ipi["steps"], ipis);
+    }
+    if is_empty(ipis) {
+        reader.line("IPI:");
+        reader.line("  (none)");
+    }
+    reader.line("deferred:");
+    for it in json["deferred"].as_array().expect("deferred flushes") {
+        let (cpus, entries) = (text(&it["cpus"]), text(&it["entries"]));
+        let until = text(&it["until"]).replace("return_to_user", "the return to user code");
+        let until = until.replace("fault", "a fault");
+        reader.line(&format!("  {cpus}: {entries}, until {until}"));
+    }
+    if is_empty(&json["deferred"]) {
+        reader.line("  (nothing)");
+    }
+    assert_eq!(reader.lines.next(), None);
+}
+
+/// A request, before it is known which machine it is for.
+#[derive(Debug, Clone)]
+struct Case {
+    definition: usize,
+    config: u64,
+    limits: u64,
+    kernel: bool,
+    others: bool,
+    tag: u16,
+    what: usize,
+    to: usize,
+    levels: Vec<(usize, u64, u64)>,
+    tables: usize,
+    flags: (bool, bool),
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let entries = prop_oneof![4 => 1..4u64, 2 => 1..40u64, 1 => 1..700u64];
+    let level = (0..5usize, 0..1u64 << 20, entries);
+    (
+        (0..4usize, any::<u64>(), any::<u64>()),
+        (any::<bool>(), any::<bool>(), any::<u16>()),
+        (0..12usize, 0..CHANGES.len()),
+        proptest::collection::vec(level, 1..3),
+        (0..3usize, any::<(bool, bool)>()),
+    )
+        .prop_map(
+            |((definition, config, limits), (kernel, others, tag), (what, to), levels, more)| {
+                let (tables, flags) = more;
+                Case {
+                    definition,
+                    config,
+                    limits,
+                    kernel,
+                    others,
+                    tag,
+                    what,
+                    to,
+                    levels,
+                    tables,
+                    flags,
+                }
+            },
+        )
+}
+
+/// Every configuration of a definition that can be.
+fn configs(analysis: &Analysis) -> Vec<Config> {
+    let model = &analysis.model;
+    let (features, errata) = (1u32 << model.features.len(), 1u32 << model.errata.len());
+    let all = (0..features).flat_map(|features| {
+        (0..errata).flat_map(move |errata| {
+            (0..model.geometries.len()).map(move |geometry| Config {
+                features,
+                errata,
+                geometry,
+            })
+        })
+    });
+    all.filter(|config| model.possible(*config)).collect()
+}
+
+static CONFIGS: LazyLock<[(&Analysis, Vec<Config>); 4]> =
+    LazyLock::new(|| [arm64(), powerpc(), s390(), x86()].map(|it| (it, configs(it))));
+
+impl Case {
+    fn query(&self) -> (&'static Analysis, Query) {
+        let (analysis, configs) = &CONFIGS[self.definition];
+        let model = &analysis.model;
+        let config = configs[(self.config % configs.len() as u64) as usize];
+        let space = if self.kernel {
+            Space::Kernel
+        } else {
+            Space::User
+        };
+        let base = { model.space(space).addresses.get(config) }.map_or(0, |it| it.base);
+        let stretch = |&(level, place, entries): &(usize, u64, u64)| {
+            let level = level % model.levels.len();
+            let shift = model.level_shift(level, config).unwrap_or(12).min(40);
+            let start = base + ((place << 12) >> shift << shift);
+            Stretch {
+                extent: Extent::new(start, entries << shift),
+                levels: vec![level],
+            }
+        };
+        let stretches: Vec<Stretch> = self.levels.iter().map(stretch).collect();
+        let first = stretches[0].clone();
+        let event = match self.what {
+            0..=2 => Event::Cleared(Cleared {
+                stretches,
+                tables: [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive][self.tables],
+                stored: self.flags.0,
+            }),
+            3..=5 => Event::Change(Change {
+                to: CHANGES[self.to],
+                level: Level(first.levels[0] as u8),
+                extent: first.extent,
+                memory: Memory::default(),
+                may_defer: self.flags.1 && self.flags.0,
+            }),
+            6 => Event::Mapped(stretches),
+            7 => Event::Fault(first),
+            8 => [Event::Everything, Event::Teardown][usize::from(self.flags.0)].clone(),
+            9 => Event::Switch([Debt::None, Debt::Tag, Debt::All][self.tables]),
+            10 => Event::Resume(self.flags.0),
+            _ => [Event::EnterFromUser, Event::Arrive, Event::Publish][self.tables].clone(),
+        };
+        let limits = model.limits.iter();
+        let limits = limits.map(|it| it.least + self.limits % (it.most - it.least + 1));
+        let query = Query {
+            config,
+            limits: limits.collect(),
+            space,
+            event,
+            tag: tag_on(model, config, self.tag.into()),
+            others: self.others,
+        };
+        (analysis, query)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn text_and_json_say_the_same(case in case()) {
+        let (analysis, query) = case.query();
+        match trace(&analysis.model, &analysis.plans, &query) {
+            Ok(trace) => agree(&trace),
+            Err(why) => prop_assert!(!why.is_empty()),
+        }
+    }
+}
+
+/// Most of the random requests are such as a machine has, and every kind of step and of answer is among them.
+#[test]
+fn every_part_of_the_schema_is_met() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut good = 0;
+    for _ in 0..1500 {
+        let case = case().new_tree(&mut runner).expect("a case").current();
+        let (analysis, query) = case.query();
+        let Ok(trace) = trace(&analysis.model, &analysis.plans, &query) else {
+            continue;
+        };
+        good += 1;
+        let json: Value = serde_json::from_str(&show::json(&trace)).expect("JSON");
+        let here = json["here"].as_array().expect("steps").iter();
+        seen.extend(here.map(|step| format!("{} {}", step["kind"], step["role"])));
+        seen.insert(format!("event {}", json["request"]["event"]["kind"]));
+        let deferred = json["deferred"].as_array().expect("a list").iter();
+        seen.extend(deferred.map(|it| format!("until {}", it["until"])));
+    }
+    assert!(good > 750, "{good}");
+    let wanted = [
+        "\"barrier\" \"complete\"",
+        "\"barrier\" \"publish\"",
+        "\"barrier\" \"resync\"",
+        "\"invalidate\" null",
+        "\"ipi\" null",
+        "\"load\" null",
+        "\"store\" null",
+        "event \"appeared\"",
+        "event \"arrive\"",
+        "event \"change\"",
+        "event \"cleared\"",
+        "event \"enter_from_user\"",
+        "event \"everything\"",
+        "event \"fault\"",
+        "event \"publish\"",
+        "event \"resume\"",
+        "event \"switch\"",
+        "event \"teardown\"",
+        "until \"attach\"",
+        "until \"fault\"",
+        "until \"load\"",
+        "until \"return_to_user\"",
+        "until \"reuse\"",
+    ];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), wanted);
+}

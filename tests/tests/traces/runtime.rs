@@ -1,0 +1,414 @@
+//! A change is traced as the runtime makes it: the runtime on a hosted machine, with what it issues recorded, is right.
+//!
+//! For each change at each level, and for entries that are cleared with their table or without, of a user space and of the kernel, with this CPU alone and with another that runs the
+//! space, on machines of each architecture: the instructions with their operands, the interrupts among them, and what
+//! stands in the entry when each instruction is issued are what the trace says.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use tlbc::Analysis;
+use tlbc::model::{Config, Known, Model};
+use tlbc::trace::{
+    Becomes, Change, Cleared, Event, Instruction, Memory, Query, Step, Stretch, Tables, To, Trace,
+    trace,
+};
+use tlbc_runtime::change::Slot;
+use tlbc_runtime::clause::Level;
+use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
+use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
+use tlbc_tests::hosted::{self, Host, Hosted};
+use tlbc_tests::show::{Machine, line};
+use tlbc_tests::tables::Entries;
+
+use crate::common::{arm64, powerpc, s390, x86};
+
+const CHANGES: [To; 11] = [
+    To::Invalid,
+    To::Replaced,
+    To::FewerRights,
+    To::MoreRights,
+    To::Attributes,
+    To::SoftwareBits,
+    To::Split,
+    To::Collapse,
+    To::New,
+    To::Accessed,
+    To::Dirty,
+];
+
+/// A machine of a definition, and the backend that was generated for it.
+struct On<B> {
+    analysis: &'static Analysis,
+    config: Config,
+    backend: B,
+}
+
+/// A request, and the machine on which it is made.
+struct Made<'a, B: Machine> {
+    on: &'a On<B>,
+    mmu: Arc<Host<B>>,
+    space: Arc<AddressSpace<Hosted<B>>>,
+    kernel: bool,
+    others: bool,
+}
+
+/// What a line says of an instruction.
+fn issued(cpu: u32, it: &Instruction) -> String {
+    let operands = it.operands.iter();
+    let operands = operands.map(|operand| format!(" {}={}", operand.name, operand.value));
+    format!("cpu {cpu}: {}{}", it.name, operands.collect::<String>())
+}
+
+/// The lines of a trace, and what stands in the entry at each instruction of this CPU.
+fn expected(trace: &Trace, before: u64, after: u64) -> (Vec<String>, Vec<u64>) {
+    let (mut lines, mut stands) = (Vec::new(), Vec::new());
+    let mut now = before;
+    for step in &trace.here {
+        match step {
+            Step::Store(store) => {
+                now = match store.becomes {
+                    Becomes::Invalid => 0,
+                    Becomes::New => after,
+                }
+            }
+            Step::Ipi { ipi } => {
+                lines.push("interrupted: cpu 1".to_owned());
+                let there = trace.ipis[*ipi].steps.iter().filter_map(Step::instruction);
+                lines.extend(there.map(|it| issued(1, it)));
+            }
+            step => {
+                lines.extend(step.instruction().map(|it| issued(0, it)));
+                stands.push(now);
+            }
+        }
+    }
+    (lines, stands)
+}
+
+impl<B: Machine> Made<'_, B> {
+    fn model(&self) -> &'static Model {
+        &self.on.analysis.model
+    }
+
+    fn space(&self) -> &AddressSpace<Hosted<B>> {
+        if self.kernel {
+            self.mmu.kernel()
+        } else {
+            &self.space
+        }
+    }
+
+    /// The tag of the space, as the runtime has given it out.
+    fn tag(&self) -> Tag {
+        let platform = self.mmu.platform();
+        if self.kernel {
+            return platform.kernel_root().tag;
+        }
+        platform.loaded_tag(0).unwrap_or_default()
+    }
+
+    fn trace(&self, event: Event) -> Result<Trace, String> {
+        let model = self.model();
+        // No device shares the kernel's tables here.
+        let of_kernel = Config {
+            features: self.on.config.features & !of_space(model),
+            ..self.on.config
+        };
+        let query = Query {
+            config: if self.kernel {
+                of_kernel
+            } else {
+                self.on.config
+            },
+            limits: model.limits.iter().map(|limit| limit.most).collect(),
+            space: self.kind(),
+            event,
+            tag: self.tag(),
+            others: self.others,
+        };
+        let answer = trace(model, &self.on.analysis.plans, &query)?;
+        // Where the runtime does not look which CPUs hold entries the trace says that it flushes as for others.
+        if answer
+            .notes
+            .iter()
+            .any(|note| note.contains("`--cpus others`"))
+        {
+            let query = Query {
+                others: true,
+                ..query
+            };
+            return trace(model, &self.on.analysis.plans, &query);
+        }
+        Ok(answer)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let events = self.mmu.platform().events();
+        let of_runtime = |event: &hosted::Event<B::Op>| !matches!(event, hosted::Event::Note(_));
+        events
+            .iter()
+            .filter(|it| of_runtime(it))
+            .map(line)
+            .collect()
+    }
+
+    /// One change, both ways. Whether the machine has it.
+    fn change(&self, to: To, level: Level, shift: u32) -> bool {
+        let base = self.base();
+        let memory = Memory::default();
+        let extent = Extent::new(base + (5 << shift), 1 << shift);
+        // With no other CPU in the space the runtime defers where it may, to the end of the gather.
+        let deferrable = B::FACTS.changes_deferrable && !self.others && !self.kernel;
+        let asked = Change {
+            to,
+            level,
+            extent,
+            memory,
+            may_defer: deferrable,
+        };
+        let Ok(trace) = self.trace(Event::Change(asked)) else {
+            return false;
+        };
+        let maps_pages = self.mmu.platform().backend().levels()[level.index()].leaf;
+        let change = to.change(
+            level,
+            maps_pages,
+            if to == To::Invalid { 0 } else { memory.new },
+        );
+        let before = if to == To::New { 0 } else { memory.old };
+        let (mut lines, stands) = expected(&trace, before, memory.new);
+        if trace.deferred.iter().any(|it| it.cpus == "another CPU") {
+            let whole = self.trace(Event::Everything).expect("a flush");
+            lines.extend(expected(&whole, 0, 0).0);
+        }
+
+        let entry: Arc<[AtomicU64]> = Arc::new([AtomicU64::new(before)]);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (watched, noted) = (entry.clone(), seen.clone());
+        self.mmu.platform().on_issue(Box::new(move |cpu| {
+            if cpu == 0 {
+                noted.lock().expect("a lock").push(watched[0].load(SeqCst));
+            }
+        }));
+        let slot = Slot {
+            entries: &entry,
+            table: memory.table,
+            index: 5,
+            va: extent.start,
+        };
+        Hosted::on(&self.mmu, 0, || {
+            self.mmu.gather(self.space(), |gather| {
+                gather.locked((), |section, ()| {
+                    section
+                        .break_before_make(&slot, &change)
+                        .expect("a change that the machine has");
+                });
+            });
+        });
+        let context = format!("{}: {to:?} of level {level:?}", trace.request.title);
+        assert_eq!(self.lines(), lines, "{context}");
+        if B::FACTS.changes_plainly {
+            assert_eq!(*seen.lock().expect("a lock"), stands, "{context}");
+        }
+        true
+    }
+
+    fn kind(&self) -> Space {
+        if self.kernel {
+            Space::Kernel
+        } else {
+            Space::User
+        }
+    }
+
+    /// The first address of the space.
+    fn base(&self) -> u64 {
+        let addresses = &self.model().space(self.kind()).addresses;
+        addresses.get(self.on.config).map_or(0, |it| it.base)
+    }
+
+    /// Neighbouring entries are cleared, and their table is unlinked or not, both ways.
+    fn clear(&self, level: Level, count: u64, tables: Tables) {
+        let levels = self.mmu.platform().backend().levels();
+        let shift = levels[level.index()].shift;
+        let mut above = Level::all().filter(|it| *it > level && levels[it.index()].shift != 0);
+        let Some(above) = above.next() else { return };
+        let reach = levels[above.index()].shift;
+        let whole = tables == Tables::UnlinkedLive;
+        let start = self.base() + (3 << reach);
+        let bytes = if whole { 1 << reach } else { count << shift };
+        let event = Event::Cleared(Cleared {
+            stretches: vec![Stretch {
+                extent: Extent::new(start, bytes),
+                levels: vec![level.index()],
+            }],
+            tables,
+            stored: false,
+        });
+        let trace = self.trace(event).expect("a request that the machine has");
+        let backend = self.mmu.platform().backend();
+        let entries = Entries::new(backend, self.space(), level, start, count as usize);
+        (0..count).for_each(|index| entries.map(index as usize, 100 + index, 0));
+        let upper = Entries::new(backend, self.space(), above, start, 1);
+        upper.link(0, 50);
+        Hosted::on(&self.mmu, 0, || {
+            self.mmu.gather(self.space(), |gather| {
+                gather.locked((), |section, ()| {
+                    let table = upper.pointer(0).expect("a table");
+                    if !whole {
+                        section.clear_all(entries.leaves()).expect("entries");
+                    }
+                    match tables {
+                        Tables::Kept => {}
+                        Tables::Unlinked => section.unlink(table).expect("a table"),
+                        Tables::UnlinkedLive => section.unlink_live(table).expect("a table"),
+                    }
+                });
+            });
+        });
+        let expected = expected(&trace, 0, 0).0;
+        // Instructions that write entries take the address of the table, which the trace cannot know.
+        let compared = |lines: Vec<String>| -> Vec<String> {
+            let name = |line: &String| line.split(' ').take(3).collect::<Vec<_>>().join(" ");
+            if B::FACTS.changes_plainly {
+                lines
+            } else {
+                lines.iter().map(name).collect()
+            }
+        };
+        let of_flush = |line: &String| line.starts_with("cpu ") || line.starts_with("interrupted");
+        let lines = self.lines().into_iter().filter(of_flush).collect();
+        assert_eq!(
+            compared(lines),
+            compared(expected),
+            "{}",
+            trace.request.title
+        );
+    }
+
+    /// A fault that the table does not justify, both ways.
+    fn fault(&self, level: Level, shift: u32) {
+        let base = self.base();
+        let stretch = Stretch {
+            extent: Extent::new(base + (5 << shift), 1 << shift),
+            levels: vec![level.index()],
+        };
+        let va = stretch.extent.start;
+        let trace = self.trace(Event::Fault(stretch));
+        let fixed = Hosted::on(&self.mmu, 0, || {
+            self.mmu.fix_spurious(self.space(), va, level)
+        });
+        let (Ok(trace), Ok(fixed)) = (&trace, fixed) else {
+            assert!(trace.is_err() && fixed.is_err(), "{trace:?}, {fixed:?}");
+            return;
+        };
+        assert_eq!(self.lines(), expected(trace, 0, 0).0);
+        assert_eq!(fixed, trace.issued().count() > 0);
+    }
+}
+
+/// The features that hold of a space and not of the machine, one bit each.
+fn of_space(model: &Model) -> u32 {
+    let features = model.features.iter().enumerate();
+    let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
+    of_space.fold(0, |bits, (index, _)| bits | 1 << index)
+}
+
+/// A machine of one CPU or of two that run the same space.
+fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, of_cpu: bool) -> Made<'_, B> {
+    let mmu = Hosted::machine(on.backend.clone(), if others { 2 } else { 1 });
+    let space = Hosted::space(
+        &mmu,
+        NewSpace {
+            table: 0x1000,
+            user_table: 0x1000,
+            conditions: Conditions(on.config.features & of_space(&on.analysis.model)),
+            tag_of_cpu: of_cpu,
+        },
+    );
+    let space = space.expect("a tag");
+    for cpu in if others { &[1, 0][..] } else { &[0] } {
+        Hosted::on(&mmu, *cpu, || {
+            let user = Hosted::switch(&mmu, Current::Kernel, Some(&space));
+            assert!(matches!(user, Current::User(_)));
+        });
+    }
+    mmu.platform().events();
+    Made {
+        on,
+        mmu,
+        space,
+        kernel,
+        others,
+    }
+}
+
+/// Every change and fault on a machine.
+fn on_machine<B: Machine + Clone>(on: &On<B>) {
+    let levels = *on.backend.levels();
+    let levels = Level::all().zip(levels);
+    let levels: Vec<_> = levels.filter(|(_, facts)| facts.shift != 0).collect();
+    let both_kinds = on.backend.tags().of_cpu.is_some() && on.backend.tags().of_machine.is_some();
+    let mut found = 0;
+    for (kernel, others) in [(false, false), (false, true), (true, false), (true, true)] {
+        for of_cpu in [false, true].into_iter().take(1 + usize::from(both_kinds)) {
+            for &(level, facts) in &levels {
+                for to in CHANGES {
+                    // A machine each: what one watches is not what another does.
+                    let made = made(on, kernel, others, of_cpu);
+                    found += usize::from(made.change(to, level, facts.shift));
+                }
+                made(on, kernel, others, of_cpu).fault(level, facts.shift);
+                for tables in [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive] {
+                    for count in [1, 3].into_iter().filter(|_| facts.leaf) {
+                        made(on, kernel, others, of_cpu).clear(level, count, tables);
+                    }
+                }
+            }
+        }
+    }
+    assert!(found > 60, "{found}");
+}
+
+/// Tests of an architecture, on machines with these features and errata.
+macro_rules! machines {
+    ($($test:ident: $arch:ident { $($limit:ident: $value:expr),* } of $analysis:expr, on [$($words:expr),*];)*) => { $(
+        #[test]
+        fn $test() {
+            use tlbc_backends::$arch::{Config as Flags, Tlb};
+            for words in [$($words),*] {
+                let config = crate::common::machine(&$analysis.model, words).config;
+                // What holds of a space is given with the space.
+                let at_boot = |name: &str| {
+                    let mut features = $analysis.model.features.iter();
+                    let is = |it: &&tlbc::model::Feature| it.named.name == name;
+                    features.find(is).is_none_or(|it| it.known != Known::Space)
+                };
+                let named = |name: &str| words.split_whitespace().any(|word| word == name);
+                let flags = Flags::NAMES.iter();
+                let flags = flags.filter(|(name, _)| named(name) && at_boot(name));
+                on_machine(&On {
+                    analysis: $analysis,
+                    config,
+                    backend: Tlb {
+                        config: flags.fold(Flags::NONE, |all, (_, flag)| all.with(*flag)),
+                        $($limit: $value),*
+                    },
+                });
+            }
+        }
+    )* };
+}
+
+machines! {
+    arm64_changes: arm64 {} of arm64(), on ["", "kpti", "ttl ranges asid16", "repeat_tlbi", "g64k ets2"];
+    powerpc64_changes: powerpc64 {} of powerpc(), on [
+        "", "gtse", "gtse broadcast", "gtse isa31 g64k", "gtse coprocessors", "gtse p9_erat broadcast p9_stq"
+    ];
+    s390_changes: s390 {} of s390(), on ["", "edat1 local_clear", "ipte_range local_clear edat1 edat2 rdp"];
+    x86_64_changes: x86_64 { invlpgb_pages: 65536 } of x86(), on [
+        "", "pge pcid", "pge pcid invpcid pti", "pti", "pge pcid invpcid invlpgb tce la57",
+        "pge pcid alder_lake_invlpg"
+    ];
+}
