@@ -25,12 +25,10 @@ impl Emit<'_> {
         shape: Shape,
     ) -> TokenStream {
         let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
-        let tests = [self.test(on, shape), self.negated(on, shape)];
-        let ([mut test, mut not], mut then, mut otherwise) = if is_silent(then) {
-            let [test, not] = tests;
-            ([not, test], otherwise, then)
+        let (mut test, mut then, mut otherwise) = if is_silent(then) {
+            (self.negated(on, shape), otherwise, then)
         } else {
-            (tests, then, otherwise)
+            (self.test(on, shape), then, otherwise)
         };
         let mut alternatives = false;
         loop {
@@ -43,7 +41,6 @@ impl Emit<'_> {
             {
                 let next = self.test(*next, shape);
                 test = quote!(#test || #next);
-                not = quote!(!(#test));
                 otherwise = rest;
                 alternatives = true;
                 continue;
@@ -58,14 +55,6 @@ impl Emit<'_> {
             };
             let (next, inner) = if same(b, otherwise) {
                 (self.test(*next, shape), a)
-            } else if same(a, otherwise) && is_silent(b) && !is_silent(a) {
-                // What is silent comes last, so that it is left out.
-                let next = self.test(*next, shape);
-                test = quote!(#not || #next);
-                not = quote!(!(#test));
-                (then, otherwise) = (a, b);
-                alternatives = true;
-                continue;
             } else if same(a, otherwise) {
                 (self.negated(*next, shape), b)
             } else {
@@ -76,14 +65,13 @@ impl Emit<'_> {
             } else {
                 quote!(#test && #next)
             };
-            not = quote!(!(#test));
             then = inner;
         }
         let chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         match (then.is_empty(), otherwise.is_empty()) {
             (true, true) => quote!(),
-            (true, false) => quote!(if #not { #otherwise }),
+            (true, false) => quote!(if !(#test) { #otherwise }),
             (false, true) => quote!(if #test { #then }),
             (false, false) if chained => quote!(if #test { #then } else #otherwise),
             (false, false) => quote!(if #test { #then } else { #otherwise }),
