@@ -1,6 +1,6 @@
 //! Texts of instructions.
 
-use super::{X86_64, accepted, refused, slate};
+use super::{S390, X86_64, accepted, refused, slate};
 
 /// What is wrong with a text, and the part of the definition that the finding points at.
 #[track_caller]
@@ -138,6 +138,13 @@ fn an_operand_is_named_or_in_a_register_of_its_own() {
     refused(slate(), &[fixed, both, page, tag], "E0321");
     let same = ("operand ecx 32 bits in ecx", "operand ecx 32 bits in rax");
     refused(X86_64, &[same], "E0321");
+    let same = ("edx 32 bits in edx", "edx 32 bits in ecx");
+    refused(X86_64, &[same], "E0321");
+    let same = (
+        "operand new_in_r3 64 bits in r3",
+        "operand new_in_r3 64 bits in r2",
+    );
+    refused(S390, &[same], "E0321");
 }
 
 #[test]
