@@ -2,13 +2,13 @@
 //!
 //! In: the texts, operands, numbers and effects of instructions. Out: E0410. Holds: of two that may be used on one
 //! machine, those with the same text and operands have the same effect, and so have forms with the same number; two
-//! loads are two instructions. Texts are compared as an assembler reads them: blanks, upper and lower case, and how a
-//! number is written make no difference.
+//! loads are two instructions, and two operands of one instruction are in two registers. Texts are compared as an
+//! assembler reads them: blanks, upper and lower case, and how a number is written make no difference.
 
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value};
+use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Place, Template, Value};
 use crate::source::Span;
 use crate::words;
 
@@ -71,6 +71,40 @@ fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
             .note("what one of them is meant to load keeps what the space before had there")
             .help("write the instruction that the manual has for each, or keep one"),
         );
+    }
+}
+
+/// E0410: two operands of an instruction are in registers of their own.
+pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
+    let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
+    let loads = model.loads.iter().map(|it| (&it.named, &it.template));
+    for (named, template) in invalidates.chain(loads) {
+        for (index, &operand) in template.operands.iter().enumerate() {
+            let Place::Fixed(register) = &model.operands[operand].place else {
+                continue;
+            };
+            let mut before = template.operands[..index].iter();
+            let same = |&&other: &&usize| matches!(&model.operands[other].place, Place::Fixed(of) if of == register);
+            let Some(&first) = before.find(same) else {
+                continue;
+            };
+            let (first, second) = (&model.operands[first], &model.operands[operand]);
+            found.push(
+                Diagnostic::new(
+                    Code::E0410,
+                    second.named.span,
+                    format!(
+                        "`{}` and `{}` are both in `{register}`, and `{}` takes both",
+                        first.named.name, second.named.name, named.name
+                    ),
+                )
+                .label("again here")
+                .because(first.named.span, "first here")
+                .because(template.span, "takes both")
+                .note("a register holds one value")
+                .help("give each operand the register that the manual gives it"),
+            );
+        }
     }
 }
 

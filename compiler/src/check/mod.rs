@@ -62,6 +62,7 @@ const RULES: &[Rule] = &[
     carried::entries_written,
     alike::instructions,
     alike::forms,
+    alike::registers,
     publish::published,
     levels::numbers,
     levels::distinct,

@@ -193,25 +193,6 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                 else {
                     continue;
                 };
-                if bits < geometry.page_shift {
-                    found.push(
-                        Diagnostic::new(
-                            Code::E0307,
-                            space.addresses.span,
-                            format!(
-                                "addresses of {bits} bits are less than a page{}",
-                                configs.when(config)
-                            ),
-                        )
-                        .label(format!("{bits} bits"))
-                        .because(
-                            geometry.named.span,
-                            format!("pages of 2^{} bytes", geometry.page_shift),
-                        )
-                        .help("correct the number of bits, or the page size"),
-                    );
-                    break;
-                }
                 let most = shift + most_entries(geometry.page_shift);
                 if bits > most.min(64) {
                     found.push(

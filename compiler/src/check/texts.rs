@@ -42,7 +42,6 @@ pub fn operands(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 fn template(model: &Model, template: &Template, lines: &[String], found: &mut Vec<Diagnostic>) {
-    let mut registers: Vec<(&str, Span)> = Vec::new();
     for &operand in &template.operands {
         let it = &model.operands[operand];
         let name = &it.named.name;
@@ -65,15 +64,6 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
                     .because(it.named.span, "in a register of its own")
                     .help("write the register as the assembler has it, and give the operand by `with`"),
             );
-        }
-        match registers.iter().find(|(other, _)| other == register) {
-            None => registers.push((register, it.named.span)),
-            Some((_, first)) => found.push(
-                misplaced(template.span, name, &format!("`{register}` is taken"))
-                    .because(*first, "in this register as well")
-                    .because(it.named.span, "in this register")
-                    .help("an instruction takes one operand of a register: put both into one, or name another register"),
-            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Texts of instructions.
 
-use super::{S390, X86_64, accepted, refused, slate};
+use super::{accepted, refused, slate};
 
 /// What is wrong with a text, and the part of the definition that the finding points at.
 #[track_caller]
@@ -125,26 +125,6 @@ fn an_operand_is_named_or_in_a_register_of_its_own() {
             ("\"flush.tag {number}\"", "\"flush.tag rax\" with number"),
         ],
     );
-    // Two in one.
-    let both = (
-        "operand address 64 bits {",
-        "operand address 64 bits in rax {",
-    );
-    let page = (
-        "\"flush.page {address}, {number}\"",
-        "\"flush.page rax\" with address, number",
-    );
-    let tag = ("\"flush.tag {number}\"", "\"flush.tag rax\" with number");
-    refused(slate(), &[fixed, both, page, tag], "E0321");
-    let same = ("operand ecx 32 bits in ecx", "operand ecx 32 bits in rax");
-    refused(X86_64, &[same], "E0321");
-    let same = ("edx 32 bits in edx", "edx 32 bits in ecx");
-    refused(X86_64, &[same], "E0321");
-    let same = (
-        "operand new_in_r3 64 bits in r3",
-        "operand new_in_r3 64 bits in r2",
-    );
-    refused(S390, &[same], "E0321");
 }
 
 #[test]

@@ -31,3 +31,14 @@ fn writers_that_are_not_told() {
         );
     refused(&rdp, &[], "E0306");
 }
+
+#[test]
+fn operands_in_one_register() {
+    let old = "operand new_in_r3 64 bits in r3";
+    refused(S390, &[(old, "operand new_in_r3 64 bits in r2")], "E0410");
+    refused(
+        super::X86_64,
+        &[("edx 32 bits in edx", "edx 32 bits in ecx")],
+        "E0410",
+    );
+}

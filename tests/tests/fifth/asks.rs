@@ -26,7 +26,7 @@ fn show(here: Vec<String>, others: Vec<String>, owed: Owed) {
         (Owed::OTHERS_UNTIL_LOAD, "this CPU"),
         (Owed::VIEW_UNTIL_RESUME, "this CPU"),
         (Owed::LAZY_UNTIL_LOAD, "lazy CPUs"),
-        (Owed::PARKED_UNTIL_LOAD, "parked CPUs"),
+        (Owed::PARKED_UNTIL_LOAD, "inactive CPUs"),
     ];
     let owing = debts.iter().filter(|(debt, _)| owed.contains(*debt));
     let owing: Vec<&str> = owing.map(|(_, who)| *who).collect();
