@@ -80,7 +80,7 @@ codes! {
     E0405 "a tag of one CPU is used on others";
     E0406 "a feature is used whose prerequisite may be off";
     E0407 "a condition is tested before it is known";
-    E0408 "a run steps by entries that it cannot tell apart";
+    E0408 "a run steps by entries of other levels than it should";
     E0409 "an instruction needs what is not known where it is issued";
     E0410 "one instruction with two effects";
     E0411 "nothing publishes a change to the walkers that a flush of it reaches";

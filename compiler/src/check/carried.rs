@@ -91,6 +91,27 @@ fn unknown(
     )
 }
 
+/// E0409: what was made through one table entry is dropped by what changes that entry, since nothing else is told which.
+pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
+    let flushes = (model.invalidates.iter()).filter(|it| it.writes_entry.is_none());
+    let dropped = flushes.flat_map(|it| all_drops(it).map(|drops| (&it.named, drops)));
+    let loaded = (model.loads.iter()).flat_map(|it| it.drops.iter().map(|d| (&it.named, d)));
+    let below = dropped.chain(loaded);
+    for (named, drops) in below.filter(|(_, drops)| drops.which.value == Which::Subtree) {
+        found.push(
+            Diagnostic::new(
+                Code::E0409,
+                drops.which.span,
+                format!("`{}` drops what is below a table entry, and is not told which", named.name),
+            )
+            .label("of which entry")
+            .because(named.span, "changes no entry")
+            .note("a flush names addresses and tags, and a load a root; no entry is at hand")
+            .help("write `one page` or `everything`, whichever the manual says; if the instruction changes an entry, add `writes entry at ...;`"),
+        );
+    }
+}
+
 /// E0313: what an operand carries decides what the instruction does.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {

@@ -1,9 +1,10 @@
 //! Runs: an instruction names as many entries as it says, of a size that it can tell.
 //!
 //! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a
-//! range can be cut into runs, and no smaller leaf lies between the addresses that a run names.
+//! range can be cut into runs, no smaller leaf lies between the addresses that a run names, and what writes a run of
+//! entries drops what was made through them.
 
-use tlbc_runtime::clause::{Level, Most, Stride};
+use tlbc_runtime::clause::{Level, Levels, Most, Stride};
 
 use super::all_drops;
 use crate::codes::Code;
@@ -145,6 +146,38 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                 );
             }
         }
+    }
+}
+
+/// E0408: a run of an instruction that writes entries counts the entries that it writes.
+pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (invalidate, drops, _) in runs(model) {
+        let (Which::Run { stride, .. }, Some(writes)) =
+            (&drops.which.value, &invalidate.writes_entry)
+        else {
+            continue;
+        };
+        let counted = match stride {
+            Stride::Pages => Levels::NONE,
+            Stride::Entries(levels) => *levels,
+        };
+        let Some(level) = writes.levels.iter().find(|&level| !counted.contains(level)) else {
+            continue;
+        };
+        let (name, level) = (&invalidate.named.name, &model.levels[level.index()].name);
+        found.push(
+            Diagnostic::new(
+                Code::E0408,
+                drops.which.span,
+                format!("`{name}` writes entries of `{level}`, and its run does not count these"),
+            )
+            .label("counts other entries")
+            .because(writes.span, "writes these")
+            .note("it would write as many entries as it is told, and drop what was made through others")
+            .help(format!(
+                "let the run count `entries at {level}`, or correct which entries it writes"
+            )),
+        );
     }
 }
 

@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::cells::Cells;
 use tlbc_runtime::change::Kind as Change;
-use tlbc_runtime::clause::{Holders, Level, Levels, Most, Whose};
+use tlbc_runtime::clause::{Holders, Level, Levels, Most};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::factor::seq;
@@ -18,7 +17,7 @@ use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
 use super::remedies;
 use super::shapes::Shaper;
-use crate::model::{Drops, Instr, Invalidate, Kind, Stricter, Which, Written};
+use crate::model::{Instr, Stricter, Which, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,88 +272,6 @@ impl Shaper<'_, '_> {
         let it = &self.model.invalidates[primitive.invalidate];
         Holders::CORE.covers(it.reach(self.config))
     }
-
-    fn usable(
-        &self,
-        setting: &Setting<'_>,
-        index: usize,
-        it: &Invalidate,
-        level: Level,
-        to: Written,
-    ) -> bool {
-        it.requires.holds(self.config)
-            && it.reach(self.config).covers(setting.holders())
-            && !setting.never_done(Instr::Invalidate(index))
-            // Nothing interrupts CPUs that a change leaves undrained.
-            && (setting.done_after(index).into_iter())
-                .all(|after| self.undrained(setting, after) == 0)
-            && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
-    }
-
-    /// The instructions that write entries of a level, one or a run of them, and drop all that was made
-    /// through them.
-    fn writers(
-        &self,
-        setting: &Setting<'_>,
-        level: Level,
-        to: Written,
-        runs: bool,
-    ) -> Vec<(usize, Primitive, Cells)> {
-        let wanted = wanted(setting, level, to);
-        let mut out = Vec::new();
-        for (index, it) in self.model.invalidates.iter().enumerate() {
-            if !self.usable(setting, index, it, level, to) {
-                continue;
-            }
-            let lost = setting.lost(Instr::Invalidate(index));
-            for (form, of) in it.forms.iter().enumerate() {
-                let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
-                if !of.requires.holds(self.config) || of.drops.iter().any(run) != runs {
-                    continue;
-                }
-                let drops = of.drops.iter().filter(|d| d.when.holds(self.config));
-                let cells = drops.fold(Cells::NONE, |all, d| {
-                    let this = d.whose.value.this || d.whose.value.loaded;
-                    all.union(&setting.clause(d, this, None, &lost, setting.holders()))
-                });
-                if cells.covers(&wanted) {
-                    let primitive = Primitive {
-                        invalidate: index,
-                        form,
-                    };
-                    out.push((index, primitive, cells));
-                }
-            }
-        }
-        out
-    }
-}
-
-/// What was made through an entry: of the lowest level translations, of another also pointers to the
-/// tables below it and all that was made through those. Entries that allow less than the table are
-/// somebody else's business.
-fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
-    if to == Written::MoreRights {
-        return Cells::NONE;
-    }
-    let upto = Levels::only(level).union(Levels::below(level));
-    let leaf = setting.model.leaf_levels().contains(level);
-    let lowest = level == Level(0);
-    let cells = |kind, levels| {
-        let held = super::choose::held(setting, kind);
-        if held {
-            setting.cells(kind, levels, Whose::THIS, setting.holders())
-        } else {
-            Cells::NONE
-        }
-    };
-    let leaves = if lowest || leaf {
-        upto
-    } else {
-        Levels::below(level)
-    };
-    let walks = if lowest { Levels::NONE } else { upto };
-    cells(Kind::Leaf, leaves).union(&cells(Kind::Walk, walks))
 }
 
 /// An instruction that writes an entry: its tag is the owner's, whose mappings they are.

@@ -168,7 +168,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
     vec![
         diagnostic
             .note("what remains is a plain store under a walker that must not see one")
-            .help("add `writes entry at ...: invalid;` to the instruction that does, with all that it drops"),
+            .help("add `writes entry at ...: invalid;` to the instruction that does, with all that it drops: leaf and walk entries of `subtree` or `everything` where an entry points at a table"),
     ]
 }
 

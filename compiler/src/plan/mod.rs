@@ -25,6 +25,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod writers;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape, Test};
 pub use remedies::{issued, names_address};
 use shapes::Shaper;
+pub(crate) use writers::unserved;
 
 /// The plans of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]

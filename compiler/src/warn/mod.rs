@@ -21,6 +21,7 @@ use crate::source::{FileId, Files};
 pub fn warnings(files: &Files, file: FileId, arch: &Arch, model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     unused::names(model, &mut found);
+    unused::writers(model, &mut found);
     suspicious::tables(model, &mut found);
     suspicious::ceilings(model, &mut found);
     siblings::of_operands(model, &mut found);

@@ -1,11 +1,13 @@
 //! What is defined and never used, and nothing is unsafe for it.
 //!
-//! In: everything with a name. Out: W0201.
+//! In: everything with a name, and what instructions write. Out: W0201.
 
+use crate::check::listed;
 use crate::check::unused::{never_used, resyncs};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
+use crate::plan;
 
 /// W0201: barriers, operands, loads and sets of CPUs are used.
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -27,6 +29,34 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     ];
     for (what, all, used, help) in all {
         found.extend(never_used(Code::W0201, what, &all, &used, help));
+    }
+}
+
+/// W0201: an instruction that writes entries serves changes of each level that it writes.
+pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, levels) in plan::unserved(model) {
+        let it = &model.invalidates[index];
+        let Some(writes) = it.writes_entry else {
+            continue;
+        };
+        let names: Vec<String> = (levels.iter())
+            .map(|level| format!("`{}`", model.levels[level.index()].name))
+            .collect();
+        found.push(
+            Diagnostic::new(
+                Code::W0201,
+                it.named.span,
+                format!(
+                    "`{}` serves no change of entries of {}",
+                    it.named.name,
+                    listed(&names)
+                ),
+            )
+            .label("never used for these")
+            .because(writes.span, "writes them")
+            .note("what serves a change drops all that was made through the old entry, wherever it may be cached")
+            .help("correct what it drops and where, or leave out the levels for which it does not do so"),
+        );
     }
 }
 

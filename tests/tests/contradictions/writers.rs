@@ -1,6 +1,6 @@
 //! What writes an entry is told which, and what it becomes.
 
-use super::{S390, refused};
+use super::{S390, X86_64, accepted, refused, slate, with};
 
 #[test]
 fn writers_that_are_not_told() {
@@ -37,8 +37,120 @@ fn operands_in_one_register() {
     let old = "operand new_in_r3 64 bits in r3";
     refused(S390, &[(old, "operand new_in_r3 64 bits in r2")], "E0410");
     refused(
-        super::X86_64,
+        X86_64,
         &[("edx 32 bits in edx", "edx 32 bits in ecx")],
         "E0410",
     );
+}
+
+/// A machine on which entries change by one instruction, which drops this.
+fn cleared(drops: &str) -> String {
+    let change = format!(
+        "operand at 64 bits {{ [63:0] entry; }}
+    invalidate clear \"clear.entry {{at}}, {{address}}\" {{
+        per \"manual, 4.5\";
+        writes entry at pte, pmd, pgd: invalid;
+        drops {drops};
+        where cpus;
+        at once;
+    }}
+    change {{ by writers; }}"
+    );
+    with(slate(), &[("change { plain store; }", &change)])
+}
+
+#[test]
+fn what_is_below_an_entry_that_is_not_at_hand() {
+    let flushes = (
+        "drops leaf of one page, this tag or global;",
+        "drops leaf, walk of subtree, this tag or global;",
+    );
+    refused(slate(), &[flushes], "E0409");
+    let form = (
+        "form tag        = 1 requires pcid { drops leaf, walk of everything, this tag; }",
+        "form tag        = 1 requires pcid { drops leaf, walk of subtree, this tag; }",
+    );
+    refused(X86_64, &[form], "E0409");
+    let load = (
+        "load root \"load.root {root}\" { per \"manual, 3.1\"; }",
+        "load root \"load.root {root}\" { per \"manual, 3.1\"; drops leaf of subtree, this tag; }",
+    );
+    refused(slate(), &[load], "E0409");
+}
+
+#[test]
+fn what_is_below_a_changed_entry_goes_as_well() {
+    accepted(&cleared("leaf, walk of subtree, any tag"), &[]);
+    accepted(&cleared("leaf, walk of everything, any tag"), &[]);
+    accepted(
+        &cleared(
+            "leaf of one page, any tag; drops walk of everything, any tag; drops leaf of subtree, any tag",
+        ),
+        &[],
+    );
+    for drops in [
+        "leaf, walk of one page, any tag",
+        "leaf of one page, any tag; drops walk of subtree, any tag",
+        "leaf of subtree, any tag; drops walk of one page, any tag",
+    ] {
+        refused(&cleared(drops), &[], "E0505");
+    }
+    // Each level is served by others where one instruction of several does not drop what is below.
+    for invalidate in ["idte", "idte_local", "crdte"] {
+        let (before, rest) = S390
+            .split_once(&format!("invalidate {invalidate} "))
+            .expect("an instruction");
+        let rest = rest.replacen("of subtree", "of one page", 1);
+        let text = format!("{before}invalidate {invalidate} {rest}");
+        let expected = if invalidate == "idte" {
+            "E0505"
+        } else {
+            "W0201"
+        };
+        refused(&text, &[], expected);
+    }
+}
+
+#[test]
+fn runs_of_other_entries_than_those_written() {
+    let whole = "{more}, 0\" requires ipte_range {";
+    let (before, rest) = S390.split_once(whole).expect("an instruction");
+    for counted in ["entries at pmd", "pages"] {
+        let rest = rest.replacen("entries at pte", counted, 1);
+        let text = format!("{before}{whole}{rest}");
+        let operand = ("names num + 1 entries;", "names num + 1 pages;");
+        let local = "run of 1..256 entries at pte";
+        let edits: &[(&str, &str)] = if counted == "pages" {
+            &[operand, (local, "run of 1..256 pages")]
+        } else {
+            &[]
+        };
+        refused(&text, edits, "E0408");
+    }
+}
+
+#[test]
+fn writers_that_serve_no_change() {
+    let part = |invalidate: &str, old: &str, new: &str| {
+        let (before, rest) = S390
+            .split_once(&format!("invalidate {invalidate} "))
+            .expect("an instruction");
+        format!(
+            "{before}invalidate {invalidate} {}",
+            rest.replacen(old, new, 1)
+        )
+    };
+    for (invalidate, old, new) in [
+        ("ipte_local", "drops leaf", "drops walk"),
+        ("ipte_run", "run of 1..256", "run of 2..256"),
+        // Of some of its levels.
+        ("crdte", "drops leaf, walk", "drops leaf at pte, walk"),
+        (
+            "crdte",
+            "drops leaf, walk of subtree",
+            "drops leaf, walk of one page",
+        ),
+    ] {
+        refused(&part(invalidate, old, new), &[], "W0201");
+    }
 }

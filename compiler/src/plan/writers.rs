@@ -1,0 +1,164 @@
+//! Which instructions that write entries serve a change.
+//!
+//! In: a level, and what its entries become. Out: the instructions, each with all that it drops. Holds: each drops all
+//! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
+
+use tlbc_runtime::cells::Cells;
+use tlbc_runtime::clause::{Level, Levels, Stride, Whose};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::choose::{self, Chooser};
+use super::pool::{Primitive, Setting};
+use super::shapes::Shaper;
+use crate::model::{Drops, Instr, Invalidate, Kind, Model, Which, Written};
+
+/// The instructions that write entries and serve no change of some level that they write, with these levels.
+pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
+    let writers = model.invalidates.iter().enumerate();
+    let mut unserved: Vec<(usize, Levels)> = writers
+        .filter_map(|(index, it)| Some((index, it.writes_entry?.levels)))
+        .collect();
+    if unserved.is_empty() {
+        return unserved;
+    }
+    let mut chooser = Chooser::default();
+    for config in super::configs(model, &super::flags(model)) {
+        let shaper = Shaper {
+            model,
+            config,
+            chooser: &mut chooser,
+            gaps: Vec::new(),
+            unwritten: Vec::new(),
+        };
+        let spaces = [Space::User, Space::Kernel].into_iter();
+        for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
+            let setting = shaper.setting(space, reach, true);
+            for (index, levels) in &mut unserved {
+                levels.0 &= !shaper.served(&setting, *index, *levels).0;
+            }
+        }
+    }
+    unserved.retain(|(_, levels)| !levels.is_empty());
+    unserved
+}
+
+impl Shaper<'_, '_> {
+    /// Those of these levels of which an instruction serves changes.
+    fn served(&self, setting: &Setting<'_>, index: usize, levels: Levels) -> Levels {
+        let Some(writes) = self.model.invalidates[index].writes_entry else {
+            return Levels::NONE;
+        };
+        let serves = |level: &Level| {
+            [false, true].into_iter().any(|runs| {
+                let mut writers = self.writers(setting, *level, writes.to, runs).into_iter();
+                writers.any(|(of, ..)| of == index)
+            })
+        };
+        let served = levels.iter().filter(serves);
+        served.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+    }
+
+    fn usable(
+        &self,
+        setting: &Setting<'_>,
+        index: usize,
+        it: &Invalidate,
+        level: Level,
+        to: Written,
+    ) -> bool {
+        it.requires.holds(self.config)
+            && it.reach(self.config).covers(setting.holders())
+            && !setting.never_done(Instr::Invalidate(index))
+            // Nothing interrupts CPUs that a change leaves undrained.
+            && (setting.done_after(index).into_iter())
+                .all(|after| self.undrained(setting, after) == 0)
+            && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
+    }
+
+    /// The instructions that write entries of a level, one or a run of them, and drop all that was made
+    /// through them.
+    pub(super) fn writers(
+        &self,
+        setting: &Setting<'_>,
+        level: Level,
+        to: Written,
+        runs: bool,
+    ) -> Vec<(usize, Primitive, Cells)> {
+        let wanted = wanted(setting, level, to);
+        let mut out = Vec::new();
+        for (index, it) in self.model.invalidates.iter().enumerate() {
+            if !self.usable(setting, index, it, level, to) {
+                continue;
+            }
+            let lost = setting.lost(Instr::Invalidate(index));
+            for (form, of) in it.forms.iter().enumerate() {
+                let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
+                if !of.requires.holds(self.config) || of.drops.iter().any(run) != runs {
+                    continue;
+                }
+                let drops = of.drops.iter().filter(|d| d.when.holds(self.config));
+                let mut cells = Cells::NONE;
+                let mut certain = Cells::NONE;
+                for d in drops {
+                    let this = d.whose.value.this || d.whose.value.loaded;
+                    let clause = setting.clause(d, this, None, &lost, setting.holders());
+                    cells = cells.union(&clause);
+                    certain = certain.union(&clause.and(&certainly(setting, d, level)));
+                }
+                if certain.covers(&wanted) {
+                    let primitive = Primitive {
+                        invalidate: index,
+                        form,
+                    };
+                    out.push((index, primitive, cells));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// The cells of the levels of which a clause drops all that was made through an entry of a level. The address that an
+/// instruction names is one of those below the entry: of the levels below, what was made for the others stays.
+fn certainly(setting: &Setting<'_>, drops: &Drops, level: Level) -> Cells {
+    let from = Levels::only(level).union(Levels::above(level));
+    let levels = match drops.which.value {
+        Which::Subtree | Which::Everything => Levels::ALL,
+        Which::OnePage => from,
+        // What is left of a change may be one entry.
+        Which::Run {
+            least: 1,
+            stride: Stride::Entries(counted),
+            ..
+        } if counted.contains(level) => from,
+        Which::Run { .. } | Which::OneSet => Levels::NONE,
+    };
+    let cells = |kind| setting.cells(kind, levels, Whose::ANY, setting.holders());
+    cells(Kind::Leaf).union(&cells(Kind::Walk))
+}
+
+/// What was made through an entry: of the lowest level translations, of another also pointers to the tables below it and
+/// all that was made through those. Where an entry gains rights, one that allows less than the table may stay.
+fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
+    if to == Written::MoreRights {
+        return Cells::NONE;
+    }
+    let upto = Levels::only(level).union(Levels::below(level));
+    let leaf = setting.model.leaf_levels().contains(level);
+    let lowest = level == Level(0);
+    let cells = |kind, levels| {
+        let held = choose::held(setting, kind);
+        if held {
+            setting.cells(kind, levels, Whose::THIS, setting.holders())
+        } else {
+            Cells::NONE
+        }
+    };
+    let leaves = if lowest || leaf {
+        upto
+    } else {
+        Levels::below(level)
+    };
+    let walks = if lowest { Levels::NONE } else { upto };
+    cells(Kind::Leaf, leaves).union(&cells(Kind::Walk, walks))
+}
