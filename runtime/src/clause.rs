@@ -277,11 +277,10 @@ impl Whose {
         by: By::Loaded,
         ..Self::THIS
     };
-    /// What was made through a table that is given, whatever the tag.
+    /// What was made through a table that is given, whatever the tag, and global entries as well.
     pub const TABLE: Self = Self {
-        other: true,
         by: By::Table,
-        ..Self::THIS
+        ..Self::ANY
     };
     /// Entries that every tag may use, alone.
     pub const GLOBAL: Self = Self {

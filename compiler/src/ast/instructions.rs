@@ -319,7 +319,7 @@ pub struct Whose {
     pub other: bool,
     /// `global`
     pub global: bool,
-    /// `this table`: made through the table that is given, whatever the tag.
+    /// `this table`: made through the table that is given, whatever the tag, and global entries as well.
     pub table: bool,
     /// `user tags`: under whatever tag user spaces have, and not under one that is the kernel's alone.
     pub user: bool,

@@ -73,7 +73,7 @@ impl Setting<'_> {
         let whose = Whose {
             this: this || d.whose.value.table,
             other: d.whose.value.other || d.whose.value.table || d.whose.value.user,
-            global: d.whose.value.global && !takes(Lost::Global),
+            global: (d.whose.value.global || d.whose.value.table) && !takes(Lost::Global),
             by: By::Operand,
         };
         let kinds = [

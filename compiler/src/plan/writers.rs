@@ -138,7 +138,7 @@ fn certainly(setting: &Setting<'_>, drops: &Drops, level: Level) -> Cells {
 }
 
 /// What was made through an entry: of the lowest level translations, of another also pointers to the tables below it and
-/// all that was made through those. Where an entry gains rights, one that allows less than the table may stay.
+/// all that was made through those, under whichever tags. Where an entry gains rights, one that allows less than the table may stay.
 fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
     if to == Written::MoreRights {
         return Cells::NONE;
@@ -149,7 +149,7 @@ fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
     let cells = |kind, levels| {
         let held = choose::held(setting, kind);
         if held {
-            setting.cells(kind, levels, Whose::THIS, setting.holders())
+            setting.cells(kind, levels, setting.classes(kind), setting.holders())
         } else {
             Cells::NONE
         }

@@ -112,6 +112,22 @@ fn what_is_below_a_changed_entry_goes_as_well() {
 }
 
 #[test]
+fn entries_under_other_tags_than_those_dropped() {
+    let numbered = |whose: &str| {
+        let of_tag = ("{at}, {address}\"", "{at}, {address}, {number}\"");
+        with(
+            &cleared(&format!("leaf, walk of subtree, {whose}")),
+            &[of_tag],
+        )
+    };
+    // Leaf entries of the kernel are global, and its walk entries are under every tag.
+    for whose in ["this tag", "this tag or global", "this or other tag"] {
+        refused(&numbered(whose), &[], "E0505");
+    }
+    accepted(&numbered("any tag"), &[]);
+}
+
+#[test]
 fn runs_of_other_entries_than_those_written() {
     let whole = "{more}, 0\" requires ipte_range {";
     let (before, rest) = S390.split_once(whole).expect("an instruction");
