@@ -26,6 +26,7 @@ mod steps;
 mod tests;
 mod tree;
 
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 use tlbc_runtime::backend::Delivery;
@@ -120,6 +121,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
             chooser: &mut chooser,
             gaps: Vec::new(),
             unwritten: Vec::new(),
+            completions: FxHashMap::default(),
         };
         for shape in shapes() {
             if let Some(node) = shaper.node(shape) {
