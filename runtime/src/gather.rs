@@ -41,7 +41,7 @@ pub const BATCHES: usize = 19;
 
 /// Some page keeps its reverse mapping until it is flushed.
 const RMAPS: u8 = 1;
-/// Valid entries of the kernel were stored where none were, and are not published.
+/// Valid entries of the kernel were stored where none were, or gained rights, and are not published.
 pub(crate) const NEW: u8 = 1 << 1;
 
 /// A gather under way: what [`Mmu::gather`] lends to its closure.

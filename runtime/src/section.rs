@@ -115,7 +115,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     ///
     /// A valid entry where none was: where this gather has changed entries of the same addresses that are not flushed yet, and
     /// the machine wants those gone before, they are flushed first. Entries of the kernel are
-    /// [published](crate::Mmu::publish) at the end of the section; a user's need not be, since an access that misses one
+    /// [published](crate::Mmu::publish) at the end of the section, and so are those that gain rights without a flush; a user's need not be, since an access that misses one
     /// faults and is repeated.
     ///
     /// # Errors
@@ -259,12 +259,15 @@ impl<P: Platform> Section<'_, '_, '_, P> {
         }
     }
 
-    /// Records what a change requires to be flushed, and to be published.
+    /// Records what a change requires to be flushed, and to be published: what the kernel's own code may use next, where no
+    /// flush publishes it.
     #[inline]
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
         gather.record(&changed.obligation, extent);
-        if change.is_new() && gather.space.kind == Space::Kernel {
+        let is_flushed = changed.obligation.is_required_now(gather.space.kind);
+        let is_published_by_flush = is_flushed && !change.is_new();
+        if gather.space.kind == Space::Kernel && change.stores_valid() && !is_published_by_flush {
             gather.at_end |= NEW;
         }
     }

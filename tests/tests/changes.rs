@@ -249,6 +249,22 @@ fn issued<B: HostBackend>(
     names.collect()
 }
 
+/// Where CPUs look again nothing is flushed: then the walkers must see what was stored before the kernel uses it.
+#[test]
+fn more_rights_of_the_kernel_are_published_where_nothing_is_flushed() {
+    let of = |kernel, new| {
+        issued(
+            POWERPC64,
+            kernel,
+            &change(PTE, READ, new),
+            powerpc64::Op::name,
+        )
+    };
+    assert_eq!(of(true, READ_WRITE), ["changed", "ptesync"]);
+    assert_eq!(of(true, READ), ["changed"], "the machine reads the same");
+    assert_eq!(of(false, READ_WRITE), ["changed"], "user code faults");
+}
+
 /// One after the other.
 fn all_of(parts: &[&[&'static str]]) -> Vec<&'static str> {
     parts.concat()

@@ -40,7 +40,7 @@ macro_rules! backends {
             #[test]
             fn plans_and_backend_agree_on_ranges() {
                 let (analysis, runs) = (analysis(BACKEND), Runs::with_cases(CASES));
-                let issued = super::plans_and_backend_agree_on_ranges(&analysis, &module(), runs);
+                let issued = super::plans_and_backend_agree_on_ranges(&analysis, &module(), &runs);
                 let planned = planned(&analysis);
                 assert_eq!(issued, planned, "some instruction is never issued");
             }

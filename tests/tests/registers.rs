@@ -123,7 +123,7 @@ fn s390_facilities() {
     }
 }
 
-/// AMD64 APM 3, CPUID 8000_0008H: EDX[15:0] counts the pages of an INVLPGB beyond the first.
+/// AMD64 APM 3, CPUID `8000_0008H`: `EDX[15:0]` counts the pages of an INVLPGB beyond the first.
 #[test]
 fn x86_64_pages_of_an_invlpgb() {
     for (edx, pages) in [(0, 1), (7, 8), (0xabcd_ffff, 65536)] {

@@ -161,7 +161,7 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0307: a stretch of addresses has at least one page, and begins where it can.
+/// E0307: a space has addresses on every machine; a stretch of them has at least one page, and begins where it can.
 pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
     let least = model
         .geometries
@@ -169,6 +169,18 @@ pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
         .map(|geometry| geometry.page_shift)
         .min();
     for space in [&model.user, &model.kernel] {
+        let configs = Configs::of(model, space.addresses.conds());
+        let without = configs
+            .iter()
+            .find(|config| space.addresses.get(*config).is_none());
+        if let Some(config) = without {
+            let message = format!("the space has no addresses{}", configs.when(config));
+            found.push(
+                Diagnostic::new(Code::E0307, space.addresses.span, message)
+                    .label("none of these counts")
+                    .help("put addresses without a condition first"),
+            );
+        }
         for (addresses, _) in &space.addresses.cases {
             let beyond = addresses.bits < 64 && addresses.base & ((1 << addresses.bits) - 1) != 0;
             let (message, help) = if least.is_some_and(|page| addresses.bits < page) {

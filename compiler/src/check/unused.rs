@@ -241,6 +241,14 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, cases) in &model.change.in_place {
         shadowed(model, cases, found);
     }
+    for numbers in &model.level_numbers {
+        for level in 0..model.levels.len() {
+            let of_level = numbers.cases.iter().filter(|(of, ..)| *of == level);
+            let cases = of_level.map(|(_, number, when)| (*number, when.clone()));
+            let (cases, span) = (cases.collect(), numbers.span);
+            shadowed(model, &Cases { cases, span }, found);
+        }
+    }
     let policy = &model.policy;
     policy
         .delivery

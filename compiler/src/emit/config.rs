@@ -5,6 +5,7 @@ use quote::quote;
 
 use tlbc_runtime::request::LevelFacts;
 
+use super::operands::arms_by_level;
 use super::{Emit, doc};
 use crate::model::{Cases, Cond, Config, Known, Var};
 
@@ -396,13 +397,11 @@ impl Emit<'_> {
             let levels = self.model.geometries[geometry].levels.iter().enumerate();
             let arms = levels.filter_map(|(index, level)| Some((index, arms(level.as_ref()?))));
             let arms = arms.flat_map(|(index, arms)| {
-                let index = Literal::usize_unsuffixed(index);
-                arms.into_iter().map(move |(guard, value)| {
-                    let guard = guard.map(|guard| quote!(if #guard));
-                    quote!(#index #guard => #value,)
-                })
+                arms.into_iter()
+                    .map(move |(guard, value)| (index, guard, value))
             });
-            quote!(match level.0 { #(#arms)* _ => #default })
+            let arms = arms_by_level(arms);
+            quote!(match level.0 { #arms _ => #default })
         };
         using_c(self.nth_geometry(table))
     }

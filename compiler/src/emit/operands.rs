@@ -28,6 +28,25 @@ pub const PARAMETERS: [(&str, &str); 16] = [
     ("new", "u64"),
 ];
 
+/// The arms of a match over levels, each with its guard; of those of one level, none follows that which always holds.
+pub fn arms_by_level(
+    arms: impl Iterator<Item = (usize, Option<TokenStream>, TokenStream)>,
+) -> TokenStream {
+    let mut settled = Vec::new();
+    let arms = arms.filter_map(|(level, guard, value)| {
+        if settled.contains(&level) {
+            return None;
+        }
+        if guard.is_none() {
+            settled.push(level);
+        }
+        let level = Literal::usize_unsuffixed(level);
+        let guard = guard.map(|guard| quote!(if #guard));
+        Some(quote!(#level #guard => #value,))
+    });
+    arms.collect()
+}
+
 /// Whether a name occurs in tokens.
 pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
@@ -246,13 +265,12 @@ impl Emit<'_> {
             }
             Value::LevelAs(table) => {
                 let numbers = &self.model.level_numbers[table];
-                let arms = numbers.cases.iter().rev().map(|(level, number, when)| {
-                    let (level, number) = (Literal::usize_unsuffixed(*level), unsuffixed(*number));
-                    let guard = self.cond(when).map(|cond| quote!(if #cond));
-                    quote!(#level #guard => #number,)
-                });
+                let cases = numbers.cases.iter().rev();
+                let arms = cases
+                    .map(|(level, number, when)| (*level, self.cond(when), unsuffixed(*number)));
+                let arms = arms_by_level(arms);
                 let otherwise = unsuffixed(numbers.otherwise.unwrap_or(0));
-                quote!(match stride.0 { #(#arms)* _ => #otherwise })
+                quote!(match stride.0 { #arms _ => #otherwise })
             }
         }
     }

@@ -347,7 +347,7 @@ fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], ne
 fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
     let hinted = |m: &Means, level: Level| {
         let found = m.hinted.iter().find(|(l, _)| *l == level);
-        found.map_or_else(|| m.cells.clone(), |(_, cells)| cells.clone())
+        found.map_or(&m.cells, |(_, cells)| cells).clone()
     };
     let levels: Vec<Level> = means
         .iter()
@@ -371,7 +371,7 @@ pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     let mut pool = setting.pool(true);
     pool.retain(|means| fits(setting.model, means, need.of) || matches!(need.of, Of::Everything));
     let left = |means: &Means| {
-        let views = cells.iter().zip(&means.cells);
+        let views = cells.iter().zip(means.cells.iter());
         views.fold(Cells::NONE, |all, (wanted, dropped)| {
             all.union(&wanted.without(dropped))
         })
@@ -383,9 +383,10 @@ pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
         .fold(Cells::NONE, tlbc_runtime::cells::Cells::union);
     let together = pool.iter().fold(all, |rest, means| {
         // What no means at all drops, in any view.
-        let here = (cells.iter().zip(&means.cells)).fold(Cells::NONE, |sum, (wanted, dropped)| {
-            sum.union(&wanted.and(dropped))
-        });
+        let here = (cells.iter().zip(means.cells.iter()))
+            .fold(Cells::NONE, |sum, (wanted, dropped)| {
+                sum.union(&wanted.and(dropped))
+            });
         rest.without(&here)
     });
     let rest = if together.is_empty() {

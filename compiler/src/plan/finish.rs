@@ -6,6 +6,7 @@
 //! each names its steps, and completion does no others.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use tlbc_runtime::backend::{Audience, FinishSteps};
 use tlbc_runtime::clause::Holders;
@@ -62,7 +63,7 @@ enum What {
 }
 
 /// The steps of completion, and which of them depend on what was issued.
-struct Completion {
+pub struct Completion {
     steps: Vec<Step>,
     /// The parts that differ, each set of parts a bit of [`FinishSteps`].
     told_apart: Vec<u16>,
@@ -107,8 +108,23 @@ impl<'m> Shaper<'m, '_> {
         }
     }
 
-    /// The steps that complete all parts.
-    fn completion_steps(&mut self, setting: &Setting<'m>) -> Completion {
+    /// The steps that complete all parts. Each routine of a setting asks for them.
+    fn completion_steps(&mut self, setting: &Setting<'m>) -> Rc<Completion> {
+        let key = (
+            setting.space,
+            setting.reach,
+            setting.of_machine,
+            setting.entering,
+        );
+        if let Some(known) = self.completions.get(&key) {
+            return Rc::clone(known);
+        }
+        let completion = Rc::new(self.completion_of(setting));
+        self.completions.insert(key, Rc::clone(&completion));
+        completion
+    }
+
+    fn completion_of(&mut self, setting: &Setting<'m>) -> Completion {
         let numbered = Part::ALL.into_iter().enumerate();
         let parts: Vec<(u16, Staged)> = numbered
             .filter_map(|(number, part)| Some((1 << number, self.staged(setting, part)?)))

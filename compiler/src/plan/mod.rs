@@ -27,6 +27,7 @@ mod tests;
 mod tree;
 mod writers;
 
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 use tlbc_runtime::backend::Delivery;
@@ -122,6 +123,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
             chooser: &mut chooser,
             gaps: Vec::new(),
             unwritten: Vec::new(),
+            completions: FxHashMap::default(),
         };
         for shape in shapes() {
             if let Some(node) = shaper.node(shape) {

@@ -4,6 +4,8 @@
 //! and an erratum has taken away what it weakens, unless its own remedy follows, which is then recorded
 //! with the means. A means that drops one set of a cache at a time is there as the loop over all sets.
 
+use std::rc::Rc;
+
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{By, Holders, Level, Most, Stride, What, Whose};
 use tlbc_runtime::request::{Reach, Space};
@@ -91,11 +93,11 @@ pub struct Means {
     /// When it is issued: 0 at the start, `n` when what is issued at the stages before is complete.
     pub stage: u8,
     /// What counts of what it drops then, for each view of the space, without a hint.
-    pub cells: Vec<Cells>,
+    pub cells: Rc<[Cells]>,
     /// The same with a hint for each level that has one; empty where it takes none.
-    pub hinted: Vec<(Level, Vec<Cells>)>,
+    pub hinted: Rc<[(Level, Rc<[Cells]>)]>,
     /// What of `cells` goes for every address.
-    pub everywhere: Vec<Cells>,
+    pub everywhere: Rc<[Cells]>,
     /// Tag classes whose leaves are all put off: this, other, global.
     pub puts_off: u8,
     /// What it costs.
@@ -181,14 +183,16 @@ impl Setting<'_> {
             names,
             exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
             stage: 0,
-            cells: cells(None, Part::Whole),
+            cells: cells(None, Part::Whole).into(),
             hinted: if takes_hint {
                 let hints = self.hints().into_iter();
-                hints.map(|l| (l, cells(Some(l), Part::Whole))).collect()
+                hints
+                    .map(|l| (l, cells(Some(l), Part::Whole).into()))
+                    .collect()
             } else {
-                Vec::new()
+                Rc::default()
             },
-            everywhere: cells(None, Part::Everywhere),
+            everywhere: cells(None, Part::Everywhere).into(),
             puts_off: 0,
             cost: it.cost,
             after: self.done_after(primitive.invalidate),
@@ -224,7 +228,7 @@ impl Setting<'_> {
                     |primitive, drops| self.drops(primitive, drops, *view, None, Part::OfSet);
                 let (a, b) = (by_set(*first, drops), by_set(*rest, of_rest));
                 let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
-                let cells: Vec<Cells> = (head.cells.iter().zip(&a).zip(both))
+                let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
                     .map(|((all, of_set), both)| all.without(of_set).union(&both))
                     .collect();
                 pool.push(Means {
@@ -234,7 +238,7 @@ impl Setting<'_> {
                         count,
                     },
                     names: Names::Everything,
-                    everywhere: cells.clone(),
+                    everywhere: Rc::clone(&cells),
                     cells,
                     cost: head
                         .cost
@@ -318,8 +322,8 @@ impl Setting<'_> {
                     Cells::of(What::LEAF_AND_WALK, whose, Holders::SELF)
                 })
                 .collect(),
-            hinted: Vec::new(),
-            everywhere: vec![Cells::NONE; views.len()],
+            hinted: Rc::default(),
+            everywhere: vec![Cells::NONE; views.len()].into(),
             puts_off: whose.bits(),
             cost: 0,
             after: Vec::new(),

@@ -4,6 +4,8 @@
 //! Holds: publish comes first, walk entries of a live subtree go and are complete before its
 //! leaves, and completion is left to the `Finish` shape.
 
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
 use tlbc_runtime::backend::Owed;
 use tlbc_runtime::clause::{Holders, Levels};
 use tlbc_runtime::request::{Reach, Space};
@@ -11,7 +13,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
-use super::finish::Part;
+use super::finish::{Completion, Part};
 use super::ir::{Node, Reason, Shape, Test};
 use super::pool::{Means, Setting};
 use super::stages::Staged;
@@ -27,6 +29,8 @@ pub struct Shaper<'m, 'c> {
     pub gaps: Vec<(Space, Reach, Need)>,
     /// Changes that no instruction makes.
     pub unwritten: Vec<Unwritten>,
+    /// How the flushes of a setting are completed.
+    pub completions: FxHashMap<(Space, Reach, bool, bool), Rc<Completion>>,
 }
 
 pub const LEAF: Need = Need {

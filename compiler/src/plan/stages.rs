@@ -6,6 +6,7 @@
 //! before is complete.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{Holders, Levels, Stores};
@@ -28,7 +29,7 @@ impl Setting<'_> {
         let mut before = vec![Cells::NONE; means.cells.len()];
         let mut out = Vec::new();
         for stage in 0..=deepest {
-            let counted = |cells: &Vec<Cells>| -> Vec<Cells> {
+            let counted = |cells: &Rc<[Cells]>| -> Rc<[Cells]> {
                 cells.iter().map(|c| self.counted(c, stage)).collect()
             };
             let cells = counted(&means.cells);
@@ -36,7 +37,7 @@ impl Setting<'_> {
             if views.all(|(cells, before)| before.covers(cells)) {
                 continue;
             }
-            before = (before.into_iter().zip(&cells))
+            before = (before.into_iter().zip(cells.iter()))
                 .map(|(all, cells)| all.union(cells))
                 .collect();
             let hinted = means.hinted.iter();

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
+
 use super::choose::Chooser;
 use super::ir::{Node, Test};
 use super::shapes::Shaper;
@@ -96,6 +98,7 @@ fn trees_do_what_was_planned_for_each_configuration() {
                 chooser: &mut chooser,
                 gaps: Vec::new(),
                 unwritten: Vec::new(),
+                completions: FxHashMap::default(),
             };
             for shape in shapes() {
                 let Some(node) = shaper.node(shape) else {

@@ -191,8 +191,10 @@ impl Run<'_> {
             }
         };
         self.record(change, &obligation, extent);
-        let is_new = change.kind(&facts) == Kind::Appears && change.new != Entry::Invalid;
-        self.new |= is_new && self.query.space == Space::Kernel;
+        let (kind, space) = (change.kind(&facts), self.query.space);
+        let is_published_by_flush = kind != Kind::Appears && obligation.is_required_now(space);
+        let stores_valid = change.new != Entry::Invalid && kind != Kind::Same;
+        self.new |= space == Space::Kernel && stores_valid && !is_published_by_flush;
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub fn difference(text: &str, module: &Module) -> Result<(), String> {
             rng_seed: RngSeed::Fixed(0),
             ..Runs::with_cases(CASES)
         };
-        plans_and_backend_agree_on_ranges(&analysis, module, runs);
+        plans_and_backend_agree_on_ranges(&analysis, module, &runs);
     }));
     compared.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

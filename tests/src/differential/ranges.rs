@@ -155,14 +155,14 @@ impl Case {
 pub fn plans_and_backend_agree_on_ranges(
     analysis: &Analysis,
     module: &Module,
-    runs: Runs,
+    runs: &Runs,
 ) -> BTreeSet<String> {
     let Analysis { model, plans } = analysis;
     let possible: Vec<Config> = configs(model).filter(|c| model.possible(*c)).collect();
     let seen = RefCell::default();
     let mut runner = TestRunner::new(Runs {
         failure_persistence: None,
-        ..runs
+        ..runs.clone()
     });
     let outcome = runner.run(&case(), |case| {
         let config = possible[(case.config % possible.len() as u64) as usize];

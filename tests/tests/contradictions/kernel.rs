@@ -149,3 +149,13 @@ fn lowest_levels_that_map_nothing() {
     refused(S390, &[("pte 12 leaf", "pte 12 leaf when edat1")], "E0307");
     refused(slate(), &[("pte 12 leaf", "pte 12")], "E0307");
 }
+
+#[test]
+fn a_space_without_addresses() {
+    let low = ("addresses low 38 bits;", "addresses low 38 bits when wide;");
+    let wide = (
+        "    barrier publish",
+        "    feature wide \"wide\";\n    barrier publish",
+    );
+    super::refused(super::slate(), &[low, wide], "E0307");
+}

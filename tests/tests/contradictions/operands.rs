@@ -231,3 +231,18 @@ fn what_is_written_into_an_entry_is_whole() {
     let entry = ("[63:3]  entry[63:3]", "[63:3]  entry");
     refused(S390, &[entry], "E0303");
 }
+
+/// Of two numbers without a condition the last counts, and the first says nothing.
+#[test]
+fn a_level_with_two_numbers() {
+    let two = (
+        "pte 0, pte 5 when g64k, pmd 1, pud 2;",
+        "pte 0, pte 5, pmd 1, pud 2;",
+    );
+    refused(POWERPC64, &[two], "E0208");
+    let never = (
+        "pte 0, pte 5 when g64k, pmd 1, pud 2;",
+        "pte 5 when g64k, pte 0, pmd 1, pud 2;",
+    );
+    refused(POWERPC64, &[never], "E0208");
+}
