@@ -63,7 +63,10 @@ fn traces() {
                 ARM,
                 "--range 0x1000..0x2000 --errata repeat_tlbi --format json",
             ),
-            (POWER, "--range 0x1000..0x2000 --features gtse,broadcast --errata all"),
+            (
+                POWER,
+                "--range 0x1000..0x2000 --features gtse,broadcast --errata all",
+            ),
             (ARM, "--event switch"),
             (ARM, "--event switch --format json"),
         ]),
@@ -83,7 +86,10 @@ fn traces_of_the_usual_cpus() {
             (ARM, "--range 0x1000..0x2000 --cpus self"),
             (POWER, page),
             (X86, page),
-            (X86, "--range 0x1000..0x2000 --features pge,pcid,invpcid,invlpgb"),
+            (
+                X86,
+                "--range 0x1000..0x2000 --features pge,pcid,invpcid,invlpgb",
+            ),
             (S390, page),
         ]),
     );
