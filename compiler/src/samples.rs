@@ -201,7 +201,7 @@ fn names(steps: &[Step]) -> String {
             Step::Ipi { .. } => continue,
             Step::Barrier { instruction, .. }
             | Step::Invalidate { instruction, .. }
-            | Step::Load(instruction) => &instruction.name,
+            | Step::Load { instruction, .. } => &instruction.name,
         };
         match runs.last_mut() {
             Some((last, count)) if *last == name => *count += 1,

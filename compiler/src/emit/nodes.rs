@@ -42,7 +42,7 @@ impl Emit<'_> {
             Node::Publish { barrier: None } | Node::Nothing(_) => quote!(),
             Node::Store => quote!(slot.store(change.new_bits);),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
-            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Complete { barrier, .. } | Node::Resync { barrier } => self.barrier(*barrier),
             Node::Issue(issue) => {
                 let note = self.cite(issue);
                 let operands = &self.model.invalidates[issue.invalidate].template.operands;

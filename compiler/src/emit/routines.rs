@@ -103,7 +103,7 @@ pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
         plan.body.walk(&mut |node| {
             used.extend(match node {
                 Node::Publish { barrier: Some(b) } => Some(Which::Barrier(*b)),
-                Node::Complete { barrier } | Node::Resync { barrier } => {
+                Node::Complete { barrier, .. } | Node::Resync { barrier } => {
                     Some(Which::Barrier(*barrier))
                 }
                 Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),

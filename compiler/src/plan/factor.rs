@@ -141,7 +141,10 @@ pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
     flat.dedup_by(|node, before| match (node, before) {
         (
             Node::Resync { barrier },
-            Node::Complete { barrier: before } | Node::Resync { barrier: before },
+            Node::Complete {
+                barrier: before, ..
+            }
+            | Node::Resync { barrier: before },
         ) => barrier == before,
         _ => false,
     });
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
 
     fn step(barrier: usize) -> Node {
-        Node::Complete { barrier }
+        Node::Complete { barrier, of: None }
     }
 
     fn select(on: Test, then: Node, otherwise: Node) -> Node {

@@ -215,7 +215,7 @@ impl<'m> Shaper<'m, '_> {
             let done = number + 1 == last
                 && matches!(
                     (nodes.last(), &resync),
-                    (Some(Node::Complete { barrier }), Some(Node::Resync { barrier: again }))
+                    (Some(Node::Complete { barrier, .. }), Some(Node::Resync { barrier: again }))
                         if barrier == again
                 );
             steps.push(match bit {
@@ -273,7 +273,7 @@ impl<'m> Shaper<'m, '_> {
         let after = remedies::beside_barrier(self.model, wanted, true);
         seq(before
             .into_iter()
-            .chain([Node::Complete { barrier }])
+            .chain([Node::Complete { barrier, of: None }])
             .chain(after))
     }
 

@@ -151,6 +151,8 @@ pub enum Node {
     Complete {
         /// By a barrier.
         barrier: usize,
+        /// The erratum whose workaround it belongs to.
+        of: Option<usize>,
     },
     /// An invalidation because of an erratum.
     Remedy {

@@ -343,7 +343,7 @@ fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
                 Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
                 Instr::Barrier(_) => None,
             },
-            Node::Complete { barrier } | Node::Resync { barrier } => {
+            Node::Complete { barrier, .. } | Node::Resync { barrier } => {
                 Some(model.barriers[*barrier].span)
             }
             Node::Publish {

@@ -67,7 +67,10 @@ pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: b
 fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Vec<Node> {
     let issue = model.errata[erratum].remedies[number].issue.iter();
     let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
-        Instr::Barrier(barrier) => Node::Complete { barrier },
+        Instr::Barrier(barrier) => Node::Complete {
+            barrier,
+            of: Some(erratum),
+        },
         Instr::Invalidate(_) => Node::Remedy {
             erratum,
             number: (number, step),

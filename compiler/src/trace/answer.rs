@@ -56,6 +56,8 @@ pub enum Step {
     Barrier {
         /// What for.
         role: BarrierRole,
+        /// The erratum whose workaround it belongs to.
+        workaround: Option<String>,
         /// Which.
         #[serde(flatten)]
         instruction: Instruction,
@@ -69,7 +71,13 @@ pub enum Step {
         instruction: Instruction,
     },
     /// It loads a register.
-    Load(Instruction),
+    Load {
+        /// Which root.
+        root: LoadedRoot,
+        /// Which instruction.
+        #[serde(flatten)]
+        instruction: Instruction,
+    },
     /// It stores entries.
     Store(Store),
     /// It interrupts other CPUs, and waits for them before the next step.
@@ -86,7 +94,7 @@ impl Step {
         match self {
             Self::Barrier { instruction, .. }
             | Self::Invalidate { instruction, .. }
-            | Self::Load(instruction) => Some(instruction),
+            | Self::Load { instruction, .. } => Some(instruction),
             Self::Store(_) | Self::Ipi { .. } => None,
         }
     }
@@ -102,6 +110,16 @@ pub enum BarrierRole {
     Complete,
     /// It makes this CPU translate and fetch anew.
     Resync,
+}
+
+/// The root that a load is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadedRoot {
+    /// That of the space.
+    Space,
+    /// One that maps nothing.
+    Empty,
 }
 
 /// An instruction with its operands filled in.
@@ -128,7 +146,7 @@ pub struct Operand {
     pub name: String,
     /// Its value.
     pub value: Hex,
-    /// Its fields, from the highest.
+    /// Its fields whose condition holds, from the highest.
     pub fields: Vec<Field>,
 }
 
@@ -211,7 +229,7 @@ pub enum Until {
     ReturnToUser,
     /// A CPU attaches the space.
     Attach,
-    /// Something that was unmapped gets a new owner.
+    /// Something relies on the old entries being gone, or the gather ends.
     Reuse,
     /// The CPU takes a fault there.
     Fault,

@@ -122,9 +122,13 @@ impl<'a> Entries<'a> {
         ))
     }
 
-    /// The leaf entries of a stretch, level by level. An entry of which a part is named counts whole.
+    /// The leaf entries of a stretch, level by level. It consists of whole entries of the lowest of its levels; of those of
+    /// higher levels, one of which a part is named counts whole.
     pub fn leaves(&self, stretch: &Stretch) -> Result<Vec<(Level, Extent)>, String> {
         self.check_within(stretch.extent)?;
+        if let Some(&lowest) = stretch.levels.iter().min() {
+            self.check_whole(stretch.extent, lowest)?;
+        }
         let of = |&level: &usize| {
             self.shift(level)?;
             Ok(self

@@ -13,9 +13,10 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, Store, Until};
 use super::asked::env;
-use super::interpret::{Changing, interpret};
+use super::interpret::{Changing, Which, interpret};
 use super::query::{self, Cleared, Event, Memory, Stretch, Tables, To};
 use super::run::{Flush, Run};
+use crate::model::Written;
 use crate::plan::ir::Shape;
 
 /// The most entries that are changed by instructions in one trace: each may take one.
@@ -146,6 +147,13 @@ impl Run<'_> {
                     .to_owned(),
             );
         }
+        if self.query.others {
+            return Err(
+                "the flush of a change is deferred only while no other CPU has the space loaded: leave out `--defer`, \
+                 or let `--cpus` be `self`"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 
@@ -178,7 +186,7 @@ impl Run<'_> {
             self.store(change, extent, asked)?;
             change.obligation(&facts)
         } else {
-            self.write(change, asked)?;
+            let dropped = self.write(change, asked)?;
             // The instruction has reached CPUs. Devices are told of a flush.
             if self
                 .model
@@ -187,7 +195,13 @@ impl Run<'_> {
             {
                 change.obligation(&facts)
             } else {
-                change.left_over(&facts)
+                let left = change.left_over(&facts);
+                // No CPU can fault on an entry that the instructions have dropped.
+                if dropped && !left.is_required_now(self.query.space) {
+                    Obligation::NOTHING
+                } else {
+                    left
+                }
             }
         };
         self.record(change, &obligation, extent);
@@ -204,13 +218,14 @@ impl Run<'_> {
         change: &Change,
         extent: Extent,
         asked: &query::Change,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let store = self.stored(change, extent)?;
         self.make(change, asked, (extent, 0), &store)
     }
 
-    /// Instructions, table by table. A gather clears entry by entry.
-    fn write(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
+    /// Instructions, table by table; and whether they dropped all that was made from the entries. A gather clears entry by
+    /// entry.
+    fn write(&mut self, change: &Change, asked: &query::Change) -> Result<bool, String> {
         if asked.may_defer {
             return self.store(change, asked.extent, asked);
         }
@@ -223,6 +238,7 @@ impl Run<'_> {
                 "{entries} entries are too many to be shown: name {MOST_ENTRIES} at most"
             ));
         }
+        let mut dropped = false;
         for (nth, (extent, index)) in (0u64..).zip(self.entries.tables(asked.extent, level)?) {
             let table = asked.memory.table.wrapping_add(nth * TABLE);
             let asked = query::Change {
@@ -237,10 +253,10 @@ impl Run<'_> {
             for part in 0..parts {
                 let extent = Extent::new(extent.start + part * bytes, bytes);
                 let store = self.stored(change, extent)?;
-                self.make(change, &asked, (extent, index + part), &store)?;
+                dropped = self.make(change, &asked, (extent, index + part), &store)?;
             }
         }
-        Ok(())
+        Ok(dropped)
     }
 
     /// What stores are of.
@@ -257,14 +273,15 @@ impl Run<'_> {
         })
     }
 
-    /// `Backend::change`.
+    /// `Backend::change`; and whether instructions dropped all that was made from the entries. One that gives more rights
+    /// may leave entries that allow less.
     fn make(
         &mut self,
         change: &Change,
         asked: &query::Change,
         (extent, index): (Extent, u64),
         store: &Store,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let facts = self.model.change_facts(self.query.config);
         let space = self.query.space;
         let memory = asked.memory;
@@ -297,7 +314,11 @@ impl Run<'_> {
         } else {
             self.defer("this CPU", &effects);
         }
-        Ok(())
+        let mut written = effects.ops.iter().filter_map(|op| match op.which {
+            Which::Invalidate(index) => self.model.invalidates[index].writes_entry,
+            _ => None,
+        });
+        Ok(written.any(|entry| entry.to != Written::MoreRights))
     }
 
     /// `Gather::record`; what is due at a fault is deferred to it.
@@ -337,7 +358,29 @@ impl Run<'_> {
             Kind::Same => "a cached entry may keep the mark that is cleared",
             _ => "the machine walks the table again before it faults on an entry that allows less",
         };
-        self.note(&format!("no flush is required: {why}"));
+        let by_instruction = self.is_written(change, &facts);
+        let but = if by_instruction {
+            format!(
+                ", but only an instruction may change entries of level {}",
+                self.model.levels[change.level.index()].name
+            )
+        } else {
+            String::new()
+        };
+        self.note(&format!("no flush is required: {why}{but}"));
+    }
+
+    /// Whether an instruction makes the change of a valid entry, and a store does not.
+    fn is_written(&self, change: &Change, facts: &ChangeFacts) -> bool {
+        let rules = &self.model.change;
+        let by_store = match change.kind(facts) {
+            Kind::Appears => true,
+            Kind::Same => rules
+                .software_bits
+                .is_some_and(|at| at.value.contains(change.level)),
+            _ => false,
+        };
+        !rules.plain_store.value && !by_store
     }
 
     /// The end of the section, and of the gather.

@@ -55,16 +55,15 @@ pub struct FieldBits {
     pub name: String,
 }
 
-/// The fields of an operand with their values, from the highest.
+/// The fields of an operand whose condition holds with their values, from the highest.
 pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) -> Vec<FieldBits> {
     let hint = from.hint.and_then(|level| hint(model, config, level));
+    let is_there = |field: &&crate::model::Field| {
+        let when = &field.when;
+        when.holds_with(config, hint.is_some(), from.keep)
+    };
     let one = |field: &crate::model::Field| {
-        let on = field.when.holds_with(config, hint.is_some(), from.keep);
-        let value = if on {
-            value(model, config, field.value, from, hint)
-        } else {
-            0
-        };
+        let value = value(model, config, field.value, from, hint);
         FieldBits {
             high: field.high,
             low: field.low,
@@ -72,7 +71,7 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
             name: value_name(field.value),
         }
     };
-    let mut fields: Vec<FieldBits> = operand.fields.iter().map(one).collect();
+    let mut fields: Vec<FieldBits> = operand.fields.iter().filter(is_there).map(one).collect();
     fields.sort_by_key(|field| std::cmp::Reverse(field.high));
     fields
 }

@@ -32,7 +32,9 @@ pub enum Role {
     Complete,
     /// It makes this CPU translate and fetch anew.
     Resync,
-    /// It is the workaround of an erratum, by its index.
+    /// It loads the empty root.
+    EmptyRoot,
+    /// It belongs to the workaround of an erratum, by its index.
     Workaround(usize),
 }
 

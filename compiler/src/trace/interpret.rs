@@ -139,7 +139,9 @@ impl Run<'_> {
                     self.barrier(*barrier, Role::Publish);
                 }
             }
-            Node::Complete { barrier } => self.barrier(*barrier, Role::Complete),
+            Node::Complete { barrier, of } => {
+                self.barrier(*barrier, of.map_or(Role::Complete, Role::Workaround));
+            }
             Node::Resync { barrier } => self.barrier(*barrier, Role::Resync),
             Node::Requires(steps) => self.effects.steps |= *steps,
             Node::Issue(issue) => self.issue(issue, piece),
@@ -437,7 +439,8 @@ impl Run<'_> {
             ..Sources::default()
         };
         let operands = &self.model.loads[load].template.operands;
-        self.push((Which::Load(load), Role::Main), operands, sources);
+        let role = if empty { Role::EmptyRoot } else { Role::Main };
+        self.push((Which::Load(load), role), operands, sources);
     }
 
     fn push(&mut self, (which, role): (Which, Role), operands: &[usize], sources: Sources) {

@@ -18,11 +18,12 @@ pub mod show;
 mod steps;
 
 pub use answer::{
-    BarrierRole, Becomes, Deferred, Field, Hex, Instruction, Ipi, Operand, Step, Store, Target,
-    Trace, Until, VERSION,
+    BarrierRole, Becomes, Deferred, Field, Hex, Instruction, Ipi, LoadedRoot, Operand, Step, Store,
+    Target, Trace, Until, VERSION,
 };
 pub use query::{Change, Cleared, EMPTY, Event, Memory, Query, ROOT, Stretch, Tables, To};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
+pub use run::is_ever_local;
 pub use steps::step;
 
 use crate::model::Model;

@@ -281,7 +281,8 @@ pub fn name(to: To) -> &'static str {
     }
 }
 
-fn becomes(to: To) -> &'static str {
+/// What becomes of one entry, or of several.
+fn becomes(to: To, one: bool) -> &'static str {
     match to {
         To::Invalid => "made invalid",
         To::Replaced => "replaced",
@@ -289,10 +290,14 @@ fn becomes(to: To) -> &'static str {
         To::MoreRights => "given more rights",
         To::Attributes => "given other attributes",
         To::SoftwareBits => "given other software bits",
+        To::Split if one => "made to point at a table in place of a page",
         To::Split => "made to point at tables, each in place of a page",
+        To::Collapse if one => "made to map a page in place of a table",
         To::Collapse => "made to map pages, each in place of a table",
         To::New => "made valid",
+        To::Accessed if one => "cleared of its accessed mark",
         To::Accessed => "cleared of their accessed marks",
+        To::Dirty if one => "cleared of its dirty mark",
         To::Dirty => "cleared of their dirty marks",
     }
 }
@@ -340,7 +345,9 @@ fn title(model: &Model, query: &Query) -> String {
         }
         Event::Change(change) => {
             let level = &model.levels[change.level.index()].name;
-            let count = match entries(model, query.config, change) {
+            let count = entries(model, query.config, change);
+            let becomes = becomes(change.to, count == 1);
+            let count = match count {
                 1 => format!("1 {level} entry"),
                 count => format!("{count} {level} entries"),
             };
@@ -349,7 +356,7 @@ fn title(model: &Model, query: &Query) -> String {
             } else {
                 ""
             };
-            let (start, becomes) = (change.extent.start, becomes(change.to));
+            let start = change.extent.start;
             format!("{count} from {start:#x} of {of}, {becomes}{deferred}")
         }
         Event::Fault(stretch) => {

@@ -46,6 +46,19 @@ pub(super) struct Run<'a> {
     pub new: bool,
 }
 
+/// Whether the runtime ever flushes for this CPU alone. Where no CPU would be interrupted it does not know which CPUs hold
+/// entries, unless one that attaches the space waits for it.
+#[must_use]
+pub fn is_ever_local(model: &Model, plans: &Plans, query: &Query) -> bool {
+    let waits = model.switch.waits_for_changes.is_some() && query.space == Space::User;
+    waits || !told(model, plans, query.space, &env(query)).is_nobody()
+}
+
+/// The CPUs that are interrupted to flush for themselves.
+fn told(model: &Model, plans: &Plans, space: Space, env: &Env) -> Audience {
+    interpret(model, plans, Shape::Told(space), env).deliver
+}
+
 impl<'a> Run<'a> {
     pub fn new(model: &'a Model, plans: &'a Plans, query: &'a Query) -> Self {
         Self {
@@ -125,12 +138,13 @@ impl<'a> Run<'a> {
         let reach = self.reach();
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let [start, finish] = self.issued(shape, reach, &env);
-        let told = Shape::Told(self.query.space);
-        let mut deliver = interpret(self.model, self.plans, told, &env).deliver;
-        if reach == Reach::Here {
-            self.note_reach(deliver);
-            deliver = Audience::NOBODY;
-        }
+        let deliver = match reach {
+            Reach::Wide => told(self.model, self.plans, self.query.space, &env),
+            Reach::Here => {
+                self.note_reach();
+                Audience::NOBODY
+            }
+        };
         self.did(&start, &env);
         if !deliver.is_nobody() {
             let sender = env.config;
@@ -148,11 +162,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says where the runtime does not look for what makes a flush local: where no CPU would be interrupted it does not know
-    /// which CPUs hold entries, unless one that attaches the space waits for it.
-    fn note_reach(&mut self, deliver: Audience) {
-        let waits = self.model.switch.waits_for_changes.is_some();
-        if deliver.is_nobody() && !(waits && self.query.space == Space::User) {
+    /// Says where the runtime never makes a flush local.
+    fn note_reach(&mut self) {
+        if !is_ever_local(self.model, self.plans, self.query) {
             self.note(
                 "instructions reach every CPU, so the runtime does not look which CPUs have cached the entries: it \
                  flushes as with `--cpus others`",

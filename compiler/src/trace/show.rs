@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::answer::{BarrierRole, Becomes, Deferred, Ipi, Operand, Step, Store, Trace};
+use super::answer::{BarrierRole, Becomes, Deferred, Ipi, LoadedRoot, Operand, Step, Store, Trace};
 use crate::json;
 
 /// For people: an instruction of the machine on each line, with the fields of its operands beside it.
@@ -77,7 +77,7 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
         }
         Step::Barrier { instruction, .. }
         | Step::Invalidate { instruction, .. }
-        | Step::Load(instruction) => instruction,
+        | Step::Load { instruction, .. } => instruction,
     };
     let mut beside = vec![Vec::new(); instruction.asm.len()];
     for it in &instruction.operands {
@@ -125,19 +125,28 @@ fn stored(store: &Store) -> String {
 /// What an instruction is for, where it does not invalidate because that was asked for.
 fn role(step: &Step) -> Option<String> {
     match step {
-        Step::Barrier { role, .. } => Some(format!(
-            "({})",
-            match role {
+        Step::Barrier {
+            role, workaround, ..
+        } => {
+            let role = match role {
                 BarrierRole::Publish => "publish",
                 BarrierRole::Complete => "complete",
                 BarrierRole::Resync => "resync",
-            }
-        )),
+            };
+            Some(match workaround {
+                Some(erratum) => format!("({role}, workaround of {erratum})"),
+                None => format!("({role})"),
+            })
+        }
         Step::Invalidate { workaround, .. } => {
             let erratum = workaround.as_ref()?;
             Some(format!("(workaround of {erratum})"))
         }
-        Step::Load(_) | Step::Store(_) | Step::Ipi { .. } => None,
+        Step::Load {
+            root: LoadedRoot::Empty,
+            ..
+        } => Some("(the empty root)".to_owned()),
+        Step::Load { .. } | Step::Store(_) | Step::Ipi { .. } => None,
     }
 }
 

@@ -7,7 +7,9 @@ use tlbc_runtime::backend::Audience;
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::Space;
 
-use super::answer::{BarrierRole, Field, Hex, Instruction, Operand, Step, Store, Target};
+use super::answer::{
+    BarrierRole, Field, Hex, Instruction, LoadedRoot, Operand, Step, Store, Target,
+};
 use super::encode;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
@@ -24,27 +26,39 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                 role: match op.role {
                     Role::Publish => BarrierRole::Publish,
                     Role::Resync => BarrierRole::Resync,
-                    Role::Main | Role::Complete | Role::Workaround(_) => BarrierRole::Complete,
+                    _ => BarrierRole::Complete,
                 },
+                workaround: workaround(model, op.role),
                 instruction: instruction(&it.named.name, &it.template),
             }
         }
         Which::Invalidate(index) => {
             let it = &model.invalidates[index];
             Step::Invalidate {
-                workaround: match op.role {
-                    Role::Workaround(erratum) => Some(model.errata[erratum].named.name.clone()),
-                    _ => None,
-                },
+                workaround: workaround(model, op.role),
                 instruction: instruction(&it.named.name, &it.template),
             }
         }
         Which::Load(index) => {
             let it = &model.loads[index];
-            Step::Load(instruction(&it.named.name, &it.template))
+            Step::Load {
+                root: match op.role {
+                    Role::EmptyRoot => LoadedRoot::Empty,
+                    _ => LoadedRoot::Space,
+                },
+                instruction: instruction(&it.named.name, &it.template),
+            }
         }
         Which::Store => Step::Store(store?.clone()),
     })
+}
+
+/// The erratum whose workaround an instruction belongs to.
+fn workaround(model: &Model, role: Role) -> Option<String> {
+    match role {
+        Role::Workaround(erratum) => Some(model.errata[erratum].named.name.clone()),
+        _ => None,
+    }
 }
 
 fn instruction(

@@ -57,8 +57,91 @@ fn traces() {
                 "--range 0x1000..0x2000 --cpus others --features pge,pcid,invpcid,invlpgb --tag shared:0x17",
             ),
             (X86, "--range 0x1000..0x2000 --features pge,pcid --tag 0x17"),
+            // Which instructions belong to workarounds, and which load is of the empty root.
+            (ARM, "--range 0x1000..0x2000 --errata repeat_tlbi"),
+            (
+                ARM,
+                "--range 0x1000..0x2000 --errata repeat_tlbi --format json",
+            ),
+            (
+                POWER,
+                "--range 0x1000..0x2000 --features gtse,broadcast --errata all",
+            ),
+            (ARM, "--event switch"),
+            (ARM, "--event switch --format json"),
         ]),
     );
+}
+
+/// Where the runtime never flushes for this CPU alone, other CPUs are meant unless `--cpus` says otherwise.
+#[test]
+fn traces_of_the_usual_cpus() {
+    let page = "--range 0x1000..0x2000";
+    snapshot(
+        "traces_of_the_usual_cpus",
+        &traced(&[
+            (ARM, page),
+            (ARM, "--everything"),
+            (ARM, "--teardown"),
+            (ARM, "--range 0x1000..0x2000 --cpus self"),
+            (POWER, page),
+            (X86, page),
+            (
+                X86,
+                "--range 0x1000..0x2000 --features pge,pcid,invpcid,invlpgb",
+            ),
+            (S390, page),
+        ]),
+    );
+}
+
+/// An option changes the answer or is refused: none is dropped silently.
+#[test]
+fn no_option_is_dropped() {
+    let what = [
+        "--range 0x1000..0x2000@pte",
+        "--everything",
+        "--teardown",
+        "--event switch",
+        "--event resume",
+        "--event enter-from-user",
+        "--event arrive",
+        "--event publish",
+        "--event fault --range 0x1000..0x2000@pte",
+    ];
+    let how = [
+        "--level pmd",
+        "--tables-freed",
+        "--tables-freed --below-live",
+        "--below-live",
+        "--appeared",
+        "--stored",
+        "--change invalid",
+        "--change invalid --defer",
+        "--defer",
+        "--owed tag",
+        "--cpus self",
+        "--cpus others",
+    ];
+    // What is the default changes nothing.
+    let usual = |what: &str, how: &str| how == "--cpus self" && !what.contains("event");
+    for what in what {
+        let run = |how: &str| {
+            let options = what.split(' ').chain(how.split_whitespace());
+            let arguments: Vec<&str> = ["trace", S390, "--format", "json"]
+                .into_iter()
+                .chain(options)
+                .collect();
+            tlbc(&root(), &arguments)
+        };
+        let plain = run("");
+        assert_eq!(plain.code, Some(0), "{what}: {}", plain.stderr);
+        for how in how.into_iter().filter(|how| !usual(what, how)) {
+            let with = run(how);
+            let refused = with.code == Some(2);
+            assert!(refused || with.stdout != plain.stdout, "{what} {how}");
+        }
+    }
 }
 
 #[test]
@@ -89,6 +172,20 @@ fn traces_of_changes() {
             (S390, "--range 0x1000..0x3000 --cpus self"),
             (S390, "--range 0x1000..0x3000 --cpus others --stored"),
             (S390, "--range 0x1000..0x2000 --change invalid --defer"),
+            (S390, "--range 0x1000..0x2000 --change fewer-rights --defer"),
+            // No debt is left for more rights: a CPU that faults flushes.
+            (S390, "--range 0x1000..0x2000 --change more-rights --defer"),
+            // An instruction that drops entries leaves none that allows less; one that gives more rights may.
+            (S390, &of(page, "more-rights")),
+            (S390, &of(page, "more-rights --features rdp,local_clear")),
+            (
+                S390,
+                "--range 0x100000..0x200000@pmd --cpus others --change software-bits --features all",
+            ),
+            (
+                S390,
+                "--range 0x1000..0x2000 --cpus others --change software-bits",
+            ),
         ]),
     );
 }
@@ -161,6 +258,18 @@ fn trace_refuses() {
             (X86, "--range 0x1000..0x1000"),
             (X86, "--range 0x1000..0x1_0000_0000_0000_0001"),
             (X86, "--range 0x1000..0x1010"),
+            (X86, "--range 0x1000..0x3000@pmd"),
+            (X86, "--range 0x1000..0x3000@pmd --change invalid"),
+            (X86, "--range 0x1000..0x3000@pmd --appeared"),
+            (X86, "--event fault --range 0x1000..0x3000@pmd"),
+            (S390, "--range 0x40000000..0x50000000@pud --tables-freed"),
+            (S390, &page("--change fewer-rights --defer --cpus others")),
+            (X86, "--range 0x1000..0x2000@pte --level pmd"),
+            (X86, "--everything --change attributes"),
+            (X86, "--everything --owed tag"),
+            (X86, "--teardown --appeared"),
+            (X86, "--event switch --cpus self"),
+            (X86, &page("--stored --owed tag")),
             (X86, "--range 0x1000..0x2000@"),
             (X86, "--range 0xffff800000000000..0xffff800000001000"),
             (X86, &page("--level ptt")),

@@ -2,7 +2,6 @@
 
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::clause::Level;
-use tlbc_runtime::request::Extent;
 
 use super::{ChangeName, EventName, OwedName, Trace};
 use crate::cli::Trouble;
@@ -137,18 +136,21 @@ impl Trace {
         if self.range.is_empty() {
             return Err(Trouble("--event fault: where? name a `--range`".into()));
         }
+        if !self.level.is_empty() && self.range.iter().all(|place| place.level.is_some()) {
+            return Err(Trouble(
+                "--level: each `--range` names its own level; leave one of them out".into(),
+            ));
+        }
         if self.range.len() > 1 && self.level.len() > 1 {
             return Err(Trouble(
                 "several `--range`s with several `--level`s: write the level of each as `--range START..END@LEVEL`"
                     .into(),
             ));
         }
-        let page_shift = model.geometries[config.geometry].page_shift;
         let level = |name: &String| find("level", name, model.levels.iter());
         let ranges = self.range.iter();
         ranges
             .map(|place| {
-                check_whole_pages(place.extent, page_shift)?;
                 let levels = match &place.level {
                     Some(name) => vec![level(name)?],
                     None if self.level.is_empty() => lowest(model, config),
@@ -168,18 +170,4 @@ fn lowest(model: &Model, config: Config) -> Vec<usize> {
     let mut levels = 0..model.levels.len();
     let lowest = levels.find(|&level| model.level_shift(level, config).is_some());
     lowest.into_iter().collect()
-}
-
-/// Refuses a range that ends within a page.
-fn check_whole_pages(extent: Extent, shift: u32) -> Result<(), Trouble> {
-    let whole = extent.rounded(shift);
-    if whole == extent {
-        return Ok(());
-    }
-    let end = u128::from(whole.start) + u128::from(whole.bytes);
-    Err(Trouble(format!(
-        "the range does not consist of whole pages of {} KiB; did you mean {:#x}..{end:#x}?",
-        1u64 << shift >> 10,
-        whole.start
-    )))
 }

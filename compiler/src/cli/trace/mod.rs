@@ -13,9 +13,32 @@ use super::number::{Place, place};
 use super::{Messages, Outcome, Trouble};
 use crate::disk;
 use crate::model::Model;
+use crate::plan::Plans;
 use crate::source::Files;
-use crate::trace::{Query, show, trace};
+use crate::trace::{Query, is_ever_local, show, trace};
 use crate::{analyse, parse};
+
+/// The options that say something of a `--range`.
+const OF_ENTRIES: [&str; 8] = [
+    "range",
+    "level",
+    "tables_freed",
+    "below_live",
+    "appeared",
+    "stored",
+    "change",
+    "defer",
+];
+
+/// Those of them that no event has.
+const OF_REQUESTS: [&str; 6] = [
+    "tables_freed",
+    "below_live",
+    "appeared",
+    "stored",
+    "change",
+    "defer",
+];
 
 /// Shows every instruction that is issued for a request, which CPUs are interrupted, and which flushes are deferred
 #[derive(clap::Args)]
@@ -29,7 +52,7 @@ With --format json the answer is one object, which compiler/schema/trace.schema.
 
 Examples:
   tlbc trace foo.arch --range 0x1000..0x3000
-      two pages of a user space that no other CPU runs
+      two pages of a user space
   tlbc trace foo.arch --range 0x40000000..0x40200000 --tables-freed --cpus others
       512 pages and the table they stood in, while other CPUs run the space
   tlbc trace foo.arch --range 0x1000..0x5000@pte --range 0x200000..0x400000@pmd
@@ -84,19 +107,19 @@ pub(super) struct Trace {
     defer: bool,
 
     /// The whole space goes, with its tables
-    #[arg(long, conflicts_with_all = ["range", "teardown", "event"])]
+    #[arg(long, conflicts_with_all = ["teardown", "event"], conflicts_with_all = OF_ENTRIES)]
     everything: bool,
 
     /// The space ends: everything of it goes, and its tag may be given to another
-    #[arg(long, conflicts_with_all = ["kernel", "range", "event"])]
+    #[arg(long, conflicts_with_all = ["kernel", "event"], conflicts_with_all = OF_ENTRIES)]
     teardown: bool,
 
     /// What happens on this CPU instead; `fault` needs a `--range`
-    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["tables_freed", "appeared", "stored", "change"])]
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "cpus", conflicts_with_all = OF_REQUESTS)]
     event: Option<EventName>,
 
     /// The flush that was deferred until this switch or resume
-    #[arg(long, value_enum, value_name = "WHAT", requires = "event", default_value_t = OwedName::None)]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown"], conflicts_with_all = OF_REQUESTS, default_value_t = OwedName::None)]
     owed: OwedName,
 
     /// The entries are the kernel's and not a user space's
@@ -108,8 +131,8 @@ pub(super) struct Trace {
     #[arg(long, value_name = "[KIND:]N")]
     tag: Option<String>,
 
-    /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy; others with --kernel
-    /// unless given, self otherwise
+    /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy. Unless given: others with
+    /// --kernel, and where the runtime never flushes for this CPU alone; self otherwise
     #[arg(long, value_enum, value_name = "WHICH")]
     cpus: Option<Cpus>,
 
@@ -201,7 +224,7 @@ impl Trace {
             let findings = self.messages.render(&files, &diagnostics, color);
             return Ok(Outcome::Findings(findings));
         };
-        let (query, remark) = self.query(&analysis.model)?;
+        let (query, remark) = self.query(&analysis.model, &analysis.plans)?;
         let mut answer = trace(&analysis.model, &analysis.plans, &query).map_err(Trouble)?;
         answer.notes.extend(remark);
         Ok(Outcome::Good(match self.format {
@@ -211,14 +234,12 @@ impl Trace {
     }
 
     /// The request, and what to know of it.
-    fn query(&self, model: &Model) -> Result<(Query, Option<String>), Trouble> {
+    fn query(&self, model: &Model, plans: &Plans) -> Result<(Query, Option<String>), Trouble> {
         let config = self.machine.config(model)?;
-        let others = match self.cpus {
-            Some(cpus) => cpus == Cpus::Others,
-            None => self.kernel,
-        };
-        let (tag, remark) = tag::tag(model, config, self.tag.as_deref(), others)?;
-        let query = Query {
+        let tag = |others| tag::tag(model, config, self.tag.as_deref(), others);
+        let others = self.cpus == Some(Cpus::Others) || self.cpus.is_none() && self.kernel;
+        let (first, remark) = tag(others)?;
+        let mut query = Query {
             config,
             limits: self.machine.limits(model)?,
             space: if self.kernel {
@@ -227,9 +248,14 @@ impl Trace {
                 Space::User
             },
             event: self.asked(model, config)?,
-            tag,
+            tag: first,
             others,
         };
+        let open = self.cpus.is_none() && query.event.concerns_others();
+        if open && !others && !self.defer && !is_ever_local(model, plans, &query) {
+            query.others = true;
+            query.tag = tag(true)?.0;
+        }
         Ok((query, remark))
     }
 }
