@@ -72,7 +72,7 @@ fn exit_codes() {
         (&["check", "nowhere.arch"], 2),
         (&["check", "compiler"], 2),
         (&["check", "--color", "pink"], 2),
-        (&["diff", "--against", "nowhere"], 2),
+        (&["diff", "--out", "nowhere"], 2),
         (&["trace", "compiler/Cargo.toml", "--everything"], 1),
         (&["trace", "archdefs", "--everything"], 2),
         (&["matrix", "archdefs/x86_64.arch"], 0),
