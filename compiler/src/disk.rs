@@ -186,8 +186,8 @@ pub(crate) struct Change {
     pub new: Option<String>,
 }
 
-/// What must change for `directory` to hold `outputs`; where it holds `nothing_else`, also the files
-/// that were generated for definitions that are no more.
+/// What must change for `directory` to hold `outputs`, and nothing that a killed run left there; where it holds
+/// `nothing_else`, also the files that were generated for definitions that are no more.
 pub(crate) fn changes(
     directory: &Path,
     outputs: &[Output],
@@ -220,6 +220,14 @@ pub(crate) fn changes(
                 changes.push(Change { path, old, new });
             }
         }
+    }
+    for path in leftovers::found(directory) {
+        let old = existing(&path)?;
+        changes.push(Change {
+            path,
+            old,
+            new: None,
+        });
     }
     Ok(changes)
 }
@@ -258,7 +266,11 @@ pub(crate) fn apply(directory: &Path, changes: &[Change]) -> Result<(), DiskErro
         renamed.map_err(failed("write", path))?;
     }
     for stale in changes.iter().filter(|change| change.new.is_none()) {
-        fs::remove_file(&stale.path).map_err(failed("delete", &stale.path))?;
+        match fs::remove_file(&stale.path) {
+            // Among the leftovers, or deleted by another run.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            deleted => deleted.map_err(failed("delete", &stale.path))?,
+        }
     }
     Ok(())
 }

@@ -28,18 +28,20 @@ impl Findings {
             Item::For(it) => it.items.iter().map(Item::span).collect(),
             item => vec![item.span()],
         });
-        Self {
+        let mut findings = Self {
             found,
             items: items.collect(),
             broken: Vec::new(),
-        }
+        };
+        findings.broken = findings.with_labels_of(&findings.found);
+        findings
     }
 
     /// Adds what is wrong with names and parts.
     pub(crate) fn add_names(&mut self, names: Vec<Diagnostic>) {
         let (unknown, others): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|d| d.code == Code::E0202);
-        self.broken = self.with_labels_of(&unknown);
+        self.broken.extend(self.with_labels_of(&unknown));
         let text_is_right = self.found.is_empty();
         let others = others.into_iter().filter(|d| {
             let in_broken = self.broken.iter().any(|item| item.contains(d.primary.span));

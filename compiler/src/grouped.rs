@@ -59,8 +59,8 @@ fn have_one_cause(first: &Diagnostic, other: &Diagnostic) -> bool {
     let same_place = first.primary.span == other.primary.span;
     match first.code {
         Code::E0202 => return true,
-        // A row of a `for` makes several names twice.
-        Code::E0201 => return same_place,
+        // A row of a `for` makes several names twice; several rows make an instruction that does not say something.
+        Code::E0201 | Code::E0401 => return same_place,
         _ => {}
     }
     let of_other: Vec<Span> = other.secondary.iter().map(|label| label.span).collect();

@@ -4,42 +4,45 @@ use super::{Definitions, Outcome, Trouble, generate};
 use crate::disk::Change;
 use crate::hidden::spelt;
 use similar::TextDiff;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Shows what `tlbc gen` would change, as a patch that `git apply` takes
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exits with 0 if nothing would change, with 1 if something would.
+Exits with 0 if nothing would change, with 1 if something would. The patch names files as git does: from
+the top of the repository, or from here if this is not in one. `git apply` ignores files outside of the
+directory that it runs in, so DIR has to be in the directory that this runs in.
 
 Examples:
   tlbc diff                                 archdefs against generated/src
   tlbc diff | git apply                     the same as tlbc gen
-  tlbc diff foo.arch --against src/backends one definition against src/backends/foo.rs")]
+  tlbc diff foo.arch --out src/backends     one definition against src/backends/foo.rs")]
 pub(super) struct Diff {
     #[command(flatten)]
     definitions: Definitions,
 
     /// Where the generated files are
     #[arg(long, value_name = "DIR", default_value = "generated/src")]
-    against: PathBuf,
+    out: PathBuf,
 }
 
 impl Diff {
     /// `color` is for messages, `in_color` for the patch.
     pub(super) fn run(&self, color: bool, in_color: bool) -> Result<Outcome, Trouble> {
-        if !self.against.is_dir() {
-            let directory = self.against.display();
+        if !self.out.is_dir() {
+            let directory = self.out.display();
             return Err(Trouble(format!("there is no directory {directory}")));
         }
+        let directory = in_repository(&self.out)?;
         let compiled = self.definitions.compile()?;
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let changes = generate::changes(&self.definitions, compiled, &self.against)?;
+        let changes = generate::changes(&self.definitions, compiled, &self.out)?;
         if changes.is_empty() {
             return Ok(Outcome::Good(String::new()));
         }
-        let patch: String = changes.iter().map(patch).collect();
+        let patch: String = changes.iter().map(|it| patch(it, &directory)).collect();
         if in_color {
             return Ok(Outcome::Painted(painted(&spelt(&patch))));
         }
@@ -47,10 +50,11 @@ impl Diff {
     }
 }
 
-/// A change as `git apply` takes it.
-fn patch(change: &Change) -> String {
+/// A change as `git apply` takes it; its file is in `directory`.
+fn patch(change: &Change, directory: &str) -> String {
     let old = change.old.as_deref().map(String::from_utf8_lossy);
-    let path = in_repository(&change.path);
+    let file = change.path.file_name().unwrap_or_default();
+    let path = format!("{directory}{}", file.to_string_lossy());
     let name = |side: &str, is_there| {
         if is_there {
             format!("{side}/{path}")
@@ -73,15 +77,36 @@ fn patch(change: &Change) -> String {
     format!("diff --git a/{path} b/{path}\n{kind}{hunks}")
 }
 
-/// A path as patches have it: from the directory that the command runs in, with `/` between the parts.
-fn in_repository(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let path = path.strip_prefix(here).unwrap_or(path);
-    let parts = path.components().filter_map(|part| match part {
-        Component::CurDir | Component::RootDir => None,
-        part => Some(part.as_os_str().to_string_lossy()),
-    });
-    parts.collect::<Vec<_>>().join("/")
+/// A directory as patches name it: from the top of the repository, or from here if there is none, with a `/` after
+/// each part. One that is not in the directory that the command runs in is refused: `git apply` would do nothing there.
+fn in_repository(directory: &Path) -> Result<String, Trouble> {
+    let whole = |path: &Path| {
+        let refused = |error| Trouble(format!("cannot read {}: {error}", path.display()));
+        path.canonicalize().map_err(refused)
+    };
+    let (here, there) = (whole(Path::new("."))?, whole(directory)?);
+    let top = here.ancestors().find(|path| is_top(path));
+    if !there.starts_with(&here) {
+        let from = top.filter(|top| there.starts_with(top));
+        let from = from.or_else(|| there.parent()).unwrap_or(&there);
+        return Err(Trouble(format!(
+            "{} is not in the directory that this runs in, and `git apply` would ignore a patch of it\n  \
+             run `tlbc diff` and `git apply` in {}",
+            directory.display(),
+            from.display()
+        )));
+    }
+    let below_top = there.strip_prefix(top.unwrap_or(&here)).unwrap_or(&there);
+    let parts = below_top.components();
+    Ok(parts
+        .map(|part| part.as_os_str().to_string_lossy() + "/")
+        .collect())
+}
+
+/// Whether a directory is the top of a repository, or of a work tree of one.
+fn is_top(directory: &Path) -> bool {
+    let git = directory.join(".git");
+    git.is_file() || git.join("HEAD").exists()
 }
 
 /// A patch with the colours that `git diff` has.

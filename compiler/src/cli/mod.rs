@@ -146,8 +146,14 @@ impl Definitions {
         self.paths.iter().all(|path| path.is_dir())
     }
 
+    /// Why definitions are refused.
     fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
-        Outcome::Findings(self.shown(compiled, color))
+        let mut shown = self.shown(compiled, color);
+        let for_people = matches!(self.messages.message_format, Format::Human);
+        if for_people && !compiled.has_errors() {
+            shown += "warnings are denied: --deny warnings makes errors of them\n";
+        }
+        Outcome::Findings(shown)
     }
 
     fn shown(&self, compiled: &Compiled, color: bool) -> String {

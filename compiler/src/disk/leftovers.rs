@@ -1,6 +1,6 @@
 //! Temporary files of runs that were killed.
 //!
-//! In: a directory. Out: the directory without them, locked. Holds: no file of a run that goes on is deleted, and no
+//! In: a directory. Out: their names, or the directory without them, locked. Holds: no file of a run that goes on is deleted, and no
 //! file that another program made.
 //!
 //! Runs that write into one directory take turns, so that a temporary file in it is of no run that goes on. Where
@@ -9,7 +9,7 @@
 use super::HEADER;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How temporary files are called.
 pub(super) const PREFIX: &str = ".tlbc-";
@@ -24,11 +24,26 @@ pub(super) struct Locked {
 pub(super) fn cleared(directory: &Path) -> Option<Locked> {
     let lock = lock(directory)?;
     // What cannot be deleted does no harm; nor does what appears meanwhile.
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| is_leftover(&entry.path())) {
-        let _ = fs::remove_file(entry.path());
+    for path in listed(directory) {
+        let _ = fs::remove_file(path);
     }
     Some(lock)
+}
+
+/// Waits for other runs, and lists by name what those left that were killed.
+pub(super) fn found(directory: &Path) -> Vec<PathBuf> {
+    let Some(_lock) = lock(directory) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = listed(directory).collect();
+    found.sort();
+    found
+}
+
+fn listed(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| is_leftover(path))
 }
 
 #[cfg(unix)]

@@ -98,7 +98,7 @@ impl Lower {
             "user" => Some(Space::User),
             "kernel" => Some(Space::Kernel),
             _ => {
-                self.unknown("space", name, ["user", "kernel"].into_iter());
+                self.unknown("space", name, super::SPACES.into_iter());
                 None
             }
         }

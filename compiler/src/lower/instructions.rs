@@ -332,17 +332,23 @@ impl Lower {
         ];
         for (said, what, help) in questions {
             if !said {
+                let silent = self.silent(&it.name, what, help);
                 self.report(
-                    Diagnostic::new(
-                        Code::E0401,
-                        it.name.span,
-                        format!("`{}` does not say {what}", it.name.node),
-                    )
-                    .label("silent on it")
-                    .note("a flush rests on every one of these answers; none has a default")
-                    .help(help),
+                    silent.note("a flush rests on every one of these answers; none has a default"),
                 );
             }
+        }
+    }
+
+    /// E0401: an instruction does not say something; one that a row of a `for` made names the row.
+    fn silent(&self, name: &Ident, what: &str, help: &str) -> Diagnostic {
+        let message = format!("`{}` does not say {what}", name.node);
+        let silent = Diagnostic::new(Code::E0401, name.span, message)
+            .label("silent on it")
+            .help(help);
+        match self.origins.get(&(name.span, name.node.clone())) {
+            Some(&row) => silent.because(row, "made by this row"),
+            None => silent,
         }
     }
 
@@ -373,15 +379,9 @@ impl Lower {
                 drops.extend(self.drops(&d.node, d.span));
             }
             if it.per.is_empty() {
-                self.report(
-                    Diagnostic::new(
-                        Code::E0401,
-                        it.name.span,
-                        format!("`{}` does not say where that is documented", it.name.node),
-                    )
-                    .label("silent on it")
-                    .help("add `per \"manual, section\";`"),
-                );
+                let help = "add `per \"manual, section\";`";
+                let silent = self.silent(&it.name, "where that is documented", help);
+                self.report(silent);
             }
             let mut template = template;
             for (index, keeps) in it.keeps.iter().enumerate() {

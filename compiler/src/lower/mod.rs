@@ -23,9 +23,13 @@ pub use drops::UNLIMITED;
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
+use crate::spelling::nearest;
 use expand::Origins;
-use names::Unread;
+use names::{UnknownOfRow, Unread};
 use std::collections::BTreeSet;
+
+/// What spaces there are.
+const SPACES: [&str; 2] = ["user", "kernel"];
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -36,6 +40,7 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     let model = cx.model(arch, &items);
+    cx.join_unknown_of_rows();
     (model, cx.diagnostics)
 }
 
@@ -45,6 +50,8 @@ struct Lower {
     diagnostics: Vec<Diagnostic>,
     unread: Unread,
     origins: Origins,
+    /// The unknown names that rows of a `for` made.
+    unknown_of_rows: Vec<UnknownOfRow>,
     /// What stands between braces in a name of a `for` and is none of its variables.
     unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
@@ -61,6 +68,22 @@ struct Lower {
     loads: Vec<Named>,
     cpu_sets: Vec<Named>,
     views: Vec<Named>,
+}
+
+/// What is wrong with `[high:low]` of what has bits `most` to 0, and what to write.
+fn no_bits(high: u64, low: u64, most: u64) -> (String, String) {
+    if low > high {
+        let message = format!("the bits [{high}:{low}] begin with the lowest");
+        return (
+            message,
+            format!("write the highest first: `[{low}:{high}]`"),
+        );
+    }
+    let message = format!("there are no bits [{high}:{low}]");
+    (
+        message,
+        format!("there are bits {most} to 0, of which 0 is the least significant"),
+    )
 }
 
 /// Items of one kind, in order.
@@ -123,8 +146,8 @@ impl Lower {
             |c: &ast::Change| c.span,
         );
         for space in of_kind!(items, Space) {
-            if !["user", "kernel"].contains(&space.name.node.as_str()) {
-                self.unknown("space", &space.name, ["user", "kernel"].into_iter());
+            if !SPACES.contains(&space.name.node.as_str()) {
+                self.unknown("space", &space.name, SPACES.into_iter());
             }
         }
         let user = self.space_named(arch, items, "user");
@@ -226,6 +249,15 @@ impl Lower {
         items: &'a [Item],
         name: &str,
     ) -> Option<&'a ast::Space> {
+        let mut spaces = of_kind!(items, Space).map(|space| space.name.node.as_str());
+        let is_meant = |other: &str| {
+            let near = nearest(other, SPACES);
+            !SPACES.contains(&other) && near.is_none_or(|near| near == name)
+        };
+        // Reported as a name that is not known.
+        if !spaces.clone().any(|other| other == name) && spaces.any(is_meant) {
+            return None;
+        }
         self.single(
             arch,
             &format!("`space {name}`"),

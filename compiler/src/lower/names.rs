@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that may be defined where the text could not be read.
 #[derive(Default)]
@@ -42,6 +42,15 @@ impl Unread {
     fn may_define(&self, name: &str) -> bool {
         self.names.contains(name) || self.patterns.iter().any(|parts| fits(parts, name))
     }
+}
+
+/// A name that a row of a `for` made and that nothing defines.
+pub(super) struct UnknownOfRow {
+    what: String,
+    name: Ident,
+    row: Span,
+    /// Which of the diagnostics says so.
+    reported: usize,
 }
 
 /// Whether a name consists of these texts with others between them.
@@ -199,7 +208,45 @@ impl Lower {
             None => diagnostic.help(format!("there are: {}", listed(&known))),
         };
         diagnostic.follows = self.unread.may_define(&ident.node);
+        if let Some(&row) = origin {
+            self.unknown_of_rows.push(UnknownOfRow {
+                what: what.to_owned(),
+                name: ident.clone(),
+                row,
+                reported: self.diagnostics.len(),
+            });
+        }
         self.report(diagnostic);
+    }
+
+    /// Where every row of a `for` makes a name that is not known, of at least two, the place that uses it is wrong, and
+    /// not the rows: one finding there takes the place of those at the rows.
+    pub(super) fn join_unknown_of_rows(&mut self) {
+        let mut of_use: BTreeMap<Span, Vec<UnknownOfRow>> = BTreeMap::new();
+        for unknown in std::mem::take(&mut self.unknown_of_rows) {
+            let others = of_use.entry(unknown.name.span).or_default();
+            if others.iter().all(|it| it.name.node != unknown.name.node) {
+                others.push(unknown);
+            }
+        }
+        for (place, unknown) in of_use {
+            let made = self.origins.keys().filter(|(span, _)| *span == place);
+            let of_unread = |it: &UnknownOfRow| self.diagnostics[it.reported].follows;
+            if unknown.len() < 2 || made.count() > unknown.len() || unknown.iter().any(of_unread) {
+                continue;
+            }
+            let message = format!("there is no {} of this name in any row", unknown[0].what);
+            let joined = Diagnostic::new(Code::E0202, place, message)
+                .label("not defined, whatever the row")
+                .help("use the variable that has such names, or correct every row");
+            let joined = unknown.iter().fold(joined, |joined, it| {
+                joined.because(it.row, format!("makes `{}`", it.name.node))
+            });
+            // The same finding several times is shown once.
+            for it in &unknown {
+                self.diagnostics[it.reported] = joined.clone();
+            }
+        }
     }
 
     /// A list lent out while `self` reports.

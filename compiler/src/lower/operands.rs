@@ -1,7 +1,7 @@
 //! Operands: their fields, and how many pages or entries they name.
 
 use super::instructions::named;
-use super::{Lower, UNLIMITED, of_kind};
+use super::{Lower, UNLIMITED, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -81,11 +81,8 @@ impl Lower {
         );
         let (high, low) = (it.high.node, it.low.node);
         if high < low || high >= 128 {
-            self.misplaced(
-                it.high.span.to(it.low.span),
-                format!("there are no bits [{high}:{low}]"),
-                "write the highest bit first: `[47:44]`",
-            );
+            let (message, help) = no_bits(high, low, 127);
+            self.misplaced(it.high.span.to(it.low.span), message, &help);
         }
         // What was meant, so that nothing else is said about the bits or what should stand there.
         let (high, low) = (high.max(low).min(127), low.min(high).min(127));
@@ -102,11 +99,8 @@ impl Lower {
                 match (narrow(from.node), narrow(to.node)) {
                     (Some(h), Some(l)) if h >= l => Value::Slice(source, h, l),
                     _ => {
-                        self.misplaced(
-                            from.span.to(to.span),
-                            format!("there are no bits [{}:{}]", from.node, to.node),
-                            "sources have bits 63 to 0; write the highest first",
-                        );
+                        let (message, help) = no_bits(from.node, to.node, 63);
+                        self.misplaced(from.span.to(to.span), message, &help);
                         return None;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Registers: where a feature or a limit is read, and what the machine must be set to.
 
-use super::{Lower, of_kind};
+use super::{Lower, no_bits, of_kind};
 use crate::ast::{self, Item};
 use crate::model::{At, Bits, Demand, Known, LimitFrom, ReadFrom, Setup};
 
@@ -93,11 +93,8 @@ impl Lower {
     fn bits(&mut self, it: &ast::Bits) -> Option<Bits> {
         let (high, low) = (it.high.node, it.low.node);
         if high > 63 || low > high {
-            self.misplaced(
-                it.span,
-                format!("a register has no bits [{high}:{low}]"),
-                "registers have bits 63 to 0, of which 0 is the least significant; write the highest first",
-            );
+            let (message, help) = no_bits(high, low, 63);
+            self.misplaced(it.span, message, &help);
             return None;
         }
         Some(Bits {

@@ -131,6 +131,11 @@ impl Expected {
         self.kinds.contains(&"a text in quotes")
     }
 
+    /// Whether a number could have stood here.
+    pub(super) fn number(&self) -> bool {
+        self.kinds.contains(&"a number")
+    }
+
     /// Whether a name could have stood here.
     pub(super) fn name(&self) -> bool {
         self.kinds.contains(&"a name")

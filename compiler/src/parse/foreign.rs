@@ -27,6 +27,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["mb", "m", "mbyte", "mbytes"], "MiB"),
     (&["gb", "g", "gbyte", "gbytes"], "GiB"),
     (&["ops", "op", "instructions", "flushes"], "operations"),
+    (&["ipi", "ipis", "interrupt"], "interrupts"),
     (&["none", "0"], "nothing"),
     (&["all", "each"], "every"),
     (&["all", "any"], "everything"),
@@ -66,11 +67,20 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     {
         return help(format!("did you mean `{ours}`?"));
     }
-    if word.starts_with('\'') && expected.text() {
+    if word.starts_with(['\'', '`', '“', '”', '„', '«', '‘', '’']) && expected.text() {
         return help("a text stands between double quotes: `\"...\"`".to_owned());
     }
     if ["b", "byte", "bytes"].contains(&word.to_ascii_lowercase().as_str()) && expected.has("KiB") {
         return help("a number without a unit counts bytes".to_owned());
+    }
+    if let Some(unit) = joined_unit(word).filter(|_| expected.number()) {
+        return help(format!("write the unit apart: `{unit}`"));
+    }
+    if [":", "="].contains(&word) && may_follow(expected, &text[found.end..]) {
+        return help(format!("leave out the `{word}`"));
+    }
+    if word == "," && expected.semicolon() && !ends_line(&text[found.end..]) {
+        return help("one statement ends here: write `;`, and what follows as another".to_owned());
     }
     if ENDS.contains(&word) && expected.semicolon() && ends_line(&text[found.end..]) {
         return Some(Meant {
@@ -122,6 +132,35 @@ pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     let start = text[..at].trim_end_matches(is_part).len();
     let end = text.len() - text[at..].trim_start_matches(is_part).len();
     &text[start..end]
+}
+
+/// `4 KiB` of `4K`.
+fn joined_unit(word: &str) -> Option<String> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let unit = match word[digits.len()..].to_ascii_lowercase().as_str() {
+        "k" | "kb" | "kib" => "KiB",
+        "m" | "mb" | "mib" => "MiB",
+        "g" | "gb" | "gib" => "GiB",
+        _ => return None,
+    };
+    is_number.then(|| format!("{digits} {unit}"))
+}
+
+/// Whether the next token could have stood in place of the one before it.
+fn may_follow(expected: &Expected, rest: &str) -> bool {
+    let Some((kind, range)) = lex::tokens(rest, 0).next() else {
+        return false;
+    };
+    let word = &rest[range];
+    match kind {
+        Kind::Text => expected.text(),
+        Kind::Word if word.starts_with(|c: char| c.is_ascii_digit()) => expected.number(),
+        Kind::Word if is_keyword(word) => expected.has(word),
+        Kind::Word => expected.name(),
+        Kind::Mark(_) => expected.has(word),
+        Kind::Unclosed => false,
+    }
 }
 
 fn ends_line(rest: &str) -> bool {

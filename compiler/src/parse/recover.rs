@@ -115,6 +115,14 @@ pub(super) fn is_item_only(word: &str) -> bool {
     has_no_block.contains(&word) || body_of(word).is_some() && !is_within.contains(&word)
 }
 
+/// What the statements of a body begin with.
+fn beginnings(context: &Context) -> Expected {
+    match Grammar::parse(context.statement, "").map_err(|error| error.variant) {
+        Err(ErrorVariant::ParsingError { positives, .. }) => Expected::new(&positives),
+        _ => Expected::new(&[]),
+    }
+}
+
 /// The syntax errors of a file.
 pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
     let mut parts = root.clone().into_inner().map(|node| node.as_rule());
@@ -256,7 +264,10 @@ impl Recovery<'_> {
                 mend: None,
             };
         }
-        if let Some(finding) = self.missing_mark(expected, start, at) {
+        if let Some(finding) = self.misspelt_beginning(context, start, at) {
+            return finding;
+        }
+        if let Some(finding) = self.missing_mark(context, expected, start, at) {
             return finding;
         }
         let range = foreign::operator(self.text, range);
@@ -266,7 +277,7 @@ impl Recovery<'_> {
             let diagnostic = Diagnostic::new(Code::E0101, span(range), message)
                 .label("expected `;`")
                 .help(
-                    "remove the condition; the language description says which statements take one",
+                    "remove the condition; LANGUAGE.md, \"How a file is read\", lists the statements that take one",
                 );
             return Finding {
                 diagnostic,
@@ -293,8 +304,36 @@ impl Recovery<'_> {
         Finding { diagnostic, mend }
     }
 
+    /// The finding that the first word is a misspelt keyword, where it was taken for a name and the statement fits with
+    /// the keyword.
+    fn misspelt_beginning(&self, context: &Context, start: usize, at: usize) -> Option<Finding> {
+        let (first, range) = self.found(start);
+        if self.found(range.end).1.start != at {
+            return None;
+        }
+        let beginnings = beginnings(context);
+        let meant = beginnings.meant(first).filter(|meant| *meant != first)?;
+        let corrected = format!("{meant}{}", &self.text[range.end..]);
+        if Grammar::parse(context.statement, &corrected).is_err() {
+            return None;
+        }
+        let (sentence, _) = beginnings.sentence(Some(context.words), &describe(first));
+        let span = Span::new(self.file, range);
+        Some(Finding {
+            diagnostic: Diagnostic::new(Code::E0101, span, sentence)
+                .help(format!("did you mean `{meant}`?")),
+            mend: None,
+        })
+    }
+
     /// The finding that a mark is missing before `at`, where the statement that begins at `start` does not go on.
-    fn missing_mark(&self, expected: &Expected, start: usize, at: usize) -> Option<Finding> {
+    fn missing_mark(
+        &self,
+        context: &Context,
+        expected: &Expected,
+        start: usize,
+        at: usize,
+    ) -> Option<Finding> {
         let (found, range) = self.found(at);
         let before = lex::tokens(self.text, start).map(|(_, range)| range.end);
         let end = before.take_while(|&end| end <= at).last()?;
@@ -312,8 +351,11 @@ impl Recovery<'_> {
                 mend: mend('{'),
             });
         }
-        // A statement that could end, and goes on in another line, lacks its semicolon.
-        let breaks = found == "}" || found.is_empty() || self.text[end..at].contains('\n');
+        // A statement that could end, before another or in front of another line, lacks its semicolon.
+        let breaks = found == "}"
+            || found.is_empty()
+            || self.text[end..at].contains('\n')
+            || beginnings(context).has(found);
         (expected.semicolon() && breaks).then(|| Finding {
             diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
                 .label("the statement ends here"),

@@ -48,7 +48,7 @@ const FACTS: &[Fact] = &[
         least: 2,
         words: |_, it| {
             let needs = it.needs.iter().map(|need| words::need(need.value));
-            format!("needs {}", needs.collect::<Vec<_>>().join(", "))
+            listed("needs", needs)
         },
     },
     Fact {
@@ -58,13 +58,19 @@ const FACTS: &[Fact] = &[
             let keeps = it.template.keeps;
             let kept = [(keeps.flags, "flags"), (keeps.operands, "operands")];
             let kept = kept.iter().filter(|(is_kept, _)| *is_kept);
-            format!(
-                "keeps {}",
-                kept.map(|(_, what)| *what).collect::<Vec<_>>().join(", ")
-            )
+            listed("keeps", kept.map(|(_, what)| (*what).to_owned()))
         },
     },
 ];
+
+/// `keeps flags, operands`, and `keeps nothing` of nothing.
+fn listed(verb: &str, what: impl Iterator<Item = impl Into<String>>) -> String {
+    let what: Vec<String> = what.map(Into::into).collect();
+    if what.is_empty() {
+        return format!("{verb} nothing");
+    }
+    format!("{verb} {}", what.join(", "))
+}
 
 /// W0401: instructions with the same operands.
 pub(super) fn of_operands(model: &Model, found: &mut Vec<Diagnostic>) {

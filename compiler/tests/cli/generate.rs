@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -119,6 +119,59 @@ fn gen_with_a_finding_writes_nothing() {
     assert!(!project.path().join("generated").exists());
 }
 
+/// Runs `git` with an input; it must succeed.
+fn git(directory: &Path, arguments: &[&str], input: &str) {
+    let mut command = Command::new("git");
+    command.current_dir(directory).args(arguments);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let mut child = child.expect("git is installed");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    assert!(
+        child.wait().expect("it ends").success(),
+        "git {arguments:?}"
+    );
+}
+
+/// In a directory of a repository, too, git applies what is printed; where it would ignore that, there is no patch.
+#[test]
+fn git_applies_what_diff_prints_below_the_top() {
+    let project = project();
+    let below = project.path().join("below/here");
+    fs::create_dir_all(below.join("out")).expect("a directory");
+    git(project.path(), &["init", "--quiet"], "");
+    let definitions = "../../archdefs";
+    let diff = tlbc(&below, &["diff", definitions, "--out", "out"]);
+    assert_eq!(diff.code, Some(1), "{}", diff.stderr);
+    git(&below, &["apply"], &diff.stdout);
+    let after = tlbc(&below, &["gen", definitions, "--out", "out", "--check"]);
+    assert_eq!(after.code, Some(0), "{}", after.stdout);
+
+    fs::create_dir(project.path().join("other")).expect("a directory");
+    let top = fs::canonicalize(project.path()).expect("a directory");
+    for other in ["../../other", "../../below", ".."] {
+        let refused = tlbc(&below, &["diff", definitions, "--out", other]);
+        let expected = format!(
+            "error: {other} is not in the directory that this runs in, and `git apply` would ignore a patch of it\n  \
+             run `tlbc diff` and `git apply` in {}\n",
+            top.display()
+        );
+        assert_eq!(
+            (refused.code, refused.stdout.as_str(), refused.stderr),
+            (Some(2), "", expected)
+        );
+    }
+    // Without a repository, paths are from where the command runs.
+    let elsewhere = TempDir::new().expect("a directory");
+    let definitions = project.path().join("archdefs");
+    let definitions = definitions.to_str().expect("text");
+    let diff = |directory: &str| tlbc(elsewhere.path(), &["diff", definitions, "--out", directory]);
+    assert!(diff(".").stdout.contains("+++ b/lib.rs\n"));
+    let out = project.path().join("other");
+    assert_eq!(diff(out.to_str().expect("text")).code, Some(2));
+}
+
 /// `tlbc diff | git apply` does what `tlbc gen` does: to files that are new, different or left over, with and without
 /// a line break at their end.
 #[test]
@@ -133,24 +186,14 @@ fn git_applies_what_diff_prints() {
     )
     .expect("a file");
     fs::rename(at("lib.rs"), at("left over.rs")).expect("a file");
-    let git = |arguments: &[&str], input: &str| {
-        let mut command = Command::new("git");
-        command.current_dir(project.path()).args(arguments);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-        let mut child = child.expect("git is installed");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(input.as_bytes()).expect("it reads");
-        drop(stdin);
-        assert!(
-            child.wait().expect("it ends").success(),
-            "git {arguments:?}"
-        );
-    };
+    fs::write(at(".tlbc-AbC123"), "// @gen").expect("a file");
+    fs::write(at(".tlbc-AbC124"), "").expect("a file");
+    let git = |arguments: &[&str], input: &str| git(project.path(), arguments, input);
     git(&["init", "--quiet"], "");
     let directory = fs::canonicalize(out(&project)).expect("a directory");
     let directory = directory.to_str().expect("text");
-    for against in ["generated/src", "./generated/src", directory] {
-        let diff = tlbc(project.path(), &["diff", "--against", against]);
+    for directory in ["generated/src", "./generated/src", directory] {
+        let diff = tlbc(project.path(), &["diff", "--out", directory]);
         assert_eq!(diff.code, Some(1), "{}", diff.stderr);
         git(&["apply", "--check"], &diff.stdout);
     }
@@ -214,12 +257,17 @@ fn gen_deletes_what_a_killed_run_left() {
         "x86_64.rs",
     ];
     let before = names_in(&out(&project));
-    assert_eq!(tlbc(project.path(), &["gen", "--check"]).code, Some(0));
+    let left = [".tlbc-000000", ".tlbc-AbC123", ".tlbc-zzzzzz"];
+    let listed = |what: &str| {
+        let line = |name: &&str| format!("generated/src/{name}: {what}\n");
+        left.iter().map(line).collect::<String>()
+    };
+    let check = tlbc(project.path(), &["gen", "--check"]);
+    assert_eq!((check.code, check.stdout), (Some(1), listed("left over")));
     assert_eq!(names_in(&out(&project)), before);
-    assert_eq!(
-        tlbc(project.path(), &["gen"]).stdout,
-        "generated/src is up to date\n"
-    );
+    let one = ["gen", "archdefs/x86_64.arch", "--check"];
+    assert_eq!(tlbc(project.path(), &one).stdout, listed("left over"));
+    assert_eq!(tlbc(project.path(), &["gen"]).stdout, listed("deleted"));
     assert_eq!(names_in(&out(&project)), kept);
 }
 

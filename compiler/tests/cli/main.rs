@@ -72,7 +72,7 @@ fn exit_codes() {
         (&["check", "nowhere.arch"], 2),
         (&["check", "compiler"], 2),
         (&["check", "--color", "pink"], 2),
-        (&["diff", "--against", "nowhere"], 2),
+        (&["diff", "--out", "nowhere"], 2),
         (&["trace", "compiler/Cargo.toml", "--everything"], 1),
         (&["trace", "archdefs", "--everything"], 2),
         (&["matrix", "archdefs/x86_64.arch"], 0),
@@ -126,15 +126,22 @@ fn warnings() {
     let (code, stdout, stderr) = run(&["check", "--message-format", "short"]);
     assert_eq!(
         (code, stdout.as_str()),
-        (Some(0), "1 definition, no errors, 1 warning\n")
+        (Some(0), "1 definition, no errors\n")
     );
     assert!(stderr.contains(warning), "{stderr}");
     let (code, stdout, stderr) = run(&["check", "--deny", "warnings"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(
-        stderr.contains(warning) && stderr.contains("\n1 warning in 1 file; "),
+        stderr.contains(warning)
+            && stderr.contains("\n1 warning in 1 file; ")
+            && stderr.ends_with("\nwarnings are denied: --deny warnings makes errors of them\n"),
         "{stderr}"
     );
+    let (_, _, allowed) = run(&["check"]);
+    assert_eq!(stderr.matches("1 warning").count(), 1);
+    assert!(!allowed.contains("denied"), "{allowed}");
+    let (_, _, json) = run(&["check", "--deny", "warnings", "--message-format", "json"]);
+    assert!(json.lines().all(|line| line.starts_with('{')), "{json}");
     let (_, json, stderr) = run(&["check", "--message-format", "json"]);
     assert!(
         stderr.contains("\"severity\":\"warning\""),

@@ -78,7 +78,7 @@ fn limits_that_registers_say() {
     }
     assert_eq!(
         found("\"pages\" 1..256 from ID1[0:7] + 1"),
-        ["E0207 a register has no bits [0:7]"]
+        ["E0207 the bits [0:7] begin with the lowest"]
     );
     // A bit belongs to one field, whatever is read from it.
     let shared = limit("\"pages\" 1..256 from ID1[7:0] + 1");

@@ -172,6 +172,19 @@ fn one_mistake_has_one_finding() {
             with("remedy after wait ", "remedy after wiat "),
         ),
         (
+            "a statement without its end before another",
+            with("completes on self; gone;", "completes on self gone;"),
+        ),
+        (
+            "a fact that cannot be read in what an erratum names",
+            with("completes on cpus; gone", "complets on cpus; gone"),
+        ),
+        (
+            "a fact that every row leaves out",
+            with("            per \"Toy manual, 4.3\";\n", ""),
+        ),
+        ("bits in the wrong order", with("[55:0] 0;", "[0:55] 0;")),
+        (
             "one page size in two statements",
             with("page 4 KiB;", "page 4 KiB; page 4 KiB;"),
         ),
@@ -180,6 +193,27 @@ fn one_mistake_has_one_finding() {
         assert_eq!(messages(text).len(), 1, "{what}: {:#?}", messages(text));
     }
     reports("slips", &cases);
+}
+
+/// Where no row has a name for a place, that place is wrong, and not the rows.
+#[test]
+fn values_of_another_variable() {
+    let swapped = "where {done};\n            after {reach};";
+    let text = with("where {reach};\n            after {done};", swapped);
+    let mut found = messages(&text);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "E0202 there is no barrier of this name in any row",
+            "E0202 there is no reach or domain of this name in any row"
+        ]
+    );
+    let text = looped().replacen("after {done}", "after {reach}", 1);
+    reports(
+        "slips_of_variables",
+        &[("a value of another variable", text)],
+    );
 }
 
 /// What other languages write is answered with what this one does.
@@ -247,7 +281,47 @@ fn words_of_other_languages() {
             "a name begins with a lower-case letter or `_`; lower-case letters, digits and `_` follow",
         ),
     ];
-    for (from, to, help) in cases {
+    check_helps(&cases);
+}
+
+/// What is written most often in place of what is right, where neither is a word of another language.
+#[test]
+fn words_too_many_and_too_few() {
+    check_helps(&[
+        ("page 4 KiB;", "page 4K;", "write the unit apart: `4 KiB`"),
+        ("page 4 KiB;", "page 4kb;", "write the unit apart: `4 KiB`"),
+        ("page 4 KiB;", "page = 4 KiB;", "leave out the `=`"),
+        (
+            "target_arch \"toy\"",
+            "target_arch: \"toy\"",
+            "leave out the `:`",
+        ),
+        (
+            "target_arch \"toy\"",
+            "target_arch “toy”",
+            "a text stands between double quotes: `\"...\"`",
+        ),
+        (
+            "delivery broadcast",
+            "delivery ipi",
+            "did you mean `interrupts`?",
+        ),
+        (
+            "completes on self; gone;",
+            "completes on self; gone,",
+            "one statement ends here: write `;`, and what follows as another",
+        ),
+        (
+            "one per cpu;",
+            "one per cpu; fill while loaded;",
+            "did you mean `fills`?",
+        ),
+        ("space user", "space usr", "did you mean `user`?"),
+    ]);
+}
+
+fn check_helps(cases: &[(&str, &str, &str)]) {
+    for &(from, to, help) in cases {
         let (_, diagnostics) = found(&with(from, to), true);
         let helps: Vec<_> = diagnostics.iter().map(|d| d.help.as_deref()).collect();
         assert_eq!(helps, [Some(help)], "{to}: {diagnostics:#?}");

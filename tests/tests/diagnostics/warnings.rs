@@ -100,6 +100,8 @@ fn siblings() {
         in_what("after wait; keeps flags;"),
         differ("what it keeps")[..1]
     );
+    let (_, diagnostics) = found(&toy_with(&looped("after wait;")), true);
+    assert_eq!(diagnostics[0].primary.text, "keeps nothing");
     assert_eq!(
         in_what("at once; keeps flags, operands;"),
         differ("when it is done")[..1]
