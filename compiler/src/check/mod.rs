@@ -55,6 +55,7 @@ const RULES: &[Rule] = &[
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,
+    instructions::resyncs,
     instructions::calls,
     carried::at_hand,
     carried::needless,

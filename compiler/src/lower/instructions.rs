@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::{Level, Levels};
+use tlbc_runtime::clause::{Holders, Level, Levels};
 
 use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
@@ -96,7 +96,17 @@ impl Lower {
                             barrier.same_cpu = *same_cpu;
                         }
                     }
-                    BarrierFact::Resyncs(_) => barrier.resyncs = Some(fact.span),
+                    BarrierFact::Resyncs(on) => {
+                        let holders = self.holders(on);
+                        if holders.is_some_and(|on| !on.covers(Holders::SELF)) {
+                            self.misplaced(
+                                on.span,
+                                "a barrier resyncs the CPU that issues it".to_owned(),
+                                "write `resyncs on self;`",
+                            );
+                        }
+                        barrier.resyncs = Some(fact.span);
+                    }
                     BarrierFact::Keeps(keeps) => barrier.template.keeps = *keeps,
                     BarrierFact::Gone => barrier.gone = Some(fact.span),
                     BarrierFact::Drained => barrier.drained = Some(fact.span),
