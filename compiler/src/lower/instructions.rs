@@ -253,13 +253,28 @@ impl Lower {
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
         // An interrupt may come between two instructions; that it does no harm has to be said.
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
-        let parts = instructions(assembled.unwrap_or(&template.lines));
+        let lines = assembled.unwrap_or(&template.lines).iter();
+        let parts = lines.filter(|line| template::is_instruction(line)).count();
         let off = |need: &At<Need>| need.value == Need::InterruptsOff;
         if parts > 1 && it.call.is_none() && interrupted.is_none() && !needs.iter().any(off) {
             needs.push(At {
                 value: Need::InterruptsOff,
                 span: template.span,
             });
+        }
+        if let (Some(at), None) = (&retry, &it.call) {
+            self.misplaced(
+                at.span,
+                "an instruction does not answer that it is busy".to_owned(),
+                "remove it, or `call` a function that may answer so",
+            );
+        }
+        if let (Some(at), true) = (&interrupted, parts == 1 || it.call.is_some()) {
+            self.misplaced(
+                at.span,
+                "there are no two instructions that an interrupt could come between".to_owned(),
+                "remove it",
+            );
         }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
@@ -342,18 +357,20 @@ impl Lower {
         ];
         for (said, what, help) in questions {
             if !said {
-                self.report(
-                    Diagnostic::new(
-                        Code::E0401,
-                        it.name.span,
-                        format!("`{}` does not say {what}", it.name.node),
-                    )
-                    .label("silent on it")
-                    .note("a flush rests on every one of these answers; none has a default")
-                    .help(help),
-                );
+                self.silent(&it.name, what, help);
             }
         }
+    }
+
+    /// Reports an instruction or a form that leaves a question open.
+    fn silent(&mut self, name: &Ident, what: &str, help: &str) {
+        let message = format!("`{}` does not say {what}", name.node);
+        self.report(
+            Diagnostic::new(Code::E0401, name.span, message)
+                .label("silent on it")
+                .note("a flush rests on every one of these answers; none has a default")
+                .help(help),
+        );
     }
 
     fn form(&mut self, it: &ast::Form, before: &[Form]) -> Option<Form> {
@@ -366,6 +383,13 @@ impl Lower {
         let mut drops = Vec::new();
         for d in &it.drops {
             drops.extend(self.drops(&d.node, d.span));
+        }
+        if it.drops.is_empty() {
+            self.silent(
+                &it.name,
+                "what it drops",
+                "add, for instance, `drops leaf of one page, this tag;`",
+            );
         }
         Some(Form {
             named: Some((named(&it.name), it.value.node)),
@@ -409,16 +433,6 @@ impl Lower {
         }
         out
     }
-}
-
-/// How many of the lines are instructions: neither directives, save those that stand for an instruction, nor
-/// labels alone.
-fn instructions(lines: &[String]) -> usize {
-    let is_one = |line: &&String| {
-        let encodes = [".long", ".insn", ".inst", ".byte", ".word", ".4byte"];
-        !line.starts_with('.') || encodes.iter().any(|word| line.starts_with(word))
-    };
-    lines.iter().filter(is_one).count()
 }
 
 /// A part of a text. Where a `for` made another text of it, all of what is in the definition.

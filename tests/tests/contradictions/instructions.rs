@@ -194,3 +194,25 @@ fn new_entries_that_other_walkers_do_not_see() {
     );
     refused(slate(), &[devices], "E0411");
 }
+
+#[test]
+fn a_form_says_what_it_drops() {
+    let form = "form tag        = 1 requires pcid { drops leaf, walk of everything, this tag; }";
+    let silent = "form tag = 1 requires pcid { }";
+    refused(X86_64, &[(form, silent)], "E0401");
+}
+
+#[test]
+fn what_only_some_instructions_can_be_is_said_of_these() {
+    let per = "per \"manual, 4.3\";";
+    for fact in ["retry while busy;", "may be interrupted;"] {
+        refused(slate(), &[(per, &format!("{per} {fact}"))], "E0207");
+    }
+    accepted(
+        slate(),
+        &[
+            (per, &format!("{per} may be interrupted;")),
+            ("\"flush.all\"", "\"flush.all; nop\""),
+        ],
+    );
+}
