@@ -278,7 +278,7 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     let levels = (0..model.levels.len()).filter(|&level| served(level));
     let steps = levels.filter_map(|level| {
         let joined = if joins(it, level) {
-            model.caches.joined[level]
+            model.caches.covered(level)
         } else {
             0
         };

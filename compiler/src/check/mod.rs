@@ -119,6 +119,7 @@ const RULES: &[Rule] = &[
     unused::names,
     unused::conditions,
     unused::kinds,
+    unused::levels,
     unused::alternatives,
 ];
 

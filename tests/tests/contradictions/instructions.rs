@@ -216,3 +216,27 @@ fn what_only_some_instructions_can_be_is_said_of_these() {
         ],
     );
 }
+
+#[test]
+fn entries_are_of_levels_that_have_such() {
+    let covers = "one per cpu; leaf at pgd covers 4 entries;";
+    refused(slate(), &[("one per cpu;", covers)], "E0208");
+    let every = "drops leaf, walk of everything, any tag;";
+    for more in [
+        "drops leaf at pgd of everything, any tag;",
+        "drops walk at pte of everything, any tag;",
+    ] {
+        refused(slate(), &[(every, &format!("{every} {more}"))], "E0208");
+    }
+    accepted(
+        slate(),
+        &[
+            ("one per cpu;", "one per cpu; leaf at pmd covers 4 entries;"),
+            (
+                every,
+                "drops leaf, walk of everything, any tag;
+                drops leaf at pmd of everything, any tag; drops walk at pmd of everything, any tag;",
+            ),
+        ],
+    );
+}
