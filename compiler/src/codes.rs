@@ -74,7 +74,7 @@ codes! {
 
     // Instructions.
     E0401 "an instruction is silent on a question";
-    E0402 "a completion does not reach as far as what it completes";
+    E0402 "a barrier does not do what it is named for";
     E0403 "nobody promises that entries are gone, or accesses drained";
     E0404 "an instruction on the loaded tag reaches CPUs that may have another loaded";
     E0405 "a tag of one CPU is used on others";

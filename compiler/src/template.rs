@@ -115,7 +115,35 @@ pub fn parse(text: &str) -> Result<Vec<String>, Malformed> {
         lines.push(line.trim().to_owned());
         start = end + 1;
     }
+    if !lines.iter().any(|line| is_instruction(line)) {
+        return Err(Malformed {
+            range: 0..text.len(),
+            message: "there is no instruction here".to_owned(),
+            help: "directives and labels alone do nothing; `.long` and its like with a value are an instruction",
+        });
+    }
     Ok(lines)
+}
+
+/// Whether a line that was parsed is an instruction: neither a label alone nor a directive, save one that has the
+/// value of an instruction.
+pub fn is_instruction(line: &str) -> bool {
+    const ENCODES: [&str; 9] = [
+        ".long", ".insn", ".inst", ".byte", ".word", ".short", ".2byte", ".4byte", ".8byte",
+    ];
+    let is_label = |word: &str| word.chars().all(|c| c.is_ascii_digit());
+    let line = match line.split_once(':') {
+        Some((label, rest)) if is_label(label.trim()) => rest.trim(),
+        _ => line,
+    };
+    if !line.starts_with('.') {
+        return !line.is_empty();
+    }
+    line.split_once(char::is_whitespace)
+        .is_some_and(|(word, value)| {
+            let word = word.trim_end_matches(".n").trim_end_matches(".w");
+            ENCODES.contains(&word) && !value.trim().is_empty()
+        })
 }
 
 /// Whether a word is a label that is not local: one with a name, or one that is read as a binary number. Rust refuses
@@ -181,9 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn directives_and_labels_are_no_instructions() {
+        for line in [".long 17", "2: .word 5, 6", "2: jne 2b", ".inst.n 3", "isb"] {
+            assert!(is_instruction(line), "{line}");
+        }
+        for line in [
+            "2:",
+            ".word",
+            "2: .long",
+            ".arch_extension tlb-rmi",
+            ".balign 4",
+        ] {
+            assert!(!is_instruction(line), "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_no_template_is_found_at_its_place() {
         for (text, place, message) in [
             ("", 0..0, "there is no instruction here"),
+            (".word", 0..5, "there is no instruction here"),
+            (
+                ".arch_extension x; 2:",
+                0..21,
+                "there is no instruction here",
+            ),
             (" ; isb", 0..1, "there is no instruction here"),
             ("isb;", 3..4, "there is no instruction here"),
             ("isb; ;dsb", 3..5, "there is no instruction here"),

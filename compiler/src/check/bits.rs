@@ -276,8 +276,28 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
         }
     };
     let levels = (0..model.levels.len()).filter(|&level| served(level));
-    let steps = levels.filter_map(|level| Some((model.level_shift(level, config)?, level)));
+    let steps = levels.filter_map(|level| {
+        let joined = if joins(it, level) {
+            model.caches.covered(level)
+        } else {
+            0
+        };
+        Some((model.level_shift(level, config)? + joined, level))
+    });
     steps.min()
+}
+
+/// Whether all that an instruction drops at a level is translations, one by one: neighbouring entries that share one
+/// need not be told apart. A run begins at one entry and counts from there.
+fn joins(it: &Invalidate, level: usize) -> bool {
+    let leaf_alone = |drops: &Drops| {
+        let one_by_one = !matches!(drops.which.value, Which::Run { .. } | Which::Subtree);
+        // Entries of the lowest level point at no table.
+        one_by_one && drops.absent.is_none() && (level == 0 || drops.walk.is_none())
+    };
+    let by_address =
+        |drops: &&Drops| !matches!(drops.which.value, Which::Everything | Which::OneSet);
+    it.writes_entry.is_none() && all_drops(it).filter(by_address).all(leaf_alone)
 }
 
 /// The tag, if there is one.

@@ -212,6 +212,24 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// E0402: the barrier that a `resync` names resyncs.
+pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (at, _) in super::unused::resyncs(model).flat_map(|resync| resync.barriers()) {
+        let barrier = &model.barriers[at.value];
+        if barrier.resyncs.is_some() {
+            continue;
+        }
+        let name = &barrier.named.name;
+        found.push(
+            Diagnostic::new(Code::E0402, at.span, format!("`{name}` does not resync"))
+                .label("not a barrier that resyncs")
+                .because(barrier.named.span, "does not say `resyncs on self`")
+                .note("this CPU would go on with what it has fetched through the old tables")
+                .help("name the barrier that resyncs, add `resyncs on self;` to this one if the manual says so, or write `resync nothing`"),
+        );
+    }
+}
+
 /// E0403: a barrier that completes says that entries are gone and accesses drained.
 pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
     for barrier in &model.barriers {

@@ -84,6 +84,22 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                 .help("state the value under which both are"),
                 (leaf.span, "another value"),
             ),
+            (Under::Fixed(_, value), Under::EveryTag | Under::Tags(_))
+            | (Under::EveryTag | Under::Tags(_), Under::Fixed(_, value))
+                if model.caches.walk.is_some() =>
+            {
+                let (fixed, other) = if matches!(leaf.value, Under::Fixed(..)) { (leaf, walk) } else { (walk, leaf) };
+                (
+                    Diagnostic::new(
+                        Code::E0512,
+                        other.span,
+                        format!("entries of one kind are under {value} alone, and these of the kernel are not{when}"),
+                    )
+                    .note("if the tag that is loaded decides, both kinds have it: entries under the others would survive a flush of one value")
+                    .help("state the value for both kinds, or that both are `under every tag`"),
+                    (fixed.span, "one value alone"),
+                )
+            }
             (Under::Fixed(_, value), _) | (_, Under::Fixed(_, value)) => {
                 let Some(tag) = tags_in(model, config).find(|tag| gives_out(model, tag, *value, config)) else {
                     continue;

@@ -55,6 +55,7 @@ const RULES: &[Rule] = &[
     instructions::places,
     instructions::places_of_loads,
     instructions::completion,
+    instructions::resyncs,
     instructions::calls,
     carried::at_hand,
     carried::entry_at_hand,
@@ -120,6 +121,7 @@ const RULES: &[Rule] = &[
     unused::names,
     unused::conditions,
     unused::kinds,
+    unused::levels,
     unused::alternatives,
 ];
 

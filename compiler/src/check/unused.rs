@@ -8,9 +8,9 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Ceiling, Cond, Drops, Model, Named, Resync, Under, Which};
+use crate::model::{Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under, Which};
 use crate::source::Span;
-use tlbc_runtime::clause::Most;
+use tlbc_runtime::clause::{Level, Most};
 use tlbc_runtime::request::{Reach, Space};
 
 /// E0208: what tells machines apart, tags apart or bounds a run is used. What else is defined and never used is a
@@ -195,6 +195,59 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
                     "say {fact} in `caches`, or leave the kind out of what is dropped"
                 )),
         );
+    }
+}
+
+/// E0208: what is said of entries of one level is said of entries that can be there.
+pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
+    let none = |span, level: usize, what: &str, because: &str, note: &str| {
+        let name = &model.levels[level].name;
+        let levels = (model.geometries.iter()).filter_map(|it| it.levels[level].as_ref());
+        let levels = levels.map(|level| level.span);
+        let message = format!("entries of `{name}` never {what}");
+        levels
+            .take(1)
+            .fold(
+                Diagnostic::new(Code::E0208, span, message).label("said of them here"),
+                |diagnostic, level| diagnostic.because(level, because),
+            )
+            .note(note)
+            .help("correct the level, here or where the levels are listed")
+    };
+    let maps = model.leaf_levels();
+    let points = |level: usize| {
+        let mut geometries = model.geometries.iter();
+        geometries.any(|it| {
+            let (below, rest) = it.levels.split_at(level);
+            rest[0].is_some() && below.iter().any(Option::is_some)
+        })
+    };
+    let leaf = |span, level: usize, note: &str| {
+        none(span, level, "map pages", "does not say `leaf`", note)
+    };
+    for (level, covers) in model.caches.joined.iter().enumerate() {
+        if let (Some(at), false) = (covers, maps.contains(Level(level as u8))) {
+            found.push(leaf(at.span, level, "no translation is made from them"));
+        }
+    }
+    for drops in all_drops(model) {
+        let note = "an instruction that is said to drop what cannot be there was likely meant for other entries";
+        if let Some(LevelSel::Only(only)) = drops.leaf {
+            let wrong = only.iter().find(|level| !maps.contains(*level));
+            found.extend(wrong.map(|level| leaf(drops.span, level.index(), note)));
+        }
+        if let Some(LevelSel::Only(only)) = drops.walk {
+            let wrong = only.iter().find(|level| !points(level.index()));
+            found.extend(wrong.map(|level| {
+                none(
+                    drops.span,
+                    level.index(),
+                    "point at a table",
+                    "the lowest level",
+                    note,
+                )
+            }));
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Lower {
             walk: None,
             root: None,
             shared_by_core: None,
-            joined: vec![0; self.levels.len()],
+            joined: vec![None; self.levels.len()],
             walk_spans_reach: false,
             invalid_cached: false,
             fills_while_loaded: false,
@@ -230,10 +230,7 @@ impl Lower {
         (out.walk_spans_reach, out.fills_while_loaded) = (spans.is_some(), fills.is_some());
         (out.clean_to_dirty_walks, out.accessed_may_stay) = (clean.is_some(), accessed.is_some());
         out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
-        out.joined = joined
-            .iter()
-            .map(|at: &Option<At<u32>>| at.map_or(0, |at| at.value))
-            .collect();
+        out.joined = joined;
         // Plans rest on these four; a machine that is otherwise cannot be described yet.
         let rests = [
             (

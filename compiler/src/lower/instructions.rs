@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::{Level, Levels};
+use tlbc_runtime::clause::{Holders, Level, Levels};
 
 use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
@@ -96,7 +96,17 @@ impl Lower {
                             barrier.same_cpu = *same_cpu;
                         }
                     }
-                    BarrierFact::Resyncs(_) => barrier.resyncs = Some(fact.span),
+                    BarrierFact::Resyncs(on) => {
+                        let holders = self.holders(on);
+                        if holders.is_some_and(|on| !on.covers(Holders::SELF)) {
+                            self.misplaced(
+                                on.span,
+                                "a barrier resyncs the CPU that issues it".to_owned(),
+                                "write `resyncs on self;`",
+                            );
+                        }
+                        barrier.resyncs = Some(fact.span);
+                    }
                     BarrierFact::Keeps(keeps) => barrier.template.keeps = *keeps,
                     BarrierFact::Gone => barrier.gone = Some(fact.span),
                     BarrierFact::Drained => barrier.drained = Some(fact.span),
@@ -243,13 +253,28 @@ impl Lower {
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
         // An interrupt may come between two instructions; that it does no harm has to be said.
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
-        let parts = instructions(assembled.unwrap_or(&template.lines));
+        let lines = assembled.unwrap_or(&template.lines).iter();
+        let parts = lines.filter(|line| template::is_instruction(line)).count();
         let off = |need: &At<Need>| need.value == Need::InterruptsOff;
         if parts > 1 && it.call.is_none() && interrupted.is_none() && !needs.iter().any(off) {
             needs.push(At {
                 value: Need::InterruptsOff,
                 span: template.span,
             });
+        }
+        if let (Some(at), None) = (&retry, &it.call) {
+            self.misplaced(
+                at.span,
+                "an instruction does not answer that it is busy".to_owned(),
+                "remove it, or `call` a function that may answer so",
+            );
+        }
+        if let (Some(at), true) = (&interrupted, parts == 1 || it.call.is_some()) {
+            self.misplaced(
+                at.span,
+                "there are no two instructions that an interrupt could come between".to_owned(),
+                "remove it",
+            );
         }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
@@ -332,24 +357,24 @@ impl Lower {
         ];
         for (said, what, help) in questions {
             if !said {
-                let silent = self.silent(&it.name, what, help);
-                self.report(
-                    silent.note("a flush rests on every one of these answers; none has a default"),
-                );
+                self.silent(&it.name, what, help);
             }
         }
     }
 
-    /// E0401: an instruction does not say something; one that a row of a `for` made names the row.
-    fn silent(&self, name: &Ident, what: &str, help: &str) -> Diagnostic {
+    /// E0401: an instruction or a form leaves a question open; one that a row of a `for` made names the row.
+    fn silent(&mut self, name: &Ident, what: &str, help: &str) {
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)
             .label("silent on it")
+            .note("a flush rests on every one of these answers; none has a default")
             .help(help);
-        match self.origins.get(&(name.span, name.node.clone())) {
+        let row = self.origins.get(&(name.span, name.node.clone()));
+        let silent = match row {
             Some(&row) => silent.because(row, "made by this row"),
             None => silent,
-        }
+        };
+        self.report(silent);
     }
 
     fn form(&mut self, it: &ast::Form, before: &[Form]) -> Option<Form> {
@@ -362,6 +387,13 @@ impl Lower {
         let mut drops = Vec::new();
         for d in &it.drops {
             drops.extend(self.drops(&d.node, d.span));
+        }
+        if it.drops.is_empty() {
+            self.silent(
+                &it.name,
+                "what it drops",
+                "add, for instance, `drops leaf of one page, this tag;`",
+            );
         }
         Some(Form {
             named: Some((named(&it.name), it.value.node)),
@@ -380,8 +412,7 @@ impl Lower {
             }
             if it.per.is_empty() {
                 let help = "add `per \"manual, section\";`";
-                let silent = self.silent(&it.name, "where that is documented", help);
-                self.report(silent);
+                self.silent(&it.name, "where that is documented", help);
             }
             let mut template = template;
             for (index, keeps) in it.keeps.iter().enumerate() {
@@ -399,16 +430,6 @@ impl Lower {
         }
         out
     }
-}
-
-/// How many of the lines are instructions: neither directives, save those that stand for an instruction, nor
-/// labels alone.
-fn instructions(lines: &[String]) -> usize {
-    let is_one = |line: &&String| {
-        let encodes = [".long", ".insn", ".inst", ".byte", ".word", ".4byte"];
-        !line.starts_with('.') || encodes.iter().any(|word| line.starts_with(word))
-    };
-    lines.iter().filter(is_one).count()
 }
 
 /// A part of a text. Where a `for` made another text of it, all of what is in the definition.

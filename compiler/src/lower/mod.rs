@@ -16,6 +16,7 @@ mod operands;
 mod registers;
 mod spaces;
 mod targets;
+mod texts;
 mod unconfirmed;
 
 pub use drops::UNLIMITED;
@@ -39,6 +40,7 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     };
     let items = cx.expand(&arch.items);
     cx.declare(&items);
+    cx.texts(&items);
     let model = cx.model(arch, &items);
     cx.join_unknown_of_rows();
     (model, cx.diagnostics)

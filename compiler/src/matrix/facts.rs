@@ -178,8 +178,9 @@ fn shared(it: &Analysis) -> Vec<String> {
 }
 
 fn joined_entries(it: &Analysis) -> Vec<String> {
-    let levels = it.model.levels.iter().zip(&it.model.caches.joined);
-    let joined = levels.filter(|(_, log)| **log != 0);
+    let levels = it.model.levels.iter().enumerate();
+    let levels = levels.map(|(index, level)| (level, it.model.caches.covered(index)));
+    let joined = levels.filter(|(_, log)| *log != 0);
     let joined = joined.map(|(level, log)| {
         let count = 1u64 << log;
         format!(

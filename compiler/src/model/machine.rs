@@ -73,7 +73,7 @@ pub struct Caches {
     /// The CPUs of a core share them.
     pub shared_by_core: Option<Span>,
     /// log2 of how many neighbouring entries one translation covers, by the index of their level.
-    pub joined: Vec<u32>,
+    pub joined: Vec<Option<At<u32>>>,
     /// One address drops a walk entry wherever in its reach it lies.
     pub walk_spans_reach: bool,
     /// Absences.
@@ -90,6 +90,14 @@ pub struct Caches {
     pub accessed_may_stay: bool,
     /// Where it is said.
     pub span: Span,
+}
+
+impl Caches {
+    /// log2 of how many neighbouring entries of a level one translation covers.
+    #[must_use]
+    pub fn covered(&self, level: usize) -> u32 {
+        self.joined[level].map_or(0, |at| at.value)
+    }
 }
 
 impl Caches {

@@ -286,7 +286,7 @@ impl Model {
         for (index, level) in levels.iter().enumerate() {
             if let (Some(level), Some(shift)) = (level, self.level_shift(index, config)) {
                 table[index] = if level.maps_pages(config) {
-                    LevelFacts::joined(shift, self.caches.joined[index])
+                    LevelFacts::joined(shift, self.caches.covered(index))
                 } else {
                     LevelFacts::table(shift)
                 };

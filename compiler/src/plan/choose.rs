@@ -240,7 +240,7 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
             Of::Runs,
         ) => levels
             .iter()
-            .all(|level| model.caches.joined[level.index()] == 0),
+            .all(|level| model.caches.covered(level.index()) == 0),
         (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
         (Names::Run { least, .. }, Of::One) => least == 1,
         (Names::One, Of::Runs) | (_, Of::Everything) => false,

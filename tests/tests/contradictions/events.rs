@@ -3,7 +3,7 @@
 use tlbc::trace::Event;
 
 use super::common::{Ask, good, lines};
-use super::{ARM64, S390, X86_64, refused, slate, with};
+use super::{ARM64, S390, X86_64, accepted, refused, slate, with};
 
 #[test]
 fn facts_of_other_events() {
@@ -98,4 +98,57 @@ fn events_end_with_what_fetches_anew() {
     };
     assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));
     assert_ne!(resume(ARM64).last().map(String::as_str), Some("isb"));
+}
+
+#[test]
+fn a_resync_names_a_barrier_that_resyncs() {
+    let refetch = "barrier refetch  \"refetch\" { resyncs on self; }";
+    let silent = |facts: &str| refetch.replace("resyncs on self;", facts);
+    refused(slate(), &[(refetch, &silent(""))], "E0402");
+    refused(
+        slate(),
+        &[(refetch, &silent("publishes on self;"))],
+        "E0402",
+    );
+    refused(
+        slate(),
+        &[(
+            "under every tag; resync refetch;",
+            "under every tag; resync publish;",
+        )],
+        "E0402",
+    );
+    for (event, resync) in [
+        ("walk under asid; }", "walk under asid; resync complete; }"),
+        (
+            "loads root; resync refetch;",
+            "loads root; resync complete;",
+        ),
+        ("contents unknown; }", "contents unknown; resync publish; }"),
+    ] {
+        refused(slate(), &[(event, resync)], "E0402");
+    }
+    // One barrier may have several roles.
+    let complete = "completes on cpus; gone; drained; }";
+    accepted(
+        slate(),
+        &[
+            (
+                complete,
+                "completes on cpus; gone; drained; resyncs on self; }",
+            ),
+            (
+                "contents unknown; }",
+                "contents unknown; resync complete; }",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_resync_is_of_this_cpu() {
+    let on = |holders: &str| format!("resyncs on {holders};");
+    refused(slate(), &[("resyncs on self;", &on("devices"))], "E0207");
+    refused(slate(), &[("resyncs on self;", &on("everywhere"))], "E0202");
+    accepted(slate(), &[("resyncs on self;", &on("cpus"))]);
 }

@@ -269,3 +269,42 @@ fn kinds_that_no_cache_holds() {
         "E0208",
     );
 }
+
+#[test]
+fn entries_that_share_a_translation_are_not_told_apart() {
+    let pairs = ("one per cpu;", "one per cpu; leaf at pte covers 2 entries;");
+    let entry = (
+        "operand number  64 bits {",
+        "operand pair 64 bits { [63:13] va[63:13]; [12:8] 0; [7:0] 0; }\n    operand number  64 bits {",
+    );
+    let page = ("{address}, {number}", "{pair}, {number}");
+    let spare = ("operand address 64 bits { [63:0] va; }", "");
+    let all = [pairs, entry, page, spare];
+    accepted(slate(), &all);
+    // Without the pairs, with quadruples of which half would be meant, and where more than translations goes.
+    refused(slate(), &[entry, page, spare], "E0303");
+    let quarter = entry.1.replace(
+        "[63:13] va[63:13]; [12:8] 0;",
+        "[63:14] va[63:14]; [13:8] 0;",
+    );
+    refused(slate(), &[pairs, (entry.0, &quarter), page, spare], "E0303");
+    let fact = "drops leaf of one page, this tag or global;";
+    let absent = (fact, "drops leaf, absent of one page, this tag or global;");
+    let cached = ("invalid never", "invalid cached");
+    refused(
+        slate(),
+        &[pairs, entry, page, spare, absent, cached],
+        "E0303",
+    );
+    // Entries of the level above point at tables.
+    accepted(
+        slate(),
+        &[
+            pairs,
+            entry,
+            page,
+            spare,
+            (fact, "drops leaf, walk of one page, this tag or global;"),
+        ],
+    );
+}

@@ -194,3 +194,49 @@ fn new_entries_that_other_walkers_do_not_see() {
     );
     refused(slate(), &[devices], "E0411");
 }
+
+#[test]
+fn a_form_says_what_it_drops() {
+    let form = "form tag        = 1 requires pcid { drops leaf, walk of everything, this tag; }";
+    let silent = "form tag = 1 requires pcid { }";
+    refused(X86_64, &[(form, silent)], "E0401");
+}
+
+#[test]
+fn what_only_some_instructions_can_be_is_said_of_these() {
+    let per = "per \"manual, 4.3\";";
+    for fact in ["retry while busy;", "may be interrupted;"] {
+        refused(slate(), &[(per, &format!("{per} {fact}"))], "E0207");
+    }
+    accepted(
+        slate(),
+        &[
+            (per, &format!("{per} may be interrupted;")),
+            ("\"flush.all\"", "\"flush.all; nop\""),
+        ],
+    );
+}
+
+#[test]
+fn entries_are_of_levels_that_have_such() {
+    let covers = "one per cpu; leaf at pgd covers 4 entries;";
+    refused(slate(), &[("one per cpu;", covers)], "E0208");
+    let every = "drops leaf, walk of everything, any tag;";
+    for more in [
+        "drops leaf at pgd of everything, any tag;",
+        "drops walk at pte of everything, any tag;",
+    ] {
+        refused(slate(), &[(every, &format!("{every} {more}"))], "E0208");
+    }
+    accepted(
+        slate(),
+        &[
+            ("one per cpu;", "one per cpu; leaf at pmd covers 4 entries;"),
+            (
+                every,
+                "drops leaf, walk of everything, any tag;
+                drops leaf at pmd of everything, any tag; drops walk at pmd of everything, any tag;",
+            ),
+        ],
+    );
+}

@@ -159,3 +159,38 @@ fn a_space_without_addresses() {
     );
     super::refused(super::slate(), &[low, wide], "E0307");
 }
+
+#[test]
+fn a_value_of_the_kernel_is_the_tag_of_both_kinds() {
+    let kernel = "leaf global;     walk under every tag;";
+    for (leaf, walk, expected) in [
+        ("under asid 0", "under every tag", "E0512"),
+        ("under every tag", "under asid 0", "E0512"),
+        ("under asid 0", "under asid 7", "E0512"),
+    ] {
+        let under = format!("leaf {leaf}; walk {walk};");
+        refused(slate(), &[(kernel, &under)], expected);
+    }
+    // What has no tag is beside either.
+    for (leaf, walk) in [("global", "under asid 0"), ("under asid 0", "under asid 0")] {
+        let under = format!("leaf {leaf}; walk {walk};");
+        accepted(slate(), &[(kernel, &under)]);
+    }
+    // Where there are no walk entries, nothing is said of them.
+    accepted(
+        slate(),
+        &[
+            (kernel, "leaf under asid 0;"),
+            ("tlb holds leaf, walk;", "tlb holds leaf;"),
+            ("leaf under asid; walk under asid;", "leaf under asid;"),
+            (
+                "drops leaf, walk of everything, this tag",
+                "drops leaf of everything, this tag",
+            ),
+            (
+                "drops leaf, walk of everything, any tag",
+                "drops leaf of everything, any tag",
+            ),
+        ],
+    );
+}

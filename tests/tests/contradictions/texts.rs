@@ -1,6 +1,6 @@
 //! Texts of instructions.
 
-use super::{accepted, refused, slate};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
 /// What is wrong with a text, and the part of the definition that the finding points at.
 #[track_caller]
@@ -138,4 +138,50 @@ fn a_barrier_has_no_operand() {
         &[operand, ("\"refetch\"", "\"refetch {none}\"")],
         "E0321",
     );
+}
+
+#[test]
+fn a_text_has_an_instruction() {
+    for text in [".word", ".balign 4", "2:", ".long; .word"] {
+        let flush = ("\"flush.all\"", format!("\"{text}\""));
+        refused(slate(), &[(flush.0, &flush.1)], "E0320");
+    }
+    refused(
+        slate(),
+        &[(
+            "per \"manual, 4.3\";",
+            "per \"manual, 4.3\"; encoded \".long\";",
+        )],
+        "E0320",
+    );
+    accepted(slate(), &[("\"flush.all\"", "\".word 17\"")]);
+}
+
+#[test]
+fn texts_for_the_reader_say_something() {
+    let per = "per \"manual, 4.2\";";
+    let per_of_load = "per \"manual, 3.1\";";
+    for blank in ["", "  "] {
+        let per_blank = format!("per \"{blank}\";");
+        for edit in [per, per_of_load] {
+            refused(slate(), &[(edit, &per_blank)], "E0203");
+        }
+    }
+    let emptied = |text: &str, before: &str| {
+        let from = text.find(before).expect("is there") + before.len();
+        let start = from + text[from..].find('"').expect("a text");
+        let end = start + 1 + text[start + 1..].find('"').expect("its end");
+        format!("{}\"\"{}", &text[..start], &text[end + 1..])
+    };
+    for (text, before) in [
+        (X86_64, "publishes assumed"),
+        (X86_64, "feature pcid"),
+        (X86_64, "limit "),
+        (ARM64, "\n    cpus "),
+        (ARM64, "\n    erratum "),
+        (POWERPC64, "\n    needs "),
+        (S390, "\n    unconfirmed "),
+    ] {
+        refused(&emptied(text, before), &[], "E0203");
+    }
 }
