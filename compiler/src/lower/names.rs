@@ -160,9 +160,10 @@ impl Lower {
         self.declare_levels(items);
         self.declare_domains(items);
         self.declare_stores(items);
-        if let Some(user) = of_kind!(items, Space).find(|s| s.name.node == "user") {
-            self.views = self.names("view", user.views.iter().map(|v| (&v.name, "")));
-        }
+        // Also those of a space whose name is misspelt.
+        let spaces = of_kind!(items, Space).filter(|space| space.name.node != "kernel");
+        let views = spaces.flat_map(|space| &space.views);
+        self.views = self.names("view", views.map(|view| (&view.name, "")));
     }
 
     /// The index of a name. One that is not known is reported, and taken for the nearest, so that
