@@ -1114,9 +1114,7 @@ impl Tlb {
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
-            if kind != Kind::Relaxes {
-                owed |= Owed::SPACE_UNTIL_ATTACH;
-            }
+            owed |= Owed::SPACE_UNTIL_ATTACH;
         } else if kind == Kind::Vanishes {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {

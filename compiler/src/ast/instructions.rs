@@ -254,6 +254,8 @@ pub struct Drops {
     pub which: Spanned<Which>,
     /// Of whom.
     pub whose: Spanned<Whose>,
+    /// `this`, `other`: the words that say so.
+    pub whose_words: Vec<Ident>,
     /// In these caches; without any, in all that hold the kind.
     pub caches: Vec<Ident>,
     /// When.

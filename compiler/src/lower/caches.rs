@@ -43,6 +43,7 @@ impl Lower {
 
     /// The caches of these names; none where no name is given.
     pub(super) fn stores(&mut self, names: &[Ident]) -> Option<Stores> {
+        self.repeated_names(names);
         let mut stores = None;
         for name in names {
             let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, name));
@@ -130,6 +131,7 @@ impl Lower {
                     if let Some(first) = held[position].replace(fact.span) {
                         self.said_twice("what the cache holds", fact.span, first);
                     }
+                    self.repeated_kinds(kinds.iter());
                     let store = &mut out.stores[position];
                     for kind in kinds {
                         store.holds.push(kind.node);

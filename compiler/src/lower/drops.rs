@@ -16,6 +16,8 @@ impl Lower {
             it.when.as_ref(),
             &[("hinted", Var::Hinted), ("keep", Var::Keep)],
         );
+        self.repeated_kinds(it.what.iter().map(|(kind, _)| kind));
+        self.repeated_names(&it.whose_words);
         let (mut leaf, mut walk, mut absent, mut root) = (None, None, None, false);
         for (kind, levels) in &it.what {
             let levels = match levels {
@@ -64,6 +66,17 @@ impl Lower {
         })
     }
 
+    /// Reports what is dropped by a statement before.
+    pub(super) fn repeated_drops(&mut self, drops: &[Drops]) {
+        let facts = drops.iter().map(|it| {
+            let when: Vec<_> = it.when.terms.iter().map(|term| term.value).collect();
+            let kinds = (it.leaf, it.walk, it.absent, it.root);
+            let of = (it.stores, &it.which.value, it.whose.value);
+            ((kinds, of, when), it.span)
+        });
+        self.repeated(facts, |_| "what is dropped".to_owned());
+    }
+
     fn run(&mut self, least: u64, most: &ast::Most, at: Option<&[Ident]>) -> Option<Which> {
         let most = match most {
             ast::Most::Unsaid => Most::Count(UNLIMITED),
@@ -75,9 +88,9 @@ impl Lower {
         let stride = match at {
             None => Stride::Pages,
             Some(levels) => {
-                let mut set = Levels::NONE;
-                for level in levels {
-                    set = set.union(Levels::only(Level(self.level(level)? as u8)));
+                let set = self.level_set(levels);
+                if set == Levels::NONE {
+                    return None;
                 }
                 Stride::Entries(set)
             }

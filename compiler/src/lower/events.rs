@@ -1,6 +1,5 @@
 //! Errata, changes of entries, events and the policy.
 
-use tlbc_runtime::clause::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{Lower, of_kind};
@@ -111,6 +110,7 @@ impl Lower {
             .on
             .as_ref()
             .map(|name| self.with(|s| &mut s.cpu_sets, |s, l| s.find("set of CPUs", l, name)));
+        self.repeated_names(&it.targets);
         let (stores, when) = (self.stores(&it.caches), self.cond(it.when.as_ref(), &[]));
         let (Some(space), Some(on)) = (
             space.map_or(Some(None), |s| s.map(Some)),
@@ -135,6 +135,7 @@ impl Lower {
 
     /// One for each target.
     fn remedy(&mut self, it: &ast::Remedy) -> Vec<Remedy> {
+        self.repeated_names(&it.targets);
         let issue: Vec<Issued> = it.issue.iter().filter_map(|i| self.issued(i)).collect();
         let targets = it.targets.iter().filter_map(|name| self.target(name));
         let remedies = targets.map(|target| Remedy {
@@ -182,10 +183,7 @@ impl Lower {
             in_place: Vec::new(),
         };
         for bits in &it.software_bits {
-            let levels = bits.node.iter().filter_map(|name| self.level(name));
-            let levels = levels.fold(Levels::NONE, |set, level| {
-                set.union(Levels::only(Level(level as u8)))
-            });
+            let levels = self.level_set(&bits.node);
             if out.plain_store.value {
                 self.misplaced(
                     bits.span,
@@ -215,6 +213,7 @@ impl Lower {
                 continue;
             }
             let when = self.cond(aspects.when.as_ref(), &[]);
+            self.repeated_names(&aspects.names);
             for name in &aspects.names {
                 let Some(aspect) = self.aspect(name) else {
                     continue;
@@ -302,6 +301,7 @@ impl Lower {
             }
             match &fact.node {
                 EventFact::Loads { loads, view, when } => {
+                    self.repeated_names(loads);
                     let loads = loads.iter().filter_map(|name| self.load(name)).collect();
                     let view = match view {
                         None => Some(0),
@@ -367,12 +367,7 @@ impl Lower {
                     }));
                 }
                 PolicyFact::Strides(names) => {
-                    let mut set = Levels::NONE;
-                    for name in names {
-                        if let Some(level) = self.level(name) {
-                            set = set.union(Levels::only(Level(level as u8)));
-                        }
-                    }
+                    let set = self.level_set(names);
                     self.once(&mut out.strides, "`strides`", set, fact.span);
                 }
                 PolicyFact::Gather {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::{Holders, Level, Levels};
+use tlbc_runtime::clause::Holders;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
@@ -83,6 +83,7 @@ impl Lower {
                 drained: None,
                 span: it.span,
             };
+            let (mut keeps, mut gone, mut drained, mut resyncs) = (None, None, None, None);
             for fact in &it.facts {
                 match &fact.node {
                     BarrierFact::Publishes(on) => {
@@ -105,13 +106,19 @@ impl Lower {
                                 "write `resyncs on self;`",
                             );
                         }
-                        barrier.resyncs = Some(fact.span);
+                        self.once(&mut resyncs, "`resyncs`", (), fact.span);
                     }
-                    BarrierFact::Keeps(keeps) => barrier.template.keeps = *keeps,
-                    BarrierFact::Gone => barrier.gone = Some(fact.span),
-                    BarrierFact::Drained => barrier.drained = Some(fact.span),
+                    BarrierFact::Keeps(of) => {
+                        self.once(&mut keeps, "`keeps`", *of, fact.span);
+                    }
+                    BarrierFact::Gone => self.once(&mut gone, "`gone`", (), fact.span),
+                    BarrierFact::Drained => self.once(&mut drained, "`drained`", (), fact.span),
                 }
             }
+            let said = |at: Option<At<()>>| at.map(|at| at.span);
+            (barrier.gone, barrier.drained, barrier.resyncs) =
+                (said(gone), said(drained), said(resyncs));
+            barrier.template.keeps = keeps.map_or(Keeps::default(), |at| at.value);
             out.push(barrier);
         }
         out
@@ -138,16 +145,7 @@ impl Lower {
     }
 
     fn invalidate(&mut self, it: &ast::Invalidate) -> Invalidate {
-        for (index, operand) in it.with.iter().enumerate() {
-            let mut before = it.with[..index].iter();
-            if let Some(first) = before.find(|first| first.node == operand.node) {
-                self.said_twice(
-                    &format!("the operand `{}`", operand.node),
-                    operand.span,
-                    first.span,
-                );
-            }
-        }
+        self.repeated_names(&it.with);
         let template = match (&it.template, &it.call) {
             (Some(text), _) => self.template(text, &it.with),
             (None, Some(call)) => self.call(call, &it.with),
@@ -222,12 +220,8 @@ impl Lower {
                     self.once(&mut encoded, "`encoded`", lines, text.span);
                 }
                 InvalidateFact::WritesEntry { levels, to } => {
-                    let levels = levels.iter().filter_map(|name| self.level(name));
-                    let levels = levels.fold(Levels::NONE, |set, level| {
-                        set.union(Levels::only(Level(level as u8)))
-                    });
                     let written = Writes {
-                        levels,
+                        levels: self.level_set(levels),
                         to: *to,
                         span: fact.span,
                     };
@@ -251,6 +245,14 @@ impl Lower {
             }
         }
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
+        self.repeated(needs.iter().map(|need| (need.value, need.span)), |need| {
+            let what = match need {
+                Need::SameCpu => "`needs same cpu`",
+                Need::InterruptsOff => "`needs interrupts off`",
+                Need::Lock => "`needs lock`",
+            };
+            what.to_owned()
+        });
         // An interrupt may come between two instructions; that it does no harm has to be said.
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
@@ -280,6 +282,7 @@ impl Lower {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
             self.said_twice("what it drops", other, nothing.span);
         }
+        self.repeated_drops(&drops);
         if !drops.is_empty() || nothing.is_some() {
             forms.insert(
                 0,
@@ -388,6 +391,7 @@ impl Lower {
         for d in &it.drops {
             drops.extend(self.drops(&d.node, d.span));
         }
+        self.repeated_drops(&drops);
         if it.drops.is_empty() {
             self.silent(
                 &it.name,
@@ -410,6 +414,7 @@ impl Lower {
             for d in &it.drops {
                 drops.extend(self.drops(&d.node, d.span));
             }
+            self.repeated_drops(&drops);
             if it.per.is_empty() {
                 let help = "add `per \"manual, section\";`";
                 self.silent(&it.name, "where that is documented", help);

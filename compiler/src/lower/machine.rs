@@ -46,6 +46,7 @@ impl Lower {
         let domains: Vec<&ast::Domain> = of_kind!(items, Domain).collect();
         self.names("domain", domains.iter().map(|d| (&d.name, "")));
         for domain in domains {
+            self.repeated_names(&domain.members);
             let mut holders = Holders::NONE;
             for member in &domain.members {
                 if let Some(more) = self.holders(member) {
@@ -131,6 +132,7 @@ impl Lower {
             if index > 0 {
                 self.said_twice("`top`", top.span, it.tops[0].span);
             }
+            self.repeated_names(&top.node);
             tops.extend(top.node.iter().filter_map(|name| self.level(name)));
         }
         let mut levels = vec![None; self.levels.len()];

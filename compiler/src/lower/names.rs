@@ -8,6 +8,7 @@ use crate::model::{At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use std::collections::{BTreeMap, BTreeSet};
+use tlbc_runtime::clause::{Level, Levels};
 
 /// Names that may be defined where the text could not be read.
 #[derive(Default)]
@@ -385,6 +386,53 @@ impl Lower {
                 .because(first, "first here")
                 .help("keep one of the two"),
         );
+    }
+
+    /// Reports the members of a list that are in it before.
+    pub(super) fn repeated<T: PartialEq>(
+        &mut self,
+        list: impl IntoIterator<Item = (T, Span)>,
+        what: impl Fn(&T) -> String,
+    ) {
+        let mut seen: Vec<(T, Span)> = Vec::new();
+        for (member, span) in list {
+            match seen.iter().find(|(other, _)| *other == member) {
+                Some(&(_, first)) => self.said_twice(&what(&member), span, first),
+                None => seen.push((member, span)),
+            }
+        }
+    }
+
+    /// The same for names.
+    pub(super) fn repeated_names(&mut self, names: &[Ident]) {
+        let names = names.iter().map(|name| (&name.node, name.span));
+        self.repeated(names, |name| format!("`{name}`"));
+    }
+
+    /// The same for kinds of entries.
+    pub(super) fn repeated_kinds<'a>(
+        &mut self,
+        kinds: impl Iterator<Item = &'a ast::Spanned<ast::Kind>>,
+    ) {
+        let kinds = kinds.map(|kind| (kind.node, kind.span));
+        self.repeated(kinds, |kind| {
+            let word = match kind {
+                ast::Kind::Leaf => "leaf",
+                ast::Kind::Walk => "walk",
+                ast::Kind::Root => "root",
+                ast::Kind::Absent => "absent",
+            };
+            format!("`{word}`")
+        });
+    }
+
+    /// The levels of these names.
+    pub(super) fn level_set(&mut self, names: &[Ident]) -> Levels {
+        self.repeated_names(names);
+        let levels = names.iter().filter_map(|name| self.level(name));
+        levels.fold(Levels::NONE, |set, level| {
+            set.union(Levels::only(Level(level as u8)))
+        })
     }
 
     /// Reports that `whole` does not say `what`.

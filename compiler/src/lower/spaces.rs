@@ -272,11 +272,13 @@ impl Lower {
                     cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, tag))?,
                     value.node,
                 ),
-                ast::Under::Tags(tags) => Under::Tags(
-                    tags.iter()
-                        .filter_map(|t| cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, t)))
-                        .collect(),
-                ),
+                ast::Under::Tags(tags) => {
+                    cx.repeated_names(tags);
+                    let tags = tags.iter();
+                    let found =
+                        tags.filter_map(|t| cx.with(|s| &mut s.tags, |s, l| s.find("tag", l, t)));
+                    Under::Tags(found.collect())
+                }
             };
             Some(At { value, span })
         })

@@ -15,6 +15,7 @@ impl Lower {
     ) -> Vec<Unconfirmed> {
         let mut out = Vec::new();
         for it in of_kind!(items, Unconfirmed) {
+            self.repeated_names(&it.about);
             let about = it.about.iter();
             out.push(Unconfirmed {
                 about: about.filter_map(|it| self.subject(it, errata)).collect(),

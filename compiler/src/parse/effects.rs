@@ -101,6 +101,7 @@ impl Builder<'_> {
             what,
             which: which.expect("the grammar demands which entries"),
             whose: self.whose(&one(node, Rule::whose)),
+            whose_words: self.whose_words(&one(node, Rule::whose)),
             caches: self.in_caches(node),
             when: self.cond(node),
         }
@@ -150,6 +151,13 @@ impl Builder<'_> {
             node: which,
             span: self.span(node),
         })
+    }
+
+    fn whose_words(&mut self, node: &Node) -> Vec<Ident> {
+        let words = [Rule::k_this, Rule::k_loaded, Rule::k_other, Rule::k_global];
+        let inner = node.clone().into_inner();
+        let words = inner.filter(|node| words.contains(&node.as_rule()));
+        words.map(|word| self.ident(&word)).collect()
     }
 
     fn whose(&self, node: &Node) -> Spanned<Whose> {

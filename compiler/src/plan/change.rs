@@ -57,18 +57,16 @@ impl Shaper<'_, '_> {
             Node::select(Test::Kind(Change::Relaxes), relaxed, replaced.clone()),
         );
         let put_off = seq([Node::Store, Node::Owe(Owed::SPACE_UNTIL_ATTACH)]);
-        // An entry that allows less than the table is flushed by the CPU that faults on it.
-        let of_kind = Node::select(Test::Kind(Change::Relaxes), Node::Store, put_off.clone());
-        let deferred = |stored, node| match change.deferred {
-            Some(_) => Node::select(Test::MayDefer, stored, node),
+        let deferred = |node| match change.deferred {
+            Some(_) => Node::select(Test::MayDefer, put_off.clone(), node),
             None => node,
         };
-        let valid = deferred(of_kind, by_kind);
+        let valid = deferred(by_kind);
         // Without a level at which a store changes software bits, what replaces an entry serves.
         let valid = match &change.software_bits {
             Some(levels) => {
-                let otherwise = deferred(put_off, replaced);
-                let same = Node::select(Test::Stride(levels.value), Node::Store, otherwise);
+                let same =
+                    Node::select(Test::Stride(levels.value), Node::Store, deferred(replaced));
                 Node::select(Test::Kind(Change::Same), same, valid)
             }
             None => valid,

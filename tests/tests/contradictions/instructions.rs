@@ -240,3 +240,57 @@ fn entries_are_of_levels_that_have_such() {
         ],
     );
 }
+
+#[test]
+fn a_list_has_each_member_once() {
+    let twice = |text: &str, fact: &str, with: &str| refused(text, &[(fact, with)], "E0204");
+    for (fact, with) in [
+        ("gone; drained;", "gone; gone; drained;"),
+        ("gone; drained;", "gone; drained; drained;"),
+        ("resyncs on self;", "resyncs on self; resyncs on self;"),
+        (
+            "resyncs on self;",
+            "resyncs on self; keeps flags; keeps flags;",
+        ),
+        ("drops leaf of one page", "drops leaf, leaf of one page"),
+        // The levels of the first would be lost.
+        (
+            "drops leaf of one page",
+            "drops leaf at pte, leaf at pmd of one page",
+        ),
+        ("this tag or global;", "this or this tag or global;"),
+        (
+            "per \"manual, 4.3\";",
+            "per \"manual, 4.3\"; needs lock; needs lock;",
+        ),
+        (
+            "drops leaf of one page, this tag or global;",
+            "drops leaf of one page, this tag or global; drops leaf of one page, this tag or global;",
+        ),
+        ("loads root;", "loads root, root;"),
+        ("holds leaf, walk;", "holds leaf, leaf, walk;"),
+        ("everything, any tag;", "everything, any tag in tlb, tlb;"),
+        ("leaf under asid;", "leaf under asid or asid;"),
+        (
+            "delivery broadcast;",
+            "delivery broadcast; strides pte, pte;",
+        ),
+        (
+            "    policy {",
+            "    unconfirmed caches, caches \"why\";\n    policy {",
+        ),
+    ] {
+        twice(slate(), fact, with);
+    }
+    twice(
+        ARM64,
+        "domain inner is cpus;",
+        "domain inner is cpus, cpus;",
+    );
+    let entries = "drops leaf of run of 1..limit(invlpgb_pages) entries at pte, pmd, any tag;";
+    twice(
+        X86_64,
+        entries,
+        &entries.replace("at pte, pmd", "at pte, pte, pmd"),
+    );
+}
