@@ -3,6 +3,7 @@
 //! In: a level, and what its entries become. Out: the instructions, each with all that it drops. Holds: each drops all
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
+use rustc_hash::FxHashMap;
 use tlbc_runtime::cells::Cells;
 use tlbc_runtime::clause::{Level, Levels, Stride, Whose};
 use tlbc_runtime::request::{Reach, Space};
@@ -29,6 +30,7 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
             chooser: &mut chooser,
             gaps: Vec::new(),
             unwritten: Vec::new(),
+            completions: FxHashMap::default(),
         };
         let spaces = [Space::User, Space::Kernel].into_iter();
         for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
