@@ -226,7 +226,7 @@ pub fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
                 Node::Publish {
                     barrier: Some(barrier),
                 }
-                | Node::Complete { barrier }
+                | Node::Complete { barrier, .. }
                 | Node::Resync { barrier } => add(&model.barriers[*barrier].named),
                 Node::Load { load, .. } => add(&model.loads[*load].named),
                 _ => false,
