@@ -55,13 +55,15 @@ impl Reader<'_> {
                 assert_eq!(found, left, "of {step}");
                 if nth == 0 && step["kind"] == "barrier" {
                     assert!(
-                        beside.contains(&format!("({})", text(&step["role"]))),
+                        [')', ',']
+                            .iter()
+                            .any(|end| beside.contains(&format!("({}{end}", text(&step["role"])))),
                         "{line}"
                     );
                 }
                 let workaround = step["workaround"].as_str();
                 assert_eq!(
-                    beside.contains("(workaround of "),
+                    beside.contains("workaround of "),
                     nth == 0 && workaround.is_some(),
                     "{line}"
                 );
