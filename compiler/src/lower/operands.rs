@@ -7,6 +7,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, Value, Var};
 use crate::spelling::nearest;
+use crate::template;
 
 const SOURCES: [(&str, Source); 15] = [
     ("tag", Source::Tag),
@@ -39,6 +40,14 @@ impl Lower {
                 Some(place) if place.node.starts_with("reg") => Place::Class(place.node.clone()),
                 Some(place) => Place::Fixed(place.node.clone()),
             };
+            if it.name.node == template::SCRATCH {
+                self.misplaced(
+                    it.name.span,
+                    "`{scratch}` is the name of the register that an instruction may overwrite"
+                        .to_owned(),
+                    "give the operand another name",
+                );
+            }
             let in_memory = matches!(place, Place::Memory(_));
             if let (Some(by), false) = (&it.by, in_memory) {
                 self.misplaced(

@@ -185,3 +185,23 @@ fn texts_for_the_reader_say_something() {
         refused(&emptied(text, before), &[], "E0203");
     }
 }
+
+#[test]
+fn scratch_is_no_name_of_an_operand() {
+    let operand = "operand address 64 bits { [63:0] va; }";
+    let other = "operand scratch 64 bits { [63:0] va; }";
+    let text = super::with(
+        slate(),
+        &[
+            (operand, other),
+            ("{address}, {number}", "{scratch}, {number}"),
+        ],
+    );
+    let found = super::common::findings(&text);
+    assert!(
+        found
+            .iter()
+            .any(|it| it.starts_with("E0207 `{scratch}` is the name of the register")),
+        "{found:#?}"
+    );
+}
