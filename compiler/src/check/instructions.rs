@@ -10,7 +10,7 @@ use super::configs::Configs;
 use super::{all_drops, compares_tag, field_of, hinted, listed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Drops, Invalidate, Model, Source, Var, Which};
+use crate::model::{Drops, Invalidate, Model, Resync, Source, Var, Which};
 use crate::source::Span;
 
 /// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
@@ -214,7 +214,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// E0402: the barrier that a `resync` names resyncs.
 pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
-    for (at, _) in super::unused::resyncs(model).flat_map(|resync| resync.barriers()) {
+    for (at, _) in super::unused::resyncs(model).flat_map(Resync::barriers) {
         let barrier = &model.barriers[at.value];
         if barrier.resyncs.is_some() {
             continue;
