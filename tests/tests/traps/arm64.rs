@@ -101,8 +101,12 @@ fn trap_9_inner_is_every_cpu_only_because_it_says_so() {
 #[test]
 fn trap_21_hinted_ranges_start_at_an_entry() {
     let of = |words, start, bytes| {
-        let trace = Ask::user(start, bytes, &["pmd"]).on(arm64(), words);
-        let range = operands(&trace, "range")[0];
+        let mut ranges = Ranges::new();
+        ranges.leaf(level(&arm64().model, "pmd"), Extent::new(start, bytes));
+        let issued = ranges_on(arm64(), words, ranges);
+        let mut runs = issued.iter().filter_map(|it| it.split_once("range=0x"));
+        let (_, range) = runs.next().expect("a run");
+        let range = u128::from_str_radix(range, 16).expect("a number");
         (bits(range, 38, 37), bits(range, 36, 0))
     };
     // VA[20:12], VA[24:14] and VA[28:16] are zero.
@@ -153,7 +157,7 @@ fn leaves_of_another_level_wait_for_the_walk_entry() {
 /// table below an entry of the top level is one VAE1, not the whole ASID.
 #[test]
 fn one_cut_is_one_instruction_however_far_it_reaches() {
-    let table = Ask::user(USER, 16 * KIB, &["pud"]).tables().others();
+    let table = Ask::user(USER, 64 * 1024 * MIB, &["pud"]).tables().others();
     assert_eq!(
         names(&table.on(arm64(), "g16k ets2")),
         ["dsb_ishst", "vae1is", "dsb_ish"]
