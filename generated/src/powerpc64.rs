@@ -3505,21 +3505,11 @@ impl Tlb {
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         let c = self.config;
         if debt != Debt::None {
-            if c.has(Config::GTSE) {
-                if debt == Debt::Tag {
-                    // Everything under the tag goes.
-                    self.user_here_everything(cpu, to.tag.value, true);
-                    self.user_here_finish(cpu);
-                } else {
-                    // Everything under every tag goes.
-                    self.forget_all(cpu);
-                }
+            if c.has(Config::GTSE) && debt != Debt::Tag {
+                // Everything under every tag goes.
+                self.forget_all(cpu);
             } else {
-                if debt == Debt::Tag {
-                    // Everything under the tag goes.
-                } else {
-                    // Everything under every tag goes.
-                }
+                // Everything under the tag goes.
                 self.user_here_everything(cpu, to.tag.value, true);
                 self.user_here_finish(cpu);
             }

@@ -265,9 +265,8 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
         gather.record(&changed.obligation, extent);
-        let is_flushed = changed.obligation.is_required_now(gather.space.kind);
-        let is_published_by_flush = is_flushed && !change.is_new();
-        if gather.space.kind == Space::Kernel && change.stores_valid() && !is_published_by_flush {
+        let space = gather.space.kind;
+        if space == Space::Kernel && change.must_be_published(&changed.obligation, space) {
             gather.at_end |= NEW;
         }
     }

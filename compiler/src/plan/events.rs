@@ -32,19 +32,17 @@ impl Shaper<'_, '_> {
             steps.extend(owe_views.clone());
             seq(steps)
         };
-        let all = {
-            let mut steps = vec![Node::Pay(Debt::All)];
-            if !self.model.arrives_clean(self.config) {
-                steps.push(Node::Call(Shape::Arrive));
-            } else if self.model.has_generations(self.config) {
-                steps.push(self.drop_all());
+        let all = if self.model.switch_flushes_every_tag(self.config) {
+            let everything = if self.model.arrives_clean(self.config) {
+                self.drop_all()
             } else {
-                // Tags are not given out anew all at once: nothing need be able to drop everything.
-                steps.push(flush.clone());
-            }
-            steps.push(self.loads(false));
-            steps.extend(owe_views.clone());
-            seq(steps)
+                Node::Call(Shape::Arrive)
+            };
+            let steps = [Node::Pay(Debt::All), everything, self.loads(false)];
+            seq(steps.into_iter().chain(owe_views.clone()))
+        } else {
+            // Tags are not given out anew all at once: no instruction needs to be able to drop everything.
+            drop(self)
         };
         Node::select(
             Test::Debt(Debt::None),

@@ -183,7 +183,7 @@ pub enum Node {
     Owe(Owed),
     /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
     Retire,
-    /// A debt is paid, by whole tags.
+    /// A debt is paid: the steps that follow drop everything under the tag, or under every tag.
     Pay(Debt),
     /// A register is loaded.
     Load {

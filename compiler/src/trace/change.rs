@@ -205,10 +205,8 @@ impl Run<'_> {
             }
         };
         self.record(change, &obligation, extent);
-        let (kind, space) = (change.kind(&facts), self.query.space);
-        let is_published_by_flush = kind != Kind::Appears && obligation.is_required_now(space);
-        let stores_valid = change.new != Entry::Invalid && kind != Kind::Same;
-        self.new |= space == Space::Kernel && stores_valid && !is_published_by_flush;
+        let space = self.query.space;
+        self.new |= space == Space::Kernel && change.must_be_published(&obligation, space);
         Ok(())
     }
 

@@ -196,13 +196,6 @@ impl Change {
         matches!(self.old, Entry::Invalid) && !matches!(self.new, Entry::Invalid)
     }
 
-    /// Whether a valid entry is stored that the machine reads differently from what was there.
-    #[must_use]
-    #[inline]
-    pub(crate) fn stores_valid(&self) -> bool {
-        !matches!(self.new, Entry::Invalid) && self.old.compared() != self.new.compared()
-    }
-
     /// What kind of change it is on a machine of these facts.
     #[must_use]
     #[inline]

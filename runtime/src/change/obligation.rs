@@ -73,6 +73,17 @@ pub(super) const USERS: Holders = Holders::SELF
 pub(super) const WALKERS: Holders = USERS.union(Holders::LAZY);
 
 impl Change {
+    /// Whether a valid entry is stored that the machine reads differently from the old one, and no flush of what is `left`
+    /// to be dropped publishes it: then the kernel publishes it before its own code uses it. An entry where none was is
+    /// published in any case.
+    #[must_use]
+    #[inline]
+    pub fn must_be_published(&self, left: &Obligation, space: Space) -> bool {
+        let is_flushed = left.is_required_now(space) && !self.is_new();
+        let is_read_differently = self.old.compared() != self.new.compared();
+        !matches!(self.new, Entry::Invalid) && is_read_differently && !is_flushed
+    }
+
     /// What this change obliges to, on a machine of these facts.
     #[inline]
     pub fn obligation(&self, facts: &ChangeFacts) -> Obligation {
