@@ -160,10 +160,6 @@ impl<B: Backend> Backend for Checked<B> {
         tags
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.inner.gives_up(request)
-    }
-
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.inner.audience(request)
     }

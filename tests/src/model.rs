@@ -118,7 +118,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         }
         // The instruction that changes the entry drops it, or puts off all of it.
         if matches!(made.change.new, Entry::Invalid) {
-            assert!(made.obligation.is_nothing(), "{made:?}");
+            assert!(made.required.is_nothing(), "{made:?}");
         }
         if made.owed.contains(Owed::SPACE_UNTIL_ATTACH) {
             vec![Stale::Everything]

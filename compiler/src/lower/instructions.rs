@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
@@ -99,7 +99,7 @@ impl Lower {
                     }
                     BarrierFact::Resyncs(on) => {
                         let holders = self.holders(on);
-                        if holders.is_some_and(|on| !on.covers(Holders::SELF)) {
+                        if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
                                 "a barrier resyncs the CPU that issues it".to_owned(),

@@ -1,6 +1,6 @@
 //! What instructions drop, where and when, sorted by the least that they can be asked for.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -74,7 +74,7 @@ fn least(form: &Form) -> Least {
 /// Whether it is for this CPU and its core alone, however the machine is.
 fn is_local(invalidate: &Invalidate) -> bool {
     let mut cases = invalidate.holders.cases.iter();
-    cases.all(|(at, _)| Holders::CORE.covers(at.value))
+    cases.all(|(at, _)| Agents::CORE.covers(at.value))
 }
 
 fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {

@@ -1,7 +1,9 @@
 //! Changes of entries, events, errata and policy.
 
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::change::{self, ChangeFacts};
-use tlbc_runtime::clause::{Holders, Levels, Stores};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{
@@ -167,7 +169,7 @@ impl Model {
     pub fn attach_waits(&self) -> bool {
         let local = self.invalidates.iter().any(|it| {
             let mut cases = it.holders.cases.iter();
-            let narrow = cases.any(|(at, _)| !at.value.covers(Holders::CPUS));
+            let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
             it.writes_entry.is_some() && narrow
         });
         let depends = self.change.deferred.is_some() || local;

@@ -5,7 +5,7 @@
 
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::change::{self, Below, Entry, Marks};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::model::Config;

@@ -3,8 +3,8 @@
 //! In: instructions of the interpreter, and CPUs to interrupt. Out: [`Step`]s with operands filled in and taken apart, and
 //! [`Target`]s with the reason why each is interrupted.
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Audience;
-use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
@@ -110,9 +110,9 @@ pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
 /// The CPUs of an audience.
 pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target> {
     let kinds = [
-        (Holders::ACTIVE, "active CPUs"),
-        (Holders::LAZY, "lazy CPUs"),
-        (Holders::PARKED, "inactive CPUs"),
+        (Agents::ACTIVE, "active CPUs"),
+        (Agents::LAZY, "lazy CPUs"),
+        (Agents::PARKED, "inactive CPUs"),
     ];
     let kinds = kinds
         .into_iter()
@@ -132,11 +132,11 @@ pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target>
     kinds.chain(sets).collect()
 }
 
-fn reason(kind: Holders, space: Space) -> &'static str {
+fn reason(kind: Agents, space: Space) -> &'static str {
     match (kind, space) {
         (_, Space::Kernel) => "use the kernel's mappings",
-        (Holders::ACTIVE, _) => "run the space",
-        (Holders::LAZY, _) => "may walk its tables",
+        (Agents::ACTIVE, _) => "run the space",
+        (Agents::LAZY, _) => "may walk its tables",
         _ => "may hold entries under its tag, which is given to another space",
     }
 }

@@ -43,9 +43,7 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.0.audience(request)
     }
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.0.gives_up(request)
-    }
+
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
         self.0.start(cpu, request)
     }

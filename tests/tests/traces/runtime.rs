@@ -14,7 +14,7 @@ use tlbc::trace::{
     trace,
 };
 use tlbc_runtime::change::Slot;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};

@@ -335,7 +335,7 @@ fn each_entry_is_compared_with_what_stands_in_it() {
             });
         });
         let changed = Tlb { config }.change(&mut sink, &slot, &change, &owner);
-        assert!(changed.obligation.is_nothing());
+        assert!(changed.required.is_nothing());
         assert_eq!(told, [0x1000, 0x5000, 0x9000], "{name}");
     }
 }
