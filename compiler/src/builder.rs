@@ -4,7 +4,7 @@
 
 use crate::compile::{Compiled, LIB, MODULES, Output, compile};
 use crate::diagnostic::Severity;
-use crate::disk::{self, DiskError, HEADER, Source};
+use crate::fs::{self, FileError, HEADER, Source};
 use crate::hidden::one_line;
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ impl Builder {
                 "cargo::rerun-if-changed={}",
                 one_line(directory.display())
             );
-            paths.extend(disk::definitions_in(directory)?);
+            paths.extend(fs::definitions_in(directory)?);
         }
         for path in paths.iter().collect::<BTreeSet<_>>() {
             let _ = writeln!(
@@ -115,7 +115,7 @@ impl Builder {
                 one_line(path.display())
             );
         }
-        let sources = disk::read(&paths)?;
+        let sources = fs::read(&paths)?;
         let compiled = compile(sources.into_iter().map(Source::named));
         report(&compiled, words)?;
         // Rust warns of values that it does not know, and a made-up or new architecture is none of its own.
@@ -129,8 +129,8 @@ impl Builder {
         let directory = self.out_dir.clone().or_else(environment);
         let directory = directory.ok_or(BuildError::NoOutDir)?;
         let outputs = self.outputs(compiled.outputs);
-        let changes = disk::changes(&directory, &outputs, false)?;
-        Ok(disk::apply(&directory, &changes)?)
+        let changes = fs::changes(&directory, &outputs, false)?;
+        Ok(fs::apply(&directory, &changes)?)
     }
 
     /// The modules, with a list of them that can be included where that of a crate cannot.
@@ -178,7 +178,7 @@ pub enum BuildError {
     /// The definitions have this many errors, which have been printed.
     Findings(usize),
     /// A file could not be read or written.
-    Disk(DiskError),
+    File(FileError),
     /// `OUT_DIR` is not set: this is not a build script. Say [`Builder::out_dir`].
     NoOutDir,
     /// The compiler has panicked, and its message has been printed.
@@ -196,7 +196,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::Findings(1) => f.write_str("1 error in the definitions"),
             Self::Findings(count) => write!(f, "{count} errors in the definitions"),
-            Self::Disk(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
             Self::NoOutDir => {
                 f.write_str("OUT_DIR is not set: not a build script, and no out_dir was given")
             }
@@ -212,15 +212,15 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Disk(error) => Some(error),
+            Self::File(error) => Some(error),
             Self::Findings(_) | Self::NoOutDir | Self::Bug => None,
         }
     }
 }
 
-impl From<DiskError> for BuildError {
-    fn from(error: DiskError) -> Self {
-        Self::Disk(error)
+impl From<FileError> for BuildError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }
 
@@ -228,20 +228,19 @@ impl From<DiskError> for BuildError {
 mod tests {
     use super::*;
     use crate::codes::TOY;
-    use std::fs;
 
     /// What is said to cargo, and what is in the directory then.
     fn run(builder: &Builder, out: &tempfile::TempDir) -> (Result<(), BuildError>, String, usize) {
         let mut words = Vec::new();
         let result = builder.clone().out_dir(out.path()).run(&mut words);
-        let files = fs::read_dir(out.path()).expect("a directory").count();
+        let files = std::fs::read_dir(out.path()).expect("a directory").count();
         (result, String::from_utf8(words).expect("text"), files)
     }
 
     #[test]
     fn modules_are_written_and_cargo_is_told() {
         let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
-        let count = disk::definitions_in(definitions.as_ref())
+        let count = fs::definitions_in(definitions.as_ref())
             .expect("definitions")
             .len();
         let out = tempfile::tempdir().expect("a directory");
@@ -263,7 +262,7 @@ mod tests {
         let path = source.path().join("foo.arch");
         let text = TOY.replacen(from, to, 1);
         assert_ne!(text, TOY);
-        fs::write(&path, text).expect("a file");
+        std::fs::write(&path, text).expect("a file");
         let builder = Builder::new().definition(path);
         (source, builder)
     }

@@ -31,7 +31,7 @@ const STDIN: &str = "<stdin>";
 
 /// What the system refused.
 #[derive(Debug)]
-pub enum DiskError {
+pub enum FileError {
     /// A file or directory.
     Io {
         /// What was tried: "read", "write".
@@ -47,7 +47,7 @@ pub enum DiskError {
     NoDefault(&'static str),
 }
 
-impl fmt::Display for DiskError {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { verb, path, error } => {
@@ -64,7 +64,7 @@ impl fmt::Display for DiskError {
     }
 }
 
-impl std::error::Error for DiskError {
+impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
@@ -74,8 +74,8 @@ impl std::error::Error for DiskError {
 }
 
 /// Names what was tried with which path.
-fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
-    move |error| DiskError::Io {
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    move |error| FileError::Io {
         verb,
         path: path.to_owned(),
         error,
@@ -105,7 +105,7 @@ impl Source {
 
 /// Reads files, the definitions in directories, and standard input for `-`; each once, however often
 /// it is named.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, DiskError> {
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FileError> {
     let mut seen = BTreeSet::new();
     let mut sources = Vec::new();
     for path in paths {
@@ -124,7 +124,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, DiskError> {
 }
 
 /// The definitions in a directory itself, by name. Names with a leading dot are editors' files.
-pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
+pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found: Vec<PathBuf> = list(directory)?
         .into_iter()
         .filter(|path| path.extension().is_some_and(|e| e == EXTENSION) && !path.is_dir())
@@ -132,7 +132,7 @@ pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, DiskError
         .collect();
     found.sort();
     if found.is_empty() {
-        return Err(DiskError::NoDefinitions(directory.to_owned()));
+        return Err(FileError::NoDefinitions(directory.to_owned()));
     }
     Ok(found)
 }
@@ -141,7 +141,7 @@ fn starts_with_dot(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-fn list(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
+fn list(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let entries = fs::read_dir(directory).and_then(|entries| {
         entries
             .map(|entry| entry.map(|entry| entry.path()))
@@ -151,7 +151,7 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
 }
 
 /// Reads a file, or standard input for `-`.
-pub(crate) fn read_one(path: PathBuf) -> Result<Source, DiskError> {
+pub(crate) fn read_one(path: PathBuf) -> Result<Source, FileError> {
     if path.as_os_str() == "-" {
         let bytes = read_all(io::stdin().lock()).map_err(failed("read", Path::new(STDIN)))?;
         return Ok(Source { path: None, bytes });
@@ -192,7 +192,7 @@ pub(crate) fn changes(
     directory: &Path,
     outputs: &[Output],
     nothing_else: bool,
-) -> Result<Vec<Change>, DiskError> {
+) -> Result<Vec<Change>, FileError> {
     let mut wanted: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for output in outputs {
         wanted.insert(directory.join(&output.path), &output.text);
@@ -232,7 +232,7 @@ pub(crate) fn changes(
     Ok(changes)
 }
 
-fn existing(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+fn existing(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -246,7 +246,7 @@ fn is_generated(text: &[u8]) -> bool {
 }
 
 /// Makes the changes, and the directory if there is none. The lists of modules come after the modules.
-pub(crate) fn apply(directory: &Path, changes: &[Change]) -> Result<(), DiskError> {
+pub(crate) fn apply(directory: &Path, changes: &[Change]) -> Result<(), FileError> {
     fs::create_dir_all(directory).map_err(failed("create directory", directory))?;
     let _lock = leftovers::cleared(directory);
     // A failure drops the temporary files of all, which deletes them.
@@ -277,7 +277,7 @@ pub(crate) fn apply(directory: &Path, changes: &[Change]) -> Result<(), DiskErro
 
 /// Writes a file that must not be there yet, and its directory if there is none.
 #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-pub(crate) fn create(path: &Path, text: &str) -> Result<(), DiskError> {
+pub(crate) fn create(path: &Path, text: &str) -> Result<(), FileError> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
