@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
-use tlbc::diagnostic::Diagnostic;
+use tlbc::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
