@@ -2236,7 +2236,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = owed_view;
         self.resume_user(cpu, to);
     }
@@ -2247,7 +2247,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING
     }
