@@ -9,7 +9,7 @@ use tlbc_runtime::backend::{
     Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{

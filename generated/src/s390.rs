@@ -8,7 +8,7 @@ use tlbc_runtime::backend::{
     Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{
+use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
 };
 

@@ -9,8 +9,8 @@ use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
 use crate::agents::Agents;
-use crate::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::level::{LEVELS, Level, Levels};
+use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
 /// Takes the instructions that a backend issues, in order.

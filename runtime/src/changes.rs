@@ -17,12 +17,12 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Space};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};

@@ -22,11 +22,11 @@ use core::mem::ManuallyDrop;
 
 use crate::Mmu;
 use crate::batch::BATCH;
-use crate::change::RequiredFlush;
 use crate::debts::Due;
 use crate::flushed::Flushed;
 use crate::level::Level;
 use crate::platform::{Frame, Platform};
+use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;

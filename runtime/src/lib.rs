@@ -98,7 +98,7 @@
 //! # The vocabulary
 //!
 //! * [`level`], [`agents`]: levels of tables; who may cache their entries.
-//! * [`change`]: from a changed page-table entry to the flush that it requires.
+//! * [`pte`]: from a changed page-table entry to the flush that it requires.
 //! * [`request`]: what a flush is asked for.
 //! * [`passes`]: the passes over addresses that it takes.
 //! * [`runs`]: those passes cut into what one instruction can name.
@@ -115,13 +115,13 @@ pub mod backend;
 pub mod batch;
 
 pub mod agents;
-pub mod change;
 mod changes;
 pub mod counters;
 pub mod cpus;
 pub mod debts;
 mod devices;
 pub mod level;
+pub mod pte;
 
 #[cfg(not(loom))]
 mod fault;

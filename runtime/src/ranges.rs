@@ -4,8 +4,8 @@
 //! entry that was put in is in what comes out. While that is leaf entries of one level in one run, as it is for most
 //! flushes, nothing is kept by level, and nothing is to be looked through.
 
-use crate::change::RequiredFlush;
 use crate::level::{LEVELS, Level, Levels};
+use crate::pte::RequiredFlush;
 use crate::request::{Extent, LevelTable, Scope, below};
 
 /// What was changed.

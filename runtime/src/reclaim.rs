@@ -14,11 +14,11 @@
 use crate::Mmu;
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::change::Change;
 use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::Platform;
+use crate::pte::Change;
 use crate::request::{Conditions, Ranges, Reach, Space};
 use crate::section::{Mapped, Refused};
 use crate::space::AddressSpace;
@@ -119,7 +119,7 @@ impl<P: Platform> Reclaim<'_, P> {
         &mut self,
         space: &AddressSpace<P>,
         mapped: M,
-        dirty: impl FnOnce(&crate::change::Was) -> bool,
+        dirty: impl FnOnce(&crate::pte::Was) -> bool,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
         let mmu = self.mmu;
         let shift = match mmu.check_leaf(space, &mapped, &mut None) {

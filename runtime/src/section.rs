@@ -3,11 +3,11 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
+use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::{AddressSpace, SpaceId};
 

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
 use tlbc_runtime::{Backend, Level, NewSpace, Owed, Platform, Tag};
 

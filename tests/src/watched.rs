@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, RequiredFlush, Slot, Was};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, RequiredFlush, Slot, Was};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, FinishSteps, Finished, Issue, Level, Owed,

@@ -4,7 +4,7 @@
 //! class of agents, or whose tags differ, narrows what comes out.
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::change::{Deadline, RequiredFlush};
+use tlbc_runtime::pte::{Deadline, RequiredFlush};
 
 use crate::clause::{Clause, What, Which, Whose};
 

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use tlbc_facts::clause::Most;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::backend::{reach_name, space_name};

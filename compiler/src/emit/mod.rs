@@ -123,7 +123,7 @@ const RUNTIME: [(&str, &str); 7] = [
         "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Outcome Owed Root Started TagSource TagValues Tags",
     ),
     (
-        "change",
+        "pte",
         "Change ChangeFacts Changed Kind Marks RequiredFlush Owner Slot Stricter",
     ),
     ("level", "Level Levels"),

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use tlbc_facts::clause::Most;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::Kind as Change;
 use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::factor::seq;

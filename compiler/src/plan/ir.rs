@@ -8,9 +8,9 @@
 use tlbc_facts::clause::{Clause, Most};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
-use tlbc_runtime::change::Kind;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::Folding;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;

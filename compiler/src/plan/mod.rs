@@ -34,8 +34,8 @@ use tlbc_facts::clause::{Clause, Stores, What, Which};
 use tlbc_facts::required;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Delivery;
-use tlbc_runtime::change::RequiredFlush;
 use tlbc_runtime::level::Levels;
+use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;

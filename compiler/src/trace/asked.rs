@@ -4,8 +4,8 @@
 //! no machine of that configuration has such a request.
 
 use tlbc_runtime::backend::{Debt, FinishSteps, Root};
-use tlbc_runtime::change::{Below, Change, Entry};
 use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Below, Change, Entry};
 use tlbc_runtime::request::{Conditions, Extent, LevelTable, Ranges};
 
 use super::interpret::{Changing, Env};

@@ -7,8 +7,8 @@
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, Store, Until};

@@ -1,8 +1,8 @@
 //! What a plan is asked with, and what comes of it.
 
 use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed, Root};
-use tlbc_runtime::change::Kind;
 use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
 
 use super::encode::Sources;

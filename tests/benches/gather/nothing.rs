@@ -1,7 +1,7 @@
 //! A machine without a TLB: what is left is the gather.
 
 use tlbc_backends::arm64;
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,

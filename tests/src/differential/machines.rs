@@ -4,8 +4,8 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::interpret::ceiling;
 use tlbc_runtime::backend::{Facts, Finished, Started};
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::level::LEVELS;
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{Conditions, LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Debt, Owed, Record, Root};
 

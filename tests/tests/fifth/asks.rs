@@ -2,7 +2,7 @@
 //! issued here, what by each CPU that is told, and who owes something, apart by `|`.
 
 use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
 use tlbc_runtime::{Backend, Debt, Delivery, Owed, Record, Root};

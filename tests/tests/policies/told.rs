@@ -1,7 +1,7 @@
 //! A backend that is told another policy.
 
 use tlbc_runtime::backend::{Audience, Debt, Finished, Owed, Root, Started};
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Conditions, Facts, Issue, Tags};
 

@@ -6,7 +6,7 @@ use tlbc::Analysis;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
+use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
 use tlbc_runtime::{Backend, Owed, Record};
 

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
 use tlbc_runtime::level::{LEVELS, Levels};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Outcome,

@@ -1,4 +1,4 @@
-//! A change of a table entry, and what must be dropped for it.
+//! A page-table entry: a change of it, and what must be invalidated for it.
 //!
 //! In: an entry's level, what it was and what it becomes, what happened to the table below ([`Change`]), and what the
 //! machine may have cached ([`ChangeFacts`]). Out: what is to be dropped, for whom, and by when ([`RequiredFlush`]).
