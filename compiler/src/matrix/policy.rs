@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -101,9 +101,9 @@ fn policy(value: &str, origin: Origin) -> Vec<String> {
 
 fn delivery_line(it: &Analysis) -> Vec<String> {
     let by = match it.plans.delivery(&it.model) {
-        Delivery::Broadcast => "instructions that reach them",
-        Delivery::Interrupts => "interrupts",
-        Delivery::Either => "instructions that reach them, or interrupts",
+        Shootdown::Broadcast => "instructions that reach them",
+        Shootdown::Ipi => "interrupts",
+        Shootdown::Either => "instructions that reach them, or interrupts",
     };
     let mut lines = policy(by, Origin::Derived);
     lines.extend(it.model.policy.delivery.as_ref().map(|stated| {

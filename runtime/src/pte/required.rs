@@ -93,7 +93,9 @@ impl Change {
             (Entry::Invalid, Entry::Invalid) => RequiredFlush::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (old, new) if old == new && !self.clears_what_stays(facts) => RequiredFlush::NOTHING,
-            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::Relaxes => self.more_rights(facts),
+            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::RelaxPermissions => {
+                self.more_rights(facts)
+            }
             (Entry::Leaf { .. }, _) => self.translation(self.deadline(facts)),
             (Entry::Table { .. }, _) => {
                 let live = self.below == Below::Live || self.keeps_table();
@@ -117,8 +119,8 @@ impl Change {
     #[inline]
     pub fn left_over(&self, facts: &ChangeFacts) -> RequiredFlush {
         match self.kind(facts) {
-            Kind::Appears | Kind::Relaxes | Kind::Same => self.required_flush(facts),
-            Kind::Vanishes | Kind::Replaces => RequiredFlush::NOTHING,
+            Kind::Map | Kind::RelaxPermissions | Kind::Same => self.required_flush(facts),
+            Kind::Unmap | Kind::Remap => RequiredFlush::NOTHING,
         }
     }
 

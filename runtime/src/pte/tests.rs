@@ -142,10 +142,10 @@ fn what_reads_the_same_is_a_kind_of_its_own() {
             clears: Marks::DIRTY,
             ..same
         };
-        assert_eq!(clears.kind(&FACTS), Kind::Replaces);
+        assert_eq!(clears.kind(&FACTS), Kind::Remap);
     }
     let nothing = lowest(Entry::Invalid, Entry::Invalid);
-    assert_eq!(nothing.kind(&FACTS), Kind::Appears);
+    assert_eq!(nothing.kind(&FACTS), Kind::Map);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machin
             let required = change.required_flush(&facts);
             assert_eq!(required.leaf, Levels(1));
             assert_eq!(required.deadline, deadline);
-            assert_eq!(change.kind(&facts), Kind::Replaces);
+            assert_eq!(change.kind(&facts), Kind::Remap);
         }
     }
     let output_in_place = ChangeFacts {
@@ -211,7 +211,7 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
         assert_eq!(required.leaf, Levels(1));
         assert_eq!(required.deadline, Deadline::Reuse);
         let kind = cleared(PAGE, PAGE, clears).kind(&FACTS);
-        assert_eq!(kind, Kind::Replaces);
+        assert_eq!(kind, Kind::Remap);
     }
     // With more rights as well it is not left to a fault.
     assert_eq!(required(LESS, PAGE, Marks::DIRTY).deadline, Deadline::Reuse);
