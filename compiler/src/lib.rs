@@ -23,7 +23,6 @@ mod builder;
 mod describe;
 mod diagnostic;
 mod echoes;
-mod emit;
 mod fs;
 mod grouped;
 mod json;
@@ -46,6 +45,8 @@ pub mod codes;
 pub mod compile;
 #[doc(hidden)]
 pub mod doc;
+#[doc(hidden)]
+pub mod emit;
 #[doc(hidden)]
 pub mod hidden;
 #[doc(hidden)]
