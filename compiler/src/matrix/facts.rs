@@ -20,10 +20,10 @@ pub(super) const TABLES: &[Ask] = &[
 
 pub(super) const CACHES: &[Ask] = &[
     brief("Caches", stores),
-    brief("Caches belong to a", shared),
+    brief("One set of caches per", shared),
     long("One leaf entry covers", joined_entries),
     brief("Negative entries", negative),
-    brief("An entry stricter than the table entry", stricter),
+    brief("A cached entry stricter than the table", stricter),
     long("A clean entry becomes dirty", clean_to_dirty),
     long("Accessed bit cleared in the table", accessed),
     long("Filled by speculation", fills),

@@ -14,7 +14,7 @@ pub(super) const POLICIES: &[Ask] = &[
     brief("Other CPUs are reached by", delivery_line),
     long("Strides", strides),
     long("Unmapped pages", pages),
-    brief("Freed tables", tables),
+    brief("Tables are freed", tables),
     brief("Lazy CPUs", lazy),
     brief("Ceiling", ceilings),
     long("A flush needs", needs),
@@ -145,8 +145,8 @@ fn tables(it: &Analysis) -> Vec<String> {
     let stated = it.model.policy.tables_deferred;
     yes(
         stated,
-        "freed after a grace period for lockless walkers",
-        "freed right after the flush",
+        "after a grace period for lockless walkers",
+        "right after the flush",
     )
 }
 
