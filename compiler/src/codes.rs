@@ -1,12 +1,12 @@
-//! The rules, each with a code that is never used again for another.
+//! The codes of errors and warnings. A code is never reused for another rule.
 //!
-//! `tlbc explain CODE` prints the text of `compiler/explain/CODE.md`: what is wrong and why, with a
-//! failing and a mended example. A test compiles both.
+//! `tlbc explain CODE` prints `compiler/explain/CODE.md`: the rule and its reason, with a failing and a corrected
+//! example. A test compiles both.
 
 use crate::diagnostic::Severity;
 use core::fmt;
 
-/// A rule.
+/// The code of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(usize);
 
@@ -116,7 +116,7 @@ codes! {
     E0703 "two features are read from the same bits";
     E0704 "a register has to have two values";
 
-    // Warnings: what can be so, and most often is a mistake.
+    // Warnings: possible, but usually a mistake.
     W0101 "a comment allows nothing";
     W0201 "something is defined and never used";
     W0301 "tables of one machine have unlike sizes";
@@ -124,34 +124,34 @@ codes! {
     W0401 "an instruction differs from those beside it";
 }
 
-/// The machine of which the examples of the explanations are parts.
+/// The definition that the examples of the explanations are parts of.
 pub const TOY: &str = include_str!("../explain/toy.arch");
 
 impl Code {
-    /// All rules, in order.
+    /// Iterates over all codes in order.
     pub fn all() -> impl Iterator<Item = Code> {
         (0..ENTRIES.len()).map(Code)
     }
 
-    /// The rule of that name, in either case.
+    /// Returns the code with a name, in upper or lower case.
     #[must_use]
     pub fn named(name: &str) -> Option<Code> {
         Self::all().find(|code| code.name().eq_ignore_ascii_case(name))
     }
 
-    /// `E0101`
+    /// Returns the name, for example `E0101`.
     #[must_use]
     pub fn name(self) -> &'static str {
         ENTRIES[self.0].name
     }
 
-    /// What is wrong, in a few words.
+    /// Returns a short description of the fault.
     #[must_use]
     pub fn title(self) -> &'static str {
         ENTRIES[self.0].title
     }
 
-    /// Whether a definition that breaks the rule can be used: those are errors whose names begin with `E`.
+    /// Returns the severity: a code that begins with `W` is a warning.
     #[must_use]
     pub fn severity(self) -> Severity {
         if self.name().starts_with('W') {
@@ -161,16 +161,16 @@ impl Code {
         }
     }
 
-    /// Whether it is about the text itself, whatever it says.
+    /// Returns whether the rule concerns the text and not its meaning.
     #[must_use]
     pub fn is_of_text(self) -> bool {
         self.name().starts_with("E01")
     }
 
-    /// Whether it says that something is not there, or that something else is too much for what is there, which a
-    /// statement that could not be read explains.
+    /// Returns whether the fault may be that something is missing. A statement that could not be read then explains
+    /// it.
     #[must_use]
-    pub fn is_of_absence(self) -> bool {
+    pub fn may_be_missing(self) -> bool {
         [
             Code::E0202,
             Code::E0203,
@@ -205,7 +205,7 @@ impl Code {
         .contains(&self)
     }
 
-    /// The long form, in Markdown.
+    /// Returns the page of `tlbc explain`, in Markdown.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         ENTRIES[self.0].explanation

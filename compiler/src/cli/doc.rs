@@ -3,8 +3,8 @@
 use super::generate::listed;
 use super::{Messages, Outcome, Trouble};
 use crate::compile;
-use crate::disk;
 use crate::doc::documents;
+use crate::fs;
 use std::path::PathBuf;
 
 /// Writes a page about an architecture, with a picture
@@ -34,7 +34,7 @@ pub(super) struct Doc {
 
 impl Doc {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
-        let source = disk::read_one(self.file.clone())?.named();
+        let source = fs::read_one(self.file.clone())?.named();
         let (compiled, analyses) = compile::planned([source]);
         if compiled.has_errors() {
             let findings = self
@@ -46,12 +46,12 @@ impl Doc {
             .iter()
             .flat_map(|it| documents(it, &compiled.files))
             .collect();
-        let changes = disk::changes(&self.out, &outputs, false)?;
+        let changes = fs::changes(&self.out, &outputs, false)?;
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
             return Ok(Outcome::Good(text));
         }
-        disk::apply(&self.out, &changes)?;
+        fs::apply(&self.out, &changes)?;
         Ok(Outcome::Good(listed(
             &changes, "written", "written", "deleted",
         )))

@@ -2,9 +2,9 @@
 //!
 //! In: a [`Model`]. Out: a [`Block`] for each form of each instruction, with the texts of its lines.
 
+use crate::describe;
 use crate::matrix::done;
 use crate::model::{Drops, Form, Invalidate, LevelSel, Model};
-use crate::words;
 
 /// What stands in a picture of an instruction, or of one of its forms.
 pub struct Block<'m> {
@@ -45,7 +45,7 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
         None => invalidate.named.name.clone(),
     }];
-    let needed = bare(&words::cond(
+    let needed = bare(&describe::cond(
         model,
         &invalidate.requires.and(&form.requires),
     ));
@@ -53,20 +53,20 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         name.extend(wrapped(&format!("when {needed}"), 36));
     }
     if let Some(writes) = &invalidate.writes_entry {
-        name.extend(wrapped(&bare(&words::writes(model, writes)), 36));
+        name.extend(wrapped(&bare(&describe::writes(model, writes)), 36));
     }
     let when = wrapped(&bare(&done(model, invalidate)), 18);
     let reach = invalidate.holders.cases.iter();
     let reach = reach.filter(|(_, cond)| !cond.terms.is_empty());
     let reach = reach.flat_map(|(at, cond)| {
-        let when = words::when(model, cond);
-        wrapped(&bare(&format!("{}{when}", words::holders(at.value))), 24)
+        let when = describe::when(model, cond);
+        wrapped(&bare(&format!("{}{when}", describe::holders(at.value))), 24)
     });
     let reach = reach.collect();
     let clauses = form.drops.iter().map(|drops| Clause {
         drops,
         levels: levels_of(model, drops),
-        stretch: bare(&words::which(model, &drops.which.value)),
+        stretch: bare(&describe::which(model, &drops.which.value)),
         note: note(model, drops),
     });
     Block {
@@ -100,7 +100,7 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
         LevelSel::Hint => "at the hint".to_owned(),
         LevelSel::AboveHint => "above the hint".to_owned(),
         LevelSel::Given => "the one given".to_owned(),
-        LevelSel::Only(levels) => format!("at {}", bare(&words::levels(model, levels))),
+        LevelSel::Only(levels) => format!("at {}", bare(&describe::levels(model, levels))),
     };
     let kinds = [
         ("leaf", drops.leaf),
@@ -124,8 +124,8 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
 fn note(model: &Model, drops: &Drops) -> String {
     let caches = drops
         .stores
-        .map(|of| format!("in {}", bare(&words::stores(model, of))));
-    let when = words::cond(model, &drops.when);
+        .map(|of| format!("in {}", bare(&describe::stores(model, of))));
+    let when = describe::cond(model, &drops.when);
     let when = (!when.is_empty()).then(|| format!("when {}", bare(&when)));
     caches
         .into_iter()

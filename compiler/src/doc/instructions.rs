@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::page::{anchor, fenced, heading, place, table};
+use crate::describe::{self, code, plain, when};
 use crate::matrix::{done, marked, reach};
 use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};
 use crate::source::Files;
 use crate::trace::encode::value_name;
-use crate::words::{self, code, plain, when};
 
 /// Writes it.
 pub fn write(out: &mut String, model: &Model, files: &Files) {
@@ -71,18 +71,18 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         say(&head, &text);
     }
     if let Some(writes) = &it.writes_entry {
-        say("Also", &words::writes(model, writes));
+        say("Also", &describe::writes(model, writes));
     }
     say("In the caches of", &reach(model, it));
     say("Done", &done(model, it));
-    let requires = words::cond(model, &it.requires);
+    let requires = describe::cond(model, &it.requires);
     if !requires.is_empty() {
         say("There when", &requires);
     }
     let mut needs: Vec<String> = it
         .needs
         .iter()
-        .map(|need| words::need(need.value).to_owned())
+        .map(|need| describe::need(need.value).to_owned())
         .collect();
     if it.retry_while_busy {
         needs.push("another call as long as it is busy".to_owned());
@@ -132,7 +132,7 @@ fn effect(model: &Model, form: &Form) -> (String, String) {
 fn clauses(model: &Model, drops: &[Drops]) -> String {
     let clauses: Vec<String> = drops
         .iter()
-        .map(|drops| words::drops(model, drops))
+        .map(|drops| describe::drops(model, drops))
         .collect();
     if clauses.is_empty() {
         "nothing".to_owned()
@@ -165,7 +165,7 @@ fn barriers(out: &mut String, model: &Model) {
     let rows = model.barriers.iter().map(|barrier| {
         let publishes = barrier
             .publishes
-            .map(|at| words::holders(at.value))
+            .map(|at| describe::holders(at.value))
             .unwrap_or_default();
         let completes = barrier.completes.map(|at| {
             let facts = [
@@ -181,7 +181,7 @@ fn barriers(out: &mut String, model: &Model) {
             };
             format!(
                 "{}: {}{same}",
-                words::holders(at.value),
+                describe::holders(at.value),
                 facts.join(" and ")
             )
         });
@@ -189,7 +189,7 @@ fn barriers(out: &mut String, model: &Model) {
         [
             code(&barrier.named.name),
             lines(&barrier.template),
-            words::cond(model, &barrier.requires),
+            describe::cond(model, &barrier.requires),
             publishes,
             completes.unwrap_or_default(),
             resyncs.to_owned(),

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 
 use crate::Analysis;
+use crate::describe::code;
 use crate::model::{Config, Model};
 use crate::plan::ir::{Node, Test};
-use crate::samples::Sample;
-use crate::words::code;
+use crate::sample_requests::Sample;
 
 /// The features and errata that plans ask for.
 pub struct Flags(Vec<Test>);

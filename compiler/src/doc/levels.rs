@@ -5,8 +5,8 @@
 //! reaches, and whether an entry may map a page.
 
 use super::svg::{Face, Svg, width};
+use crate::describe::{bytes, cond};
 use crate::model::{Config, Model};
-use crate::words::{bytes, cond};
 
 const BOX: u32 = 176;
 const GAP: u32 = 24;

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use super::issued::{Flags, lines};
 use super::{instructions, setup};
 use crate::Analysis;
+use crate::describe::{self, code, plain, registers};
 use crate::matrix::{Matrix, Section, marked, wants};
 use crate::model::{Config, Model};
-use crate::samples::{Sample, described, with_all_features};
+use crate::sample_requests::{Sample, described, with_all_features};
 use crate::source::{Files, Span};
 use crate::trace::show;
-use crate::words::{self, code, plain, registers};
 
 /// The longest trace that is shown whole, in lines.
 const MOST_LINES: usize = 40;
@@ -144,11 +144,11 @@ fn features(out: &mut String, model: &Model) {
         out.push_str("None.\n");
     } else {
         let rows = model.features.iter().map(|feature| {
-            let known = match words::known(feature.known) {
+            let known = match describe::known(feature.known) {
                 "" => "at boot".to_owned(),
                 known => known.to_owned(),
             };
-            let needs = words::cond(model, &feature.needs);
+            let needs = describe::cond(model, &feature.needs);
             let from = feature.from.as_ref().map(registers::read_from);
             [
                 code(&feature.named.name),
@@ -167,7 +167,7 @@ fn features(out: &mut String, model: &Model) {
     if !model.limits.is_empty() {
         out.push('\n');
         let rows = model.limits.iter().map(|limit| {
-            let range = format!("{} to {}", limit.least, words::number(limit.most));
+            let range = format!("{} to {}", limit.least, describe::number(limit.most));
             let from = limit
                 .from
                 .as_ref()
@@ -201,7 +201,7 @@ fn unconfirmed(out: &mut String, model: &Model) {
         return;
     }
     let rows = model.unconfirmed.iter().map(|fact| {
-        let about = fact.about.iter().map(|it| words::subject(model, *it));
+        let about = fact.about.iter().map(|it| describe::subject(model, *it));
         let about: Vec<String> = about.collect();
         [about.join(", "), plain(&fact.text)]
     });
@@ -218,11 +218,11 @@ fn errata(out: &mut String, model: &Model) {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| words::weakens(model, weakens));
+            .map(|weakens| describe::weakens(model, weakens));
         let remedies = erratum
             .remedies
             .iter()
-            .map(|remedy| words::remedy(model, remedy));
+            .map(|remedy| describe::remedy(model, remedy));
         let mut remedies: Vec<String> = remedies.collect();
         if remedies.is_empty() {
             let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);
@@ -264,7 +264,7 @@ fn issued(out: &mut String, analysis: &Analysis) {
         "On every machine that there can be, with pages of {}. A count says how often an instruction is issued \
          in a row. On others as well: other CPUs run the space, and one is lazy. What is deferred is done at \
          the latest at the moment named.",
-        words::bytes(model.geometries[0].page_shift)
+        describe::bytes(model.geometries[0].page_shift)
     );
     let flags = Flags::of(analysis);
     for sample in samples(model) {

@@ -9,8 +9,8 @@ use tlbc_runtime::clause::Holders;
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
+use crate::describe;
 use crate::model::{Barrier, Invalidate, Kind, Model, Which};
-use crate::words;
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;
@@ -315,15 +315,15 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
 fn barrier(model: &Model, barrier: &Barrier) -> String {
     let publishes = barrier
         .publishes
-        .map(|at| format!("publishes stores to {}", words::holders(at.value)));
+        .map(|at| format!("publishes stores to {}", describe::holders(at.value)));
     let completes = barrier
         .completes
-        .map(|at| format!("waits for invalidations on {}", words::holders(at.value)));
+        .map(|at| format!("waits for invalidations on {}", describe::holders(at.value)));
     let resyncs = barrier.resyncs.map(|_| "this CPU looks anew".to_owned());
     let roles: Vec<String> = [publishes, completes, resyncs]
         .into_iter()
         .flatten()
         .collect();
-    let needed = bare(&words::when(model, &barrier.requires));
+    let needed = bare(&describe::when(model, &barrier.requires));
     format!("{}{needed}: {}", barrier.named.name, roles.join("; "))
 }

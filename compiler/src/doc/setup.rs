@@ -1,8 +1,8 @@
 //! What the machine must be set to, as a section of the page.
 
 use super::page::{heading, table};
+use crate::describe::registers::{demand, reason};
 use crate::model::{Demand, Model, Setup};
-use crate::words::registers::{demand, reason};
 
 pub(super) const TITLE: &str = "Setup of the machine";
 

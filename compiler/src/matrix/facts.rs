@@ -3,8 +3,8 @@
 use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::ast::Stricter;
+use crate::describe::{self, code, joined, when};
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
-use crate::words::{self, code, joined, when};
 
 pub(super) const TABLES: &[Ask] = &[
     brief("Page sizes", page_sizes),
@@ -34,7 +34,7 @@ pub(super) const TAGS: &[Ask] = &[
     long("User entries", |it| entries(it, &it.model.user)),
     brief("Kernel entries", |it| entries(it, &it.model.kernel)),
     long("Views of a user space", |it| {
-        words::views(&it.model, &it.model.user)
+        describe::views(&it.model, &it.model.user)
     }),
     long("Devices walk user tables", |it| {
         devices(&it.model, &it.model.user)
@@ -54,8 +54,8 @@ fn mapped(model: &Model, geometry: &Geometry) -> Vec<String> {
     let present = geometry.levels.iter().flatten();
     let leaves = present.filter_map(|level| Some((level, level.leaf.as_ref()?)));
     let sizes = leaves.map(|(level, when)| {
-        let size = words::cases(model, &level.shift, |&shift| words::bytes(shift));
-        format!("{size}{}", words::when(model, when))
+        let size = describe::cases(model, &level.shift, |&shift| describe::bytes(shift));
+        format!("{size}{}", describe::when(model, when))
     });
     sizes.collect()
 }
@@ -79,7 +79,7 @@ fn page_sizes(it: &Analysis) -> Vec<String> {
 
 /// A level: its name, what an entry reaches, and whether it may map a page.
 fn level(model: &Model, name: &str, level: &Level) -> String {
-    let reach = words::cases(model, &level.shift, |&shift| words::bytes(shift));
+    let reach = describe::cases(model, &level.shift, |&shift| describe::bytes(shift));
     let maps = match &level.leaf {
         None => ", tables only".to_owned(),
         Some(of) if of.terms.is_empty() => String::new(),
@@ -128,7 +128,7 @@ fn tops(it: &Analysis) -> Vec<String> {
 fn space_addresses(it: &Analysis, space: &Space) -> Vec<String> {
     let cases = space.addresses.cases.iter();
     cases
-        .map(|(of, cond)| format!("{}{}", words::addresses(*of), when(&it.model, cond)))
+        .map(|(of, cond)| format!("{}{}", describe::addresses(*of), when(&it.model, cond)))
         .collect()
 }
 
@@ -157,7 +157,7 @@ fn stores(it: &Analysis) -> Vec<String> {
                 1 => "1 set".to_owned(),
                 _ => format!("{count} sets"),
             };
-            format!("; {}", words::cases(model, sets, count))
+            format!("; {}", describe::cases(model, sets, count))
         });
         format!(
             "{}: {}{from}{sets}",
@@ -259,7 +259,7 @@ fn tags(it: &Analysis) -> Vec<String> {
     let tags: Vec<String> = model
         .tags
         .iter()
-        .map(|tag| words::tag(model, tag))
+        .map(|tag| describe::tag(model, tag))
         .collect();
     if tags.is_empty() {
         vec!["none".to_owned()]
@@ -271,8 +271,8 @@ fn tags(it: &Analysis) -> Vec<String> {
 fn entries(it: &Analysis, space: &Space) -> Vec<String> {
     let model = &it.model;
     let of = |cases| {
-        words::cases(model, cases, |at: &crate::model::At<_>| {
-            words::under(model, &at.value)
+        describe::cases(model, cases, |at: &crate::model::At<_>| {
+            describe::under(model, &at.value)
         })
     };
     let (leaf, walk) = (of(&space.leaf), of(&space.walk));
@@ -286,7 +286,7 @@ fn devices(model: &Model, space: &Space) -> Vec<String> {
     let line = space
         .devices
         .as_ref()
-        .map(|at| match words::cond(model, &at.value) {
+        .map(|at| match describe::cond(model, &at.value) {
             always if always.is_empty() => "always".to_owned(),
             terms => format!("when {terms}"),
         });
@@ -304,7 +304,7 @@ fn change(it: &Analysis) -> Vec<String> {
         "a plain store while no other CPU is attached; the flush is owed until one is".to_owned()
     });
     let software = change.software_bits.as_ref().map(|levels| {
-        let levels = words::levels(&it.model, levels.value);
+        let levels = describe::levels(&it.model, levels.value);
         format!("a plain store for software bits at {levels}")
     });
     let how = std::iter::once(how.to_owned());
@@ -321,7 +321,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
         // What is said without a condition, and what is said after it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
-        let word = words::aspect(aspect);
+        let word = describe::aspect(aspect);
         let mut parts: Vec<String> = Vec::new();
         if !in_place {
             parts.push(word.to_owned());

@@ -4,8 +4,8 @@ use tlbc_runtime::clause::Holders;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
+use crate::describe::{self, code, when};
 use crate::model::{Barrier, Cond, Form, Invalidate, Model, Which};
-use crate::words::{self, code, when};
 
 pub(super) const ALL: &[Ask] = &[
     long("One page, on this CPU", |it| listed(it, Least::Page, true)),
@@ -97,12 +97,12 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     let drops: Vec<String> = form
         .drops
         .iter()
-        .map(|drops| words::drops(model, drops))
+        .map(|drops| describe::drops(model, drops))
         .collect();
     let written = invalidate
         .writes_entry
         .as_ref()
-        .map(|writes| words::writes(model, writes));
+        .map(|writes| describe::writes(model, writes));
     let parts: Vec<String> = written.into_iter().chain(drops).collect();
     format!(
         "{}{}: {}; on {}; {}",
@@ -116,7 +116,7 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
 
 /// Whose caches.
 pub(crate) fn reach(model: &Model, invalidate: &Invalidate) -> String {
-    words::cases(model, &invalidate.holders, |at| words::holders(at.value))
+    describe::cases(model, &invalidate.holders, |at| describe::holders(at.value))
 }
 
 /// When it is done.
@@ -125,7 +125,7 @@ pub(crate) fn done(model: &Model, invalidate: &Invalidate) -> String {
         None => "at once".to_owned(),
         Some(after) => {
             let name = |at: &crate::model::At<usize>| code(&model.barriers[at.value].named.name);
-            format!("after {}", words::cases(model, after, name))
+            format!("after {}", describe::cases(model, after, name))
         }
     }
 }
@@ -167,9 +167,11 @@ fn barriers(it: &Analysis, role: impl Fn(&Barrier) -> Option<String>) -> Vec<Str
 }
 
 fn published(it: &Analysis) -> Vec<String> {
-    let mut lines = barriers(it, |barrier| Some(words::holders(barrier.publishes?.value)));
+    let mut lines = barriers(it, |barrier| {
+        Some(describe::holders(barrier.publishes?.value))
+    });
     if let Some(assumed) = &it.model.assumed {
-        lines.push(format!("assumed: {}", words::plain(&assumed.value)));
+        lines.push(format!("assumed: {}", describe::plain(&assumed.value)));
     }
     if lines.is_empty() {
         vec!["nothing".to_owned()]
@@ -180,7 +182,7 @@ fn published(it: &Analysis) -> Vec<String> {
 
 fn completed(it: &Analysis) -> Vec<String> {
     let mut lines = barriers(it, |barrier| {
-        let at = words::holders(barrier.completes?.value);
+        let at = describe::holders(barrier.completes?.value);
         let same = if barrier.same_cpu {
             ", what the same CPU issued"
         } else {

@@ -6,9 +6,9 @@ use tlbc_runtime::backend::Delivery;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
+use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
-use crate::samples::{Sample, with_all_features};
-use crate::words::{self, code, plain, registers, when};
+use crate::sample_requests::{Sample, with_all_features};
 
 pub(super) const POLICIES: &[Ask] = &[
     brief("Other CPUs are told by", delivery_line),
@@ -107,7 +107,7 @@ fn delivery_line(it: &Analysis) -> Vec<String> {
     };
     let mut lines = policy(by, Origin::Derived);
     lines.extend(it.model.policy.delivery.as_ref().map(|stated| {
-        let by = words::cases(&it.model, stated, |at| {
+        let by = describe::cases(&it.model, stated, |at| {
             match at.value {
                 model::Delivery::Broadcast => "broadcast",
                 model::Delivery::Interrupts => "interrupts",
@@ -120,7 +120,7 @@ fn delivery_line(it: &Analysis) -> Vec<String> {
 }
 
 fn strides(it: &Analysis) -> Vec<String> {
-    let levels = words::levels(&it.model, it.model.strides());
+    let levels = describe::levels(&it.model, it.model.strides());
     policy(&levels, origin(it.model.policy.strides.as_ref()))
 }
 
@@ -160,7 +160,7 @@ fn ceilings(it: &Analysis) -> Vec<String> {
     let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
         let cases = cases.iter().flat_map(|cases| &cases.cases);
         let line = |(of, cond): &(Ceiling, Cond)| {
-            let value = words::ceiling(of, unit);
+            let value = describe::ceiling(of, unit);
             format!("{value}{} ({})", when(&it.model, cond), Origin::Stated)
         };
         cases.map(line).collect::<Vec<_>>()
@@ -177,7 +177,7 @@ fn needs(it: &Analysis) -> Vec<String> {
     let all = [Need::SameCpu, Need::InterruptsOff, Need::Lock];
     let found = all.into_iter().filter(|need| it.plans.needs(*need));
     found
-        .flat_map(|need| policy(words::need(need), Origin::Derived))
+        .flat_map(|need| policy(describe::need(need), Origin::Derived))
         .collect()
 }
 
@@ -238,7 +238,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         };
         format!(
             "loads {}{view}{}",
-            words::joined(&names, "and"),
+            describe::joined(&names, "and"),
             when(model, &loads.when)
         )
     });
@@ -274,7 +274,7 @@ fn named(of: &Named) -> String {
 
 /// ` (needs a and not b)`
 pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
-    match words::cond(model, needs) {
+    match describe::cond(model, needs) {
         nothing if nothing.is_empty() => nothing,
         terms => format!(" (needs {terms})"),
     }
@@ -282,7 +282,7 @@ pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
 
 fn features(it: &Analysis) -> Vec<String> {
     let line = |feature: &model::Feature| {
-        let known = match words::known(feature.known) {
+        let known = match describe::known(feature.known) {
             "" => String::new(),
             known => format!(", {known}"),
         };
@@ -312,7 +312,7 @@ fn limits(it: &Analysis) -> Vec<String> {
             "{}: {} to {}{}",
             named(&limit.named),
             limit.least,
-            words::number(limit.most),
+            describe::number(limit.most),
             from.map_or(String::new(), |from| format!(", from {from}"))
         )
     };
@@ -321,7 +321,10 @@ fn limits(it: &Analysis) -> Vec<String> {
 
 fn unconfirmed(it: &Analysis) -> Vec<String> {
     let line = |fact: &model::Unconfirmed| {
-        let about = fact.about.iter().map(|of| words::subject(&it.model, *of));
+        let about = fact
+            .about
+            .iter()
+            .map(|of| describe::subject(&it.model, *of));
         let about: Vec<String> = about.collect();
         format!("{}: {}", about.join(", "), plain(&fact.text))
     };
@@ -352,10 +355,10 @@ fn errata(it: &Analysis) -> Vec<String> {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| words::weakens(&it.model, weakens));
+            .map(|weakens| describe::weakens(&it.model, weakens));
         let remedies = erratum.remedies.iter();
         let remedies =
-            remedies.map(|remedy| format!("remedy {}", words::remedy(&it.model, remedy)));
+            remedies.map(|remedy| format!("remedy {}", describe::remedy(&it.model, remedy)));
         std::iter::once(head)
             .chain(weakens)
             .chain(remedies)

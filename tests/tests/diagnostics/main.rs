@@ -12,7 +12,7 @@ mod toy;
 mod warnings;
 
 use tlbc::analyse;
-use tlbc::diagnostic::Diagnostic;
+use tlbc::Diagnostic;
 use tlbc::parse::parse;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;

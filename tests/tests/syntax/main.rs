@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use tlbc::ast::Arch;
-use tlbc::diagnostic::Diagnostic;
+use tlbc::Diagnostic;
 use tlbc::parse::parse;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;

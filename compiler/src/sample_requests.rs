@@ -8,7 +8,7 @@ use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
 use crate::model::{self, Config, Model, Named};
-use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Trace, trace};
+use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Target, Trace, trace};
 
 /// A request that stands for others, or an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Sample {
 pub fn summary(answer: &Trace) -> String {
     let mut parts = vec![names(&answer.here)];
     for ipi in &answer.ipis {
-        let targets: Vec<&str> = ipi.targets.iter().map(|it| it.cpus.as_str()).collect();
+        let targets: Vec<String> = ipi.targets.iter().map(Target::words).collect();
         parts.push(format!(
             "IPI to {}: {}",
             targets.join(", "),
@@ -179,11 +179,11 @@ pub fn summary(answer: &Trace) -> String {
     }
     let mut deferred: Vec<(&str, Vec<&str>)> = Vec::new();
     for it in &answer.deferred {
-        let until = it.until.words();
+        let (until, by) = (it.until.words(), it.cpus.words());
         match deferred.iter_mut().find(|(known, _)| *known == until) {
-            Some((_, cpus)) if cpus.contains(&it.cpus) => {}
-            Some((_, cpus)) => cpus.push(it.cpus),
-            None => deferred.push((until, vec![it.cpus])),
+            Some((_, cpus)) if cpus.contains(&by) => {}
+            Some((_, cpus)) => cpus.push(by),
+            None => deferred.push((until, vec![by])),
         }
     }
     let deferred = deferred.into_iter();
