@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, IpiTargets, Backend, Ceiling, Pending, Shootdown, Facts, Finished, Issue,
-    Outcome, Deferred, Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome,
+    Pending, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    SpaceFlags, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -213,15 +213,15 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:86.
+    /// `ptesync`: powerpc64.arch:87.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:87.
+    /// `ptesync; cpabort`: powerpc64.arch:88.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:88.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:89.
     Tlbsync,
-    /// `isync`: powerpc64.arch:89.
+    /// `isync`: powerpc64.arch:90.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:133-140.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:135-143.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -229,35 +229,35 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:142-149.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:145-153.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:150-157.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:154-162.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:158-165.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:163-171.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:168-175.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:174-182.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:182-189.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:189-196.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -265,47 +265,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:190-197.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:197-204.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:198-205.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:205-212.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:206-214.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:213-221.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:215-222.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:222-229.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:223-231.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:230-238.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:233-240.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:240-247.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:241-249.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:248-256.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:295-309.
+    /// powerpc64.arch:302-317.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -321,7 +321,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:310-320.
+    /// powerpc64.arch:318-329.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -336,7 +336,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:335-338.
+    /// Loads `pid`. powerpc64.arch:344-347.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -676,7 +676,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:93-98.
+/// Operand `rb_va`: powerpc64.arch:94-99.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -694,7 +694,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:99-103.
+/// Operand `rb_pid`: powerpc64.arch:100-104.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -703,7 +703,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:104-109.
+/// Operand `rb_pid_set`: powerpc64.arch:105-110.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -714,7 +714,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:110-115.
+/// Operand `rb_all_set`: powerpc64.arch:111-116.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -725,7 +725,7 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:116-120.
+/// Operand `rs`: powerpc64.arch:117-121.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -734,7 +734,7 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:121-126.
+/// Operand `rb_unused`: powerpc64.arch:122-127.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -745,13 +745,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:127-129.
+/// Operand `rs_none`: powerpc64.arch:128-130.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:263-266.
+/// Operand `rpt_pid`: powerpc64.arch:270-273.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -760,7 +760,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:267-271.
+/// Operand `rpt_target`: powerpc64.arch:274-278.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -773,7 +773,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:272-275.
+/// Operand `rpt_type`: powerpc64.arch:279-282.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -782,7 +782,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:276-278.
+/// Operand `rpt_size`: powerpc64.arch:283-285.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -798,7 +798,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:279-281.
+/// Operand `rpt_start`: powerpc64.arch:286-288.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -807,7 +807,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:282-285.
+/// Operand `rpt_end`: powerpc64.arch:289-292.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -816,7 +816,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:284.
+/// What operand `rpt_end` can name: powerpc64.arch:291.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -824,7 +824,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:286-288.
+/// Operand `rpt_every_size`: powerpc64.arch:293-295.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -833,13 +833,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:289-291.
+/// Operand `rpt_from_first`: powerpc64.arch:296-298.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:292-294.
+/// Operand `rpt_to_last`: powerpc64.arch:299-301.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -848,7 +848,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:331-334.
+/// Operand `pidr`: powerpc64.arch:340-343.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -877,10 +877,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
-    /// powerpc64.arch:182-189, powerpc64.arch:198-205, powerpc64.arch:206-214,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:163-171, powerpc64.arch:174-182,
+    /// powerpc64.arch:189-196, powerpc64.arch:205-212, powerpc64.arch:213-221,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -895,7 +895,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:133-140: tlbie_va
+                    // powerpc64.arch:135-143: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -916,18 +916,18 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else {
-                    // powerpc64.arch:182-189: tlbiel_va
+                    // powerpc64.arch:189-196: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -936,53 +936,53 @@ impl Tlb {
             } else if c.has(Config::ISA31) {
                 if c.has(Config::COPROCESSORS) {
                     if walk {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:182-189: tlbiel_va
+                        // powerpc64.arch:189-196: tlbiel_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielVa { rb_va, rs });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
                 } else {
-                    // powerpc64.arch:182-189: tlbiel_va
+                    // powerpc64.arch:189-196: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                     }
                 }
             } else {
-                // powerpc64.arch:182-189: tlbiel_va
+                // powerpc64.arch:189-196: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if walk {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -1001,7 +1001,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:133-140: tlbie_va
+                            // powerpc64.arch:135-143: tlbie_va
                             let rb_va = encode_rb_va(c, va, level);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1022,11 +1022,11 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if walk {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -1037,7 +1037,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:133-140: tlbie_va
+                            // powerpc64.arch:135-143: tlbie_va
                             let rb_va = encode_rb_va(c, va, level);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1049,22 +1049,22 @@ impl Tlb {
                             });
                         }
                     } else if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
                 } else if walk {
-                    // powerpc64.arch:198-205: tlbiel_pid1
+                    // powerpc64.arch:205-212: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1072,7 +1072,7 @@ impl Tlb {
             }
         } else if c.has(Config::COPROCESSORS) {
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1090,7 +1090,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1109,12 +1109,12 @@ impl Tlb {
                 });
             }
         } else {
-            // powerpc64.arch:182-189: tlbiel_va
+            // powerpc64.arch:189-196: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(tag);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1129,8 +1129,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:154-162,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1145,7 +1145,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1166,7 +1166,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:150-157: tlbie_pid1
+                    // powerpc64.arch:154-162: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1183,7 +1183,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1201,7 +1201,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1230,7 +1230,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:182-189, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:189-196, powerpc64.arch:205-212.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1241,12 +1241,12 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        // powerpc64.arch:182-189: tlbiel_va
+        // powerpc64.arch:189-196: tlbiel_va
         let rb_va = encode_rb_va(c, va, level);
         let rs = encode_rs(0x0);
         cpu.issue(Op::TlbielVa { rb_va, rs });
         if walk {
-            // powerpc64.arch:198-205: tlbiel_pid1
+            // powerpc64.arch:205-212: tlbiel_pid1
             let rb_pid = encode_rb_pid();
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1260,8 +1260,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:154-162,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1274,7 +1274,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1295,7 +1295,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:150-157: tlbie_pid1
+                    // powerpc64.arch:154-162: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1306,7 +1306,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1324,7 +1324,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1351,8 +1351,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182, powerpc64.arch:205-212.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(
         &self,
@@ -1377,7 +1377,7 @@ impl Tlb {
                     if walk {
                         if c.has(Config::BROADCAST) {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:150-157: tlbie_pid1
+                                // powerpc64.arch:154-162: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1385,7 +1385,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:198-205: tlbiel_pid1
+                                // powerpc64.arch:205-212: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1394,12 +1394,12 @@ impl Tlb {
                                 }
                             }
                         } else {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:150-157: tlbie_pid1
+                                // powerpc64.arch:154-162: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1418,7 +1418,7 @@ impl Tlb {
                 } else if c.has(Config::COPROCESSORS) {
                     if walk {
                         if c.has(Config::BROADCAST) {
-                            // powerpc64.arch:150-157: tlbie_pid1
+                            // powerpc64.arch:154-162: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1426,11 +1426,11 @@ impl Tlb {
                                 cpu.issue(Op::Tlbsync);
                             }
                         } else {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:150-157: tlbie_pid1
+                            // powerpc64.arch:154-162: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1461,7 +1461,7 @@ impl Tlb {
                     }
                 } else {
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1502,7 +1502,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1527,8 +1527,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
+    /// From: powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1555,7 +1555,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1622,7 +1622,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:205-212.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -1638,7 +1638,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1663,8 +1663,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
+    /// From: powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -1686,7 +1686,7 @@ impl Tlb {
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1831,7 +1831,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:182-189, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:189-196, powerpc64.arch:302-317.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1848,7 +1848,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1861,12 +1861,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:182-189: tlbiel_va
+                        // powerpc64.arch:189-196: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1880,7 +1880,7 @@ impl Tlb {
                 if walk {
                     if leaf {
                         for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // powerpc64.arch:295-309: rpt_run, form both
+                            // powerpc64.arch:302-317: rpt_run, form both
                             let rpt_pid = encode_rpt_pid(tag);
                             let rpt_target = encode_rpt_target(c);
                             let rpt_type = encode_rpt_type(0x6);
@@ -1904,7 +1904,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // powerpc64.arch:295-309: rpt_run, form walk
+                            // powerpc64.arch:302-317: rpt_run, form walk
                             let rpt_pid = encode_rpt_pid(tag);
                             let rpt_target = encode_rpt_target(c);
                             let rpt_type = encode_rpt_type(0x4);
@@ -1929,7 +1929,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form tlb
+                        // powerpc64.arch:302-317: rpt_run, form tlb
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x2);
@@ -1965,7 +1965,7 @@ impl Tlb {
                     );
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         cpu.issue(Op::RptRun {
                             rpt_pid,
                             rpt_target,
@@ -1990,7 +1990,7 @@ impl Tlb {
                     );
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         cpu.issue(Op::RptRun {
                             rpt_pid,
                             rpt_target,
@@ -2016,7 +2016,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2036,7 +2036,7 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:182-189: tlbiel_va
+                // powerpc64.arch:189-196: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -2051,7 +2051,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:302-317.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -2066,7 +2066,7 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -2075,7 +2075,7 @@ impl Tlb {
             if walk {
                 if leaf {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x6);
@@ -2099,7 +2099,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x4);
@@ -2124,7 +2124,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x2);
@@ -2160,7 +2160,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form both
+                    // powerpc64.arch:302-317: rpt_run, form both
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2185,7 +2185,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form walk
+                    // powerpc64.arch:302-317: rpt_run, form walk
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2211,7 +2211,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2234,7 +2234,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:182-189.
+    /// From: powerpc64.arch:189-196.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2246,7 +2246,7 @@ impl Tlb {
         let rs = encode_rs(0x0);
         let mut left = entries;
         while left > 0 {
-            // powerpc64.arch:182-189: tlbiel_va
+            // powerpc64.arch:189-196: tlbiel_va
             cpu.issue(Op::TlbielVa { rb_va, rs });
             rb_va = rb_va.wrapping_add((step >> 12) << 12);
             left = left.wrapping_sub(1);
@@ -2260,7 +2260,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:302-317.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2275,7 +2275,7 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -2284,7 +2284,7 @@ impl Tlb {
             if walk {
                 if leaf {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         let rpt_pid = encode_rpt_pid(0x0);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x6);
@@ -2308,7 +2308,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         let rpt_pid = encode_rpt_pid(0x0);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x4);
@@ -2333,7 +2333,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x2);
@@ -2369,7 +2369,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form both
+                    // powerpc64.arch:302-317: rpt_run, form both
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2394,7 +2394,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form walk
+                    // powerpc64.arch:302-317: rpt_run, form walk
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2420,7 +2420,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2442,9 +2442,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:197-204, powerpc64.arch:213-221,
+    /// powerpc64.arch:318-329.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2454,19 +2454,19 @@ impl Tlb {
                 if c.has(Config::BROADCAST) {
                     if c.has(Config::ISA31) {
                         if walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2485,7 +2485,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2506,7 +2506,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2517,7 +2517,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2529,57 +2529,57 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::ISA31) {
                     if walk {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
                     if walk {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     } else {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     }
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2600,19 +2600,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:206-214: tlbiel_pid2
+                    // powerpc64.arch:213-221: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2633,19 +2633,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:190-197: tlbiel_pid0
+                    // powerpc64.arch:197-204: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2667,7 +2667,7 @@ impl Tlb {
                     }
                 }
             } else if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2683,7 +2683,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2701,12 +2701,12 @@ impl Tlb {
             }
         } else {
             if walk {
-                // powerpc64.arch:206-214: tlbiel_pid2
+                // powerpc64.arch:213-221: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2714,7 +2714,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:190-197: tlbiel_pid0
+                    // powerpc64.arch:197-204: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2730,8 +2730,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -2747,7 +2747,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     if c.has(Config::P9_ERAT) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2766,7 +2766,7 @@ impl Tlb {
                                 });
                             }
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2787,7 +2787,7 @@ impl Tlb {
                         }
                     } else if c.has(Config::P9_STQ) {
                         if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2798,7 +2798,7 @@ impl Tlb {
                                 rs: encode_rs(tag),
                             });
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2810,19 +2810,19 @@ impl Tlb {
                             });
                         }
                     } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2841,7 +2841,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2862,7 +2862,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2873,7 +2873,7 @@ impl Tlb {
                             rs: encode_rs(tag),
                         });
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2885,12 +2885,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2907,7 +2907,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2923,7 +2923,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2949,18 +2949,18 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
+    /// From: powerpc64.arch:87, powerpc64.arch:197-204, powerpc64.arch:213-221.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if walk {
-            // powerpc64.arch:206-214: tlbiel_pid2
+            // powerpc64.arch:213-221: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
         } else {
-            // powerpc64.arch:190-197: tlbiel_pid0
+            // powerpc64.arch:197-204: tlbiel_pid0
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2968,7 +2968,7 @@ impl Tlb {
         if !c.has(Config::ISA31) {
             let mut set = 1;
             while set < 128 {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2983,8 +2983,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2993,7 +2993,7 @@ impl Tlb {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::P9_ERAT) {
                     if walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3012,7 +3012,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -3033,7 +3033,7 @@ impl Tlb {
                     }
                 } else if c.has(Config::P9_STQ) {
                     if walk {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3044,7 +3044,7 @@ impl Tlb {
                             rs: encode_rs(0x0),
                         });
                     } else {
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -3056,12 +3056,12 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                 } else {
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -3072,7 +3072,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -3088,7 +3088,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -3116,9 +3116,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:197-204, powerpc64.arch:213-221,
+    /// powerpc64.arch:318-329.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -3127,18 +3127,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3159,13 +3159,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:206-214: tlbiel_pid2
+                    // powerpc64.arch:213-221: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3173,13 +3173,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:206-214: tlbiel_pid2
+                // powerpc64.arch:213-221: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3187,14 +3187,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3218,7 +3218,7 @@ impl Tlb {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3234,14 +3234,14 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:206-214: tlbiel_pid2
+            // powerpc64.arch:213-221: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(tag);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:190-197: tlbiel_pid0
+                    // powerpc64.arch:197-204: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3260,15 +3260,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:158-165: tlbie_pid2
+                // powerpc64.arch:163-171: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3293,7 +3293,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3320,19 +3320,19 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
+    /// From: powerpc64.arch:87, powerpc64.arch:197-204, powerpc64.arch:213-221.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        // powerpc64.arch:206-214: tlbiel_pid2
+        // powerpc64.arch:213-221: tlbiel_pid2
         let rb_pid_set = encode_rb_pid_set(0);
         let rs = encode_rs(0x0);
         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
         if !c.has(Config::ISA31) {
             let mut set = 1;
             while set < 128 {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3350,15 +3350,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:158-165: tlbie_pid2
+                // powerpc64.arch:163-171: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3383,7 +3383,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3403,8 +3403,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89,
-    /// powerpc64.arch:233-240.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89, powerpc64.arch:90,
+    /// powerpc64.arch:240-247.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3419,7 +3419,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:233-240: slbia_user
+                    // powerpc64.arch:240-247: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3432,7 +3432,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:233-240: slbia_user
+                // powerpc64.arch:240-247: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3442,7 +3442,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:233-240: slbia_user
+            // powerpc64.arch:240-247: slbia_user
             cpu.issue(Op::SlbiaUser);
             cpu.issue(Op::Isync);
         }
@@ -3450,7 +3450,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:88.
+    /// From: powerpc64.arch:89.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3468,7 +3468,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:241-249.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:90, powerpc64.arch:248-256.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3478,14 +3478,14 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
         }
-        // powerpc64.arch:241-249: slbia_all
+        // powerpc64.arch:248-256: slbia_all
         cpu.issue(Op::SlbiaAll);
         cpu.issue(Op::Isync);
     }
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:88.
+    /// From: powerpc64.arch:89.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3503,7 +3503,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3511,7 +3511,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3519,7 +3519,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:89, powerpc64.arch:335-338.
+    /// From: powerpc64.arch:90, powerpc64.arch:344-347.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
         let c = self.config;
@@ -3533,7 +3533,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:335-338: pid
+        // powerpc64.arch:344-347: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3546,14 +3546,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:215-222,
-    /// powerpc64.arch:223-231, powerpc64.arch:241-249.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:90, powerpc64.arch:222-229,
+    /// powerpc64.arch:230-238, powerpc64.arch:248-256.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:223-231: tlbiel_all2
+            // powerpc64.arch:230-238: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3565,7 +3565,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:215-222: tlbiel_all0
+                    // powerpc64.arch:222-229: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3576,7 +3576,7 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:241-249: slbia_all
+            // powerpc64.arch:248-256: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }

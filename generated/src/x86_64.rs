@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    IpiTargets, Backend, Ceiling, Pending, Shootdown, Facts, Finished, Issue, Outcome,
-    Deferred, Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    SpaceFlags, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -257,25 +257,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:87.
+    /// `tlbsync`: x86_64.arch:91.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:118-126.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:122-130.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:127-137.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:131-141.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:138-145.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:142-149.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:146-154.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:150-158.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:159-172.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:163-177.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -284,7 +284,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:189-193.
+    /// Loads `cr3`. x86_64.arch:194-198.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -423,7 +423,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:89-91.
+/// Operand `va`: x86_64.arch:93-95.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -432,7 +432,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:92-95.
+/// Operand `kind`: x86_64.arch:96-99.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -441,7 +441,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:96-100.
+/// Operand `descriptor`: x86_64.arch:100-104.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -452,7 +452,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:101-105.
+/// Operand `rax`: x86_64.arch:105-109.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -463,7 +463,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:106-111.
+/// Operand `ecx`: x86_64.arch:110-115.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -478,7 +478,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:110.
+/// What operand `ecx` can name: x86_64.arch:114.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -486,7 +486,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:112-116.
+/// Operand `edx`: x86_64.arch:116-120.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -495,7 +495,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:183-188.
+/// Operand `cr3`: x86_64.arch:188-193.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -534,17 +534,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        // x86_64.arch:118-126: invlpg
+        // x86_64.arch:122-130: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:127-137: invpcid, form page, view user
+                // x86_64.arch:131-141: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -562,7 +562,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -578,13 +578,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:159-172: invlpgb, form run
+                // x86_64.arch:163-177: invlpgb, form run
                 let rax = encode_rax(va, 0x7);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:159-172: invlpgb, form leaves
+                // x86_64.arch:163-177: invlpgb, form leaves
                 let rax = encode_rax(va, 0x17);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
@@ -609,7 +609,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137, x86_64.arch:146-154.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141, x86_64.arch:150-158.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -621,29 +621,29 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:127-137: invpcid, form everything
+                    // x86_64.arch:131-141: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller has interrupts off.
-                    // x86_64.arch:146-154: mov_cr4
+                    // x86_64.arch:150-158: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 if walk {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // x86_64.arch:127-137: invpcid, form nonglobal
+                        // x86_64.arch:131-141: invpcid, form nonglobal
                         let kind = encode_kind(0x3);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
@@ -654,7 +654,7 @@ impl Tlb {
                 }
             }
         } else {
-            // x86_64.arch:118-126: invlpg
+            // x86_64.arch:122-130: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -668,7 +668,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -682,13 +682,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:159-172: invlpgb, form nonglobal
+                // x86_64.arch:163-177: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-            // x86_64.arch:159-172: invlpgb, form leaves_any
+            // x86_64.arch:163-177: invlpgb, form leaves_any
             let rax = encode_rax(va, 0x1d);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(0);
@@ -740,7 +740,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -793,7 +793,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137.
+    /// From: x86_64.arch:131-141.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -839,7 +839,7 @@ impl Tlb {
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
-                            // x86_64.arch:127-137: invpcid, form nonglobal
+                            // x86_64.arch:131-141: invpcid, form nonglobal
                             let kind = encode_kind(0x3);
                             let descriptor = encode_descriptor(0, 0);
                             cpu.issue(Op::Invpcid { kind, descriptor });
@@ -887,7 +887,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:87, x86_64.arch:159-172.
+    /// From: x86_64.arch:91, x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -907,7 +907,7 @@ impl Tlb {
                 outcome |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
-                    // x86_64.arch:159-172: invlpgb, form nonglobal
+                    // x86_64.arch:163-177: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -1008,7 +1008,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1021,9 +1021,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 cpu.issue(Op::Invlpg { va });
-                // x86_64.arch:127-137: invpcid, form page, view user
+                // x86_64.arch:131-141: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1034,7 +1034,7 @@ impl Tlb {
             let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1049,7 +1049,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1059,7 +1059,7 @@ impl Tlb {
         if matches!(stride, PTE | PMD) {
             if walk {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:159-172: invlpgb, form run
+                    // x86_64.arch:163-177: invlpgb, form run
                     let rax = encode_rax(run.va, 0x7);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1067,7 +1067,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:159-172: invlpgb, form leaves
+                    // x86_64.arch:163-177: invlpgb, form leaves
                     let rax = encode_rax(run.va, 0x17);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1081,7 +1081,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form run
+                // x86_64.arch:163-177: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1093,7 +1093,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form leaves
+                // x86_64.arch:163-177: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1108,7 +1108,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126.
+    /// From: x86_64.arch:122-130.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1117,7 +1117,7 @@ impl Tlb {
         let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
-            // x86_64.arch:118-126: invlpg
+            // x86_64.arch:122-130: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
@@ -1131,7 +1131,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1139,7 +1139,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:159-172: invlpgb, form leaves_any
+                // x86_64.arch:163-177: invlpgb, form leaves_any
                 let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1152,7 +1152,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form leaves_any
+                // x86_64.arch:163-177: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1166,13 +1166,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:138-145.
+    /// From: x86_64.arch:142-149.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:138-145: mov_cr3
+        // x86_64.arch:142-149: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
@@ -1186,7 +1186,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1199,7 +1199,7 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:159-172: invlpgb, form tag
+            // x86_64.arch:163-177: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1222,7 +1222,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
+    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
@@ -1231,14 +1231,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:138-145: mov_cr3
+                    // x86_64.arch:142-149: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:127-137: invpcid, form everything
+                    // x86_64.arch:131-141: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1246,20 +1246,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:138-145: mov_cr3
+                    // x86_64.arch:142-149: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:146-154: mov_cr4
+                    // x86_64.arch:150-158: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:138-145: mov_cr3
+            // x86_64.arch:142-149: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         outcome
@@ -1271,14 +1271,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:159-172: invlpgb, form everything
+            // x86_64.arch:163-177: invlpgb, form everything
             let rax = encode_rax(0, 0xc);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(0);
@@ -1291,7 +1291,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
         let c = self.config;
@@ -1303,7 +1303,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1315,7 +1315,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn switch_to<C: Issue<Op>>(
         &self,
@@ -1327,7 +1327,7 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if pending == Pending::None {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1338,7 +1338,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1355,7 +1355,7 @@ impl Tlb {
                     self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:189-193: cr3
+            // x86_64.arch:194-198: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1365,18 +1365,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1386,18 +1386,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1411,24 +1411,24 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
+    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:127-137: invpcid, form everything
+                // x86_64.arch:131-141: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:146-154: mov_cr4
+                // x86_64.arch:150-158: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:138-145: mov_cr3
+            // x86_64.arch:142-149: mov_cr3
             cpu.issue(Op::MovCr3);
         }
     }

@@ -176,7 +176,7 @@ impl Emit<'_> {
                 let kind = change.kind(&facts);
                 let was = slot.was();
                 #deferred
-                let required = change.left_over(&facts);
+                let required = change.left_over(&facts, owner.space);
                 Changed { was, required, deferred }
             }
         }

@@ -114,11 +114,17 @@ impl Change {
         }
     }
 
-    /// Returns what is left of the [required flush](Self::required_flush) when an instruction has changed the entry and
-    /// invalidated what it invalidates. Where it gave more rights, other CPUs keep a stricter entry until they fault.
+    /// Returns what is left of the [required flush](Self::required_flush) when an instruction has changed an entry of a space
+    /// of this kind. Where a user's entry gained rights, CPUs may keep one that allows less until they fault. The kernel's
+    /// code must not fault: where it would, the instruction that changes the kernel's entry invalidates all that was made
+    /// through it, on CPUs if not on devices.
     #[inline]
-    pub fn left_over(&self, facts: &ChangeFacts) -> RequiredFlush {
+    pub fn left_over(&self, facts: &ChangeFacts, space: Space) -> RequiredFlush {
+        let of_kernel = matches!(space, Space::Kernel) && !facts.devices_stay_strict;
         match self.kind(facts) {
+            Kind::RelaxPermissions if of_kernel && facts.stricter != Stricter::Refetched => {
+                RequiredFlush::NOTHING
+            }
             Kind::Map | Kind::RelaxPermissions | Kind::Same => self.required_flush(facts),
             Kind::Unmap | Kind::Remap => RequiredFlush::NOTHING,
         }

@@ -158,7 +158,7 @@ impl<K: Kind> Backend for Toy<K> {
         } else if K::DEFERS && owner.may_defer {
             self.machine.store(table, index, change.new_bits);
             changed.deferred = Deferred::SPACE_UNTIL_ATTACH;
-            changed.required = change.left_over(&facts);
+            changed.required = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
                 table,
@@ -174,7 +174,7 @@ impl<K: Kind> Backend for Toy<K> {
                     Reach::Wide => Where::EverywhereAtOnce,
                 },
             });
-            changed.required = change.left_over(&facts);
+            changed.required = change.left_over(&facts, owner.space);
         }
         changed
     }
