@@ -16,8 +16,9 @@
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
 use crate::Mmu;
-use crate::backend::{Backend, Deferred};
+use crate::backend::Backend;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
+use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Misuse;
@@ -125,7 +126,7 @@ impl<P: Platform> Mmu<P> {
                 backend.change(&mut sink, slot, change, &owner)
             });
             if Self::defers(&changed) {
-                space.ledger.attach.owe(); // before anybody attaches
+                space.pending.attach.defer(); // before anybody attaches
                 self.platform.cpu(cpu).counters.owed.count(1);
             }
             Self::end_change(space);
@@ -142,7 +143,7 @@ impl<P: Platform> Mmu<P> {
     /// From here on a CPU that attaches the space waits.
     pub(crate) fn begin_change(space: &AddressSpace<P>) {
         if Self::FACTS.attach_waits_for_changes {
-            space.changes.add(1, Barrier::Owe);
+            space.changes.add(1, Barrier::Defer);
             full_barrier(Barrier::Change);
         }
     }
@@ -150,7 +151,7 @@ impl<P: Platform> Mmu<P> {
     /// A CPU that attaches the space may go on.
     pub(crate) fn end_change(space: &AddressSpace<P>) {
         if Self::FACTS.attach_waits_for_changes {
-            space.changes.sub(1, Barrier::Pay);
+            space.changes.sub(1, Barrier::Complete);
         }
     }
 

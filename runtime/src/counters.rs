@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::platform::Platform;
-use crate::ranges::Kept;
+use crate::request::Kept;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
 use crate::{CpuId, Mmu};

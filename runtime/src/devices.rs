@@ -11,9 +11,9 @@
 use crate::Mmu;
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
-use crate::request::{Request, Scope, Space, SpaceFlags};
+use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Own, full_barrier, stands};
 
 /// How many devices want a flag of a space, for each flag: sixteen bits each.
@@ -92,8 +92,8 @@ impl<P: Platform> Mmu<P> {
             for bit in bits(wants) {
                 space.wanted.set(bit, space.wanted.count(bit) + 1);
             }
-            space.flags.or(u64::from(wants.0), Barrier::Owe);
-            space.devices.add(1, Barrier::Owe);
+            space.flags.or(u64::from(wants.0), Barrier::Defer);
+            space.devices.add(1, Barrier::Defer);
             Ok(())
         })?;
         full_barrier(Barrier::Attach);
@@ -118,7 +118,9 @@ impl<P: Platform> Mmu<P> {
         }
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
         if is_back(Fault::ClearsFlagsOfOthers) {
-            space.flags.and(!u64::from(device.wants.0), Barrier::Pay);
+            space
+                .flags
+                .and(!u64::from(device.wants.0), Barrier::Complete);
         }
         self.with_devices(|| {
             let mut no_longer = SpaceFlags::NONE;
@@ -134,8 +136,8 @@ impl<P: Platform> Mmu<P> {
                 Space::Kernel => self.platform.kernel_root().flags,
             };
             let no_longer = no_longer.without(always);
-            space.devices.sub(1, Barrier::Pay);
-            space.flags.and(!u64::from(no_longer.0), Barrier::Pay);
+            space.devices.sub(1, Barrier::Complete);
+            space.flags.and(!u64::from(no_longer.0), Barrier::Complete);
         });
         Ok(())
     }

@@ -22,12 +22,12 @@ use core::mem::ManuallyDrop;
 
 use crate::Mmu;
 use crate::batch::BATCH;
-use crate::debts::Due;
+use crate::deferred::PendingFlush;
 use crate::flushed::Flushed;
 use crate::level::Level;
 use crate::platform::{Frame, Platform};
 use crate::pte::RequiredFlush;
-use crate::ranges::Touched;
+use crate::request::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
 use crate::shootdown::Why;
@@ -102,7 +102,7 @@ impl<P: Platform> Mmu<P> {
         whole: bool,
         body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
     ) -> R {
-        space.gathers.add(1, Barrier::Owe);
+        space.gathers.add(1, Barrier::Defer);
         let mut gather = Gather {
             mmu: self,
             space,
@@ -127,8 +127,8 @@ impl<P: Platform> Drop for Gather<'_, '_, P> {
     /// Only a panic comes here. Pages and tables are lost, for nothing says that they were flushed; whoever flushes the
     /// space next flushes everything.
     fn drop(&mut self) {
-        self.space.ledger.abandoned.owe(); // before it no longer counts as under way
-        self.space.gathers.sub(1, Barrier::Pay);
+        self.space.pending.abandoned.defer(); // before it no longer counts as under way
+        self.space.gathers.sub(1, Barrier::Complete);
         let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
         self.mmu
             .platform
@@ -152,8 +152,8 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'id, 'm, P>, &mut G) -> R,
     ) -> R {
-        self.pay(&self.space.ledger.unmaps);
-        self.pay(&self.space.ledger.abandoned);
+        self.complete(&self.space.pending.unmaps);
+        self.complete(&self.space.pending.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.at_end != 0 {
             self.end_section();
@@ -274,7 +274,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.ledger.attach.due().is_some()
+        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or is due.
@@ -313,10 +313,10 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
     }
 
-    /// Pays what is due, with everything of the space.
+    /// Completes a deferred flush, with everything of the space.
     #[inline]
-    fn pay(&self, due: &Due) {
-        if due.due().is_some() {
+    fn complete(&self, flush: &PendingFlush) {
+        if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
@@ -346,18 +346,18 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         // Others may have cleared entries that this one found cleared, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left to be told.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
+        let nested = waits && self.space.gathers.acquire(Barrier::Pending) > 1;
         if self.whole || nested {
             self.finish_whole();
         } else {
-            self.pay(&self.space.ledger.abandoned);
+            self.complete(&self.space.pending.abandoned);
         }
         self.flush_entries();
         self.hand_out();
         if self.batch.is_some() {
             drop(self.batch.take()); // the memory that it kept for more pages
         }
-        self.space.gathers.sub(1, Barrier::Pay);
+        self.space.gathers.sub(1, Barrier::Complete);
     }
 
     /// Flushes everything: the space ends, or another gather is under way.

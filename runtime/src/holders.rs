@@ -22,8 +22,8 @@ use crate::agents::Agents;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
-use crate::request::{Reach, Request, Scope, Space};
-use crate::space::{AddressSpace, SpaceId};
+use crate::request::{Reach, Request, Scope, Space, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
 /// Who has to be told of a flush.

@@ -91,7 +91,7 @@
 //! # The protocols
 //!
 //! * [`shootdown`] and [`switch`]: who is told of a change, and what a CPU looks for that was not.
-//! * [`debts`], [`tags`]: what may stay stale, until when; and which values may be used again.
+//! * [`deferred`], [`tags`]: what may stay stale, until when; and which values may be used again.
 //! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables come out.
 //! * [`sync`]: every barrier, and what it pairs with.
 //!
@@ -100,8 +100,8 @@
 //! * [`level`], [`agents`]: levels of tables; who may cache their entries.
 //! * [`pte`]: from a changed page-table entry to the flush that it requires.
 //! * [`request`]: what a flush is asked for.
-//! * [`passes`]: the passes over addresses that it takes.
-//! * [`runs`]: those passes cut into what one instruction can name.
+//! * [`request::passes`]: the passes over addresses that it takes.
+//! * [`request::runs`]: those passes cut into what one instruction can name.
 //! * [`backend`]: the traits that a generated backend and its instruction sink meet in.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -118,7 +118,7 @@ pub mod agents;
 mod changes;
 pub mod counters;
 pub mod cpus;
-pub mod debts;
+pub mod deferred;
 mod devices;
 pub mod level;
 pub mod pte;
@@ -134,14 +134,11 @@ pub mod local;
 mod mail;
 mod message;
 pub mod mmu;
-pub mod passes;
 pub mod platform;
 mod publish;
-mod ranges;
 pub mod reclaim;
 pub mod request;
 pub mod responsibilities;
-pub mod runs;
 pub mod section;
 pub mod shootdown;
 pub mod space;
@@ -154,12 +151,13 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome,
-    Pending, Record, Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 pub use batch::Batch;
 pub use counters::Stats;
 pub use cpus::{CpuId, CpuMask, CpuSet};
+pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
@@ -168,9 +166,10 @@ pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{Frame, LockEvent, Platform, Value};
 pub use reclaim::{Reclaim, Unmapped, Waited};
+pub use request::SpaceId;
 pub use request::{SpaceFlags, Tag};
 pub use section::{Linked, Mapped, OwnedEntry, Refused, Section};
-pub use space::{AddressSpace, SpaceId};
+pub use space::AddressSpace;
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;
 pub use tags::{NoTag, NotPinned, Tagging};

@@ -2,10 +2,10 @@
 
 use crate::counters::Counters;
 use crate::cpus::{CpuMask, no_cpus};
-use crate::debts::{Book, LoadedTag, REMEMBERED};
+use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
 use crate::message::Outbox;
 use crate::platform::Platform;
-use crate::space::SpaceId;
+use crate::request::SpaceId;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
@@ -16,8 +16,8 @@ pub struct CpuTlb<P: Platform> {
     pub(crate) lazy: Word,
     /// The tag that is loaded, if it means the same space on every CPU; otherwise 0.
     pub(crate) tag: Own,
-    /// What this CPU owes.
-    pub(crate) book: Book,
+    /// The spaces that this CPU remembers, and what it has deferred.
+    pub(crate) slots: AsidSlots,
     /// The tag that runs here, from the machine's generations; 0 from a rollover to the next load.
     pub(crate) running_tag: Word,
     /// The tag that ran here at the last rollover.
@@ -41,7 +41,7 @@ impl<P: Platform> CpuTlb<P> {
                 loaded: Word::new(SpaceId::NONE.0),
                 lazy: Word::new(0),
                 tag: Own::new(0),
-                book: Book::new(),
+                slots: AsidSlots::new(),
                 running_tag: Word::new(0),
                 reserved_tag: Word::new(0),
                 leaving_tag: Word::new(0),
@@ -76,7 +76,7 @@ impl<P: Platform> CpuTlb<P> {
     pub(crate) fn loaded_tag(&self) -> LoadedTag {
         match SpaceId(self.loaded.mine()) {
             SpaceId::KERNEL => LoadedTag::KernelRoot,
-            space => LoadedTag::Line(self.book.line(space, REMEMBERED)),
+            space => LoadedTag::Slot(self.slots.find(space, SLOTS)),
         }
     }
 

@@ -3,13 +3,13 @@
 use crate::TagSource;
 use crate::backend::{Backend, Root};
 use crate::cpus::{CpuId, CpuMask, no_cpus};
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
+use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Word, const_fn};
 use crate::tags::{NoTag, Pool, Tagging};
 
@@ -195,7 +195,7 @@ impl<P: Platform> Mmu<P> {
             Tagging::Cpu => {
                 let values = tags.per_cpu;
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
-                (0..crate::debts::REMEMBERED as u64).take_while(has).count()
+                (0..crate::deferred::SLOTS as u64).take_while(has).count()
             }
             // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
             // followed.
@@ -215,14 +215,14 @@ impl<P: Platform> Mmu<P> {
                 };
                 let all = SpaceFlags(u32::MAX);
                 if interrupts(new.flags) || interrupts(all) {
-                    crate::debts::REMEMBERED
+                    crate::deferred::SLOTS
                 } else {
                     0
                 }
             }
         };
         let mut space = AddressSpace::new(
-            SpaceId(self.ids.add(1, Barrier::Owe)),
+            SpaceId(self.ids.add(1, Barrier::Defer)),
             Space::User,
             (new.table, new.user_table),
             tagging,
@@ -239,8 +239,8 @@ impl<P: Platform> Mmu<P> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
-    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's book.
-    pub(crate) fn root(&self, line: Option<Line>, space: &AddressSpace<P>) -> Root {
+    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's slots.
+    pub(crate) fn root(&self, line: Option<AsidSlot>, space: &AddressSpace<P>) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;

@@ -100,7 +100,7 @@ impl<P: Platform> Mmu<P> {
 
     fn next_round(&self) -> u64 {
         loop {
-            let round = self.rounds.add(1, Barrier::Owe).wrapping_add(1);
+            let round = self.rounds.add(1, Barrier::Defer).wrapping_add(1);
             if round != AT_ONCE {
                 return round;
             }
@@ -143,7 +143,7 @@ impl<P: Platform> Reclaim<'_, P> {
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= dirty(&changed.was);
-                space.ledger.unmaps.owe();
+                space.pending.unmaps.defer();
                 mmu.platform.cpu(self.cpu).counters.owed.count(1);
             } else {
                 mmu.flush(space, &ranges);
@@ -167,7 +167,7 @@ impl<P: Platform> Reclaim<'_, P> {
         let scope = changed.scope(mmu.platform.backend().levels());
         let here = mmu.platform.cpu(self.cpu);
         Mmu::<P>::raise(space);
-        let line = here.book.line(space.id, space.lines);
+        let line = here.slots.find(space.id, space.slots);
         let mut request = mmu.request(line, space, scope);
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {

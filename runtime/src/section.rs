@@ -8,8 +8,8 @@ use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
-use crate::request::{Extent, Space};
-use crate::space::{AddressSpace, SpaceId};
+use crate::request::{Extent, Space, SpaceId};
+use crate::space::AddressSpace;
 
 /// A valid entry that its owner gives up. The kernel's type.
 pub trait OwnedEntry {

@@ -2,7 +2,7 @@
 //!
 //! Two sets matter. The *holders* of a space may have entries of it; the CPUs that have it *loaded* can use and make
 //! them. What a holder has that does not have it loaded it can only use after loading it: that is a debt, which
-//! its [`Book`](crate::debts::Book) knows. The protocols are a pair:
+//! its [`AsidSlots`](crate::deferred::AsidSlots) knows. The protocols are a pair:
 //!
 //! | switch side ([`switch`](crate::Mmu::switch)) | flush side |
 //! |---|---|
@@ -26,9 +26,10 @@
 //! 9f1181d59de3, where it left the set before it had left the root.
 
 use crate::Mmu;
-use crate::backend::{Backend, Deferred, IpiTargets, Shootdown, Started};
+use crate::backend::{Backend, IpiTargets, Shootdown, Started};
 use crate::cpus::{CpuId, CpuMask};
-use crate::debts::{Line, LoadedTag};
+use crate::deferred::Deferred;
+use crate::deferred::{AsidSlot, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::level::Level;
@@ -79,7 +80,7 @@ impl<P: Platform> Mmu<P> {
     /// Everything of a space, everywhere. With that whatever is owed for the space is paid.
     #[inline(never)]
     pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, everything: Scope<'_>, why: Why) {
-        let dues = space.ledger.dues();
+        let dues = space.pending.pending();
         self.flush_what(space, |here| {
             here.counters.paid.count(dues.count() as u64);
             match why {
@@ -89,7 +90,7 @@ impl<P: Platform> Mmu<P> {
             }
             everything
         });
-        space.ledger.pay(dues);
+        space.pending.complete(dues);
     }
 
     /// `scope` is a closure, so that what runs pinned is another function for each.
@@ -138,7 +139,7 @@ impl<P: Platform> Mmu<P> {
     #[inline(always)]
     fn flush_here(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
         let generation = Self::raise(space);
-        let line = here.book.line(space.id, space.lines);
+        let line = here.slots.find(space.id, space.slots);
         let mut request = self.request(line, space, scope);
         let targets = self.platform.backend().ipi_targets(&request);
         let told = if targets.agents.is_empty() {
@@ -182,7 +183,7 @@ impl<P: Platform> Mmu<P> {
         if told.here
             && let Some(line) = line
         {
-            here.book.follow_next(line, generation);
+            here.slots.see_next_gen(line, generation);
         }
         self.record(here, space, deferred);
         if let Some(leave) = leave {
@@ -200,7 +201,7 @@ impl<P: Platform> Mmu<P> {
         request: &mut Request<'_>,
         others: P::CpuSet,
     ) -> Deferred {
-        let line = self.platform.cpu(cpu).book.line(space.id, space.lines);
+        let line = self.platform.cpu(cpu).slots.find(space.id, space.slots);
         let started = self.start(cpu, (space, line), request);
         let whom = (others, started.flush_ipis.sets);
         let sent = self.ask(cpu, (space, generation), request, whom);
@@ -224,11 +225,11 @@ impl<P: Platform> Mmu<P> {
     /// interrupted. Behind this it is read whom to tell.
     #[inline(always)]
     pub(crate) fn raise(space: &AddressSpace<P>) -> u64 {
-        if space.lines == 0 {
+        if space.slots == 0 {
             Self::before_looking();
             return 0;
         }
-        let generation = space.ledger.raise();
+        let generation = space.tlb_gen.raise();
         if !Self::FACTS.atomics_order_everything {
             full_barrier(Barrier::Flush);
         }
@@ -309,7 +310,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn request<'s>(
         &self,
-        line: Option<Line>,
+        line: Option<AsidSlot>,
         space: &AddressSpace<P>,
         scope: Scope<'s>,
     ) -> Request<'s> {
@@ -327,7 +328,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn start(
         &self,
         cpu: CpuId,
-        (space, line): (&AddressSpace<P>, Option<Line>),
+        (space, line): (&AddressSpace<P>, Option<AsidSlot>),
         request: &mut Request<'_>,
     ) -> Started {
         let backend = self.platform.backend();
@@ -372,22 +373,22 @@ impl<P: Platform> Mmu<P> {
         loaded: LoadedTag,
     ) {
         if deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
-            space.ledger.attach.owe();
+            space.pending.attach.defer();
             here.counters.owed.count(1);
         }
         if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
-            here.book.owe_others(loaded);
+            here.slots.invalidate_others(loaded);
             if self.platform.backend().tags().global.is_some() {
-                here.book.owe_everything();
+                here.slots.defer_everything();
             }
         }
         if deferred.contains(Deferred::VIEW_UNTIL_RETURN) {
             match loaded {
                 // No user code runs under the tag of the kernel's root.
                 LoadedTag::KernelRoot => return,
-                LoadedTag::Line(Some(line)) => here.book.owe_view(line),
-                LoadedTag::Line(None) => here.book.owe_everything(),
+                LoadedTag::Slot(Some(line)) => here.slots.defer_view(line),
+                LoadedTag::Slot(None) => here.slots.defer_everything(),
             }
             here.counters.owed.count(1);
         }

@@ -14,15 +14,16 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::backend::{Backend, Pending, Root};
+use crate::backend::{Backend, Root};
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
-use crate::debts::LoadedTag;
+use crate::deferred::LoadedTag;
+use crate::deferred::Pending;
 use crate::fault::{Fault, is_back};
 use crate::local::{CpuTlb, Loaded};
 use crate::platform::Platform;
-use crate::request::{Scope, SpaceFlags};
+use crate::request::{Scope, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
 use crate::{Mmu, Unusable};
@@ -95,8 +96,8 @@ impl<P: Platform> Mmu<P> {
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
         }
-        let line = here.book.line(left.id, left.lines);
-        let current = line.is_some_and(|line| here.book.followed(line) == left.ledger.generation());
+        let line = here.slots.find(left.id, left.slots);
+        let current = line.is_some_and(|line| here.slots.seen_gen(line) == left.tlb_gen.now());
         if !current {
             left.holders.remove(cpu, Barrier::Unload);
         }
@@ -106,18 +107,20 @@ impl<P: Platform> Mmu<P> {
     fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
-        if space.lines == 0 {
+        if space.slots == 0 {
             return;
         }
-        let generation = space.ledger.generation();
-        let (line, debt) = here.book.open(space.id, space.lines, generation, space.id);
+        let generation = space.tlb_gen.now();
+        let (line, debt) = here
+            .slots
+            .find_or_assign(space.id, space.slots, generation, space.id);
         if debt != Pending::None {
             let root = self.root(Some(line), space);
             here.counters.paid.count(1);
             here.counters.full_debt.count(1);
             let mut sink = self.platform.sink(cpu);
             let deferred = self.platform.backend().switch(&mut sink, &root, debt);
-            here.book.follow(line, generation);
+            here.slots.set_seen_gen(line, generation);
             self.record(here, space, deferred);
         }
     }
@@ -125,7 +128,7 @@ impl<P: Platform> Mmu<P> {
     /// Loads a space in place of the one that is loaded.
     ///
     /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
-    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`Book::open`](crate::debts::Book::open)). So what is flushed here and
+    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`AsidSlots::find_or_assign`](crate::deferred::AsidSlots::find_or_assign)). So what is flushed here and
     /// filled again from the old root stands under a tag that is still the old space's.
     fn load(&self, cpu: CpuId, here: &CpuTlb<P>, left: SpaceId, space: &AddressSpace<P>) {
         here.loaded.put(SpaceId::SWITCHING.0);
@@ -149,20 +152,20 @@ impl<P: Platform> Mmu<P> {
         full_barrier(Barrier::SwitchIn);
         self.pay_attach(cpu, space);
         let mut generation = 0;
-        let (line, mut debt) = match space.lines {
+        let (line, mut debt) = match space.slots {
             0 => (None, Pending::None),
             lines => {
-                generation = space.ledger.generation();
-                let (line, debt) = here.book.open(space.id, lines, generation, left);
+                generation = space.tlb_gen.now();
+                let (line, debt) = here.slots.find_or_assign(space.id, lines, generation, left);
                 if lines == 1 && space.tagging == Tagging::Cpu && debt != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
                 (Some(line), debt)
             }
         };
-        let late = is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover();
-        if here.book.take_everything() || late {
-            here.book.forget_lines(line);
+        let late = is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover();
+        if here.slots.take_everything() || late {
+            here.slots.forget_all_but(line);
             debt = Pending::All;
         }
         if debt != Pending::None {
@@ -178,14 +181,14 @@ impl<P: Platform> Mmu<P> {
         here.loaded.release(space.id.0, Barrier::Unload);
         Self::left_tag(here);
         if let Some(line) = line {
-            here.book.follow(line, generation);
+            here.slots.set_seen_gen(line, generation);
         }
         self.record(here, space, deferred);
     }
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
     fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
-        if Self::FACTS.changes_deferrable && space.ledger.attach.due().is_some() {
+        if Self::FACTS.changes_deferrable && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
         }
@@ -205,7 +208,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn leave_root(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
-        let debt = if here.book.take_kernel_root() {
+        let debt = if here.slots.take_kernel_root() {
             Pending::Tag
         } else {
             Pending::None
@@ -226,8 +229,8 @@ impl<P: Platform> Mmu<P> {
     /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
         let here = self.platform.cpu(cpu);
-        let line = here.book.line(space.id, space.lines);
-        let deferred = line.is_some_and(|line| here.book.take_view(line));
+        let line = here.slots.find(space.id, space.slots);
+        let deferred = line.is_some_and(|line| here.slots.take_view(line));
         here.counters.paid.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
@@ -254,16 +257,16 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         let holds = self.platform.kernel_root().flags;
         if holds != SpaceFlags::NONE {
-            self.kernel().flags.or(u64::from(holds.0), Barrier::Owe);
+            self.kernel().flags.or(u64::from(holds.0), Barrier::Defer);
         }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         // What the CPU had cached when it went offline, of the kernel's tables among others, may be freed since.
         if !is_back(Fault::KeepsStaleRoot) {
-            here.book.owe_kernel_root();
+            here.slots.defer_kernel_root();
         }
         let forget = || {
-            here.book.take_everything();
+            here.slots.take_everything();
             let deferred = self
                 .platform
                 .backend()

@@ -2,7 +2,7 @@
 //!
 //! A value is never used for another space before everything under it is gone from every CPU that will load it:
 //!
-//! * slots of a CPU: the CPU flushes the tag before it loads another space under it ([`Book`](crate::debts::Book));
+//! * slots of a CPU: the CPU flushes the tag before it loads another space under it ([`AsidSlots`](crate::deferred::AsidSlots));
 //! * generations: when no value is left a new generation begins, and each CPU flushes everything before its next load. Values
 //!   that a CPU may still use stay reserved: of the space that it runs, and during a switch also of the space that it leaves.
 //!   So a space never has two values that some CPU can use;
@@ -17,7 +17,7 @@
 
 use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::local::CpuTlb;
 use crate::platform::Platform;
@@ -158,12 +158,12 @@ impl<P: Platform> Mmu<P> {
     /// The tag of a space on a CPU that has it loaded, or may have parked entries of it; 0 where it has none.
     #[inline]
     pub(crate) fn tag_of(&self, here: &CpuTlb<P>, space: &AddressSpace<P>) -> Tag {
-        self.tag_in(here.book.line(space.id, space.lines), space)
+        self.tag_in(here.slots.find(space.id, space.slots), space)
     }
 
     /// The same, from the line of the CPU's book that is the space's.
     #[inline]
-    pub(crate) fn tag_in(&self, line: Option<Line>, space: &AddressSpace<P>) -> Tag {
+    pub(crate) fn tag_in(&self, line: Option<AsidSlot>, space: &AddressSpace<P>) -> Tag {
         let global = |value| Tag {
             value,
             global: true,
@@ -310,8 +310,8 @@ impl<P: Platform> Mmu<P> {
             here.running_tag.put(space.tag.get());
             // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that
             // is loaded is the one that was reserved here.
-            if !is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover() {
-                here.book.owe_everything();
+            if !is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover() {
+                here.slots.defer_everything();
             }
         });
     }
@@ -382,7 +382,7 @@ impl<P: Platform> Mmu<P> {
                 }
             }
             local.reserved_tag.put(running);
-            local.book.rolled_over();
+            local.slots.roll_over();
         }
         self.tags.rollovers.count(1);
     }

@@ -6,7 +6,7 @@
 use crate::Mmu;
 use crate::backend::{Backend, Root};
 use crate::cpus::CpuId;
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
@@ -84,8 +84,8 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The line of a CPU's book that is the space's.
-    fn line_of(&self, cpu: CpuId, space: &AddressSpace<P>) -> Option<Line> {
+    fn line_of(&self, cpu: CpuId, space: &AddressSpace<P>) -> Option<AsidSlot> {
         let here = self.platform.cpu(cpu);
-        here.book.line(space.id, space.lines)
+        here.slots.find(space.id, space.slots)
     }
 }

@@ -4,7 +4,7 @@
 //! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
 //! the tag of another.
 
-use tlbc_runtime::backend::{Deferred, Pending};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;

@@ -53,7 +53,7 @@ fn a_gather_finds_what_another_one_cleared() {
 
 #[test]
 fn without_pay() {
-    fails(Full, Barrier::Pay, RACE, find_cleared::<Slots>);
+    fails(Full, Barrier::Complete, RACE, find_cleared::<Slots>);
 }
 
 /// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it, finds it cleared in a gather.
