@@ -2,7 +2,7 @@
 
 use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
-use super::{At, Cases, Cond, Config, Keeps, Named, Need, Written};
+use super::{At, Cases, Cond, Config, Keeps, Machine, Named, Need, Written};
 use crate::source::Span;
 
 /// A barrier or an invalidation.
@@ -264,16 +264,16 @@ impl Invalidate {
 
     /// Whose caches, in a configuration.
     #[must_use]
-    pub fn reach(&self, config: Config) -> Holders {
+    pub fn reach(&self, machine: impl Machine) -> Holders {
         self.holders
-            .get(config)
+            .get(machine)
             .map_or(Holders::NONE, |at| at.value)
     }
 
     /// The barrier after which it is done in a configuration.
     #[must_use]
-    pub fn done_after(&self, config: Config) -> Option<usize> {
-        Some(self.after.as_ref()?.get(config)?.value)
+    pub fn done_after(&self, machine: impl Machine) -> Option<usize> {
+        Some(self.after.as_ref()?.get(machine)?.value)
     }
 }
 
