@@ -2323,7 +2323,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = owed_view;
         self.resume_user(cpu, to);
     }
@@ -2334,7 +2334,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING
     }

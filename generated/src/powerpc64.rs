@@ -3715,7 +3715,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = cpu;
         let _ = to;
         let _ = owed_view;
@@ -3728,7 +3728,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING
     }

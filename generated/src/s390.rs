@@ -959,16 +959,23 @@ impl Tlb {
                 {
                     if matches!(stride, PTE) {
                         if c.has(Config::IPTE_RANGE) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:130-140: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:110-117: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:130-140: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
@@ -1040,17 +1047,29 @@ impl Tlb {
                         if c.has(Config::LOCAL_CLEAR)
                             && matches!(owner.reach, Reach::Here)
                         {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:130-140: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:110-117: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:130-140: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
+                        } else if entries == 1 {
+                            // s390.arch:102-109: ipte
+                            let table = encode_table(slot.table);
+                            let page = encode_page(start);
+                            cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:119-129: ipte_run
@@ -1119,17 +1138,29 @@ impl Tlb {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:130-140: ipte_run_local
+                        if entries == 1 {
+                            // s390.arch:110-117: ipte_local
                             let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRunLocal {
-                                table,
-                                page,
-                                more,
-                            });
+                            let page = encode_page(start);
+                            cpu.issue(Op::IpteLocal { table, page });
+                        } else {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:130-140: ipte_run_local
+                                let table = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table,
+                                    page,
+                                    more,
+                                });
+                            }
                         }
+                    } else if entries == 1 {
+                        // s390.arch:102-109: ipte
+                        let table = encode_table(slot.table);
+                        let page = encode_page(start);
+                        cpu.issue(Op::Ipte { table, page });
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                             // s390.arch:119-129: ipte_run
@@ -1204,16 +1235,23 @@ impl Tlb {
                                 left = left.wrapping_sub(1);
                             }
                         } else if c.has(Config::IPTE_RANGE) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:130-140: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:110-117: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:130-140: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
@@ -1343,17 +1381,29 @@ impl Tlb {
                         }
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:130-140: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:110-117: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:130-140: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
+                        } else if entries == 1 {
+                            // s390.arch:102-109: ipte
+                            let table = encode_table(slot.table);
+                            let page = encode_page(start);
+                            cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:119-129: ipte_run
@@ -1387,12 +1437,19 @@ impl Tlb {
                         }
                     }
                 } else if c.has(Config::IPTE_RANGE) {
-                    for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:119-129: ipte_run
+                    if entries == 1 {
+                        // s390.arch:102-109: ipte
                         let table = encode_table(slot.table);
-                        let page = encode_page(run.va);
-                        let more = encode_more(run.num);
-                        cpu.issue(Op::IpteRun { table, page, more });
+                        let page = encode_page(start);
+                        cpu.issue(Op::Ipte { table, page });
+                    } else {
+                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                            // s390.arch:119-129: ipte_run
+                            let table = encode_table(slot.table);
+                            let page = encode_page(run.va);
+                            let more = encode_more(run.num);
+                            cpu.issue(Op::IpteRun { table, page, more });
+                        }
                     }
                 } else {
                     let step = 1u64.wrapping_shl(pass.shift);
@@ -1550,7 +1607,7 @@ impl Backend for Tlb {
         let kind = change.kind(&facts);
         let was = slot.was();
         let owed = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
-        let obligation = change.left_over(&facts);
+        let obligation = change.left_over(&facts, owner.space);
         Changed { was, obligation, owed }
     }
 
@@ -1697,7 +1754,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         let _ = cpu;
         let _ = to;
         let _ = owed_view;
@@ -1710,7 +1767,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING
     }

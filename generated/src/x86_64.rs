@@ -1777,7 +1777,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
         self.resume_user(cpu, to, owed_view);
     }
 
@@ -1787,7 +1787,7 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         self.forget_all(cpu);
         Owed::NOTHING
     }

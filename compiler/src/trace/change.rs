@@ -11,10 +11,11 @@ use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, Obligatio
 use tlbc_runtime::clause::Level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
-use super::answer::{Becomes, Deferred, Store, Until};
+use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
 use super::asked::env;
 use super::interpret::{Changing, Which, interpret};
 use super::query::{self, Cleared, Event, Memory, Stretch, Tables, To};
+use super::request::range;
 use super::run::{Flush, Run};
 use crate::model::Written;
 use crate::plan::ir::Shape;
@@ -195,7 +196,7 @@ impl Run<'_> {
             {
                 change.obligation(&facts)
             } else {
-                let left = change.left_over(&facts);
+                let left = change.left_over(&facts, self.query.space);
                 // No CPU can fault on an entry that the instructions have dropped.
                 if dropped && !left.is_required_now(self.query.space) {
                     Obligation::NOTHING
@@ -310,7 +311,7 @@ impl Run<'_> {
         if matches!(self.query.event, Event::Cleared(_)) {
             self.whole |= effects.owed.contains(Owed::SPACE_UNTIL_ATTACH);
         } else {
-            self.defer("this CPU", &effects);
+            self.defer(DeferredBy::ThisCpu, &effects, &[]);
         }
         let mut written = effects.ops.iter().filter_map(|op| match op.which {
             Which::Invalidate(index) => self.model.invalidates[index].writes_entry,
@@ -325,13 +326,23 @@ impl Run<'_> {
         if obligation.is_required_now(self.query.space) {
             self.changed.obligation(obligation, extent);
         } else if !obligation.is_nothing() && !is_done_by_fault(change, &facts) {
-            let entries = match change.kind(&facts) {
-                Kind::Appears => "negative entries of these addresses",
-                _ => "leaf entries of these addresses that allow less",
+            let appears = change.kind(&facts) == Kind::Appears;
+            let kind = if appears {
+                EntryKind::Negative
+            } else {
+                EntryKind::Leaf
+            };
+            let stretch = Stretch {
+                extent,
+                levels: vec![change.level.index()],
             };
             let deferred = Deferred {
-                cpus: "a CPU that faults there",
-                entries,
+                cpus: DeferredBy::FaultingCpu,
+                entries: Stale {
+                    kinds: vec![kind],
+                    of: StaleOf::Range(range(self.model, &stretch)),
+                    stricter: !appears,
+                },
                 until: Until::Fault,
             };
             if !self.trace.deferred.contains(&deferred) {

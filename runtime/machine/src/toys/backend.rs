@@ -159,7 +159,7 @@ impl<K: Kind> Backend for Toy<K> {
         } else if K::DEFERS && owner.may_defer {
             self.machine.store(table, index, change.new_bits);
             changed.owed = Owed::SPACE_UNTIL_ATTACH;
-            changed.obligation = change.left_over(&facts);
+            changed.obligation = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
                 table,
@@ -175,7 +175,7 @@ impl<K: Kind> Backend for Toy<K> {
                     Reach::Wide => Where::EverywhereAtOnce,
                 },
             });
-            changed.obligation = change.left_over(&facts);
+            changed.obligation = change.left_over(&facts, owner.space);
         }
         changed
     }
@@ -285,7 +285,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
         if K::VIEWS {
             let tag = to.tag.value | VIEW;
             if owed {
@@ -304,7 +304,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         if K::KERNEL_UNDER_LOADED {
             let (page, walks) = (None, true);
             cpu.issue(Op::DropLoaded { page, walks });
