@@ -35,8 +35,8 @@ struct Set {
     rest: Vec<Cells>,
     /// What goes for every address, for each view.
     everywhere: Vec<Cells>,
-    /// What it costs, but for the tag classes that lose their leaves.
-    own: Cost,
+    /// What it costs.
+    cost: Cost,
     /// The stages, one bit each.
     stages: u8,
 }
@@ -79,7 +79,7 @@ pub fn least<'a>(
         when: Answers::default(),
         rest: cells.to_vec(),
         everywhere: vec![Cells::NONE; cells.len()],
-        own: Cost {
+        cost: Cost {
             classes: 0,
             loses: 0,
             instructions: 0,
@@ -110,16 +110,26 @@ fn single(variant: &Variant, cells: &[Cells], of: Of) -> Cost {
     }
 }
 
+impl Cost {
+    /// What a set costs with one means more, as far as that does not depend on what goes for every address.
+    fn and(self, other: Self, stages: u8) -> Self {
+        let loses = self.loses | other.loses;
+        Self {
+            classes: loses.count_ones(),
+            loses,
+            instructions: self.instructions.saturating_add(other.instructions),
+            stages: stages.count_ones(),
+            addresses: self.addresses + other.addresses,
+            beyond: self.beyond + other.beyond,
+        }
+    }
+}
+
 impl Search<'_> {
     /// Tries all sets that this one is part of, unless they cost more than the best.
     fn extend(&mut self, set: &Set) {
-        let cost = self.cost(set);
-        let worse = |(best, _): &(Cost, Vec<usize>)| cost > *best;
-        if self.best.as_ref().is_some_and(worse) {
-            return;
-        }
         let Some((view, pivot)) = self.pivot(&set.rest) else {
-            self.found(set, cost);
+            self.found(set);
             return;
         };
         if set.means.len() == self.most {
@@ -128,45 +138,41 @@ impl Search<'_> {
         for place in 0..self.order.len() {
             let index = self.order[place];
             let Variant { when, means } = self.pool[index];
+            let stages = set.stages | 1 << means.stage;
+            let cost = set.cost.and(self.singles[index], stages);
+            if self.is_too_much(cost) || means.cells[view].and(&pivot).is_empty() {
+                continue;
+            }
             let Some(when) = set.when.and(*when) else {
                 continue;
             };
-            if means.cells[view].and(&pivot).is_empty() {
-                continue;
-            }
-            let mut wider = set.clone();
+            let mut wider = Set {
+                when,
+                cost,
+                stages,
+                ..set.clone()
+            };
             wider.means.push(index);
-            wider.when = when;
             for (rest, dropped) in wider.rest.iter_mut().zip(means.cells.iter()) {
                 *rest = rest.without(dropped);
             }
             for (all, dropped) in wider.everywhere.iter_mut().zip(means.everywhere.iter()) {
                 *all = all.union(dropped);
             }
-            let single = self.singles[index];
-            wider.stages |= 1 << means.stage;
-            wider.own = Cost {
-                classes: 0,
-                loses: set.own.loses | single.loses,
-                instructions: set.own.instructions.saturating_add(single.instructions),
-                stages: wider.stages.count_ones(),
-                addresses: set.own.addresses + single.addresses,
-                beyond: set.own.beyond + single.beyond,
-            };
-            self.extend(&wider);
+            for (class, leaves) in self.leaves.iter().enumerate() {
+                let lost = wider.everywhere.iter().any(|all| all.covers(leaves));
+                wider.cost.loses |= u8::from(lost) << class;
+            }
+            wider.cost.classes = wider.cost.loses.count_ones();
+            if !self.is_too_much(wider.cost) {
+                self.extend(&wider);
+            }
         }
     }
 
-    fn cost(&self, set: &Set) -> Cost {
-        let classes = self.leaves.iter().enumerate();
-        let lost =
-            classes.filter(|(_, leaves)| set.everywhere.iter().any(|all| all.covers(leaves)));
-        let loses = lost.fold(set.own.loses, |bits, (class, _)| bits | 1 << class);
-        Cost {
-            classes: loses.count_ones(),
-            loses,
-            ..set.own
-        }
+    /// Whether a set of this cost, which only grows, is no better than the best.
+    fn is_too_much(&self, cost: Cost) -> bool {
+        self.best.as_ref().is_some_and(|(best, _)| cost > *best)
     }
 
     /// Cells that are left and that each means drops all or none of, as few means as possible; nothing where none is left.
@@ -180,7 +186,7 @@ impl Search<'_> {
     }
 
     /// Keeps a set that covers, where it is less than the best and none of its means is too much.
-    fn found(&mut self, set: &Set, cost: Cost) {
+    fn found(&mut self, set: &Set) {
         let pool = self.pool;
         let runs = |&index: &usize| matches!(pool[index].means.names, Names::Run { .. });
         if self.of == Of::Runs && !set.means.iter().any(runs) {
@@ -200,7 +206,7 @@ impl Search<'_> {
         }
         let mut means = set.means.clone();
         means.sort_unstable();
-        let found = (cost, means);
+        let found = (set.cost, means);
         if self.best.as_ref().is_none_or(|best| found < *best) {
             self.best = Some(found);
         }

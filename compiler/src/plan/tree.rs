@@ -79,11 +79,26 @@ fn serves(needs: &Needs, node: &Node, at: Answers, leaf: &Leaf) -> bool {
             None => side(true, then) && side(false, otherwise),
         };
     }
+    if !asks(node) && !asks(planned) {
+        return false;
+    }
     given(needs, node, at) == given(needs, planned, at)
+}
+
+/// Whether a node asks for a flag.
+fn asks(node: &Node) -> bool {
+    let mut found = false;
+    node.walk(&mut |node| {
+        found |= matches!(node, Node::Select { on, .. } if Flag::of(*on).is_some());
+    });
+    found
 }
 
 /// A node without the questions that some answers decide.
 pub fn given(needs: &Needs, node: &Node, at: Answers) -> Node {
+    if !asks(node) {
+        return node.clone();
+    }
     let inner = |node: &Node| Box::new(given(needs, node, at));
     match node {
         Node::Seq(nodes) => seq(nodes.iter().map(|node| given(needs, node, at))),
