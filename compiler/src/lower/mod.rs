@@ -14,6 +14,7 @@ mod machine;
 mod names;
 mod needs;
 mod operands;
+mod physical;
 mod registers;
 mod resync;
 mod spaces;
@@ -144,7 +145,9 @@ impl Lower {
         let geometries = self.lower_geometries(arch, items);
         let features = self.lower_features(items);
         let limits = self.lower_limits(items);
-        let setup = self.lower_setup(items);
+        let table_bits = self.lower_table_bits(items);
+        let mut setup = self.lower_setup(items);
+        setup.extend(table_bits.iter().flat_map(physical::demands));
         let tags = self.lower_tags(items);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
@@ -203,6 +206,7 @@ impl Lower {
             features,
             errata,
             limits,
+            table_bits,
             setup,
             tags,
             user: user?,

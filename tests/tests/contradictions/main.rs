@@ -12,6 +12,7 @@ mod fields;
 mod instructions;
 mod kernel;
 mod operands;
+mod physical;
 mod rust;
 mod settings;
 mod silence;
