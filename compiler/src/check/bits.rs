@@ -53,8 +53,12 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         check(Source::Va, &|config| address(model, it, config));
         check(Source::End, &|config| {
+            let run = run(model, it, config)?;
+            let counts = super::field_of(model, &it.template.operands, Source::Num).is_some();
             address(model, it, config).map(|wanted| Wanted {
-                needed: false,
+                what: "the end of a run".to_owned(),
+                fact: run.fact,
+                needed: !counts,
                 ..wanted
             })
         });

@@ -65,6 +65,7 @@ const RULES: &[Rule] = &[
     carried::needless,
     carried::needless_facts,
     carried::entries_written,
+    carried::compared,
     alike::instructions,
     alike::forms,
     fixed::registers,

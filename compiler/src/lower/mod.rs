@@ -26,7 +26,7 @@ pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, LevelNumbers, Model, Named, Policy};
+use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
 use crate::spelling::nearest;
 use expand::Origins;
 use names::{UnknownOfRow, Unread};
@@ -63,7 +63,7 @@ struct Lower {
     geometries: Vec<Named>,
     levels: Vec<Named>,
     limits: Vec<Named>,
-    domains: Vec<(Named, tlbc_runtime::clause::Holders)>,
+    domains: Vec<Domain>,
     tags: Vec<Named>,
     barriers: Vec<Named>,
     operands: Vec<Named>,
@@ -208,6 +208,7 @@ impl Lower {
             limits,
             table_bits,
             setup,
+            domains: std::mem::take(&mut self.domains),
             tags,
             user: user?,
             kernel: kernel?,

@@ -1,11 +1,22 @@
 //! Tables, caches, features, tags and spaces.
 
-use tlbc_runtime::clause::Stores;
+use tlbc_runtime::clause::{Holders, Stores};
 
 use super::{
     At, Cases, Cond, Config, Known, LimitFrom, Named, ReadFrom, Resync, Stricter, TagSource,
 };
 use crate::source::Span;
+
+/// Another name for holders.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Its name.
+    pub named: Named,
+    /// Whom it joins.
+    pub holders: Holders,
+    /// Whether something names it.
+    pub used: bool,
+}
 
 /// A page size with its tables.
 #[derive(Debug, Clone)]

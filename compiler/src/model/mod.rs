@@ -181,6 +181,8 @@ pub struct Model {
     pub table_bits: Option<Cases<At<u64>>>,
     /// What the machine must be set to.
     pub setup: Vec<Setup>,
+    /// Other names for holders.
+    pub domains: Vec<Domain>,
     /// Kinds of tags.
     pub tags: Vec<Tag>,
     /// The user space.

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod conditions;
 mod derived;
 mod errata;
 mod events;

@@ -162,3 +162,17 @@ fn warnings_are_no_errors() {
         ["E0208 the feature `unused` is never used"]
     );
 }
+
+/// A domain is named by what acts on it, or by another domain.
+#[test]
+fn domains_that_nothing_names() {
+    let text = |more: &str| toy_with(&format!("domain all is cpus;\n{more}"));
+    let unused = |name: &str| format!("W0201 the domain `{name}` is never used");
+    assert_eq!(crate::messages(&text("")), [unused("all")]);
+    assert_eq!(
+        crate::messages(&text("domain more is all;")),
+        [unused("more")]
+    );
+    let barrier = "barrier wait \"wait flushes\" { completes on all; gone; drained; }";
+    assert_eq!(crate::messages(&text(barrier)), [""; 0]);
+}
