@@ -240,7 +240,12 @@ pub fn writes(model: &Model, writes: &Writes) -> String {
         Written::Replaced => "replaces the entry",
         Written::MoreRights => "gives the entry more rights",
     };
-    format!("{to}, at {}", levels(model, writes.levels))
+    let compares = if writes.if_old {
+        " if it is what it was"
+    } else {
+        ""
+    };
+    format!("{to}{compares}, at {}", levels(model, writes.levels))
 }
 
 /// Describes a condition that must hold while an instruction is issued.

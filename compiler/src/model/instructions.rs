@@ -300,6 +300,8 @@ pub struct Writes {
     pub levels: Levels,
     /// What they become.
     pub to: Written,
+    /// Whether an entry stays, and all that is cached of it, unless it is what it is compared with.
+    pub if_old: bool,
     /// Where it is said.
     pub span: Span,
 }

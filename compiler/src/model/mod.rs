@@ -203,8 +203,12 @@ pub struct Model {
     pub errata: Vec<Erratum>,
     /// Numbers read at boot.
     pub limits: Vec<Limit>,
+    /// How many bits the physical address of a table has; without it, 64.
+    pub table_bits: Option<Cases<At<u64>>>,
     /// What the machine must be set to.
     pub setup: Vec<Setup>,
+    /// Other names for holders.
+    pub domains: Vec<Domain>,
     /// Kinds of tags.
     pub tags: Vec<Tag>,
     /// The user space.

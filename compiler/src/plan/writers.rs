@@ -101,7 +101,9 @@ impl Shaper<'_, '_> {
                 let mut cells = Cells::NONE;
                 let mut certain = Cells::NONE;
                 for d in drops {
-                    let this = d.whose.value.this || d.whose.value.loaded;
+                    // An entry is written once, so that of several views one would be served.
+                    let of_each_view = d.whose.value.other || setting.views().len() == 1;
+                    let this = of_each_view && (d.whose.value.this || d.whose.value.loaded);
                     let clause = setting.clause(d, this, None, &lost, setting.holders());
                     cells = cells.union(&clause);
                     certain = certain.union(&clause.and(&certainly(setting, d, level)));
