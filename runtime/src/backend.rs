@@ -497,13 +497,13 @@ pub trait Backend {
 
     /// Loads what user code runs on, if that is not what the kernel runs on.
     /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
-    fn resume(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
+    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
 
-    /// Loads what the kernel runs on, where [`resume`](Self::resume) loaded something else: the first thing after entry
+    /// Loads what the kernel runs on, where [`return_to_user`](Self::return_to_user) loaded something else: the first thing after entry
     /// from user code. `to.table` is the kernel view's top table. Flushes nothing, and keeps what is cached under the
     /// kernel view's tag where the machine can; ends with the context synchronisation that the loads need.
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
 
     /// Forgets everything, before this CPU's first translation.
-    fn arrive(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
+    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
 }

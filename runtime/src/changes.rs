@@ -116,7 +116,7 @@ impl<P: Platform> Mmu<P> {
         may_defer: bool,
     ) -> Changed {
         let backend = self.platform.backend();
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
             let mut owner = self.owner(cpu, space);
             owner.may_defer &= may_defer;
@@ -126,7 +126,7 @@ impl<P: Platform> Mmu<P> {
             });
             if Self::defers(&changed) {
                 space.ledger.attach.owe(); // before anybody attaches
-                self.platform.local(cpu).counters.owed.count(1);
+                self.platform.cpu(cpu).counters.owed.count(1);
             }
             Self::end_change(space);
             Self::before_looking();
@@ -162,15 +162,15 @@ impl<P: Platform> Mmu<P> {
             for holder in space.holders.now(Barrier::Unloaded).iter() {
                 if holder != cpu {
                     only_holder = false;
-                    only_loaded &= !self.platform.local(holder).may_have_loaded(space.id);
+                    only_loaded &= !self.platform.cpu(holder).may_have_loaded(space.id);
                 }
             }
             // An instruction for this CPU alone wants that it has the space loaded.
-            only_holder &= self.platform.local(cpu).loaded.mine() == space.id.0;
+            only_holder &= self.platform.cpu(cpu).loaded.mine() == space.id.0;
         }
         Owner {
             space: space.kind,
-            tag: self.tag_of(self.platform.local(cpu), space),
+            tag: self.tag_of(self.platform.cpu(cpu), space),
             reach: if only_holder {
                 Reach::Here
             } else {
@@ -238,8 +238,8 @@ impl<P: Platform> Mmu<P> {
         if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
             return Ok(false);
         }
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.cpu(cpu);
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
             if facts.invalid_cached {

@@ -148,7 +148,7 @@ impl<P: Platform> Mmu<P> {
 
     /// What all CPUs counted.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn stats(&self) -> Counts {
         let mut sum = Counts::default();
         self.locals()
             .for_each(|local| local.counters.add_to(&mut sum));
@@ -158,9 +158,9 @@ impl<P: Platform> Mmu<P> {
 
     /// What one CPU counted.
     #[must_use]
-    pub fn counts_of(&self, cpu: CpuId) -> Counts {
+    pub fn stats_of(&self, cpu: CpuId) -> Counts {
         let mut sum = Counts::default();
-        self.platform.local(cpu).counters.add_to(&mut sum);
+        self.platform.cpu(cpu).counters.add_to(&mut sum);
         sum
     }
 }

@@ -210,9 +210,9 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.switch(cpu, to, debt)
     }
 
-    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
         context::require_off(Rule::ResumeInterruptsOff);
-        self.inner.resume(cpu, to, owed);
+        self.inner.return_to_user(cpu, to, owed);
     }
 
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
@@ -220,9 +220,9 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.enter_from_user(cpu, to);
     }
 
-    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         context::require_off(Rule::ArriveInterruptsOff);
-        let owed = self.inner.arrive(cpu);
+        let owed = self.inner.cpu_online(cpu);
         if let Some(cpu) = context::cpu() {
             let mut tlbs = lock(&self.tlbs);
             let loaded = tlbs.loaded(cpu).map_or(0, |tag| tag.value);

@@ -295,15 +295,15 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.switch(&mut nowhere(), to, debt)
     }
 
-    fn resume(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
-        self.inner.resume(&mut nowhere(), to, owed);
+    fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
+        self.inner.return_to_user(&mut nowhere(), to, owed);
     }
 
     fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
         self.inner.enter_from_user(&mut nowhere(), to);
     }
 
-    fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {
-        self.inner.arrive(&mut nowhere())
+    fn cpu_online(&self, _: &mut impl Issue<Seen>) -> Owed {
+        self.inner.cpu_online(&mut nowhere())
     }
 }

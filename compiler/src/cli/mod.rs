@@ -19,7 +19,7 @@ mod trace;
 use crate::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
-use crate::disk::{self, DiskError, Source};
+use crate::fs::{self, FileError, Source};
 use crate::hidden::spelt;
 use crate::render::{self, render};
 use crate::source::Files;
@@ -123,23 +123,23 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, DiskError> {
+    fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, FileError> {
         if self.paths == [Path::new(DEFAULT)] && !self.paths[0].exists() {
-            return Err(DiskError::NoDefault(DEFAULT));
+            return Err(FileError::NoDefault(DEFAULT));
         }
-        let sources = disk::read(&self.paths)?;
+        let sources = fs::read(&self.paths)?;
         Ok(sources.into_iter().map(Source::named))
     }
 
-    fn compile(&self) -> Result<Compiled, DiskError> {
+    fn compile(&self) -> Result<Compiled, FileError> {
         Ok(compile(self.read()?))
     }
 
-    fn check(&self) -> Result<Compiled, DiskError> {
+    fn check(&self) -> Result<Compiled, FileError> {
         Ok(compile::check(self.read()?))
     }
 
-    fn planned(&self) -> Result<(Compiled, Vec<Analysis>), DiskError> {
+    fn planned(&self) -> Result<(Compiled, Vec<Analysis>), FileError> {
         Ok(compile::planned(self.read()?))
     }
 
@@ -212,8 +212,8 @@ enum Outcome {
 /// What stood in the way: a sentence, and perhaps lines that help.
 struct Trouble(String);
 
-impl From<DiskError> for Trouble {
-    fn from(error: DiskError) -> Self {
+impl From<FileError> for Trouble {
+    fn from(error: FileError) -> Self {
         Self(error.to_string())
     }
 }

@@ -140,7 +140,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+                fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
                     #resume_unused #resume_tlb #resume
                 }
 
@@ -150,7 +150,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
+                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
             }
         }
     }

@@ -10,8 +10,8 @@ use tlbc_runtime::request::{Conditions, Extent, LevelTable, Ranges};
 
 use super::interpret::{Changing, Env};
 use super::query::{Cleared, EMPTY, Query, ROOT, Stretch, Tables};
+use crate::describe::bytes;
 use crate::model::{Config, Known, Model};
-use crate::words::bytes;
 
 /// What plans are interpreted with, for a query without ranges.
 pub(super) fn env(query: &Query) -> Env {

@@ -10,7 +10,7 @@ use tlbc_runtime::request::Space;
 use super::answer::Hex;
 use super::query::{Change, Event, Query, Stretch, Tables, To};
 use crate::model::{Config, Model, Named, Tag, Under};
-use crate::samples::{described, tags};
+use crate::sample_requests::{described, tags};
 
 /// What was asked.
 #[derive(Debug, Clone, Serialize)]

@@ -100,11 +100,11 @@ impl Backend for Nothing {
         Owed::NOTHING
     }
 
-    fn resume(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
+    fn return_to_user(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
 
     fn enter_from_user(&self, _: &mut impl Issue<()>, _: &Root) {}
 
-    fn arrive(&self, _: &mut impl Issue<()>) -> Owed {
+    fn cpu_online(&self, _: &mut impl Issue<()>) -> Owed {
         Owed::NOTHING
     }
 }

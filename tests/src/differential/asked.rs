@@ -204,7 +204,7 @@ impl Asked<'_> {
             self.env.owed = put_off;
             let to = self.env.root;
             let plan = self.plan(Shape::Resume);
-            let (issued, ()) = self.backend(|tlb, sink| tlb.resume(sink, &to, put_off));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.return_to_user(sink, &to, put_off));
             let did = Did {
                 issued,
                 ..Did::nothing()
@@ -229,7 +229,7 @@ impl Asked<'_> {
             assert_eq!(did, plan, "publish, {space:?}");
         }
         let plan = self.plan(Shape::Arrive);
-        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(sink));
+        let (issued, owed) = self.backend(|tlb, sink| tlb.cpu_online(sink));
         let did = Did {
             issued,
             owed,

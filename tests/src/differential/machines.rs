@@ -42,11 +42,11 @@ pub trait Machine {
     /// [`Backend::switch`].
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed;
     /// [`Backend::resume`].
-    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
     /// [`Backend::enter_from_user`].
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root);
     /// [`Backend::arrive`].
-    fn arrive(&self, to: &mut Vec<Issued>) -> Owed;
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed;
 }
 
 /// A backend, and how to name what it issues.
@@ -114,16 +114,16 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.switch(&mut self.sink(to), root, debt)
     }
 
-    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
-        self.tlb.resume(&mut self.sink(to), root, owed);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
+        self.tlb.return_to_user(&mut self.sink(to), root, owed);
     }
 
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root) {
         self.tlb.enter_from_user(&mut self.sink(to), root);
     }
 
-    fn arrive(&self, to: &mut Vec<Issued>) -> Owed {
-        self.tlb.arrive(&mut self.sink(to))
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed {
+        self.tlb.cpu_online(&mut self.sink(to))
     }
 }
 

@@ -96,9 +96,9 @@ fn switch(debt: Debt) {
     show(here, Vec::new(), owed);
 }
 
-fn arrive() {
+fn cpu_online() {
     let mut here = Vec::new();
-    let owed = TLB.arrive(&mut Record(|op| here.push(text(op))));
+    let owed = TLB.cpu_online(&mut Record(|op| here.push(text(op))));
     show(here, Vec::new(), owed);
 }
 

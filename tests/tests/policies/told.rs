@@ -58,13 +58,13 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
         self.0.switch(cpu, to, debt)
     }
-    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
-        self.0.resume(cpu, to, owed);
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+        self.0.return_to_user(cpu, to, owed);
     }
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
         self.0.enter_from_user(cpu, to);
     }
-    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
-        self.0.arrive(cpu)
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+        self.0.cpu_online(cpu)
     }
 }

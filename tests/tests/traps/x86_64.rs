@@ -2,7 +2,7 @@
 
 use tlbc::plan::ir::{Node, Shape};
 use tlbc::trace::interpret::Which;
-use tlbc::trace::{Event, Trace, Until};
+use tlbc::trace::{DeferredBy, Event, Trace, Until};
 use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -202,8 +202,8 @@ fn trap_24_lazy_cpus_are_told_of_freed_tables() {
             .collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
-    assert_eq!(holders(&page), ["lazy CPUs", "inactive CPUs"]);
-    assert_eq!(holders(&page.tables()), ["inactive CPUs"]);
+    assert_eq!(holders(&page), [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]);
+    assert_eq!(holders(&page.tables()), [DeferredBy::InactiveCpus]);
 }
 
 /// ADL063, RPL042: with PCIDs on INVLPG may leave globals, so kernel pages go otherwise; without

@@ -285,7 +285,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
         if K::VIEWS {
             let tag = to.tag.value | VIEW;
             if owed {
@@ -304,7 +304,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         if K::KERNEL_UNDER_LOADED {
             let (page, walks) = (None, true);
             cpu.issue(Op::DropLoaded { page, walks });
