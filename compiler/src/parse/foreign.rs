@@ -257,9 +257,8 @@ fn is_type(word: &str) -> bool {
 fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool {
     let (before, rest) = (text[..found.start].trim_end(), &text[found.end..]);
     match &text[found.clone()] {
-        ":" | "=" | "(" | "[" | "{" => may_follow(expected, rest),
         ";" => before.ends_with([';', '{', '}']) || may_follow(expected, rest),
-        "is" | "the" | "are" => may_follow(expected, rest),
+        ":" | "=" | "(" | "[" | "{" | "is" | "the" | "are" => may_follow(expected, rest),
         word if word.starts_with(char::is_alphabetic) => {
             let next = lex::tokens(rest, 0).next();
             let is_value = next.is_some_and(|(kind, range)| {
