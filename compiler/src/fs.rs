@@ -43,6 +43,8 @@ pub enum FileError {
     },
     /// A directory without a definition.
     NoDefinitions(PathBuf),
+    /// A directory where one definition is read.
+    Directory(PathBuf),
     /// No path was given, and the default directory does not exist.
     NoDefault(&'static str),
 }
@@ -60,6 +62,11 @@ impl fmt::Display for FileError {
             Self::NoDefinitions(path) => {
                 write!(f, "no *.{EXTENSION} file in directory {}", path.display())
             }
+            Self::Directory(path) => write!(
+                f,
+                "{} is a directory\n  name the file of one definition in it",
+                path.display()
+            ),
         }
     }
 }
@@ -68,7 +75,7 @@ impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::NoDefinitions(_) | Self::NoDefault(_) => None,
+            Self::NoDefinitions(_) | Self::Directory(_) | Self::NoDefault(_) => None,
         }
     }
 }
@@ -155,6 +162,9 @@ pub(crate) fn read_one(path: PathBuf) -> Result<Source, FileError> {
     if path.as_os_str() == "-" {
         let bytes = read_all(io::stdin().lock()).map_err(failed("read", Path::new(STDIN)))?;
         return Ok(Source { path: None, bytes });
+    }
+    if path.is_dir() {
+        return Err(FileError::Directory(path));
     }
     let bytes = File::open(&path).and_then(read_all);
     let bytes = bytes.map_err(failed("read", &path))?;
@@ -297,8 +307,9 @@ fn stage(directory: &Path, text: &str) -> io::Result<NamedTempFile> {
     // The usual mode of a new file. By default a temporary file is accessible only to its owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
-    // Not through `file`: its errors would name the temporary file, which means nothing to the user.
+    // Errors that name the temporary file mean nothing to the user: the kind of this one, and the file itself below.
+    let file = builder.tempfile_in(directory);
+    let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
     file.as_file_mut().write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)

@@ -72,6 +72,44 @@ fn a_new_definition_that_is_filled_in_has_no_errors() {
     }
 }
 
+/// A machine whose CPUs flush for themselves, and whose tags are the same everywhere.
+const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | cpu | never | dropped by the fault | 16 | machine | \
+    65535 | generations | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
+    15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
+    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+
+/// What a new definition has in comments is right once it is none.
+#[test]
+fn commented_statements_are_right() {
+    let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
+    let stated = |text: &str, begins: &str| {
+        let line = text.lines().find(|line| {
+            let code = line.trim().strip_prefix("// ");
+            code.is_some_and(|code| code.starts_with(begins))
+        });
+        let line = line.unwrap_or_else(|| panic!("{begins}"));
+        let code = line.trim().trim_start_matches("// ");
+        let code = code.split("   ").next().expect("a statement");
+        text.replacen(line, code, 1)
+    };
+    let shared = filled(&new, SHARED_TAGS);
+    let called = stated(&filled(&new, BROADCAST), "invalidate ask_all call");
+    let loads = filled(&new, INTERRUPTS);
+    let loads = loads.replacen(
+        "    // feature",
+        "    feature tagged \"tags\";\n    // feature",
+        1,
+    );
+    let loads = stated(&stated(&loads, "load plain_root"), "switch {");
+    let first = loads.find("\n    switch {").expect("the usual switch");
+    let last = first + loads[first..].find("    }\n").expect("its end") + "    }\n".len();
+    let loads = format!("{}\n{}", &loads[..first], &loads[last..]);
+    for text in [shared, called, loads] {
+        let run = check(&text, "human");
+        assert_eq!(run.code, Some(0), "{text}\n{}", run.stderr);
+    }
+}
+
 #[test]
 fn new_writes_one_file_and_overwrites_none() {
     let directory = TempDir::new().expect("a directory");

@@ -4,6 +4,8 @@
 mod support;
 
 mod generate;
+#[cfg(unix)]
+mod paths;
 mod said;
 mod streams;
 mod traces;
