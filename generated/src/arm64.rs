@@ -260,122 +260,122 @@ pub enum Op {
     DsbNsh,
     /// `isb`: arm64.arch:122.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:168-174.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:169-176.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:177-184.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:179-187.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:189-197.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:194-202.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:198-207.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:206-212.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:211-218.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:213-220.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:219-227.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:221-228.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:228-236.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:229-237.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:237-246.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:240-246.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:249-256.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:247-253.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:257-264.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:168-174.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:169-176.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:177-184.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:179-187.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:189-197.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:194-202.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:198-207.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:206-212.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:211-218.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:213-220.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:219-227.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:221-228.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:228-236.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:229-237.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:237-246.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:240-246.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:249-256.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:247-253.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:257-264.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:279-282.
+    /// Loads `ttbr0`. arm64.arch:290-293.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:283-286.
+    /// Loads `ttbr1`. arm64.arch:294-297.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -844,7 +844,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:270-274.
+/// Operand `ttbr0`: arm64.arch:281-285.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -853,7 +853,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:275-278.
+/// Operand `asid`: arm64.arch:286-289.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -880,7 +880,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:168-174, arm64.arch:177-184.
+    /// From: arm64.arch:119, arm64.arch:169-176, arm64.arch:179-187.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -894,26 +894,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:177-184: vae1
+                // arm64.arch:179-187: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:177-184: vae1, view user
+                // arm64.arch:179-187: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:168-174: vale1
+                // arm64.arch:169-176: vale1
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:168-174: vale1, view user
+                // arm64.arch:169-176: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:177-184: vae1
+            // arm64.arch:179-187: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:168-174: vale1
+            // arm64.arch:169-176: vale1
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -926,7 +926,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:168-174, arm64.arch:177-184.
+    /// From: arm64.arch:118, arm64.arch:169-176, arm64.arch:179-187.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -940,26 +940,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:177-184: vae1is
+                // arm64.arch:179-187: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:177-184: vae1is, view user
+                // arm64.arch:179-187: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:168-174: vale1is
+                // arm64.arch:169-176: vale1is
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:168-174: vale1is, view user
+                // arm64.arch:169-176: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:177-184: vae1is
+            // arm64.arch:179-187: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:168-174: vale1is
+            // arm64.arch:169-176: vale1is
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -972,7 +972,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:186-193, arm64.arch:194-202.
+    /// From: arm64.arch:119, arm64.arch:189-197, arm64.arch:198-207.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -984,11 +984,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:194-202: vaae1
+            // arm64.arch:198-207: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:186-193: vaale1
+            // arm64.arch:189-197: vaale1
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -1002,7 +1002,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:186-193, arm64.arch:194-202.
+    /// From: arm64.arch:118, arm64.arch:189-197, arm64.arch:198-207.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1014,11 +1014,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:194-202: vaae1is
+            // arm64.arch:198-207: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:186-193: vaale1is
+            // arm64.arch:189-197: vaale1is
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1282,7 +1282,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:168-174, arm64.arch:177-184, arm64.arch:206-212, arm64.arch:213-220.
+    /// From: arm64.arch:169-176, arm64.arch:179-187, arm64.arch:211-218, arm64.arch:219-227.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1300,7 +1300,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:213-220: rvae1
+                        // arm64.arch:219-227: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1310,7 +1310,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:213-220: rvae1, view user
+                        // arm64.arch:219-227: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1322,17 +1322,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:177-184: vae1
+                        // arm64.arch:179-187: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:177-184: vae1, view user
+                        // arm64.arch:179-187: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:206-212: rvale1
+                        // arm64.arch:211-218: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1342,7 +1342,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:206-212: rvale1, view user
+                        // arm64.arch:211-218: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1354,10 +1354,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:168-174: vale1
+                        // arm64.arch:169-176: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:168-174: vale1, view user
+                        // arm64.arch:169-176: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1365,24 +1365,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:213-220: rvae1
+                    // arm64.arch:219-227: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-184: vae1
+                    // arm64.arch:179-187: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:206-212: rvale1
+                    // arm64.arch:211-218: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:168-174: vale1
+                    // arm64.arch:169-176: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1394,9 +1394,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:177-184: vae1
+                    // arm64.arch:179-187: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:177-184: vae1, view user
+                    // arm64.arch:179-187: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1408,9 +1408,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:168-174: vale1
+                    // arm64.arch:169-176: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:168-174: vale1, view user
+                    // arm64.arch:169-176: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1422,7 +1422,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-184: vae1
+                // arm64.arch:179-187: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1432,7 +1432,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:168-174: vale1
+                // arm64.arch:169-176: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1447,7 +1447,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:168-174, arm64.arch:177-184, arm64.arch:206-212, arm64.arch:213-220.
+    /// From: arm64.arch:169-176, arm64.arch:179-187, arm64.arch:211-218, arm64.arch:219-227.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1465,7 +1465,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:213-220: rvae1is
+                        // arm64.arch:219-227: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1475,7 +1475,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:213-220: rvae1is, view user
+                        // arm64.arch:219-227: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1487,17 +1487,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:177-184: vae1is
+                        // arm64.arch:179-187: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:177-184: vae1is, view user
+                        // arm64.arch:179-187: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:206-212: rvale1is
+                        // arm64.arch:211-218: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1507,7 +1507,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:206-212: rvale1is, view user
+                        // arm64.arch:211-218: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1519,10 +1519,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:168-174: vale1is
+                        // arm64.arch:169-176: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:168-174: vale1is, view user
+                        // arm64.arch:169-176: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1530,24 +1530,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:213-220: rvae1is
+                    // arm64.arch:219-227: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-184: vae1is
+                    // arm64.arch:179-187: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:206-212: rvale1is
+                    // arm64.arch:211-218: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:168-174: vale1is
+                    // arm64.arch:169-176: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1559,9 +1559,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:177-184: vae1is
+                    // arm64.arch:179-187: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:177-184: vae1is, view user
+                    // arm64.arch:179-187: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1573,9 +1573,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:168-174: vale1is
+                    // arm64.arch:169-176: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:168-174: vale1is, view user
+                    // arm64.arch:169-176: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1587,7 +1587,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-184: vae1is
+                // arm64.arch:179-187: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1597,7 +1597,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:168-174: vale1is
+                // arm64.arch:169-176: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1612,7 +1612,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:186-193, arm64.arch:194-202, arm64.arch:221-228, arm64.arch:229-237.
+    /// From: arm64.arch:189-197, arm64.arch:198-207, arm64.arch:228-236, arm64.arch:237-246.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1629,7 +1629,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:229-237: rvaae1
+                    // arm64.arch:237-246: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1640,14 +1640,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:194-202: vaae1
+                    // arm64.arch:198-207: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:221-228: rvaale1
+                    // arm64.arch:228-236: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1658,7 +1658,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:186-193: vaale1
+                    // arm64.arch:189-197: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1668,7 +1668,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:194-202: vaae1
+                // arm64.arch:198-207: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1678,7 +1678,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:186-193: vaale1
+                // arm64.arch:189-197: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1694,7 +1694,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:186-193, arm64.arch:194-202, arm64.arch:221-228, arm64.arch:229-237.
+    /// From: arm64.arch:189-197, arm64.arch:198-207, arm64.arch:228-236, arm64.arch:237-246.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1711,7 +1711,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:229-237: rvaae1is
+                    // arm64.arch:237-246: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1722,14 +1722,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:194-202: vaae1is
+                    // arm64.arch:198-207: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:221-228: rvaale1is
+                    // arm64.arch:228-236: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1740,7 +1740,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:186-193: vaale1is
+                    // arm64.arch:189-197: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1750,7 +1750,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:194-202: vaae1is
+                // arm64.arch:198-207: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1760,7 +1760,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:186-193: vaale1is
+                // arm64.arch:189-197: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1774,16 +1774,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:240-246.
+    /// From: arm64.arch:119, arm64.arch:249-256.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:240-246: aside1
+        // arm64.arch:249-256: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:240-246: aside1, view user
+            // arm64.arch:249-256: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1795,16 +1795,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:240-246.
+    /// From: arm64.arch:118, arm64.arch:249-256.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:240-246: aside1is
+        // arm64.arch:249-256: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:240-246: aside1is, view user
+            // arm64.arch:249-256: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1816,11 +1816,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:247-253.
+    /// From: arm64.arch:119, arm64.arch:257-264.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:247-253: vmalle1
+        // arm64.arch:257-264: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1831,11 +1831,11 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:247-253.
+    /// From: arm64.arch:118, arm64.arch:257-264.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:247-253: vmalle1is
+        // arm64.arch:257-264: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
@@ -1854,7 +1854,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:168-174.
+    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:169-176.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
         let c = self.config;
@@ -1891,7 +1891,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:168-174.
+    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:169-176.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1928,7 +1928,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:122, arm64.arch:279-282, arm64.arch:283-286.
+    /// From: arm64.arch:122, arm64.arch:290-293, arm64.arch:294-297.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
         if debt != Debt::None {
@@ -1941,15 +1941,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:279-282: ttbr0
+        // arm64.arch:290-293: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:283-286: ttbr1
+        // arm64.arch:294-297: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:279-282: ttbr0
+        // arm64.arch:290-293: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1958,12 +1958,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:283-286.
+    /// From: arm64.arch:294-297.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:283-286: ttbr1
+            // arm64.arch:294-297: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1972,12 +1972,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:122, arm64.arch:283-286.
+    /// From: arm64.arch:122, arm64.arch:294-297.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:283-286: ttbr1
+            // arm64.arch:294-297: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });
@@ -1991,11 +1991,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121, arm64.arch:122, arm64.arch:247-253.
+    /// From: arm64.arch:119, arm64.arch:121, arm64.arch:122, arm64.arch:257-264.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:247-253: vmalle1
+        // arm64.arch:257-264: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);

@@ -260,25 +260,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:87.
+    /// `tlbsync`: x86_64.arch:91.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:118-126.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:122-130.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:127-137.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:131-141.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:138-145.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:142-149.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:146-154.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:150-158.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:159-172.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:163-177.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -287,7 +287,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:189-193.
+    /// Loads `cr3`. x86_64.arch:194-198.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -426,7 +426,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:89-91.
+/// Operand `va`: x86_64.arch:93-95.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -435,7 +435,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:92-95.
+/// Operand `kind`: x86_64.arch:96-99.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -444,7 +444,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:96-100.
+/// Operand `descriptor`: x86_64.arch:100-104.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -455,7 +455,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:101-105.
+/// Operand `rax`: x86_64.arch:105-109.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -466,7 +466,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:106-111.
+/// Operand `ecx`: x86_64.arch:110-115.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -481,7 +481,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:110.
+/// What operand `ecx` can name: x86_64.arch:114.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -489,7 +489,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:112-116.
+/// Operand `edx`: x86_64.arch:116-120.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -498,7 +498,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:183-188.
+/// Operand `cr3`: x86_64.arch:188-193.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -537,17 +537,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
-        // x86_64.arch:118-126: invlpg
+        // x86_64.arch:122-130: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:127-137: invpcid, form page, view user
+                // x86_64.arch:131-141: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -565,7 +565,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -581,13 +581,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:159-172: invlpgb, form run
+                // x86_64.arch:163-177: invlpgb, form run
                 let rax = encode_rax(va, 0x7);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:159-172: invlpgb, form leaves
+                // x86_64.arch:163-177: invlpgb, form leaves
                 let rax = encode_rax(va, 0x17);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
@@ -611,36 +611,36 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137, x86_64.arch:146-154.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141, x86_64.arch:150-158.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, walk: bool) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 owed |= Owed::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:127-137: invpcid, form everything
+                    // x86_64.arch:131-141: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller has interrupts off.
-                    // x86_64.arch:146-154: mov_cr4
+                    // x86_64.arch:150-158: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 if walk {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // x86_64.arch:127-137: invpcid, form nonglobal
+                        // x86_64.arch:131-141: invpcid, form nonglobal
                         let kind = encode_kind(0x3);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
@@ -651,7 +651,7 @@ impl Tlb {
                 }
             }
         } else {
-            // x86_64.arch:118-126: invlpg
+            // x86_64.arch:122-130: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -665,7 +665,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -679,13 +679,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:159-172: invlpgb, form nonglobal
+                // x86_64.arch:163-177: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-            // x86_64.arch:159-172: invlpgb, form leaves_any
+            // x86_64.arch:163-177: invlpgb, form leaves_any
             let rax = encode_rax(va, 0x1d);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(0);
@@ -736,7 +736,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -787,7 +787,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137.
+    /// From: x86_64.arch:131-141.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -831,7 +831,7 @@ impl Tlb {
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
-                            // x86_64.arch:127-137: invpcid, form nonglobal
+                            // x86_64.arch:131-141: invpcid, form nonglobal
                             let kind = encode_kind(0x3);
                             let descriptor = encode_descriptor(0, 0);
                             cpu.issue(Op::Invpcid { kind, descriptor });
@@ -878,7 +878,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:87, x86_64.arch:159-172.
+    /// From: x86_64.arch:91, x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
         let c = self.config;
@@ -897,7 +897,7 @@ impl Tlb {
                 owed |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
-                    // x86_64.arch:159-172: invlpgb, form nonglobal
+                    // x86_64.arch:163-177: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -998,7 +998,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126, x86_64.arch:127-137.
+    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1011,9 +1011,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 cpu.issue(Op::Invlpg { va });
-                // x86_64.arch:127-137: invpcid, form page, view user
+                // x86_64.arch:131-141: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1024,7 +1024,7 @@ impl Tlb {
             let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:118-126: invlpg
+                // x86_64.arch:122-130: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1039,7 +1039,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1049,7 +1049,7 @@ impl Tlb {
         if matches!(stride, PTE | PMD) {
             if walk {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:159-172: invlpgb, form run
+                    // x86_64.arch:163-177: invlpgb, form run
                     let rax = encode_rax(run.va, 0x7);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1057,7 +1057,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:159-172: invlpgb, form leaves
+                    // x86_64.arch:163-177: invlpgb, form leaves
                     let rax = encode_rax(run.va, 0x17);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1071,7 +1071,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form run
+                // x86_64.arch:163-177: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1083,7 +1083,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form leaves
+                // x86_64.arch:163-177: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1098,7 +1098,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:118-126.
+    /// From: x86_64.arch:122-130.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1107,7 +1107,7 @@ impl Tlb {
         let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
-            // x86_64.arch:118-126: invlpg
+            // x86_64.arch:122-130: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
@@ -1121,7 +1121,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1129,7 +1129,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:159-172: invlpgb, form leaves_any
+                // x86_64.arch:163-177: invlpgb, form leaves_any
                 let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1142,7 +1142,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:159-172: invlpgb, form leaves_any
+                // x86_64.arch:163-177: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1156,13 +1156,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:138-145.
+    /// From: x86_64.arch:142-149.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:138-145: mov_cr3
+        // x86_64.arch:142-149: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1176,7 +1176,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1189,7 +1189,7 @@ impl Tlb {
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:159-172: invlpgb, form tag
+            // x86_64.arch:163-177: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1211,7 +1211,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
+    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
@@ -1220,14 +1220,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:138-145: mov_cr3
+                    // x86_64.arch:142-149: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:127-137: invpcid, form everything
+                    // x86_64.arch:131-141: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1235,20 +1235,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:138-145: mov_cr3
+                    // x86_64.arch:142-149: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:146-154: mov_cr4
+                    // x86_64.arch:150-158: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:138-145: mov_cr3
+            // x86_64.arch:142-149: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         owed
@@ -1260,14 +1260,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:159-172.
+    /// From: x86_64.arch:163-177.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:159-172: invlpgb, form everything
+            // x86_64.arch:163-177: invlpgb, form everything
             let rax = encode_rax(0, 0xc);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(0);
@@ -1280,7 +1280,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1292,7 +1292,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:87.
+    /// From: x86_64.arch:91.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1304,14 +1304,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut owed = Owed::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1322,7 +1322,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1339,7 +1339,7 @@ impl Tlb {
                     self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:189-193: cr3
+            // x86_64.arch:194-198: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1349,18 +1349,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1370,18 +1370,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:189-193.
+    /// From: x86_64.arch:194-198.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:189-193: cr3
+                // x86_64.arch:194-198: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1395,24 +1395,24 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:127-137, x86_64.arch:138-145, x86_64.arch:146-154.
+    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:127-137: invpcid, form everything
+                // x86_64.arch:131-141: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:146-154: mov_cr4
+                // x86_64.arch:150-158: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:138-145: mov_cr3
+            // x86_64.arch:142-149: mov_cr3
             cpu.issue(Op::MovCr3);
         }
     }

@@ -181,7 +181,7 @@ impl Emit<'_> {
                 let kind = change.kind(&facts);
                 let was = slot.was();
                 #owed
-                let obligation = change.left_over(&facts);
+                let obligation = change.left_over(&facts, owner.space);
                 Changed { was, obligation, owed }
             }
         }

@@ -87,6 +87,7 @@ impl Emit<'_> {
                 let kind = kind_name(kind);
                 quote!(kind != Kind::#kind)
             }
+            Test::OneEntry => quote!(entries != 1),
             other => {
                 let test = self.test(other, shape);
                 quote!(!#test)
@@ -119,6 +120,7 @@ impl Emit<'_> {
             }
             Test::MayDefer => quote!(owner.may_defer),
             Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
+            Test::OneEntry => quote!(entries == 1),
             Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
             Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {

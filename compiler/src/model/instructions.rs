@@ -4,6 +4,7 @@ use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
 
 use super::{At, Cases, Cond, Config, Keeps, Named, Need, Written};
 use crate::source::Span;
+use crate::template::is_instruction;
 
 /// A barrier or an invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -260,6 +261,19 @@ impl Invalidate {
     pub fn assembled(&self) -> &[String] {
         let encoded = self.encoded.as_ref().map(|at| &at.value);
         encoded.unwrap_or(&self.template.lines)
+    }
+
+    /// The lines for people: the text, unless what is assembled for it has more instructions, as a loop has.
+    #[must_use]
+    pub fn shown(&self) -> &[String] {
+        let instructions =
+            |lines: &[String]| lines.iter().filter(|line| is_instruction(line)).count();
+        let (text, assembled) = (&self.template.lines, self.assembled());
+        if instructions(assembled) > instructions(text) {
+            assembled
+        } else {
+            text
+        }
     }
 
     /// Whose caches, in a configuration.

@@ -127,20 +127,33 @@ impl Shaper<'_, '_> {
             return self.each(setting, Over::Entries, one);
         };
         let (operand, most) = many.1;
-        self.each(setting, Over::Runs { operand, most }, many.0)
+        let runs = self.each(setting, Over::Runs { operand, most }, many.0);
+        // Most changes are of one entry, for which no count is needed.
+        let one = self.writing(setting, one, |once| once);
+        Node::select(Test::OneEntry, one, runs)
     }
 
-    /// An instruction for each entry, and once after all of them what its errata want and the barriers after which it
-    /// is done.
+    /// Issues an instruction for each entry.
     fn each(&self, setting: &Setting<'_>, over: Over, primitive: Primitive) -> Node {
+        self.writing(setting, primitive, |body| Node::Each {
+            over,
+            body: Box::new(body),
+            rest: None,
+        })
+    }
+
+    /// Issues an instruction as often as `times` says, then once what its errata want and the barriers after which it is
+    /// done.
+    fn writing(
+        &self,
+        setting: &Setting<'_>,
+        primitive: Primitive,
+        times: impl FnOnce(Node) -> Node,
+    ) -> Node {
         let issue = issue(primitive);
         let remedies = setting.remedies(Instr::Invalidate(primitive.invalidate));
         let before = remedies::beside(self.model, &remedies, issue, false);
-        let loop_over = Node::Each {
-            over,
-            body: Box::new(seq(before.into_iter().chain([Node::Issue(issue)]))),
-            rest: None,
-        };
+        let written = times(seq(before.into_iter().chain([Node::Issue(issue)])));
         let issue = Issue {
             address: false,
             ..issue
@@ -148,7 +161,7 @@ impl Shaper<'_, '_> {
         let after = remedies::beside(self.model, &remedies, issue, true);
         let barriers = setting.done_after(primitive.invalidate).into_iter();
         let complete = barriers.map(|barrier| self.complete(setting, barrier));
-        seq([loop_over].into_iter().chain(after).chain(complete))
+        seq([written].into_iter().chain(after).chain(complete))
     }
 
     /// The new entry is stored where an invalid one is. The kernel's own code may use it at once.

@@ -244,6 +244,8 @@ pub enum Test {
     OnlyHere,
     /// The entries that change are the kernel's.
     OfKernel,
+    /// One entry changes.
+    OneEntry,
     /// Cuts have passes of their own, and what is below them is still valid.
     Live,
     /// The level at hand is one of these.

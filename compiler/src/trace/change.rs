@@ -196,7 +196,7 @@ impl Run<'_> {
             {
                 change.obligation(&facts)
             } else {
-                let left = change.left_over(&facts);
+                let left = change.left_over(&facts, self.query.space);
                 // No CPU can fault on an entry that the instructions have dropped.
                 if dropped && !left.is_required_now(self.query.space) {
                     Obligation::NOTHING

@@ -201,6 +201,7 @@ impl Run<'_> {
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
             Test::OnlyHere => env.change.reach == Reach::Here,
+            Test::OneEntry => env.change.entries == 1,
             Test::OfKernel => env.change.space == Space::Kernel,
             Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),

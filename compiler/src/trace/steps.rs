@@ -14,12 +14,12 @@ use super::answer::{
 use super::encode;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
-use crate::model::{Config, Instr, Lost, Model, Source, Template};
+use crate::model::{Config, Instr, Lost, Model, Source};
 use crate::template::shown;
 
 /// A step; none for plain stores unless it is said of which entries they are.
 pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
-    let instruction = |name: &str, template| instruction(model, config, op, (name, template));
+    let instruction = |name: &str, lines| instruction(model, config, op, (name, lines));
     Some(match op.which {
         Which::Barrier(index) => {
             let it = &model.barriers[index];
@@ -30,14 +30,14 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     _ => BarrierRole::Complete,
                 },
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Invalidate(index) => {
             let it = &model.invalidates[index];
             Step::Invalidate {
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, it.shown()),
             }
         }
         Which::Load(index) => {
@@ -47,7 +47,7 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     Role::EmptyRoot => LoadedRoot::Empty,
                     _ => LoadedRoot::Space,
                 },
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Store => Step::Store(store?.clone()),
@@ -66,7 +66,7 @@ fn instruction(
     model: &Model,
     config: Config,
     op: &Op,
-    (name, template): (&str, &Template),
+    (name, lines): (&str, &[String]),
 ) -> Instruction {
     let operands = op.operands.iter().map(|&(operand, bits)| {
         let it = &model.operands[operand];
@@ -86,7 +86,7 @@ fn instruction(
     });
     let operands: Vec<Operand> = operands.collect();
     // Directives of the assembler are no instructions.
-    let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
+    let lines = lines.iter().filter(|line| !line.starts_with('.'));
     let value = |of: &str| {
         let operand = operands.iter().find(|operand| operand.name == of);
         operand.map_or_else(|| of.to_owned(), |operand| operand.value.to_string())

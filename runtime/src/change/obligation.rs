@@ -123,11 +123,17 @@ impl Change {
         }
     }
 
-    /// What is left of [`obligation`](Self::obligation) when an instruction has changed the entry. What it
-    /// drops it has dropped; where it gave more rights, other CPUs keep a stricter entry until they fault.
+    /// Returns what is left of [`obligation`](Self::obligation) when an instruction has changed an entry of a space of this
+    /// kind. Where a user's entry gained rights, CPUs may keep one that allows less until they fault. The kernel's code must
+    /// not fault: where it would, the instruction that changes the kernel's entry invalidates all that was made through it,
+    /// on CPUs if not on devices.
     #[inline]
-    pub fn left_over(&self, facts: &ChangeFacts) -> Obligation {
+    pub fn left_over(&self, facts: &ChangeFacts, space: Space) -> Obligation {
+        let of_kernel = matches!(space, Space::Kernel) && !facts.devices_stay_strict;
         match self.kind(facts) {
+            Kind::Relaxes if of_kernel && facts.stricter != Stricter::Refetched => {
+                Obligation::NOTHING
+            }
             Kind::Appears | Kind::Relaxes | Kind::Same => self.obligation(facts),
             Kind::Vanishes | Kind::Replaces => Obligation::NOTHING,
         }

@@ -3,6 +3,7 @@
 use super::obligation::{USERS, WALKERS};
 use super::*;
 use crate::clause::{Holders, Level, Levels, What, Which};
+use crate::request::Space;
 
 const FACTS: ChangeFacts = ChangeFacts {
     walk_cached: true,
@@ -99,7 +100,8 @@ fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
 fn an_instruction_leaves_over_what_it_did_not_drop() {
     let left = |old, new| {
         let change = lowest(old, new);
-        (change.left_over(&FACTS), change.obligation(&FACTS))
+        let left = change.left_over(&FACTS, Space::User);
+        (left, change.obligation(&FACTS))
     };
     for (old, new) in [(PAGE, Entry::Invalid), (PAGE, LESS)] {
         let (left, owed) = left(old, new);
@@ -107,6 +109,27 @@ fn an_instruction_leaves_over_what_it_did_not_drop() {
     }
     let (left, owed) = left(LESS, PAGE);
     assert!(left == owed && left.deadline == Deadline::Fault);
+}
+
+#[test]
+fn an_instruction_leaves_over_what_devices_keep_of_the_kernel() {
+    let left = |facts: &ChangeFacts| lowest(LESS, PAGE).left_over(facts, Space::Kernel);
+    for stricter in [Stricter::DroppedByFault, Stricter::FaultsUntilDropped] {
+        let on_cpus = ChangeFacts { stricter, ..FACTS };
+        assert!(left(&on_cpus).is_nothing());
+        let on_devices = ChangeFacts {
+            devices_stay_strict: true,
+            ..on_cpus
+        };
+        assert!(left(&on_devices).holders.covers(Holders::DEVICE));
+    }
+    // The instruction that is used there may leave entries: a CPU walks again, and stale ones have to be invalid first.
+    let refetched = ChangeFacts {
+        stricter: Stricter::Refetched,
+        rights_through_invalid: true,
+        ..FACTS
+    };
+    assert!(!left(&refetched).is_nothing());
 }
 
 #[test]
@@ -148,7 +171,10 @@ fn what_reads_the_same_is_a_kind_of_its_own() {
     for entry in [PAGE, TABLE] {
         let same = lowest(entry, entry);
         assert_eq!(same.kind(&FACTS), Kind::Same);
-        assert!(same.obligation(&FACTS).is_nothing() && same.left_over(&FACTS).is_nothing());
+        assert!(
+            same.obligation(&FACTS).is_nothing()
+                && same.left_over(&FACTS, Space::User).is_nothing()
+        );
         let clears = Change {
             clears: Marks::DIRTY,
             ..same

@@ -196,7 +196,10 @@ fn trap_19_arrival_drops_globals() {
 fn trap_24_lazy_cpus_are_told_of_freed_tables() {
     let holders = |ask: &Ask| {
         let deferred = ask.on(x86(), "pge pcid").deferred;
-        deferred.iter().map(|it| it.cpus).collect::<Vec<_>>()
+        deferred
+            .iter()
+            .map(|it| it.cpus.words())
+            .collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
     assert_eq!(holders(&page), [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]);

@@ -159,7 +159,7 @@ impl<K: Kind> Backend for Toy<K> {
         } else if K::DEFERS && owner.may_defer {
             self.machine.store(table, index, change.new_bits);
             changed.owed = Owed::SPACE_UNTIL_ATTACH;
-            changed.obligation = change.left_over(&facts);
+            changed.obligation = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
                 table,
@@ -175,7 +175,7 @@ impl<K: Kind> Backend for Toy<K> {
                     Reach::Wide => Where::EverywhereAtOnce,
                 },
             });
-            changed.obligation = change.left_over(&facts);
+            changed.obligation = change.left_over(&facts, owner.space);
         }
         changed
     }
