@@ -52,7 +52,8 @@ pub fn bytes(shift: u32) -> String {
     format!("{} {}", 1u64 << (shift - unit * 10), UNITS[unit as usize])
 }
 
-/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line break.
+/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line
+/// break.
 #[must_use]
 pub fn number(number: u64) -> String {
     let digits = number.to_string();

@@ -295,7 +295,8 @@ fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
     }
 }
 
-/// Draws the meaning of the marks and the roles of the barriers. Returns the width and the y coordinate of the lower end.
+/// Draws the meaning of the marks and the roles of the barriers. Returns the width and the y coordinate of the lower
+/// end.
 fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
     let mut lines = vec![
         "Filled marks apply always, hollow ones under the condition next to them. Where several conditions hold, the \
