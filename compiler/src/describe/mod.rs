@@ -9,7 +9,9 @@ pub mod registers;
 
 pub use events::{aspect, ceiling, weakens, workaround};
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use crate::lower::UNLIMITED;
 use crate::model::{
@@ -129,14 +131,14 @@ pub fn stores(model: &Model, stores: Stores) -> String {
 
 /// Describes on which CPUs and devices an instruction acts.
 #[must_use]
-pub fn holders(holders: Holders) -> String {
-    let cpus = holders.without(Holders::DEVICE);
-    let devices = !holders.and(Holders::DEVICE).is_empty();
+pub fn holders(holders: Agents) -> String {
+    let cpus = holders.without(Agents::DEVICE);
+    let devices = !holders.and(Agents::DEVICE).is_empty();
     let cpus = match cpus {
-        Holders::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
-        Holders::SELF => "this CPU",
-        Holders::CORE => "this core",
-        _ if cpus.covers(Holders::CPUS) => "every CPU",
+        Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
+        Agents::SELF => "this CPU",
+        Agents::CORE => "this core",
+        _ if cpus.covers(Agents::CPUS) => "every CPU",
         _ => "some CPUs",
     };
     format!("{cpus}{}", if devices { " and devices" } else { "" })

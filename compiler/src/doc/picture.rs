@@ -4,7 +4,7 @@
 //! tags, the CPUs and devices, and when the entries are gone. Holds: columns are as wide as their widest text, so
 //! that nothing overlaps.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
@@ -27,11 +27,11 @@ const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Absent, "negative", "#a3641a"),
 ];
 const WHOSE: [&str; 5] = ["this", "loaded", "other", "global", "table"];
-const WHERE: [(&str, Holders); 4] = [
-    ("self", Holders::SELF),
-    ("core", Holders::CORE),
-    ("CPUs", Holders::CPUS),
-    ("devices", Holders::DEVICE),
+const WHERE: [(&str, Agents); 4] = [
+    ("self", Agents::SELF),
+    ("core", Agents::CORE),
+    ("CPUs", Agents::CPUS),
+    ("devices", Agents::DEVICE),
 ];
 
 /// The x coordinates at which columns begin.

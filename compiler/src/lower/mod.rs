@@ -62,7 +62,7 @@ struct Lower {
     geometries: Vec<Named>,
     levels: Vec<Named>,
     limits: Vec<Named>,
-    domains: Vec<(Named, tlbc_runtime::clause::Holders)>,
+    domains: Vec<(Named, tlbc_runtime::agents::Agents)>,
     tags: Vec<Named>,
     barriers: Vec<Named>,
     operands: Vec<Named>,

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use tlbc_facts::clause::Most;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::Kind as Change;
-use tlbc_runtime::clause::{Holders, Level, Levels, Most};
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::factor::seq;
@@ -283,7 +285,7 @@ impl Shaper<'_, '_> {
     /// Whether an instruction leaves other CPUs alone.
     fn is_local(&self, primitive: Primitive) -> bool {
         let it = &self.model.invalidates[primitive.invalidate];
-        Holders::CORE.covers(it.reach(self.config))
+        Agents::CORE.covers(it.reach(self.config))
     }
 }
 

@@ -4,7 +4,7 @@
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::Reach;
 
 use crate::common::{Ask, Made, change_on, level, machine, s390};

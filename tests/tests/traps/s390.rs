@@ -6,7 +6,7 @@ use tlbc::Analysis;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
+use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
 use tlbc_runtime::{Backend, Owed, Record};
 
@@ -336,7 +336,7 @@ fn each_entry_is_compared_with_what_stands_in_it() {
             });
         });
         let changed = Tlb { config }.change(&mut sink, &slot, &change, &owner);
-        assert!(changed.obligation.is_nothing());
+        assert!(changed.required.is_nothing());
         assert_eq!(told, [0x1000, 0x5000, 0x9000], "{name}");
     }
 }
