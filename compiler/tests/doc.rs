@@ -97,6 +97,24 @@ fn pages_are_complete() {
     }
 }
 
+/// Each clause of an instruction has a mark for the tags whose entries it drops, on the line of its addresses.
+#[test]
+fn pictures_show_the_tags_of_every_clause() {
+    for text in definitions() {
+        let (_, analyses) = tlbc::compile::planned([("a.arch", text.as_str())]);
+        let model = &analyses[0].model;
+        let forms = model.invalidates.iter().flat_map(|it| &it.forms);
+        let clauses = forms.flat_map(|form| &form.drops).count();
+        let (name, _, picture) = documents(&text);
+        let marked: BTreeSet<String> = elements(&picture)
+            .iter()
+            .filter(|element| element.name == "circle")
+            .map(|element| element.attributes["cy"].clone())
+            .collect();
+        assert_eq!(marked.len(), clauses, "{name}");
+    }
+}
+
 /// Every picture is XML, its texts are inside of it, and texts of definitions are escaped.
 #[test]
 fn pictures_are_well_formed() {

@@ -95,6 +95,21 @@ fn every_instruction_is_shown_once() {
     }
 }
 
+/// Every clause names the tags whose entries it drops.
+#[test]
+fn no_clause_is_empty() {
+    for analysis in all() {
+        let matrix = Matrix::new(std::slice::from_ref(&analysis), false);
+        for row in matrix.sections.iter().flat_map(|section| &section.rows) {
+            for line in row.cells.iter().flatten() {
+                let is_complete =
+                    !line.contains("  ") && !line.contains(", ;") && !line.ends_with(", ");
+                assert!(is_complete, "{}: {line}", analysis.model.arch.name);
+            }
+        }
+    }
+}
+
 /// The derived delivery is the same as in the generated backend.
 #[test]
 fn delivery_is_that_of_the_backend() {
