@@ -14,7 +14,6 @@ use tempfile::NamedTempFile;
 
 mod leftovers;
 
-/// The extension of definitions.
 pub(crate) const EXTENSION: &str = "arch";
 
 /// The beginning of every generated file.
@@ -29,7 +28,7 @@ const LISTS: [&str; 2] = [LIB, MODULES];
 /// The name under which standard input is reported.
 const STDIN: &str = "<stdin>";
 
-/// A failed file operation.
+/// Why a file or a directory could not be read or written.
 #[derive(Debug)]
 pub enum FileError {
     /// A file or directory.
@@ -93,7 +92,6 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
 pub(crate) struct Source {
     /// Its path; none for standard input.
     pub path: Option<PathBuf>,
-    /// Its content.
     pub bytes: Vec<u8>,
 }
 
@@ -130,7 +128,8 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FileError> {
     Ok(sources)
 }
 
-/// Returns the definitions in a directory, sorted by name, without subdirectories. Names with a leading dot are skipped, because editors use them.
+/// Returns the definitions in a directory, sorted by name, without subdirectories. Names with a leading dot are
+/// skipped, because editors use them.
 pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found: Vec<PathBuf> = list(directory)?
         .into_iter()
@@ -187,7 +186,6 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
 
 /// A file to be written or deleted.
 pub(crate) struct Change {
-    /// Its path.
     pub path: PathBuf,
     /// Its present content, if it exists; the command line shows it.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]

@@ -1,4 +1,4 @@
-//! `tlbc new`, and what is said about blanks until they are filled.
+//! `tlbc new`, and the diagnostics about blanks until they are filled in.
 
 mod support;
 
@@ -12,13 +12,13 @@ const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8
     leaf, walk | this tag or global | cpus | flush.tag | 4.2 | leaf, walk | cpus | \
     flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
-/// A machine on which each CPU flushes for itself, and tags are its own.
+/// A machine on which each CPU only flushes its own TLB and has its own tags.
 const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | cpu | never | dropped by the fault | 16 | cpu | \
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
 
-/// A definition with one answer after the other in its blanks; comments keep their question marks.
+/// Fills the answers into the blanks of a definition in order. Comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {
     let mut answers = answers.split(" | ");
     let mut text = String::new();
@@ -37,7 +37,7 @@ fn filled(definition: &str, answers: &str) -> String {
     text
 }
 
-/// What `check` says about a text, a line a finding.
+/// Checks a text given on standard input.
 fn check(text: &str, format: &str) -> Run {
     let arguments = ["check", "--message-format", format, "-"];
     tlbc_reading(&support::root(), &arguments, text.as_bytes())
@@ -50,7 +50,7 @@ fn snapshot(name: &str, text: &str) {
 }
 
 #[test]
-fn a_new_definition_says_what_is_asked() {
+fn a_new_definition_has_a_question_for_each_blank() {
     let run = tlbc(&support::root(), &["new", "foo", "--out", "-"]);
     assert_eq!(run.code, Some(0));
     let findings = check(&run.stdout, "human");
@@ -139,7 +139,7 @@ fn new_writes_one_file_and_overwrites_none() {
 }
 
 #[test]
-fn new_refuses_what_no_architecture_is_called() {
+fn new_refuses_invalid_names() {
     let directory = TempDir::new().expect("a directory");
     for name in ["Foo", "6502", "a-b", "é", "", "lib", "fn", "_", "a{b}"] {
         let run = tlbc(directory.path(), &["new", name]);
@@ -151,7 +151,7 @@ fn new_refuses_what_no_architecture_is_called() {
 }
 
 #[test]
-fn blanks_are_found_wherever_they_stand() {
+fn blanks_are_found_everywhere() {
     let text = r#"/// ??? in a comment is none
 arch ??? {
     // ? not this one
@@ -169,9 +169,9 @@ arch ??? {
     snapshot("blanks", &check(text, "human").stderr);
 }
 
-/// Half of what is wrong with an unfinished file would follow from its blanks.
+/// Half of the diagnostics about an unfinished file would only follow from its blanks.
 #[test]
-fn nothing_else_is_said_while_a_blank_is_left() {
+fn nothing_else_is_reported_while_a_blank_is_left() {
     let text = shipped("x86_64.arch")
         .replacen("page 4 KiB", "page ??? KiB", 1)
         .replacen("tlb holds leaf, walk", "tlb frobnicates", 1);
