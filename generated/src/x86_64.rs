@@ -258,25 +258,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:91.
+    /// `tlbsync`: x86_64.arch:93.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:122-130.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:124-132.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:131-141.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:133-143.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:142-149.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:144-151.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:150-158.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:152-160.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:163-177.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:165-179.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -285,7 +285,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:194-198.
+    /// Loads `cr3`. x86_64.arch:196-200.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -355,6 +355,7 @@ impl Hardware {
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     /// - every top table maps the kernel alike.
+    /// - tables lie below 2^52.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and
@@ -424,7 +425,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:93-95.
+/// Operand `va`: x86_64.arch:95-97.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -433,7 +434,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:96-99.
+/// Operand `kind`: x86_64.arch:98-101.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -442,7 +443,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:100-104.
+/// Operand `descriptor`: x86_64.arch:102-106.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -453,7 +454,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:105-109.
+/// Operand `rax`: x86_64.arch:107-111.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -464,7 +465,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:110-115.
+/// Operand `ecx`: x86_64.arch:112-117.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -479,7 +480,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:114.
+/// What operand `ecx` can name: x86_64.arch:116.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -487,7 +488,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:116-120.
+/// Operand `edx`: x86_64.arch:118-122.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -496,7 +497,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:188-193.
+/// Operand `cr3`: x86_64.arch:190-195.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -535,17 +536,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        // x86_64.arch:122-130: invlpg
+        // x86_64.arch:124-132: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -563,7 +564,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -579,13 +580,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 let rax = encode_rax(va, 0x7);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 let rax = encode_rax(va, 0x17);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
@@ -610,7 +611,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141, x86_64.arch:150-158.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143, x86_64.arch:152-160.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -622,29 +623,29 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller has interrupts off.
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 if walk {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // x86_64.arch:131-141: invpcid, form nonglobal
+                        // x86_64.arch:133-143: invpcid, form nonglobal
                         let kind = encode_kind(0x3);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
@@ -655,7 +656,7 @@ impl Tlb {
                 }
             }
         } else {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -669,7 +670,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -683,13 +684,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form nonglobal
+                // x86_64.arch:165-179: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-            // x86_64.arch:163-177: invlpgb, form leaves_any
+            // x86_64.arch:165-179: invlpgb, form leaves_any
             let rax = encode_rax(va, 0x1d);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(0);
@@ -741,7 +742,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -794,7 +795,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141.
+    /// From: x86_64.arch:133-143.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -840,7 +841,7 @@ impl Tlb {
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
-                            // x86_64.arch:131-141: invpcid, form nonglobal
+                            // x86_64.arch:133-143: invpcid, form nonglobal
                             let kind = encode_kind(0x3);
                             let descriptor = encode_descriptor(0, 0);
                             cpu.issue(Op::Invpcid { kind, descriptor });
@@ -888,7 +889,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91, x86_64.arch:163-177.
+    /// From: x86_64.arch:93, x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -908,7 +909,7 @@ impl Tlb {
                 outcome |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
-                    // x86_64.arch:163-177: invlpgb, form nonglobal
+                    // x86_64.arch:165-179: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -1009,7 +1010,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1022,9 +1023,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1035,7 +1036,7 @@ impl Tlb {
             let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1050,7 +1051,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1060,7 +1061,7 @@ impl Tlb {
         if matches!(stride, PTE | PMD) {
             if walk {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form run
+                    // x86_64.arch:165-179: invlpgb, form run
                     let rax = encode_rax(run.va, 0x7);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1068,7 +1069,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form leaves
+                    // x86_64.arch:165-179: invlpgb, form leaves
                     let rax = encode_rax(run.va, 0x17);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1082,7 +1083,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1094,7 +1095,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1109,7 +1110,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130.
+    /// From: x86_64.arch:124-132.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1118,7 +1119,7 @@ impl Tlb {
         let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
@@ -1132,7 +1133,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1140,7 +1141,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1153,7 +1154,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1167,13 +1168,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:142-149.
+    /// From: x86_64.arch:144-151.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:142-149: mov_cr3
+        // x86_64.arch:144-151: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
@@ -1187,7 +1188,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1200,7 +1201,7 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form tag
+            // x86_64.arch:165-179: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1223,7 +1224,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
@@ -1232,14 +1233,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1247,20 +1248,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         outcome
@@ -1272,14 +1273,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form everything
+            // x86_64.arch:165-179: invlpgb, form everything
             let rax = encode_rax(0, 0xc);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(0);
@@ -1292,7 +1293,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
         let c = self.config;
@@ -1304,7 +1305,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1316,7 +1317,7 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn switch_to<C: Issue<Op>>(
         &self,
@@ -1328,7 +1329,7 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if pending == Pending::None {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1339,7 +1340,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1356,7 +1357,7 @@ impl Tlb {
                     self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:194-198: cr3
+            // x86_64.arch:196-200: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1366,18 +1367,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1387,18 +1388,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1412,24 +1413,24 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form everything
+                // x86_64.arch:133-143: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:150-158: mov_cr4
+                // x86_64.arch:152-160: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
     }
