@@ -34,7 +34,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn change(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         change: &Change,
         may_defer: bool,
@@ -53,7 +53,7 @@ impl<P: Platform> Mmu<P> {
     /// The same, if what was `seen` still stands there; otherwise the change is to be computed again.
     pub(crate) fn change_from(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         seen: Was,
         change: &Change,
@@ -73,7 +73,7 @@ impl<P: Platform> Mmu<P> {
 
     /// For a plain store, which no CPU in particular makes.
     #[inline]
-    fn owner_of_store(space: &AddressSpace<P>) -> Owner {
+    fn owner_of_store(space: &AddressSpace<P::CpuSet>) -> Owner {
         Owner {
             space: space.kind,
             tag: crate::Tag::default(),
@@ -89,7 +89,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     fn look_again(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         before: SpaceFlags,
         change: &Change,
         changed: &mut Changed,
@@ -111,7 +111,7 @@ impl<P: Platform> Mmu<P> {
     #[inline(never)]
     fn change_by_instruction(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         change: &Change,
         may_defer: bool,
@@ -141,7 +141,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// From here on a CPU that attaches the space waits.
-    pub(crate) fn begin_change(space: &AddressSpace<P>) {
+    pub(crate) fn begin_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
             space.changes.add(1, Barrier::Defer);
             full_barrier(Barrier::Change);
@@ -149,14 +149,14 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// A CPU that attaches the space may go on.
-    pub(crate) fn end_change(space: &AddressSpace<P>) {
+    pub(crate) fn end_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
             space.changes.sub(1, Barrier::Complete);
         }
     }
 
     /// Who may have cached an entry of the space, while a change is under way.
-    fn owner(&self, cpu: CpuId, space: &AddressSpace<P>) -> Owner {
+    fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
         let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
         let mut only_loaded = only_holder && Self::FACTS.changes_deferrable;
         if only_holder {
@@ -187,7 +187,11 @@ impl<P: Platform> Mmu<P> {
     /// # Errors
     /// When the machine has no such entry at this level; and when a valid entry would map another page or another size, have
     /// other attributes or more rights, and the machine wants it invalid and flushed before.
-    pub fn check_change(&self, space: &AddressSpace<P>, change: &Change) -> Result<(), Misuse> {
+    pub fn check_change(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        change: &Change,
+    ) -> Result<(), Misuse> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.flags());
@@ -206,7 +210,11 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When the machine has no such entry at this level.
-    pub fn needs_flush(&self, space: &AddressSpace<P>, change: &Change) -> Result<bool, Misuse> {
+    pub fn needs_flush(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        change: &Change,
+    ) -> Result<bool, Misuse> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.flags());
@@ -225,7 +233,7 @@ impl<P: Platform> Mmu<P> {
     /// When entries of this level map no pages here.
     pub fn fix_spurious(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         va: u64,
         level: Level,
     ) -> Result<bool, Misuse> {
@@ -269,7 +277,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What a change of an entry of this space leaves behind now.
-    pub(crate) fn change_facts(&self, space: &AddressSpace<P>) -> ChangeFacts {
+    pub(crate) fn change_facts(&self, space: &AddressSpace<P::CpuSet>) -> ChangeFacts {
         self.platform.backend().change_facts(space.flags())
     }
 

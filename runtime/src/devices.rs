@@ -81,7 +81,7 @@ impl<P: Platform> Mmu<P> {
     /// When the space has too many devices to count.
     pub fn attach_device(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         wants: SpaceFlags,
     ) -> Result<Attached, TooManyDevices> {
         self.with_devices(|| {
@@ -112,7 +112,11 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When the device is attached to another space: it stays attached there.
-    pub fn detach_device(&self, space: &AddressSpace<P>, device: Attached) -> Result<(), Attached> {
+    pub fn detach_device(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        device: Attached,
+    ) -> Result<(), Attached> {
         if device.space != space.id {
             return Err(device);
         }
@@ -149,7 +153,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Tells devices of a flush, if there are any.
     #[inline]
-    pub(crate) fn tell_devices(&self, space: &AddressSpace<P>, request: &Request<'_>) {
+    pub(crate) fn tell_devices(&self, space: &AddressSpace<P::CpuSet>, request: &Request<'_>) {
         if space.has_devices() {
             self.platform.invalidate_secondary(space, request);
         }

@@ -49,7 +49,7 @@ pub(crate) const NEW: u8 = 1 << 1;
 /// `'id` belongs to one call of it alone, so that two gathers cannot be swapped.
 pub struct Gather<'id, 'm, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
-    pub(crate) space: &'m AddressSpace<P>,
+    pub(crate) space: &'m AddressSpace<P::CpuSet>,
     changed: Ranges,
     /// How many pages the bundle holds.
     used: usize,
@@ -74,7 +74,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub fn gather<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
     ) -> R {
         self.gathering(space, false, body)
@@ -86,7 +86,7 @@ impl<P: Platform> Mmu<P> {
     /// After this nobody loads it again, and [`release`](Self::release) gives its tag back.
     pub fn teardown<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
     ) -> R {
         if !Self::FACTS.lazy_refcounted {
@@ -98,7 +98,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     fn gathering<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         whole: bool,
         body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
     ) -> R {

@@ -4,12 +4,11 @@ use crate::counters::Counters;
 use crate::cpus::{CpuMask, no_cpus};
 use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
 use crate::message::Outbox;
-use crate::platform::Platform;
 use crate::request::SpaceId;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
-pub struct CpuTlb<P: Platform> {
+pub struct CpuTlb<S: CpuMask> {
     /// The space whose root is loaded, by its id. Others read it to see whom to tell.
     pub(crate) loaded: Word,
     /// Whether it is loaded without being used. Others read it as well.
@@ -25,14 +24,14 @@ pub struct CpuTlb<P: Platform> {
     /// During a switch the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
-    pub(crate) inbox: <P::CpuSet as CpuMask>::Shared,
+    pub(crate) inbox: S::Shared,
     /// What this CPU asks of others.
     pub(crate) outbox: Outbox,
     /// What happened here.
     pub(crate) counters: Counters,
 }
 
-impl<P: Platform> CpuTlb<P> {
+impl<S: CpuMask> CpuTlb<S> {
     const_fn! {
         /// Returns the data of a CPU that is not on line.
         #[must_use]
@@ -66,7 +65,7 @@ pub enum Loaded {
     Switching,
 }
 
-impl<P: Platform> CpuTlb<P> {
+impl<S: CpuMask> CpuTlb<S> {
     /// What this CPU has loaded, as others see it; what it did through another one before is done.
     pub(crate) fn loaded(&self) -> SpaceId {
         SpaceId(self.loaded.acquire(Barrier::Unloaded))
@@ -87,7 +86,7 @@ impl<P: Platform> CpuTlb<P> {
     }
 }
 
-impl<P: Platform> Default for CpuTlb<P> {
+impl<S: CpuMask> Default for CpuTlb<S> {
     fn default() -> Self {
         Self::new()
     }

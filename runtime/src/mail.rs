@@ -93,7 +93,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Does what a message says. Whether there was anything to do.
-    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P>, message: &Message<'_>) -> bool {
+    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, message: &Message<'_>) -> bool {
         let loaded = SpaceId(here.loaded.mine());
         let lazy = here.lazy.mine() != 0;
         match *message {
@@ -126,7 +126,7 @@ impl<P: Platform> Mmu<P> {
     fn obey_drop(
         &self,
         cpu: CpuId,
-        here: &CpuTlb<P>,
+        here: &CpuTlb<P::CpuSet>,
         (space, generation): (SpaceId, u64),
         request: &Request<'_>,
     ) -> bool {
@@ -188,7 +188,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    fn deliver(&self, cpu: CpuId, here: &CpuTlb<P>, request: &Request<'_>) {
+    fn deliver(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
         let deferred = self
             .platform
             .backend()
@@ -197,7 +197,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Drops everything under the tag that is loaded.
-    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P>, loaded: SpaceId) {
+    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
         let line = here.slots.find(loaded, SLOTS);
         let tag = Tag {
             value: here.tag.get(),
@@ -219,7 +219,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Puts what a backend owes for this CPU alone on its slots.
-    pub(crate) fn record_here(&self, here: &CpuTlb<P>, deferred: Deferred) {
+    pub(crate) fn record_here(&self, here: &CpuTlb<P::CpuSet>, deferred: Deferred) {
         self.record(here, self.kernel(), deferred);
     }
 

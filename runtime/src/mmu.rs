@@ -29,7 +29,7 @@ pub struct Mmu<P: Platform> {
     ids: Word,
     /// Rounds of deferred unmapping, each its own.
     pub(crate) rounds: Word,
-    kernel: AddressSpace<P>,
+    kernel: AddressSpace<P::CpuSet>,
 }
 
 /// Why a CPU cannot [arrive](Mmu::cpu_online): what the platform says of the machine is contradictory or not enough.
@@ -166,7 +166,7 @@ impl<P: Platform> Mmu<P> {
 
     /// The kernel's space: every CPU on line has it loaded.
     #[must_use]
-    pub fn kernel(&self) -> &AddressSpace<P> {
+    pub fn kernel(&self) -> &AddressSpace<P::CpuSet> {
         &self.kernel
     }
 
@@ -174,7 +174,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// Where each space has a tag for life and none is left.
-    pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P>, NoTag> {
+    pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P::CpuSet>, NoTag> {
         let backend = self.platform.backend();
         let tags = backend.tags();
         let tagging = match (tags.per_cpu, tags.global) {
@@ -235,12 +235,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What the runtime keeps for each CPU.
-    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P>> {
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
     /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's slots.
-    pub(crate) fn root(&self, line: Option<AsidSlot>, space: &AddressSpace<P>) -> Root {
+    pub(crate) fn root(&self, line: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;
@@ -263,7 +263,7 @@ impl<P: Platform> Mmu<P> {
     /// level map no pages here.
     pub fn flush_range(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         extent: Extent,
         level: Level,
     ) -> Result<(), Misuse> {
@@ -289,7 +289,7 @@ impl<P: Platform> Mmu<P> {
     /// Flushes everything of a space, tables included, and returns when it is done.
     ///
     /// Contexts: as [`flush_range`](Self::flush_range).
-    pub fn flush_everything(&self, space: &AddressSpace<P>) {
+    pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
     }
 }

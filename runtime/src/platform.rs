@@ -71,7 +71,7 @@ pub trait Platform: Sized {
     /// Memory for tables on their way out, owned.
     type TableBatch: DerefMut<Target = Batch<Self::Table, Self::TableBatch>>;
     /// A counted reference to an address space, as the scheduler holds it.
-    type Handle: Deref<Target = AddressSpace<Self>>;
+    type Handle: Deref<Target = AddressSpace<Self::CpuSet>>;
 
     /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is made anew each time,
     /// such as from features that were found at boot and are kept in an atomic word. The answer does not change once a CPU
@@ -86,7 +86,7 @@ pub trait Platform: Sized {
 
     /// The runtime's own data of a CPU, which exists for every number below [`cpus`](Self::cpus), on line or not.
     /// Worth a cache line of its own.
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self>;
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet>;
 
     /// Memory to keep track of tags that mean the same space everywhere: two bits a tag, and more than two tags for each
     /// CPU. With less memory than the machine has tags fewer of them are used. Constant.
@@ -129,7 +129,7 @@ pub trait Platform: Sized {
 
     /// The CPUs of a set that the kernel keeps for an erratum, by its index in the definition: those that are in
     /// it for this space now, and those that might be. Every CPU is a good answer.
-    fn erratum_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::CpuSet {
+    fn erratum_set(&self, set: u32, space: &AddressSpace<Self::CpuSet>) -> Self::CpuSet {
         let _ = (set, space);
         let mut all = Self::CpuSet::NONE;
         (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
@@ -174,7 +174,7 @@ pub trait Platform: Sized {
     /// [attached](crate::Mmu::attach_device).
     ///
     /// Contexts: those of the flush; must not sleep or flush.
-    fn invalidate_secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, space: &AddressSpace<Self::CpuSet>, request: &Request<'_>) {
         let _ = (space, request);
     }
 }

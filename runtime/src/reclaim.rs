@@ -117,7 +117,7 @@ impl<P: Platform> Reclaim<'_, P> {
     /// When the machine has no such entries at its level: it is not changed, and given back.
     pub fn unmap<M: Mapped<P>>(
         &mut self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         mapped: M,
         dirty: impl FnOnce(&crate::pte::Was) -> bool,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
@@ -162,7 +162,7 @@ impl<P: Platform> Reclaim<'_, P> {
     }
 
     /// Starts a flush, or notes whom to interrupt for it.
-    fn put_off(&mut self, space: &AddressSpace<P>, changed: &Ranges) {
+    fn put_off(&mut self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         let mmu = self.mmu;
         let scope = changed.scope(mmu.platform.backend().levels());
         let here = mmu.platform.cpu(self.cpu);

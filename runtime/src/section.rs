@@ -371,7 +371,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn check_leaf(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         leaf: &impl OwnedEntry,
         known: &mut Option<(Level, u32)>,
     ) -> Result<u32, Misuse> {

@@ -58,7 +58,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
     #[inline]
-    pub(crate) fn flush(&self, space: &AddressSpace<P>, changed: &Ranges) {
+    pub(crate) fn flush(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         match changed.page(self.platform.backend().levels()) {
             Some((va, level, table)) => self.flush_page(space, va, level, table),
             None => self.flush_ranges(space, changed),
@@ -67,19 +67,24 @@ impl<P: Platform> Mmu<P> {
 
     /// One entry. Each shape of a scope has a function of its own, in which nothing of it is left to be decided.
     #[inline(never)]
-    fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, table: bool) {
+    fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
         self.flush_what(space, |_| Scope::Page { va, level, table });
     }
 
     /// More than one entry.
     #[inline(never)]
-    fn flush_ranges(&self, space: &AddressSpace<P>, ranges: &Ranges) {
+    fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
         self.flush_what(space, |_| Scope::Ranges(ranges));
     }
 
     /// Everything of a space, everywhere. With that whatever is owed for the space is paid.
     #[inline(never)]
-    pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, everything: Scope<'_>, why: Why) {
+    pub(crate) fn flush_whole(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        everything: Scope<'_>,
+        why: Why,
+    ) {
         let dues = space.pending.pending();
         self.flush_what(space, |here| {
             here.counters.paid.count(dues.count() as u64);
@@ -95,7 +100,11 @@ impl<P: Platform> Mmu<P> {
 
     /// `scope` is a closure, so that what runs pinned is another function for each.
     #[inline(always)]
-    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&CpuTlb<P>) -> Scope<'s>) {
+    fn flush_what<'s>(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        scope: impl Fn(&CpuTlb<P::CpuSet>) -> Scope<'s>,
+    ) {
         self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.cpu(cpu);
             self.alone(|| self.flush_here(cpu, here, space, scope(here)));
@@ -137,7 +146,13 @@ impl<P: Platform> Mmu<P> {
     }
 
     #[inline(always)]
-    fn flush_here(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
+    fn flush_here(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        scope: Scope<'_>,
+    ) {
         let generation = Self::raise(space);
         let line = here.slots.find(space.id, space.slots);
         let mut request = self.request(line, space, scope);
@@ -197,7 +212,7 @@ impl<P: Platform> Mmu<P> {
     fn flush_asking(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &mut Request<'_>,
         others: P::CpuSet,
     ) -> Deferred {
@@ -212,7 +227,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Ends what was started, with whoever is still to be interrupted; what is owed.
     #[inline(always)]
-    fn finish(&self, cpu: CpuId, space: &AddressSpace<P>, started: Started) -> Deferred {
+    fn finish(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, started: Started) -> Deferred {
         let mut sink = self.platform.sink(cpu);
         let finished = self.platform.backend().finish(&mut sink, started);
         if !finished.sync_ipis.is_empty() {
@@ -224,7 +239,7 @@ impl<P: Platform> Mmu<P> {
     /// Entries have changed: raises the generation, by which CPUs know how far they have followed that are not all
     /// interrupted. Behind this it is read whom to tell.
     #[inline(always)]
-    pub(crate) fn raise(space: &AddressSpace<P>) -> u64 {
+    pub(crate) fn raise(space: &AddressSpace<P::CpuSet>) -> u64 {
         if space.slots == 0 {
             Self::before_looking();
             return 0;
@@ -250,7 +265,7 @@ impl<P: Platform> Mmu<P> {
     fn flush_elsewhere(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &Request<'_>,
         (others, sets): (P::CpuSet, u8),
     ) {
@@ -271,7 +286,7 @@ impl<P: Platform> Mmu<P> {
     /// Interrupts those whom the instructions do not serve to the end.
     #[cold]
     #[inline(never)]
-    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: IpiTargets) {
+    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, whom: IpiTargets) {
         // Until here no CPU was looked for.
         if Self::LOOKS_FOR_DEVICES_ALONE {
             full_barrier(Barrier::Flush);
@@ -289,7 +304,7 @@ impl<P: Platform> Mmu<P> {
     fn ask(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &Request<'_>,
         (mut sent, sets): (P::CpuSet, u8),
     ) -> P::CpuSet {
@@ -311,7 +326,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn request<'s>(
         &self,
         line: Option<AsidSlot>,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         scope: Scope<'s>,
     ) -> Request<'s> {
         Request {
@@ -328,7 +343,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn start(
         &self,
         cpu: CpuId,
-        (space, line): (&AddressSpace<P>, Option<AsidSlot>),
+        (space, line): (&AddressSpace<P::CpuSet>, Option<AsidSlot>),
         request: &mut Request<'_>,
     ) -> Started {
         let backend = self.platform.backend();
@@ -353,22 +368,32 @@ impl<P: Platform> Mmu<P> {
 
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
     #[inline]
-    pub(crate) fn record(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+    pub(crate) fn record(
+        &self,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        deferred: Deferred,
+    ) {
         if !deferred.is_nothing() {
             self.record_some(here, space, deferred);
         }
     }
 
     #[inline(never)]
-    fn record_some(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+    fn record_some(
+        &self,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        deferred: Deferred,
+    ) {
         self.put_on_books(here, space, deferred, here.loaded_tag());
     }
 
     /// The same, where it is known which tag is loaded.
     pub(crate) fn put_on_books(
         &self,
-        here: &CpuTlb<P>,
-        space: &AddressSpace<P>,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
         deferred: Deferred,
         loaded: LoadedTag,
     ) {

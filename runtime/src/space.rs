@@ -3,7 +3,6 @@
 use crate::cpus::{CpuMask, no_cpus};
 use crate::deferred::{PendingFlushes, TlbGen};
 use crate::devices::Wanted;
-use crate::platform::Platform;
 use crate::request::{Space, SpaceFlags, SpaceId};
 use crate::sync::{Barrier, Word, const_fn};
 use crate::tags::Tagging;
@@ -12,7 +11,7 @@ use crate::tags::Tagging;
 ///
 /// The kernel keeps one beside the tables, in memory that lives as long as a CPU may have the root loaded:
 /// [`Mmu::release`](crate::Mmu::release) says when that is over.
-pub struct AddressSpace<P: Platform> {
+pub struct AddressSpace<S: CpuMask> {
     pub(crate) id: SpaceId,
     pub(crate) kind: Space,
     /// Top tables: of the view that the kernel runs on, and of the one that user code runs on.
@@ -27,7 +26,7 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) slots: usize,
     /// CPUs that may have entries of it. Only a CPU itself takes itself out, except behind
     /// [`changes`](Self::changes).
-    pub(crate) holders: <P::CpuSet as CpuMask>::Shared,
+    pub(crate) holders: S::Shared,
     /// How often its tables have changed.
     pub(crate) tlb_gen: TlbGen,
     /// Flushes of everything of it that are deferred.
@@ -46,7 +45,7 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) wanted: Wanted,
 }
 
-impl<P: Platform> AddressSpace<P> {
+impl<S: CpuMask> AddressSpace<S> {
     const_fn! {
         pub(crate) const fn new(
             id: SpaceId,

@@ -91,7 +91,7 @@ impl<P: Platform> Mmu<P> {
 
     /// A space is not loaded here any more. If it is flushed meanwhile this CPU is not to be looked at each time: it
     /// is no holder where its book alone guards what it has parked.
-    fn trim(cpu: CpuId, here: &CpuTlb<P>, left: &AddressSpace<P>) {
+    fn trim(cpu: CpuId, here: &CpuTlb<P::CpuSet>, left: &AddressSpace<P::CpuSet>) {
         let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
@@ -104,7 +104,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Uses the space again that is loaded.
-    fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>) {
+    fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
         if space.slots == 0 {
@@ -130,7 +130,13 @@ impl<P: Platform> Mmu<P> {
     /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
     /// ([`renew_tag`](Self::renew_tag)), and the slot ([`AsidSlots::find_or_assign`](crate::deferred::AsidSlots::find_or_assign)). So what is flushed here and
     /// filled again from the old root stands under a tag that is still the old space's.
-    fn load(&self, cpu: CpuId, here: &CpuTlb<P>, left: SpaceId, space: &AddressSpace<P>) {
+    fn load(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        left: SpaceId,
+        space: &AddressSpace<P::CpuSet>,
+    ) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
@@ -187,7 +193,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
-    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.changes_deferrable && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
@@ -227,7 +233,7 @@ impl<P: Platform> Mmu<P> {
     /// user space does not by itself.
     ///
     /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
-    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
         let line = here.slots.find(space.id, space.slots);
         let deferred = line.is_some_and(|line| here.slots.take_view(line));
@@ -311,7 +317,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When some CPU still has it loaded: whoever holds references counts wrongly. Nothing is given back.
-    pub fn release(&self, space: &AddressSpace<P>) -> Result<(), StillLoaded> {
+    pub fn release(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), StillLoaded> {
         if self.is_loaded(space) {
             return Err(StillLoaded);
         }
@@ -327,7 +333,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Makes every CPU leave a space that uses it lazily, and waits until they have.
-    pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P>) {
+    pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P::CpuSet>) {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let here = self.platform.cpu(cpu);
@@ -365,7 +371,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Whether a CPU has a space loaded. One that is switching is waited for.
-    fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
+    fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let holders = space.holders.now(Barrier::Unloaded);

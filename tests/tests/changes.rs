@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{AddressSpace, Current, Level, Misuse, NewSpace, SpaceFlags};
-use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
+use tlbc_tests::hosted::{Cpus, Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{Entries, WRITE};
 
 const PTE: Level = Level(0);
@@ -44,7 +44,7 @@ fn change(level: Level, old: Entry, new: Entry) -> Change {
 fn machine<B: HostBackend>(
     backend: B,
     flags: SpaceFlags,
-) -> (Arc<Host<B>>, Arc<AddressSpace<Hosted<B>>>) {
+) -> (Arc<Host<B>>, Arc<AddressSpace<Cpus>>) {
     let mmu = Hosted::machine(backend, 2);
     let new = NewSpace {
         table: 0x1000,

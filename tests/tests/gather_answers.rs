@@ -13,7 +13,7 @@ use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Record, Refused, Tag,
     TagSource, Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
+use tlbc_tests::hosted::{Cpus, Event, Handle, HostBackend, Hosted, MOST_CPUS};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::Entries;
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
@@ -36,7 +36,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
 fn another<B: Backend + Send + Sync + 'static>(
     mmu: &Machine<B>,
     new: NewSpace,
-) -> AddressSpace<Hosted<Watched<B>>> {
+) -> AddressSpace<Cpus> {
     let new = NewSpace {
         table: new.table + 0x10_0000,
         ..new

@@ -106,7 +106,7 @@ impl DerefMut for Pooled {
 /// The platform.
 pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
-    locals: [CpuTlb<Self>; 2],
+    locals: [CpuTlb<CpuSet<1>>; 2],
     words: [Word; 16],
     /// The CPU that this is, as a register of it would say.
     cpu: AtomicU64,
@@ -121,7 +121,7 @@ impl<M: Machine> Platform for Bare<M> {
     type Table = Page;
     type PageBatch = Pooled;
     type TableBatch = Pooled;
-    type Handle = &'static AddressSpace<Self>;
+    type Handle = &'static AddressSpace<Self::CpuSet>;
 
     #[inline]
     fn backend(&self) -> impl Deref<Target = M::Backend> {
@@ -141,7 +141,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -287,13 +287,13 @@ impl<M: Machine> Linked<Bare<M>> for Valid<'_> {
     }
 }
 
-type Space<M> = &'static AddressSpace<Bare<M>>;
+type Space = &'static AddressSpace<CpuSet<1>>;
 
 /// A machine, two spaces of it, and what it runs.
 pub struct Bench<M: Machine> {
     mmu: Mmu<Bare<M>>,
-    spaces: [Space<M>; 2],
-    current: Cell<Current<Space<M>>>,
+    spaces: [Space; 2],
+    current: Cell<Current<Space>>,
 }
 
 const CPU: CpuId = CpuId(0);
@@ -311,7 +311,7 @@ impl<M: Machine> Bench<M> {
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),
         });
-        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space<M> {
+        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space {
             let space = mmu.address_space(NewSpace {
                 table,
                 user_table: table,
@@ -403,7 +403,7 @@ impl<M: Machine> Bench<M> {
         assert_eq!(flushed, Ok(()));
     }
 
-    fn switch(&self, to: Option<Space<M>>) {
+    fn switch(&self, to: Option<Space>) {
         let from = self.current.replace(Current::Kernel);
         self.current.set(self.mmu.switch(CPU, from, to));
     }

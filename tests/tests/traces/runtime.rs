@@ -17,7 +17,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Slot;
 use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
-use tlbc_tests::hosted::{self, Host, Hosted};
+use tlbc_tests::hosted::{self, Cpus, Host, Hosted};
 use tlbc_tests::show::{Machine, line};
 use tlbc_tests::tables::Entries;
 
@@ -48,7 +48,7 @@ struct On<B> {
 struct Made<'a, B: Machine> {
     on: &'a On<B>,
     mmu: Arc<Host<B>>,
-    space: Arc<AddressSpace<Hosted<B>>>,
+    space: Arc<AddressSpace<Cpus>>,
     kernel: bool,
     others: bool,
 }
@@ -91,7 +91,7 @@ impl<B: Machine> Made<'_, B> {
         &self.on.analysis.model
     }
 
-    fn space(&self) -> &AddressSpace<Hosted<B>> {
+    fn space(&self) -> &AddressSpace<Cpus> {
         if self.kernel {
             self.mmu.kernel()
         } else {

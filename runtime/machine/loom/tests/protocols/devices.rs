@@ -20,20 +20,14 @@ pub const fn told(holds: SpaceFlags) -> Told {
 
 impl<K: Kind> World<K> {
     /// A device comes to a space, and needs flags of it.
-    pub fn attach(
-        &self,
-        device: usize,
-        space: &Handle<K>,
-        nth: usize,
-        flags: SpaceFlags,
-    ) -> Attached {
+    pub fn attach(&self, device: usize, space: &Handle, nth: usize, flags: SpaceFlags) -> Attached {
         let attached = self.mmu.attach_device(space, flags).expect("few devices");
         self.machine().attach_device(device, root(nth), 0);
         attached
     }
 
     /// A device goes from a space.
-    pub fn detach(&self, device: usize, space: &Handle<K>, attached: Attached) {
+    pub fn detach(&self, device: usize, space: &Handle, attached: Attached) {
         self.machine().detach_device(device);
         let detached = self.mmu.detach_device(space, attached);
         assert!(detached.is_ok(), "a device of the space");

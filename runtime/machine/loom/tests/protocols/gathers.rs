@@ -81,7 +81,7 @@ pub fn find_unmapped<K: Kind>() {
 
 impl<K: Kind> World<K> {
     /// Unmaps page 0 of space 0, waits, and gives it to somebody else.
-    pub fn reclaim(&self, space: &crate::kernel::Handle<K>, cleared: &Mutex<bool>) {
+    pub fn reclaim(&self, space: &crate::kernel::Handle, cleared: &Mutex<bool>) {
         self.mmu.reclaim(|r| {
             let unmapped = {
                 let mut cleared = cleared.lock().unwrap();
