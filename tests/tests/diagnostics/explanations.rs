@@ -1,7 +1,7 @@
 //! Every code is explained; its example fails, and is mended as the explanation says.
 
-use tlbc::codes::Code;
 use tlbc::Diagnostic;
+use tlbc::codes::Code;
 use tlbc::parse::decode;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;
