@@ -288,7 +288,7 @@ mod tests {
         let (result, words, files) = run(&builder, &out);
         assert!(result.is_ok());
         let path = source.path().join("foo.arch");
-        let line = format!("cargo::warning={}:56:13: warning[W0201]: ", path.display());
+        let line = format!("cargo::warning={}:59:13: warning[W0201]: ", path.display());
         assert!(words.contains(&line), "{words}");
         assert_eq!(files, 2);
     }

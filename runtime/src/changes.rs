@@ -17,12 +17,12 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::fault::{Fault, is_back};
+use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Space};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
@@ -96,14 +96,14 @@ impl<P: Platform> Mmu<P> {
         let set_by_devices = P::Backend::SENDER_ONLY != Conditions::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
-            || changed.obligation.is_required_now(space.kind)
+            || changed.required.is_required_now(space.kind)
         {
             return;
         }
         Self::before_looking();
         let now = space.conditions();
         if now != before {
-            changed.obligation = change.obligation(&self.platform.backend().change_facts(now));
+            changed.required = change.required_flush(&self.platform.backend().change_facts(now));
         }
     }
 
@@ -133,7 +133,7 @@ impl<P: Platform> Mmu<P> {
             if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.conditions());
-                changed.obligation = change.obligation(&facts);
+                changed.required = change.required_flush(&facts);
             }
             changed
         })
@@ -188,7 +188,7 @@ impl<P: Platform> Mmu<P> {
         if !Self::FACTS.changes_plainly {
             return false;
         }
-        let required = change.obligation(&self.change_facts(space));
+        let required = change.required_flush(&self.change_facts(space));
         required.deadline == Deadline::Store && !required.is_nothing()
     }
 

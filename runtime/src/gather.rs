@@ -21,11 +21,11 @@ use core::mem::ManuallyDrop;
 
 use crate::Mmu;
 use crate::batch::{BATCH, PageBatch, TableBatch};
-use crate::change::Obligation;
-use crate::clause::Level;
 use crate::debts::Due;
 use crate::flushed::Flushed;
+use crate::level::Level;
 use crate::platform::Platform;
+use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
@@ -174,10 +174,10 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
-    /// Records what a change obliges to.
-    pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
-        if obligation.is_required_now(self.space.kind) {
-            self.changed.obligation(obligation, extent);
+    /// Records the flush that a change requires.
+    pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
+        if required.is_required_now(self.space.kind) {
+            self.changed.require(required, extent);
         }
     }
 

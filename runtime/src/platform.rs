@@ -7,11 +7,11 @@ use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
 use crate::batch::{PageBatch, TableBatch};
-use crate::change::{Entry, Slot};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus};
 use crate::flushed::Flushed;
+use crate::level::Level;
 use crate::local::Local;
+use crate::pte::{Entry, Slot};
 use crate::request::Request;
 use crate::space::AddressSpace;
 use crate::sync::Word;

@@ -12,13 +12,13 @@
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
 use crate::Mmu;
+use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::change::Change;
-use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::{Platform, Pte};
+use crate::pte::Change;
 use crate::request::{Conditions, Ranges, Reach, Space};
 use crate::section::Refused;
 use crate::space::AddressSpace;
@@ -133,7 +133,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
-        if changed.obligation.is_nothing() {
+        if changed.required.is_nothing() {
             round = AT_ONCE; // the change has flushed it
         } else {
             let mut ranges = Ranges::new();
@@ -189,7 +189,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             mmu.flush(space, changed);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
-            let told = mmu.told(self.cpu, space, Holders::ACTIVE);
+            let told = mmu.told(self.cpu, space, Agents::ACTIVE);
             self.told.extend(&told.others);
             if told.here {
                 self.told.insert(self.cpu);

@@ -7,11 +7,11 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
-use crate::clause::Level;
 use crate::gather::{Gather, NEW};
+use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::{Platform, Pte};
+use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::AddressSpace;
 
@@ -116,7 +116,7 @@ impl<P: Platform> Section<'_, '_, P> {
             let extent = slot.extent(shift);
             let change = Change::vanishing(level, old);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
-            if !changed.obligation.is_nothing() {
+            if !changed.required.is_nothing() {
                 gather.record_leaf(level, extent);
             }
             gather.keep_page(pte.into_page(changed.was.any));
@@ -165,7 +165,7 @@ impl<P: Platform> Section<'_, '_, P> {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
                     let extent = slot.extent(shift);
-                    self.gather.record(&change.obligation(&facts), extent);
+                    self.gather.record(&change.required_flush(&facts), extent);
                 }
                 core::hint::spin_loop();
                 continue;
@@ -397,9 +397,9 @@ impl<P: Platform> Section<'_, '_, P> {
     #[inline]
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
-        gather.record(&changed.obligation, extent);
+        gather.record(&changed.required, extent);
         let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.obligation, space) {
+        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
             gather.at_end |= NEW;
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tlbc_runtime::change::{Entry, Slot};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, Level, Pte, SpaceId};
 
 use crate::hosted::{HostBackend, Hosted, Page, Table};

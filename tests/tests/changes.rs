@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::change::{Below, Change, Deadline, Marks};
+use tlbc_runtime::pte::{Below, Change, Deadline, Marks};
 use tlbc_runtime::request::Space;
 use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace};
 use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
@@ -70,7 +70,7 @@ fn wants_of<B: HostBackend>(
     space: Space,
     change: &Change,
 ) -> Wants {
-    let required = change.obligation(&backend.change_facts(conditions));
+    let required = change.required_flush(&backend.change_facts(conditions));
     let before = required.deadline == Deadline::Store && !required.is_nothing();
     let at_once = !before || !B::FACTS.changes_plainly;
     (required.is_required_now(space), at_once)

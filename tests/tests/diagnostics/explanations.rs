@@ -44,7 +44,7 @@ fn every_code_is_explained() {
         assert!(text.contains("\n## Wrong\n"), "{code}");
         assert!(text.contains("\n## Right\n"), "{code}");
         let ending = if is_of_text(code) {
-            "\nThe examples are whole files; what else a definition needs is left out.\n"
+            "\nThe examples are whole files; other required statements are omitted.\n"
         } else {
             "\nThe examples change a few items of the example machine; `tlbc explain toy` prints it.\n"
         };

@@ -12,7 +12,7 @@ use tlbc::trace::{
     Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
 };
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::common::{arm64, powerpc, s390, tag_on, x86};

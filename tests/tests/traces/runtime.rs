@@ -12,8 +12,8 @@ use tlbc::trace::{
     Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
     To, Trace, trace,
 };
-use tlbc_runtime::change::Entry;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};
@@ -86,7 +86,7 @@ fn expected(trace: &Trace, before: u64, after: u64) -> (Vec<String>, Vec<u64>) {
 }
 
 /// The bits of an entry before and after a change.
-fn bits_of(to: To, change: &tlbc_runtime::change::Change) -> (u64, u64) {
+fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
     let bits = |entry| match entry {
         Entry::Invalid => 0,
         Entry::Leaf {

@@ -4,7 +4,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 use tlbc_backends::ARCH::{Hardware, Tlb};
-use tlbc_runtime::change::{Entry, Slot};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
