@@ -131,6 +131,17 @@ pub struct NewSpace {
     pub tag_of_cpu: bool,
 }
 
+impl From<u64> for NewSpace {
+    /// Returns a space with one top table, at this physical address, for every view.
+    fn from(table: u64) -> Self {
+        Self {
+            table,
+            user_table: table,
+            ..Self::default()
+        }
+    }
+}
+
 impl<P: Platform> Mmu<P> {
     const_fn! {
         /// Returns the runtime of a machine whose CPUs are all off line until each [arrives](Self::cpu_online), which checks
