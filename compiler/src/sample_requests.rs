@@ -165,7 +165,8 @@ impl Sample {
     }
 }
 
-/// Summarizes a trace: the issued instructions with repetition counts, the interrupted CPUs and what they issue, and deferred flushes.
+/// Summarizes a trace: the issued instructions with repetition counts, the interrupted CPUs and what they issue, and
+/// deferred flushes.
 #[must_use]
 pub fn summary(answer: &Trace) -> String {
     let mut parts = vec![names(&answer.here)];
@@ -268,8 +269,8 @@ pub fn view_bits(model: &Model, config: Config) -> u64 {
     views.fold(0, |bits, view| bits | view.or)
 }
 
-/// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU tags and
-/// other CPUs are involved, it is a global one.
+/// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU
+/// tags and other CPUs are involved, it is a global one.
 #[must_use]
 pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let all = tags(model, config);

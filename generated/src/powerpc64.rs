@@ -976,79 +976,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, va, level),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if walk {
+                    if walk {
                         // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
@@ -1057,11 +985,43 @@ impl Tlb {
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbiePid0 {
+                                rb_pid: encode_rb_pid(),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     } else {
                         // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     }
                 } else if walk {
                     // powerpc64.arch:205-212: tlbiel_pid1
@@ -2449,8 +2409,8 @@ impl Tlb {
         cpu.issue(Op::Ptesync);
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
-                if c.has(Config::BROADCAST) {
-                    if c.has(Config::ISA31) {
+                if c.has(Config::ISA31) {
+                    if c.has(Config::BROADCAST) {
                         if walk {
                             // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
@@ -2462,83 +2422,7 @@ impl Tlb {
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
-                    } else if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::ISA31) {
-                    if walk {
+                    } else if walk {
                         // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
@@ -2558,24 +2442,26 @@ impl Tlb {
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
-                    if walk {
-                        // powerpc64.arch:213-221: tlbiel_pid2
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    } else {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    }
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                    if !c.has(Config::BROADCAST) {
+                        if walk {
+                            // powerpc64.arch:213-221: tlbiel_pid2
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        } else {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                        }
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2598,17 +2484,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:213-221: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                    if !c.has(Config::BROADCAST) {
+                        // powerpc64.arch:213-221: tlbiel_pid2
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2631,17 +2519,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:197-204: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
+                    if !c.has(Config::BROADCAST) {
                         // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
@@ -2742,156 +2632,48 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                } else if walk {
+                if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 }
             } else {
                 self.user_here_everything(cpu, tag, walk);
@@ -2988,80 +2770,48 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                } else if walk {
+                if walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 }
             } else {
                 self.kernel_here_everything(cpu, walk);

@@ -257,25 +257,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:91.
+    /// `tlbsync`: x86_64.arch:93.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:122-130.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:124-132.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:131-141.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:133-143.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:142-149.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:144-151.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:150-158.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:152-160.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:163-177.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:165-179.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -284,7 +284,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:194-198.
+    /// Loads `cr3`. x86_64.arch:196-200.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -354,6 +354,7 @@ impl Hardware {
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     /// - every top table maps the kernel alike.
+    /// - tables lie below 2^52.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and
@@ -423,7 +424,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:93-95.
+/// Operand `va`: x86_64.arch:95-97.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -432,7 +433,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:96-99.
+/// Operand `kind`: x86_64.arch:98-101.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -441,7 +442,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:100-104.
+/// Operand `descriptor`: x86_64.arch:102-106.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -452,7 +453,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:105-109.
+/// Operand `rax`: x86_64.arch:107-111.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -463,7 +464,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:110-115.
+/// Operand `ecx`: x86_64.arch:112-117.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -478,7 +479,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:114.
+/// What operand `ecx` can name: x86_64.arch:116.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -486,7 +487,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:116-120.
+/// Operand `edx`: x86_64.arch:118-122.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -495,7 +496,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:188-193.
+/// Operand `cr3`: x86_64.arch:190-195.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -534,17 +535,17 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        // x86_64.arch:122-130: invlpg
+        // x86_64.arch:124-132: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
@@ -562,7 +563,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -578,13 +579,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 let rax = encode_rax(va, 0x7);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 let rax = encode_rax(va, 0x17);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
@@ -608,7 +609,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141, x86_64.arch:150-158.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143, x86_64.arch:152-160.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -620,29 +621,29 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
                 outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller has interrupts off.
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 if walk {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // x86_64.arch:131-141: invpcid, form nonglobal
+                        // x86_64.arch:133-143: invpcid, form nonglobal
                         let kind = encode_kind(0x3);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
@@ -653,7 +654,7 @@ impl Tlb {
                 }
             }
         } else {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -667,7 +668,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -681,13 +682,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form nonglobal
+                // x86_64.arch:165-179: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-            // x86_64.arch:163-177: invlpgb, form leaves_any
+            // x86_64.arch:165-179: invlpgb, form leaves_any
             let rax = encode_rax(va, 0x1d);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(0);
@@ -739,7 +740,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -791,7 +792,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141.
+    /// From: x86_64.arch:133-143.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -837,7 +838,7 @@ impl Tlb {
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
-                            // x86_64.arch:131-141: invpcid, form nonglobal
+                            // x86_64.arch:133-143: invpcid, form nonglobal
                             let kind = encode_kind(0x3);
                             let descriptor = encode_descriptor(0, 0);
                             cpu.issue(Op::Invpcid { kind, descriptor });
@@ -885,7 +886,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91, x86_64.arch:163-177.
+    /// From: x86_64.arch:93, x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -905,7 +906,7 @@ impl Tlb {
                 outcome |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
-                    // x86_64.arch:163-177: invlpgb, form nonglobal
+                    // x86_64.arch:165-179: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -1006,7 +1007,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1019,9 +1020,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1032,7 +1033,7 @@ impl Tlb {
             let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1047,7 +1048,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1057,7 +1058,7 @@ impl Tlb {
         if matches!(stride, PTE | PMD) {
             if walk {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form run
+                    // x86_64.arch:165-179: invlpgb, form run
                     let rax = encode_rax(run.va, 0x7);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1065,7 +1066,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form leaves
+                    // x86_64.arch:165-179: invlpgb, form leaves
                     let rax = encode_rax(run.va, 0x17);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1079,7 +1080,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1091,7 +1092,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1106,7 +1107,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130.
+    /// From: x86_64.arch:124-132.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1115,7 +1116,7 @@ impl Tlb {
         let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
@@ -1129,7 +1130,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1137,7 +1138,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1150,7 +1151,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1164,13 +1165,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:142-149.
+    /// From: x86_64.arch:144-151.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:142-149: mov_cr3
+        // x86_64.arch:144-151: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             outcome.owed |= Owed::VIEW_UNTIL_RESUME;
@@ -1184,7 +1185,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
@@ -1197,7 +1198,7 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form tag
+            // x86_64.arch:165-179: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1219,7 +1220,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
@@ -1228,14 +1229,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1243,20 +1244,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
                         outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         outcome
@@ -1268,14 +1269,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form everything
+            // x86_64.arch:165-179: invlpgb, form everything
             let rax = encode_rax(0, 0xc);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(0);
@@ -1288,7 +1289,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
         let c = self.config;
@@ -1300,7 +1301,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1312,14 +1313,14 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
@@ -1330,7 +1331,7 @@ impl Tlb {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1347,7 +1348,7 @@ impl Tlb {
                     self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:194-198: cr3
+            // x86_64.arch:196-200: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
@@ -1357,18 +1358,18 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1378,18 +1379,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1403,24 +1404,24 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form everything
+                // x86_64.arch:133-143: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:150-158: mov_cr4
+                // x86_64.arch:152-160: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
     }

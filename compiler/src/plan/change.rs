@@ -276,7 +276,7 @@ impl Shaper<'_, '_> {
 
     /// Whether an instruction of this CPU alone makes entries of the level invalid.
     fn has_local(&self, level: Level) -> bool {
-        let here = Setting::new(self.model, self.config, Space::User, Reach::Here);
+        let here = Setting::new(self.model, self.machine, Space::User, Reach::Here);
         let writers = self.writers(&here, level, Written::Invalid, false);
         let mut writers = writers.into_iter();
         writers.any(|(_, primitive, _)| self.is_local(primitive))
@@ -285,7 +285,7 @@ impl Shaper<'_, '_> {
     /// Whether an instruction leaves other CPUs alone.
     fn is_local(&self, primitive: Primitive) -> bool {
         let it = &self.model.invalidates[primitive.invalidate];
-        Agents::CORE.covers(it.reach(self.config))
+        Agents::CORE.covers(it.reach(self.machine))
     }
 }
 

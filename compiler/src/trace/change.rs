@@ -105,7 +105,12 @@ impl Run<'_> {
         for (level, extent) in self.entries.leaves(stretch)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
             if facts.invalid_cached {
-                ranges.appeared(level, page);
+                // There may have been no table, either.
+                for (above, there) in Level::all().zip(&self.levels) {
+                    if above >= level && there.shift != 0 {
+                        ranges.appeared(above, page);
+                    }
+                }
             } else {
                 ranges.leaf(level, page);
             }

@@ -1,4 +1,4 @@
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
