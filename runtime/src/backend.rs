@@ -181,7 +181,7 @@ impl Started {
         }
     }
 
-    /// Joins another flush to this one, of the same space kind, reach, kind of tag and conditions: one completion serves both.
+    /// Joins another flush to this one, of the same space kind, reach, kind of tag and flags: one completion serves both.
     pub fn join(&mut self, other: &Self) {
         self.outcome |= other.outcome;
     }
@@ -209,6 +209,22 @@ pub struct Root {
     pub empty: u64,
     /// What holds of the space.
     pub flags: SpaceFlags,
+}
+
+impl Root {
+    /// Returns a root whose tag is 0 on every CPU: the kernel's, on a machine whose spaces are never given the tag 0.
+    #[must_use]
+    pub const fn untagged(table: u64, empty: u64) -> Self {
+        Self {
+            table,
+            tag: Tag {
+                value: 0,
+                global: true,
+            },
+            empty,
+            flags: SpaceFlags::NONE,
+        }
+    }
 }
 
 /// What a platform answers that was called to invalidate.
@@ -359,7 +375,7 @@ pub trait Backend {
     /// When the current configuration gives up flushing one by one.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
 
-    /// What a change of an entry of a space with these conditions leaves behind in the caches.
+    /// What a change of an entry of a space with these flags leaves behind in the caches.
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
 
     /// Changes table entries, and says what must be flushed for it.
