@@ -15,13 +15,13 @@
 //!
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
-use crate::Mmu;
 use crate::backend::Backend;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Misuse;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};

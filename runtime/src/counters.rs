@@ -4,13 +4,14 @@
 //! while CPUs go on is of no one moment.
 
 use crate::backend::Backend;
+use crate::cpus::CpuId;
 use crate::level::Level;
 use crate::local::CpuTlb;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::Kept;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
-use crate::{CpuId, Mmu};
 
 /// How many size classes [`Stats::pages`] has.
 pub const SIZES: usize = 12;

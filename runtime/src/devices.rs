@@ -8,8 +8,8 @@
 //! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330 for pages that went
 //! before the device was told.
 
-use crate::Mmu;
 use crate::fault::{Fault, is_back};
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
 use crate::shootdown::Why;

@@ -26,16 +26,14 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::Mmu;
-use crate::batch::{BATCH, PageBatch, TableBatch};
+use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
 use crate::deferred::PendingFlush;
-use crate::flushed::Flushed;
 use crate::level::Level;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::pte::RequiredFlush;
 use crate::request::Touched;
 use crate::request::{Extent, Ranges, Scope};
-use crate::section::Section;
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -66,6 +64,20 @@ pub struct Gather<'m, P: Platform> {
     whole: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
+}
+
+/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+///
+/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
+/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
+/// The kernel must not change in this way what any CPU accesses in that moment
+/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+///
+/// # Context
+///
+/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+pub struct Section<'g, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'m, P>,
 }
 
 impl<P: Platform> Mmu<P> {

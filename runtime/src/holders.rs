@@ -17,10 +17,10 @@
 //! | `shoot_lazies`, `is_loaded` | at the end of the space | loads the space: is excluded by their contract |
 //! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
-use crate::Mmu;
 use crate::agents::Agents;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space, SpaceId};
 use crate::space::AddressSpace;

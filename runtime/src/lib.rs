@@ -160,23 +160,23 @@ pub use backend::{
     Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
     Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
-pub use batch::{Batch, NoBatch, PageBatch, TableBatch};
+pub use batch::NoBatch;
 pub use counters::Stats;
 pub use cpus::{CpuId, CpuMask, CpuSet};
 pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
-pub use flushed::Flushed;
-pub use gather::Gather;
+pub use gather::{Gather, Section};
 pub use level::Level;
 pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
-pub use platform::{LockEvent, Platform, Pte, Value};
+pub use platform::{
+    Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
+};
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::{Refused, Section};
+pub use section::Refused;
 pub use space::AddressSpace;
 pub use switch::{Current, StillLoaded};
-pub use tables::Unlinked;
 pub use tags::{NoTag, NotPinned, Tagging};
 pub use views::Views;

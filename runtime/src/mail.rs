@@ -5,13 +5,13 @@
 //! clears the bit. Interrupts are off on both sides; so an outbox is never written while somebody may read it, and
 //! two CPUs that ask each other both get their answer.
 
-use crate::Mmu;
 use crate::backend::Backend;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::deferred::Deferred;
 use crate::deferred::{AsidSlot, SLOTS};
 use crate::local::CpuTlb;
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::SpaceId;
 use crate::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};

@@ -1,6 +1,6 @@
 //! The runtime of a machine.
 
-use crate::TagSource;
+use crate::backend::TagSource;
 use crate::backend::{Backend, Root};
 use crate::cpus::{CpuId, CpuMask, no_cpus};
 use crate::deferred::AsidSlot;

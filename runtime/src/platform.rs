@@ -6,16 +6,13 @@
 use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
-use crate::batch::{PageBatch, TableBatch};
 use crate::cpus::{CpuId, CpuMask};
-use crate::flushed::Flushed;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::pte::{Entry, Slot};
 use crate::request::Request;
 use crate::space::AddressSpace;
 use crate::sync::Word;
-use crate::tables::Unlinked;
 
 /// A value where a reference is expected.
 #[derive(Debug, Clone, Copy)]
@@ -253,3 +250,31 @@ pub trait Platform: Sized {
         let _ = (space, request);
     }
 }
+
+/// How many pages or tables fit in one batch: with the two words beside them they fill 4 KiB.
+pub const BATCH: usize = 510;
+
+/// A list of up to [`BATCH`] pages or tables of a gather, and the batches that were filled before it.
+pub struct Batch<T, P: Platform> {
+    pub(crate) next: Option<P::BatchBox<Self>>,
+    pub(crate) used: usize,
+    pub(crate) slots: [Option<T>; BATCH],
+}
+
+/// A batch of pages.
+pub type PageBatch<P> = Batch<<P as Platform>::Page, P>;
+
+/// A batch of tables.
+pub type TableBatch<P> = Batch<<P as Platform>::Table, P>;
+
+/// Pages that no CPU and no device can reach any more: they may have a new owner. Only a finished flush makes one.
+///
+/// It is an iterator over the pages. Pages that are not taken out are dropped with it.
+pub struct Flushed<'r, P: Platform> {
+    pub(crate) bundle: &'r mut [Option<P::Page>],
+    pub(crate) batch: &'r mut Option<P::BatchBox<PageBatch<P>>>,
+}
+
+/// Tables that no CPU and no device walks any more, but that walkers in software without locks may.
+#[must_use = "tables that are dropped are lost"]
+pub struct Unlinked<P: Platform>(pub(crate) P::BatchBox<TableBatch<P>>);

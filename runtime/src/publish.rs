@@ -1,7 +1,7 @@
 //! New entries become visible to walkers.
 
-use crate::Mmu;
 use crate::backend::Backend;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::space::AddressSpace;
 

@@ -10,12 +10,12 @@
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
-use crate::Mmu;
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
 use crate::cpus::{CpuId, CpuMask};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Ranges, Reach, Space, SpaceFlags};

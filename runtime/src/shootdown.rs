@@ -25,7 +25,6 @@
 //! Source: Linux 71b3c126e611, where a CPU was in the set before it had loaded the root, but not ordered so; OpenBSD
 //! 9f1181d59de3, where it left the set before it had left the root.
 
-use crate::Mmu;
 use crate::backend::{Backend, IpiTargets, Shootdown, Started};
 use crate::cpus::{CpuId, CpuMask};
 use crate::deferred::Deferred;
@@ -35,6 +34,7 @@ use crate::holders::Told;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::{LockEvent, Platform};
 use crate::request::{Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;

@@ -20,13 +20,14 @@ use crate::deferred::LoadedTag;
 use crate::deferred::Pending;
 use crate::fault::{Fault, is_back};
 use crate::local::{CpuTlb, Loaded};
+use crate::mmu::Mmu;
+use crate::mmu::Unusable;
 use crate::platform::Platform;
 use crate::request::{Scope, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
-use crate::{Mmu, Unusable};
 
 /// What a CPU runs in: kept by the scheduler.
 #[derive(Debug)]

@@ -20,11 +20,12 @@ use crate::cpus::CpuId;
 use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::local::CpuTlb;
+use crate::mmu::Mmu;
+use crate::mmu::Unusable;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
-use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

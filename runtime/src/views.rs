@@ -3,10 +3,10 @@
 //! In: a space, on a CPU that runs in it. Out: the kernel's view, loaded; or both views as data. Where user code runs on the
 //! view that the kernel runs on both are the same, and nothing is loaded.
 
-use crate::Mmu;
 use crate::backend::{Backend, Root};
 use crate::cpus::CpuId;
 use crate::deferred::AsidSlot;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
