@@ -26,11 +26,11 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
 use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
+use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
 use crate::pte::RequiredFlush;
 use crate::request::Touched;
 use crate::request::{Extent, Ranges, Scope};
@@ -151,7 +151,7 @@ impl<P: Platform> Drop for Gather<'_, P> {
     fn drop(&mut self) {
         self.space.pending.abandoned.defer(); // before it no longer counts as under way
         self.space.gathers.sub(1, Barrier::Complete);
-        let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
+        let counters = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
             .platform
             .pin_cpu(false, |cpu| counters(cpu).abandoned.count(1));
