@@ -260,6 +260,22 @@ pub struct Root {
     pub flags: SpaceFlags,
 }
 
+impl Root {
+    /// Returns a root whose tag is 0 on every CPU: the kernel's, on a machine whose spaces are never given the tag 0.
+    #[must_use]
+    pub const fn untagged(table: u64, empty: u64) -> Self {
+        Self {
+            table,
+            tag: Tag {
+                value: 0,
+                global: true,
+            },
+            empty,
+            flags: SpaceFlags::NONE,
+        }
+    }
+}
+
 /// What a CPU owes before it uses a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pending {
