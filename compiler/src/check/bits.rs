@@ -18,7 +18,9 @@ use crate::trace::encode::source_name;
 use tlbc_runtime::clause::{Level, Stride};
 
 /// The log2 of the bytes of a table entry.
-const ENTRY: u32 = 3;
+fn entry_shift(model: &Model) -> u32 {
+    super::widths::entry_bits(model).ilog2() - 3
+}
 
 /// What an instruction has to be told on one machine.
 struct Wanted {
@@ -372,7 +374,7 @@ fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The table of the entry that changes. A table is aligned to its own size, with eight bytes an entry.
+/// The table of the entry that changes. A table is aligned to its own size.
 fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let present = (0..model.levels.len())
@@ -383,7 +385,7 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
             return None;
         };
         let served = writes.levels.contains(Level(*level as u8));
-        served.then_some(above.saturating_sub(*reach) + ENTRY)
+        served.then_some(above.saturating_sub(*reach) + entry_shift(model))
     });
     let above = table_bits(model, config);
     Some(Wanted {
@@ -395,12 +397,12 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The entry that changes: entries have eight bytes.
+/// The entry that changes.
 fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let above = table_bits(model, config);
     Some(Wanted {
-        all: low(above.bits) & !low(ENTRY),
+        all: low(above.bits) & !low(entry_shift(model)),
         any: 0,
         what: "the address of an entry".to_owned(),
         fact: above.said.unwrap_or(writes.span),
