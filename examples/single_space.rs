@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
-use tlbc_runtime::change::{Below, Change, Marks};
+use tlbc_runtime::pte::{Below, Change, Marks};
 use tlbc_runtime::{Level, Platform};
 use tlbc_tests::hosted::{Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};

@@ -3,17 +3,14 @@
 
 #[cfg(target_arch = "aarch64")]
 use core::arch::asm;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
+    Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{
     Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
@@ -1032,8 +1029,14 @@ impl Tlb {
     ///
     /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_here_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1043,6 +1046,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -1060,6 +1064,7 @@ impl Tlb {
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_here_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1073,6 +1078,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of a user space that other CPUs may hold as well.
@@ -1083,8 +1089,14 @@ impl Tlb {
     ///
     /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_wide_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1094,6 +1106,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_wide_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1111,6 +1124,7 @@ impl Tlb {
             .ceiling(Space::User, Reach::Wide)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_wide_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1124,6 +1138,7 @@ impl Tlb {
                 self.user_wide_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that only this CPU may hold.
@@ -1134,8 +1149,9 @@ impl Tlb {
     ///
     /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1145,6 +1161,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_here_everything(cpu);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -1162,6 +1179,7 @@ impl Tlb {
             .ceiling(Space::Kernel, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_here_everything(cpu);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1175,6 +1193,7 @@ impl Tlb {
                 self.kernel_here_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
@@ -1186,8 +1205,9 @@ impl Tlb {
     ///
     /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1197,6 +1217,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_wide_everything(cpu);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1214,6 +1235,7 @@ impl Tlb {
             .ceiling(Space::Kernel, Reach::Wide)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_wide_everything(cpu);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1227,6 +1249,7 @@ impl Tlb {
                 self.kernel_wide_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
@@ -1869,7 +1892,7 @@ impl Tlb {
         if c.has(Config::C1PRO_SME) {
             // Taking an interrupt is what these CPUs need.
             interrupt = Audience {
-                holders: Holders::NONE,
+                holders: Agents::NONE,
                 sets: 0x1,
             };
         }
@@ -2002,102 +2025,11 @@ impl Tlb {
     }
 }
 
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("vale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("vae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("aside1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vmalle1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("vae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("rvae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("aside1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vmalle1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-];
-
-impl Tlb {
-    /// Whether `user_here_ranges` drops everything, for too much is named.
-    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `user_wide_ranges` drops everything, for too much is named.
-    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `kernel_here_ranges` drops everything, for too much is named.
-    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
-    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-}
-
 impl Backend for Tlb {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        effects: EFFECTS,
         delivery: Delivery::Broadcast,
         strides: Levels(7),
         pages_batched: true,
@@ -2105,7 +2037,6 @@ impl Backend for Tlb {
         lazy_refcounted: true,
         interrupts_off: false,
         tag_after_publish: true,
-        tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,
         changes_deferrable: false,
@@ -2196,36 +2127,25 @@ impl Backend for Tlb {
         Audience::NOBODY
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let Scope::Ranges(ranges) = request.scope else { return false };
-        match (request.space, request.reach) {
-            (Space::User, Reach::Here) => self.user_here_ranges_give_up(ranges),
-            (Space::User, Reach::Wide) => self.user_wide_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Here) => self.kernel_here_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Wide) => self.kernel_wide_ranges_give_up(ranges),
-        }
-    }
-
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.user_here_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        self.user_here_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { .. } => {
                         self.user_here_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_here_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2233,19 +2153,18 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.user_wide_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        self.user_wide_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { .. } => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2253,19 +2172,16 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.kernel_here_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        self.kernel_here_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { .. } => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2273,24 +2189,21 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.kernel_wide_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        self.kernel_wide_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                     Scope::Everything { .. } => {
                         self.kernel_wide_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_wide_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.audience(request), outcome)
     }
 
     #[inline(always)]
@@ -2312,7 +2225,7 @@ impl Backend for Tlb {
         };
         Finished {
             interrupt,
-            owed: started.owed,
+            owed: started.outcome.owed,
         }
     }
 

@@ -3,17 +3,14 @@
 
 #[cfg(target_arch = "powerpc64")]
 use core::arch::asm;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome,
+    Owed, Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stores, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{
     Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
@@ -979,79 +976,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, va, level),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if walk {
+                    if walk {
                         // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
@@ -1060,11 +985,43 @@ impl Tlb {
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbiePid0 {
+                                rb_pid: encode_rb_pid(),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     } else {
                         // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     }
                 } else if walk {
                     // powerpc64.arch:205-212: tlbiel_pid1
@@ -1142,9 +1099,9 @@ impl Tlb {
         va: u64,
         level: Level,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1177,9 +1134,9 @@ impl Tlb {
             } else {
                 self.user_here_page(cpu, tag, va, level, walk);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
                 }
             }
         } else {
@@ -1222,7 +1179,7 @@ impl Tlb {
                 });
             }
         }
-        owed
+        outcome
     }
 
     /// One leaf entry of the kernel that only this CPU may hold, and with `walk` the table it
@@ -1356,15 +1313,22 @@ impl Tlb {
     /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89, powerpc64.arch:145-153,
     /// powerpc64.arch:154-162, powerpc64.arch:174-182, powerpc64.arch:205-212.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_here_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
             if self
                 .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(passes.entries(), passes.pages())
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1477,6 +1441,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1491,6 +1456,7 @@ impl Tlb {
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_here_everything(cpu, tag, walk);
         } else {
             cpu.issue(Op::Ptesync);
@@ -1511,6 +1477,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of a user space that other CPUs may hold as well.
@@ -1527,10 +1494,10 @@ impl Tlb {
         cpu: &mut C,
         tag: u64,
         ranges: &Ranges,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
@@ -1542,7 +1509,8 @@ impl Tlb {
                     .ceiling(Space::User, Reach::Wide)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
-                    owed |= self.user_wide_everything(cpu, tag, walk);
+                    outcome.exceeded_ceiling = true;
+                    outcome |= self.user_wide_everything(cpu, tag, walk);
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
@@ -1575,11 +1543,11 @@ impl Tlb {
                     }
                 }
             } else {
-                self.user_here_ranges(cpu, tag, ranges);
+                outcome |= self.user_here_ranges(cpu, tag, ranges);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
                 }
             }
         } else {
@@ -1591,7 +1559,8 @@ impl Tlb {
                     passes.pages(),
                 )
             {
-                owed |= self.user_wide_everything(cpu, tag, walk);
+                outcome.exceeded_ceiling = true;
+                outcome |= self.user_wide_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
                 for pass in passes.cuts() {
@@ -1602,7 +1571,7 @@ impl Tlb {
                 }
             }
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of the kernel that only this CPU may hold.
@@ -1613,14 +1582,16 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:205-212.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if self
             .ceiling(Space::Kernel, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_here_everything(cpu, walk);
         } else {
             cpu.issue(Op::Ptesync);
@@ -1641,6 +1612,7 @@ impl Tlb {
                 self.kernel_here_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
@@ -1652,9 +1624,10 @@ impl Tlb {
     /// From: powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:145-153,
     /// powerpc64.arch:154-162, powerpc64.arch:174-182.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
@@ -1666,6 +1639,7 @@ impl Tlb {
                     .ceiling(Space::Kernel, Reach::Wide)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
+                    outcome.exceeded_ceiling = true;
                     self.kernel_wide_everything(cpu, walk);
                 } else {
                     cpu.issue(Op::Ptesync);
@@ -1699,7 +1673,7 @@ impl Tlb {
                     }
                 }
             } else {
-                self.kernel_here_ranges(cpu, ranges);
+                outcome |= self.kernel_here_ranges(cpu, ranges);
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
@@ -1710,6 +1684,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_wide_everything(cpu, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1721,6 +1696,7 @@ impl Tlb {
                 }
             }
         }
+        outcome
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
@@ -2433,8 +2409,8 @@ impl Tlb {
         cpu.issue(Op::Ptesync);
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
-                if c.has(Config::BROADCAST) {
-                    if c.has(Config::ISA31) {
+                if c.has(Config::ISA31) {
+                    if c.has(Config::BROADCAST) {
                         if walk {
                             // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
@@ -2446,83 +2422,7 @@ impl Tlb {
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
-                    } else if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::ISA31) {
-                    if walk {
+                    } else if walk {
                         // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
@@ -2542,24 +2442,26 @@ impl Tlb {
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
-                    if walk {
-                        // powerpc64.arch:213-221: tlbiel_pid2
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    } else {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    }
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                    if !c.has(Config::BROADCAST) {
+                        if walk {
+                            // powerpc64.arch:213-221: tlbiel_pid2
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        } else {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                        }
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2582,17 +2484,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:213-221: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                    if !c.has(Config::BROADCAST) {
+                        // powerpc64.arch:213-221: tlbiel_pid2
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2615,17 +2519,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:197-204: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
+                    if !c.has(Config::BROADCAST) {
                         // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
@@ -2720,169 +2626,61 @@ impl Tlb {
         cpu: &mut C,
         tag: u64,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                } else if walk {
+                if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 }
             } else {
                 self.user_here_everything(cpu, tag, walk);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
                 }
             }
         } else {
@@ -2921,7 +2719,7 @@ impl Tlb {
                 });
             }
         }
-        owed
+        outcome
     }
 
     /// Every entry of the kernel that only this CPU may hold.
@@ -2972,80 +2770,48 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                } else if walk {
+                if walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 }
             } else {
                 self.kernel_here_everything(cpu, walk);
@@ -3573,20 +3339,20 @@ impl Tlb {
             } else {
                 if ends {
                     Audience {
-                        holders: Holders::ACTIVE
-                            .union(Holders::LAZY)
-                            .union(Holders::PARKED),
+                        holders: Agents::ACTIVE
+                            .union(Agents::LAZY)
+                            .union(Agents::PARKED),
                         sets: 0x0,
                     }
                 } else {
                     if walk {
                         Audience {
-                            holders: Holders::ACTIVE.union(Holders::LAZY),
+                            holders: Agents::ACTIVE.union(Agents::LAZY),
                             sets: 0x0,
                         }
                     } else {
                         Audience {
-                            holders: Holders::ACTIVE,
+                            holders: Agents::ACTIVE,
                             sets: 0x0,
                         }
                     }
@@ -3606,7 +3372,7 @@ impl Tlb {
                 Audience::NOBODY
             } else {
                 Audience {
-                    holders: Holders::ACTIVE.union(Holders::LAZY),
+                    holders: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             }
@@ -3616,117 +3382,11 @@ impl Tlb {
     }
 }
 
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("tlbie_va", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid0", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid2", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_unused", &[], Holders(64), When::after(2, false)),
-    Effect::new("tlbiel_va", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Containing, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
-    Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_run.walk", &[Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_run.both", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS), Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.walk", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.both", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.all", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-];
-
-impl Tlb {
-    /// Whether `user_here_ranges` drops everything, for too much is named.
-    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::GTSE) {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        } else {
-            if c.has(Config::COPROCESSORS) {
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(
-                        passes.entry_runs(4294967295, Levels(7), true),
-                        passes.pages(),
-                    )
-            } else {
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            }
-        }
-    }
-
-    /// Whether `user_wide_ranges` drops everything, for too much is named.
-    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_wide_folding(),
-                );
-                self.ceiling(Space::User, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                self.user_here_ranges_give_up(ranges)
-            }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-        }
-    }
-
-    /// Whether `kernel_here_ranges` drops everything, for too much is named.
-    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        self.ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-    }
-
-    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
-    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                self.ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                self.kernel_here_ranges_give_up(ranges)
-            }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-        }
-    }
-}
-
 impl Backend for Tlb {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        effects: EFFECTS,
         delivery: Delivery::Either,
         strides: Levels(7),
         pages_batched: true,
@@ -3734,7 +3394,6 @@ impl Backend for Tlb {
         lazy_refcounted: false,
         interrupts_off: false,
         tag_after_publish: false,
-        tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,
         changes_deferrable: false,
@@ -3826,42 +3485,28 @@ impl Backend for Tlb {
         }
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let Scope::Ranges(ranges) = request.scope else { return false };
-        let tlb = Self {
-            config: self.config.of_space(request.conditions),
-        };
-        match (request.space, request.reach) {
-            (Space::User, Reach::Here) => tlb.user_here_ranges_give_up(ranges),
-            (Space::User, Reach::Wide) => tlb.user_wide_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Here) => tlb.kernel_here_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Wide) => tlb.kernel_wide_ranges_give_up(ranges),
-        }
-    }
-
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tlb = Self {
             config: self.config.of_space(request.conditions),
         };
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.user_here_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        tlb.user_here_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        tlb.user_here_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { tables: walk } => {
                         tlb.user_here_everything(cpu, request.tag.value, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.user_here_teardown(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3878,7 +3523,7 @@ impl Backend for Tlb {
                     }
                     Scope::Teardown => {
                         tlb.user_wide_teardown(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3886,19 +3531,16 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.kernel_here_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        tlb.kernel_here_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { tables: walk } => {
                         tlb.kernel_here_everything(cpu, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.kernel_here_teardown(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3906,24 +3548,21 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.kernel_wide_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        tlb.kernel_wide_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
                     Scope::Everything { tables: walk } => {
                         tlb.kernel_wide_everything(cpu, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.kernel_wide_teardown(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.audience(request), outcome)
     }
 
     #[inline(always)]
@@ -3951,7 +3590,7 @@ impl Backend for Tlb {
         };
         Finished {
             interrupt,
-            owed: started.owed,
+            owed: started.outcome.owed,
         }
     }
 

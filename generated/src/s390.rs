@@ -4,19 +4,15 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
+    Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{
+use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
 };
 
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::Pass;
 use tlbc_runtime::request::{
     Conditions, LevelFacts, LevelTable, Reach, Request, Scope, Space,
@@ -944,7 +940,7 @@ impl Tlb {
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if kind == Kind::Appears {
             slot.store(change.new_bits);
         } else if kind == Kind::Same {
@@ -952,23 +948,30 @@ impl Tlb {
                 slot.store(change.new_bits);
             } else if owner.may_defer {
                 slot.store(change.new_bits);
-                owed |= Owed::SPACE_UNTIL_ATTACH;
+                outcome.owed |= Owed::SPACE_UNTIL_ATTACH;
             } else if c.has(Config::EDAT2) {
                 if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
                     && matches!(owner.reach, Reach::Here)
                 {
                     if matches!(stride, PTE) {
                         if c.has(Config::IPTE_RANGE) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:137-147: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:137-147: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
@@ -1040,17 +1043,29 @@ impl Tlb {
                         if c.has(Config::LOCAL_CLEAR)
                             && matches!(owner.reach, Reach::Here)
                         {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:137-147: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:137-147: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
+                        } else if entries == 1 {
+                            // s390.arch:107-115: ipte
+                            let table = encode_table(slot.table);
+                            let page = encode_page(start);
+                            cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:125-136: ipte_run
@@ -1114,22 +1129,34 @@ impl Tlb {
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
-            owed |= Owed::SPACE_UNTIL_ATTACH;
+            outcome.owed |= Owed::SPACE_UNTIL_ATTACH;
         } else if kind == Kind::Vanishes {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:137-147: ipte_run_local
+                        if entries == 1 {
+                            // s390.arch:116-123: ipte_local
                             let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRunLocal {
-                                table,
-                                page,
-                                more,
-                            });
+                            let page = encode_page(start);
+                            cpu.issue(Op::IpteLocal { table, page });
+                        } else {
+                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                // s390.arch:137-147: ipte_run_local
+                                let table = encode_table(slot.table);
+                                let page = encode_page(run.va);
+                                let more = encode_more(run.num);
+                                cpu.issue(Op::IpteRunLocal {
+                                    table,
+                                    page,
+                                    more,
+                                });
+                            }
                         }
+                    } else if entries == 1 {
+                        // s390.arch:107-115: ipte
+                        let table = encode_table(slot.table);
+                        let page = encode_page(start);
+                        cpu.issue(Op::Ipte { table, page });
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                             // s390.arch:125-136: ipte_run
@@ -1204,16 +1231,23 @@ impl Tlb {
                                 left = left.wrapping_sub(1);
                             }
                         } else if c.has(Config::IPTE_RANGE) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:137-147: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:137-147: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
                         } else {
                             let step = 1u64.wrapping_shl(pass.shift);
@@ -1343,17 +1377,29 @@ impl Tlb {
                         }
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:137-147: ipte_run_local
+                            if entries == 1 {
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
+                                let page = encode_page(start);
+                                cpu.issue(Op::IpteLocal { table, page });
+                            } else {
+                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                                    // s390.arch:137-147: ipte_run_local
+                                    let table = encode_table(slot.table);
+                                    let page = encode_page(run.va);
+                                    let more = encode_more(run.num);
+                                    cpu.issue(Op::IpteRunLocal {
+                                        table,
+                                        page,
+                                        more,
+                                    });
+                                }
                             }
+                        } else if entries == 1 {
+                            // s390.arch:107-115: ipte
+                            let table = encode_table(slot.table);
+                            let page = encode_page(start);
+                            cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
                                 // s390.arch:125-136: ipte_run
@@ -1387,12 +1433,19 @@ impl Tlb {
                         }
                     }
                 } else if c.has(Config::IPTE_RANGE) {
-                    for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        // s390.arch:125-136: ipte_run
+                    if entries == 1 {
+                        // s390.arch:107-115: ipte
                         let table = encode_table(slot.table);
-                        let page = encode_page(run.va);
-                        let more = encode_more(run.num);
-                        cpu.issue(Op::IpteRun { table, page, more });
+                        let page = encode_page(start);
+                        cpu.issue(Op::Ipte { table, page });
+                    } else {
+                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                            // s390.arch:125-136: ipte_run
+                            let table = encode_table(slot.table);
+                            let page = encode_page(run.va);
+                            let more = encode_more(run.num);
+                            cpu.issue(Op::IpteRun { table, page, more });
+                        }
                     }
                 } else {
                     let step = 1u64.wrapping_shl(pass.shift);
@@ -1431,7 +1484,7 @@ impl Tlb {
             }
             slot.store(change.new_bits);
         }
-        owed
+        outcome.owed
     }
 
     /// Loads another address space.
@@ -1472,28 +1525,11 @@ impl Tlb {
     }
 }
 
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("ipte", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ipte_local", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("ipte_run", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(256), aligned: false, stride: Stride::Entries(Levels(1)), }, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ipte_run_local", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(256), aligned: false, stride: Stride::Entries(Levels(1)), }, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("idte", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("idte_local", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("idte_asce", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ptlb", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("crdte", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("cspg", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("rdp", &[], Holders::CPUS, When::AT_ONCE),
-    Effect::new("rdp_local", &[], Holders::SELF, When::AT_ONCE),
-];
-
 impl Backend for Tlb {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "s390",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        effects: EFFECTS,
         delivery: Delivery::Broadcast,
         strides: Levels(7),
         pages_batched: false,
@@ -1501,7 +1537,6 @@ impl Backend for Tlb {
         lazy_refcounted: true,
         interrupts_off: false,
         tag_after_publish: false,
-        tag_is_root: true,
         one_at_a_time: false,
         changes_plainly: false,
         changes_deferrable: true,
@@ -1550,8 +1585,8 @@ impl Backend for Tlb {
         let kind = change.kind(&facts);
         let was = slot.was();
         let owed = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
-        let obligation = change.left_over(&facts);
-        Changed { was, obligation, owed }
+        let required = change.left_over(&facts, owner.space);
+        Changed { was, required, owed }
     }
 
     /// Issues nothing: new entries are published by the order in which walkers see stores, and
@@ -1583,31 +1618,26 @@ impl Backend for Tlb {
         Audience::NOBODY
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let _ = request;
-        false
-    }
-
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.user_here_page(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.user_here_ranges(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.user_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1615,19 +1645,19 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.user_wide_page(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.user_wide_ranges(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1635,19 +1665,19 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.kernel_here_page(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.kernel_here_ranges(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1655,24 +1685,24 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.kernel_wide_page(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.kernel_wide_ranges(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.kernel_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.audience(request), outcome)
     }
 
     #[inline(always)]
@@ -1686,7 +1716,7 @@ impl Backend for Tlb {
         };
         Finished {
             interrupt,
-            owed: started.owed,
+            owed: started.outcome.owed,
         }
     }
 

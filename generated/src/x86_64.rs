@@ -3,17 +3,14 @@
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::asm;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
+    Root, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{
     Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
@@ -540,9 +537,9 @@ impl Tlb {
     ///
     /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Owed {
+    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         // x86_64.arch:124-132: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
@@ -553,10 +550,10 @@ impl Tlb {
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
-                owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
             }
         }
-        owed
+        outcome
     }
 
     /// One leaf entry of a user space that other CPUs may hold as well, and with `walk` the
@@ -576,9 +573,9 @@ impl Tlb {
         va: u64,
         level: Level,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             if walk {
@@ -595,14 +592,14 @@ impl Tlb {
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
         } else {
-            owed |= self.user_here_page(cpu, tag, va);
+            outcome |= self.user_here_page(cpu, tag, va);
             if walk {
-                owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
-        owed
+        outcome
     }
 
     /// One leaf entry of the kernel that only this CPU may hold, and with `walk` the table it
@@ -614,16 +611,21 @@ impl Tlb {
     ///
     /// From: x86_64.arch:124-132, x86_64.arch:133-143, x86_64.arch:152-160.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, walk: bool) -> Owed {
+    fn kernel_here_page<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        va: u64,
+        walk: bool,
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
                 // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
-                owed |= Owed::OTHERS_UNTIL_LOAD;
+                outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
                     // x86_64.arch:133-143: invpcid, form everything
@@ -647,7 +649,7 @@ impl Tlb {
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
                         // Every other tag of this CPU is disowned, not flushed.
-                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 }
             }
@@ -656,7 +658,7 @@ impl Tlb {
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
-        owed
+        outcome
     }
 
     /// One leaf entry of the kernel that other CPUs may hold as well, and with `walk` the table
@@ -674,9 +676,9 @@ impl Tlb {
         va: u64,
         level: Level,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
@@ -692,9 +694,9 @@ impl Tlb {
             let edx = encode_edx(0);
             cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed |= self.kernel_here_page(cpu, va, walk);
+            outcome |= self.kernel_here_page(cpu, va, walk);
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of a user space that only this CPU may hold.
@@ -708,15 +710,16 @@ impl Tlb {
         cpu: &mut C,
         tag: u64,
         ranges: &Ranges,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if self
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
-            owed |= self.user_here_everything(cpu);
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_here_everything(cpu);
         } else {
             for pass in passes.cuts() {
                 self.user_here_pass(cpu, tag, pass);
@@ -725,10 +728,10 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
             if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
             }
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of a user space that other CPUs may hold as well.
@@ -745,10 +748,10 @@ impl Tlb {
         tag: u64,
         of_machine: bool,
         ranges: &Ranges,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
@@ -759,7 +762,8 @@ impl Tlb {
                     passes.pages(),
                 )
             {
-                owed |= self.user_wide_everything(cpu, tag, of_machine, walk);
+                outcome.exceeded_ceiling = true;
+                outcome |= self.user_wide_everything(cpu, tag, of_machine, walk);
             } else {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
@@ -772,14 +776,14 @@ impl Tlb {
                 }
             }
         } else {
-            owed |= self.user_here_ranges(cpu, tag, ranges);
+            outcome |= self.user_here_ranges(cpu, tag, ranges);
             if walk {
-                owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of the kernel that only this CPU may hold.
@@ -790,10 +794,10 @@ impl Tlb {
     ///
     /// From: x86_64.arch:133-143.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
+    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
                 let passes = Passes::new(
@@ -805,7 +809,8 @@ impl Tlb {
                     .ceiling(Space::Kernel, Reach::Here)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
-                    owed |= self.kernel_here_everything(cpu);
+                    outcome.exceeded_ceiling = true;
+                    outcome |= self.kernel_here_everything(cpu);
                 } else {
                     for pass in passes.cuts() {
                         self.kernel_here_pass(cpu, pass);
@@ -814,10 +819,10 @@ impl Tlb {
                         self.kernel_here_pass(cpu, pass);
                     }
                     // Every other tag of this CPU is disowned, not flushed.
-                    owed |= Owed::OTHERS_UNTIL_LOAD;
+                    outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                owed |= self.kernel_here_everything(cpu);
+                outcome |= self.kernel_here_everything(cpu);
             } else {
                 let passes = Passes::new(
                     ranges,
@@ -828,7 +833,8 @@ impl Tlb {
                     .ceiling(Space::Kernel, Reach::Here)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
-                    owed |= self.kernel_here_everything(cpu);
+                    outcome.exceeded_ceiling = true;
+                    outcome |= self.kernel_here_everything(cpu);
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
@@ -849,7 +855,7 @@ impl Tlb {
                         }
                         if walk {
                             // Every other tag of this CPU is disowned, not flushed.
-                            owed |= Owed::OTHERS_UNTIL_LOAD;
+                            outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                         }
                     }
                 }
@@ -860,7 +866,8 @@ impl Tlb {
                 .ceiling(Space::Kernel, Reach::Here)
                 .is_exceeded_by(passes.entries(), passes.pages())
             {
-                owed |= self.kernel_here_everything(cpu);
+                outcome.exceeded_ceiling = true;
+                outcome |= self.kernel_here_everything(cpu);
             } else {
                 for pass in passes.cuts() {
                     self.kernel_here_pass(cpu, pass);
@@ -870,7 +877,7 @@ impl Tlb {
                 }
             }
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
@@ -881,10 +888,10 @@ impl Tlb {
     ///
     /// From: x86_64.arch:93, x86_64.arch:165-179.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Owed {
+    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
@@ -895,7 +902,8 @@ impl Tlb {
                     passes.pages(),
                 )
             {
-                owed |= self.kernel_wide_everything(cpu);
+                outcome.exceeded_ceiling = true;
+                outcome |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
                     // x86_64.arch:165-179: invlpgb, form nonglobal
@@ -912,9 +920,9 @@ impl Tlb {
                 }
             }
         } else {
-            owed |= self.kernel_here_ranges(cpu, ranges);
+            outcome |= self.kernel_here_ranges(cpu, ranges);
         }
-        owed
+        outcome
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
@@ -1159,16 +1167,16 @@ impl Tlb {
     ///
     /// From: x86_64.arch:144-151.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
+    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
         // x86_64.arch:144-151: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
-            owed |= Owed::VIEW_UNTIL_RESUME;
+            outcome.owed |= Owed::VIEW_UNTIL_RESUME;
         }
-        owed
+        outcome
     }
 
     /// Every entry of a user space that other CPUs may hold as well.
@@ -1185,9 +1193,9 @@ impl Tlb {
         tag: u64,
         of_machine: bool,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && of_machine {
             // The caller stays on this CPU until completion.
             // x86_64.arch:165-179: invlpgb, form tag
@@ -1196,14 +1204,14 @@ impl Tlb {
             let edx = encode_edx(tag);
             cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed |= self.user_here_everything(cpu);
+            outcome |= self.user_here_everything(cpu);
             if walk {
-                owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
             } else {
-                owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
             }
         }
-        owed
+        outcome
     }
 
     /// Every entry of the kernel that only this CPU may hold.
@@ -1214,9 +1222,9 @@ impl Tlb {
     ///
     /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
+    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
@@ -1225,7 +1233,7 @@ impl Tlb {
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
                     // x86_64.arch:133-143: invpcid, form everything
@@ -1240,7 +1248,7 @@ impl Tlb {
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
                     }
                 } else {
                     // x86_64.arch:152-160: mov_cr4
@@ -1252,7 +1260,7 @@ impl Tlb {
             // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
-        owed
+        outcome
     }
 
     /// Every entry of the kernel that other CPUs may hold as well.
@@ -1263,9 +1271,9 @@ impl Tlb {
     ///
     /// From: x86_64.arch:165-179.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Owed {
+    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             // x86_64.arch:165-179: invlpgb, form everything
@@ -1274,9 +1282,9 @@ impl Tlb {
             let edx = encode_edx(0);
             cpu.issue(Op::Invlpgb { rax, ecx, edx });
         } else {
-            owed |= self.kernel_here_everything(cpu);
+            outcome |= self.kernel_here_everything(cpu);
         }
-        owed
+        outcome
     }
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
@@ -1309,7 +1317,7 @@ impl Tlb {
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if debt == Debt::None {
                 // x86_64.arch:196-200: cr3
@@ -1328,7 +1336,7 @@ impl Tlb {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
                 if c.has(Config::PTI) {
-                    owed |= Owed::VIEW_UNTIL_RESUME;
+                    outcome.owed |= Owed::VIEW_UNTIL_RESUME;
                 }
             }
         } else {
@@ -1345,7 +1353,7 @@ impl Tlb {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
         }
-        owed
+        outcome.owed
     }
 
     /// Loads what user code runs on.
@@ -1428,12 +1436,12 @@ impl Tlb {
             } else {
                 if walk {
                     Audience {
-                        holders: Holders::ACTIVE.union(Holders::LAZY),
+                        holders: Agents::ACTIVE.union(Agents::LAZY),
                         sets: 0x0,
                     }
                 } else {
                     Audience {
-                        holders: Holders::ACTIVE,
+                        holders: Agents::ACTIVE,
                         sets: 0x0,
                     }
                 }
@@ -1441,12 +1449,12 @@ impl Tlb {
         } else {
             if walk {
                 Audience {
-                    holders: Holders::ACTIVE.union(Holders::LAZY),
+                    holders: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             } else {
                 Audience {
-                    holders: Holders::ACTIVE,
+                    holders: Agents::ACTIVE,
                     sets: 0x0,
                 }
             }
@@ -1461,106 +1469,9 @@ impl Tlb {
             Audience::NOBODY
         } else {
             Audience {
-                holders: Holders::ACTIVE.union(Holders::LAZY),
+                holders: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
             }
-        }
-    }
-}
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("invlpg", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::LOADED.or_global()), Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.page", &[Clause::new(What::LEAF_AND_WALK, Which::Containing, Whose::THIS)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::AT_ONCE),
-    Effect::new("invpcid.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("mov_cr3", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::LOADED)], Holders::SELF, When::AT_ONCE),
-    Effect::new("mov_cr4", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("invlpgb.leaves", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.run", &[Clause::new(What::LEAF_AND_WALK, Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::THIS)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.tag", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.nonglobal", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS.or_other())], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.everything", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(0, true)),
-    Effect::new("invlpgb.leaves_any", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Limit(0), aligned: false, stride: Stride::Entries(Levels(3)), }, Whose::ANY)], Holders::CPUS, When::after(0, true)),
-];
-
-impl Tlb {
-    /// Whether `user_here_ranges` drops everything, for too much is named.
-    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        self.ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-    }
-
-    /// Whether `user_wide_ranges` drops everything, for too much is named.
-    fn user_wide_ranges_give_up(&self, of_machine: bool, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::INVLPGB) {
-            if of_machine {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_wide_folding(),
-                );
-                self.ceiling(Space::User, Reach::Wide)
-                    .is_exceeded_by(
-                        passes.entry_runs(self.invlpgb_pages, Levels(3), true),
-                        passes.pages(),
-                    )
-            } else {
-                self.user_here_ranges_give_up(ranges)
-            }
-        } else {
-            self.user_here_ranges_give_up(ranges)
-        }
-    }
-
-    /// Whether `kernel_here_ranges` drops everything, for too much is named.
-    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                self.ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                if c.has(Config::ALDER_LAKE_INVLPG) {
-                    false
-                } else {
-                    let passes = Passes::new(
-                        ranges,
-                        level_table(c),
-                        self.kernel_here_folding(),
-                    );
-                    self.ceiling(Space::Kernel, Reach::Here)
-                        .is_exceeded_by(passes.entries(), passes.pages())
-                }
-            }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
-    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::INVLPGB) {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                    passes.pages(),
-                )
-        } else {
-            self.kernel_here_ranges_give_up(ranges)
         }
     }
 }
@@ -1570,7 +1481,6 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        effects: EFFECTS,
         delivery: Delivery::Either,
         strides: Levels(7),
         pages_batched: true,
@@ -1578,7 +1488,6 @@ impl Backend for Tlb {
         lazy_refcounted: true,
         interrupts_off: true,
         tag_after_publish: false,
-        tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,
         changes_deferrable: false,
@@ -1663,21 +1572,9 @@ impl Backend for Tlb {
         }
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let Scope::Ranges(ranges) = request.scope else { return false };
-        match (request.space, request.reach) {
-            (Space::User, Reach::Here) => self.user_here_ranges_give_up(ranges),
-            (Space::User, Reach::Wide) => {
-                self.user_wide_ranges_give_up(request.tag.of_machine, ranges)
-            }
-            (Space::Kernel, Reach::Here) => self.kernel_here_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Wide) => self.kernel_wide_ranges_give_up(ranges),
-        }
-    }
-
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { va, .. } => {
@@ -1749,7 +1646,7 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.audience(request), outcome)
     }
 
     #[inline(always)]
@@ -1768,7 +1665,7 @@ impl Backend for Tlb {
         };
         Finished {
             interrupt,
-            owed: started.owed,
+            owed: started.outcome.owed,
         }
     }
 

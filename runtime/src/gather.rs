@@ -22,11 +22,11 @@ use core::mem::ManuallyDrop;
 
 use crate::Mmu;
 use crate::batch::BATCH;
-use crate::change::Obligation;
-use crate::clause::Level;
 use crate::debts::Due;
 use crate::flushed::Flushed;
+use crate::level::Level;
 use crate::platform::{Frame, Platform};
+use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
@@ -177,10 +177,10 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
-    /// Records what a change obliges to.
-    pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
-        if obligation.is_required_now(self.space.kind) {
-            self.changed.obligation(obligation, extent);
+    /// Records the flush that a change requires.
+    pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
+        if required.is_required_now(self.space.kind) {
+            self.changed.require(required, extent);
         }
     }
 

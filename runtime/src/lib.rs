@@ -97,10 +97,8 @@
 //!
 //! # The vocabulary
 //!
-//! * [`clause`]: what an instruction drops and what a change obliges to drop, in the same words.
-//! * [`cells`]: those words cut into the smallest pieces, so that "covers" is a superset test.
-//! * [`change`]: from a changed table entry to the clauses it obliges to.
-//! * [`effect`]: clauses with where and when, which is what an instruction does.
+//! * [`level`], [`agents`]: levels of tables; who may cache their entries.
+//! * [`pte`]: from a changed page-table entry to the flush that it requires.
 //! * [`request`]: what a flush is asked for.
 //! * [`passes`]: the passes over addresses that it takes.
 //! * [`runs`]: those passes cut into what one instruction can name.
@@ -115,15 +113,16 @@ extern crate std;
 
 pub mod backend;
 pub mod batch;
-pub mod cells;
-pub mod change;
+
+pub mod agents;
 mod changes;
-pub mod clause;
 pub mod counters;
 pub mod cpus;
 pub mod debts;
 mod devices;
-pub mod effect;
+pub mod level;
+pub mod pte;
+
 #[cfg(not(loom))]
 mod fault;
 #[cfg(loom)]
@@ -155,16 +154,16 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue, Owed,
-    Record, Root, Started, TagSource, TagValues, Tags,
+    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
+    Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
 };
 pub use batch::Batch;
-pub use clause::Level;
 pub use counters::Counts;
 pub use cpus::{CpuId, CpuSet, Cpus};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
+pub use level::Level;
 pub use local::{Loaded, Local};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{Frame, LockEvent, Platform, Value};

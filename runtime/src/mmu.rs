@@ -2,9 +2,9 @@
 
 use crate::TagSource;
 use crate::backend::{Backend, Root};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, no_cpus};
 use crate::debts::Line;
+use crate::level::Level;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};

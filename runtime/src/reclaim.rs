@@ -12,13 +12,13 @@
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
 use crate::Mmu;
+use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::change::Change;
-use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::Platform;
+use crate::pte::Change;
 use crate::request::{Conditions, Ranges, Reach, Space};
 use crate::section::{Mapped, Refused};
 use crate::space::AddressSpace;
@@ -119,7 +119,7 @@ impl<P: Platform> Reclaim<'_, P> {
         &mut self,
         space: &AddressSpace<P>,
         mapped: M,
-        dirty: impl FnOnce(&crate::change::Was) -> bool,
+        dirty: impl FnOnce(&crate::pte::Was) -> bool,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
         let mmu = self.mmu;
         let shift = match mmu.check_leaf(space, &mapped, &mut None) {
@@ -134,7 +134,7 @@ impl<P: Platform> Reclaim<'_, P> {
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
-        if changed.obligation.is_nothing() {
+        if changed.required.is_nothing() {
             round = AT_ONCE; // the change has dropped it
         } else {
             let mut ranges = Ranges::new();
@@ -190,7 +190,7 @@ impl<P: Platform> Reclaim<'_, P> {
             mmu.flush(space, changed);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
-            let told = mmu.told(self.cpu, space, Holders::ACTIVE);
+            let told = mmu.told(self.cpu, space, Agents::ACTIVE);
             self.told.extend(&told.others);
             if told.here {
                 self.told.insert(self.cpu);

@@ -74,7 +74,7 @@
 //! held:
 //!
 //! ```
-//! use tlbc_runtime::change::{Change, Slot, Was};
+//! use tlbc_runtime::pte::{Change, Slot, Was};
 //! use tlbc_runtime::{AddressSpace, Backend, Misuse, Mmu, Platform};
 //!
 //! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
@@ -210,5 +210,5 @@
 #[cfg(doc)]
 use crate::{
     AddressSpace, Current, Flushed, Gather, Mapped, Mmu, Platform, Section,
-    change::{Change, ChangeFacts, Entry, Was},
+    pte::{Change, ChangeFacts, Entry, Was},
 };

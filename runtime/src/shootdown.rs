@@ -27,11 +27,11 @@
 
 use crate::Mmu;
 use crate::backend::{Audience, Backend, Delivery, Owed, Started};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus};
 use crate::debts::{Line, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
+use crate::level::Level;
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::{LockEvent, Platform};
@@ -334,6 +334,9 @@ impl<P: Platform> Mmu<P> {
         let mut sink = self.platform.sink(cpu);
         loop {
             let started = backend.start(&mut sink, request);
+            if started.outcome.exceeded_ceiling {
+                self.platform.cpu(cpu).counters.full_ceiling.count(1);
+            }
             if !Self::FACTS.tag_after_publish {
                 return started;
             }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
@@ -158,10 +158,6 @@ impl<B: Backend> Backend for Checked<B> {
             values.last = values.last.min(last);
         }
         tags
-    }
-
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.inner.gives_up(request)
     }
 
     fn audience(&self, request: &Request<'_>) -> Audience {

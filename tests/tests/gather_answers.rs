@@ -7,7 +7,7 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Record, Refused, Tag,

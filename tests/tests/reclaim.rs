@@ -6,7 +6,7 @@ mod configurations;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tlbc_runtime::change::Was;
+use tlbc_runtime::pte::Was;
 use tlbc_runtime::{
     Backend, CpuId, Current, FinishSteps, Level, NewSpace, Reclaim, Section, Unmapped, Waited,
 };

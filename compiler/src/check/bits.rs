@@ -15,7 +15,8 @@ use crate::model::{
 };
 use crate::source::Span;
 use crate::trace::encode::source_name;
-use tlbc_runtime::clause::{Level, Stride};
+use tlbc_facts::clause::Stride;
+use tlbc_runtime::level::Level;
 
 /// The log2 of the bytes of a table entry.
 fn entry_shift(model: &Model) -> u32 {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 DIR/NAME.md has the facts of the architecture, what follows from them and whether that is stated or
-derived, features, errata with their remedies, every instruction with its source, and what is issued
+derived, features, errata with their workarounds, every instruction with its source, and what is issued
 for each kind of request on which machine. DIR/NAME.svg shows the levels of its tables and what each
 instruction reaches. If the definition has an error, nothing is written. Files that would not change
 are left alone.

@@ -1,4 +1,4 @@
-//! The part of the page about instructions: invalidations, barriers, loads and operands.
+//! The sections of the page about invalidations, barriers, loads and operands.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,6 @@ use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Templa
 use crate::source::Files;
 use crate::trace::encode::value_name;
 
-/// Writes it.
 pub fn write(out: &mut String, model: &Model, files: &Files) {
     heading(out, "Instructions");
     let links = model.invalidates.iter().map(|it| {
@@ -38,7 +37,7 @@ fn title(invalidate: &Invalidate) -> String {
     format!("Instruction {}", invalidate.named.name)
 }
 
-/// What it looks like.
+/// Returns the text of an instruction.
 fn template(invalidate: &Invalidate, model: &Model) -> String {
     let lines = match &invalidate.call {
         Some(function) => {
@@ -63,21 +62,21 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
     let _ = write!(out, "\n### {}\n\n", title(it));
     fenced(out, &template(it, model));
     out.push('\n');
-    let mut say = |what: &str, text: &str| {
+    let mut bullet = |what: &str, text: &str| {
         let _ = writeln!(out, "- **{what}**: {}", marked(text));
     };
     for form in &it.forms {
         let (head, text) = effect(model, form);
-        say(&head, &text);
+        bullet(&head, &text);
     }
     if let Some(writes) = &it.writes_entry {
-        say("Also", &describe::writes(model, writes));
+        bullet("Also", &describe::writes(model, writes));
     }
-    say("In the caches of", &reach(model, it));
-    say("Done", &done(model, it));
+    bullet("On", &reach(model, it));
+    bullet("Complete", &done(model, it));
     let requires = describe::cond(model, &it.requires);
     if !requires.is_empty() {
-        say("There when", &requires);
+        bullet("Available when", &requires);
     }
     let mut needs: Vec<String> = it
         .needs
@@ -85,10 +84,10 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         .map(|need| describe::need(need.value).to_owned())
         .collect();
     if it.retry_while_busy {
-        needs.push("another call as long as it is busy".to_owned());
+        needs.push("to be repeated while it is busy".to_owned());
     }
     if !needs.is_empty() {
-        say("Needs", &needs.join("; "));
+        bullet("Needs", &needs.join("; "));
     }
     let changed = [
         (!it.template.keeps.flags, "flags"),
@@ -103,21 +102,21 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         .map(|(_, what)| *what)
         .collect();
     if !changed.is_empty() {
-        say("May change", &changed.join(" and "));
+        bullet("May change", &changed.join(" and "));
     }
     if it.cost != 1 {
-        say("Cost beside others", &it.cost.to_string());
+        bullet("Relative cost", &it.cost.to_string());
     }
-    say(
-        "Per",
+    bullet(
+        "Documented in",
         &it.per
             .as_ref()
             .map_or("nothing".to_owned(), |per| plain(&per.value)),
     );
-    say("Defined at", &code(&place(files, it.span)));
+    bullet("Defined at", &code(&place(files, it.span)));
 }
 
-/// What a form drops.
+/// Describes what a form drops: a heading, and the clauses.
 fn effect(model: &Model, form: &Form) -> (String, String) {
     let head = match &form.named {
         None => "Drops".to_owned(),
@@ -152,7 +151,7 @@ fn barriers(out: &mut String, model: &Model) {
         let text = marked(&plain(&assumed.value));
         let _ = writeln!(
             out,
-            "Changes are published without an instruction, by {text}.\n"
+            "Changes are published without an instruction: {text}.\n"
         );
     }
     if model.atomics_order.is_some() {
@@ -175,7 +174,7 @@ fn barriers(out: &mut String, model: &Model) {
             let facts = facts.iter().filter(|(is, _)| *is).map(|(_, fact)| *fact);
             let facts: Vec<&str> = facts.collect();
             let same = if barrier.same_cpu {
-                ", for what the same CPU issued"
+                ", only invalidations of the same CPU"
             } else {
                 ""
             };
@@ -200,7 +199,7 @@ fn barriers(out: &mut String, model: &Model) {
         [
             "barrier",
             "instruction",
-            "there when",
+            "available when",
             "publishes to",
             "completes on",
             "resyncs",
@@ -243,14 +242,14 @@ fn operands(out: &mut String, model: &Model) {
         let fields: Vec<String> = fields.chain(names).collect();
         [
             code(&operand.named.name),
-            stands(operand),
+            location(operand),
             fields.join("\n"),
         ]
     });
     table(out, ["operand", "where", "fields"], rows);
 }
 
-fn stands(operand: &Operand) -> String {
+fn location(operand: &Operand) -> String {
     let place = match &operand.place {
         Place::Register => "in a register".to_owned(),
         Place::Fixed(name) => format!("in {}", code(name)),

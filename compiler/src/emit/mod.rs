@@ -7,10 +7,8 @@
 //! how Rust says it.
 
 mod backend;
-mod ceilings;
 mod config;
 mod decisions;
-mod effects;
 mod facts;
 mod loops;
 mod machine;
@@ -28,6 +26,7 @@ use std::rc::Rc;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
+use rustc_hash::FxHashSet;
 
 use crate::Analysis;
 use crate::model::Model;
@@ -55,13 +54,24 @@ pub(crate) struct Emit<'a> {
 #[derive(Default)]
 struct Body {
     tokens: TokenStream,
-    names: BTreeSet<String>,
+    names: FxHashSet<String>,
 }
 
 impl Body {
     fn new(tokens: TokenStream) -> Self {
-        let mut names = BTreeSet::new();
+        let mut names = FxHashSet::default();
         collect_names(tokens.clone(), &mut names);
+        Self { tokens, names }
+    }
+
+    /// What follows some tokens, and they as well.
+    fn after(self, tokens: TokenStream) -> Self {
+        let Body {
+            tokens: before,
+            mut names,
+        } = Body::new(tokens);
+        names.extend(self.names);
+        let tokens = [before, self.tokens].into_iter().collect();
         Self { tokens, names }
     }
 
@@ -77,7 +87,7 @@ impl Body {
 }
 
 /// The names in tokens, and the words in rows of tables, which are literals until the text is written.
-fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
+fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
     let mut is_row = false;
     for tree in tokens {
         match tree {
@@ -104,13 +114,13 @@ fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
     let (op, hardware) = (emit.op(), emit.hardware());
-    let parts = [emit.tlb(), emit.routines(), emit.effects(), emit.backend()];
+    let parts = [emit.tlb(), emit.routines(), emit.backend()];
     // What is private is there if what follows it mentions it.
     let rest = Body::new(parts.into_iter().collect());
-    let (operands, rest) = (emit.operands(&rest), rest.tokens);
-    let rest = Body::new(quote!(#op #hardware #operands #rest));
-    let (config, levels, rest) = (emit.config(), emit.levels(&rest), rest.tokens);
-    let body = Body::new(quote!(#config #levels #rest));
+    let operands = emit.operands(&rest);
+    let rest = rest.after(quote!(#op #hardware #operands));
+    let (config, levels) = (emit.config(), emit.levels(&rest));
+    let body = rest.after(quote!(#config #levels));
     let imports = imports(&analysis.model.target_arch.value, &body);
     let body = names::unmarked(body.tokens);
     let source = emit.source(analysis.model.arch.span);
@@ -119,19 +129,16 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 
 /// What a module may need of the runtime.
 const RUNTIME: [(&str, &str); 7] = [
+    ("agents", "Agents"),
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Owed Root Started TagSource TagValues Tags",
+        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Outcome Owed Root Started TagSource TagValues Tags",
     ),
     (
-        "change",
-        "Change ChangeFacts Changed Kind Marks Obligation Owner Slot Stricter",
+        "pte",
+        "Change ChangeFacts Changed Kind Marks RequiredFlush Owner Slot Stricter",
     ),
-    (
-        "clause",
-        "Clause Holders Level Levels Most Stores Stride What Which Whose",
-    ),
-    ("effect", "Effect When"),
+    ("level", "Level Levels"),
     ("passes", "Folding Pass Passes Walks"),
     (
         "request",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::needs::Stated;
 use super::{Lower, of_kind};
@@ -100,7 +100,7 @@ impl Lower {
                     }
                     BarrierFact::Resyncs(on) => {
                         let holders = self.holders(on);
-                        if holders.is_some_and(|on| !on.covers(Holders::SELF)) {
+                        if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
                                 "a barrier resyncs the CPU that issues it".to_owned(),

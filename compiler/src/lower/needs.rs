@@ -3,7 +3,7 @@
 //! In: the `needs` of an instruction, how many instructions it consists of, and whom it reaches. Out: its needs. Holds:
 //! what the definition does not rule out is needed.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::Lower;
 use crate::model::{At, Cases, Need};
@@ -35,7 +35,7 @@ impl Lower {
         &mut self,
         stated: Stated,
         (parts, template): (usize, Span),
-        holders: &Cases<At<Holders>>,
+        holders: &Cases<At<Agents>>,
     ) -> Vec<At<Need>> {
         let all = stated.needs.iter().map(|need| (need.value, need.span));
         self.repeated(all, |need| {
@@ -69,7 +69,7 @@ impl Lower {
             });
         }
         let mut reach = holders.cases.iter().map(|(at, _)| at);
-        let broadcast = reach.find(|at| !Holders::CORE.covers(at.value));
+        let broadcast = reach.find(|at| !Agents::CORE.covers(at.value));
         if let (Some(at), None, None) = (broadcast, stated.says(Need::Lock), stated.concurrent) {
             derived.push(At {
                 value: Need::Lock,

@@ -1,4 +1,4 @@
-//! What the machine is like: tables, caches, tags, changes.
+//! Questions about the machine: tables, caches, tags, changes of table entries.
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -20,12 +20,12 @@ pub(super) const TABLES: &[Ask] = &[
 
 pub(super) const CACHES: &[Ask] = &[
     brief("Caches", stores),
-    brief("There is one for each", shared),
+    brief("One set of caches per", shared),
     long("One leaf entry covers", joined_entries),
-    brief("That an entry is absent", absences),
-    brief("An entry stricter than the table", stricter),
-    long("A clean entry becomes dirty", clean),
-    long("Accessed, cleared in the table", cleared),
+    brief("Negative entries", negative),
+    brief("A cached entry stricter than the table", stricter),
+    long("A clean entry becomes dirty", clean_to_dirty),
+    long("Accessed bit cleared in the table", accessed),
     long("Filled by speculation", fills),
 ];
 
@@ -45,11 +45,11 @@ pub(super) const TAGS: &[Ask] = &[
 ];
 
 pub(super) const CHANGES: &[Ask] = &[
-    brief("A table entry changes by", change),
-    brief("Invalid first, then anew", through_invalid),
+    brief("A table entry is changed by", change),
+    brief("Through an invalid entry", through_invalid),
 ];
 
-/// The sizes that pages have in a geometry, with the levels that map them.
+/// Lists the page sizes of a geometry.
 fn mapped(model: &Model, geometry: &Geometry) -> Vec<String> {
     let present = geometry.levels.iter().flatten();
     let leaves = present.filter_map(|level| Some((level, level.leaf.as_ref()?)));
@@ -60,7 +60,7 @@ fn mapped(model: &Model, geometry: &Geometry) -> Vec<String> {
     sizes.collect()
 }
 
-/// The name of a geometry where there are several.
+/// Returns the name of a geometry as a prefix. Empty if there is only one.
 fn of_geometry(model: &Model, geometry: &Geometry) -> String {
     if model.geometries.len() == 1 {
         return String::new();
@@ -77,7 +77,7 @@ fn page_sizes(it: &Analysis) -> Vec<String> {
     geometries.map(line).collect()
 }
 
-/// A level: its name, what an entry reaches, and whether it may map a page.
+/// Describes a level: its name, how many bytes an entry maps, and whether an entry may map a page.
 fn level(model: &Model, name: &str, level: &Level) -> String {
     let reach = describe::cases(model, &level.shift, |&shift| describe::bytes(shift));
     let maps = match &level.leaf {
@@ -137,7 +137,7 @@ fn kind(kind: Kind) -> String {
         Kind::Leaf => "leaf",
         Kind::Walk => "walk",
         Kind::Root => "root",
-        Kind::Absent => "absent",
+        Kind::Absent => "negative",
     }
     .to_owned()
 }
@@ -184,7 +184,7 @@ fn joined_entries(it: &Analysis) -> Vec<String> {
     let joined = joined.map(|(level, log)| {
         let count = 1u64 << log;
         format!(
-            "up to {count} neighbouring entries of {}",
+            "up to {count} neighbouring table entries of {}",
             code(&level.name)
         )
     });
@@ -196,12 +196,12 @@ fn joined_entries(it: &Analysis) -> Vec<String> {
     }
 }
 
-fn absences(it: &Analysis) -> Vec<String> {
+fn negative(it: &Analysis) -> Vec<String> {
     let cached = it.model.caches.invalid_cached;
     let text = if cached {
-        "is cached: a new mapping owes a flush"
+        "are cached: a new mapping requires a flush"
     } else {
-        "is not cached"
+        "are not cached"
     };
     vec![text.to_owned()]
 }
@@ -220,22 +220,22 @@ fn stricter(it: &Analysis) -> Vec<String> {
     }]
 }
 
-fn clean(it: &Analysis) -> Vec<String> {
+fn clean_to_dirty(it: &Analysis) -> Vec<String> {
     let walks = it.model.caches.clean_to_dirty_walks;
     vec![
         if walks {
-            "by a walk that sees the table"
+            "by a walk that reads the table"
         } else {
-            "perhaps without a walk"
+            "possibly without a walk"
         }
         .to_owned(),
     ]
 }
 
-fn cleared(it: &Analysis) -> Vec<String> {
+fn accessed(it: &Analysis) -> Vec<String> {
     let stays = it.model.caches.accessed_may_stay;
     let text = if stays {
-        "may stay in cached entries"
+        "may stay set in cached entries"
     } else {
         "requires a flush"
     };
@@ -246,9 +246,9 @@ fn fills(it: &Analysis) -> Vec<String> {
     let fills = it.model.caches.fills_while_loaded;
     vec![
         if fills {
-            "while the root is loaded, so lazy CPUs as well"
+            "while the root is loaded, also on lazy CPUs"
         } else {
-            "not said"
+            "not stated"
         }
         .to_owned(),
     ]
@@ -298,10 +298,11 @@ fn change(it: &Analysis) -> Vec<String> {
     let how = if change.plain_store.value {
         "a plain store"
     } else {
-        "an instruction that flushes as well"
+        "an instruction that also flushes"
     };
     let deferred = change.deferred.map(|_| {
-        "a plain store while no other CPU is attached; the flush is owed until one is".to_owned()
+        "a plain store while no other CPU is attached; the flush is deferred until one is"
+            .to_owned()
     });
     let software = change.software_bits.as_ref().map(|levels| {
         let levels = describe::levels(&it.model, levels.value);
@@ -314,11 +315,11 @@ fn change(it: &Analysis) -> Vec<String> {
 fn through_invalid(it: &Analysis) -> Vec<String> {
     let change = &it.model.change;
     if !change.plain_store.value {
-        return vec!["nothing: instructions replace valid entries".to_owned()];
+        return vec!["no change: instructions replace valid entries".to_owned()];
     }
     let lines = Aspect::ALL.map(|aspect| {
         let cases = change.in_place(aspect);
-        // What is said without a condition, and what is said after it.
+        // The last statement without a condition overrides all before it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
         let word = describe::aspect(aspect);
@@ -331,7 +332,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
                 (true, true) => continue,
                 (true, false) => "in place",
                 (false, true) => word,
-                (false, false) => "invalid first",
+                (false, false) => "through an invalid entry",
             };
             parts.push(format!("{how}{}", when(&it.model, of)));
         }
@@ -339,7 +340,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
     });
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
-        vec!["nothing: valid entries are replaced in place".to_owned()]
+        vec!["no change: valid entries are replaced in place".to_owned()]
     } else {
         lines
     }

@@ -1,6 +1,6 @@
-//! What instructions drop, where and when, sorted by the least that they can be asked for.
+//! Questions about instructions: what each drops, on which CPUs and when, sorted by the smallest unit that it can drop.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -43,13 +43,20 @@ pub(super) const ALL: &[Ask] = &[
     long("Changes are published by", published),
     long("An atomic read-modify-write orders", |it| {
         let all = it.model.atomics_order.is_some();
-        vec![(if all { "everything" } else { "what it says" }).to_owned()]
+        vec![
+            (if all {
+                "everything"
+            } else {
+                "as its ordering states"
+            })
+            .to_owned(),
+        ]
     }),
     long("Gone and drained after", completed),
-    long("This CPU looks anew after", resynced),
+    long("This CPU is resynchronized after", resynced),
 ];
 
-/// The least that an instruction can be asked for.
+/// The smallest unit that an instruction can drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Least {
     Page,
@@ -71,10 +78,10 @@ fn least(form: &Form) -> Least {
     all.min().unwrap_or(Least::Nothing)
 }
 
-/// Whether it is for this CPU and its core alone, however the machine is.
+/// Returns whether an instruction acts only on this CPU or its core, on every machine.
 fn is_local(invalidate: &Invalidate) -> bool {
     let mut cases = invalidate.holders.cases.iter();
-    cases.all(|(at, _)| Holders::CORE.covers(at.value))
+    cases.all(|(at, _)| Agents::CORE.covers(at.value))
 }
 
 fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {
@@ -88,7 +95,7 @@ fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {
     of_reach.flat_map(lines).collect()
 }
 
-/// An instruction or one of its forms: what it drops, where, and when that is done.
+/// Describes an instruction or one of its forms: what it drops, on which CPUs, and when that is complete.
 fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     let name = match &form.named {
         Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
@@ -114,12 +121,12 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     )
 }
 
-/// Whose caches.
+/// Describes on which CPUs and devices an instruction acts.
 pub(crate) fn reach(model: &Model, invalidate: &Invalidate) -> String {
     describe::cases(model, &invalidate.holders, |at| describe::holders(at.value))
 }
 
-/// When it is done.
+/// Describes when an instruction is complete.
 pub(crate) fn done(model: &Model, invalidate: &Invalidate) -> String {
     match &invalidate.after {
         None => "at once".to_owned(),
@@ -156,7 +163,7 @@ fn needed(model: &Model, of: &Cond) -> String {
     when(model, of)
 }
 
-/// The barriers with a role, and whom they serve.
+/// Lists the barriers that have a role, with the description of the role.
 fn barriers(it: &Analysis, role: impl Fn(&Barrier) -> Option<String>) -> Vec<String> {
     let lines = it.model.barriers.iter().filter_map(|barrier| {
         let role = role(barrier)?;
@@ -184,7 +191,7 @@ fn completed(it: &Analysis) -> Vec<String> {
     let mut lines = barriers(it, |barrier| {
         let at = describe::holders(barrier.completes?.value);
         let same = if barrier.same_cpu {
-            ", what the same CPU issued"
+            ", only invalidations of the same CPU"
         } else {
             ""
         };

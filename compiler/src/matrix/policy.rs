@@ -1,4 +1,4 @@
-//! What follows from the facts, stated or derived; what is issued; features and errata.
+//! Questions about policy, stated or derived; what is issued; features and errata.
 
 use std::fmt;
 
@@ -11,49 +11,53 @@ use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
 use crate::sample_requests::{Sample, with_all_features};
 
 pub(super) const POLICIES: &[Ask] = &[
-    brief("Other CPUs are told by", delivery_line),
+    brief("Other CPUs are reached by", delivery_line),
     long("Strides", strides),
     long("Unmapped pages", pages),
-    brief("Freed tables", tables),
+    brief("Tables are freed", tables),
     brief("Lazy CPUs", lazy),
-    brief("At most, then everything", ceilings),
+    brief("Ceiling", ceilings),
     long("A flush needs", needs),
     long("The tag is read", tag_read),
 ];
 
 pub(super) const ISSUED: &[Ask] = &[
-    long("An entry made invalid, here", |it| unmapped(it, false)),
-    brief("An entry made invalid, others too", |it| unmapped(it, true)),
-    long("One page of a user space, here", |it| {
+    long("An entry made invalid, on this CPU", |it| {
+        unmapped(it, false)
+    }),
+    brief("An entry made invalid, on others as well", |it| {
+        unmapped(it, true)
+    }),
+    long("One page of a user space, on this CPU", |it| {
         issued(it, Sample::Page, false)
     }),
-    brief("One page of a user space, others too", |it| {
+    brief("One page of a user space, on others as well", |it| {
         issued(it, Sample::Page, true)
     }),
-    long("One page and its table, here", |it| {
+    long("One page and its table, on this CPU", |it| {
         issued(it, Sample::Table, false)
     }),
-    long("One page and its table, others too", |it| {
+    long("One page and its table, on others as well", |it| {
         issued(it, Sample::Table, true)
     }),
-    long("All of a user space, here", |it| {
+    long("All of a user space, on this CPU", |it| {
         issued(it, Sample::Everything, false)
     }),
-    long("All of a user space, others too", |it| {
+    long("All of a user space, on others as well", |it| {
         issued(it, Sample::Everything, true)
     }),
-    long("One page of the kernel, here", |it| {
+    long("One page of the kernel, on this CPU", |it| {
         issued(it, Sample::KernelPage, false)
     }),
-    long("One page of the kernel, others too", |it| {
+    long("One page of the kernel, on others as well", |it| {
         issued(it, Sample::KernelPage, true)
     }),
 ];
 
 pub(super) const EVENTS: &[Ask] = &[
-    long("Another space is loaded", switch),
+    long("Switch to another space", switch),
     long("Return to user code", |it| event(it, &it.model.resume)),
-    long("A CPU comes up", |it| event(it, &it.model.arrive)),
+    long("A CPU comes online", |it| event(it, &it.model.arrive)),
 ];
 
 pub(super) const VARIANTS: &[Ask] = &[
@@ -64,16 +68,16 @@ pub(super) const VARIANTS: &[Ask] = &[
         it.model.cpu_sets.iter().map(named).collect()
     }),
     brief("Errata", errata_names),
-    long("What errata weaken, and what mends it", errata),
+    long("What errata weaken, and workarounds", errata),
     long("Facts that no manual confirms", unconfirmed),
 ];
 
-/// Where a policy comes from.
+/// The origin of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The definition says it.
+    /// The definition states it.
     Stated,
-    /// The definition leaves it out, and it follows.
+    /// It follows from facts of the definition.
     Derived,
 }
 
@@ -94,23 +98,23 @@ fn origin<T>(stated: Option<&T>) -> Origin {
     }
 }
 
-/// A value, and where it comes from.
+/// Returns a value with its origin.
 fn policy(value: &str, origin: Origin) -> Vec<String> {
     vec![format!("{value} ({origin})")]
 }
 
 fn delivery_line(it: &Analysis) -> Vec<String> {
     let by = match it.plans.delivery(&it.model) {
-        Delivery::Broadcast => "instructions that reach them",
-        Delivery::Interrupts => "interrupts",
-        Delivery::Either => "instructions that reach them, or interrupts",
+        Delivery::Broadcast => "broadcast instructions",
+        Delivery::Interrupts => "shootdown IPIs",
+        Delivery::Either => "broadcast instructions or shootdown IPIs",
     };
     let mut lines = policy(by, Origin::Derived);
     lines.extend(it.model.policy.delivery.as_ref().map(|stated| {
         let by = describe::cases(&it.model, stated, |at| {
             match at.value {
-                model::Delivery::Broadcast => "broadcast",
-                model::Delivery::Interrupts => "interrupts",
+                model::Delivery::Broadcast => "broadcast instructions",
+                model::Delivery::Interrupts => "shootdown IPIs",
             }
             .to_owned()
         });
@@ -132,7 +136,7 @@ fn yes(stated: Option<At<bool>>, yes: &str, no: &str) -> Vec<String> {
 fn pages(it: &Analysis) -> Vec<String> {
     yes(
         it.model.policy.pages_batched,
-        "gathered behind one flush",
+        "gathered, then flushed once",
         "flushed by the change itself",
     )
 }
@@ -141,8 +145,8 @@ fn tables(it: &Analysis) -> Vec<String> {
     let stated = it.model.policy.tables_deferred;
     yes(
         stated,
-        "wait for readers without locks",
-        "freed right behind the flush",
+        "after a grace period for lockless walkers",
+        "right after the flush",
     )
 }
 
@@ -151,7 +155,7 @@ fn lazy(it: &Analysis) -> Vec<String> {
     yes(
         stated,
         "hold a reference to the space",
-        "are made to leave when the space ends",
+        "leave the space at its teardown",
     )
 }
 
@@ -189,7 +193,7 @@ fn tag_read(it: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// What is issued on the plainest machine, and on one with every feature that goes with those before it.
+/// Returns what is issued on a machine without features, and on one with as many features as are possible together.
 fn issued(it: &Analysis, sample: Sample, others: bool) -> Vec<String> {
     let plain = Config::default();
     let rich = with_all_features(&it.model, plain);
@@ -216,7 +220,7 @@ fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
 fn switch(it: &Analysis) -> Vec<String> {
     let mut lines = event(it, &it.model.switch);
     if it.model.attach_waits() {
-        lines.push("waits for changes under way".to_owned());
+        lines.push("waits for changes in progress".to_owned());
     }
     lines
 }
@@ -246,7 +250,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     let plain = Config::default();
     let machines = [plain, with_all_features(model, plain)];
     if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
-        lines.push("an empty root stands between".to_owned());
+        lines.push("an empty root is loaded in between".to_owned());
     }
     if let Some(unknown) = &event.contents_unknown {
         lines.push(format!(
@@ -272,7 +276,7 @@ fn named(of: &Named) -> String {
     format!("{}: {}", code(&of.name), plain(&of.text))
 }
 
-/// ` (needs a and not b)`
+/// Describes what a feature or an erratum needs, as in ` (needs a and not b)`. Empty if it needs nothing.
 pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
     match describe::cond(model, needs) {
         nothing if nothing.is_empty() => nothing,
@@ -356,12 +360,12 @@ fn errata(it: &Analysis) -> Vec<String> {
             .weakens
             .iter()
             .map(|weakens| describe::weakens(&it.model, weakens));
-        let remedies = erratum.remedies.iter();
-        let remedies =
-            remedies.map(|remedy| format!("remedy {}", describe::remedy(&it.model, remedy)));
+        let workarounds = erratum.remedies.iter();
+        let workarounds =
+            workarounds.map(|of| format!("workaround {}", describe::workaround(&it.model, of)));
         std::iter::once(head)
             .chain(weakens)
-            .chain(remedies)
+            .chain(workarounds)
             .collect::<Vec<_>>()
     };
     it.model.errata.iter().flat_map(lines).collect()

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{Audience, FinishSteps};
-use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Need, Of};
@@ -20,7 +20,7 @@ use super::remedies;
 use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, absent_too, either};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
-use crate::model::{Instr, Lost, Resync};
+use crate::model::{Instr, Lost, Machine, Resync};
 
 /// A part of a routine whose completion may differ from that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl<'m> Shaper<'m, '_> {
             What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::Deliver {
                 to: Audience {
-                    holders: Holders::NONE,
+                    holders: Agents::NONE,
                     sets: *sets,
                 },
                 flush: false,
@@ -246,7 +246,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// What follows for this CPU to fetch anew, if anything has to.
     pub(super) fn resync(&self, resync: Option<&Resync>) -> Option<Node> {
-        let barrier = resync?.barrier(self.config)?;
+        let barrier = resync?.barrier(self.machine)?;
         Some(Node::Resync { barrier })
     }
 
@@ -281,13 +281,13 @@ impl<'m> Shaper<'m, '_> {
     pub(super) fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
         let errata = self.model.errata.iter().enumerate();
-        let present = errata.filter(|(index, _)| self.config.suffers(*index));
-        let weakens = present.flat_map(|(_, erratum)| &erratum.weakens);
-        let here = weakens.filter(|w| w.target.value == target && setting.meets(w));
-        let drains = here.filter(|w| w.lost.value == Lost::Drained);
-        drains
-            .filter_map(|w| w.on)
-            .fold(0, |sets, set| sets | 1 << set)
+        let weakens =
+            errata.flat_map(|(index, erratum)| erratum.weakens.iter().map(move |w| (index, w)));
+        let drains =
+            weakens.filter(|(_, w)| w.target.value == target && w.lost.value == Lost::Drained);
+        let of_sets = drains.filter_map(|(index, w)| Some((index, w, w.on?)));
+        let here = of_sets.filter(|(index, w, _)| setting.meets(w) && self.machine.suffers(*index));
+        here.fold(0, |sets, (.., set)| sets | 1 << set)
     }
 
     pub(super) fn told(&mut self, space: Space) -> Node {
@@ -301,17 +301,17 @@ impl<'m> Shaper<'m, '_> {
                 to: Audience { holders, sets: 0 },
                 flush: true,
             };
-            let loaded = Holders::ACTIVE.union(Holders::LAZY);
+            let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
             let told = match space {
                 Space::Kernel => walkers,
-                Space::User => Node::select(Test::Walk, walkers, to(Holders::ACTIVE)),
+                Space::User => Node::select(Test::Walk, walkers, to(Agents::ACTIVE)),
             };
             // The tag of a space that ends may go to another, under which nobody would look for what
             // parked CPUs still owe.
             let ends = self.model.caches.root.is_some() && setting.of_machine;
             nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Holders::PARKED)), told)
+                Node::select(Test::Ends, to(loaded.union(Agents::PARKED)), told)
             } else {
                 told
             });

@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Holders, Levels, Stores};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use super::choose::{Choice, Need, held, wanted};
 use super::ir::Node;
@@ -94,7 +96,7 @@ pub struct Staged {
 
 impl Staged {
     /// The means of some choices.
-    pub fn of<'a>(choices: impl IntoIterator<Item = &'a Choice>) -> Self {
+    pub fn of<'a>(choices: impl IntoIterator<Item = &'a Rc<Choice>>) -> Self {
         let mut by_stage: BTreeMap<u8, Vec<Means>> = BTreeMap::new();
         for means in choices.into_iter().flat_map(|choice| &choice.means) {
             let stage = by_stage.entry(means.stage).or_default();
@@ -116,7 +118,7 @@ impl Staged {
 
     /// The means for everything of a space, whose tables may still be live: where one instruction drops leaf entries and
     /// another one walk entries that could make them again, all that drop walk entries come first.
-    pub fn everything(setting: &Setting<'_>, choice: &Choice, need: Need) -> Self {
+    pub fn everything(setting: &Setting<'_>, choice: &Rc<Choice>, need: Need) -> Self {
         let staged = Self::of([choice]);
         if !need.walk || !may_refill(setting, choice) {
             return staged;
@@ -146,7 +148,7 @@ impl Staged {
     }
 
     /// Leaves out the means that are not of these choices.
-    pub fn retain(&mut self, choices: &[Choice]) {
+    pub fn retain(&mut self, choices: &[Rc<Choice>]) {
         for means in self.now.iter_mut().chain(self.late.values_mut()) {
             means.retain(|means| choices.iter().any(|choice| choice.means.contains(means)));
         }
@@ -203,7 +205,7 @@ pub fn may_refill(setting: &Setting<'_>, choice: &Choice) -> bool {
         return false;
     }
     let of = |kind, holder: usize| {
-        let holder = Holders(1 << holder);
+        let holder = Agents(1 << holder);
         setting.cells(kind, Levels::ALL, setting.classes(kind), holder)
     };
     // Each holder makes its entries from its own.

@@ -3,29 +3,54 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
-use super::choose::Chooser;
-use super::ir::{Node, Test};
-use super::shapes::Shaper;
-use super::{configs, flags, plan, shapes};
+use super::answers::Needs;
+use super::asked::{Asked, outcomes};
+use super::choose::{Chooser, Need, Of, useful, wanted};
+use super::ir::{Node, Shape, Test};
+use super::pool::{Means, Names, Setting};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, absent_too};
+use super::{plan, shapes};
 use crate::lower::lower;
 use crate::model::{Config, Model};
 use crate::parse::parse;
 use crate::source::Files;
+use tlbc_facts::cells::Cells;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::request::{Reach, Space};
+
+fn directory() -> std::path::PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs").into()
+}
+
+fn model(text: String) -> Model {
+    let mut files = Files::default();
+    let file = files.add("shipped", text);
+    lower(&parse(&files, file).0.unwrap()).0.unwrap()
+}
 
 fn shipped() -> Vec<Model> {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
-    let paths = std::fs::read_dir(directory)
+    let paths = std::fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let definitions = paths.filter(|path| path.extension().is_some_and(|e| e == "arch"));
-    let model = |path: std::path::PathBuf| {
-        let mut files = Files::default();
-        let file = files.add("shipped", std::fs::read_to_string(path).unwrap());
-        lower(&parse(&files, file).0.unwrap()).0.unwrap()
-    };
-    definitions.map(model).collect()
+    definitions
+        .map(|path| model(std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// Every machine that can be.
+fn machines(model: &Model) -> impl Iterator<Item = Config> {
+    let features = 0..1u32 << model.features.len();
+    let all = features.flat_map(|features| {
+        (0..1u32 << model.errata.len()).map(move |errata| Config {
+            features,
+            errata,
+            geometry: 0,
+        })
+    });
+    all.filter(|config| model.possible(*config))
 }
 
 /// What is asked at run time, in a node or in one of the two.
@@ -88,18 +113,13 @@ fn trees_do_what_was_planned_for_each_configuration() {
     for model in models {
         let (plans, findings) = plan(&model);
         assert!(findings.is_empty());
+        let needs = Needs::of(&model);
         let mut chooser = Chooser::default();
         let (mut compared, mut all) = (0, 0);
-        for config in configs(&model, &flags(&model)) {
+        for config in machines(&model) {
             all += 1;
-            let mut shaper = Shaper {
-                model: &model,
-                config,
-                chooser: &mut chooser,
-                gaps: Vec::new(),
-                unwritten: Vec::new(),
-                completions: FxHashMap::default(),
-            };
+            let machine = Asked::decided(&needs, config);
+            let mut shaper = Shaper::new(&model, &machine, &mut chooser);
             for shape in shapes() {
                 let Some(node) = shaper.node(shape) else {
                     continue;
@@ -122,4 +142,183 @@ fn trees_do_what_was_planned_for_each_configuration() {
         }
         assert!(compared > 20 * all, "{compared} in {all}");
     }
+}
+
+/// The sets of a size, in order.
+fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
+    match size {
+        0 => vec![Vec::new()],
+        _ => subsets(n, size - 1)
+            .into_iter()
+            .flat_map(|set| {
+                let from = set.last().map_or(0, |last| last + 1);
+                (from..n).map(move |next| set.iter().copied().chain([next]).collect())
+            })
+            .collect(),
+    }
+}
+
+/// The least set of those that a machine has, as `LANGUAGE.md` says it, by trying them all.
+fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec<Means>> {
+    let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+    let leaves = setting.leaves_of_classes();
+    let union = |set: &[usize], of: &dyn Fn(&Means, usize) -> Cells, view: usize| {
+        (set.iter()).fold(Cells::NONE, |all, &i| all.union(&of(&pool[i], view)))
+    };
+    let covers = |set: &[usize]| {
+        let mut views = cells.iter().enumerate();
+        views.all(|(view, wanted)| union(set, &|m, view| m.cells[view], view).covers(wanted))
+    };
+    let rank = |set: &[usize]| {
+        let means = || set.iter().map(|&i| &pool[i]);
+        let lost = |leaves: &Cells| {
+            let mut views = 0..cells.len();
+            views.any(|view| union(set, &|m, view| m.everywhere[view], view).covers(leaves))
+        };
+        let lost = (0..3).fold(0, |all, class| {
+            all | u8::from(lost(&leaves[class])) << class
+        });
+        let loses = means().fold(lost, |all, m| all | m.puts_off);
+        let addresses: u32 = means()
+            .flat_map(|m| m.everywhere.iter().map(Cells::count))
+            .sum();
+        let beyond: u32 = means()
+            .flat_map(|m| m.cells.iter().zip(&cells))
+            .map(|(all, wanted)| all.without(wanted).count())
+            .sum();
+        (
+            loses.count_ones(),
+            loses,
+            means().map(|m| m.cost).sum::<u64>(),
+            means().map(|m| m.stage).collect::<BTreeSet<u8>>().len(),
+            if need.of == Of::Everything {
+                0
+            } else {
+                addresses
+            },
+            beyond,
+            set.to_vec(),
+        )
+    };
+    let most = if pool.iter().any(|m| m.stage > 0) {
+        4
+    } else {
+        3
+    };
+    let mut covering: Vec<Vec<usize>> = Vec::new();
+    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
+        let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
+        if !covering.iter().any(within) && covers(&set) {
+            covering.push(set);
+        }
+    }
+    let is_run = |&i: &usize| matches!(pool[i].names, Names::Run { .. });
+    covering.retain(|set| need.of != Of::Runs || set.iter().any(is_run));
+    let least = covering.into_iter().min_by_key(|set| rank(set))?;
+    Some(least.into_iter().map(|i| pool[i].clone()).collect())
+}
+
+#[test]
+fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
+    let needs_of =
+        |of| [LEAF, WALK, LEAF_AND_WALK, absent_too(LEAF)].map(|need| Need { of, ..need });
+    let needs_of: Vec<Need> = [Of::One, Of::Runs, Of::Everything]
+        .into_iter()
+        .flat_map(needs_of)
+        .collect();
+    let mut compared = 0;
+    for model in shipped() {
+        let needs = Needs::of(&model);
+        let mut chooser = Chooser::default();
+        let mut tried = FxHashSet::default();
+        for (config, space) in machines(&model)
+            .flat_map(|config| [Space::User, Space::Kernel].map(|space| (config, space)))
+        {
+            let machine = Asked::decided(&needs, config);
+            let setting = Setting::new(&model, &machine, space, Reach::Wide);
+            let pool = setting.means(false);
+            for &need in &needs_of {
+                let cells = wanted(&setting, need, Levels::ALL, Levels::ALL);
+                let means = pool.iter();
+                let useful = means.filter(|means| useful(&model, means, &cells, need.of));
+                let useful: Vec<Means> = useful.cloned().collect();
+                // Most machines have the same.
+                if !tried.insert((cells, useful.clone(), need)) {
+                    continue;
+                }
+                let chosen = chooser.choose(&setting, need);
+                let least = least_of_all(&setting, &useful, need);
+                assert_eq!(
+                    chosen.map(|chosen| chosen.means.clone()),
+                    least,
+                    "{config:?} {space:?} {need:?}"
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
+}
+
+/// A shipped definition with more features, errata and instructions.
+fn with(items: impl IntoIterator<Item = String>) -> Model {
+    let text = std::fs::read_to_string(directory().join("arm64.arch")).unwrap();
+    let policy = text.rfind("policy {").unwrap();
+    let items: String = items.into_iter().collect();
+    model(format!("{}{items}{}", &text[..policy], &text[policy..]))
+}
+
+/// How many cases a plan is made for, and how many nodes it has.
+fn size(model: &Model, shape: Shape) -> (usize, usize) {
+    let needs = Needs::of(model);
+    let mut chooser = Chooser::default();
+    let found = outcomes(&needs, |machine| {
+        Shaper::new(model, machine, &mut chooser).node(shape)
+    });
+    let (plans, findings) = plan(model);
+    assert!(findings.is_empty());
+    let mut nodes = 0;
+    plans.get(shape).unwrap().body.walk(&mut |_| nodes += 1);
+    (found.len(), nodes)
+}
+
+const PAGE: Shape = Shape::Page(Space::User, Reach::Wide);
+const FINISH: Shape = Shape::Finish(Space::User, Reach::Wide);
+
+/// A feature, and an instruction for one page that requires it.
+fn feature(name: usize, drops: &str, cost: usize) -> String {
+    format!(
+        "feature f{name} \"one more\";\ninvalidate x{name} requires f{name} \"tlbi x, {{page}}\" {{ \
+         drops leaf at hint of one page, {drops}; where inner; after dsb_ish; cost {cost}; }}\n"
+    )
+}
+
+#[test]
+fn instructions_that_are_never_the_least_are_not_asked_for() {
+    let dearer = (0..11).map(|k| feature(k, "this tag or global", 2 + k));
+    assert_eq!(size(&with(dearer), PAGE), size(&with([]), PAGE));
+}
+
+#[test]
+fn each_better_instruction_makes_as_many_cases_more_as_another() {
+    let cases = |count| size(&with((0..count).map(|k| feature(k, "this tag", 1))), PAGE).0;
+    let (none, one, ten) = (cases(0), cases(1), cases(10));
+    assert!(one > none);
+    assert_eq!(ten - none, 10 * (one - none), "{none}, {one}, {ten}");
+}
+
+#[test]
+fn each_erratum_with_a_workaround_adds_the_same_to_a_plan() {
+    let errata = |count: usize| {
+        let erratum = |k| {
+            format!(
+                "erratum e{k} \"once more\" {{ weakens dsb_ish: not drained; \
+                 remedy after dsb_ish issue vale1is, dsb_ish; }}\n"
+            )
+        };
+        size(&with((0..count).map(erratum)), FINISH)
+    };
+    let [(cases, none), (_, one), (of_six, six)] = [0, 1, 6].map(errata);
+    assert_eq!(of_six, cases);
+    assert_eq!(six - none, 6 * (one - none));
 }

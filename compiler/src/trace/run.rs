@@ -5,7 +5,7 @@
 //! be interrupted (`runtime/src/shootdown.rs`).
 
 use tlbc_runtime::backend::Audience;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::passes::{Folding, Passes, Walks};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 

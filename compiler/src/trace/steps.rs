@@ -3,8 +3,8 @@
 //! In: instructions of the interpreter, and CPUs to interrupt. Out: [`Step`]s with operands filled in and taken apart, and
 //! [`Target`]s with the reason why each is interrupted.
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Audience;
-use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
@@ -14,12 +14,12 @@ use super::answer::{
 use super::encode;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
-use crate::model::{Config, Instr, Lost, Model, Source, Template};
+use crate::model::{Config, Instr, Lost, Model, Source};
 use crate::template::shown;
 
 /// A step; none for plain stores unless it is said of which entries they are.
 pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
-    let instruction = |name: &str, template| instruction(model, config, op, (name, template));
+    let instruction = |name: &str, lines| instruction(model, config, op, (name, lines));
     Some(match op.which {
         Which::Barrier(index) => {
             let it = &model.barriers[index];
@@ -30,14 +30,14 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     _ => BarrierRole::Complete,
                 },
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Invalidate(index) => {
             let it = &model.invalidates[index];
             Step::Invalidate {
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, it.shown()),
             }
         }
         Which::Load(index) => {
@@ -47,7 +47,7 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     Role::EmptyRoot => LoadedRoot::Empty,
                     _ => LoadedRoot::Space,
                 },
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Store => Step::Store(store?.clone()),
@@ -66,7 +66,7 @@ fn instruction(
     model: &Model,
     config: Config,
     op: &Op,
-    (name, template): (&str, &Template),
+    (name, lines): (&str, &[String]),
 ) -> Instruction {
     let operands = op.operands.iter().map(|&(operand, bits)| {
         let it = &model.operands[operand];
@@ -86,7 +86,7 @@ fn instruction(
     });
     let operands: Vec<Operand> = operands.collect();
     // Directives of the assembler are no instructions.
-    let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
+    let lines = lines.iter().filter(|line| !line.starts_with('.'));
     let value = |of: &str| {
         let operand = operands.iter().find(|operand| operand.name == of);
         operand.map_or_else(|| of.to_owned(), |operand| operand.value.to_string())
@@ -111,9 +111,9 @@ pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
 /// The CPUs of an audience.
 pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target> {
     let kinds = [
-        (Holders::ACTIVE, TargetCpus::Active),
-        (Holders::LAZY, TargetCpus::Lazy),
-        (Holders::PARKED, TargetCpus::Inactive),
+        (Agents::ACTIVE, TargetCpus::Active),
+        (Agents::LAZY, TargetCpus::Lazy),
+        (Agents::PARKED, TargetCpus::Inactive),
     ];
     let kinds = kinds
         .into_iter()

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_backends::{arm64, x86_64};
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{

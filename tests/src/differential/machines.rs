@@ -4,8 +4,8 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::interpret::ceiling;
 use tlbc_runtime::backend::{Facts, Finished, Started};
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
-use tlbc_runtime::clause::LEVELS;
+use tlbc_runtime::level::LEVELS;
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{Conditions, LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Debt, Owed, Record, Root};
 
@@ -21,8 +21,6 @@ pub trait Machine {
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
     /// [`Backend::change_facts`].
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
-    /// [`Backend::gives_up`].
-    fn gives_up(&self, request: &Request<'_>) -> bool;
     /// [`Backend::change`].
     fn change(
         &self,
@@ -78,10 +76,6 @@ impl<B: Backend> Machine for Generated<B> {
 
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
         self.tlb.change_facts(conditions)
-    }
-
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.tlb.gives_up(request)
     }
 
     fn change(

@@ -14,8 +14,8 @@ use tlbc::trace::{
 };
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{Debt, FinishSteps, Owed, Root};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
 
 /// The text of a shipped definition.

@@ -1,6 +1,7 @@
 //! Every rule: its explanation fails and is mended as it says, and its message reads well.
 
 mod explanations;
+mod foreign;
 mod machines;
 mod names;
 mod operands;
@@ -11,8 +12,8 @@ mod slips;
 mod toy;
 mod warnings;
 
-use tlbc::analyse;
 use tlbc::Diagnostic;
+use tlbc::analyse;
 use tlbc::parse::parse;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;

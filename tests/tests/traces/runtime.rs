@@ -13,8 +13,8 @@ use tlbc::trace::{
     Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
     To, Trace, trace,
 };
-use tlbc_runtime::change::Slot;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Slot;
 use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};

@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 use tlbc_backends::ARCH::{Hardware, Tlb};
-use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::pte::{Change, Entry, Slot, Was};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{

@@ -1,0 +1,74 @@
+//! What differs between machines, one folder each: the way from reset to [`crate::start`], exceptions, interrupts, and the
+//! format of table entries. Each folder has the same functions; what they must do is said here.
+
+/// How many CPUs the kernel starts.
+pub const CPUS: usize = 4;
+
+/// What the kernel is told at boot: a word in memory, which the emulator puts there.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// The kernel is unmapped while user code runs (KPTI, PTI).
+    pub kpti: bool,
+    /// Features that are optional to use are not used.
+    pub plain: bool,
+    /// What is wrong with the instruction sink on purpose.
+    pub sabotage: u8,
+}
+
+impl Options {
+    /// Reads the options. The word has one bit for each of the first two, and the sabotage from bit 8 on.
+    pub fn read() -> Self {
+        // SAFETY: the memory is mapped, and nothing else is there.
+        let word =
+            unsafe { core::ptr::read_volatile((machine::OFFSET + machine::OPTIONS) as *const u64) };
+        Self {
+            kpti: word & 1 != 0,
+            plain: word & 2 != 0,
+            sabotage: (word >> 8) as u8,
+        }
+    }
+}
+
+/// The registers of user code that does not run.
+#[derive(Clone)]
+pub struct UserState {
+    pub pc: u64,
+    pub sp: u64,
+    /// Those in which a call has its number and values and gets its answer, the first of which is the answer's; and in
+    /// which a program is given its arguments.
+    pub registers: [u64; 6],
+    /// All others, in an order that only the machine's folder knows.
+    pub rest: [u64; 25],
+}
+
+impl UserState {
+    /// User code that begins at an address.
+    pub fn new(pc: u64, sp: u64, arguments: [u64; 6]) -> Self {
+        Self {
+            pc,
+            sp,
+            registers: arguments,
+            rest: [0; 25],
+        }
+    }
+}
+
+/// Why user code came back to the kernel.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause {
+    /// An interrupt, which was served.
+    Interrupt,
+    /// User code calls the kernel.
+    Call,
+    /// An access faulted: nothing is mapped, or it is not allowed.
+    Fault { address: u64, write: bool },
+}
+
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod machine;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod machine;
+
+pub use machine::*;
