@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::arm64;
-use tlbc_runtime::change::ChangeFacts;
-use tlbc_runtime::clause::Levels;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::pte::ChangeFacts;
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Current, Debt, Facts, Finished, Issue, Level, Misuse,
@@ -45,9 +45,6 @@ impl Backend for Negative {
     }
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.tlb.audience(request)
-    }
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.tlb.gives_up(request)
     }
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started {
         let levels = match request.scope {
