@@ -282,7 +282,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     #[inline(never)]
     fn flush_whole(&self) {
         if self.attach_is_due() || !self.changed.is_nothing() {
-            let why = if self.whole { Why::Asked } else { Why::Debt };
+            let why = if self.whole { Why::Asked } else { Why::Pending };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, why);
         }
@@ -318,7 +318,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     fn pay(&self, due: &Due) {
         if due.due().is_some() {
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_whole(self.space, everything, Why::Debt);
+            self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
     }
 

@@ -23,7 +23,7 @@
 //!  |        /       \                                             |
 //!  |   debts         tags   what is deferred, and until when      |
 //!  +--------------------------------------------------------------+
-//!                 | audience, change, publish, start, finish, deliver, switch, return_to_user, enter_from_user, cpu_online
+//!                 | ipi_targets, change, publish, start, finish, deliver, switch, return_to_user, enter_from_user, cpu_online
 //!                 v
 //!            Backend: generated from the definition of an architecture
 //!                 | issue(instruction)
@@ -31,7 +31,7 @@
 //!            Issue: the CPU, a recorder, a model
 //! ```
 //!
-//! A kernel implements [`Platform`], and keeps an [`Mmu`] and for each CPU a [`Local`] in statics. Then
+//! A kernel implements [`Platform`], and keeps an [`Mmu`] and for each CPU a [`CpuTlb`] in statics. Then
 //!
 //! * [`Mmu::cpu_online`] and [`Mmu::cpu_offline`] are called by a CPU that comes online or goes offline;
 //! * [`Mmu::gather`] changes entries, within [`Gather::locked`]. [`Section`] has the changes: unmap ([`Section::clear`]), other
@@ -154,21 +154,21 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
-    Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome,
+    Pending, Record, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 pub use batch::Batch;
-pub use counters::Counts;
-pub use cpus::{CpuId, CpuSet, Cpus};
+pub use counters::Stats;
+pub use cpus::{CpuId, CpuMask, CpuSet};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
 pub use level::Level;
-pub use local::{Loaded, Local};
+pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{Frame, LockEvent, Platform, Value};
 pub use reclaim::{Reclaim, Unmapped, Waited};
-pub use request::{Conditions, Tag};
+pub use request::{SpaceFlags, Tag};
 pub use section::{Linked, Mapped, OwnedEntry, Refused, Section};
 pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};

@@ -7,9 +7,9 @@ use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
 use crate::batch::Batch;
-use crate::cpus::{CpuId, Cpus};
+use crate::cpus::{CpuId, CpuMask};
 use crate::flushed::Flushed;
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::request::Request;
 use crate::space::AddressSpace;
 use crate::sync::Word;
@@ -61,7 +61,7 @@ pub trait Platform: Sized {
     /// The generated backend.
     type Backend: Backend;
     /// A set of the kernel's CPUs.
-    type CpuSet: Cpus;
+    type CpuSet: CpuMask;
     /// A page that an entry kept mapped.
     type Page: Frame;
     /// A table that an entry pointed at.
@@ -86,7 +86,7 @@ pub trait Platform: Sized {
 
     /// The runtime's own data of a CPU, which exists for every number below [`cpus`](Self::cpus), on line or not.
     /// Worth a cache line of its own.
-    fn cpu(&self, cpu: CpuId) -> &Local<Self>;
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self>;
 
     /// Memory to keep track of tags that mean the same space everywhere: two bits a tag, and more than two tags for each
     /// CPU. With less memory than the machine has tags fewer of them are used. Constant.
@@ -96,7 +96,7 @@ pub trait Platform: Sized {
 
     /// What a CPU loads that runs in no user space. Its tag is one that no space is given; where the kernel's own
     /// entries stand under a tag it is not that one either, for user addresses would be looked up under it. Every CPU
-    /// loads the same root under the same tag, so [`of_machine`](crate::Tag::of_machine) of the tag is true. Constant.
+    /// loads the same root under the same tag, so [`global`](crate::Tag::global) of the tag is true. Constant.
     fn kernel_root(&self) -> Root;
 
     /// Runs on one CPU from beginning to end, and no other thread runs on it meanwhile; without interrupts where asked.

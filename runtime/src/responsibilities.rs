@@ -85,7 +85,7 @@
 //!     slot: &Slot<'_>,
 //!     change: &Change,
 //! ) -> Result<Was, Misuse> {
-//!     let facts = mmu.platform().backend().change_facts(space.conditions());
+//!     let facts = mmu.platform().backend().change_facts(space.flags());
 //!     let through_invalid = facts.output_through_invalid
 //!         || facts.size_through_invalid
 //!         || facts.attributes_through_invalid;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Audience, FinishSteps};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Need, Of};
@@ -235,8 +235,8 @@ impl<'m> Shaper<'m, '_> {
             What::Complete(barrier) => vec![self.complete(setting, *barrier)],
             What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::Deliver {
-                to: Audience {
-                    holders: Agents::NONE,
+                to: IpiTargets {
+                    agents: Agents::NONE,
                     sets: *sets,
                 },
                 flush: false,
@@ -298,7 +298,10 @@ impl<'m> Shaper<'m, '_> {
                 continue;
             }
             let to = |holders| Node::Deliver {
-                to: Audience { holders, sets: 0 },
+                to: IpiTargets {
+                    agents: holders,
+                    sets: 0,
+                },
                 flush: true,
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
@@ -311,7 +314,7 @@ impl<'m> Shaper<'m, '_> {
             // parked CPUs still owe.
             let ends = self.model.caches.root.is_some() && setting.of_machine;
             nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Agents::PARKED)), told)
+                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), told)
             } else {
                 told
             });

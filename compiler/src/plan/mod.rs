@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use tlbc_facts::clause::{Clause, Stores, What, Which};
 use tlbc_facts::required;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
@@ -81,7 +81,7 @@ impl Plans {
     /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
     /// either.
     #[must_use]
-    pub fn delivery(&self, model: &Model) -> Delivery {
+    pub fn delivery(&self, model: &Model) -> Shootdown {
         let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::Told(space)));
         let mut interrupts = false;
         for plan in told.into_iter().flatten() {
@@ -94,9 +94,9 @@ impl Plans {
             interrupts,
             stated.any(|(at, _)| at.value == model::Delivery::Broadcast),
         ) {
-            (false, _) => Delivery::Broadcast,
-            (true, false) => Delivery::Interrupts,
-            (true, true) => Delivery::Either,
+            (false, _) => Shootdown::Broadcast,
+            (true, false) => Shootdown::Ipi,
+            (true, true) => Shootdown::Either,
         }
     }
 }

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -289,12 +289,12 @@ pub fn absent_too(need: Need) -> Need {
 
 /// What lazy and parked CPUs owe when active ones are interrupted.
 fn others_owe(space: Space) -> Option<Node> {
-    let parked = Owed::PARKED_UNTIL_LOAD;
+    let parked = Deferred::INACTIVE_UNTIL_LOAD;
     (space == Space::User).then(|| {
         Node::select(
             Test::Walk,
             Node::Owe(parked),
-            Node::Owe(parked | Owed::LAZY_UNTIL_LOAD),
+            Node::Owe(parked | Deferred::LAZY_UNTIL_LOAD),
         )
     })
 }

@@ -12,9 +12,9 @@ use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, Batch, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Gather,
-    Issue, Level, Linked, Local, Mapped, Mmu, NewSpace, OwnedEntry, Platform, Record, Root,
-    SpaceId, Tag, Unlinked,
+    AddressSpace, Backend, Batch, CpuId, CpuSet, CpuTlb, Current, Flushed, Frame, Gather, Issue,
+    Level, Linked, Mapped, Mmu, NewSpace, OwnedEntry, Platform, Record, Root, SpaceFlags, SpaceId,
+    Tag, Unlinked,
 };
 
 /// A machine whose configuration is constant, as that of a kernel built for it.
@@ -106,7 +106,7 @@ impl DerefMut for Pooled {
 /// The platform.
 pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
-    locals: [Local<Self>; 2],
+    locals: [CpuTlb<Self>; 2],
     words: [Word; 16],
     /// The CPU that this is, as a register of it would say.
     cpu: AtomicU64,
@@ -141,7 +141,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -150,10 +150,10 @@ impl<M: Machine> Platform for Bare<M> {
             table: 0xf000,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0xe000,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -306,7 +306,7 @@ impl<M: Machine> Bench<M> {
     pub fn new() -> Self {
         let mmu = Mmu::new(Bare {
             machine: std::marker::PhantomData,
-            locals: [Local::new(), Local::new()],
+            locals: [CpuTlb::new(), CpuTlb::new()],
             words: [const { Word::new(0) }; 16],
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),

@@ -196,7 +196,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         section.replace(leaf, new, bits).expect("of this space");
         assert_eq!(table.bits(index), bits);
         let facts = self.mmu.platform().backend();
-        let facts = facts.change_facts(self.handle.conditions());
+        let facts = facts.change_facts(self.handle.flags());
         let through_invalid = facts.output_through_invalid && B::FACTS.changes_plainly;
         let place = (table.level, table.slot(index).va);
         let steps = if through_invalid { 2 } else { 1 };
@@ -213,7 +213,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         }
     }
 
-    /// Does an operation, and says to the model what is owed for it.
+    /// Does an operation, and says to the model what is deferred for it.
     pub fn run(
         &mut self,
         section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
@@ -277,7 +277,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             }
             Op::Relax(nth, at) => {
                 let through_invalid = self.mmu.platform().backend();
-                let facts = through_invalid.change_facts(self.handle.conditions());
+                let facts = through_invalid.change_facts(self.handle.flags());
                 if !facts.rights_through_invalid {
                     let _ = self.change(section, model, (nth, at), WRITE);
                 }

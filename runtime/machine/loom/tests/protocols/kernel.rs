@@ -20,8 +20,8 @@ use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu,
-    Platform, Record, Root, Tag, Unlinked,
+    AddressSpace, CpuId, CpuSet, CpuTlb, Current, Flushed, Frame, Issue, LockEvent, Mmu, Platform,
+    Record, Root, SpaceFlags, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -54,7 +54,7 @@ loom::thread_local! {
 }
 
 struct Cpu<K: Kind> {
-    local: Local<Kernel<K>>,
+    local: CpuTlb<Kernel<K>>,
     interrupts: Interrupts,
     /// The space that user code runs in, on a view of its own.
     user: RefCell<Option<Handle<K>>>,
@@ -140,7 +140,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         self.point();
         &self.cpus[cpu.index()].local
     }
@@ -154,10 +154,10 @@ impl<K: Kind> Platform for Kernel<K> {
             table: self.root as u64,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
