@@ -202,7 +202,10 @@ fn trap_24_lazy_cpus_are_told_of_freed_tables() {
             .collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
-    assert_eq!(holders(&page), [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]);
+    assert_eq!(
+        holders(&page),
+        [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]
+    );
     assert_eq!(holders(&page.tables()), [DeferredBy::InactiveCpus]);
 }
 
