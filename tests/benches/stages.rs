@@ -56,25 +56,21 @@ fn grown() -> Definition {
     let mut all = shipped().into_iter();
     let arm64 = all.find(|definition| definition.path.ends_with("arm64.arch"));
     let Definition { path, text } = arm64.expect("it is shipped");
-    let instruction = |name: String, drops: &str, cost: usize| {
+    let instruction = |name: String, requires: &str, cost: usize| {
         format!(
-            "invalidate {name} \"tlbi x, {{page}}\" {{
+            "invalidate {name} {requires} \"tlbi {name}, {{page}}\" {{
                 per \"none\";
-                drops {drops} of one page, this tag;
+                drops leaf at hint of one page, this tag;
                 where inner;
                 after dsb_ish;
                 cost {cost};
             }}\n"
         )
     };
-    // Half of the features bring a better instruction, half a dearer one.
+    // Half of the features bring an instruction that loses less, half one that costs more.
     let features = (0..11).map(|k| {
-        let (drops, cost) = if k % 2 == 0 {
-            ("leaf", 1)
-        } else {
-            ("leaf, walk", 2 + k)
-        };
-        let instruction = instruction(format!("x{k} requires f{k}"), drops, cost);
+        let cost = if k % 2 == 0 { 1 } else { 2 + k };
+        let instruction = instruction(format!("x{k}"), &format!("requires f{k}"), cost);
         format!("feature f{k} \"one more\";\n{instruction}")
     });
     let errata = (0..6).map(|k| {
@@ -85,7 +81,7 @@ fn grown() -> Definition {
             }}\n"
         )
     });
-    let instructions = (0..169).map(|k| instruction(format!("y{k}"), "leaf, walk", 2 + k));
+    let instructions = (0..169).map(|k| instruction(format!("y{k}"), "", 2 + k));
     let items: String = features.chain(errata).chain(instructions).collect();
     let policy = text.rfind("policy {").expect("a policy");
     let text = format!("{}{items}{}", &text[..policy], &text[policy..]);
