@@ -20,6 +20,8 @@ mod passes;
 pub mod pool;
 mod ranges;
 mod remedies;
+#[cfg(test)]
+mod scaling;
 mod search;
 mod setting;
 mod shapes;
