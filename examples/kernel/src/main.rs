@@ -80,11 +80,11 @@ fn direct(cpu: &mut Cpu, options: Options) -> Result<(), Error> {
     say!("{} CPUs; features:", boot::CPUS);
     names.for_each(|(name, _)| say!("  {name}"));
     let before = frames::free();
-    scenario::kernel::run(200)?;
+    scenario::kernel::run(50)?;
     report::scenario("kernel mappings");
-    scenario::rights::run(cpu, 200)?;
+    scenario::rights::run(cpu, 50)?;
     report::scenario("rights");
-    scenario::copies::run(cpu, 200)?;
+    scenario::copies::run(cpu, 20)?;
     report::scenario("copies");
     scenario::recycle::run(cpu, options.pages)?;
     report::scenario("recycled pages");

@@ -12,7 +12,7 @@ use crate::user::Cpu;
 use crate::report;
 
 /// Fewer than there are, so that a round is short.
-const COPIED: u64 = PAGES / 8;
+const COPIED: u64 = 4;
 
 pub fn run(cpu: &mut Cpu, children: usize) -> Result<(), Error> {
     let parent = process(Contents::Zeros)?;
