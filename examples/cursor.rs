@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard};
 
-use tlbc_runtime::change::{Below, Change, Marks, Was};
+use tlbc_runtime::pte::{Below, Change, Marks, Was};
 use tlbc_runtime::{Level, Misuse};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::scheduler::Scheduler;

@@ -19,7 +19,7 @@ fn context_switch<B: Machine>(
     current: &mut Current<Handle<B>>,
     next: Option<Handle<B>>,
 ) {
-    mmu.platform().pinned(true, |cpu| {
+    mmu.platform().pin_cpu(true, |cpu| {
         let previous = core::mem::replace(current, Current::Kernel);
         *current = mmu.switch(cpu, previous, next);
     });

@@ -1,8 +1,8 @@
 //! A kernel with a single address space (a unikernel, say): kernel and application run from one table, which all CPUs have
 //! loaded.
 //!
-//! It needs little of the runtime: each CPU calls [`Mmu::arrive`], entries change in [`Mmu::gather`] of [`Mmu::kernel`], and
-//! the handler of the platform's interrupt calls [`Mmu::interrupted`]. There is no address space to make, to switch to or to
+//! It needs little of the runtime: each CPU calls [`Mmu::cpu_online`], entries change in [`Mmu::gather`] of [`Mmu::kernel`], and
+//! the handler of the platform's interrupt calls [`Mmu::handle_ipi`]. There is no address space to make, to switch to or to
 //! release, and no tag to give out.
 //!
 //! [`Platform::kernel_root`] names the one table twice: its [`Root`] has `table` and `empty` alike. (The platform of the examples
@@ -20,10 +20,10 @@
 //!   described.
 //! * s390: CR1 and CR7, with the tag, which is the ASCE of `table`. `empty` is not read. Any address will do.
 //!
-//! [`Mmu::arrive`]: tlbc_runtime::Mmu::arrive
+//! [`Mmu::cpu_online`]: tlbc_runtime::Mmu::cpu_online
 //! [`Mmu::gather`]: tlbc_runtime::Mmu::gather
 //! [`Mmu::kernel`]: tlbc_runtime::Mmu::kernel
-//! [`Mmu::interrupted`]: tlbc_runtime::Mmu::interrupted
+//! [`Mmu::handle_ipi`]: tlbc_runtime::Mmu::handle_ipi
 //! [`Platform::kernel_root`]: tlbc_runtime::Platform::kernel_root
 //! [`Root`]: tlbc_runtime::Root
 
@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
-use tlbc_runtime::change::{Below, Change, Marks};
+use tlbc_runtime::pte::{Below, Change, Marks};
 use tlbc_runtime::{Level, Platform};
 use tlbc_tests::hosted::{Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
@@ -102,7 +102,7 @@ impl Example for SingleSpace {
 
         hosted.note("both CPUs come online");
         for cpu in 0..2 {
-            let _ = Hosted::arrive(&mmu, cpu).expect("a usable machine");
+            let _ = Hosted::cpu_online(&mmu, cpu).expect("a usable machine");
         }
         hosted.note("two pages are mapped, one of them read-only");
         Hosted::on(&mmu, 0, || kernel.set(0, 100, WRITE));

@@ -1,8 +1,7 @@
-//! What the `build.rs` of a crate with definitions of its own does.
+//! The `build.rs` of a crate that has its own definitions.
 //!
-//! In such a `build.rs` cargo says where the modules go, and `out_dir` is left out; the crate then
-//! includes them as [`tlbc::Builder`] shows. Here, outside of a build script, they go to a directory
-//! of their own:
+//! In a real `build.rs` the call of `out_dir` is omitted: cargo sets the directory, and the crate includes the
+//! modules as [`tlbc::Builder`] shows. This example is not a build script and writes to a temporary directory:
 //!
 //! ```text
 //! cargo run -p tlbc --example build_script

@@ -1,10 +1,10 @@
-//! For `build.rs`: backends generated while a crate is built.
+//! Generates backends from a build script, while a crate is built.
 //!
-//! In: definitions of the crate. Out: modules in its `OUT_DIR`, and words to cargo. See [`Builder`].
+//! In: the crate's definitions. Out: modules in its `OUT_DIR`, and instructions to cargo on standard output. See [`Builder`].
 
 use crate::compile::{Compiled, LIB, MODULES, Output, compile};
 use crate::diagnostic::Severity;
-use crate::disk::{self, DiskError, HEADER, Source};
+use crate::fs::{self, FileError, HEADER, Source};
 use crate::hidden::one_line;
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ use std::path::PathBuf;
 /// use backends::foo;
 /// ```
 ///
-/// or one of them, of which a kernel may not use everything:
+/// or a single one; a kernel may use only a part of it:
 ///
 /// ```ignore
 /// #[allow(dead_code)]
@@ -42,7 +42,7 @@ use std::path::PathBuf;
 /// }
 /// ```
 ///
-/// A file is written only if its text changed, so that nothing is compiled again for nothing.
+/// A file is written only if its text changed, so that cargo does not recompile unchanged modules.
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     definitions: Vec<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Nothing to generate yet.
+    /// Returns a builder without definitions.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -65,35 +65,34 @@ impl Builder {
         self
     }
 
-    /// Adds all definitions that lie in a directory (`*.arch`).
+    /// Adds all definitions in a directory (`*.arch`).
     #[must_use]
     pub fn definitions_in(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directories.push(directory.into());
         self
     }
 
-    /// Where the modules go; `OUT_DIR` unless this is called.
+    /// Sets the directory that the modules are written to. The default is `OUT_DIR`.
     #[must_use]
     pub fn out_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(directory.into());
         self
     }
 
-    /// Whether to write `mod.rs`, with the modules of all architectures; it is written unless this
-    /// says otherwise.
+    /// Sets whether `mod.rs`, which lists the modules of all architectures, is written. It is by default.
     #[must_use]
     pub fn modules(mut self, wanted: bool) -> Self {
         self.without_modules = !wanted;
         self
     }
 
-    /// Generates, and tells cargo when to do it again. Warnings about definitions become warnings of the build.
+    /// Generates the modules and tells cargo when to run the build script again. Warnings about definitions become warnings of the build.
     ///
     /// # Errors
     ///
-    /// When a definition has errors, which have then been printed to the log of the build, or when a file cannot be
-    /// read or written. Nothing has been written then, unless renaming finished files failed halfway. A build script
-    /// that returns the error from `main` shows it.
+    /// Fails if a definition has errors, which are printed to the build log, or if a file cannot be read or written.
+    /// No module is written then, unless the renaming of finished files failed halfway. A build script that returns
+    /// the error from `main` shows it.
     pub fn generate(&self) -> Result<(), BuildError> {
         caught(|| self.run(&mut io::stdout()))
     }
@@ -106,7 +105,7 @@ impl Builder {
                 "cargo::rerun-if-changed={}",
                 one_line(directory.display())
             );
-            paths.extend(disk::definitions_in(directory)?);
+            paths.extend(fs::definitions_in(directory)?);
         }
         for path in paths.iter().collect::<BTreeSet<_>>() {
             let _ = writeln!(
@@ -115,10 +114,10 @@ impl Builder {
                 one_line(path.display())
             );
         }
-        let sources = disk::read(&paths)?;
+        let sources = fs::read(&paths)?;
         let compiled = compile(sources.into_iter().map(Source::named));
         report(&compiled, words)?;
-        // Rust warns of values that it does not know, and a made-up or new architecture is none of its own.
+        // rustc warns about `target_arch` values that it does not know, such as those of new architectures.
         for target in &compiled.targets {
             let _ = writeln!(
                 words,
@@ -129,11 +128,11 @@ impl Builder {
         let directory = self.out_dir.clone().or_else(environment);
         let directory = directory.ok_or(BuildError::NoOutDir)?;
         let outputs = self.outputs(compiled.outputs);
-        let changes = disk::changes(&directory, &outputs, false)?;
-        Ok(disk::apply(&directory, &changes)?)
+        let changes = fs::changes(&directory, &outputs, false)?;
+        Ok(fs::apply(&directory, &changes)?)
     }
 
-    /// The modules, with a list of them that can be included where that of a crate cannot.
+    /// Returns the modules and, if wanted, `mod.rs`, which `include!` accepts where it rejects the attributes of `lib.rs`.
     fn outputs(&self, mut outputs: Vec<Output>) -> Vec<Output> {
         outputs.retain(|output| output.path != LIB);
         if !self.without_modules {
@@ -152,8 +151,8 @@ impl Builder {
     }
 }
 
-/// Shows errors in full in the log of the build, with the warnings beside them, and warnings alone to cargo, a line
-/// each: it shows the log only if the build fails.
+/// Reports errors, together with warnings, in full in the build log. If there are only warnings they are passed to
+/// cargo, one line each, because cargo shows the log only if the build fails.
 fn report(compiled: &Compiled, words: &mut impl Write) -> Result<(), BuildError> {
     let rendered = |format| render(&compiled.files, &compiled.diagnostics, format, false);
     if compiled.has_errors() {
@@ -168,20 +167,22 @@ fn report(compiled: &Compiled, words: &mut impl Write) -> Result<(), BuildError>
     Ok(())
 }
 
-/// Turns a panic, whose own message has been printed by then, into an error.
+/// Turns a panic into an error. The panic's own message has been printed before.
 fn caught(run: impl FnOnce() -> Result<(), BuildError>) -> Result<(), BuildError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(BuildError::Bug))
 }
 
-/// Why nothing was generated. A build script that ends with it shows its `Debug` form, which is its `Display` form.
+/// Why nothing was generated.
+///
+/// A build script that returns it from `main` prints its `Debug` form, which is therefore the same as its `Display` form.
 pub enum BuildError {
-    /// The definitions have this many errors, which have been printed.
+    /// The definitions have this many errors; they have been printed.
     Findings(usize),
     /// A file could not be read or written.
-    Disk(DiskError),
-    /// `OUT_DIR` is not set: this is not a build script. Say [`Builder::out_dir`].
+    File(FileError),
+    /// `OUT_DIR` is not set, so this is not a build script, and [`Builder::out_dir`] was not called.
     NoOutDir,
-    /// The compiler has panicked, and its message has been printed.
+    /// The compiler panicked; its message has been printed.
     Bug,
 }
 
@@ -196,13 +197,13 @@ impl fmt::Display for BuildError {
         match self {
             Self::Findings(1) => f.write_str("1 error in the definitions"),
             Self::Findings(count) => write!(f, "{count} errors in the definitions"),
-            Self::Disk(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
             Self::NoOutDir => {
                 f.write_str("OUT_DIR is not set: not a build script, and no out_dir was given")
             }
             Self::Bug => write!(
                 f,
-                "this is a bug in tlbc {}, not in the definitions; please report it, with them and with the message above",
+                "this is a bug in tlbc {}, not in the definitions; please report it together with them and with the message above",
                 env!("CARGO_PKG_VERSION")
             ),
         }
@@ -212,15 +213,15 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Disk(error) => Some(error),
+            Self::File(error) => Some(error),
             Self::Findings(_) | Self::NoOutDir | Self::Bug => None,
         }
     }
 }
 
-impl From<DiskError> for BuildError {
-    fn from(error: DiskError) -> Self {
-        Self::Disk(error)
+impl From<FileError> for BuildError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }
 
@@ -228,42 +229,41 @@ impl From<DiskError> for BuildError {
 mod tests {
     use super::*;
     use crate::codes::TOY;
-    use std::fs;
 
-    /// What is said to cargo, and what is in the directory then.
+    /// Runs a builder. Returns its result, what it prints for cargo, and the number of files in the directory.
     fn run(builder: &Builder, out: &tempfile::TempDir) -> (Result<(), BuildError>, String, usize) {
         let mut words = Vec::new();
         let result = builder.clone().out_dir(out.path()).run(&mut words);
-        let files = fs::read_dir(out.path()).expect("a directory").count();
+        let files = std::fs::read_dir(out.path()).expect("a directory").count();
         (result, String::from_utf8(words).expect("text"), files)
     }
 
     #[test]
-    fn modules_are_written_and_cargo_is_told() {
+    fn modules_are_written_and_cargo_gets_its_instructions() {
         let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
-        let count = disk::definitions_in(definitions.as_ref())
+        let count = fs::definitions_in(definitions.as_ref())
             .expect("definitions")
             .len();
         let out = tempfile::tempdir().expect("a directory");
         let builder = Builder::new().definitions_in(definitions);
         let (result, words, files) = run(&builder.clone().modules(false), &out);
         assert!(result.is_ok());
-        let told = |word: &str| words.lines().filter(|line| line.starts_with(word)).count();
-        let changed = told("cargo::rerun-if-changed=");
+        let lines = |start: &str| words.lines().filter(|line| line.starts_with(start)).count();
+        let changed = lines("cargo::rerun-if-changed=");
         assert_eq!((changed, files), (count + 1, count));
-        let known = told("cargo::rustc-check-cfg=cfg(target_arch, values(\"");
+        let known = lines("cargo::rustc-check-cfg=cfg(target_arch, values(\"");
         assert_eq!((known, words.lines().count()), (count, changed + known));
         assert!(words.starts_with(&format!("cargo::rerun-if-changed={definitions}\n")));
         assert_eq!(run(&builder, &out).2, count + 1);
     }
 
-    /// A definition with another text in place of one.
+    /// Returns a builder for a definition in which `to` replaces `from`.
     fn changed(from: &str, to: &str) -> (tempfile::TempDir, Builder) {
         let source = tempfile::tempdir().expect("a directory");
         let path = source.path().join("foo.arch");
         let text = TOY.replacen(from, to, 1);
         assert_ne!(text, TOY);
-        fs::write(&path, text).expect("a file");
+        std::fs::write(&path, text).expect("a file");
         let builder = Builder::new().definition(path);
         (source, builder)
     }
@@ -275,7 +275,7 @@ mod tests {
         let (result, words, files) = run(&builder, &out);
         let error = result.expect_err("an error");
         assert_eq!(format!("{error:?}"), "1 error in the definitions");
-        // They are in the log, and there alone.
+        // The log has them; cargo gets none.
         assert!(!words.contains("error"), "{words}");
         assert_eq!(files, 0);
     }
@@ -288,7 +288,7 @@ mod tests {
         let (result, words, files) = run(&builder, &out);
         assert!(result.is_ok());
         let path = source.path().join("foo.arch");
-        let line = format!("cargo::warning={}:56:13: warning[W0201]: ", path.display());
+        let line = format!("cargo::warning={}:59:13: warning[W0201]: ", path.display());
         assert!(words.contains(&line), "{words}");
         assert_eq!(files, 2);
     }

@@ -1,12 +1,12 @@
-//! The rules, each with a code that is never used again for another.
+//! The codes of errors and warnings. A code is never reused for another rule.
 //!
-//! `tlbc explain CODE` prints the text of `compiler/explain/CODE.md`: what is wrong and why, with a
-//! failing and a mended example. A test compiles both.
+//! `tlbc explain CODE` prints `compiler/explain/CODE.md`: the rule and its reason, with a failing and a corrected
+//! example. A test compiles both.
 
 use crate::diagnostic::Severity;
 use core::fmt;
 
-/// A rule.
+/// The code of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(usize);
 
@@ -36,76 +36,76 @@ macro_rules! codes {
 codes! {
     // Text.
     E0101 "the text does not follow the grammar";
-    E0102 "something is opened and never closed";
-    E0103 "a number does not fit";
-    E0104 "the source is not text";
-    E0105 "the source is too large or nested too deep";
-    E0106 "a file holds exactly one definition";
+    E0102 "a brace, a parenthesis or a quotation mark is not closed";
+    E0103 "a number is too large";
+    E0104 "the file is not UTF-8";
+    E0105 "the source is too large or nested too deeply";
+    E0106 "a file contains exactly one definition";
     E0107 "a blank is left";
-    E0108 "a character shows another text than there is";
+    E0108 "a character makes the text look different from what it is";
 
     // Names.
     E0201 "a name is defined twice";
-    E0202 "a name is not known";
-    E0203 "a required fact is not stated";
-    E0204 "something is stated twice";
+    E0202 "an unknown name";
+    E0203 "a missing statement";
+    E0204 "a duplicate statement";
     E0205 "a row of a `for` has too few or too many values";
-    E0206 "features or caches depend on each other in a circle";
-    E0207 "something cannot stand here";
-    E0208 "something is never used";
-    E0209 "Rust does not know the architecture";
+    E0206 "features or caches depend on each other in a cycle";
+    E0207 "a statement or value that is not possible here";
+    E0208 "an unused definition that plans would have to use";
+    E0209 "`target_arch` is not a name that Rust knows";
 
     // Operands and tables.
     E0301 "fields of an operand overlap";
     E0302 "bits of an operand are undefined";
-    E0303 "a field does not fit its value";
+    E0303 "a field is too narrow or too wide for its value";
     E0304 "a run does not name a count that can be cut into units";
-    E0305 "a run takes a level hint and does not say how its start is aligned";
-    E0306 "an instruction has no place for what it needs";
+    E0305 "a run with a level hint does not state how its start is aligned";
+    E0306 "an instruction has no field for a value that it needs";
     E0307 "levels do not fit each other";
     E0308 "a run does not fit its operand";
     E0309 "a page size has no encoding";
-    E0310 "sets without a count";
+    E0310 "a cache without a number of sets";
     E0311 "a run without a limit";
-    E0312 "a number stands for two levels or page sizes";
-    E0313 "an operand carries what the effect does not depend on";
+    E0312 "two levels or page sizes have the same number";
+    E0313 "an operand carries a value that the effect does not depend on";
     E0320 "the text of an instruction is malformed";
     E0321 "an operand is not where its instruction can take it";
 
     // Instructions.
-    E0401 "an instruction is silent on a question";
-    E0402 "a barrier does not do what it is named for";
-    E0403 "nobody promises that entries are gone, or accesses drained";
-    E0404 "an instruction on the loaded tag reaches CPUs that may have another loaded";
+    E0401 "an instruction does not state a required fact";
+    E0402 "a barrier does not do what it is used for";
+    E0403 "a barrier that completes does not make entries both gone and drained";
+    E0404 "an instruction on the loaded tag reaches CPUs that may have another tag loaded";
     E0405 "a tag of one CPU is used on others";
     E0406 "a feature is used whose prerequisite may be off";
     E0407 "a condition is tested before it is known";
-    E0408 "a run steps by entries of other levels than it should";
-    E0409 "an instruction needs what is not known where it is issued";
+    E0408 "a run steps by entries of a wrong level";
+    E0409 "an instruction needs a value that is not known where it is issued";
     E0410 "one instruction with two effects";
-    E0411 "nothing publishes a change to the walkers that a flush of it reaches";
+    E0411 "a change is not published to all walkers that its flush reaches";
 
     // What follows for flushes and switches.
-    E0501 "no instruction drops what a request obliges to drop";
+    E0501 "no instruction drops entries that a request requires to drop";
     E0502 "an instruction that compares the tag leaves entries under no tag or under others";
     E0503 "a switch keeps entries that both spaces use";
-    E0504 "leaf entries go before walk entries that can make them again";
+    E0504 "leaf entries are dropped before walk entries from which they can be filled again";
     E0505 "plain stores are ruled out, and no instruction writes entries";
     E0506 "an erratum takes completion away, and nothing restores it";
-    E0507 "a remedy that no weakened fact needs";
-    E0508 "an instruction that writes entries is offered for a request that is no change";
+    E0507 "a workaround that no weakened fact needs";
+    E0508 "an instruction that writes entries cannot serve a request that changes none";
     E0509 "a switch loads no root";
     E0510 "tags of one machine have a value in common";
     E0511 "a tag that no switch loads";
-    E0512 "entries of the kernel are under a value that nothing gives it";
-    E0513 "not one view is loaded while the kernel runs";
+    E0512 "entries of the kernel are under a value that is not assigned to it";
+    E0513 "not exactly one view is loaded while the kernel runs";
     E0514 "addresses of the kernel and of user spaces overlap";
     E0515 "no value of the tag is left for the kernel";
     E0516 "a view is not loaded when it should be";
-    E0517 "an instruction of a workaround is not told what it needs";
+    E0517 "an instruction of a workaround lacks a value that it needs";
 
     // Policy.
-    E0601 "the delivery stated is not what the facts allow";
+    E0601 "the stated delivery does not follow from the facts";
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
     E0604 "a stride of a level that maps no pages";
@@ -114,44 +114,44 @@ codes! {
     E0701 "a value does not fit the bits of a register";
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
-    E0704 "a register has to have two values";
+    E0704 "a register is required to have two values";
 
-    // Warnings: what can be so, and most often is a mistake.
-    W0101 "a comment allows nothing";
-    W0201 "something is defined and never used";
-    W0301 "tables of one machine have unlike sizes";
-    W0302 "a ceiling of nothing";
-    W0401 "an instruction differs from those beside it";
+    // Warnings: possible, but usually a mistake.
+    W0101 "a comment that allows nothing";
+    W0201 "an unused definition";
+    W0301 "tables of one machine have different sizes";
+    W0302 "a ceiling of 0";
+    W0401 "an instruction differs from similar ones";
 }
 
-/// The machine of which the examples of the explanations are parts.
+/// The definition that the examples of the explanations are parts of.
 pub const TOY: &str = include_str!("../explain/toy.arch");
 
 impl Code {
-    /// All rules, in order.
+    /// Iterates over all codes in order.
     pub fn all() -> impl Iterator<Item = Code> {
         (0..ENTRIES.len()).map(Code)
     }
 
-    /// The rule of that name, in either case.
+    /// Returns the code with a name, in upper or lower case.
     #[must_use]
     pub fn named(name: &str) -> Option<Code> {
         Self::all().find(|code| code.name().eq_ignore_ascii_case(name))
     }
 
-    /// `E0101`
+    /// Returns the name, for example `E0101`.
     #[must_use]
     pub fn name(self) -> &'static str {
         ENTRIES[self.0].name
     }
 
-    /// What is wrong, in a few words.
+    /// Returns a short description of the fault.
     #[must_use]
     pub fn title(self) -> &'static str {
         ENTRIES[self.0].title
     }
 
-    /// Whether a definition that breaks the rule can be used: those are errors whose names begin with `E`.
+    /// Returns the severity: a code that begins with `W` is a warning.
     #[must_use]
     pub fn severity(self) -> Severity {
         if self.name().starts_with('W') {
@@ -161,16 +161,16 @@ impl Code {
         }
     }
 
-    /// Whether it is about the text itself, whatever it says.
+    /// Returns whether the rule concerns the text and not its meaning.
     #[must_use]
     pub fn is_of_text(self) -> bool {
         self.name().starts_with("E01")
     }
 
-    /// Whether it says that something is not there, or that something else is too much for what is there, which a
-    /// statement that could not be read explains.
+    /// Returns whether the fault may be that something is missing. A statement that could not be read then explains
+    /// it.
     #[must_use]
-    pub fn is_of_absence(self) -> bool {
+    pub fn may_be_missing(self) -> bool {
         [
             Code::E0202,
             Code::E0203,
@@ -205,7 +205,7 @@ impl Code {
         .contains(&self)
     }
 
-    /// The long form, in Markdown.
+    /// Returns the page of `tlbc explain`, in Markdown.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         ENTRIES[self.0].explanation

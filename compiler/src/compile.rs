@@ -1,6 +1,6 @@
-//! From the texts of definitions to the texts of backends, without input or output.
+//! Compiles the texts of definitions to the texts of backends. No input or output.
 //!
-//! In: names and texts. Out: [`Compiled`]. It depends on what the sources say and not on their order.
+//! In: names and texts. Out: [`Compiled`]. Holds: the result does not depend on the order of the sources.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{Analysis, analyse, emit, parse};
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";
 
-/// The same where the modules are part of another crate. No architecture can have the name of a keyword.
+/// The same file when the modules are part of another crate. `mod` is a keyword, so no architecture has this name.
 pub const MODULES: &str = "mod.rs";
 
 /// A generated file.
@@ -25,21 +25,21 @@ pub struct Output {
     pub text: String,
 }
 
-/// What became of the sources.
+/// The result of a compilation.
 #[derive(Debug, Clone)]
 pub struct Compiled {
-    /// The sources, in which the diagnostics have their places.
+    /// The sources, to which the spans of the diagnostics refer.
     pub files: Files,
-    /// One file an architecture, by name, and [`LIB`]; none at all if there is an error.
+    /// One file per architecture, sorted by name, and [`LIB`]. Empty if there is an error.
     pub outputs: Vec<Output>,
-    /// The processor architectures that the modules are for, by Rust's names, each once.
+    /// The values of Rust's `target_arch` that the modules are for, each once.
     pub targets: Vec<String>,
-    /// What is wrong with the sources, or may be.
+    /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Compiled {
-    /// Whether the sources cannot be used.
+    /// Returns whether there is an error among the diagnostics.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         has_errors(&self.diagnostics)
@@ -63,15 +63,15 @@ pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
     compiled
 }
 
-/// Says what is wrong with definitions: [`compile`] without its outputs.
+/// Checks definitions: [`compile`] without its outputs.
 pub fn check<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> Compiled {
     planned(sources).0
 }
 
-/// [`check`], and the definitions with their plans, in the order of their names; they are of use where
-/// there is no error.
+/// Checks definitions like [`check`], and returns them with their plans, sorted by name. Use these only if there is no
+/// error.
 pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> (Compiled, Vec<Analysis>) {
@@ -108,7 +108,7 @@ pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
     (compiled, good)
 }
 
-/// What keeps architectures, which are sorted by name, from being modules of one crate.
+/// Reports architectures, sorted by name, that cannot be modules of one crate.
 fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (first, second) in sorted.iter().zip(sorted.iter().skip(1)) {
@@ -119,7 +119,7 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
                 Diagnostic::new(Code::E0201, second.span, message)
                     .label("defined again here")
                     .because(first.span, "first defined here")
-                    .help("rename one of them, or compile them apart"),
+                    .help("rename one of them, or compile them separately"),
             );
         }
     }
@@ -130,14 +130,14 @@ fn bad_names(sorted: &[Analysis]) -> Vec<Diagnostic> {
             found.push(
                 Diagnostic::new(Code::E0207, arch.span, message)
                     .label("names a Rust module")
-                    .note("the architecture's name is that of a module and of its file; words of Rust, `lib` and `main` are taken"),
+                    .note("the architecture's name becomes the name of a module and of its file; Rust's keywords, `lib` and `main` are reserved"),
             );
         }
     }
     found
 }
 
-/// Whether a module of the generated crate can be called so, and its file.
+/// Returns whether a module of the generated crate, and its file, can have this name.
 pub(crate) fn is_module(name: &str) -> bool {
     let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let others = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -162,7 +162,7 @@ fn file_name(arch: &str) -> String {
     format!("{arch}.rs")
 }
 
-/// What becomes of each, in order, worked out side by side: definitions have nothing to do with each other.
+/// Applies a function to each item in parallel and returns the results in order.
 fn at_once<T: Send, R: Send>(all: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
     let each = &each;
     std::thread::scope(|scope| {

@@ -1,30 +1,30 @@
-//! What a stage has to say about a definition.
+//! Errors and warnings about a definition.
 //!
-//! A [`Diagnostic`] holds facts and sentences and knows nothing of terminals; `render` shows it.
+//! A [`Diagnostic`] holds places and sentences, independent of how they are shown; `render` formats it.
 
 use crate::codes::Code;
 use crate::source::Span;
 
-/// A place with a few words.
+/// A place in a source, with a short text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// The words; may be empty.
+    /// The text; may be empty.
     pub text: String,
 }
 
-/// Whether a definition with a finding can be used.
+/// Whether a definition can be used in spite of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It cannot.
+    /// The definition cannot be used.
     Error,
-    /// It can, and it may not say what was meant.
+    /// The definition can be used, but it may not state what its author meant.
     Warning,
 }
 
 impl Severity {
-    /// `error`, `warning`
+    /// Returns `error` or `warning`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,35 +34,35 @@ impl Severity {
     }
 }
 
-/// Whether an error is among findings.
+/// Returns whether any of the diagnostics is an error.
 #[must_use]
 pub fn has_errors(found: &[Diagnostic]) -> bool {
     found.iter().any(|d| d.severity() == Severity::Error)
 }
 
-/// One finding.
+/// An error or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Which rule.
+    /// The rule that is violated.
     pub code: Code,
-    /// One sentence without its full stop, understandable alone.
+    /// One sentence without its full stop, understandable without the source.
     pub message: String,
-    /// The words at fault.
+    /// The place of the fault.
     pub primary: Label,
-    /// The facts that they contradict.
+    /// The facts that the primary place contradicts.
     pub secondary: Vec<Label>,
-    /// Other places with the same finding.
+    /// Other places with the same fault.
     pub also: Vec<Span>,
-    /// Why, in the user's words.
+    /// Explanations of why this is a fault.
     pub notes: Vec<String>,
-    /// What to do.
+    /// How to fix it.
     pub help: Option<String>,
-    /// Whether it follows from a statement that could not be read, and is not to be shown.
+    /// Whether it only follows from a statement that could not be read; then it is not shown.
     pub follows: bool,
 }
 
 impl Diagnostic {
-    /// A finding at a place.
+    /// Creates a diagnostic with a primary place.
     #[must_use]
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self {
@@ -80,25 +80,25 @@ impl Diagnostic {
         }
     }
 
-    /// What it means for the definition.
+    /// Returns the severity of its code.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.code.severity()
     }
 
-    /// All its places, without those of the same finding.
+    /// Iterates over the primary and the secondary labels.
     pub fn labels(&self) -> impl Iterator<Item = &Label> {
         std::iter::once(&self.primary).chain(&self.secondary)
     }
 
-    /// Words for the primary place.
+    /// Sets the text at the primary place.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.primary.text = text.into();
         self
     }
 
-    /// A fact that is contradicted.
+    /// Adds a fact that the primary place contradicts.
     #[must_use]
     pub fn because(mut self, span: Span, text: impl Into<String>) -> Self {
         self.secondary.push(Label {
@@ -108,14 +108,14 @@ impl Diagnostic {
         self
     }
 
-    /// The reason.
+    /// Adds an explanation.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
         self
     }
 
-    /// The fix.
+    /// Sets how to fix it.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());

@@ -1,28 +1,28 @@
-//! Findings that follow from others.
+//! Removes diagnostics that only follow from others.
 //!
-//! In: findings of several stages. Out: those that say something of their own. Holds: an error is never left out
-//! unless another stays.
+//! In: diagnostics of several stages. Out: those that have a cause of their own. Holds: an error is left out only if
+//! another remains.
 //!
-//! A statement that could not be read or resolved may be all that seems to be missing: what says that something is
-//! not there waits until the statement is mended. So does what is said about an item with such a statement, or because
-//! of a fact in it.
+//! If a statement could not be read or resolved, a diagnostic that says that something is missing may be about just
+//! that statement. It is left out until the statement is fixed. So are diagnostics about an item that contains such a
+//! statement, and diagnostics that refer to a fact in such an item.
 
 use crate::ast::{Arch, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
-/// The findings of all stages, one after the other.
+/// The diagnostics of the stages so far.
 pub(crate) struct Findings {
     found: Vec<Diagnostic>,
-    /// The items of the definition.
+    /// All items of the definition.
     items: Vec<Span>,
-    /// Those with an error in them.
+    /// The items that contain an error.
     broken: Vec<Span>,
 }
 
 impl Findings {
-    /// What is wrong with the text of a definition.
+    /// Starts with the diagnostics of the parser.
     pub(crate) fn of_text(arch: &Arch, found: Vec<Diagnostic>) -> Self {
         let items = arch.items.iter().flat_map(|item| match item {
             Item::For(it) => it.items.iter().map(Item::span).collect(),
@@ -37,7 +37,7 @@ impl Findings {
         findings
     }
 
-    /// Adds what is wrong with names and parts.
+    /// Adds the diagnostics of name resolution.
     pub(crate) fn add_names(&mut self, names: Vec<Diagnostic>) {
         let (unknown, others): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|d| d.code == Code::E0202);
@@ -45,7 +45,7 @@ impl Findings {
         let text_is_right = self.found.is_empty();
         let others = others.into_iter().filter(|d| {
             let in_broken = self.broken.iter().any(|item| item.contains(d.primary.span));
-            !d.code.is_of_absence() || text_is_right && !in_broken
+            !d.code.may_be_missing() || text_is_right && !in_broken
         });
         let others: Vec<_> = others.collect();
         self.broken.extend(self.with_labels_of(&others));
@@ -54,7 +54,7 @@ impl Findings {
         self.found.extend(others);
     }
 
-    /// Adds what contradicts.
+    /// Adds the contradictions that the checks found.
     pub(crate) fn add_contradictions(&mut self, contradictions: Vec<Diagnostic>) {
         let nothing_so_far = self.found.is_empty();
         let of_broken = |d: &Diagnostic| {
@@ -63,22 +63,22 @@ impl Findings {
         };
         let own = contradictions
             .into_iter()
-            .filter(|d| (nothing_so_far || !d.code.is_of_absence()) && !of_broken(d));
+            .filter(|d| (nothing_so_far || !d.code.may_be_missing()) && !of_broken(d));
         let own: Vec<_> = own.collect();
         self.found.extend(own);
     }
 
-    /// Whether nothing is wrong so far.
+    /// Returns whether there is no diagnostic so far.
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// All of them.
+    /// Returns the diagnostics.
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
         self.found
     }
 
-    /// The items in which findings have a place.
+    /// Returns the items in which the diagnostics have a label.
     fn with_labels_of(&self, found: &[Diagnostic]) -> Vec<Span> {
         let has_label = |item: &&Span| {
             let mut labels = found.iter().flat_map(Diagnostic::labels);

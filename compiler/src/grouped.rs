@@ -1,17 +1,17 @@
-//! Findings that have one cause, as one.
+//! Joins diagnostics that have one cause.
 //!
-//! In: what the stages found. Out: the same findings, those of one cause joined into the first of them, which names
-//! the other places. Holds: no place is lost.
+//! In: the diagnostics of all stages. Out: the same diagnostics; those of one cause are joined into the first of them,
+//! which lists the other places. Holds: no place is lost.
 //!
-//! Two kinds of findings have one cause: those that the same name is not known; and those of one rule that are worded
-//! alike, but for the names in them, and contradict the same fact, as when ten instructions rely on one barrier, or
-//! have names that one row of a `for` makes twice.
+//! Diagnostics have one cause if they report the same unknown name, or if they report the same rule with the same
+//! text except for names and contradict the same fact. Examples: ten instructions rely on one barrier; one row of a `for`
+//! defines several names twice.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
-/// Joins findings of one cause.
+/// Joins diagnostics of one cause.
 #[must_use]
 pub fn grouped(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut groups: Vec<(Wording, Diagnostic)> = Vec::new();
@@ -28,7 +28,7 @@ pub fn grouped(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// What a finding says, without the names in it, unless the name is what it is about.
+/// The text of a diagnostic without the names in it. An unknown name is kept, because it is the cause.
 #[derive(PartialEq)]
 struct Wording {
     code: Code,
@@ -39,7 +39,7 @@ impl Wording {
     fn of(diagnostic: &Diagnostic) -> Self {
         let code = diagnostic.code;
         if code == Code::E0202 {
-            // One name, wherever it is used.
+            // All uses of one unknown name.
             let sentences = vec![diagnostic.message.clone()];
             return Self { code, sentences };
         }
@@ -50,7 +50,7 @@ impl Wording {
     }
 }
 
-/// A sentence with its names, which stand between backticks, left out.
+/// Returns a sentence without its names, which are enclosed in backticks.
 fn without_names(sentence: &str) -> String {
     sentence.split('`').step_by(2).collect::<Vec<_>>().join("`")
 }
@@ -59,7 +59,7 @@ fn have_one_cause(first: &Diagnostic, other: &Diagnostic) -> bool {
     let same_place = first.primary.span == other.primary.span;
     match first.code {
         Code::E0202 => return true,
-        // A row of a `for` makes several names twice; several rows make an instruction that does not say something.
+        // One row of a `for` defines several names twice, or several rows define an instruction without some statement.
         Code::E0201 | Code::E0401 => return same_place,
         _ => {}
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fact_that_several_rely_on_is_one_cause() {
+    fn one_contradicted_fact_is_one_cause() {
         let of = |place, name| {
             let message = format!("`{name}` acts on more holders than `wait` waits for");
             finding(Code::E0402, place, &message).because(at(1), "completes here")
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_twice_has_two_causes() {
+    fn two_missing_statements_have_two_causes() {
         let of = |place| finding(Code::E0203, place, "the page size is missing");
         assert_eq!(grouped(vec![of(10), of(20)]).len(), 2);
         let of = |place| finding(Code::E0101, place, "expected `;`");

@@ -1,15 +1,15 @@
-//! Characters that show another text than there is.
+//! Characters that make a text look different from what it is.
 //!
-//! In: any text. Out: whether a character is one of those, and the text with each of them spelt out. A
-//! terminal obeys control characters, bidirectional controls change the order in which others are shown, and some
-//! characters are not shown at all: a reader of a definition, or of a message about one, would see something else than
-//! the compiler.
+//! In: any text. Out: whether a character is one of these, and the text with each of them escaped. Terminals execute
+//! control characters, bidirectional controls change the order in which other characters are shown, and some
+//! characters are invisible. A reader of a definition, or of a message about one, would see a different text than the
+//! compiler.
 
 use std::fmt::{self, Write as _};
 
-/// Whether a character is a control character other than a line break and a tab, a bidirectional control, a
-/// separator that some programs take for a line break, or one that is not shown. The joiners U+200C and U+200D, which
-/// some scripts are written with, are not among these.
+/// Returns whether a character is a control character other than a line break and a tab, a bidirectional control, a
+/// separator that some programs take for a line break, or invisible. The joiners U+200C and U+200D are allowed, because
+/// some scripts need them.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     match c {
@@ -32,7 +32,7 @@ pub fn is_hidden(c: char) -> bool {
     }
 }
 
-/// The text with each of these characters as `\u{202e}`, so that it can be written to a terminal.
+/// Returns the text with each hidden character escaped as in `\u{202e}`, so that it can be written to a terminal.
 #[must_use]
 pub fn spelt(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -46,7 +46,7 @@ pub fn spelt(text: &str) -> String {
     out
 }
 
-/// The same on one line: what stands in for a line of its own cannot begin another.
+/// Returns the text escaped and on one line, so that it cannot start another line of output.
 #[must_use]
 pub fn one_line(text: impl fmt::Display) -> String {
     spelt(&text.to_string()).replace('\n', "\\n")

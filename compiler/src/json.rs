@@ -1,6 +1,6 @@
 //! Values as JSON.
 //!
-//! In: a value that can be serialised. Out: its compact text, on one line, members in the order of its fields.
+//! In: a value that can be serialised. Out: compact JSON on one line, with members in the order of the fields.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::hidden::is_hidden;
 
-/// The text of a value.
+/// Returns the JSON text of a value.
 #[must_use]
 pub fn text(value: &impl Serialize) -> String {
-    // Only a map whose keys are no texts fails, and there is none.
+    // Serialisation fails only for maps with keys that are not strings; no value here has one.
     let text = serde_json::to_string(value).unwrap_or_default();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Also what JSON allows and terminals or scripts may take for a line end or a command: it stands in strings alone.
+        // JSON allows some characters that terminals or scripts take for a line end or a command. They occur only in strings.
         if is_hidden(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {

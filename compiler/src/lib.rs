@@ -1,72 +1,93 @@
-//! tlbc: from descriptions of how processor architectures invalidate their TLBs to Rust.
+//! Compiles definitions of how processor architectures invalidate their TLBs to Rust.
 //!
-//! The stages, each a module, each reading only what the one before it made:
+//! [`compile()`] turns the texts of definitions into the texts of backends and [`check()`] only checks them; neither does
+//! input or output. [`Builder`] generates backends from a build script. A [`Diagnostic`] is an error or a warning about
+//! a definition. [`trace`] shows what is issued for one request.
+//!
+//! The stages are modules. Each reads only the output of those before it:
 //!
 //! | stage | from | to |
 //! |---|---|---|
-//! | [`parse`] | text | [`ast`] |
-//! | [`lower`] | [`ast`] | [`model`] |
-//! | [`check`] | [`model`] | diagnostics: is this a possible machine? |
-//! | [`plan`] | [`model`] | [`plan::ir`]: what is issued for each request |
-//! | [`warn`] | [`model`] | warnings: is it what was meant? |
-//! | [`emit`] | [`plan::ir`] | Rust |
+//! | `parse` | text | `ast` |
+//! | `lower` | `ast` | `model` |
+//! | `check` | `model` | diagnostics: is this a possible machine? |
+//! | `plan` | `model` | `plan::ir`: what is issued for each request |
+//! | `warn` | `model` | warnings: is this what was meant? |
+//! | `emit` | `plan::ir` | Rust |
 //!
-//! Between `plan` and `emit` is the place of `prove`, a second opinion that will share the vocabulary
-//! with `plan` and no code: the plan IR names primitives and not what they drop, so that whoever
-//! checks it looks that up for himself.
-//!
-//! [`trace`] interprets the plan IR instead of printing it. [`matrix`] and [`doc`] tell people what a
-//! definition says and what follows from it. [`compile()`] runs them all and does no
-//! input or output.
+//! `trace` interprets the plan IR instead of printing it as Rust. `matrix` and `doc` describe a definition and its plans
+//! for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent check of the
+//! plans can take that from the model.
 
+mod builder;
+mod describe;
+mod diagnostic;
+mod echoes;
+mod fs;
+mod grouped;
+mod json;
+mod spelling;
+mod template;
+pub mod trace;
+mod warn;
+
+// Internals, public for the command line and the tests of this repository. They change without notice.
+#[doc(hidden)]
 pub mod ast;
-pub mod builder;
+#[doc(hidden)]
 pub mod check;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod codes;
+#[doc(hidden)]
 pub mod compile;
-pub mod diagnostic;
-pub mod disk;
+#[doc(hidden)]
 pub mod doc;
-mod echoes;
+#[doc(hidden)]
 pub mod emit;
-pub mod grouped;
+#[doc(hidden)]
 pub mod hidden;
-pub mod json;
+#[doc(hidden)]
 pub mod lower;
+#[doc(hidden)]
 pub mod matrix;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod parse;
+#[doc(hidden)]
 pub mod plan;
+#[doc(hidden)]
 pub mod render;
-pub mod samples;
+#[doc(hidden)]
+pub mod sample_requests;
+#[doc(hidden)]
 pub mod source;
-pub mod spelling;
-pub mod template;
-pub mod trace;
-pub mod warn;
-pub mod words;
 
 pub use builder::{BuildError, Builder};
-pub use compile::compile;
+pub use codes::Code;
+pub use compile::{Compiled, Output, check, compile, planned};
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use fs::FileError;
+pub use source::{File, FileId, Files, Span};
 
-use diagnostic::Diagnostic;
 use echoes::Findings;
 use model::Model;
 use plan::Plans;
-use source::{FileId, Files};
 
-/// A definition that has no errors, and its plans.
+/// A definition without errors, and its plans. [`trace()`](trace::trace()) reads both.
 #[derive(Debug, Clone)]
 pub struct Analysis {
-    /// The definition.
+    /// The definition, with its names resolved.
     pub model: Model,
     /// What is issued for each request.
     pub plans: Plans,
 }
 
-/// Parses, resolves, checks and plans one file. There is an analysis if there is no error.
+/// Parses, resolves, checks and plans one file. Returns an analysis if there is no error.
+#[doc(hidden)]
 #[must_use]
 pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
     let (analysis, found) = stages(files, file);

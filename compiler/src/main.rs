@@ -1,4 +1,4 @@
-//! The command line; all of it is in the library.
+//! The command line. Its implementation is in the library, in `cli`.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! Sources and places in them.
 //!
 //! In: file names and texts. Out: [`Files`], which turns a [`Span`] into a line and a column.
-//! Every node of the AST, the model and the plan carries a span, so that a message, a proof or a
-//! line of generated code can point back at the words it comes from.
+//! Every node of the AST, the model and the plan has a span, so that a message or a line of generated
+//! code can name the place in the definition that it comes from.
 
 use std::ops::Range;
 
@@ -17,12 +17,12 @@ pub struct Span {
     pub file: FileId,
     /// Offset of the first byte.
     pub start: u32,
-    /// Offset behind the last byte.
+    /// Offset after the last byte.
     pub end: u32,
 }
 
 impl Span {
-    /// The bytes of `range` in `file`.
+    /// Returns the span of `range` in `file`.
     #[must_use]
     pub fn new(file: FileId, range: Range<usize>) -> Self {
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
@@ -33,7 +33,7 @@ impl Span {
         }
     }
 
-    /// From the start of `self` to the end of `other`.
+    /// Returns the span from the start of `self` to the end of `other`.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
         Self {
@@ -42,13 +42,13 @@ impl Span {
         }
     }
 
-    /// Whether `other` lies within it.
+    /// Returns whether `other` lies within this span.
     #[must_use]
     pub fn contains(self, other: Self) -> bool {
         self.file == other.file && self.start <= other.start && other.end <= self.end
     }
 
-    /// The bytes as a range.
+    /// Returns the offsets as a range.
     #[must_use]
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
@@ -58,7 +58,7 @@ impl Span {
 /// One source text.
 #[derive(Debug, Clone)]
 pub struct File {
-    /// The name as the user gave it.
+    /// The name that the user gave.
     pub name: String,
     /// The text.
     pub text: String,
@@ -84,24 +84,24 @@ impl Files {
         FileId(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// A source.
+    /// Returns a source.
     #[must_use]
     pub fn get(&self, id: FileId) -> &File {
         &self.0[id.0 as usize]
     }
 
-    /// All sources, in the order they were added.
+    /// Iterates over the sources in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &File)> {
         (0..).map(FileId).zip(&self.0)
     }
 
-    /// The words of a span.
+    /// Returns the source text of a span.
     #[must_use]
     pub fn text(&self, span: Span) -> &str {
         self.get(span.file).text.get(span.range()).unwrap_or("")
     }
 
-    /// Line and column, from 1, of an offset; the column counts characters.
+    /// Returns the line and the column of an offset, both counted from 1. The column counts characters.
     #[must_use]
     pub fn line_column(&self, file: FileId, offset: u32) -> (usize, usize) {
         let file = self.get(file);
@@ -115,7 +115,7 @@ impl Files {
         (line, column + 1)
     }
 
-    /// First and last line of a span, from 1.
+    /// Returns the first and the last line of a span, counted from 1.
     #[must_use]
     pub fn lines(&self, span: Span) -> (usize, usize) {
         let (first, _) = self.line_column(span.file, span.start);

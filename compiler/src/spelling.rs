@@ -1,10 +1,10 @@
-//! What a misspelt word was likely meant to be.
+//! Suggestions for misspelt words.
 
-/// No word of the language, and no name worth guessing, is longer; noise can be.
+/// The longest name, in bytes, for which a suggestion is searched. Keywords and sensible names are shorter.
 const LONGEST: usize = 40;
 
-/// The known word nearest to a name, if it is near enough to be a slip of the hand: of three letters
-/// one may be wrong, missing, too many, or have changed places with its neighbour.
+/// Returns the known word nearest to a name, if it is near enough to be a typing error: for every three
+/// letters one may be wrong, missing, superfluous or swapped with its neighbour.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = name.chars().count() / 3;

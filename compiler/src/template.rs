@@ -1,23 +1,23 @@
-//! The text of instructions.
+//! The assembler text of instructions.
 //!
 //! In: a text of a definition, such as `"dsb ish"` or `"mov {scratch}, 1; tlbi {page}"`. Out: its instructions, which
-//! `;` separates, or the first thing that is wrong with it, with its place. In braces is the name of an operand, or
-//! `scratch`; `{{` and `}}` are braces. Holds: what has been parsed is a template for Rust's `asm!` once its names are
-//! replaced by names of `asm!` operands.
+//! are separated by `;`, or its first fault with its place. Braces contain the name of an operand, or `scratch`; `{{`
+//! and `}}` are literal braces. Holds: a text that was parsed is a template for Rust's `asm!` after its names are replaced
+//! by names of `asm!` operands.
 
 use std::ops::Range;
 
 /// The name of the register that an instruction may overwrite.
 pub const SCRATCH: &str = "scratch";
 
-/// What is wrong with a text.
+/// A fault in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Where, in bytes of the text.
+    /// Its place, in bytes of the text.
     pub range: Range<usize>,
-    /// What.
+    /// The message.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub help: &'static str,
 }
 
@@ -32,7 +32,7 @@ enum Piece<'t> {
 const BRACES: &str =
     "write `{{` or `}}` for a brace of the instruction, and an operand as `{name}`";
 
-/// The pieces of a text with their places.
+/// Splits a text into pieces with their places.
 fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -57,7 +57,7 @@ fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
             _ if brace == b'}' => {
                 return Err(malformed(
                     start..start + 1,
-                    "a brace closes nothing",
+                    "a brace is closed that was not opened",
                     BRACES,
                 ));
             }
@@ -85,11 +85,11 @@ fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
     Ok(out)
 }
 
-/// The instructions of a text.
+/// Splits a text into its instructions.
 ///
 /// # Errors
 ///
-/// A brace is without the other, there is no name in braces, or there is no instruction where one is expected.
+/// Fails if a brace has no counterpart, if braces contain no name, if a label is not local, or if an instruction is missing.
 pub fn parse(text: &str) -> Result<Vec<String>, Malformed> {
     pieces(text)?;
     let mut lines = Vec::new();
@@ -119,14 +119,14 @@ pub fn parse(text: &str) -> Result<Vec<String>, Malformed> {
         return Err(Malformed {
             range: 0..text.len(),
             message: "there is no instruction here".to_owned(),
-            help: "directives and labels alone do nothing; `.long` and its like with a value are an instruction",
+            help: "add an instruction: directives and labels do nothing, except a directive such as `.long` with the instruction's value",
         });
     }
     Ok(lines)
 }
 
-/// Whether a line that was parsed is an instruction: neither a label alone nor a directive, save one that has the
-/// value of an instruction.
+/// Returns whether a parsed line contains an instruction. A label alone does not, nor does a directive unless it
+/// encodes an instruction by its value.
 pub fn is_instruction(line: &str) -> bool {
     const ENCODES: [&str; 9] = [
         ".long", ".insn", ".inst", ".byte", ".word", ".short", ".2byte", ".4byte", ".8byte",
@@ -146,8 +146,8 @@ pub fn is_instruction(line: &str) -> bool {
         })
 }
 
-/// Whether a word is a label that is not local: one with a name, or one that is read as a binary number. Rust refuses
-/// these, for code that is inlined is there more than once.
+/// Returns whether a word is a label that is not local: a name, or a number that LLVM reads as binary. Rust refuses
+/// these, because inlined code may be emitted more than once.
 fn is_bad_label(word: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$');
     let is_number = word.chars().all(|c| c.is_ascii_digit());
@@ -155,7 +155,7 @@ fn is_bad_label(word: &str) -> bool {
     !word.is_empty() && word.chars().all(is_part) && (!is_number || is_binary)
 }
 
-/// The names in a text that was parsed, with their places, each as often as it is there.
+/// Iterates over the names in a parsed text with their places. A name that occurs twice is returned twice.
 pub fn names(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let pieces = pieces(text).unwrap_or_default();
     pieces.into_iter().filter_map(|(range, piece)| match piece {
@@ -164,17 +164,17 @@ pub fn names(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     })
 }
 
-/// Whether an instruction that was parsed names something.
+/// Returns whether a parsed instruction contains a name.
 pub fn mentions(line: &str, name: &str) -> bool {
     names(line).any(|(_, other)| other == name)
 }
 
-/// An instruction as the machine has it, with something in place of each name.
+/// Returns an instruction as the processor's manual writes it, with each name replaced.
 pub fn shown(line: &str, name: impl Fn(&str) -> String) -> String {
     written(line, name, |brace| brace.to_string())
 }
 
-/// An instruction as a template of `asm!`, in which operands have other names.
+/// Returns an instruction as a template for `asm!`, with each name replaced.
 pub fn for_asm(line: &str, name: impl Fn(&str) -> String) -> String {
     let braced = |of: &str| format!("{{{}}}", name(of));
     written(line, braced, |brace| format!("{brace}{brace}"))
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_and_labels_are_no_instructions() {
+    fn directives_and_labels_are_not_instructions() {
         for line in [".long 17", "2: .word 5, 6", "2: jne 2b", ".inst.n 3", "isb"] {
             assert!(is_instruction(line), "{line}");
         }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_found_at_its_place() {
+    fn faults_are_reported_at_their_place() {
         for (text, place, message) in [
             ("", 0..0, "there is no instruction here"),
             (".word", 0..5, "there is no instruction here"),
@@ -240,8 +240,8 @@ mod tests {
             ("tlbi {", 5..6, "a brace is not closed"),
             ("tlbi {page, {other}", 5..6, "a brace is not closed"),
             ("tlbi {page, {{", 5..6, "a brace is not closed"),
-            ("tlbi }", 5..6, "a brace closes nothing"),
-            ("tlbi {{}", 7..8, "a brace closes nothing"),
+            ("tlbi }", 5..6, "a brace is closed that was not opened"),
+            ("tlbi {{}", 7..8, "a brace is closed that was not opened"),
             ("tlbi {}", 5..7, "there is no name in the braces"),
             (
                 "tlbi {page:w}",

@@ -8,9 +8,9 @@
 use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
-use crate::change::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
-use crate::clause::{Holders, LEVELS, Level, Levels};
-use crate::effect::Effect;
+use crate::agents::Agents;
+use crate::level::{LEVELS, Level, Levels};
+use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
 
 /// Takes the instructions that a backend issues, in order.
@@ -143,11 +143,41 @@ impl BitOrAssign for FinishSteps {
     }
 }
 
+/// What came of issuing the instructions of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "entries that are still cached stay stale"]
+pub struct Outcome {
+    /// What is owed already.
+    pub owed: Owed,
+    /// What is required of completion.
+    pub steps: FinishSteps,
+    /// Whether everything of the space was invalidated because the request exceeds the [ceiling](Backend::ceiling).
+    pub exceeded_ceiling: bool,
+}
+
+impl Outcome {
+    /// Nothing is left to be done, and the ceiling was not exceeded.
+    pub const NOTHING: Self = Self {
+        owed: Owed::NOTHING,
+        steps: FinishSteps::NONE,
+        exceeded_ceiling: false,
+    };
+}
+
+impl BitOrAssign for Outcome {
+    #[inline]
+    fn bitor_assign(&mut self, other: Self) {
+        self.owed |= other.owed;
+        self.steps |= other.steps;
+        self.exceeded_ceiling |= other.exceeded_ceiling;
+    }
+}
+
 /// CPUs to interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Audience {
     /// By what they are to the space.
-    pub holders: Holders,
+    pub holders: Agents,
     /// Named sets that the kernel keeps, one bit each, in the order of the definition.
     pub sets: u8,
 }
@@ -155,7 +185,7 @@ pub struct Audience {
 impl Audience {
     /// Nobody.
     pub const NOBODY: Self = Self {
-        holders: Holders::NONE,
+        holders: Agents::NONE,
         sets: 0,
     };
 
@@ -180,37 +210,29 @@ pub struct Started {
     pub conditions: Conditions,
     /// CPUs to interrupt now: each runs [`Backend::deliver`] with the same request and answers.
     pub deliver: Audience,
-    /// What is owed already.
-    pub owed: Owed,
-    /// What is required of completion.
-    pub steps: FinishSteps,
+    /// What came of the instructions.
+    pub outcome: Outcome,
     here: PhantomData<*const ()>,
 }
 
 impl Started {
-    /// A request whose instructions have been issued.
-    pub const fn new(request: &Request<'_>, deliver: Audience, owed: Owed) -> Self {
+    /// Returns a started flush, whose instructions have been issued with this outcome.
+    #[inline]
+    pub const fn new(request: &Request<'_>, deliver: Audience, outcome: Outcome) -> Self {
         Self {
             space: request.space,
             reach: request.reach,
             of_machine: request.tag.of_machine,
             conditions: request.conditions,
             deliver,
-            owed,
-            steps: FinishSteps::NONE,
+            outcome,
             here: PhantomData,
         }
     }
 
-    /// The same, with what is required of completion.
-    pub const fn requiring(self, steps: FinishSteps) -> Self {
-        Self { steps, ..self }
-    }
-
-    /// One completion serves this flush and another one, of the same space kind, reach, kind of tag and conditions.
+    /// Joins another flush to this one, of the same space kind, reach, kind of tag and conditions: one completion serves both.
     pub fn join(&mut self, other: &Self) {
-        self.owed |= other.owed;
-        self.steps |= other.steps;
+        self.outcome |= other.outcome;
     }
 }
 
@@ -330,8 +352,6 @@ pub struct Facts {
     pub name: &'static str,
     /// Names of the levels, from the leaf up; empty where there is none.
     pub level_names: [&'static str; LEVELS],
-    /// What each instruction drops, by the book and with every feature.
-    pub effects: &'static [Effect],
     /// How other CPUs are reached.
     pub delivery: Delivery,
     /// Levels whose leaves are worth a stride of their own.
@@ -347,8 +367,6 @@ pub struct Facts {
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,
-    /// Whether the address of the top table is the tag, so that nobody hands tags out.
-    pub tag_is_root: bool,
     /// Whether the machine bears one flush at a time: the kernel holds a lock from
     /// [`Backend::start`] to [`Backend::finish`].
     pub one_at_a_time: bool,
@@ -428,7 +446,7 @@ pub trait Backend {
         };
         Changed {
             was,
-            obligation: change.obligation(&self.change_facts(owner.conditions)),
+            required: change.required_flush(&self.change_facts(owner.conditions)),
             owed: Owed::NOTHING,
         }
     }
@@ -448,7 +466,7 @@ pub trait Backend {
         slot.compare_exchange(seen, change.new_bits)
             .then(|| Changed {
                 was: seen,
-                obligation: change.obligation(&self.change_facts(owner.conditions)),
+                required: change.required_flush(&self.change_facts(owner.conditions)),
                 owed: Owed::NOTHING,
             })
     }
@@ -469,10 +487,6 @@ pub trait Backend {
     /// where instructions reach them all. The scope counts only for whether tables were unlinked, and for a
     /// space that ends.
     fn audience(&self, request: &Request<'_>) -> Audience;
-
-    /// Whether a flush of ranges drops everything of the space, for one by one it would take more instructions or name
-    /// more pages than the [ceiling](Self::ceiling) allows. False for every other scope.
-    fn gives_up(&self, request: &Request<'_>) -> bool;
 
     /// Makes the changes visible and issues what drops the entries.
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;
@@ -497,13 +511,13 @@ pub trait Backend {
 
     /// Loads what user code runs on, if that is not what the kernel runs on.
     /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
-    fn resume(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
+    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
 
-    /// Loads what the kernel runs on, where [`resume`](Self::resume) loaded something else: the first thing after entry
+    /// Loads what the kernel runs on, where [`return_to_user`](Self::return_to_user) loaded something else: the first thing after entry
     /// from user code. `to.table` is the kernel view's top table. Flushes nothing, and keeps what is cached under the
     /// kernel view's tag where the machine can; ends with the context synchronisation that the loads need.
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
 
     /// Forgets everything, before this CPU's first translation.
-    fn arrive(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
+    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
 }

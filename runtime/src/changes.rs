@@ -17,12 +17,12 @@
 
 use crate::Mmu;
 use crate::backend::{Backend, Owed};
-use crate::change::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::fault::{Fault, is_back};
+use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Space};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
@@ -96,14 +96,14 @@ impl<P: Platform> Mmu<P> {
         let set_by_devices = P::Backend::SENDER_ONLY != Conditions::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
-            || changed.obligation.is_required_now(space.kind)
+            || changed.required.is_required_now(space.kind)
         {
             return;
         }
         Self::before_looking();
         let now = space.conditions();
         if now != before {
-            changed.obligation = change.obligation(&self.platform.backend().change_facts(now));
+            changed.required = change.required_flush(&self.platform.backend().change_facts(now));
         }
     }
 
@@ -116,7 +116,7 @@ impl<P: Platform> Mmu<P> {
         may_defer: bool,
     ) -> Changed {
         let backend = self.platform.backend();
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             Self::begin_change(space);
             let mut owner = self.owner(cpu, space);
             owner.may_defer &= may_defer;
@@ -126,14 +126,14 @@ impl<P: Platform> Mmu<P> {
             });
             if Self::defers(&changed) {
                 space.ledger.attach.owe(); // before anybody attaches
-                self.platform.local(cpu).counters.owed.count(1);
+                self.platform.cpu(cpu).counters.owed.count(1);
             }
             Self::end_change(space);
             Self::before_looking();
             if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.conditions());
-                changed.obligation = change.obligation(&facts);
+                changed.required = change.required_flush(&facts);
             }
             changed
         })
@@ -162,15 +162,15 @@ impl<P: Platform> Mmu<P> {
             for holder in space.holders.now(Barrier::Unloaded).iter() {
                 if holder != cpu {
                     only_holder = false;
-                    only_loaded &= !self.platform.local(holder).may_have_loaded(space.id);
+                    only_loaded &= !self.platform.cpu(holder).may_have_loaded(space.id);
                 }
             }
             // An instruction for this CPU alone wants that it has the space loaded.
-            only_holder &= self.platform.local(cpu).loaded.mine() == space.id.0;
+            only_holder &= self.platform.cpu(cpu).loaded.mine() == space.id.0;
         }
         Owner {
             space: space.kind,
-            tag: self.tag_of(self.platform.local(cpu), space),
+            tag: self.tag_of(self.platform.cpu(cpu), space),
             reach: if only_holder {
                 Reach::Here
             } else {
@@ -190,8 +190,8 @@ impl<P: Platform> Mmu<P> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
-        let obligation = change.obligation(&facts);
-        let at_once = obligation.deadline != Deadline::Store || obligation.is_nothing();
+        let required = change.required_flush(&facts);
+        let at_once = required.deadline != Deadline::Store || required.is_nothing();
         // An instruction that replaces an entry leaves nothing between.
         if at_once || !Self::FACTS.changes_plainly {
             Ok(())
@@ -209,8 +209,8 @@ impl<P: Platform> Mmu<P> {
         self.check_entry(change.level, change.old)?;
         self.check_entry(change.level, change.new)?;
         let facts = self.platform.backend().change_facts(space.conditions());
-        let obligation = change.obligation(&facts);
-        Ok(obligation.is_required_now(space.kind))
+        let required = change.required_flush(&facts);
+        Ok(required.is_required_now(space.kind))
     }
 
     /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.
@@ -238,8 +238,8 @@ impl<P: Platform> Mmu<P> {
         if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
             return Ok(false);
         }
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.cpu(cpu);
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
             if facts.invalid_cached {

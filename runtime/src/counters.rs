@@ -4,11 +4,11 @@
 //! while CPUs go on is of no one moment.
 
 use crate::backend::Backend;
-use crate::clause::Level;
+use crate::level::Level;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::ranges::Kept;
-use crate::request::{Extent, Ranges, Reach, Request, Scope};
+use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
 use crate::{CpuId, Mmu};
 
@@ -66,7 +66,7 @@ counters! {
     full_asked,
     /// Because another gather of the space was under way.
     full_nested,
-    /// Because more entries were named than the ceiling allows one by one.
+    /// Because more entries were named than the ceiling allows one by one; where the CPU that asked takes part.
     full_ceiling,
     /// Because a debt was not exactly one request.
     full_debt,
@@ -103,52 +103,37 @@ impl Counters {
 // What is known of a scope where it is made is to be known where it is matched.
 #[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
-    /// Counts how much a flush names, and whether that is so much that everything goes.
+    /// Counts how much a flush names.
     #[inline(always)]
     pub(crate) fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
-            Scope::Ranges(ranges) => self.count_entries(here, request, ranges),
+            Scope::Ranges(ranges) => self.count_entries(here, ranges),
             Scope::Everything { .. } | Scope::Teardown => {}
         }
     }
 
     #[inline]
-    fn count_entries(&self, here: &Local<P>, request: &Request<'_>, ranges: &Ranges) {
+    fn count_entries(&self, here: &Local<P>, ranges: &Ranges) {
         let backend = self.platform.backend();
         let levels = backend.levels();
-        let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
-        let mut count = |level: Level, leaf: Extent, walk: Extent| {
+        let entries = |level: Level, leaf: Extent| {
             let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
-            if shift != 0 {
-                leaves = leaves.saturating_add(leaf.entries(shift));
-                cuts = cuts.saturating_add(walk.entries(shift));
-                let of_each = shift.wrapping_sub(levels[0].shift);
-                pages = pages.saturating_add(leaf.entries(shift).wrapping_shl(of_each));
-            }
+            if shift == 0 { 0 } else { leaf.entries(shift) }
         };
-        match ranges.kept() {
-            Kept::Run(level, extent) => count(level, extent, Extent::EMPTY),
-            Kept::Sorted(sorted) => {
-                let extents = sorted.leaf.iter().zip(&sorted.walk);
-                for (level, (leaf, walk)) in Level::all().zip(extents) {
-                    count(level, *leaf, *walk);
-                }
-            }
-        }
-        here.counters.flushed(leaves);
-        // One instruction names one entry at least: most flushes are well below every ceiling.
-        let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
-            let ceiling = backend.ceiling(request.space, reach);
-            ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
+        here.counters.flushed(match ranges.kept() {
+            Kept::Run(level, extent) => entries(level, extent),
+            Kept::Sorted(sorted) => Level::all()
+                .zip(sorted.leaf)
+                .fold(0, |sum: u64, (level, leaf)| {
+                    sum.saturating_add(entries(level, leaf))
+                }),
         });
-        let gives_up = close && backend.gives_up(request);
-        here.counters.full_ceiling.count(u64::from(gives_up));
     }
 
     /// What all CPUs counted.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn stats(&self) -> Counts {
         let mut sum = Counts::default();
         self.locals()
             .for_each(|local| local.counters.add_to(&mut sum));
@@ -158,9 +143,9 @@ impl<P: Platform> Mmu<P> {
 
     /// What one CPU counted.
     #[must_use]
-    pub fn counts_of(&self, cpu: CpuId) -> Counts {
+    pub fn stats_of(&self, cpu: CpuId) -> Counts {
         let mut sum = Counts::default();
-        self.platform.local(cpu).counters.add_to(&mut sum);
+        self.platform.cpu(cpu).counters.add_to(&mut sum);
         sum
     }
 }

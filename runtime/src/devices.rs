@@ -2,7 +2,7 @@
 //!
 //! Some are reached by the CPU's own instructions, where the definition says so and the space's
 //! [`Conditions`] say that there is one; others keep translations that only their driver can drop
-//! ([`Platform::secondary`]). Both are holders: a flush counts them in from before the first fill until after the
+//! ([`Platform::invalidate_secondary`]). Both are holders: a flush counts them in from before the first fill until after the
 //! last entry is gone. A flag of a space holds as long as any of its devices wants it: the devices that want one are counted.
 //!
 //! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330 for pages that went
@@ -151,7 +151,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn tell_devices(&self, space: &AddressSpace<P>, request: &Request<'_>) {
         if space.has_devices() {
-            self.platform.secondary(space, request);
+            self.platform.invalidate_secondary(space, request);
         }
     }
 }

@@ -10,7 +10,7 @@
 //! behind a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
 //! refuse at any moment: then the gather flushes and goes on. Nothing is flushed in a destructor.
 //!
-//! In: entries, through [`Section`]. Out: [`Platform::release`], [`Platform::defer`]. Holds: a page leaves the gather when
+//! In: entries, through [`Section`]. Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`]. Holds: a page leaves the gather when
 //! everything was dropped that the entries changed so far may have left; what a panic abandons stays owned, and the next
 //! flush of the space is one of everything.
 //!
@@ -22,11 +22,11 @@ use core::mem::ManuallyDrop;
 
 use crate::Mmu;
 use crate::batch::BATCH;
-use crate::change::Obligation;
-use crate::clause::Level;
 use crate::debts::Due;
 use crate::flushed::Flushed;
+use crate::level::Level;
 use crate::platform::{Frame, Platform};
+use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::section::Section;
@@ -129,10 +129,10 @@ impl<P: Platform> Drop for Gather<'_, '_, P> {
     fn drop(&mut self) {
         self.space.ledger.abandoned.owe(); // before it no longer counts as under way
         self.space.gathers.sub(1, Barrier::Pay);
-        let counters = |cpu| &self.mmu.platform.local(cpu).counters;
+        let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
         self.mmu
             .platform
-            .pinned(false, |cpu| counters(cpu).abandoned.count(1));
+            .pin_cpu(false, |cpu| counters(cpu).abandoned.count(1));
     }
 }
 
@@ -177,10 +177,10 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
-    /// Records what a change obliges to.
-    pub(crate) fn record(&mut self, obligation: &Obligation, extent: Extent) {
-        if obligation.is_required_now(self.space.kind) {
-            self.changed.obligation(obligation, extent);
+    /// Records the flush that a change requires.
+    pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
+        if required.is_required_now(self.space.kind) {
+            self.changed.require(required, extent);
         }
     }
 
@@ -330,7 +330,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
 
     fn hand_out_pages(&mut self) {
         if self.used != 0 || self.batch.is_some() {
-            self.mmu.platform.release(Flushed {
+            self.mmu.platform.release_pages(Flushed {
                 bundle: self.bundle.get_mut(..self.used).unwrap_or_default(),
                 batch: &mut self.batch,
             });

@@ -1,4 +1,4 @@
-//! Holders: who may have entries of a space cached, and who can use them.
+//! Agents: who may have entries of a space cached, and who can use them.
 //!
 //! In: a space, behind the barrier that orders what was changed before these reads. Out: the CPUs that a flush interrupts.
 //! Holds: a CPU that is left out has nothing of the space loaded, or makes up for it before it uses the space again.
@@ -18,7 +18,7 @@
 //! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
 use crate::Mmu;
-use crate::clause::Holders;
+use crate::agents::Agents;
 use crate::cpus::{CpuId, Cpus, SharedCpus};
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
@@ -41,8 +41,8 @@ impl<P: Platform> Mmu<P> {
         &self,
         cpu: CpuId,
         space: &AddressSpace<P>,
-        classes: Holders,
-    ) -> Told<P::Set> {
+        classes: Agents,
+    ) -> Told<P::CpuSet> {
         if space.kind == Space::Kernel {
             let mut others = self.online.now(Barrier::Unloaded);
             others.remove(cpu);
@@ -52,8 +52,8 @@ impl<P: Platform> Mmu<P> {
         let mut here = false;
         if others.contains(cpu) {
             others.remove(cpu);
-            let uses = self.platform.local(cpu).may_have_loaded(space.id);
-            here = uses || classes.covers(Holders::PARKED);
+            let uses = self.platform.cpu(cpu).may_have_loaded(space.id);
+            here = uses || classes.covers(Agents::PARKED);
         }
         if !others.is_empty() {
             self.keep_only(&mut others, space, classes);
@@ -63,16 +63,16 @@ impl<P: Platform> Mmu<P> {
 
     /// Keeps of the holders of a space those who are of these classes, and on line.
     #[inline(never)]
-    fn keep_only(&self, others: &mut P::Set, space: &AddressSpace<P>, classes: Holders) {
+    fn keep_only(&self, others: &mut P::CpuSet, space: &AddressSpace<P>, classes: Agents) {
         for holder in others.clone().iter() {
-            let local = self.platform.local(holder);
+            let local = self.platform.cpu(holder);
             let loaded = local.loaded();
             let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
-                Holders::PARKED
+                Agents::PARKED
             } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
-                Holders::LAZY
+                Agents::LAZY
             } else {
-                Holders::ACTIVE
+                Agents::ACTIVE
             };
             let off_line = loaded == SpaceId::NONE;
             if off_line || !classes.covers(class) {
@@ -82,10 +82,10 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The CPUs of the sets that the kernel keeps.
-    pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::Set {
-        let mut all = P::Set::NONE;
+    pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::CpuSet {
+        let mut all = P::CpuSet::NONE;
         for set in (0..8).filter(|set| sets & 1 << set != 0) {
-            all.extend(&self.platform.named_set(set, space));
+            all.extend(&self.platform.erratum_set(set, space));
         }
         all
     }
@@ -95,7 +95,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
         full_barrier(Barrier::Change);
         space.kind == Space::User
-            && self.platform.local(cpu).loaded.mine() == space.id.0
+            && self.platform.cpu(cpu).loaded.mine() == space.id.0
             && space
                 .holders
                 .now(Barrier::Unloaded)
@@ -114,7 +114,7 @@ impl<P: Platform> Mmu<P> {
         &self,
         space: &AddressSpace<P>,
         request: &Request<'_>,
-    ) -> Option<P::Set> {
+    ) -> Option<P::CpuSet> {
         let everything = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
         let trims = Self::FACTS.attach_waits_for_changes
             && everything
@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Everything of a space is flushed on every CPU: those that did not have it loaded leave its cpumask.
-    pub(crate) fn end_trimming(&self, space: &AddressSpace<P>, mut leave: P::Set) {
+    pub(crate) fn end_trimming(&self, space: &AddressSpace<P>, mut leave: P::CpuSet) {
         if is_back(Fault::TrimsAfterFlush) {
             leave = self.not_loaded(space);
         }
@@ -135,8 +135,7 @@ impl<P: Platform> Mmu<P> {
             space.holders.remove(cpu, Barrier::Unload);
             // If it had entered the cpumask meanwhile to attach the space, it says so since before that, and waits until this
             // is over.
-            if self.platform.local(cpu).may_have_loaded(space.id) && !is_back(Fault::TrimsEntering)
-            {
+            if self.platform.cpu(cpu).may_have_loaded(space.id) && !is_back(Fault::TrimsEntering) {
                 space.holders.insert(cpu, Barrier::Unload);
             }
         }
@@ -144,10 +143,10 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The CPUs of a space's cpumask that do not have it loaded, and are not on the way to it, at this moment.
-    fn not_loaded(&self, space: &AddressSpace<P>) -> P::Set {
+    fn not_loaded(&self, space: &AddressSpace<P>) -> P::CpuSet {
         let mut cpus = space.holders.now(Barrier::Unloaded);
         for cpu in cpus.clone().iter() {
-            if self.platform.local(cpu).may_have_loaded(space.id) {
+            if self.platform.cpu(cpu).may_have_loaded(space.id) {
                 cpus.remove(cpu);
             }
         }

@@ -9,8 +9,8 @@
 //! ```text
 //!     the kernel: page tables, faults, scheduler, interrupt entry, CPU hotplug
 //!     |              |              |                |                 ^
-//!     | gather       | reclaim      | switch         | interrupted     | release, defer,
-//!     | teardown     | fix_spurious | resume         | arrive, offline | interrupt, secondary
+//!     | gather       | reclaim      | switch         | handle_ipi      | send_ipi, release_pages,
+//!     | teardown     | fix_spurious | return_to_user | cpu_online, ..  | free_tables_deferred, ...
 //!     v              v              v                v                 |
 //!  +--------------------------------------------------------------+    |
 //!  | Mmu                                                          |----+  Platform
@@ -23,7 +23,7 @@
 //!  |        /       \                                             |
 //!  |   debts         tags   what is deferred, and until when      |
 //!  +--------------------------------------------------------------+
-//!                 | audience, change, publish, start, finish, deliver, switch, resume, enter_from_user, arrive
+//!                 | audience, change, publish, start, finish, deliver, switch, return_to_user, enter_from_user, cpu_online
 //!                 v
 //!            Backend: generated from the definition of an architecture
 //!                 | issue(instruction)
@@ -33,7 +33,7 @@
 //!
 //! A kernel implements [`Platform`], and keeps an [`Mmu`] and for each CPU a [`Local`] in statics. Then
 //!
-//! * [`Mmu::arrive`] and [`Mmu::offline`] are called by a CPU that comes online or goes offline;
+//! * [`Mmu::cpu_online`] and [`Mmu::cpu_offline`] are called by a CPU that comes online or goes offline;
 //! * [`Mmu::gather`] changes entries, within [`Gather::locked`]. [`Section`] has the changes: unmap ([`Section::clear`]), other
 //!   rights or attributes ([`Section::change`], [`Section::update`], [`Section::break_before_make`]), another page
 //!   ([`Section::replace`]), tables ([`Section::unlink`], [`Section::unlink_live`], [`Section::detach`],
@@ -41,12 +41,12 @@
 //! * [`Mmu::reclaim`] unmaps many pages of many spaces with one wait;
 //! * [`Mmu::fix_spurious`] is called by the fault handler;
 //! * [`Mmu::publish`] makes entries visible that the kernel stored for itself without a section;
-//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::resume`] load it, [`Mmu::enter_from_user`] loads the
+//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::return_to_user`] load it, [`Mmu::enter_from_user`] loads the
 //!   kernel's view again, [`Mmu::teardown`] and [`Mmu::release`] end it;
 //! * [`Mmu::attach_device`] and [`Mmu::pin_tag`] let devices share a space;
-//! * [`Mmu::loaded`] and [`Mmu::counts`] tell what a CPU has loaded, and what happened.
+//! * [`Mmu::loaded`] and [`Mmu::stats`] tell what a CPU has loaded, and what happened.
 //!
-//! A kernel with a single address space needs `arrive`, [`Mmu::kernel`] and `gather` alone, and [`Mmu::interrupted`] where CPUs
+//! A kernel with a single address space needs [`Mmu::cpu_online`], [`Mmu::kernel`] and `gather` alone, and [`Mmu::handle_ipi`] where CPUs
 //! are interrupted (`examples/single_space.rs`).
 //!
 //! [`responsibilities`] lists what remains the kernel's: what the runtime cannot see, and which call to use.
@@ -97,10 +97,8 @@
 //!
 //! # The vocabulary
 //!
-//! * [`clause`]: what an instruction drops and what a change obliges to drop, in the same words.
-//! * [`cells`]: those words cut into the smallest pieces, so that "covers" is a superset test.
-//! * [`change`]: from a changed table entry to the clauses it obliges to.
-//! * [`effect`]: clauses with where and when, which is what an instruction does.
+//! * [`level`], [`agents`]: levels of tables; who may cache their entries.
+//! * [`pte`]: from a changed page-table entry to the flush that it requires.
 //! * [`request`]: what a flush is asked for.
 //! * [`passes`]: the passes over addresses that it takes.
 //! * [`runs`]: those passes cut into what one instruction can name.
@@ -115,15 +113,16 @@ extern crate std;
 
 pub mod backend;
 pub mod batch;
-pub mod cells;
-pub mod change;
+
+pub mod agents;
 mod changes;
-pub mod clause;
 pub mod counters;
 pub mod cpus;
 pub mod debts;
 mod devices;
-pub mod effect;
+pub mod level;
+pub mod pte;
+
 #[cfg(not(loom))]
 mod fault;
 #[cfg(loom)]
@@ -155,16 +154,16 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue, Owed,
-    Record, Root, Started, TagSource, TagValues, Tags,
+    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
+    Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
 };
 pub use batch::Batch;
-pub use clause::Level;
 pub use counters::Counts;
 pub use cpus::{CpuId, CpuSet, Cpus};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
+pub use level::Level;
 pub use local::{Loaded, Local};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{Frame, LockEvent, Platform, Value};

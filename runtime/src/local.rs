@@ -25,7 +25,7 @@ pub struct Local<P: Platform> {
     /// During a switch the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
-    pub(crate) inbox: <P::Set as Cpus>::Shared,
+    pub(crate) inbox: <P::CpuSet as Cpus>::Shared,
     /// What this CPU asks of others.
     pub(crate) outbox: Outbox,
     /// What happened here.

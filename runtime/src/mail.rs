@@ -18,9 +18,9 @@ use crate::sync::{Barrier, full_barrier, wait_until};
 
 impl<P: Platform> Mmu<P> {
     /// Asks CPUs to do something, and waits until each has done it.
-    pub(crate) fn call(&self, cpu: CpuId, whom: P::Set, message: &Message<'_>) {
+    pub(crate) fn call(&self, cpu: CpuId, whom: P::CpuSet, message: &Message<'_>) {
         if !whom.is_empty() {
-            self.platform.pinned(true, |_| {
+            self.platform.pin_cpu(true, |_| {
                 let sent = self.send(cpu, whom, message);
                 self.await_all(cpu, &sent);
             });
@@ -29,21 +29,21 @@ impl<P: Platform> Mmu<P> {
 
     /// Asks CPUs to do something, and says which will. Interrupts are off, and stay so until
     /// [`await_all`](Self::await_all).
-    pub(crate) fn send(&self, cpu: CpuId, mut sent: P::Set, message: &Message<'_>) -> P::Set {
+    pub(crate) fn send(&self, cpu: CpuId, mut sent: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
         sent.remove(cpu);
         if sent.is_empty() {
             return sent;
         }
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         here.outbox.post(message);
         for other in sent.iter() {
-            self.platform.local(other).inbox.insert(cpu, Barrier::Post);
+            self.platform.cpu(other).inbox.insert(cpu, Barrier::Post);
         }
         full_barrier(Barrier::Send);
         for other in sent.clone().iter() {
             if !self.online.contains(other, Barrier::Unloaded) {
                 self.platform
-                    .local(other)
+                    .cpu(other)
                     .inbox
                     .remove(cpu, Barrier::Acknowledge);
                 sent.remove(other);
@@ -51,15 +51,15 @@ impl<P: Platform> Mmu<P> {
         }
         here.counters.sent.count(sent.count() as u64);
         if !sent.is_empty() {
-            self.platform.interrupt(&sent);
+            self.platform.send_ipi(&sent);
         }
         sent
     }
 
     /// Waits until none of them has anything to do for this CPU, serving the others.
-    pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::Set) {
+    pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::CpuSet) {
         for other in sent.iter() {
-            let local = self.platform.local(other);
+            let local = self.platform.cpu(other);
             wait_until(
                 || !local.inbox.contains(cpu, Barrier::Acknowledged),
                 || self.serve(cpu),
@@ -67,23 +67,23 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// What a CPU does that was [interrupted](Platform::interrupt).
+    /// What a CPU does that was [interrupted](Platform::send_ipi).
     ///
     /// # Context
     /// On that CPU, with interrupts off, and with the kernel's view loaded where user code has a view of its own. Not in a
     /// non-maskable interrupt: between the moments when a request is read and when it is acknowledged it would
     /// acknowledge another one unread.
-    pub fn interrupted(&self, cpu: CpuId) {
+    pub fn handle_ipi(&self, cpu: CpuId) {
         self.serve(cpu);
     }
 
     /// Does what others ask of this CPU. Interrupts are off.
     pub(crate) fn serve(&self, cpu: CpuId) {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         let from = here.inbox.now(Barrier::Receive);
         for sender in from.iter() {
             let mut place = Ranges::new();
-            let message = self.platform.local(sender).outbox.read(&mut place);
+            let message = self.platform.cpu(sender).outbox.read(&mut place);
             here.counters.received.count(1);
             let in_vain = !self.obey(cpu, here, &message);
             here.counters.vain.count(u64::from(in_vain));
@@ -225,7 +225,7 @@ impl<P: Platform> Mmu<P> {
     /// Waits until every lockless walker of tables is gone that runs now: each CPU takes an interrupt, which it
     /// does not while it walks.
     pub fn wait_for_walkers(&self) {
-        self.platform.pinned(true, |cpu| self.wait_for_all(cpu));
+        self.platform.pin_cpu(true, |cpu| self.wait_for_all(cpu));
     }
 
     /// Waits until every CPU has taken an interrupt.

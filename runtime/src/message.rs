@@ -5,7 +5,7 @@
 //! set. So an acknowledgement is never counted twice or taken for another's, and an outbox is written again only when
 //! everybody has read it.
 
-use crate::clause::{LEVELS, Level};
+use crate::level::{LEVELS, Level};
 use crate::ranges::Kept;
 use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
 use crate::space::SpaceId;

@@ -2,9 +2,9 @@
 
 use crate::TagSource;
 use crate::backend::{Backend, Root};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus, no_cpus};
 use crate::debts::Line;
+use crate::level::Level;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
@@ -20,7 +20,7 @@ use crate::tags::{NoTag, Pool, Tagging};
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
-    pub(crate) online: <P::Set as Cpus>::Shared,
+    pub(crate) online: <P::CpuSet as Cpus>::Shared,
     pub(crate) tags: Pool,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
@@ -32,7 +32,7 @@ pub struct Mmu<P: Platform> {
     kernel: AddressSpace<P>,
 }
 
-/// Why a CPU cannot [arrive](Mmu::arrive): what the platform says of the machine is contradictory or not enough.
+/// Why a CPU cannot [arrive](Mmu::cpu_online): what the platform says of the machine is contradictory or not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
     /// The CPU's number is not below [`Platform::cpus`].
@@ -123,7 +123,7 @@ pub struct NewSpace {
 
 impl<P: Platform> Mmu<P> {
     const_fn! {
-        /// Returns the runtime of a machine whose CPUs are all off line until each [arrives](Self::arrive), which checks
+        /// Returns the runtime of a machine whose CPUs are all off line until each [arrives](Self::cpu_online), which checks
         /// what the platform says. No method of the platform is called before.
         #[must_use]
         pub const fn new(platform: P) -> Self {
@@ -148,7 +148,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Checks what the platform says of the machine, for a CPU that arrives.
     pub(crate) fn check(&self, cpu: CpuId) -> Result<(), Unusable> {
-        let (cpus, capacity) = (self.platform.cpus(), P::Set::CAPACITY);
+        let (cpus, capacity) = (self.platform.cpus(), P::CpuSet::CAPACITY);
         if cpu.index() >= cpus {
             return Err(Unusable::NoSuchCpu { cpu, cpus });
         }
@@ -236,7 +236,7 @@ impl<P: Platform> Mmu<P> {
 
     /// What the runtime keeps for each CPU.
     pub(crate) fn locals(&self) -> impl Iterator<Item = &Local<P>> {
-        (0..self.platform.cpus()).map(|cpu| self.platform.local(CpuId(cpu as u32)))
+        (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
     /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's book.

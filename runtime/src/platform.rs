@@ -48,20 +48,20 @@ pub enum LockEvent {
 
 /// What a kernel brings to the runtime.
 ///
-/// The kernel calls back in four places: [`Mmu::interrupted`](crate::Mmu::interrupted) when a CPU takes the interrupt
-/// of [`interrupt`](Self::interrupt); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
-/// [`Mmu::resume`](crate::Mmu::resume) before user code runs; [`Mmu::arrive`](crate::Mmu::arrive) and
-/// [`Mmu::offline`](crate::Mmu::offline) when CPUs come and go.
+/// The kernel calls back in four places: [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) when a CPU takes the interrupt
+/// of [`send_ipi`](Self::send_ipi); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
+/// [`Mmu::return_to_user`](crate::Mmu::return_to_user) before user code runs; [`Mmu::cpu_online`](crate::Mmu::cpu_online) and
+/// [`Mmu::cpu_offline`](crate::Mmu::cpu_offline) when CPUs come and go.
 ///
 /// Walkers of the tables that take no lock run with interrupts off, or within whatever
-/// [`defer`](Self::defer) waits for. Where the facts say that tables need not wait they walk only the space that is
+/// [`free_tables_deferred`](Self::free_tables_deferred) waits for. Where the facts say that tables need not wait they walk only the space that is
 /// loaded on their CPU: a flush interrupts no other. Locks held over a flush (page-table locks among them) are never waited for
 /// with interrupts off, or the waiting CPU serves its messages meanwhile: the flush may be waiting for it.
 pub trait Platform: Sized {
     /// The generated backend.
     type Backend: Backend;
     /// A set of the kernel's CPUs.
-    type Set: Cpus;
+    type CpuSet: Cpus;
     /// A page that an entry kept mapped.
     type Page: Frame;
     /// A table that an entry pointed at.
@@ -75,7 +75,7 @@ pub trait Platform: Sized {
 
     /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is made anew each time,
     /// such as from features that were found at boot and are kept in an atomic word. The answer does not change once a CPU
-    /// [is online](crate::Mmu::arrive).
+    /// [is online](crate::Mmu::cpu_online).
     fn backend(&self) -> impl Deref<Target = Self::Backend>;
 
     /// Where instructions of a CPU go. Called on that CPU.
@@ -86,7 +86,7 @@ pub trait Platform: Sized {
 
     /// The runtime's own data of a CPU, which exists for every number below [`cpus`](Self::cpus), on line or not.
     /// Worth a cache line of its own.
-    fn local(&self, cpu: CpuId) -> &Local<Self>;
+    fn cpu(&self, cpu: CpuId) -> &Local<Self>;
 
     /// Memory to keep track of tags that mean the same space everywhere: two bits a tag, and more than two tags for each
     /// CPU. With less memory than the machine has tags fewer of them are used. Constant.
@@ -101,7 +101,7 @@ pub trait Platform: Sized {
 
     /// Runs on one CPU from beginning to end, and no other thread runs on it meanwhile; without interrupts where asked.
     /// Nests.
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
 
     /// Notes what happens to a lock of the runtime, for a kernel that checks the use of its locks (as Linux's lockdep does).
     ///
@@ -113,7 +113,7 @@ pub trait Platform: Sized {
         let _ = (cpu, event);
     }
 
-    /// Interrupts CPUs: each of them calls [`Mmu::interrupted`](crate::Mmu::interrupted) as soon as its interrupts
+    /// Interrupts CPUs: each of them calls [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) as soon as its interrupts
     /// are on, and sees there what was stored here before. Does not wait; two interrupts may become one. Also where
     /// instructions reach every CPU: for walkers without locks, and when a device comes.
     ///
@@ -125,13 +125,13 @@ pub trait Platform: Sized {
     /// (Linux `gic_ipi_send_mask`).
     ///
     /// Contexts: interrupts off; any of the caller's locks. Must not fail: a CPU that is not on line any more is left out.
-    fn interrupt(&self, cpus: &Self::Set);
+    fn send_ipi(&self, cpus: &Self::CpuSet);
 
     /// The CPUs of a set that the kernel keeps for an erratum, by its index in the definition: those that are in
     /// it for this space now, and those that might be. Every CPU is a good answer.
-    fn named_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::Set {
+    fn erratum_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::CpuSet {
         let _ = (set, space);
-        let mut all = Self::Set::NONE;
+        let mut all = Self::CpuSet::NONE;
         (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
         all
     }
@@ -150,7 +150,7 @@ pub trait Platform: Sized {
     /// is dropped.
     ///
     /// Contexts: those of the flush; a section's lock may be held where memory for a batch was refused.
-    fn release(&self, pages: Flushed<'_, Self>);
+    fn release_pages(&self, pages: Flushed<'_, Self>);
 
     /// Removes the reverse mapping of a page that [kept](Frame::keeps_rmap) it: behind the flush, before the section's
     /// lock is released.
@@ -162,7 +162,7 @@ pub trait Platform: Sized {
     /// them when all those are gone that run now.
     ///
     /// Contexts: as [`release`](Self::release); must not wait.
-    fn defer(&self, tables: Unlinked<Self>);
+    fn free_tables_deferred(&self, tables: Unlinked<Self>);
 
     /// Takes a table that nobody walks, in hardware or in software.
     ///
@@ -174,7 +174,7 @@ pub trait Platform: Sized {
     /// [attached](crate::Mmu::attach_device).
     ///
     /// Contexts: those of the flush; must not sleep or flush.
-    fn secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
         let _ = (space, request);
     }
 }

@@ -20,7 +20,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// Any, on the CPU that stored the entries, after the stores. Neither waits nor sends an IPI.
     pub fn publish(&self, space: &AddressSpace<P>) {
-        self.platform.pinned(false, |cpu| {
+        self.platform.pin_cpu(false, |cpu| {
             let mut sink = self.platform.sink(cpu);
             self.platform.backend().publish(&mut sink, space.kind());
         });

@@ -12,13 +12,13 @@
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
 use crate::Mmu;
+use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::change::Change;
-use crate::clause::Holders;
 use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::Platform;
+use crate::pte::Change;
 use crate::request::{Conditions, Ranges, Reach, Space};
 use crate::section::{Mapped, Refused};
 use crate::space::AddressSpace;
@@ -62,7 +62,7 @@ pub struct Reclaim<'m, P: Platform> {
     cpu: CpuId,
     round: u64,
     /// CPUs that have loaded a space some of whose entries were cleared, this one perhaps.
-    told: P::Set,
+    told: P::CpuSet,
     /// A flush that was started here: one barrier finishes it and all that are like it.
     started: Option<(Started, Kind)>,
     /// Whether something dirty was unmapped and not waited for.
@@ -83,12 +83,12 @@ impl<P: Platform> Mmu<P> {
     /// What is started on a CPU is finished on it: the closure runs on one CPU from beginning to end. What it has
     /// not waited for is waited for at its end.
     pub fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, P>) -> R) -> R {
-        self.platform.pinned(false, |cpu| {
+        self.platform.pin_cpu(false, |cpu| {
             let mut reclaim = Reclaim {
                 mmu: self,
                 cpu,
                 round: self.next_round(),
-                told: P::Set::NONE,
+                told: P::CpuSet::NONE,
                 started: None,
                 dirty: false,
             };
@@ -119,7 +119,7 @@ impl<P: Platform> Reclaim<'_, P> {
         &mut self,
         space: &AddressSpace<P>,
         mapped: M,
-        dirty: impl FnOnce(&crate::change::Was) -> bool,
+        dirty: impl FnOnce(&crate::pte::Was) -> bool,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
         let mmu = self.mmu;
         let shift = match mmu.check_leaf(space, &mapped, &mut None) {
@@ -134,7 +134,7 @@ impl<P: Platform> Reclaim<'_, P> {
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
-        if changed.obligation.is_nothing() {
+        if changed.required.is_nothing() {
             round = AT_ONCE; // the change has dropped it
         } else {
             let mut ranges = Ranges::new();
@@ -144,7 +144,7 @@ impl<P: Platform> Reclaim<'_, P> {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= dirty(&changed.was);
                 space.ledger.unmaps.owe();
-                mmu.platform.local(self.cpu).counters.owed.count(1);
+                mmu.platform.cpu(self.cpu).counters.owed.count(1);
             } else {
                 mmu.flush(space, &ranges);
                 round = AT_ONCE;
@@ -158,14 +158,14 @@ impl<P: Platform> Reclaim<'_, P> {
     /// something of this CPU meanwhile. In between, a started flush stays open with interrupts on.
     fn with_interrupts_off<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
         let off = Mmu::<P>::INTERRUPTS_OFF && !is_back(Fault::ReclaimsInterrupted);
-        self.mmu.platform.pinned(off, |_| run(self))
+        self.mmu.platform.pin_cpu(off, |_| run(self))
     }
 
     /// Starts a flush, or notes whom to interrupt for it.
     fn put_off(&mut self, space: &AddressSpace<P>, changed: &Ranges) {
         let mmu = self.mmu;
         let scope = changed.scope(mmu.platform.backend().levels());
-        let here = mmu.platform.local(self.cpu);
+        let here = mmu.platform.cpu(self.cpu);
         Mmu::<P>::raise(space);
         let line = here.book.line(space.id, space.lines);
         let mut request = mmu.request(line, space, scope);
@@ -190,7 +190,7 @@ impl<P: Platform> Reclaim<'_, P> {
             mmu.flush(space, changed);
         } else {
             // Lazy and parked CPUs make up for it when they load the space, or use it again.
-            let told = mmu.told(self.cpu, space, Holders::ACTIVE);
+            let told = mmu.told(self.cpu, space, Agents::ACTIVE);
             self.told.extend(&told.others);
             if told.here {
                 self.told.insert(self.cpu);
@@ -206,7 +206,7 @@ impl<P: Platform> Reclaim<'_, P> {
                 .platform
                 .backend()
                 .finish(&mut mmu.platform.sink(self.cpu), started);
-            mmu.record_here(mmu.platform.local(self.cpu), finished.owed);
+            mmu.record_here(mmu.platform.cpu(self.cpu), finished.owed);
             if !finished.interrupt.is_nobody() {
                 // Of which spaces is not known any more.
                 mmu.wait_for_all(self.cpu);
@@ -217,10 +217,10 @@ impl<P: Platform> Reclaim<'_, P> {
     fn settle(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
-        let told = core::mem::replace(&mut self.told, P::Set::NONE);
+        let told = core::mem::replace(&mut self.told, P::CpuSet::NONE);
         if told.contains(self.cpu) {
-            mmu.platform.pinned(true, |cpu| {
-                mmu.obey(cpu, mmu.platform.local(cpu), &Message::Loaded);
+            mmu.platform.pin_cpu(true, |cpu| {
+                mmu.obey(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
             });
         }
         mmu.call(self.cpu, told, &Message::Loaded);

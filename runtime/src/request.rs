@@ -1,6 +1,6 @@
 //! What a flush is asked for.
 
-use crate::clause::{LEVELS, Level};
+use crate::level::{LEVELS, Level};
 pub use crate::ranges::Ranges;
 
 /// A stretch of virtual addresses: `bytes` from `start`, both multiples of the page size.

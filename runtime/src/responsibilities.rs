@@ -74,7 +74,7 @@
 //! held:
 //!
 //! ```
-//! use tlbc_runtime::change::{Change, Slot, Was};
+//! use tlbc_runtime::pte::{Change, Slot, Was};
 //! use tlbc_runtime::{AddressSpace, Backend, Misuse, Mmu, Platform};
 //!
 //! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
@@ -124,7 +124,7 @@
 //!
 //! ## The last reference to a space
 //!
-//! [`Mmu::switch`] and [`Mmu::offline`] drop handles, with interrupts off and in the middle of a context switch. The
+//! [`Mmu::switch`] and [`Mmu::cpu_offline`] drop handles, with interrupts off and in the middle of a context switch. The
 //! `Drop` of [`Platform::Handle`] must therefore call neither [`Mmu::teardown`] nor [`Mmu::release`], and must not
 //! sleep: it passes the space on to a thread that does. A kernel has two counts (Linux: `mm_users` and `mm_count`):
 //!
@@ -138,18 +138,18 @@
 //! ## CPUs that come online and go offline
 //!
 //! Coming online, in this order and with interrupts off: the [setup of the machine](#the-setup-of-the-machine);
-//! [`Mmu::arrive`]; only then anything that other CPUs may unmap or protect. From the call on other CPUs wait for this
+//! [`Mmu::cpu_online`]; only then anything that other CPUs may unmap or protect. From the call on other CPUs wait for this
 //! one in their shootdowns: it turns interrupts on soon, and until then waits for no lock that is held during a flush.
 //! When every CPU that used the boot tables has arrived, they may be freed.
 //!
-//! Going offline: no thread is left that could run on the CPU; then [`Mmu::offline`], after which the CPU uses only
+//! Going offline: no thread is left that could run on the CPU; then [`Mmu::cpu_offline`], after which the CPU uses only
 //! mappings that never change. An idle state that loses the root register, or from which an interrupt does not wake the
-//! CPU, is the same: `offline` before, `arrive` after.
+//! CPU, is the same: `cpu_offline` before, `cpu_online` after.
 //!
 //! ## Entry from user code
 //!
-//! Where user code runs on a view of its own, [`Mmu::resume`] loads it last, and the entry code loads the kernel's view
-//! before anything of the runtime is called: [`Mmu::interrupted`] flushes what the loaded view names.
+//! Where user code runs on a view of its own, [`Mmu::return_to_user`] loads it last, and the entry code loads the kernel's view
+//! before anything of the runtime is called: [`Mmu::handle_ipi`] flushes what the loaded view names.
 //! [`Mmu::enter_from_user`] does so where its code is mapped for user code; entry code in assembly loads what
 //! [`Mmu::views`] returned when the space was last loaded.
 //!
@@ -162,7 +162,7 @@
 //!
 //! A backend relies on control registers and on bits of entries that it does not set (which register holds the tag,
 //! which entries are global, how walks are shared). The documentation of each generated module states them at the
-//! constructor of its `Hardware`, and `tlbc doc` in its page. Every CPU has them before `arrive`, and the configuration
+//! constructor of its `Hardware`, and `tlbc doc` in its page. Every CPU has them before `cpu_online`, and the configuration
 //! of the backend is what all CPUs have.
 //!
 //! # Devices
@@ -193,22 +193,22 @@
 //!   Memory that is unmapped later is unmapped together (Linux: lazily freed vmap areas).
 //!
 //! Where instructions reach every CPU none is interrupted, except for errata, for tables that cannot be
-//! [deferred](Platform::defer) because memory was refused, for lazy CPUs at a [teardown](Mmu::teardown) where these hold
+//! [deferred](Platform::free_tables_deferred) because memory was refused, for lazy CPUs at a [teardown](Mmu::teardown) where these hold
 //! no reference, and when a device is attached.
 //!
 //! ## Interrupt controllers
 //!
-//! [`Platform::interrupt`] promises that a CPU that takes the interrupt sees what was stored before it was sent. Where
+//! [`Platform::send_ipi`] promises that a CPU that takes the interrupt sees what was stored before it was sent. Where
 //! the write that sends it is not ordered after earlier stores (a write to a system register often is not), the kernel
 //! issues the barrier for it in that method.
 //!
 //! ## Stacks
 //!
-//! [`Mmu::interrupted`] flushes on the stack of the interrupt, and [`Mmu::gather`] holds its first pages on the
+//! [`Mmu::handle_ipi`] flushes on the stack of the interrupt, and [`Mmu::gather`] holds its first pages on the
 //! caller's. The README of the project has figures.
 
 #[cfg(doc)]
 use crate::{
     AddressSpace, Current, Flushed, Gather, Mapped, Mmu, Platform, Section,
-    change::{Change, ChangeFacts, Entry, Was},
+    pte::{Change, ChangeFacts, Entry, Was},
 };

@@ -140,7 +140,7 @@ impl Iterator for Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clause::Level;
+    use crate::level::Level;
 
     const EVEN: Units = Units {
         base: 1,

@@ -3,11 +3,11 @@
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
-use crate::clause::Level;
 use crate::gather::{Gather, NEW};
+use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
+use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::{AddressSpace, SpaceId};
 
@@ -99,7 +99,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
             let change = Change::vanishing(level, mapped.entry());
             let extent = slot.extent(shift);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
-            if !changed.obligation.is_nothing() {
+            if !changed.required.is_nothing() {
                 gather.record_leaf(level, extent);
             }
             gather.keep_page(mapped.unmapped(changed.was));
@@ -151,7 +151,7 @@ impl<P: Platform> Section<'_, '_, '_, P> {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
-                    self.gather.record(&change.obligation(&facts), extent);
+                    self.gather.record(&change.required_flush(&facts), extent);
                 }
                 core::hint::spin_loop();
                 continue;
@@ -264,9 +264,9 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     #[inline]
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
-        gather.record(&changed.obligation, extent);
+        gather.record(&changed.required, extent);
         let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.obligation, space) {
+        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
             gather.at_end |= NEW;
         }
     }

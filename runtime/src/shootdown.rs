@@ -27,11 +27,11 @@
 
 use crate::Mmu;
 use crate::backend::{Audience, Backend, Delivery, Owed, Started};
-use crate::clause::Level;
 use crate::cpus::{CpuId, Cpus};
 use crate::debts::{Line, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
+use crate::level::Level;
 use crate::local::Local;
 use crate::message::Message;
 use crate::platform::{LockEvent, Platform};
@@ -95,8 +95,8 @@ impl<P: Platform> Mmu<P> {
     /// `scope` is a closure, so that what runs pinned is another function for each.
     #[inline(always)]
     fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&Local<P>) -> Scope<'s>) {
-        self.platform.pinned(Self::INTERRUPTS_OFF, |cpu| {
-            let here = self.platform.local(cpu);
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.cpu(cpu);
             self.alone(|| self.flush_here(cpu, here, space, scope(here)));
         });
     }
@@ -120,7 +120,7 @@ impl<P: Platform> Mmu<P> {
         run: impl FnOnce(CpuId) -> R,
     ) -> R {
         let off = !is_back(Fault::LocksInterrupted);
-        self.platform.pinned(off, |cpu| {
+        self.platform.pin_cpu(off, |cpu| {
             let wait = || {
                 if off {
                     meanwhile(cpu);
@@ -149,7 +149,7 @@ impl<P: Platform> Mmu<P> {
             }
             here.counters.broadcast.count(1);
             Told {
-                others: P::Set::NONE,
+                others: P::CpuSet::NONE,
                 here: false,
             }
         } else {
@@ -198,9 +198,9 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P>, u64),
         request: &mut Request<'_>,
-        others: P::Set,
+        others: P::CpuSet,
     ) -> Owed {
-        let line = self.platform.local(cpu).book.line(space.id, space.lines);
+        let line = self.platform.cpu(cpu).book.line(space.id, space.lines);
         let started = self.start(cpu, (space, line), request);
         let whom = (others, started.deliver.sets);
         let sent = self.ask(cpu, (space, generation), request, whom);
@@ -251,16 +251,16 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P>, u64),
         request: &Request<'_>,
-        (others, sets): (P::Set, u8),
+        (others, sets): (P::CpuSet, u8),
     ) {
-        let counters = &self.platform.local(cpu).counters;
+        let counters = &self.platform.cpu(cpu).counters;
         let nobody = others.is_empty() && sets == 0;
         let sent = if nobody {
             counters.nobody.count(1);
             others
         } else {
             counters.interrupting.count(1);
-            self.count_size(self.platform.local(cpu), request);
+            self.count_size(self.platform.cpu(cpu), request);
             self.ask(cpu, (space, generation), request, (others, sets))
         };
         self.tell_devices(space, request);
@@ -290,8 +290,8 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P>, u64),
         request: &Request<'_>,
-        (mut sent, sets): (P::Set, u8),
-    ) -> P::Set {
+        (mut sent, sets): (P::CpuSet, u8),
+    ) -> P::CpuSet {
         let message = Message::Drop {
             space: space.id,
             generation,
@@ -334,6 +334,9 @@ impl<P: Platform> Mmu<P> {
         let mut sink = self.platform.sink(cpu);
         loop {
             let started = backend.start(&mut sink, request);
+            if started.outcome.exceeded_ceiling {
+                self.platform.cpu(cpu).counters.full_ceiling.count(1);
+            }
             if !Self::FACTS.tag_after_publish {
                 return started;
             }

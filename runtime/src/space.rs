@@ -43,7 +43,7 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) lines: usize,
     /// CPUs that may have entries of it. Only a CPU itself takes itself out, except behind
     /// [`changes`](Self::changes).
-    pub(crate) holders: <P::Set as Cpus>::Shared,
+    pub(crate) holders: <P::CpuSet as Cpus>::Shared,
     /// What is owed.
     pub(crate) ledger: Ledger,
     /// Gathers under way: fewer than there are threads, so that 64 bits do not wrap. So do the next two not.

@@ -63,7 +63,7 @@ impl<P: Platform> Mmu<P> {
         from: Current<P::Handle>,
         to: Option<P::Handle>,
     ) -> Current<P::Handle> {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         match (from, to) {
             (Current::User(from), None) => {
                 // Who skips this CPU from here on relies on what user code did being done.
@@ -196,7 +196,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Loads the kernel's root instead of a user space's.
     pub(crate) fn load_kernel(&self, cpu: CpuId) {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         here.loaded.put(SpaceId::SWITCHING.0);
         self.leave_root(cpu);
         here.lazy.put(0);
@@ -206,7 +206,7 @@ impl<P: Platform> Mmu<P> {
     /// Loads the kernel's root. A CPU that waits while it switches does so before: what others ask of it
     /// about the space that it comes from is then as good as done.
     pub(crate) fn leave_root(&self, cpu: CpuId) {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
         let debt = if here.book.take_kernel_root() {
             Debt::Tag
@@ -227,8 +227,8 @@ impl<P: Platform> Mmu<P> {
     /// user space does not by itself.
     ///
     /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
-    pub fn resume(&self, cpu: CpuId, space: &AddressSpace<P>) {
-        let here = self.platform.local(cpu);
+    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
+        let here = self.platform.cpu(cpu);
         let line = here.book.line(space.id, space.lines);
         let owed = line.is_some_and(|line| here.book.take_view(line));
         here.counters.paid.count(u64::from(owed));
@@ -238,7 +238,7 @@ impl<P: Platform> Mmu<P> {
         };
         self.platform
             .backend()
-            .resume(&mut self.platform.sink(cpu), &root, owed);
+            .return_to_user(&mut self.platform.sink(cpu), &root, owed);
     }
 
     /// A CPU comes online, or comes back: it loads the kernel's root, flushes whatever its TLB holds, and takes
@@ -252,9 +252,9 @@ impl<P: Platform> Mmu<P> {
     /// # Errors
     /// When the platform has no CPU of this number, more CPUs than its sets hold, or too few tags for them. Nothing was
     /// issued or loaded, and the CPU stays off line.
-    pub fn arrive(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
+    pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
         self.check(cpu)?;
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         let holds = self.platform.kernel_root().conditions;
         if holds != Conditions::NONE {
             self.kernel()
@@ -269,7 +269,10 @@ impl<P: Platform> Mmu<P> {
         }
         let forget = || {
             here.book.take_everything();
-            let owed = self.platform.backend().arrive(&mut self.platform.sink(cpu));
+            let owed = self
+                .platform
+                .backend()
+                .cpu_online(&mut self.platform.sink(cpu));
             self.record_here(here, owed);
         };
         if is_back(Fault::FlushesBeforeRoot) {
@@ -284,12 +287,12 @@ impl<P: Platform> Mmu<P> {
 
     /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
     ///
-    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::arrive) again. Its walker must
+    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::cpu_online) again. Its walker must
     /// be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and takes part in no flush.
     ///
     /// Contexts: on that CPU, with interrupts off.
-    pub fn offline(&self, cpu: CpuId, current: Current<P::Handle>) {
-        let here = self.platform.local(cpu);
+    pub fn cpu_offline(&self, cpu: CpuId, current: Current<P::Handle>) {
+        let here = self.platform.cpu(cpu);
         self.load_kernel(cpu);
         self.forget_tags_of(here);
         self.online.remove(cpu, Barrier::Unload);
@@ -319,7 +322,7 @@ impl<P: Platform> Mmu<P> {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
                 self.flush_whole(space, Scope::Teardown, Why::Asked);
             }
-            self.return_tag(self.tag_of(self.platform.local(CpuId(0)), space).value);
+            self.return_tag(self.tag_of(self.platform.cpu(CpuId(0)), space).value);
         }
         self.release_pins(space);
         Ok(())
@@ -327,15 +330,15 @@ impl<P: Platform> Mmu<P> {
 
     /// Makes every CPU leave a space that uses it lazily, and waits until they have.
     pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P>) {
-        self.platform.pinned(true, |cpu| {
+        self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            let here = self.platform.local(cpu);
+            let here = self.platform.cpu(cpu);
             if here.loaded.mine() == space.id.0 && here.lazy.mine() != 0 {
                 self.load_kernel(cpu);
             }
             let mut lazies = space.holders.now(Barrier::Unloaded);
             for holder in lazies.clone().iter() {
-                if !self.platform.local(holder).may_have_loaded(space.id) {
+                if !self.platform.cpu(holder).may_have_loaded(space.id) {
                     lazies.remove(holder);
                 }
             }
@@ -349,13 +352,13 @@ impl<P: Platform> Mmu<P> {
     /// # Context
     /// On that CPU, any, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
     /// called from a non-maskable interrupt. All others may have been interrupted half way on the same CPU:
-    /// [`interrupted`](Self::interrupted) in a non-maskable interrupt would acknowledge a request that the interrupted code
+    /// [`handle_ipi`](Self::handle_ipi) in a non-maskable interrupt would acknowledge a request that the interrupted code
     /// has not carried out, and everything that takes a lock could wait for itself. Entry code that changes the view
-    /// ([`resume`](Self::resume)) is the kernel's to see through. On another CPU the answer may be out of date
+    /// ([`return_to_user`](Self::return_to_user)) is the kernel's to see through. On another CPU the answer may be out of date
     /// when it is returned.
     #[must_use]
     pub fn loaded(&self, cpu: CpuId) -> Loaded {
-        match SpaceId(self.platform.local(cpu).loaded.get()) {
+        match SpaceId(self.platform.cpu(cpu).loaded.get()) {
             SpaceId::NONE => Loaded::Nothing,
             SpaceId::KERNEL => Loaded::Kernel,
             SpaceId::SWITCHING => Loaded::Switching,
@@ -365,11 +368,11 @@ impl<P: Platform> Mmu<P> {
 
     /// Whether a CPU has a space loaded. One that is switching is waited for.
     fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
-        self.platform.pinned(true, |cpu| {
+        self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let holders = space.holders.now(Barrier::Unloaded);
             holders.iter().any(|holder| {
-                let local = self.platform.local(holder);
+                let local = self.platform.cpu(holder);
                 wait_until(|| local.loaded() != SpaceId::SWITCHING, || self.serve(cpu));
                 local.loaded() == space.id
             })

@@ -3,7 +3,7 @@
 //! In this order, on every path: the entry that points at the table is cleared; walk entries that remember it are dropped;
 //! walkers in software that took no lock are waited for; the table is free. How the third is done is the machine's: where
 //! every flush interrupts every CPU it is done with the second; otherwise the tables wait in batches
-//! ([`Platform::defer`]), and where the platform refuses memory for a batch every CPU is interrupted for one
+//! ([`Platform::free_tables_deferred`]), and where the platform refuses memory for a batch every CPU is interrupted for one
 //! table's sake.
 //!
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
@@ -71,7 +71,7 @@ impl<P: Platform> Gather<'_, '_, P> {
         };
         let unlinked = Unlinked::<P>(batch);
         if Mmu::<P>::FACTS.tables_deferred {
-            self.mmu.platform.defer(unlinked);
+            self.mmu.platform.free_tables_deferred(unlinked);
         } else {
             unlinked
                 .after_walkers()

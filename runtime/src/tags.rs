@@ -281,7 +281,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// The tag that the CPU leaves stays reserved until [`left_tag`](Self::left_tag).
     pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         let (tag, running) = (space.tag.get(), here.running_tag.get());
         if running != 0 && is_of(tag, self.tags.generation.get()) {
             Self::leave_tag(here, running);

@@ -23,7 +23,7 @@ use crate::space::AddressSpace;
 /// fn loads<B: Backend>(backend: &B, views: &Views) -> (Vec<B::Op>, Vec<B::Op>) {
 ///     let (mut enter, mut resume) = (Vec::new(), Vec::new());
 ///     backend.enter_from_user(&mut Record(|op| enter.push(op)), &views.kernel);
-///     backend.resume(&mut Record(|op| resume.push(op)), &views.user, false);
+///     backend.return_to_user(&mut Record(|op| resume.push(op)), &views.user, false);
 ///     (enter, resume)
 /// }
 /// ```
@@ -36,12 +36,12 @@ pub struct Views {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Loads the kernel's view, after [`resume`](Self::resume) loaded the one that user code runs on. Flushes nothing. A
+    /// Loads the kernel's view, after [`return_to_user`](Self::return_to_user) loaded the one that user code runs on. Flushes nothing. A
     /// context synchronisation follows the loads where the machine needs one.
     ///
     /// What this uses itself, its code and the data of the space, must be mapped in the user view; entry code in assembly
     /// loads what [`views`](Self::views) says. Until one of the two has happened nothing else of this crate may be called,
-    /// [`interrupted`](Self::interrupted) included: flushes act on the view that is loaded.
+    /// [`handle_ipi`](Self::handle_ipi) included: flushes act on the view that is loaded.
     ///
     /// # Context
     ///
@@ -57,7 +57,7 @@ impl<P: Platform> Mmu<P> {
     /// They are valid on this CPU until it switches to another space, or until a rollover of tags gives the space another
     /// one when it is next loaded: so they are stored anew after each switch. Entry code that loads the kernel's view by
     /// itself must follow it by the context synchronisation that [`enter_from_user`](Self::enter_from_user) issues there. The
-    /// return to user code stays with [`resume`](Self::resume), which alone knows whether a flush of the user view was
+    /// return to user code stays with [`return_to_user`](Self::return_to_user), which alone knows whether a flush of the user view was
     /// deferred.
     ///
     /// # Context
@@ -85,7 +85,7 @@ impl<P: Platform> Mmu<P> {
 
     /// The line of a CPU's book that is the space's.
     fn line_of(&self, cpu: CpuId, space: &AddressSpace<P>) -> Option<Line> {
-        let here = self.platform.local(cpu);
+        let here = self.platform.cpu(cpu);
         here.book.line(space.id, space.lines)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot, Was};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
@@ -160,10 +160,6 @@ impl<B: Backend> Backend for Checked<B> {
         tags
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.inner.gives_up(request)
-    }
-
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.inner.audience(request)
     }
@@ -210,9 +206,9 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.switch(cpu, to, debt)
     }
 
-    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
         context::require_off(Rule::ResumeInterruptsOff);
-        self.inner.resume(cpu, to, owed);
+        self.inner.return_to_user(cpu, to, owed);
     }
 
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
@@ -220,9 +216,9 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.enter_from_user(cpu, to);
     }
 
-    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
         context::require_off(Rule::ArriveInterruptsOff);
-        let owed = self.inner.arrive(cpu);
+        let owed = self.inner.cpu_online(cpu);
         if let Some(cpu) = context::cpu() {
             let mut tlbs = lock(&self.tlbs);
             let loaded = tlbs.loaded(cpu).map_or(0, |tag| tag.value);

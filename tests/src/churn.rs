@@ -34,7 +34,7 @@ impl<B: HostBackend> Churn<B> {
     pub fn roll_over(&self, mmu: &Arc<Host<B>>, processes: u64) {
         let tags = mmu.platform().backend().tags();
         let generations = matches!(tags.of_machine, Some((_, TagSource::Generations)));
-        let before = mmu.counts().rollovers;
+        let before = mmu.stats().rollovers;
         let mut left = processes;
         while left > 0 {
             let Some(process) = self.process(mmu) else {
@@ -42,7 +42,7 @@ impl<B: HostBackend> Churn<B> {
             };
             self.cpu.run(Some(&process));
             self.ran.lock().expect("one at a time").push(process);
-            if !generations || mmu.counts().rollovers > before {
+            if !generations || mmu.stats().rollovers > before {
                 left -= 1;
             }
         }

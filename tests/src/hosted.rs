@@ -94,7 +94,7 @@ impl<B: HostBackend> Hosted<B> {
     pub fn machine(backend: B, cpus: usize) -> Arc<Host<B>> {
         let mmu = Self::machine_off_line(backend, cpus);
         for cpu in 0..cpus {
-            let _ = Self::arrive(&mmu, cpu as u32).expect("a usable machine");
+            let _ = Self::cpu_online(&mmu, cpu as u32).expect("a usable machine");
         }
         lock(&mmu.platform().events).clear();
         mmu
@@ -143,9 +143,9 @@ impl<B: HostBackend> Hosted<B> {
     ///
     /// # Errors
     /// When it cannot, on this machine.
-    pub fn arrive(mmu: &Arc<Host<B>>, cpu: u32) -> Result<Current<Handle<B>>, Unusable> {
+    pub fn cpu_online(mmu: &Arc<Host<B>>, cpu: u32) -> Result<Current<Handle<B>>, Unusable> {
         Self::on(mmu, cpu, || {
-            mmu.platform().interrupts_off(|| mmu.arrive(CpuId(cpu)))
+            mmu.platform().interrupts_off(|| mmu.cpu_online(CpuId(cpu)))
         })
     }
 

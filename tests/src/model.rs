@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
 use tlbc_runtime::{Backend, Level, NewSpace, Owed, Platform, Tag};
 
@@ -118,7 +118,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         }
         // The instruction that changes the entry drops it, or puts off all of it.
         if matches!(made.change.new, Entry::Invalid) {
-            assert!(made.obligation.is_nothing(), "{made:?}");
+            assert!(made.required.is_nothing(), "{made:?}");
         }
         if made.owed.contains(Owed::SPACE_UNTIL_ATTACH) {
             vec![Stale::Everything]

@@ -81,7 +81,7 @@ impl<B: HostBackend> Hosted<B> {
     fn handle(&self, cpu: u32) {
         let mmu = self.mmu.get().and_then(Weak::upgrade);
         let _handler = context::enter_handler(&self.shared, cpu);
-        mmu.expect("a machine").interrupted(CpuId(cpu));
+        mmu.expect("a machine").handle_ipi(CpuId(cpu));
     }
 
     fn has_batch(&self) -> bool {
@@ -96,7 +96,7 @@ impl<B: HostBackend> Hosted<B> {
 
 impl<B: HostBackend> Platform for Hosted<B> {
     type Backend = Checked<B>;
-    type Set = CpuSet<{ MOST_CPUS / 64 }>;
+    type CpuSet = CpuSet<{ MOST_CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
     type PageBatch = Memory<Page>;
@@ -121,7 +121,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.cpus.len()
     }
 
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
         // Whatever this CPU waits for, it would wait for ever.
         if !std::thread::panicking() {
             self.shared.check();
@@ -150,7 +150,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         }
     }
 
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         let wanted = if interrupts_off {
             Interrupts::OffByRuntime
         } else {
@@ -164,7 +164,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.hooks.locking.get().inspect(|tell| tell(cpu.0, event));
     }
 
-    fn interrupt(&self, cpus: &Self::Set) {
+    fn send_ipi(&self, cpus: &Self::CpuSet) {
         context::require_off(Rule::InterruptInterruptsOff);
         Checked::<B>::unlocked();
         context::require_outside(Within::Defer, Rule::DeferDoesNotWait);
@@ -186,7 +186,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
-    fn release(&self, pages: Flushed<'_, Self>) {
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
         let taken = pages.take(self.takes.load(SeqCst));
@@ -198,7 +198,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.happened(Event::RmapRemoved(page.number));
     }
 
-    fn defer(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
         let _within = context::within(Within::Defer);
@@ -221,7 +221,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.happened(Event::Freed(number));
     }
 
-    fn secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
         let _within = context::within(Within::Secondary);
         self.hooks.devices.get().inspect(|tell| tell());
         self.happened(Event::Devices(format!("{:?}", request.scope)));

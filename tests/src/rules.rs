@@ -20,15 +20,15 @@ pub enum Rule {
     DeliverInterruptsOff,
     /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
     DeliverWhereLoaded,
-    /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::offline`](tlbc_runtime::Mmu::offline).
+    /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::cpu_offline`](tlbc_runtime::Mmu::cpu_offline).
     SwitchInterruptsOff,
-    /// Of [`Mmu::resume`](tlbc_runtime::Mmu::resume).
+    /// Of [`Mmu::return_to_user`](tlbc_runtime::Mmu::return_to_user).
     ResumeInterruptsOff,
     /// Of [`Mmu::enter_from_user`](tlbc_runtime::Mmu::enter_from_user).
     EnterInterruptsOff,
-    /// Of [`Mmu::arrive`](tlbc_runtime::Mmu::arrive).
+    /// Of [`Mmu::cpu_online`](tlbc_runtime::Mmu::cpu_online).
     ArriveInterruptsOff,
-    /// Of [`Platform::interrupt`](tlbc_runtime::Platform::interrupt).
+    /// Of [`Platform::send_ipi`](tlbc_runtime::Platform::send_ipi).
     InterruptInterruptsOff,
     /// Of [`Platform::lock_event`](tlbc_runtime::Platform::lock_event).
     LockInterruptsOff,
@@ -36,11 +36,11 @@ pub enum Rule {
     OneLockAtATime,
     /// Of the same: neither a flush nor a call of the kernel is a bounded number of instructions.
     LocksAreShort,
-    /// Of [`Platform::release`](tlbc_runtime::Platform::release) and of what takes tables.
+    /// Of [`Platform::release_pages`](tlbc_runtime::Platform::release_pages) and of what takes tables.
     ReleaseAsTheFlush,
-    /// Of [`Platform::defer`](tlbc_runtime::Platform::defer).
+    /// Of [`Platform::free_tables_deferred`](tlbc_runtime::Platform::free_tables_deferred).
     DeferDoesNotWait,
-    /// Of [`Platform::secondary`](tlbc_runtime::Platform::secondary).
+    /// Of [`Platform::invalidate_secondary`](tlbc_runtime::Platform::invalidate_secondary).
     SecondaryDoesNotFlush,
     /// Of the tags.
     TagsAreNotShared,

@@ -43,7 +43,7 @@ impl<B: HostBackend> Scheduler<B> {
     /// For a machine of so many CPUs, all of which have arrived.
     pub fn new(backend: B, cpus: usize) -> Self {
         let mut this = Self::off_line(Hosted::machine_off_line(backend, cpus));
-        (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
+        (0..cpus).for_each(|cpu| this.cpu_online(cpu as u32));
         this.forget();
         this
     }
@@ -52,7 +52,7 @@ impl<B: HostBackend> Scheduler<B> {
     pub fn with_tags(backend: B, cpus: usize, most: u64) -> Self {
         let words = 2 * most.div_ceil(64) as usize;
         let mut this = Self::off_line(Hosted::with_tags(backend, cpus, words, most));
-        (0..cpus).for_each(|cpu| this.arrive(cpu as u32));
+        (0..cpus).for_each(|cpu| this.cpu_online(cpu as u32));
         this.forget();
         this
     }
@@ -85,15 +85,15 @@ impl<B: HostBackend> Scheduler<B> {
     }
 
     /// A CPU comes on line.
-    pub fn arrive(&mut self, cpu: u32) {
-        let current = Hosted::arrive(&self.mmu, cpu);
+    pub fn cpu_online(&mut self, cpu: u32) {
+        let current = Hosted::cpu_online(&self.mmu, cpu);
         self.running[cpu as usize] = Some(current.expect("a usable machine"));
     }
 
     /// A CPU goes off line.
-    pub fn offline(&mut self, cpu: u32) {
+    pub fn cpu_offline(&mut self, cpu: u32) {
         let current = self.running[cpu as usize].take().expect("a CPU on line");
-        self.off(cpu, |mmu| mmu.offline(CpuId(cpu), current));
+        self.off(cpu, |mmu| mmu.cpu_offline(CpuId(cpu), current));
     }
 
     /// Lets a CPU run apart from the others.
@@ -122,11 +122,11 @@ impl<B: HostBackend> Scheduler<B> {
     }
 
     /// A CPU returns to user code.
-    pub fn resume(&self, cpu: u32) {
+    pub fn return_to_user(&self, cpu: u32) {
         let Some(Current::User(space)) = self.current(cpu) else {
             panic!("CPU {cpu} runs no process");
         };
-        self.off(cpu, |mmu| mmu.resume(CpuId(cpu), space));
+        self.off(cpu, |mmu| mmu.return_to_user(CpuId(cpu), space));
     }
 
     /// A CPU enters the kernel from user code.
@@ -192,12 +192,12 @@ impl<B: HostBackend> Scheduler<B> {
     /// Forgets what happened, and what was counted.
     pub fn forget(&mut self) {
         let _ = self.mmu.platform().events();
-        self.counts = self.mmu.counts();
+        self.counts = self.mmu.stats();
     }
 
     /// What was counted since this was last asked: what is not 0, with its name.
     pub fn counted(&mut self) -> String {
-        let (before, now) = (self.counts, self.mmu.counts());
+        let (before, now) = (self.counts, self.mmu.stats());
         self.counts = now;
         macro_rules! named {
             ($($name:ident)*) => { [$((stringify!($name), now.$name - before.$name)),*] };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::{AddressSpace, Level, Linked, Mapped, OwnedEntry, SpaceId};
 
 use crate::hosted::{HostBackend, Hosted, Page, Table};

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Obligation, Owner, Slot, Was};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, RequiredFlush, Slot, Was};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Facts, FinishSteps, Finished, Issue, Level, Owed,
@@ -91,7 +91,7 @@ pub struct Made {
     /// How many were finished before.
     pub finished: u64,
     /// What the backend left to be flushed.
-    pub obligation: Obligation,
+    pub required: RequiredFlush,
     /// What it put off.
     pub owed: Owed,
 }
@@ -139,7 +139,7 @@ impl<B: Backend> Watched<B> {
             change: *change,
             started,
             finished,
-            obligation: changed.obligation,
+            required: changed.required,
             owed: changed.owed,
         });
     }
@@ -251,10 +251,6 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.tags()
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.inner.gives_up(request)
-    }
-
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.inner.audience(request)
     }
@@ -271,13 +267,13 @@ impl<B: Backend> Backend for Watched<B> {
             reach: request.reach,
             asked: Asked::new(request.scope),
         }));
-        let started = self.inner.start(&mut nowhere(), request);
-        let steps = started.steps | step;
-        started.requiring(steps)
+        let mut started = self.inner.start(&mut nowhere(), request);
+        started.outcome.steps |= step;
+        started
     }
 
     fn finish(&self, cpu: &mut impl Issue<Seen>, started: Started) -> Finished {
-        self.steps.fetch_and(!started.steps.0, SeqCst);
+        self.steps.fetch_and(!started.outcome.steps.0, SeqCst);
         let finished = self.inner.finish(&mut nowhere(), started);
         let so_far = self.started.load(SeqCst);
         self.finished.store(so_far, SeqCst);
@@ -295,15 +291,15 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.switch(&mut nowhere(), to, debt)
     }
 
-    fn resume(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
-        self.inner.resume(&mut nowhere(), to, owed);
+    fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
+        self.inner.return_to_user(&mut nowhere(), to, owed);
     }
 
     fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
         self.inner.enter_from_user(&mut nowhere(), to);
     }
 
-    fn arrive(&self, _: &mut impl Issue<Seen>) -> Owed {
-        self.inner.arrive(&mut nowhere())
+    fn cpu_online(&self, _: &mut impl Issue<Seen>) -> Owed {
+        self.inner.cpu_online(&mut nowhere())
     }
 }

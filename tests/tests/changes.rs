@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace};
 use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{Entries, WRITE};

@@ -1,7 +1,7 @@
 //! What may be cleared, and what unlinked: valid leaf entries alone, and valid pointers to tables.
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, OwnedEntry, SpaceId};
 use tlbc_tests::hosted::{Hosted, Page, Table};
 use tlbc_tests::tables::{Entries, Leaf};

@@ -114,9 +114,9 @@ fn a_flush_stays_on_its_cpu() {
         let everything = request(Space::Kernel, Tag::default());
         let started = mmu
             .platform()
-            .pinned(true, |_| backend(&mmu).start(&mut nowhere(), &everything));
+            .pin_cpu(true, |_| backend(&mmu).start(&mut nowhere(), &everything));
         // The thread could have moved meanwhile.
-        mmu.platform().pinned(true, |_| {
+        mmu.platform().pin_cpu(true, |_| {
             let _ = backend(&mmu).finish(&mut nowhere(), started);
         });
     });
@@ -126,17 +126,17 @@ fn a_flush_stays_on_its_cpu() {
 fn a_flush_has_interrupts_off_where_the_facts_say_so() {
     let mmu = machine();
     Rule::FlushInterruptsOff.is_violated_by(&mmu, || {
-        mmu.platform().pinned(false, |_| {
+        mmu.platform().pin_cpu(false, |_| {
             let everything = request(Space::Kernel, Tag::default());
             let _ = backend(&mmu).start(&mut nowhere(), &everything);
         });
     });
     let mmu = machine();
     Rule::FlushInterruptsOff.is_violated_by(&mmu, || {
-        mmu.platform().pinned(false, |_| {
+        mmu.platform().pin_cpu(false, |_| {
             let everything = request(Space::Kernel, Tag::default());
             let start = |_| backend(&mmu).start(&mut nowhere(), &everything);
-            let started = mmu.platform().pinned(true, start);
+            let started = mmu.platform().pin_cpu(true, start);
             let _ = backend(&mmu).finish(&mut nowhere(), started);
         });
     });
@@ -154,7 +154,7 @@ fn flushes_are_one_at_a_time_where_the_facts_say_so() {
         Hosted::on(&mmu, cpu, || {
             let backend = Platform::backend(mmu.platform());
             let start = |_| backend.start(&mut nowhere(), &everything);
-            let _ = mmu.platform().pinned(true, start);
+            let _ = mmu.platform().pin_cpu(true, start);
         });
     };
     started(1);
@@ -191,12 +191,12 @@ fn roots_are_loaded_with_interrupts_off() {
     });
     let mmu = machine();
     Rule::SwitchInterruptsOff.is_violated_by(&mmu, || {
-        mmu.offline(CpuId(0), Current::Kernel);
+        mmu.cpu_offline(CpuId(0), Current::Kernel);
     });
     let mmu = machine();
     let process = running(&mmu);
     Rule::ResumeInterruptsOff.is_violated_by(&mmu, || {
-        mmu.resume(CpuId(0), &process);
+        mmu.return_to_user(CpuId(0), &process);
     });
     let mmu = machine();
     let process = running(&mmu);
@@ -205,7 +205,7 @@ fn roots_are_loaded_with_interrupts_off() {
     });
     let mmu = machine();
     Rule::ArriveInterruptsOff.is_violated_by(&mmu, || {
-        let _ = backend(&mmu).arrive(&mut nowhere());
+        let _ = backend(&mmu).cpu_online(&mut nowhere());
     });
 }
 
@@ -259,7 +259,7 @@ fn a_tag_is_one_spaces() {
 fn cpus_are_interrupted_with_interrupts_off() {
     let mmu = machine();
     Rule::InterruptInterruptsOff.is_violated_by(&mmu, || {
-        mmu.platform().interrupt(&tlbc_runtime::Cpus::NONE);
+        mmu.platform().send_ipi(&tlbc_runtime::Cpus::NONE);
     });
 }
 
@@ -312,7 +312,7 @@ fn pages_come_out_where_the_runtime_leaves_interrupts_alone() {
     let mmu = machine();
     let process = running(&mmu);
     Rule::ReleaseAsTheFlush.is_violated_by(&mmu, || {
-        mmu.platform().pinned(true, |_| unmap(&mmu, &process));
+        mmu.platform().pin_cpu(true, |_| unmap(&mmu, &process));
     });
     // With interrupts off a kernel may unmap as well: pages come out as they are.
     let mmu = machine();

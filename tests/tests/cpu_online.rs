@@ -21,12 +21,12 @@ fn the_root_is_loaded_before_everything_is_flushed() {
         let mut cpus = case.scheduler(2);
         for back in [false, true] {
             if back {
-                cpus.offline(1);
+                cpus.cpu_offline(1);
             } else {
                 cpus = Scheduler::off_line(Hosted::machine_off_line(case.backend.clone(), 2));
             }
             cpus.forget();
-            cpus.arrive(1);
+            cpus.cpu_online(1);
             let lines = cpus.lines();
             let root = cpus.mmu.platform().kernel_root();
             let load = |debt| {
@@ -35,7 +35,7 @@ fn the_root_is_loaded_before_everything_is_flushed() {
                 })
             };
             let flush = issues::<B>(1, |sink| {
-                let _ = case.backend.arrive(&mut Record(sink));
+                let _ = case.backend.cpu_online(&mut Record(sink));
             });
             let expected = [Debt::None, Debt::Tag].map(|debt| [load(debt), flush.clone()].concat());
             assert!(expected.contains(&lines), "{}: {lines:?}", case.name);

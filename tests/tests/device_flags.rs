@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;

@@ -1,6 +1,6 @@
 //! A fault handler that maps a page where another CPU's gather has unmapped one and not flushed yet.
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks, Slot, Was};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks, Slot, Was};
 use tlbc_runtime::{AddressSpace, Backend, Level, Misuse, Mmu, Platform};
 use tlbc_tests::hosted::Event;
 use tlbc_tests::machines::Case;

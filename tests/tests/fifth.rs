@@ -236,7 +236,8 @@ fn shown(json: &str) -> String {
     let elsewhere = list(&trace, "ipis").into_iter();
     let elsewhere = elsewhere.flat_map(|ipi| list(&ipi, "steps")).collect();
     let deferred = list(&trace, "deferred").into_iter();
-    let deferred: Vec<String> = deferred.map(|it| text(&it, "cpus")).collect();
+    let words = |cpus: String| cpus.replace("_cpu", " CPU");
+    let deferred: Vec<String> = deferred.map(|it| words(text(&it, "cpus"))).collect();
     format!(
         "{}|{}|{}",
         instructions(list(&trace, "here")),

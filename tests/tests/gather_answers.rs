@@ -7,7 +7,7 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Record, Refused, Tag,
@@ -328,7 +328,7 @@ mod level {
 /// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.
 fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
     let mmu = Hosted::with_tag_words(backend, cpus, words);
-    let arrived = Hosted::arrive(&mmu, 0).map(drop);
+    let arrived = Hosted::cpu_online(&mmu, 0).map(drop);
     assert_eq!(mmu.platform().events().is_empty(), arrived.is_err());
     arrived
 }
@@ -337,7 +337,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
     let new = |cpus, words| first_arrives(Watched::new(backend), cpus, words);
     let cpu = CpuId(0);
     let none = Hosted::with_tag_words(Watched::new(backend), 0, 64);
-    let arrived = none.arrive(cpu).map(drop);
+    let arrived = none.cpu_online(cpu).map(drop);
     assert_eq!(arrived, Err(Unusable::NoSuchCpu { cpu, cpus: 0 }));
     assert_eq!(none.platform().events(), []);
     let cpus = MOST_CPUS + 1;

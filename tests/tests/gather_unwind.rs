@@ -148,7 +148,7 @@ fn early_ways_out_flush<B: Backend + Send + Sync + 'static>(backend: B, new: New
             model.nothing_waits();
         }
         assert!(!space.flush_pending());
-        assert_eq!(mmu.counts().abandoned, 0);
+        assert_eq!(mmu.stats().abandoned, 0);
     });
 }
 
@@ -228,10 +228,10 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
     assert!(events.contains(&Event::Note("unlocked")));
     assert_eq!(pages_dropped(), dropped, "what is lost is not dropped");
     let abandoned = if panics == Panics::InNested { 2 } else { 1 };
-    assert_eq!(mmu.counts().abandoned, abandoned);
+    assert_eq!(mmu.stats().abandoned, abandoned);
     world.makes_up(true);
     world.makes_up(false);
-    assert_eq!(mmu.counts().full_nested, 0, "no gather is left under way");
+    assert_eq!(mmu.stats().full_nested, 0, "no gather is left under way");
     // Whoever goes on is given what it clears itself, and nothing that was lost.
     mmu.gather(space, |gather| {
         gather.locked((), |section, ()| world.clear(section, 400..402, 2));
@@ -266,7 +266,7 @@ fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: 
                 });
             }));
             assert!(inner.is_err());
-            assert_eq!(mmu.counts().abandoned, 1);
+            assert_eq!(mmu.stats().abandoned, 1);
             platform.events();
             let events = outer.locked((), |section, ()| {
                 let events = platform.events();
@@ -279,7 +279,7 @@ fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: 
         out.retain(|event| matches!(event, Event::Released(_)));
         assert_eq!(out, [0, 1, 4, 5].map(Event::Released));
         assert!(!space.flush_pending());
-        assert_eq!(mmu.counts().full_nested, 0);
+        assert_eq!(mmu.stats().full_nested, 0);
     });
 }
 

@@ -102,7 +102,7 @@ fn what_changed_is_flushed_before_the_kernels_root_is_loaded() {
                 // Once is enough.
                 cpus.run(0, &process);
                 cpus.forget();
-                cpus.offline(0);
+                cpus.cpu_offline(0);
                 assert!(is_kept(&cpus.lines()), "{config:?} {change:?} by CPU {of}");
             }
         }
@@ -122,7 +122,7 @@ fn what_changed_under_the_kernels_root_is_flushed_before_a_process_is_loaded() {
                 cpus.run(0, &other); // which has not changed itself
                 assert_eq!(is_kept(&cpus.lines()), kept, "{config:?} {change:?}");
                 // The kernel's root was the loaded one, under whose tag everything was flushed at once.
-                cpus.offline(0);
+                cpus.cpu_offline(0);
                 assert!(is_kept(&cpus.lines()), "{config:?} {change:?}");
             }
         }
@@ -134,10 +134,10 @@ fn a_cpu_that_was_not_online_keeps_nothing_that_changed_meanwhile() {
     for (config, _) in machines() {
         for change in [Change::Nothing, Change::Page, Change::Table] {
             let (mut cpus, [other, _]) = machine(config);
-            cpus.offline(0);
+            cpus.cpu_offline(0);
             alter(&cpus, change, 1);
             cpus.forget();
-            cpus.arrive(0);
+            cpus.cpu_online(0);
             // A load of CR3 flushes the loaded tag; INVPCID, or a write of CR4.PGE, every one.
             let every_tag = cpus.lines().last() != Some(&"cpu 0: mov_cr3".to_owned());
             cpus.run(0, &other);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tlbc_backends::x86_64::{Config, Tlb};
-use tlbc_runtime::change::Was;
+use tlbc_runtime::pte::Was;
 use tlbc_runtime::{Level, Mapped, NewSpace, Platform, Section};
 use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::machines::x86;

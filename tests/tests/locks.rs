@@ -86,7 +86,7 @@ fn every_lock_is_noted() {
     let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
     assert!(detached.is_ok());
     assert_eq!(taken(), 2);
-    cpus.offline(1);
+    cpus.cpu_offline(1);
     assert_eq!(taken(), 1, "the tag is reserved no longer");
     cpus.teardown(0, &process);
     assert_eq!(taken(), 0);

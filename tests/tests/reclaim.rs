@@ -6,7 +6,7 @@ mod configurations;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tlbc_runtime::change::Was;
+use tlbc_runtime::pte::Was;
 use tlbc_runtime::{
     Backend, CpuId, Current, FinishSteps, Level, NewSpace, Reclaim, Section, Unmapped, Waited,
 };
@@ -294,7 +294,7 @@ fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize)
 /// Whoever locks the tables meanwhile relies on nothing that is pending: it is flushed first, and once.
 fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
-    let before = world.mmu.counts_of(CpuId(0));
+    let before = world.mmu.stats_of(CpuId(0));
     world.reclaim(|reclaim| {
         let token = world.unmap(reclaim, 0, 0);
         assert_eq!(world.spaces[0].flush_pending(), B::FACTS.changes_plainly);
@@ -317,7 +317,7 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
         assert_eq!(redeemed(&waited, again), number(0, 1));
     });
     assert_eq!(begins_with_on_cpu(&world, 0), []);
-    let counts = world.mmu.counts_of(CpuId(0));
+    let counts = world.mmu.stats_of(CpuId(0));
     let debts = 2 * u64::from(B::FACTS.changes_plainly);
     assert_eq!(counts.full_debt, debts);
     assert_eq!(counts.paid - before.paid, debts);

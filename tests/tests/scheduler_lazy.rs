@@ -248,9 +248,9 @@ fn what_a_cpu_has_loaded_can_be_asked_at_any_moment() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let loaded = |cpus: &Scheduler<B>| cpus.mmu.loaded(CpuId(1));
         let mut cpus = case.scheduler(2);
-        cpus.offline(1);
+        cpus.cpu_offline(1);
         assert_eq!(loaded(&cpus), Loaded::Nothing, "{}", case.name);
-        cpus.arrive(1);
+        cpus.cpu_online(1);
         assert_eq!(loaded(&cpus), Loaded::Kernel, "{}", case.name);
         let switch = |nth: &usize| {
             let mut cpus = case.scheduler(2);

@@ -16,7 +16,7 @@ use tlbc_tests::tables::Entries;
 fn forgets<B: Machine>(backend: &B, cpu: u32) -> Vec<String> {
     let mut lines = Vec::new();
     let mut sink = Record(|op: B::Op| lines.push(format!("cpu {cpu}: {}", op.shown())));
-    let _ = backend.arrive(&mut sink);
+    let _ = backend.cpu_online(&mut sink);
     lines
 }
 
@@ -34,7 +34,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             let upper = Entries::new(backend, &process, Level(1), 1 << 30, 1);
             upper.link(0, 77);
             cpus.forget();
-            cpus.offline(1);
+            cpus.cpu_offline(1);
             let root = cpus.lines();
             assert!(!root.is_empty(), "{}: loads the kernel's root", case.name);
             assert!(cpus.current(1).is_none());
@@ -50,7 +50,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             assert_eq!(cpus.lines(), ["interrupted: cpu 2"], "{}", case.name);
 
             cpus.forget();
-            cpus.arrive(1);
+            cpus.cpu_online(1);
             let lines = cpus.lines();
             let forgets = forgets(cpus.mmu.platform().backend(), 1);
             assert!(lines.ends_with(&forgets), "{}: {lines:?}", case.name);
@@ -86,12 +86,12 @@ fn a_cpu_goes_off_line_that_somebody_waits_for() {
     cpus.forget();
     thread::scope(|scope| {
         Hosted::on(&mmu, 1, || {
-            hosted.pinned(true, |_| {
+            hosted.pin_cpu(true, |_| {
                 scope.spawn(flush);
                 while !hosted.is_interrupted(1) {
                     thread::yield_now();
                 }
-                cpus.offline(1);
+                cpus.cpu_offline(1);
             });
         });
     });
@@ -110,7 +110,7 @@ fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
         cpus.forget();
         let release = |cpus: &Scheduler<B>| cpus.on(0, |mmu| mmu.release(&process));
         assert_eq!(release(&cpus), Err(StillLoaded), "{}", case.name);
-        cpus.offline(1);
+        cpus.cpu_offline(1);
         cpus.forget();
         cpus.teardown(0, &process);
         let lines = cpus.lines();
@@ -136,7 +136,7 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         cpus.run(1, &process);
         cpus.run(2, &process);
         cpus.kernel_thread(2);
-        cpus.offline(3);
+        cpus.cpu_offline(3);
         // A flush of the kernel's goes by interrupts unless an instruction of this machine reaches all.
         let interrupts = case.interrupts() && !case.tag_of_cpu;
         let kernel_at = if case.name.starts_with("powerpc64") {
@@ -176,7 +176,7 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         }
         assert_eq!(lines.last().unwrap(), "table 77 is free behind walkers");
         assert!(position("page 101").unwrap() < lines.len() - 1);
-        let counts = cpus.mmu.counts_of(CpuId(0));
+        let counts = cpus.mmu.stats_of(CpuId(0));
         assert_eq!(counts.sent, if interrupts { 2 } else { 0 }, "{}", case.name);
         assert_eq!(counts.interrupting, u64::from(interrupts), "{}", case.name);
         // Where the change itself drops the entries nothing is left to be flushed.

@@ -133,7 +133,7 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
 /// A machine with tags for few spaces: 64, without those that are another view's.
 fn few_tags<B: Machine>(backend: B, cpus: usize) -> Scheduler<B> {
     let mut scheduler = Scheduler::off_line(Hosted::with_tag_words(backend, cpus, 2));
-    (0..cpus).for_each(|cpu| scheduler.arrive(cpu as u32));
+    (0..cpus).for_each(|cpu| scheduler.cpu_online(cpu as u32));
     scheduler.forget();
     scheduler
 }
@@ -293,7 +293,7 @@ fn pins_leave_a_tag_for_every_cpu() {
             );
         }
     }
-    assert!(cpus.mmu.counts().rollovers > 0);
+    assert!(cpus.mmu.stats().rollovers > 0);
     assert_eq!(cpus.on(0, |mmu| mmu.pin_tag(&processes[1])), pins[1]);
 }
 
@@ -301,7 +301,7 @@ fn pins_leave_a_tag_for_every_cpu() {
 fn a_machine_needs_more_than_two_tags_for_each_cpu() {
     let machine = |cpus, words| {
         let mmu = Hosted::with_tag_words(machines::arm64(Arm::NONE), cpus, words);
-        Hosted::arrive(&mmu, 0).err()
+        Hosted::cpu_online(&mmu, 0).err()
     };
     assert_eq!(machine(1, 0), Some(Unusable::TooFewTags));
     assert_eq!(machine(31, 2), None);

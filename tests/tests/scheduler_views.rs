@@ -26,7 +26,7 @@ fn in_user_code(config: X86) -> (Scheduler<x86_64::Tlb>, Handle<x86_64::Tlb>, En
     (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
     for cpu in 0..2 {
         cpus.run(cpu, &process);
-        cpus.resume(cpu);
+        cpus.return_to_user(cpu);
     }
     cpus.forget();
     (cpus, process, table)
@@ -39,7 +39,7 @@ const DROPPED: &str = "cr3 cr3=0x11802";
 
 fn resumed(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
     cpus.forget();
-    cpus.resume(cpu);
+    cpus.return_to_user(cpu);
     let lines = cpus.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     lines[0]
@@ -102,7 +102,7 @@ fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
     cpus.unmap(0, &process, &table, 1);
     let other = cpus.process();
     cpus.run(1, &other);
-    cpus.resume(1);
+    cpus.return_to_user(1);
     cpus.run(1, &process);
     let lines = cpus.lines();
     assert_eq!(lines.last().unwrap(), "cpu 1: cr3 cr3=0x8000000000010002");
@@ -161,7 +161,7 @@ fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
     cpus.unmap(0, &process, &table, 1);
     assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
     cpus.forget();
-    cpus.resume(0);
+    cpus.return_to_user(0);
     let loads = cpus.lines();
     assert_eq!(loads.len(), 1);
     assert!(
@@ -176,7 +176,7 @@ fn arm64_loads_the_user_views_tag_and_owes_nothing() {
     let process = cpus.process();
     cpus.run(0, &process);
     cpus.forget();
-    cpus.resume(0);
+    cpus.return_to_user(0);
     assert_eq!(cpus.lines(), ["cpu 0: ttbr1 asid=0x3"]);
     let backend = cpus.mmu.platform().backend();
     let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
@@ -198,10 +198,10 @@ fn round_trip<B: Machine>(backend: B) -> (Vec<String>, Vec<String>) {
     let mut cpus = Scheduler::new(backend, 1);
     let process = cpus.process();
     cpus.run(0, &process);
-    cpus.resume(0); // the first return may pay what the switch owes
+    cpus.return_to_user(0); // the first return may pay what the switch owes
     cpus.enter_from_user(0);
     cpus.forget();
-    cpus.resume(0);
+    cpus.return_to_user(0);
     let resumed = cpus.lines();
     cpus.enter_from_user(0);
     let entered = cpus.lines();
@@ -271,7 +271,7 @@ fn views_are_data() {
     let backend = cpus.mmu.platform().backend();
     let mut loaded = Vec::new();
     backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
-    backend.resume(&mut Record(|op| loaded.push(op)), &views.user, false);
+    backend.return_to_user(&mut Record(|op| loaded.push(op)), &views.user, false);
     let [
         x86_64::Op::LoadCr3 { cr3: kernel },
         x86_64::Op::LoadCr3 { cr3: user },

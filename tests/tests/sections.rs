@@ -7,7 +7,7 @@ mod configurations;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
@@ -85,7 +85,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     }
 
     /// Whether what an entry was is dropped before it becomes another one.
-    fn facts(&self) -> tlbc_runtime::change::ChangeFacts {
+    fn facts(&self) -> tlbc_runtime::pte::ChangeFacts {
         let backend = self.mmu.platform().backend();
         backend.change_facts(self.space.conditions())
     }

@@ -96,11 +96,11 @@ impl<B: HostBackend> Cpu<'_, B> {
         self.running = Some(Hosted::switch(self.mmu, from, to));
     }
 
-    fn offline(&mut self) {
+    fn cpu_offline(&mut self) {
         let current = self.running.take().expect("a CPU on line");
         let cpu = CpuId(self.number);
         let hosted = self.mmu.platform();
-        hosted.interrupts_off(|| self.mmu.offline(cpu, current));
+        hosted.interrupts_off(|| self.mmu.cpu_offline(cpu, current));
     }
 
     fn step(&mut self, round: u64) {
@@ -127,8 +127,8 @@ impl<B: HostBackend> Cpu<'_, B> {
                 assert!(mmu.detach_device(&space.handle, device).is_ok());
             }
             10 => {
-                self.offline();
-                let arrived = Hosted::arrive(mmu, self.number);
+                self.cpu_offline();
+                let arrived = Hosted::cpu_online(mmu, self.number);
                 self.running = Some(arrived.expect("a usable machine"));
             }
             11 => mmu.flush_everything(mmu.kernel()),
@@ -154,7 +154,7 @@ impl<B: HostBackend> Cpu<'_, B> {
 
 fn all_at_once<B: HostBackend>(backend: B) {
     let mmu = Hosted::with_tags(backend, CPUS, 2, TAGS);
-    let currents = [0, 1, 2].map(|cpu| Hosted::arrive(&mmu, cpu).expect("a usable machine"));
+    let currents = [0, 1, 2].map(|cpu| Hosted::cpu_online(&mmu, cpu).expect("a usable machine"));
     let space = |nth| Space::new(&mmu, (nth as u64 + 1) << 16);
     let spaces: Vec<_> = (0..SPACES).map(space).collect();
     thread::scope(|scope| {
@@ -172,7 +172,7 @@ fn all_at_once<B: HostBackend>(backend: B) {
                 };
                 Hosted::on(mmu, number, || {
                     (0..ROUNDS as u64).for_each(|round| cpu.step(round));
-                    cpu.offline(); // the others do not wait for this CPU any more
+                    cpu.cpu_offline(); // the others do not wait for this CPU any more
                 });
             });
         }

@@ -76,9 +76,9 @@ impl<B: Machine> World<B> {
 
     /// Whether a tag is given to a new process, in a whole generation of tags.
     fn is_given_away(&mut self, tag: u64) -> bool {
-        let before = self.cpus.mmu.counts().rollovers;
+        let before = self.cpus.mmu.stats().rollovers;
         let mut given = false;
-        while self.cpus.mmu.counts().rollovers < before + 2 {
+        while self.cpus.mmu.stats().rollovers < before + 2 {
             let process = self.process();
             given |= self.run(&process) == tag;
         }
@@ -87,11 +87,11 @@ impl<B: Machine> World<B> {
 
     /// Runs new processes until a generation of tags begins, and then until one has this tag, which is returned.
     fn next_owner(&mut self, tag: u64) -> Handle<B> {
-        let before = self.cpus.mmu.counts().rollovers;
+        let before = self.cpus.mmu.stats().rollovers;
         loop {
             let process = self.process();
             let own = self.run(&process);
-            let rollovers = self.cpus.mmu.counts().rollovers;
+            let rollovers = self.cpus.mmu.stats().rollovers;
             if own == tag && rollovers > before {
                 return process;
             }

@@ -191,13 +191,13 @@ impl<B: Machine> World<B> {
             }
             Op::Offline(cpu) => {
                 if self.runs[cpu as usize] != Runs::Offline {
-                    self.cpus.offline(cpu);
+                    self.cpus.cpu_offline(cpu);
                     self.runs[cpu as usize] = Runs::Offline;
                 }
             }
             Op::Online(cpu) => {
                 if self.runs[cpu as usize] == Runs::Offline {
-                    self.cpus.arrive(cpu);
+                    self.cpus.cpu_online(cpu);
                     self.runs[cpu as usize] = Runs::Kernel;
                 }
             }
@@ -211,7 +211,7 @@ impl<B: Machine> World<B> {
         self.cpus.run(cpu, &self.spaces[nth].handle);
         self.runs[cpu as usize] = Runs::User(nth);
         if to_user {
-            self.cpus.resume(cpu);
+            self.cpus.return_to_user(cpu);
         }
     }
 

@@ -104,7 +104,7 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
     }));
     let interrupts_off = wrong != Wrong::InterruptsOn;
     let walk = |within: &dyn Fn()| {
-        hosted.pinned(interrupts_off, |_| {
+        hosted.pin_cpu(interrupts_off, |_| {
             if let Some(table) = top.linked(0) {
                 within();
                 shared.read(table);

@@ -183,6 +183,8 @@ pub enum InvalidateFact {
     After(Cases<Ident>),
     /// `needs same cpu;`, `needs interrupts off;`, `needs lock;`
     Needs(Spanned<Need>),
+    /// `needs no lock;`: CPUs may issue it at once.
+    NeedsNoLock,
     /// `may be interrupted;`: nothing goes wrong between its instructions.
     MayBeInterrupted,
     /// `keeps flags, operands;`

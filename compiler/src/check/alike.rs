@@ -7,10 +7,10 @@
 
 use super::configs::Configs;
 use crate::codes::Code;
+use crate::describe;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Place, Template, Value};
 use crate::source::Span;
-use crate::words;
 
 /// An instruction: what the assembler is given, and what that is said to do.
 struct Seen<'m> {
@@ -211,13 +211,13 @@ fn content(model: &Model, operand: usize) -> String {
                 let numbers = &model.level_numbers[table];
                 let cases = numbers.cases.iter();
                 let cases = cases.map(|(level, number, when)| {
-                    format!("{level} {number}{}", words::when(model, when))
+                    format!("{level} {number}{}", describe::when(model, when))
                 });
                 format!("{:?} {:?}", cases.collect::<Vec<_>>(), numbers.otherwise)
             }
             other => format!("{other:?}"),
         };
-        let when = words::when(model, &field.when);
+        let when = describe::when(model, &field.when);
         format!("[{}:{}] {value}{when}", field.high, field.low)
     });
     let fields: Vec<String> = fields.collect();
@@ -231,7 +231,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
     let same = if it.same_cpu { " by the same CPU" } else { "" };
     let completes = it
         .completes
-        .map(|at| format!("{}{same}", words::holders(at.value)));
+        .map(|at| format!("{}{same}", describe::holders(at.value)));
     Seen {
         name: &it.named.name,
         span: it.template.span,
@@ -241,7 +241,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
             "is a barrier".to_owned(),
             role(
                 "publishes to",
-                it.publishes.map(|at| words::holders(at.value)),
+                it.publishes.map(|at| describe::holders(at.value)),
             ),
             role("completes on", completes),
             role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
@@ -251,15 +251,17 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
 
 fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
     let lines = it.assembled();
-    let reach = words::cases(model, &it.holders, |at| words::holders(at.value));
+    let reach = describe::cases(model, &it.holders, |at| describe::holders(at.value));
     let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
-        let barriers = words::cases(model, after, |at| {
-            words::code(&model.barriers[at.value].named.name)
+        let barriers = describe::cases(model, after, |at| {
+            describe::code(&model.barriers[at.value].named.name)
         });
         format!("after {barriers}")
     });
     let writes = it.writes_entry.as_ref();
-    let writes = writes.map_or("writes no entry".to_owned(), |of| words::writes(model, of));
+    let writes = writes.map_or("writes no entry".to_owned(), |of| {
+        describe::writes(model, of)
+    });
     let forms = it.forms.iter().map(|form| drops(model, form));
     let forms: Vec<String> = forms.collect();
     Seen {
@@ -278,7 +280,7 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
 }
 
 fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> Seen<'m> {
-    let drops = it.drops.iter().map(|drops| words::drops(model, drops));
+    let drops = it.drops.iter().map(|drops| describe::drops(model, drops));
     let drops: Vec<String> = drops.collect();
     Seen {
         name: &it.named.name,
@@ -290,7 +292,7 @@ fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> Seen<'m> {
 }
 
 fn drops(model: &Model, form: &Form) -> String {
-    let clauses = form.drops.iter().map(|drops| words::drops(model, drops));
+    let clauses = form.drops.iter().map(|drops| describe::drops(model, drops));
     let clauses: Vec<String> = clauses.collect();
     let name = form
         .named

@@ -14,7 +14,8 @@ use crate::model::{
 };
 use crate::source::Span;
 use crate::trace::encode::source_name;
-use tlbc_runtime::clause::{Level, Stride};
+use tlbc_facts::clause::Stride;
+use tlbc_runtime::level::Level;
 
 /// What an instruction has to be told on one machine.
 struct Wanted {

@@ -4,7 +4,7 @@
 //! configuration in which an instruction may be used there is a tag for it and its barrier, and
 //! what is decided at boot depends on what is known at boot.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
@@ -31,7 +31,7 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut cases = invalidate.holders.cases.iter();
-        if cases.any(|(at, _)| !Holders::CORE.covers(at.value)) {
+        if cases.any(|(at, _)| !Agents::CORE.covers(at.value)) {
             let mut compared = compared(invalidate);
             found.extend(
                 compared.find_map(|(drops, conds)| of_one_cpu(model, invalidate, drops, conds)),

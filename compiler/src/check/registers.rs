@@ -6,12 +6,12 @@
 use super::configs::Configs;
 use super::tables::counts;
 use crate::codes::Code;
+use crate::describe::registers::{bits_of, compared};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     At, Bits, Cases, Comparison, Cond, Config, Demand, Feature, Limit, Model, ReadFrom, Var,
 };
 use crate::source::Span;
-use crate::words::registers::{bits_of, compared};
 
 /// A field that the setup of the machine gives a value.
 struct Set<'m> {

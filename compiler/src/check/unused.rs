@@ -10,7 +10,8 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under, Which};
 use crate::source::Span;
-use tlbc_runtime::clause::{Level, Most};
+use tlbc_facts::clause::Most;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 /// E0208: what tells machines apart, tags apart or bounds a run is used. What else is defined and never used is a

@@ -1,7 +1,7 @@
 //! `tlbc diff`.
 
 use super::{Definitions, Outcome, Trouble, generate};
-use crate::disk::Change;
+use crate::fs::Change;
 use crate::hidden::spelt;
 use similar::TextDiff;
 use std::path::{Path, PathBuf};

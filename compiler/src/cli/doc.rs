@@ -3,15 +3,15 @@
 use super::generate::listed;
 use super::{Messages, Outcome, Trouble};
 use crate::compile;
-use crate::disk;
 use crate::doc::documents;
+use crate::fs;
 use std::path::PathBuf;
 
 /// Writes a page about an architecture, with a picture
 #[derive(clap::Args)]
 #[command(after_help = "\
 DIR/NAME.md has the facts of the architecture, what follows from them and whether that is stated or
-derived, features, errata with their remedies, every instruction with its source, and what is issued
+derived, features, errata with their workarounds, every instruction with its source, and what is issued
 for each kind of request on which machine. DIR/NAME.svg shows the levels of its tables and what each
 instruction reaches. If the definition has an error, nothing is written. Files that would not change
 are left alone.
@@ -34,7 +34,7 @@ pub(super) struct Doc {
 
 impl Doc {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
-        let source = disk::read_one(self.file.clone())?.named();
+        let source = fs::read_one(self.file.clone())?.named();
         let (compiled, analyses) = compile::planned([source]);
         if compiled.has_errors() {
             let findings = self
@@ -46,12 +46,12 @@ impl Doc {
             .iter()
             .flat_map(|it| documents(it, &compiled.files))
             .collect();
-        let changes = disk::changes(&self.out, &outputs, false)?;
+        let changes = fs::changes(&self.out, &outputs, false)?;
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
             return Ok(Outcome::Good(text));
         }
-        disk::apply(&self.out, &changes)?;
+        fs::apply(&self.out, &changes)?;
         Ok(Outcome::Good(listed(
             &changes, "written", "written", "deleted",
         )))

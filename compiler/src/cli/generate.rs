@@ -2,7 +2,7 @@
 
 use super::{Definitions, Denied, Outcome, Trouble};
 use crate::compile::{Compiled, LIB};
-use crate::disk::{self, Change};
+use crate::fs::{self, Change};
 use std::path::{Path, PathBuf};
 
 const HINT: &str = "the same without --check mends this; `tlbc diff` shows it\n";
@@ -53,7 +53,7 @@ impl Generate {
             return Ok(Outcome::Different(files, HINT));
         }
         if !self.check {
-            disk::apply(&self.out, &changes)?;
+            fs::apply(&self.out, &changes)?;
         }
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
@@ -74,7 +74,7 @@ pub(super) fn changes(
     let mut outputs = compiled.outputs;
     let whole = definitions.are_whole();
     outputs.retain(|output| whole || output.path != LIB);
-    Ok(disk::changes(directory, &outputs, whole)?)
+    Ok(fs::changes(directory, &outputs, whole)?)
 }
 
 pub(super) fn listed(changes: &[Change], new: &str, different: &str, stale: &str) -> String {

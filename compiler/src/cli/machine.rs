@@ -3,7 +3,7 @@
 use super::number::number;
 use super::{Trouble, unknown};
 use crate::model::{Config, Model, Named, Var};
-use crate::samples::with_all_features;
+use crate::sample_requests::with_all_features;
 
 /// The word for everything that can be on.
 const ALL: &str = "all";

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 #[derive(clap::Args)]
 #[command(after_help = "\
 One column an architecture, one row a question: what may be cached, what each instruction drops,
-where, and when that is done, how other CPUs are told, what is issued for a few requests, features
+where, and when that is done, how other CPUs are reached, what is issued for a few requests, features
 and errata. Policies say whether the definition states them or they are derived. Where a cell has
 several alternatives, each with a condition, the last whose condition holds counts. What is issued is
 shown for a machine without a feature and for one with most: with each that goes with those before it,
@@ -21,7 +21,7 @@ Examples:
   tlbc matrix --width 240                   the same for a wide one
   tlbc matrix a.arch b.arch                 two of them
   tlbc matrix --format html > matrix.html   a page for a browser
-  tlbc matrix --brief --format markdown     the table of the README")]
+  tlbc matrix --brief --format markdown     one short table")]
 pub(super) struct Matrix {
     #[command(flatten)]
     definitions: Definitions,

@@ -13,18 +13,19 @@ mod machine;
 mod matrix;
 mod new;
 mod number;
+mod said;
 mod trace;
 
 use crate::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
-use crate::disk::{self, DiskError, Source};
-use crate::hidden::{is_hidden, spelt};
+use crate::fs::{self, FileError, Source};
+use crate::hidden::spelt;
 use crate::render::{self, render};
 use crate::source::Files;
 use crate::spelling::nearest;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::fmt;
+use said::Said;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ Exit codes:
   1  the definitions have errors, or warnings that are denied, or files differ from what they should be
   2  trouble: wrong usage, a file that cannot be read or written, a bug in tlbc
 
-Results go to stdout, findings and trouble to stderr.";
+Results go to stdout, findings and trouble to stderr. With --message-format json each line on stderr is one JSON
+object; trouble, which has no place in a definition, has the code null.";
 
 /// Compiles descriptions of how an architecture invalidates its TLBs to Rust flush backends.
 #[derive(Parser)]
@@ -121,23 +123,23 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, DiskError> {
+    fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, FileError> {
         if self.paths == [Path::new(DEFAULT)] && !self.paths[0].exists() {
-            return Err(DiskError::NoDefault(DEFAULT));
+            return Err(FileError::NoDefault(DEFAULT));
         }
-        let sources = disk::read(&self.paths)?;
+        let sources = fs::read(&self.paths)?;
         Ok(sources.into_iter().map(Source::named))
     }
 
-    fn compile(&self) -> Result<Compiled, DiskError> {
+    fn compile(&self) -> Result<Compiled, FileError> {
         Ok(compile(self.read()?))
     }
 
-    fn check(&self) -> Result<Compiled, DiskError> {
+    fn check(&self) -> Result<Compiled, FileError> {
         Ok(compile::check(self.read()?))
     }
 
-    fn planned(&self) -> Result<(Compiled, Vec<Analysis>), DiskError> {
+    fn planned(&self) -> Result<(Compiled, Vec<Analysis>), FileError> {
         Ok(compile::planned(self.read()?))
     }
 
@@ -210,8 +212,8 @@ enum Outcome {
 /// What stood in the way: a sentence, and perhaps lines that help.
 struct Trouble(String);
 
-impl From<DiskError> for Trouble {
-    fn from(error: DiskError) -> Self {
+impl From<FileError> for Trouble {
+    fn from(error: FileError) -> Self {
         Self(error.to_string())
     }
 }
@@ -231,21 +233,17 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
 /// Runs `tlbc` with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    let said = Said::of(std::env::args_os());
     caught(|| {
         let cli = match Cli::try_parse() {
             Ok(cli) => cli,
             // What was asked for, as `--help` is.
             Err(answer) if !answer.use_stderr() => {
                 let printed = answer.print().and_then(|()| io::stdout().flush());
-                return written(printed, 0);
+                return written(printed, 0, said);
             }
             Err(error) => {
-                let text = error.render().to_string();
-                if text.contains(is_hidden) {
-                    complain(spelt(&text));
-                } else {
-                    let _ = error.print();
-                }
+                said.usage(&error);
                 return ExitCode::from(2);
             }
         };
@@ -260,53 +258,48 @@ pub fn main() -> ExitCode {
             Command::Doc(command) => command.run(color),
             Command::Explain(command) => command.run(),
         };
-        show(result)
+        show(result, said)
     })
 }
 
 /// Prints, and says what to exit with.
-fn show(mut result: Result<Outcome, Trouble>) -> ExitCode {
+fn show(mut result: Result<Outcome, Trouble>, said: Said) -> ExitCode {
     if let Ok(Outcome::Warned(warnings, rest)) = result {
-        complain(warnings);
+        said::complain(warnings);
         result = Ok(*rest);
     }
     // Names of files, and of what the arguments name, may hold anything.
     let (results, code) = match result {
         Ok(Outcome::Good(results)) => (spelt(&results), 0),
         Ok(Outcome::Different(results, hint)) => {
-            complain(hint);
+            said.hint(hint);
             (spelt(&results), 1)
         }
         Ok(Outcome::Painted(results)) => (results, 1),
         Ok(Outcome::Findings(findings) | Outcome::Warned(findings, _)) => {
-            complain(findings);
+            said::complain(findings);
             return ExitCode::from(1);
         }
         Err(Trouble(message)) => {
-            complain(format_args!("error: {}\n", spelt(&message)));
+            said.trouble(&message);
             return ExitCode::from(2);
         }
     };
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(results.as_bytes());
-    written(printed.and_then(|()| stdout.flush()), code)
+    written(printed.and_then(|()| stdout.flush()), code, said)
 }
 
 /// What to exit with after results were printed.
-fn written(printed: io::Result<()>, code: u8) -> ExitCode {
+fn written(printed: io::Result<()>, code: u8, said: Said) -> ExitCode {
     match printed {
         // A reader that has seen enough, such as `head`, is no trouble.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(format_args!("error: cannot write to stdout: {error}\n"));
+            said.trouble(&format!("cannot write to stdout: {error}"));
             ExitCode::from(2)
         }
         _ => ExitCode::from(code),
     }
-}
-
-/// Writes to stderr; when nobody listens there, nobody can be told.
-fn complain(message: impl fmt::Display) {
-    let _ = write!(io::stderr(), "{message}");
 }
 
 /// Turns a panic, whose own message has been printed by then, into an exit code and a request.
@@ -314,7 +307,7 @@ fn caught(run: impl FnOnce() -> ExitCode) -> ExitCode {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         let version = env!("CARGO_PKG_VERSION");
         let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-        complain(format_args!(
+        said::complain(format_args!(
             "\nerror: this is a bug in tlbc, not in what you gave it\n  \
              please report it, with the lines above, the definitions, and this:\n  \
              tlbc {version}, arguments {arguments:?}\n"

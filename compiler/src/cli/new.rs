@@ -2,7 +2,7 @@
 
 use super::{Outcome, Trouble};
 use crate::compile;
-use crate::disk::{self, DiskError};
+use crate::fs::{self, FileError};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -32,15 +32,15 @@ impl New {
     pub(super) fn run(&self) -> Result<Outcome, Trouble> {
         check_name(&self.name)?;
         let text = definition(&self.name);
-        let file = format!("{}.{}", self.name, disk::EXTENSION);
+        let file = format!("{}.{}", self.name, fs::EXTENSION);
         let path = match &self.out {
             Some(path) if path.as_os_str() == "-" => return Ok(Outcome::Good(text)),
             Some(directory) if directory.is_dir() => directory.join(file),
             Some(path) => path.clone(),
             None => file.into(),
         };
-        disk::create(&path, &text).map_err(|refused| match refused {
-            DiskError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
+        fs::create(&path, &text).map_err(|refused| match refused {
+            FileError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
                 let path = path.display();
                 Trouble(format!(
                     "{path} is there already, and nothing is overwritten"

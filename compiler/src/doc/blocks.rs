@@ -1,37 +1,37 @@
-//! What the picture says of each instruction, before it is drawn.
+//! The texts that the picture shows for each instruction.
 //!
 //! In: a [`Model`]. Out: a [`Block`] for each form of each instruction, with the texts of its lines.
 
+use crate::describe;
 use crate::matrix::done;
 use crate::model::{Drops, Form, Invalidate, LevelSel, Model};
-use crate::words;
 
-/// What stands in a picture of an instruction, or of one of its forms.
+/// The texts for an instruction, or for one of its forms.
 pub struct Block<'m> {
-    /// Its name and what it takes.
+    /// Its name and its condition.
     pub name: Vec<String>,
     pub invalidate: &'m Invalidate,
     pub clauses: Vec<Clause<'m>>,
-    /// Whose caches, under a condition.
+    /// On which CPUs and devices it acts, where that depends on a condition.
     pub reach: Vec<String>,
     pub when: Vec<String>,
 }
 
-/// A line of it.
+/// The texts for one clause of an instruction, on one line.
 pub struct Clause<'m> {
     pub drops: &'m Drops,
     pub levels: String,
-    pub stretch: String,
+    pub addresses: String,
     pub note: String,
 }
 
-/// A text for the picture, which has no backticks.
+/// Removes the backticks, which the picture does not show.
 #[must_use]
 pub fn bare(text: &str) -> String {
     text.replace('`', "")
 }
 
-/// Every instruction, form by form.
+/// Returns a block for each form of each instruction.
 pub fn blocks<'m>(model: &'m Model) -> Vec<Block<'m>> {
     let of = |invalidate: &'m Invalidate| {
         let forms = invalidate.forms.iter();
@@ -45,7 +45,7 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
         None => invalidate.named.name.clone(),
     }];
-    let needed = bare(&words::cond(
+    let needed = bare(&describe::cond(
         model,
         &invalidate.requires.and(&form.requires),
     ));
@@ -53,20 +53,20 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         name.extend(wrapped(&format!("when {needed}"), 36));
     }
     if let Some(writes) = &invalidate.writes_entry {
-        name.extend(wrapped(&bare(&words::writes(model, writes)), 36));
+        name.extend(wrapped(&bare(&describe::writes(model, writes)), 36));
     }
     let when = wrapped(&bare(&done(model, invalidate)), 18);
     let reach = invalidate.holders.cases.iter();
     let reach = reach.filter(|(_, cond)| !cond.terms.is_empty());
     let reach = reach.flat_map(|(at, cond)| {
-        let when = words::when(model, cond);
-        wrapped(&bare(&format!("{}{when}", words::holders(at.value))), 24)
+        let when = describe::when(model, cond);
+        wrapped(&bare(&format!("{}{when}", describe::holders(at.value))), 24)
     });
     let reach = reach.collect();
     let clauses = form.drops.iter().map(|drops| Clause {
         drops,
         levels: levels_of(model, drops),
-        stretch: bare(&words::which(model, &drops.which.value)),
+        addresses: bare(&describe::which(model, &drops.which.value)),
         note: note(model, drops),
     });
     Block {
@@ -78,7 +78,7 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
     }
 }
 
-/// Lines of at most so many letters, where words are no longer.
+/// Wraps a text to lines of at most `most` characters. A longer word has a line of its own.
 fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -93,19 +93,19 @@ fn wrapped(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// The levels of a clause: once where they are the same for every kind.
+/// Describes the levels of a clause, only once if they are the same for every kind.
 fn levels_of(model: &Model, drops: &Drops) -> String {
     let word = |of: LevelSel| match of {
         LevelSel::Any => "all levels".to_owned(),
         LevelSel::Hint => "at the hint".to_owned(),
         LevelSel::AboveHint => "above the hint".to_owned(),
-        LevelSel::Given => "the one given".to_owned(),
-        LevelSel::Only(levels) => format!("at {}", bare(&words::levels(model, levels))),
+        LevelSel::Given => "the given level".to_owned(),
+        LevelSel::Only(levels) => format!("at {}", bare(&describe::levels(model, levels))),
     };
     let kinds = [
         ("leaf", drops.leaf),
         ("walk", drops.walk),
-        ("absent", drops.absent),
+        ("negative", drops.absent),
     ];
     let kinds = kinds
         .into_iter()
@@ -124,8 +124,8 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
 fn note(model: &Model, drops: &Drops) -> String {
     let caches = drops
         .stores
-        .map(|of| format!("in {}", bare(&words::stores(model, of))));
-    let when = words::cond(model, &drops.when);
+        .map(|of| format!("in {}", bare(&describe::stores(model, of))));
+    let when = describe::cond(model, &drops.when);
     let when = (!when.is_empty()).then(|| format!("when {}", bare(&when)));
     caches
         .into_iter()

@@ -1,15 +1,15 @@
-//! The part of the page about instructions: invalidations, barriers, loads and operands.
+//! The sections of the page about invalidations, barriers, loads and operands.
 
 use std::fmt::Write as _;
 
 use super::page::{anchor, fenced, heading, place, table};
+use crate::describe::{self, code, plain, when};
 use crate::matrix::{done, marked, reach};
 use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};
 use crate::source::Files;
 use crate::trace::encode::value_name;
-use crate::words::{self, code, plain, when};
 
-/// Writes it.
+/// Writes the sections.
 pub fn write(out: &mut String, model: &Model, files: &Files) {
     heading(out, "Instructions");
     let links = model.invalidates.iter().map(|it| {
@@ -38,7 +38,7 @@ fn title(invalidate: &Invalidate) -> String {
     format!("Instruction {}", invalidate.named.name)
 }
 
-/// What it looks like.
+/// Returns the text of an instruction.
 fn template(invalidate: &Invalidate, model: &Model) -> String {
     let lines = match &invalidate.call {
         Some(function) => {
@@ -71,21 +71,21 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         say(&head, &text);
     }
     if let Some(writes) = &it.writes_entry {
-        say("Also", &words::writes(model, writes));
+        say("Also", &describe::writes(model, writes));
     }
-    say("In the caches of", &reach(model, it));
-    say("Done", &done(model, it));
-    let requires = words::cond(model, &it.requires);
+    say("On", &reach(model, it));
+    say("Complete", &done(model, it));
+    let requires = describe::cond(model, &it.requires);
     if !requires.is_empty() {
-        say("There when", &requires);
+        say("Available when", &requires);
     }
     let mut needs: Vec<String> = it
         .needs
         .iter()
-        .map(|need| words::need(need.value).to_owned())
+        .map(|need| describe::need(need.value).to_owned())
         .collect();
     if it.retry_while_busy {
-        needs.push("another call as long as it is busy".to_owned());
+        needs.push("to be repeated while it is busy".to_owned());
     }
     if !needs.is_empty() {
         say("Needs", &needs.join("; "));
@@ -106,10 +106,10 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         say("May change", &changed.join(" and "));
     }
     if it.cost != 1 {
-        say("Cost beside others", &it.cost.to_string());
+        say("Relative cost", &it.cost.to_string());
     }
     say(
-        "Per",
+        "Documented in",
         &it.per
             .as_ref()
             .map_or("nothing".to_owned(), |per| plain(&per.value)),
@@ -117,7 +117,7 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
     say("Defined at", &code(&place(files, it.span)));
 }
 
-/// What a form drops.
+/// Describes what a form drops: a heading, and the clauses.
 fn effect(model: &Model, form: &Form) -> (String, String) {
     let head = match &form.named {
         None => "Drops".to_owned(),
@@ -132,7 +132,7 @@ fn effect(model: &Model, form: &Form) -> (String, String) {
 fn clauses(model: &Model, drops: &[Drops]) -> String {
     let clauses: Vec<String> = drops
         .iter()
-        .map(|drops| words::drops(model, drops))
+        .map(|drops| describe::drops(model, drops))
         .collect();
     if clauses.is_empty() {
         "nothing".to_owned()
@@ -152,7 +152,7 @@ fn barriers(out: &mut String, model: &Model) {
         let text = marked(&plain(&assumed.value));
         let _ = writeln!(
             out,
-            "Changes are published without an instruction, by {text}.\n"
+            "Changes are published without an instruction: {text}.\n"
         );
     }
     if model.atomics_order.is_some() {
@@ -165,7 +165,7 @@ fn barriers(out: &mut String, model: &Model) {
     let rows = model.barriers.iter().map(|barrier| {
         let publishes = barrier
             .publishes
-            .map(|at| words::holders(at.value))
+            .map(|at| describe::holders(at.value))
             .unwrap_or_default();
         let completes = barrier.completes.map(|at| {
             let facts = [
@@ -175,13 +175,13 @@ fn barriers(out: &mut String, model: &Model) {
             let facts = facts.iter().filter(|(is, _)| *is).map(|(_, fact)| *fact);
             let facts: Vec<&str> = facts.collect();
             let same = if barrier.same_cpu {
-                ", for what the same CPU issued"
+                ", only invalidations of the same CPU"
             } else {
                 ""
             };
             format!(
                 "{}: {}{same}",
-                words::holders(at.value),
+                describe::holders(at.value),
                 facts.join(" and ")
             )
         });
@@ -189,7 +189,7 @@ fn barriers(out: &mut String, model: &Model) {
         [
             code(&barrier.named.name),
             lines(&barrier.template),
-            words::cond(model, &barrier.requires),
+            describe::cond(model, &barrier.requires),
             publishes,
             completes.unwrap_or_default(),
             resyncs.to_owned(),
@@ -200,7 +200,7 @@ fn barriers(out: &mut String, model: &Model) {
         [
             "barrier",
             "instruction",
-            "there when",
+            "available when",
             "publishes to",
             "completes on",
             "resyncs",

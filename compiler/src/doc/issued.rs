@@ -1,22 +1,21 @@
-//! What is issued on which machine: the answers of a sample over all configurations, as few lines as
-//! say it.
+//! What is issued for a sample on which machine, in few lines.
 //!
-//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, machines and what is
-//! issued on them. Holds: the machines of the lines are all that there can be, and no machine is of two.
+//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, each with a description of machines and what
+//! is issued on them. Holds: each possible machine belongs to exactly one line.
 
 use std::collections::BTreeSet;
 
 use crate::Analysis;
+use crate::describe::code;
 use crate::model::{Config, Model};
 use crate::plan::ir::{Node, Test};
-use crate::samples::Sample;
-use crate::words::code;
+use crate::sample_requests::Sample;
 
-/// The features and errata that plans ask for.
+/// The features and errata that plans test.
 pub struct Flags(Vec<Test>);
 
 impl Flags {
-    /// Those of a definition.
+    /// Returns the features and errata that the plans of a definition test.
     pub fn of(analysis: &Analysis) -> Self {
         let mut found = Vec::new();
         for plan in analysis.plans.iter() {
@@ -35,7 +34,7 @@ impl Flags {
         Self(found)
     }
 
-    /// Every configuration of them that a machine can have, with what else it takes.
+    /// Returns every possible combination of these features and errata, completed to a possible machine.
     fn configs(&self, model: &Model) -> Vec<Config> {
         let all = (0..1u32 << self.0.len()).filter_map(|bits| {
             let mut config = Config::default();
@@ -52,7 +51,7 @@ impl Flags {
         all.collect()
     }
 
-    /// With features that no plan asks for where others need them.
+    /// Adds features that no plan tests, if others need them. None if the machine is still impossible.
     fn completed(&self, model: &Model, config: Config) -> Option<Config> {
         if model.possible(config) {
             return Some(config);
@@ -69,7 +68,7 @@ impl Flags {
     }
 }
 
-/// The lines of a sample: a machine, and what is issued on it.
+/// Returns the lines of a sample: descriptions of machines, and what is issued on them.
 pub fn lines(
     analysis: &Analysis,
     flags: &Flags,
@@ -84,7 +83,7 @@ pub fn lines(
     let all: Vec<&Answer> = answers.iter().collect();
     split(&all, &flags.0, &mut Vec::new(), &mut |path, answer| {
         let machine = machine(&analysis.model, path);
-        // What is issued on several kinds of machines is said once.
+        // Machines with the same answer share a line.
         match lines.iter_mut().find(|(_, known)| known == answer) {
             Some((machines, _)) => *machines += &format!("\nor {machine}"),
             None => lines.push((machine, answer.to_owned())),
@@ -93,7 +92,7 @@ pub fn lines(
     lines
 }
 
-/// A machine, and what is issued on it.
+/// A machine and what is issued on it.
 type Answer = (Config, String);
 
 fn has(config: Config, flag: Test) -> bool {
@@ -104,8 +103,8 @@ fn has(config: Config, flag: Test) -> bool {
     }
 }
 
-/// Cuts machines in two by the flag that leaves the fewest answers on either side, until each part has
-/// one answer.
+/// Splits machines by the flag that leaves the fewest different answers on both sides, until each part has one
+/// answer.
 fn split<'a>(
     answers: &[&'a Answer],
     flags: &[Test],
@@ -141,13 +140,13 @@ fn split<'a>(
     }
 }
 
-/// How many answers differ.
+/// Returns the number of different answers.
 fn kinds(answers: &[&Answer]) -> usize {
     let kinds: BTreeSet<&str> = answers.iter().map(|(_, text)| text.as_str()).collect();
     kinds.len()
 }
 
-/// A machine in words.
+/// Describes a machine.
 fn machine(model: &Model, path: &[(Test, bool)]) -> String {
     let words = path.iter().map(|(flag, is)| {
         let name = match flag {

@@ -1,12 +1,12 @@
-//! The part of the picture that shows how an address goes through the tables.
+//! The part of the picture that shows the levels of the tables.
 //!
-//! In: a [`Model`]. Out: a row of boxes for every shape that the tables can have: a box a level, from the
-//! top table to the page, with the bits of a user address that index it, what one of its entries
-//! reaches, and whether an entry may map a page.
+//! In: a [`Model`]. Out: a row of boxes for every shape that the tables can have, with a box per level from the top
+//! table to the page. A box shows the bits of a user address that index the table, how many bytes one of its entries
+//! maps, and whether an entry may map a page.
 
 use super::svg::{Face, Svg, width};
+use crate::describe::{bytes, cond};
 use crate::model::{Config, Model};
-use crate::words::{bytes, cond};
 
 const BOX: u32 = 176;
 const GAP: u32 = 24;
@@ -14,7 +14,7 @@ const HEIGHT: u32 = 96;
 const INK: &str = "#1a1a1a";
 const GREY: &str = "#555555";
 
-/// Draws it from `(x, y)`; says how wide it is, and where it ends.
+/// Draws all shapes from `(x, y)`. Returns the width and the y coordinate of the lower end.
 pub fn draw(svg: &mut Svg, model: &Model, x: u32, mut y: u32) -> (u32, u32) {
     let mut widest = 0;
     for (geometry, config) in shapes(model) {
@@ -28,7 +28,7 @@ pub fn draw(svg: &mut Svg, model: &Model, x: u32, mut y: u32) -> (u32, u32) {
     (widest, y)
 }
 
-/// One configuration for each shape of the tables: what the levels reach, and how long addresses are.
+/// Returns one configuration for each shape of the tables. A shape is what the entries of the levels map, and the width of addresses.
 fn shapes(model: &Model) -> Vec<(usize, Config)> {
     let mut found: Vec<(usize, Config, Vec<Option<u32>>)> = Vec::new();
     for geometry in 0..model.geometries.len() {
@@ -40,7 +40,7 @@ fn shapes(model: &Model) -> Vec<(usize, Config)> {
                 .features()
                 .fold(features, |all, feature| all | 1u32 << feature);
         }
-        // Every subset of the features that matter, few features first.
+        // Every subset of the features that the shape depends on, small subsets first.
         let mut subset = 0u32;
         loop {
             let config = Config {
@@ -100,7 +100,7 @@ fn label(model: &Model, geometry: usize, config: Config) -> String {
     )
 }
 
-/// The boxes of one shape; says where the last ends.
+/// Draws the boxes of one shape. Returns the x coordinate of the right end.
 fn row(svg: &mut Svg, model: &Model, config: Config, mut x: u32, y: u32) -> u32 {
     let geometry = &model.geometries[config.geometry];
     let present = (0..model.levels.len()).rev();
@@ -147,8 +147,8 @@ fn row(svg: &mut Svg, model: &Model, config: Config, mut x: u32, y: u32) -> u32 
             fill,
             [name, &bits, &format!("an entry: {}", bytes(shift)), &maps],
         );
-        let behind = x + 20 + width(name, 14, Face::Mono);
-        svg.text(behind, y + 22, 11, Face::Sans, GREY, top);
+        let after = x + 20 + width(name, 14, Face::Mono);
+        svg.text(after, y + 22, 11, Face::Sans, GREY, top);
         svg.arrow(x + BOX + 3, y + HEIGHT / 2, GAP - 6, GREY);
         x += BOX + GAP;
         above = shift;

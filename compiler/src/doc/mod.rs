@@ -1,8 +1,8 @@
-//! A page about an architecture, and a picture of it.
+//! The page about an architecture, and its picture.
 //!
-//! In: a definition with its plans, and the sources. Out: `NAME.md` and `NAME.svg`. Holds: both depend
-//! on the definition alone, the page links to nothing but itself and the picture, and nothing of a
-//! definition is markup in either.
+//! In: a definition with its plans, and the sources. Out: `NAME.md` and `NAME.svg`. Holds: both depend only on the
+//! definition, the page links only to itself and to the picture, and no text of a definition is interpreted as
+//! markup.
 
 mod blocks;
 mod instructions;
@@ -20,7 +20,7 @@ use crate::source::Files;
 pub use page::{anchor, page};
 pub use picture::picture;
 
-/// The files about an architecture.
+/// Returns the page and the picture of an architecture.
 #[must_use]
 pub fn documents(analysis: &Analysis, files: &Files) -> Vec<Output> {
     let name = &analysis.model.arch.name;

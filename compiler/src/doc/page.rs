@@ -1,24 +1,24 @@
 //! The page about an architecture.
 //!
-//! In: a definition with its plans, and the sources. Out: Markdown. Holds: every link is to the picture
-//! or to a heading of the page, and no two headings are alike.
+//! In: a definition with its plans, and the sources. Out: Markdown. Holds: every link leads to the picture or to a
+//! heading of the page, and no two headings are equal.
 
 use std::fmt::Write as _;
 
 use super::issued::{Flags, lines};
 use super::{instructions, setup};
 use crate::Analysis;
+use crate::describe::{self, code, plain, registers};
 use crate::matrix::{Matrix, Section, marked, wants};
 use crate::model::{Config, Model};
-use crate::samples::{Sample, described, with_all_features};
+use crate::sample_requests::{Sample, described, with_all_features};
 use crate::source::{Files, Span};
 use crate::trace::show;
-use crate::words::{self, code, plain, registers};
 
-/// The longest trace that is shown whole, in lines.
+/// The length, in lines, of the longest trace that is shown in full.
 const MOST_LINES: usize = 40;
 
-/// The page.
+/// Returns the page.
 #[must_use]
 pub fn page(analysis: &Analysis, files: &Files) -> String {
     let model = &analysis.model;
@@ -47,7 +47,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
 
     let mut out = format!("# {}\n\n", marked(name));
     for line in model.doc.iter().map(|line| line.trim()) {
-        // Where marks are not in pairs, none of them is one.
+        // Backticks that are not in pairs mark nothing.
         let in_pairs = line.matches('`').count() % 2 == 0;
         let line = if in_pairs {
             line.to_owned()
@@ -58,8 +58,8 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     }
     let _ = writeln!(
         out,
-        "\nWritten by `tlbc doc` from {}, for `target_arch = \"{}\"`. Policies say whether they are stated in the \
-         definition or derived. Where several conditions hold, the last counts.\n",
+        "\nWritten by `tlbc doc` from {}, for `target_arch = \"{}\"`. A policy is either stated in the definition or \
+         derived from it. Where several conditions hold, the last counts.\n",
         code(&source(files, model.arch.span)),
         plain(&model.target_arch.value)
     );
@@ -86,18 +86,18 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     out
 }
 
-/// The name of a source without its directories, so that the page does not depend on who writes it.
+/// Returns the name of a source without its directories, so that the page does not depend on where it is generated.
 fn source(files: &Files, span: Span) -> String {
     let name = &files.get(span.file).name;
     plain(name.rsplit(['/', '\\']).next().unwrap_or(name))
 }
 
-/// `foo.arch:12`
+/// Returns a place as in `foo.arch:12`.
 pub fn place(files: &Files, span: Span) -> String {
     format!("{}:{}", source(files, span), files.lines(span).0)
 }
 
-/// What links to a heading say.
+/// Returns the anchor of a heading, as Markdown renderers form it.
 #[must_use]
 pub fn anchor(title: &str) -> String {
     let letters = title
@@ -114,12 +114,12 @@ pub fn anchor(title: &str) -> String {
         .collect()
 }
 
-/// A heading of the second order.
+/// Writes a heading of the second level.
 pub fn heading(out: &mut String, title: &str) {
     let _ = write!(out, "\n## {title}\n\n");
 }
 
-/// A table; lines of a cell end with `\n`.
+/// Writes a table. `\n` separates the lines of a cell.
 pub fn table<const N: usize>(
     out: &mut String,
     head: [&str; N],
@@ -132,7 +132,7 @@ pub fn table<const N: usize>(
     }
 }
 
-/// A text as it is, in a fence that nothing in it ends.
+/// Writes a text as a code block, with a fence that is longer than any in the text.
 pub fn fenced(out: &mut String, text: &str) {
     let fence = "`".repeat(3 + text.matches("```").count());
     let _ = writeln!(out, "{fence}text\n{}\n{fence}", text.trim_end());
@@ -144,11 +144,11 @@ fn features(out: &mut String, model: &Model) {
         out.push_str("None.\n");
     } else {
         let rows = model.features.iter().map(|feature| {
-            let known = match words::known(feature.known) {
+            let known = match describe::known(feature.known) {
                 "" => "at boot".to_owned(),
                 known => known.to_owned(),
             };
-            let needs = words::cond(model, &feature.needs);
+            let needs = describe::cond(model, &feature.needs);
             let from = feature.from.as_ref().map(registers::read_from);
             [
                 code(&feature.named.name),
@@ -167,7 +167,7 @@ fn features(out: &mut String, model: &Model) {
     if !model.limits.is_empty() {
         out.push('\n');
         let rows = model.limits.iter().map(|limit| {
-            let range = format!("{} to {}", limit.least, words::number(limit.most));
+            let range = format!("{} to {}", limit.least, describe::number(limit.most));
             let from = limit
                 .from
                 .as_ref()
@@ -201,11 +201,11 @@ fn unconfirmed(out: &mut String, model: &Model) {
         return;
     }
     let rows = model.unconfirmed.iter().map(|fact| {
-        let about = fact.about.iter().map(|it| words::subject(model, *it));
+        let about = fact.about.iter().map(|it| describe::subject(model, *it));
         let about: Vec<String> = about.collect();
         [about.join(", "), plain(&fact.text)]
     });
-    table(out, ["of", "which fact, and what it rests on"], rows);
+    table(out, ["about", "the fact, and the evidence for it"], rows);
 }
 
 fn errata(out: &mut String, model: &Model) {
@@ -218,23 +218,20 @@ fn errata(out: &mut String, model: &Model) {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| words::weakens(model, weakens));
-        let remedies = erratum
+            .map(|weakens| describe::weakens(model, weakens));
+        let workarounds = erratum
             .remedies
             .iter()
-            .map(|remedy| words::remedy(model, remedy));
-        let mut remedies: Vec<String> = remedies.collect();
-        if remedies.is_empty() {
+            .map(|remedy| describe::workaround(model, remedy));
+        let mut workarounds: Vec<String> = workarounds.collect();
+        if workarounds.is_empty() {
             let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);
-            remedies.extend(on.map(|set| {
-                format!(
-                    "an interrupt to the CPUs of {}",
-                    code(&model.cpu_sets[set].name)
-                )
-            }));
+            workarounds.extend(
+                on.map(|set| format!("an IPI to the CPUs of {}", code(&model.cpu_sets[set].name))),
+            );
         }
-        if remedies.is_empty() {
-            remedies.push("none: other instructions are chosen".to_owned());
+        if workarounds.is_empty() {
+            workarounds.push("none: other instructions are chosen".to_owned());
         }
         let what = format!(
             "{}{}",
@@ -246,12 +243,12 @@ fn errata(out: &mut String, model: &Model) {
             code(&erratum.named.name),
             what,
             weakens.join("\n"),
-            remedies.join("\n"),
+            workarounds.join("\n"),
         ]
     });
     table(
         out,
-        ["erratum", "what it is", "what it weakens", "remedy"],
+        ["erratum", "what it is", "what it weakens", "workaround"],
         rows,
     );
 }
@@ -261,10 +258,10 @@ fn issued(out: &mut String, analysis: &Analysis) {
     heading(out, "What is issued");
     let _ = writeln!(
         out,
-        "On every machine that there can be, with pages of {}. A count says how often an instruction is issued \
-         in a row. On others as well: other CPUs run the space, and one is lazy. What is deferred is done at \
-         the latest at the moment named.",
-        words::bytes(model.geometries[0].page_shift)
+        "On every possible machine, with pages of {}. A count says how often an instruction is issued in a row. \
+         \"On others as well\" means that other CPUs run the space and that one is lazy. A deferred flush is \
+         completed at the given moment at the latest.",
+        describe::bytes(model.geometries[0].page_shift)
     );
     let flags = Flags::of(analysis);
     for sample in samples(model) {
@@ -274,12 +271,12 @@ fn issued(out: &mut String, analysis: &Analysis) {
             &[false]
         };
         for &others in reaches {
-            let whom = match (sample.may_concern_others(), others) {
+            let on = match (sample.may_concern_others(), others) {
                 (false, _) => "",
-                (true, false) => ", on this CPU alone",
+                (true, false) => ", on this CPU only",
                 (true, true) => ", on others as well",
             };
-            let _ = write!(out, "\n### {}{whom}\n\n", sample.title());
+            let _ = write!(out, "\n### {}{on}\n\n", sample.title());
             let lines = lines(analysis, &flags, sample, others).into_iter();
             let rows = lines.map(|(machine, issued)| [machine, issued.replace("; ", "\n")]);
             table(out, ["machine", "issued"], rows);
@@ -287,11 +284,11 @@ fn issued(out: &mut String, analysis: &Analysis) {
     }
 }
 
-/// The samples that mean something: on most machines nothing is loaded on the way to user code.
+/// Returns the samples to show. Those of the entry code are omitted if the machine loads nothing there, as most do.
 fn samples(model: &Model) -> impl Iterator<Item = Sample> {
-    let resumes = !model.resume.loads.is_empty();
+    let loads = !model.resume.loads.is_empty();
     Sample::ALL.into_iter().filter(move |sample| match sample {
-        Sample::Resume | Sample::ResumeOwing | Sample::EnterFromUser => resumes,
+        Sample::ReturnToUser | Sample::ReturnPending | Sample::EnterFromUser => loads,
         _ => true,
     })
 }
@@ -338,7 +335,7 @@ fn traces(out: &mut String, analysis: &Analysis, file: &str) {
     }
 }
 
-/// The beginning and the end of a text that is long.
+/// Shortens a long text to its beginning and its end.
 fn shortened(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     if lines.len() <= MOST_LINES {

@@ -1,16 +1,16 @@
-//! The picture of an architecture: the levels of its tables, and what each instruction reaches.
+//! The picture of an architecture: the levels of its tables, and what each instruction drops.
 //!
-//! In: a [`Model`]. Out: an SVG. A clause of an instruction is a line: which kinds of entries, which
-//! stretch of them, whose, in whose caches, and when they are gone. Holds: columns are as wide as what
-//! stands in them, so that nothing overlaps.
+//! In: a [`Model`]. Out: an SVG. A clause of an instruction is a line: the kinds of entries, the address range, the
+//! tags, the CPUs and devices, and when the entries are gone. Holds: columns are as wide as their widest text, so
+//! that nothing overlaps.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
+use crate::describe;
 use crate::model::{Barrier, Invalidate, Kind, Model, Which};
-use crate::words;
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;
@@ -19,28 +19,28 @@ const INK: &str = "#1a1a1a";
 const GREY: &str = "#555555";
 const RULE: &str = "#d0d0d0";
 
-/// What colour stands for a kind of entry.
+/// The kinds of entries with their colours.
 const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Leaf, "leaf", "#2f7d4f"),
     (Kind::Walk, "walk", "#2e5aa8"),
     (Kind::Root, "root", "#8a4b9c"),
-    (Kind::Absent, "absent", "#a3641a"),
+    (Kind::Absent, "negative", "#a3641a"),
 ];
 const WHOSE: [&str; 5] = ["this", "loaded", "other", "global", "table"];
-const WHERE: [(&str, Holders); 4] = [
-    ("self", Holders::SELF),
-    ("core", Holders::CORE),
-    ("CPUs", Holders::CPUS),
-    ("devices", Holders::DEVICE),
+const WHERE: [(&str, Agents); 4] = [
+    ("self", Agents::SELF),
+    ("core", Agents::CORE),
+    ("CPUs", Agents::CPUS),
+    ("devices", Agents::DEVICE),
 ];
 
-/// Where columns begin.
+/// The x coordinates at which columns begin.
 struct Columns {
     kinds: Vec<(Kind, &'static str, &'static str)>,
     kind: u32,
     levels: u32,
     bar: u32,
-    stretch: u32,
+    addresses: u32,
     whose: u32,
     held: u32,
     when: u32,
@@ -48,10 +48,10 @@ struct Columns {
     right: u32,
 }
 
-/// How wide a column of marks is.
+/// The width of a column of marks.
 const MARK: u32 = 50;
 
-/// The picture.
+/// Returns the picture as SVG.
 #[must_use]
 pub fn picture(model: &Model) -> String {
     let mut svg = Svg::default();
@@ -107,8 +107,8 @@ fn columns(model: &Model, blocks: &[Block]) -> Columns {
         + 22;
     let levels = kind + kinds.len() as u32 * MARK + 10;
     let bar = levels + widest(&mut clauses().map(|c| &c.levels), 12).max(80) + 20;
-    let stretch = bar + BAR + 10;
-    let whose = stretch + widest(&mut clauses().map(|c| &c.stretch), 12).max(80) + 16;
+    let addresses = bar + BAR + 10;
+    let whose = addresses + widest(&mut clauses().map(|c| &c.addresses), 12).max(80) + 16;
     let held = whose + WHOSE.len() as u32 * MARK + 22;
     let when = held + WHERE.len() as u32 * MARK + 22;
     let note = when + widest(&mut blocks.iter().flat_map(|b| &b.when), 12).max(60) + 20;
@@ -123,7 +123,7 @@ fn columns(model: &Model, blocks: &[Block]) -> Columns {
         kind,
         levels,
         bar,
-        stretch,
+        addresses,
         whose,
         held,
         when,
@@ -132,16 +132,16 @@ fn columns(model: &Model, blocks: &[Block]) -> Columns {
     }
 }
 
-/// The heads of the columns.
+/// Draws the heads of the columns. Returns the y coordinate of the lower end.
 fn heads(svg: &mut Svg, at: &Columns, y: u32) -> u32 {
     let top = y + 16;
     let groups = [
         (MARGIN + 10, "instruction"),
         (at.kind, "kinds of entries"),
-        (at.bar, "which of them"),
+        (at.bar, "addresses"),
         (at.whose, "under which tag"),
-        (at.held, "in whose caches"),
-        (at.when, "when"),
+        (at.held, "on which agents"),
+        (at.when, "complete"),
     ];
     let only = (at.note < at.right).then_some((at.note, "only"));
     for (x, text) in groups.into_iter().chain(only) {
@@ -167,7 +167,7 @@ fn heads(svg: &mut Svg, at: &Columns, y: u32) -> u32 {
     below + 10
 }
 
-/// Draws an instruction; says where it ends.
+/// Draws an instruction. Returns the y coordinate of the lower end.
 fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 {
     let lines = block
         .clauses
@@ -215,7 +215,7 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
     y + height
 }
 
-/// Whose caches: filled where always, hollow where only under a condition.
+/// Draws the marks of the agents: filled if always, hollow if only under a condition.
 fn holders(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
     let cases = || invalidate.holders.cases.iter().map(|(at, _)| at.value);
     for (index, (_, class)) in WHERE.into_iter().enumerate() {
@@ -258,7 +258,7 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
     }
     svg.text(at.levels, y + 14, 12, Face::Mono, INK, &clause.levels);
     bar(svg, at.bar, y + 5, &drops.which.value, colour);
-    svg.text(at.stretch, y + 14, 12, Face::Mono, INK, &clause.stretch);
+    svg.text(at.addresses, y + 14, 12, Face::Mono, INK, &clause.addresses);
     let whose = drops.whose.value;
     let classes = [
         whose.this,
@@ -280,7 +280,7 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
     svg.text(at.note, y + 14, 12, Face::Mono, GREY, &clause.note);
 }
 
-/// How much of the addresses a clause speaks of, as a bar.
+/// Draws a bar that shows how much of the addresses a clause covers.
 fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
     svg.rect(x, y, BAR, 10, "#ffffff", "#b0b0b0");
     let parts: &[(u32, u32)] = match which {
@@ -295,11 +295,11 @@ fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
     }
 }
 
-/// What marks mean, and what the barriers do; says how wide it is and where it ends.
+/// Draws the meaning of the marks and the roles of the barriers. Returns the width and the y coordinate of the lower end.
 fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
     let mut lines = vec![
-        "Filled marks hold always, hollow ones under the condition that stands beside them. Where several conditions \
-         hold, the last counts."
+        "Filled marks apply always, hollow ones under the condition next to them. Where several conditions hold, the \
+         last counts."
             .to_owned(),
         "A leaf entry is a translation, a walk entry a pointer to a table, a root entry the top table of a tag.".to_owned(),
     ];
@@ -315,15 +315,17 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
 fn barrier(model: &Model, barrier: &Barrier) -> String {
     let publishes = barrier
         .publishes
-        .map(|at| format!("publishes stores to {}", words::holders(at.value)));
+        .map(|at| format!("publishes stores to {}", describe::holders(at.value)));
     let completes = barrier
         .completes
-        .map(|at| format!("waits for invalidations on {}", words::holders(at.value)));
-    let resyncs = barrier.resyncs.map(|_| "this CPU looks anew".to_owned());
+        .map(|at| format!("waits for invalidations on {}", describe::holders(at.value)));
+    let resyncs = barrier
+        .resyncs
+        .map(|_| "resynchronizes this CPU".to_owned());
     let roles: Vec<String> = [publishes, completes, resyncs]
         .into_iter()
         .flatten()
         .collect();
-    let needed = bare(&words::when(model, &barrier.requires));
+    let needed = bare(&describe::when(model, &barrier.requires));
     format!("{}{needed}: {}", barrier.named.name, roles.join("; "))
 }

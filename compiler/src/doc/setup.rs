@@ -1,19 +1,19 @@
-//! What the machine must be set to, as a section of the page.
+//! The section of the page about the required setup of the machine.
 
 use super::page::{heading, table};
+use crate::describe::registers::{demand, reason};
 use crate::model::{Demand, Model, Setup};
-use crate::words::registers::{demand, reason};
 
 pub(super) const TITLE: &str = "Setup of the machine";
 
-/// Writes the section.
+/// Writes the section about the required setup.
 pub(super) fn write(out: &mut String, model: &Model) {
     heading(out, TITLE);
     if model.setup.is_empty() {
-        out.push_str("Nothing is stated.\n");
+        out.push_str("None is stated.\n");
         return;
     }
-    out.push_str("On every CPU, before the first flush and for as long as it runs.\n\n");
+    out.push_str("Required on every CPU, from before its first flush for as long as it runs.\n\n");
     let fields = |setup: &&Setup| matches!(setup.what, Demand::Field { .. });
     let rows = |wanted: bool| {
         model
@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut String, model: &Model) {
     let row = |setup: &Setup| [demand(model, setup), reason(setup).unwrap_or_default()];
     table(
         out,
-        ["what must hold", "why"],
+        ["requirement", "why"],
         rows(true).chain(rows(false)).map(row),
     );
 }

@@ -1,24 +1,24 @@
-//! A small writer of SVG: boxes, lines, marks and texts.
+//! A small SVG writer: boxes, lines, marks and texts.
 //!
-//! Holds: the picture has a white ground, so that it can be read on any page, and nothing of a text is
-//! markup. Texts are never measured: [`width`] says how wide one is at most in common fonts.
+//! Holds: the picture has a white background, so that it can be read on any page, and texts are escaped. [`width`] does not
+//! measure a text; it returns an upper bound for common fonts.
 
 use std::fmt::Write as _;
 
 use crate::matrix::escaped;
 
-/// A face of letters.
+/// A typeface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Face {
-    /// For words.
+    /// For sentences.
     Sans,
-    /// For words that matter more.
+    /// For headings.
     Bold,
     /// For names and bits.
     Mono,
 }
 
-/// How wide a text is at most.
+/// Returns an upper bound of the width of a text.
 #[must_use]
 pub fn width(text: &str, size: u32, face: Face) -> u32 {
     let letter = match face {
@@ -29,14 +29,14 @@ pub fn width(text: &str, size: u32, face: Face) -> u32 {
     (text.chars().count() as u32 * size * letter).div_ceil(100)
 }
 
-/// A picture in the making.
+/// A picture that is being drawn.
 #[derive(Debug, Default)]
 pub struct Svg {
     body: String,
 }
 
 impl Svg {
-    /// A box.
+    /// Draws a box.
     pub fn rect(&mut self, x: u32, y: u32, width: u32, height: u32, fill: &str, stroke: &str) {
         let _ = writeln!(
             self.body,
@@ -44,7 +44,7 @@ impl Svg {
         );
     }
 
-    /// A line.
+    /// Draws a line.
     pub fn line(&mut self, from: (u32, u32), to: (u32, u32), stroke: &str) {
         let ((x1, y1), (x2, y2)) = (from, to);
         let _ = writeln!(
@@ -53,7 +53,7 @@ impl Svg {
         );
     }
 
-    /// An arrow to the right.
+    /// Draws an arrow to the right.
     pub fn arrow(&mut self, x: u32, y: u32, length: u32, stroke: &str) {
         let end = x + length;
         self.line((x, y), (end - 4, y), stroke);
@@ -64,7 +64,7 @@ impl Svg {
         );
     }
 
-    /// A round mark.
+    /// Draws a circle.
     pub fn circle(&mut self, x: u32, y: u32, radius: u32, fill: &str, stroke: &str) {
         let _ = writeln!(
             self.body,
@@ -72,17 +72,17 @@ impl Svg {
         );
     }
 
-    /// A text, its left end at `x` and the line it stands on at `y`.
+    /// Draws a text with its left end at `x` and its baseline at `y`.
     pub fn text(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
         self.anchored(x, y, size, face, fill, text, "start");
     }
 
-    /// A text with its middle at `x`.
+    /// Draws a text with its middle at `x` and its baseline at `y`.
     pub fn centred(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
         self.anchored(x, y, size, face, fill, text, "middle");
     }
 
-    #[allow(clippy::too_many_arguments)] // What SVG wants to know of a text.
+    #[allow(clippy::too_many_arguments)] // The attributes of a text in SVG.
     fn anchored(
         &mut self,
         x: u32,
@@ -105,7 +105,7 @@ impl Svg {
         );
     }
 
-    /// The whole picture, with what it shows in words for those who do not see it.
+    /// Returns the finished picture. Screen readers read the title.
     #[must_use]
     pub fn finish(self, width: u32, height: u32, title: &str) -> String {
         let (title, body) = (escaped(title), self.body);

@@ -35,7 +35,6 @@ impl Emit<'_> {
         let facts = self.facts();
         let tags = self.tags();
         let audience = self.audience();
-        let (giving_up, gives_up) = self.giving_up();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -97,8 +96,6 @@ impl Emit<'_> {
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
-            #giving_up
-
             impl Backend for Tlb {
                 type Op = Op;
                 const FACTS: Facts = #facts;
@@ -124,8 +121,6 @@ impl Emit<'_> {
                 #[inline(always)]
                 fn audience(&self, request: &Request<'_>) -> Audience { #audience }
 
-                fn gives_up(&self, request: &Request<'_>) -> bool { #gives_up }
-
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
 
@@ -140,7 +135,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
+                fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
                     #resume_unused #resume_tlb #resume
                 }
 
@@ -150,7 +145,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
+                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
             }
         }
     }
@@ -181,8 +176,8 @@ impl Emit<'_> {
                 let kind = change.kind(&facts);
                 let was = slot.was();
                 #owed
-                let obligation = change.left_over(&facts);
-                Changed { was, obligation, owed }
+                let required = change.left_over(&facts, owner.space);
+                Changed { was, required, owed }
             }
         }
     }
@@ -261,36 +256,14 @@ impl Emit<'_> {
         };
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(request.conditions));
-        let flushes = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
-            [Reach::Here, Reach::Wide]
-                .into_iter()
-                .flat_map(move |reach| {
-                    let shapes = [
-                        Shape::Page,
-                        Shape::Ranges,
-                        Shape::Everything,
-                        Shape::Teardown,
-                    ];
-                    shapes.map(|shape| shape(space, reach))
-                })
-        });
-        let requires = flushes.into_iter().any(|shape| self.requires(shape));
         let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
             let call = self.call_on(&receiver, shape, argument);
-            if self.requires(shape) {
-                quote!(#call)
-            } else if requires && self.owes(shape) {
-                quote!((#call, FinishSteps::NONE))
-            } else if requires && self.acts(shape) {
-                quote!({ #call; (Owed::NOTHING, FinishSteps::NONE) })
-            } else if requires {
-                quote!((Owed::NOTHING, FinishSteps::NONE))
-            } else if self.owes(shape) {
+            if self.leaves(shape) {
                 quote!(#call)
             } else if self.acts(shape) {
-                quote!({ #call; Owed::NOTHING })
+                quote!({ #call; Outcome::NOTHING })
             } else {
-                quote!(Owed::NOTHING)
+                quote!(Outcome::NOTHING)
             }
         };
         let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
@@ -337,17 +310,10 @@ impl Emit<'_> {
                 }
             })
         });
-        if requires {
-            return quote! {
-                #tlb
-                let (owed, steps) = match (request.space, request.reach) { #(#cases)* };
-                Started::new(request, self.audience(request), owed).requiring(steps)
-            };
-        }
         quote! {
             #tlb
-            let owed = match (request.space, request.reach) { #(#cases)* };
-            Started::new(request, self.audience(request), owed)
+            let outcome = match (request.space, request.reach) { #(#cases)* };
+            Started::new(request, self.audience(request), outcome)
         }
     }
 
@@ -389,9 +355,12 @@ impl Emit<'_> {
     }
 
     fn finish(&self) -> TokenStream {
-        let argument = |name: &str| {
-            let name = format_ident!("{name}");
-            quote!(started.#name)
+        let argument = |name: &str| match name {
+            "steps" => quote!(started.outcome.steps),
+            name => {
+                let name = format_ident!("{name}");
+                quote!(started.#name)
+            }
         };
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(started.conditions));
@@ -413,7 +382,7 @@ impl Emit<'_> {
         quote! {
             #tlb
             let interrupt = match (started.space, started.reach) { #(#cases)* };
-            Finished { interrupt, owed: started.owed }
+            Finished { interrupt, owed: started.outcome.owed }
         }
     }
 }

@@ -3,9 +3,9 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use tlbc_facts::clause::Most;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::Most;
+use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::backend::{reach_name, space_name};
@@ -24,6 +24,10 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
+        if let Test::OverCeiling(_) = on {
+            return self.select_ceiling(on, (then, otherwise), at, shape);
+        }
+        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
         let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
         let (mut test, mut then, mut otherwise) = if is_silent(then) {
             (self.negated(on, shape), otherwise, then)
@@ -38,6 +42,7 @@ impl Emit<'_> {
                 otherwise: rest,
             } = otherwise
                 && same(other, then)
+                && !is_ceiling(*next)
             {
                 let next = self.test(*next, shape);
                 test = quote!(#test || #next);
@@ -53,6 +58,9 @@ impl Emit<'_> {
             else {
                 break;
             };
+            if is_ceiling(*next) {
+                break;
+            }
             let (next, inner) = if same(b, otherwise) {
                 (self.test(*next, shape), a)
             } else if same(a, otherwise) {
@@ -78,6 +86,20 @@ impl Emit<'_> {
         }
     }
 
+    /// A decision by the ceiling, which says that it was exceeded: joined to no other.
+    fn select_ceiling(
+        &self,
+        on: Test,
+        (then, otherwise): (&Node, &Node),
+        at: At,
+        shape: Shape,
+    ) -> TokenStream {
+        let test = self.test(on, shape);
+        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
+        let otherwise = (!otherwise.is_empty()).then(|| quote!(else { #otherwise }));
+        quote!(if #test { outcome.exceeded_ceiling = true; #then } #otherwise)
+    }
+
     fn negated(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
             Test::Debt(Debt::None) => quote!(debt != Debt::None),
@@ -87,6 +109,7 @@ impl Emit<'_> {
                 let kind = kind_name(kind);
                 quote!(kind != Kind::#kind)
             }
+            Test::OneEntry => quote!(entries != 1),
             other => {
                 let test = self.test(other, shape);
                 quote!(!#test)
@@ -119,6 +142,7 @@ impl Emit<'_> {
             }
             Test::MayDefer => quote!(owner.may_defer),
             Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
+            Test::OneEntry => quote!(entries == 1),
             Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
             Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {
@@ -151,7 +175,10 @@ impl Emit<'_> {
             Test::Owed => quote!(owed_view),
             Test::Required(required) => {
                 let required = finish_steps(required);
-                quote!(steps.requires(#required))
+                match shape {
+                    Shape::Finish(..) => quote!(steps.requires(#required)),
+                    _ => quote!(outcome.steps.requires(#required)),
+                }
             }
         }
     }

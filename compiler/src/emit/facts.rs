@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use tlbc_runtime::backend::Delivery;
-use tlbc_runtime::clause::LEVELS;
+use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
@@ -211,7 +211,6 @@ impl Emit<'_> {
         let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
         let interrupts_off = self.plans.needs(Need::InterruptsOff);
         let after_publish = model.reads_tag_after_publish();
-        let is_root = model.tags.iter().any(|tag| tag.is_root.is_some());
         let one_at_a_time = self.plans.needs(Need::Lock);
         let plainly = model.change.plain_store.value;
         let deferrable = model.change.deferred.is_some();
@@ -227,7 +226,6 @@ impl Emit<'_> {
             Facts {
                 name: #name,
                 level_names: [#(#level_names),*],
-                effects: EFFECTS,
                 delivery: Delivery::#delivery,
                 strides: Levels(#strides),
                 pages_batched: #pages,
@@ -235,7 +233,6 @@ impl Emit<'_> {
                 lazy_refcounted: #lazy,
                 interrupts_off: #interrupts_off,
                 tag_after_publish: #after_publish,
-                tag_is_root: #is_root,
                 one_at_a_time: #one_at_a_time,
                 changes_plainly: #plainly,
                 changes_deferrable: #deferrable,

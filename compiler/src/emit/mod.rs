@@ -7,10 +7,8 @@
 //! how Rust says it.
 
 mod backend;
-mod ceilings;
 mod config;
 mod decisions;
-mod effects;
 mod facts;
 mod loops;
 mod machine;
@@ -104,7 +102,7 @@ fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
     let (op, hardware) = (emit.op(), emit.hardware());
-    let parts = [emit.tlb(), emit.routines(), emit.effects(), emit.backend()];
+    let parts = [emit.tlb(), emit.routines(), emit.backend()];
     // What is private is there if what follows it mentions it.
     let rest = Body::new(parts.into_iter().collect());
     let (operands, rest) = (emit.operands(&rest), rest.tokens);
@@ -119,19 +117,16 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 
 /// What a module may need of the runtime.
 const RUNTIME: [(&str, &str); 7] = [
+    ("agents", "Agents"),
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Owed Root Started TagSource TagValues Tags",
+        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Outcome Owed Root Started TagSource TagValues Tags",
     ),
     (
-        "change",
-        "Change ChangeFacts Changed Kind Marks Obligation Owner Slot Stricter",
+        "pte",
+        "Change ChangeFacts Changed Kind Marks RequiredFlush Owner Slot Stricter",
     ),
-    (
-        "clause",
-        "Clause Holders Level Levels Most Stores Stride What Which Whose",
-    ),
-    ("effect", "Effect When"),
+    ("level", "Level Levels"),
     ("passes", "Folding Pass Passes Walks"),
     (
         "request",

@@ -3,8 +3,8 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
-use tlbc_runtime::clause::Holders;
 use tlbc_runtime::passes::Walks;
 use tlbc_runtime::request::Space;
 
@@ -97,7 +97,7 @@ impl Emit<'_> {
             Node::Owe(owed) => owe(*owed),
             Node::Requires(steps) => {
                 let steps = finish_steps(*steps);
-                quote!(steps |= #steps;)
+                quote!(outcome.steps |= #steps;)
             }
             Node::Retire => {
                 let note = comment("Every other tag of this CPU is disowned, not flushed.");
@@ -250,12 +250,10 @@ impl Emit<'_> {
             } else {
                 quote!(let _ = #call;)
             }
-        } else if self.requires(other) {
-            let owe = self.owes(other).then(|| quote!(owed |= more;));
-            let more = owe.as_ref().map_or(quote!(_), |_| quote!(more));
-            quote!({ let (#more, required) = #call; #owe steps |= required; })
+        } else if self.leaves(other) {
+            quote!(outcome |= #call;)
         } else if self.owes(other) {
-            quote!(owed |= #call;)
+            quote!(outcome.owed |= #call;)
         } else {
             quote!(#call;)
         }
@@ -277,24 +275,24 @@ fn owe(owed: Owed) -> TokenStream {
     ];
     let bits = names.iter().filter(|(bit, _)| owed.contains(*bit));
     let bits = bits.map(|(_, name)| format_ident!("{name}"));
-    quote!(owed |= #(Owed::#bits)|*;)
+    quote!(outcome.owed |= #(Owed::#bits)|*;)
 }
 
 pub fn audience(to: Audience) -> TokenStream {
     let names = [
-        (Holders::ACTIVE, "ACTIVE"),
-        (Holders::LAZY, "LAZY"),
-        (Holders::PARKED, "PARKED"),
+        (Agents::ACTIVE, "ACTIVE"),
+        (Agents::LAZY, "LAZY"),
+        (Agents::PARKED, "PARKED"),
     ];
-    let mut holders = quote!(Holders::NONE);
+    let mut holders = quote!(Agents::NONE);
     let mut first = true;
     for (bit, name) in names.iter().filter(|(bit, _)| to.holders.covers(*bit)) {
         let name = format_ident!("{name}");
         let _ = bit;
         holders = if first {
-            quote!(Holders::#name)
+            quote!(Agents::#name)
         } else {
-            quote!(#holders.union(Holders::#name))
+            quote!(#holders.union(Agents::#name))
         };
         first = false;
     }

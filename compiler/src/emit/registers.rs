@@ -5,9 +5,9 @@ use quote::quote;
 
 use super::config::{hex, unsuffixed};
 use super::{Emit, doc, escaped, wrap};
+use crate::describe::joined;
+use crate::describe::registers::{demand, limit_from, read_from, reason};
 use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
-use crate::words::joined;
-use crate::words::registers::{demand, limit_from, read_from, reason};
 
 impl Emit<'_> {
     /// The features that a register tells, each with where.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::names::settled;
@@ -18,7 +18,7 @@ use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
-use crate::plan::ir::{Issue, Node, Plan, Shape};
+use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
@@ -157,18 +157,29 @@ impl Emit<'_> {
         self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
     }
 
-    /// Whether a shape notes what it requires of completion.
-    fn notes_steps(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| matches!(node, Node::Requires(_)))
+    /// Whether a routine notes what it leaves to be done.
+    fn notes(&self, shape: Shape) -> bool {
+        self.any(shape, &|node| {
+            matches!(
+                node,
+                Node::Owe(_)
+                    | Node::Retire
+                    | Node::Requires(_)
+                    | Node::Select {
+                        on: Test::OverCeiling(_),
+                        ..
+                    }
+            )
+        })
     }
 
-    /// Whether a shape answers with what it requires of completion: events complete what they issue.
-    pub(super) fn requires(&self, shape: Shape) -> bool {
+    /// Whether a routine returns all that it leaves to be done: those of a flush do, events complete what they issue.
+    pub(super) fn leaves(&self, shape: Shape) -> bool {
         let started = matches!(
             shape,
             Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
         );
-        started && self.notes_steps(shape)
+        started && self.notes(shape)
     }
 
     /// Whether a shape answers with CPUs to interrupt with nothing to do.
@@ -285,26 +296,23 @@ impl Emit<'_> {
             _ => quote!(#[inline]),
         };
         let interrupts = self.interrupts(plan.shape);
-        let owes = self.owes(plan.shape) && !interrupts;
         let interrupt = interrupts.then(|| quote!(let mut interrupt = Audience::NOBODY;));
-        let owed = owes.then(|| quote!(let mut owed = Owed::NOTHING;));
-        let steps = self.notes_steps(plan.shape);
-        let steps = steps.then(|| quote!(let mut steps = FinishSteps::NONE;));
-        let (end, answer) = match (interrupts, self.requires(plan.shape), owes) {
-            (true, ..) => (quote!(interrupt), quote!(-> Audience)),
-            (_, true, true) => (quote!((owed, steps)), quote!(-> (Owed, FinishSteps))),
-            (_, true, false) => (
-                quote!((Owed::NOTHING, steps)),
-                quote!(-> (Owed, FinishSteps)),
-            ),
-            (_, false, true) => (quote!(owed), quote!(-> Owed)),
-            (_, false, false) => (quote!(), quote!()),
+        let outcome = (self.notes(plan.shape) && !interrupts)
+            .then(|| quote!(let mut outcome = Outcome::NOTHING;));
+        let (end, answer) = if interrupts {
+            (quote!(interrupt), quote!(-> Audience))
+        } else if self.leaves(plan.shape) {
+            (quote!(outcome), quote!(-> Outcome))
+        } else if self.owes(plan.shape) {
+            (quote!(outcome.owed), quote!(-> Owed))
+        } else {
+            (quote!(), quote!())
         };
         settled(quote! {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #walk #absent #pass #parts #interrupt #owed #steps
+                #c #tag #walk #absent #pass #parts #interrupt #outcome
                 #tokens
                 #end
             }
@@ -360,7 +368,7 @@ impl Emit<'_> {
             Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
             Shape::Told(_) => String::new(),
         };
-        for (clause, holders) in &plan.obligation {
+        for (clause, holders) in &plan.required {
             let kind = match (clause.what.root, clause.what.leaf.is_empty()) {
                 (true, _) => "root",
                 (false, true) => "walk",
@@ -373,7 +381,7 @@ impl Emit<'_> {
                 (clause.whose.global, "that are global"),
             ];
             classes.extend(names.iter().filter(|(is, _)| *is).map(|(_, name)| *name));
-            let holders: Vec<&str> = holders.iter().map(Holders::name).collect();
+            let holders: Vec<&str> = holders.iter().map(Agents::name).collect();
             text.push_str(&format!(
                 "\n\nOwes: {kind} entries {}, on {}.",
                 classes.join(" and "),

@@ -1,6 +1,7 @@
 //! Geometries, levels, caches, features, limits and domains.
 
-use tlbc_runtime::clause::{Holders, LEVELS};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::LEVELS;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
@@ -47,7 +48,7 @@ impl Lower {
         self.names("domain", domains.iter().map(|d| (&d.name, "")));
         for domain in domains {
             self.repeated_names(&domain.members);
-            let mut holders = Holders::NONE;
+            let mut holders = Agents::NONE;
             for member in &domain.members {
                 if let Some(more) = self.holders(member) {
                     holders = holders.union(more);
@@ -63,12 +64,12 @@ impl Lower {
     }
 
     /// `self`, `core`, `cpus`, `devices` or a domain.
-    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Holders> {
+    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Agents> {
         let mut known = vec![
-            ("self".to_owned(), Holders::SELF),
-            ("core".to_owned(), Holders::CORE),
-            ("cpus".to_owned(), Holders::CPUS),
-            ("devices".to_owned(), Holders::DEVICE),
+            ("self".to_owned(), Agents::SELF),
+            ("core".to_owned(), Agents::CORE),
+            ("cpus".to_owned(), Agents::CPUS),
+            ("devices".to_owned(), Agents::DEVICE),
         ];
         let domains = self.domains.iter();
         known.extend(domains.map(|(named, holders)| (named.name.clone(), *holders)));

@@ -1,10 +1,10 @@
-//! What the machine is like: tables, caches, tags, changes.
+//! Questions about the machine: tables, caches, tags, changes of table entries.
 
 use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::ast::Stricter;
+use crate::describe::{self, code, joined, when};
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
-use crate::words::{self, code, joined, when};
 
 pub(super) const TABLES: &[Ask] = &[
     brief("Page sizes", page_sizes),
@@ -20,12 +20,12 @@ pub(super) const TABLES: &[Ask] = &[
 
 pub(super) const CACHES: &[Ask] = &[
     brief("Caches", stores),
-    brief("There is one for each", shared),
+    brief("One set of caches per", shared),
     long("One leaf entry covers", joined_entries),
-    brief("That an entry is absent", absences),
-    brief("An entry stricter than the table", stricter),
-    long("A clean entry becomes dirty", clean),
-    long("Accessed, cleared in the table", cleared),
+    brief("Negative entries", negative),
+    brief("A cached entry stricter than the table", stricter),
+    long("A clean entry becomes dirty", clean_to_dirty),
+    long("Accessed bit cleared in the table", accessed),
     long("Filled by speculation", fills),
 ];
 
@@ -34,7 +34,7 @@ pub(super) const TAGS: &[Ask] = &[
     long("User entries", |it| entries(it, &it.model.user)),
     brief("Kernel entries", |it| entries(it, &it.model.kernel)),
     long("Views of a user space", |it| {
-        words::views(&it.model, &it.model.user)
+        describe::views(&it.model, &it.model.user)
     }),
     long("Devices walk user tables", |it| {
         devices(&it.model, &it.model.user)
@@ -45,22 +45,22 @@ pub(super) const TAGS: &[Ask] = &[
 ];
 
 pub(super) const CHANGES: &[Ask] = &[
-    brief("A table entry changes by", change),
-    brief("Invalid first, then anew", through_invalid),
+    brief("A table entry is changed by", change),
+    brief("Through an invalid entry", through_invalid),
 ];
 
-/// The sizes that pages have in a geometry, with the levels that map them.
+/// Lists the page sizes of a geometry.
 fn mapped(model: &Model, geometry: &Geometry) -> Vec<String> {
     let present = geometry.levels.iter().flatten();
     let leaves = present.filter_map(|level| Some((level, level.leaf.as_ref()?)));
     let sizes = leaves.map(|(level, when)| {
-        let size = words::cases(model, &level.shift, |&shift| words::bytes(shift));
-        format!("{size}{}", words::when(model, when))
+        let size = describe::cases(model, &level.shift, |&shift| describe::bytes(shift));
+        format!("{size}{}", describe::when(model, when))
     });
     sizes.collect()
 }
 
-/// The name of a geometry where there are several.
+/// Returns the name of a geometry as a prefix. Empty if there is only one.
 fn of_geometry(model: &Model, geometry: &Geometry) -> String {
     if model.geometries.len() == 1 {
         return String::new();
@@ -77,9 +77,9 @@ fn page_sizes(it: &Analysis) -> Vec<String> {
     geometries.map(line).collect()
 }
 
-/// A level: its name, what an entry reaches, and whether it may map a page.
+/// Describes a level: its name, how many bytes an entry maps, and whether an entry may map a page.
 fn level(model: &Model, name: &str, level: &Level) -> String {
-    let reach = words::cases(model, &level.shift, |&shift| words::bytes(shift));
+    let reach = describe::cases(model, &level.shift, |&shift| describe::bytes(shift));
     let maps = match &level.leaf {
         None => ", tables only".to_owned(),
         Some(of) if of.terms.is_empty() => String::new(),
@@ -128,7 +128,7 @@ fn tops(it: &Analysis) -> Vec<String> {
 fn space_addresses(it: &Analysis, space: &Space) -> Vec<String> {
     let cases = space.addresses.cases.iter();
     cases
-        .map(|(of, cond)| format!("{}{}", words::addresses(*of), when(&it.model, cond)))
+        .map(|(of, cond)| format!("{}{}", describe::addresses(*of), when(&it.model, cond)))
         .collect()
 }
 
@@ -137,7 +137,7 @@ fn kind(kind: Kind) -> String {
         Kind::Leaf => "leaf",
         Kind::Walk => "walk",
         Kind::Root => "root",
-        Kind::Absent => "absent",
+        Kind::Absent => "negative",
     }
     .to_owned()
 }
@@ -157,7 +157,7 @@ fn stores(it: &Analysis) -> Vec<String> {
                 1 => "1 set".to_owned(),
                 _ => format!("{count} sets"),
             };
-            format!("; {}", words::cases(model, sets, count))
+            format!("; {}", describe::cases(model, sets, count))
         });
         format!(
             "{}: {}{from}{sets}",
@@ -184,7 +184,7 @@ fn joined_entries(it: &Analysis) -> Vec<String> {
     let joined = joined.map(|(level, log)| {
         let count = 1u64 << log;
         format!(
-            "up to {count} neighbouring entries of {}",
+            "up to {count} neighbouring table entries of {}",
             code(&level.name)
         )
     });
@@ -196,12 +196,12 @@ fn joined_entries(it: &Analysis) -> Vec<String> {
     }
 }
 
-fn absences(it: &Analysis) -> Vec<String> {
+fn negative(it: &Analysis) -> Vec<String> {
     let cached = it.model.caches.invalid_cached;
     let text = if cached {
-        "is cached: a new mapping owes a flush"
+        "are cached: a new mapping requires a flush"
     } else {
-        "is not cached"
+        "are not cached"
     };
     vec![text.to_owned()]
 }
@@ -220,22 +220,22 @@ fn stricter(it: &Analysis) -> Vec<String> {
     }]
 }
 
-fn clean(it: &Analysis) -> Vec<String> {
+fn clean_to_dirty(it: &Analysis) -> Vec<String> {
     let walks = it.model.caches.clean_to_dirty_walks;
     vec![
         if walks {
-            "by a walk that sees the table"
+            "by a walk that reads the table"
         } else {
-            "perhaps without a walk"
+            "possibly without a walk"
         }
         .to_owned(),
     ]
 }
 
-fn cleared(it: &Analysis) -> Vec<String> {
+fn accessed(it: &Analysis) -> Vec<String> {
     let stays = it.model.caches.accessed_may_stay;
     let text = if stays {
-        "may stay in cached entries"
+        "may stay set in cached entries"
     } else {
         "requires a flush"
     };
@@ -246,9 +246,9 @@ fn fills(it: &Analysis) -> Vec<String> {
     let fills = it.model.caches.fills_while_loaded;
     vec![
         if fills {
-            "while the root is loaded, so lazy CPUs as well"
+            "while the root is loaded, also on lazy CPUs"
         } else {
-            "not said"
+            "not stated"
         }
         .to_owned(),
     ]
@@ -259,7 +259,7 @@ fn tags(it: &Analysis) -> Vec<String> {
     let tags: Vec<String> = model
         .tags
         .iter()
-        .map(|tag| words::tag(model, tag))
+        .map(|tag| describe::tag(model, tag))
         .collect();
     if tags.is_empty() {
         vec!["none".to_owned()]
@@ -271,8 +271,8 @@ fn tags(it: &Analysis) -> Vec<String> {
 fn entries(it: &Analysis, space: &Space) -> Vec<String> {
     let model = &it.model;
     let of = |cases| {
-        words::cases(model, cases, |at: &crate::model::At<_>| {
-            words::under(model, &at.value)
+        describe::cases(model, cases, |at: &crate::model::At<_>| {
+            describe::under(model, &at.value)
         })
     };
     let (leaf, walk) = (of(&space.leaf), of(&space.walk));
@@ -286,7 +286,7 @@ fn devices(model: &Model, space: &Space) -> Vec<String> {
     let line = space
         .devices
         .as_ref()
-        .map(|at| match words::cond(model, &at.value) {
+        .map(|at| match describe::cond(model, &at.value) {
             always if always.is_empty() => "always".to_owned(),
             terms => format!("when {terms}"),
         });
@@ -298,13 +298,14 @@ fn change(it: &Analysis) -> Vec<String> {
     let how = if change.plain_store.value {
         "a plain store"
     } else {
-        "an instruction that flushes as well"
+        "an instruction that also flushes"
     };
     let deferred = change.deferred.map(|_| {
-        "a plain store while no other CPU is attached; the flush is owed until one is".to_owned()
+        "a plain store while no other CPU is attached; the flush is deferred until one is"
+            .to_owned()
     });
     let software = change.software_bits.as_ref().map(|levels| {
-        let levels = words::levels(&it.model, levels.value);
+        let levels = describe::levels(&it.model, levels.value);
         format!("a plain store for software bits at {levels}")
     });
     let how = std::iter::once(how.to_owned());
@@ -314,14 +315,14 @@ fn change(it: &Analysis) -> Vec<String> {
 fn through_invalid(it: &Analysis) -> Vec<String> {
     let change = &it.model.change;
     if !change.plain_store.value {
-        return vec!["nothing: instructions replace valid entries".to_owned()];
+        return vec!["no change: instructions replace valid entries".to_owned()];
     }
     let lines = Aspect::ALL.map(|aspect| {
         let cases = change.in_place(aspect);
-        // What is said without a condition, and what is said after it.
+        // The last statement without a condition overrides all before it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
-        let word = words::aspect(aspect);
+        let word = describe::aspect(aspect);
         let mut parts: Vec<String> = Vec::new();
         if !in_place {
             parts.push(word.to_owned());
@@ -331,7 +332,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
                 (true, true) => continue,
                 (true, false) => "in place",
                 (false, true) => word,
-                (false, false) => "invalid first",
+                (false, false) => "through an invalid entry",
             };
             parts.push(format!("{how}{}", when(&it.model, of)));
         }
@@ -339,7 +340,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
     });
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
-        vec!["nothing: valid entries are replaced in place".to_owned()]
+        vec!["no change: valid entries are replaced in place".to_owned()]
     } else {
         lines
     }

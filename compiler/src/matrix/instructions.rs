@@ -1,11 +1,11 @@
-//! What instructions drop, where and when, sorted by the least that they can be asked for.
+//! Questions about instructions: what each drops, on which CPUs and when, sorted by the smallest unit that it can drop.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
+use crate::describe::{self, code, when};
 use crate::model::{Barrier, Cond, Form, Invalidate, Model, Which};
-use crate::words::{self, code, when};
 
 pub(super) const ALL: &[Ask] = &[
     long("One page, on this CPU", |it| listed(it, Least::Page, true)),
@@ -43,13 +43,20 @@ pub(super) const ALL: &[Ask] = &[
     long("Changes are published by", published),
     long("An atomic read-modify-write orders", |it| {
         let all = it.model.atomics_order.is_some();
-        vec![(if all { "everything" } else { "what it says" }).to_owned()]
+        vec![
+            (if all {
+                "everything"
+            } else {
+                "as its ordering states"
+            })
+            .to_owned(),
+        ]
     }),
     long("Gone and drained after", completed),
-    long("This CPU looks anew after", resynced),
+    long("This CPU is resynchronized after", resynced),
 ];
 
-/// The least that an instruction can be asked for.
+/// The smallest unit that an instruction can drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Least {
     Page,
@@ -71,10 +78,10 @@ fn least(form: &Form) -> Least {
     all.min().unwrap_or(Least::Nothing)
 }
 
-/// Whether it is for this CPU and its core alone, however the machine is.
+/// Returns whether an instruction acts only on this CPU or its core, on every machine.
 fn is_local(invalidate: &Invalidate) -> bool {
     let mut cases = invalidate.holders.cases.iter();
-    cases.all(|(at, _)| Holders::CORE.covers(at.value))
+    cases.all(|(at, _)| Agents::CORE.covers(at.value))
 }
 
 fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {
@@ -88,7 +95,7 @@ fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {
     of_reach.flat_map(lines).collect()
 }
 
-/// An instruction or one of its forms: what it drops, where, and when that is done.
+/// Describes an instruction or one of its forms: what it drops, on which CPUs, and when that is complete.
 fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     let name = match &form.named {
         Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
@@ -97,12 +104,12 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     let drops: Vec<String> = form
         .drops
         .iter()
-        .map(|drops| words::drops(model, drops))
+        .map(|drops| describe::drops(model, drops))
         .collect();
     let written = invalidate
         .writes_entry
         .as_ref()
-        .map(|writes| words::writes(model, writes));
+        .map(|writes| describe::writes(model, writes));
     let parts: Vec<String> = written.into_iter().chain(drops).collect();
     format!(
         "{}{}: {}; on {}; {}",
@@ -114,18 +121,18 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
     )
 }
 
-/// Whose caches.
+/// Describes on which CPUs and devices an instruction acts.
 pub(crate) fn reach(model: &Model, invalidate: &Invalidate) -> String {
-    words::cases(model, &invalidate.holders, |at| words::holders(at.value))
+    describe::cases(model, &invalidate.holders, |at| describe::holders(at.value))
 }
 
-/// When it is done.
+/// Describes when an instruction is complete.
 pub(crate) fn done(model: &Model, invalidate: &Invalidate) -> String {
     match &invalidate.after {
         None => "at once".to_owned(),
         Some(after) => {
             let name = |at: &crate::model::At<usize>| code(&model.barriers[at.value].named.name);
-            format!("after {}", words::cases(model, after, name))
+            format!("after {}", describe::cases(model, after, name))
         }
     }
 }
@@ -156,7 +163,7 @@ fn needed(model: &Model, of: &Cond) -> String {
     when(model, of)
 }
 
-/// The barriers with a role, and whom they serve.
+/// Lists the barriers that have a role, with the description of the role.
 fn barriers(it: &Analysis, role: impl Fn(&Barrier) -> Option<String>) -> Vec<String> {
     let lines = it.model.barriers.iter().filter_map(|barrier| {
         let role = role(barrier)?;
@@ -167,9 +174,11 @@ fn barriers(it: &Analysis, role: impl Fn(&Barrier) -> Option<String>) -> Vec<Str
 }
 
 fn published(it: &Analysis) -> Vec<String> {
-    let mut lines = barriers(it, |barrier| Some(words::holders(barrier.publishes?.value)));
+    let mut lines = barriers(it, |barrier| {
+        Some(describe::holders(barrier.publishes?.value))
+    });
     if let Some(assumed) = &it.model.assumed {
-        lines.push(format!("assumed: {}", words::plain(&assumed.value)));
+        lines.push(format!("assumed: {}", describe::plain(&assumed.value)));
     }
     if lines.is_empty() {
         vec!["nothing".to_owned()]
@@ -180,9 +189,9 @@ fn published(it: &Analysis) -> Vec<String> {
 
 fn completed(it: &Analysis) -> Vec<String> {
     let mut lines = barriers(it, |barrier| {
-        let at = words::holders(barrier.completes?.value);
+        let at = describe::holders(barrier.completes?.value);
         let same = if barrier.same_cpu {
-            ", what the same CPU issued"
+            ", only invalidations of the same CPU"
         } else {
             ""
         };

@@ -1,8 +1,8 @@
-//! Architectures side by side.
+//! A comparison of architectures.
 //!
-//! In: definitions with their plans. Out: a [`Matrix`], one column an architecture and one row a
-//! question, and its text for a terminal, as Markdown or as a page of HTML. Holds: every cell follows
-//! from the facts or the plans of its architecture, none from its name.
+//! In: definitions with their plans. Out: a [`Matrix`] with one column per architecture and one row per question, as text
+//! for a terminal, as Markdown or as a page of HTML. Holds: every cell follows from the facts or the plans of its
+//! architecture, none from its name.
 
 mod facts;
 mod instructions;
@@ -16,42 +16,39 @@ pub use show::{escaped, html, markdown, marked, text};
 
 use crate::Analysis;
 
-/// Answers to questions, an architecture a column.
+/// Questions, with the answers of several architectures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
-    /// The architectures.
+    /// The names of the architectures.
     pub columns: Vec<String>,
-    /// The questions, by subject.
+    /// The questions, grouped by subject.
     pub sections: Vec<Section>,
 }
 
-/// Questions of one subject.
+/// The questions of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// The subject.
     pub title: &'static str,
-    /// The questions.
     pub rows: Vec<Row>,
 }
 
-/// A question, and the answer of each architecture.
+/// A question and the answer of each architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The question.
     pub question: &'static str,
-    /// Answers, each of some lines; names stand between backticks.
+    /// The answers, each of any number of lines; names are between backticks.
     pub cells: Vec<Vec<String>>,
 }
 
-/// A question.
+/// A question, and how it is answered for an architecture.
 struct Ask {
     question: &'static str,
-    /// Whether a newcomer asks it, too.
+    /// Whether it is part of the brief form.
     brief: bool,
     answer: fn(&Analysis) -> Vec<String>,
 }
 
-/// A question of the long form alone.
+/// Creates a question of the long form only.
 const fn long(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
     Ask {
         question,
@@ -60,7 +57,7 @@ const fn long(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> A
     }
 }
 
-/// A question of both forms.
+/// Creates a question of both forms.
 const fn brief(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
     Ask {
         question,
@@ -70,8 +67,8 @@ const fn brief(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> 
 }
 
 impl Matrix {
-    /// The answers of these architectures; the brief form has those questions that a newcomer asks.
-    /// A question that none of them answers is left out.
+    /// Compares architectures. The brief form contains only the questions that a newcomer asks first. A question
+    /// that none of the architectures answers is omitted.
     #[must_use]
     pub fn new(analyses: &[Analysis], is_brief: bool) -> Self {
         let subjects = [
@@ -80,7 +77,7 @@ impl Matrix {
             ("Tags and views", facts::TAGS),
             ("Changes of table entries", facts::CHANGES),
             ("Instructions", instructions::ALL),
-            ("Policies", policy::POLICIES),
+            ("Policy", policy::POLICIES),
             ("What is issued", policy::ISSUED),
             ("Events", policy::EVENTS),
             ("Features and errata", policy::VARIANTS),

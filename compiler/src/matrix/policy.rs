@@ -1,4 +1,4 @@
-//! What follows from the facts, stated or derived; what is issued; features and errata.
+//! Questions about policy, stated or derived; what is issued; features and errata.
 
 use std::fmt;
 
@@ -6,54 +6,58 @@ use tlbc_runtime::backend::Delivery;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
+use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
-use crate::samples::{Sample, with_all_features};
-use crate::words::{self, code, plain, registers, when};
+use crate::sample_requests::{Sample, with_all_features};
 
 pub(super) const POLICIES: &[Ask] = &[
-    brief("Other CPUs are told by", delivery_line),
+    brief("Other CPUs are reached by", delivery_line),
     long("Strides", strides),
     long("Unmapped pages", pages),
-    brief("Freed tables", tables),
+    brief("Tables are freed", tables),
     brief("Lazy CPUs", lazy),
-    brief("At most, then everything", ceilings),
+    brief("Ceiling", ceilings),
     long("A flush needs", needs),
     long("The tag is read", tag_read),
 ];
 
 pub(super) const ISSUED: &[Ask] = &[
-    long("An entry made invalid, here", |it| unmapped(it, false)),
-    brief("An entry made invalid, others too", |it| unmapped(it, true)),
-    long("One page of a user space, here", |it| {
+    long("An entry made invalid, on this CPU", |it| {
+        unmapped(it, false)
+    }),
+    brief("An entry made invalid, on others as well", |it| {
+        unmapped(it, true)
+    }),
+    long("One page of a user space, on this CPU", |it| {
         issued(it, Sample::Page, false)
     }),
-    brief("One page of a user space, others too", |it| {
+    brief("One page of a user space, on others as well", |it| {
         issued(it, Sample::Page, true)
     }),
-    long("One page and its table, here", |it| {
+    long("One page and its table, on this CPU", |it| {
         issued(it, Sample::Table, false)
     }),
-    long("One page and its table, others too", |it| {
+    long("One page and its table, on others as well", |it| {
         issued(it, Sample::Table, true)
     }),
-    long("All of a user space, here", |it| {
+    long("All of a user space, on this CPU", |it| {
         issued(it, Sample::Everything, false)
     }),
-    long("All of a user space, others too", |it| {
+    long("All of a user space, on others as well", |it| {
         issued(it, Sample::Everything, true)
     }),
-    long("One page of the kernel, here", |it| {
+    long("One page of the kernel, on this CPU", |it| {
         issued(it, Sample::KernelPage, false)
     }),
-    long("One page of the kernel, others too", |it| {
+    long("One page of the kernel, on others as well", |it| {
         issued(it, Sample::KernelPage, true)
     }),
 ];
 
 pub(super) const EVENTS: &[Ask] = &[
-    long("Another space is loaded", switch),
+    long("Switch to another space", switch),
     long("Return to user code", |it| event(it, &it.model.resume)),
-    long("A CPU comes up", |it| event(it, &it.model.arrive)),
+    long("A CPU comes online", |it| event(it, &it.model.arrive)),
 ];
 
 pub(super) const VARIANTS: &[Ask] = &[
@@ -64,16 +68,16 @@ pub(super) const VARIANTS: &[Ask] = &[
         it.model.cpu_sets.iter().map(named).collect()
     }),
     brief("Errata", errata_names),
-    long("What errata weaken, and what mends it", errata),
+    long("What errata weaken, and workarounds", errata),
     long("Facts that no manual confirms", unconfirmed),
 ];
 
-/// Where a policy comes from.
+/// The origin of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The definition says it.
+    /// The definition states it.
     Stated,
-    /// The definition leaves it out, and it follows.
+    /// It follows from facts of the definition.
     Derived,
 }
 
@@ -94,23 +98,23 @@ fn origin<T>(stated: Option<&T>) -> Origin {
     }
 }
 
-/// A value, and where it comes from.
+/// Returns a value with its origin.
 fn policy(value: &str, origin: Origin) -> Vec<String> {
     vec![format!("{value} ({origin})")]
 }
 
 fn delivery_line(it: &Analysis) -> Vec<String> {
     let by = match it.plans.delivery(&it.model) {
-        Delivery::Broadcast => "instructions that reach them",
-        Delivery::Interrupts => "interrupts",
-        Delivery::Either => "instructions that reach them, or interrupts",
+        Delivery::Broadcast => "broadcast instructions",
+        Delivery::Interrupts => "shootdown IPIs",
+        Delivery::Either => "broadcast instructions or shootdown IPIs",
     };
     let mut lines = policy(by, Origin::Derived);
     lines.extend(it.model.policy.delivery.as_ref().map(|stated| {
-        let by = words::cases(&it.model, stated, |at| {
+        let by = describe::cases(&it.model, stated, |at| {
             match at.value {
-                model::Delivery::Broadcast => "broadcast",
-                model::Delivery::Interrupts => "interrupts",
+                model::Delivery::Broadcast => "broadcast instructions",
+                model::Delivery::Interrupts => "shootdown IPIs",
             }
             .to_owned()
         });
@@ -120,7 +124,7 @@ fn delivery_line(it: &Analysis) -> Vec<String> {
 }
 
 fn strides(it: &Analysis) -> Vec<String> {
-    let levels = words::levels(&it.model, it.model.strides());
+    let levels = describe::levels(&it.model, it.model.strides());
     policy(&levels, origin(it.model.policy.strides.as_ref()))
 }
 
@@ -132,7 +136,7 @@ fn yes(stated: Option<At<bool>>, yes: &str, no: &str) -> Vec<String> {
 fn pages(it: &Analysis) -> Vec<String> {
     yes(
         it.model.policy.pages_batched,
-        "gathered behind one flush",
+        "gathered, then flushed once",
         "flushed by the change itself",
     )
 }
@@ -141,8 +145,8 @@ fn tables(it: &Analysis) -> Vec<String> {
     let stated = it.model.policy.tables_deferred;
     yes(
         stated,
-        "wait for readers without locks",
-        "freed right behind the flush",
+        "after a grace period for lockless walkers",
+        "right after the flush",
     )
 }
 
@@ -151,7 +155,7 @@ fn lazy(it: &Analysis) -> Vec<String> {
     yes(
         stated,
         "hold a reference to the space",
-        "are made to leave when the space ends",
+        "leave the space at its teardown",
     )
 }
 
@@ -160,7 +164,7 @@ fn ceilings(it: &Analysis) -> Vec<String> {
     let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
         let cases = cases.iter().flat_map(|cases| &cases.cases);
         let line = |(of, cond): &(Ceiling, Cond)| {
-            let value = words::ceiling(of, unit);
+            let value = describe::ceiling(of, unit);
             format!("{value}{} ({})", when(&it.model, cond), Origin::Stated)
         };
         cases.map(line).collect::<Vec<_>>()
@@ -177,7 +181,7 @@ fn needs(it: &Analysis) -> Vec<String> {
     let all = [Need::SameCpu, Need::InterruptsOff, Need::Lock];
     let found = all.into_iter().filter(|need| it.plans.needs(*need));
     found
-        .flat_map(|need| policy(words::need(need), Origin::Derived))
+        .flat_map(|need| policy(describe::need(need), Origin::Derived))
         .collect()
 }
 
@@ -189,7 +193,7 @@ fn tag_read(it: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// What is issued on the plainest machine, and on one with every feature that goes with those before it.
+/// Returns what is issued on a machine without features, and on one with as many features as are possible together.
 fn issued(it: &Analysis, sample: Sample, others: bool) -> Vec<String> {
     let plain = Config::default();
     let rich = with_all_features(&it.model, plain);
@@ -216,7 +220,7 @@ fn unmapped(it: &Analysis, others: bool) -> Vec<String> {
 fn switch(it: &Analysis) -> Vec<String> {
     let mut lines = event(it, &it.model.switch);
     if it.model.attach_waits() {
-        lines.push("waits for changes under way".to_owned());
+        lines.push("waits for changes in progress".to_owned());
     }
     lines
 }
@@ -238,7 +242,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         };
         format!(
             "loads {}{view}{}",
-            words::joined(&names, "and"),
+            describe::joined(&names, "and"),
             when(model, &loads.when)
         )
     });
@@ -246,7 +250,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     let plain = Config::default();
     let machines = [plain, with_all_features(model, plain)];
     if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
-        lines.push("an empty root stands between".to_owned());
+        lines.push("an empty root is loaded in between".to_owned());
     }
     if let Some(unknown) = &event.contents_unknown {
         lines.push(format!(
@@ -272,9 +276,9 @@ fn named(of: &Named) -> String {
     format!("{}: {}", code(&of.name), plain(&of.text))
 }
 
-/// ` (needs a and not b)`
+/// Describes what a feature or an erratum needs, as in ` (needs a and not b)`. Empty if it needs nothing.
 pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
-    match words::cond(model, needs) {
+    match describe::cond(model, needs) {
         nothing if nothing.is_empty() => nothing,
         terms => format!(" (needs {terms})"),
     }
@@ -282,7 +286,7 @@ pub(crate) fn wants(model: &Model, needs: &Cond) -> String {
 
 fn features(it: &Analysis) -> Vec<String> {
     let line = |feature: &model::Feature| {
-        let known = match words::known(feature.known) {
+        let known = match describe::known(feature.known) {
             "" => String::new(),
             known => format!(", {known}"),
         };
@@ -312,7 +316,7 @@ fn limits(it: &Analysis) -> Vec<String> {
             "{}: {} to {}{}",
             named(&limit.named),
             limit.least,
-            words::number(limit.most),
+            describe::number(limit.most),
             from.map_or(String::new(), |from| format!(", from {from}"))
         )
     };
@@ -321,7 +325,10 @@ fn limits(it: &Analysis) -> Vec<String> {
 
 fn unconfirmed(it: &Analysis) -> Vec<String> {
     let line = |fact: &model::Unconfirmed| {
-        let about = fact.about.iter().map(|of| words::subject(&it.model, *of));
+        let about = fact
+            .about
+            .iter()
+            .map(|of| describe::subject(&it.model, *of));
         let about: Vec<String> = about.collect();
         format!("{}: {}", about.join(", "), plain(&fact.text))
     };
@@ -352,13 +359,13 @@ fn errata(it: &Analysis) -> Vec<String> {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| words::weakens(&it.model, weakens));
-        let remedies = erratum.remedies.iter();
-        let remedies =
-            remedies.map(|remedy| format!("remedy {}", words::remedy(&it.model, remedy)));
+            .map(|weakens| describe::weakens(&it.model, weakens));
+        let workarounds = erratum.remedies.iter();
+        let workarounds =
+            workarounds.map(|of| format!("workaround {}", describe::workaround(&it.model, of)));
         std::iter::once(head)
             .chain(weakens)
-            .chain(remedies)
+            .chain(workarounds)
             .collect::<Vec<_>>()
     };
     it.model.errata.iter().flat_map(lines).collect()

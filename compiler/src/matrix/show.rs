@@ -1,16 +1,16 @@
-//! A [`Matrix`] as text, as Markdown and as HTML.
+//! Shows a [`Matrix`] as text, as Markdown and as HTML.
 //!
-//! Holds: whatever the definitions say, the text has aligned columns, the Markdown is one valid table a
-//! subject, and the HTML is one whole page in which nothing of a definition is markup.
+//! Holds for every definition: the columns of the text are aligned, the Markdown has one valid table per subject, and the
+//! HTML is a complete page in which no text of a definition is interpreted as markup.
 
 use std::fmt::Write as _;
 
 use super::Matrix;
 
-/// The least width of a column of text.
+/// The minimum width of a column of text.
 const NARROWEST: usize = 20;
 
-/// For a terminal: columns aligned, cells wrapped to fit the width, if it is not too small for that.
+/// Returns the matrix as text for a terminal, with cells wrapped to fit the width if that is possible.
 #[must_use]
 pub fn text(matrix: &Matrix, width: usize) -> String {
     let rows = || matrix.sections.iter().flat_map(|section| &section.rows);
@@ -52,7 +52,7 @@ pub fn text(matrix: &Matrix, width: usize) -> String {
     out
 }
 
-/// Lines of cells beside each other.
+/// Writes the lines of cells next to each other.
 fn row(out: &mut String, widths: &[usize], cells: &[Vec<String>]) {
     let height = cells.iter().map(Vec::len).max().unwrap_or(0);
     for number in 0..height {
@@ -65,7 +65,7 @@ fn row(out: &mut String, widths: &[usize], cells: &[Vec<String>]) {
     }
 }
 
-/// Lines that are no wider, continued ones indented.
+/// Wraps lines to a width. Continuation lines are indented.
 fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in lines {
@@ -90,7 +90,7 @@ fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     out
 }
 
-/// A word cut where it is too long for a line.
+/// Cuts a word into pieces that fit on a line.
 fn pieces(word: &str, width: usize) -> Vec<String> {
     let letters: Vec<char> = word.chars().collect();
     letters
@@ -99,7 +99,7 @@ fn pieces(word: &str, width: usize) -> Vec<String> {
         .collect()
 }
 
-/// As Markdown: a heading and a table for each subject; one table where `whole`.
+/// Returns the matrix as Markdown: a heading and a table for each subject, or a single table if `whole`.
 #[must_use]
 pub fn markdown(matrix: &Matrix, whole: bool) -> String {
     let mut out = String::new();
@@ -129,7 +129,7 @@ pub fn markdown(matrix: &Matrix, whole: bool) -> String {
     out
 }
 
-/// A line of words and code for a cell of a Markdown table: nothing in it is markup but the backticks.
+/// Escapes a line for a cell of a Markdown table. Only its backticks remain markup.
 #[must_use]
 pub fn marked(line: &str) -> String {
     let mut out = String::new();
@@ -164,7 +164,7 @@ code { font: 13px monospace; background: #f2f2f2; overflow-wrap: anywhere; }
 td div + div { margin-top: .4em; }
 ";
 
-/// As a page that needs nothing but itself.
+/// Returns the matrix as a self-contained page of HTML.
 #[must_use]
 pub fn html(matrix: &Matrix) -> String {
     let title = "How architectures invalidate their TLBs";
@@ -199,7 +199,7 @@ pub fn html(matrix: &Matrix) -> String {
     out
 }
 
-/// Words and code, as HTML.
+/// Converts a line to HTML, with the parts between backticks as code.
 fn coded(line: &str) -> String {
     let parts = line.split('`').enumerate().map(|(index, part)| {
         if index % 2 == 1 {
@@ -211,7 +211,7 @@ fn coded(line: &str) -> String {
     parts.collect()
 }
 
-/// A text in which nothing is markup.
+/// Escapes a text for HTML and XML.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut out = String::new();

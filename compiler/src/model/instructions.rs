@@ -1,9 +1,12 @@
 //! Barriers, operands, invalidations and loads.
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use super::{At, Cases, Cond, Config, Keeps, Named, Need, Written};
 use crate::source::Span;
+use crate::template::is_instruction;
 
 /// A barrier or an invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,9 +40,9 @@ pub struct Barrier {
     /// When it may be used.
     pub requires: Cond,
     /// Stores before it are visible to the walkers of these holders.
-    pub publishes: Option<At<Holders>>,
+    pub publishes: Option<At<Agents>>,
     /// Invalidations before it are complete at these holders.
-    pub completes: Option<At<Holders>>,
+    pub completes: Option<At<Agents>>,
     /// Only those of the same CPU.
     pub same_cpu: bool,
     /// This CPU fetches anew.
@@ -237,7 +240,7 @@ pub struct Invalidate {
     /// Lines for the assembler, where it does not know the instruction.
     pub encoded: Option<At<Vec<String>>>,
     /// Whose caches.
-    pub holders: Cases<At<Holders>>,
+    pub holders: Cases<At<Agents>>,
     /// The barrier after which it is done; `None` for at once.
     pub after: Option<Cases<At<usize>>>,
     /// What must hold while it is issued.
@@ -262,12 +265,23 @@ impl Invalidate {
         encoded.unwrap_or(&self.template.lines)
     }
 
+    /// The lines for people: the text, unless what is assembled for it has more instructions, as a loop has.
+    #[must_use]
+    pub fn shown(&self) -> &[String] {
+        let instructions =
+            |lines: &[String]| lines.iter().filter(|line| is_instruction(line)).count();
+        let (text, assembled) = (&self.template.lines, self.assembled());
+        if instructions(assembled) > instructions(text) {
+            assembled
+        } else {
+            text
+        }
+    }
+
     /// Whose caches, in a configuration.
     #[must_use]
-    pub fn reach(&self, config: Config) -> Holders {
-        self.holders
-            .get(config)
-            .map_or(Holders::NONE, |at| at.value)
+    pub fn reach(&self, config: Config) -> Agents {
+        self.holders.get(config).map_or(Agents::NONE, |at| at.value)
     }
 
     /// The barrier after which it is done in a configuration.

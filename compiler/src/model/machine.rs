@@ -1,6 +1,6 @@
 //! Tables, caches, features, tags and spaces.
 
-use tlbc_runtime::clause::Stores;
+use tlbc_facts::clause::Stores;
 
 use super::{
     At, Cases, Cond, Config, Known, LimitFrom, Named, ReadFrom, Resync, Stricter, TagSource,

@@ -14,7 +14,7 @@ pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
 
-use tlbc_runtime::clause::{Level as LevelIndex, Levels};
+use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{Delivery, EventKind, Keeps, Known, Lost, Need, Stricter, TagSource, Written};

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use tlbc_facts::clause::Most;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::Kind as Change;
-use tlbc_runtime::clause::{Holders, Level, Levels, Most};
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::factor::seq;
@@ -127,20 +129,33 @@ impl Shaper<'_, '_> {
             return self.each(setting, Over::Entries, one);
         };
         let (operand, most) = many.1;
-        self.each(setting, Over::Runs { operand, most }, many.0)
+        let runs = self.each(setting, Over::Runs { operand, most }, many.0);
+        // Most changes are of one entry, for which no count is needed.
+        let one = self.writing(setting, one, |once| once);
+        Node::select(Test::OneEntry, one, runs)
     }
 
-    /// An instruction for each entry, and once after all of them what its errata want and the barriers after which it
-    /// is done.
+    /// Issues an instruction for each entry.
     fn each(&self, setting: &Setting<'_>, over: Over, primitive: Primitive) -> Node {
+        self.writing(setting, primitive, |body| Node::Each {
+            over,
+            body: Box::new(body),
+            rest: None,
+        })
+    }
+
+    /// Issues an instruction as often as `times` says, then once what its errata want and the barriers after which it is
+    /// done.
+    fn writing(
+        &self,
+        setting: &Setting<'_>,
+        primitive: Primitive,
+        times: impl FnOnce(Node) -> Node,
+    ) -> Node {
         let issue = issue(primitive);
         let remedies = setting.remedies(Instr::Invalidate(primitive.invalidate));
         let before = remedies::beside(self.model, &remedies, issue, false);
-        let loop_over = Node::Each {
-            over,
-            body: Box::new(seq(before.into_iter().chain([Node::Issue(issue)]))),
-            rest: None,
-        };
+        let written = times(seq(before.into_iter().chain([Node::Issue(issue)])));
         let issue = Issue {
             address: false,
             ..issue
@@ -148,7 +163,7 @@ impl Shaper<'_, '_> {
         let after = remedies::beside(self.model, &remedies, issue, true);
         let barriers = setting.done_after(primitive.invalidate).into_iter();
         let complete = barriers.map(|barrier| self.complete(setting, barrier));
-        seq([loop_over].into_iter().chain(after).chain(complete))
+        seq([written].into_iter().chain(after).chain(complete))
     }
 
     /// The new entry is stored where an invalid one is. The kernel's own code may use it at once.
@@ -270,7 +285,7 @@ impl Shaper<'_, '_> {
     /// Whether an instruction leaves other CPUs alone.
     fn is_local(&self, primitive: Primitive) -> bool {
         let it = &self.model.invalidates[primitive.invalidate];
-        Holders::CORE.covers(it.reach(self.config))
+        Agents::CORE.covers(it.reach(self.config))
     }
 }
 

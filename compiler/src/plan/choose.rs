@@ -1,4 +1,4 @@
-//! The selection rule: of the sets of means that cover an obligation, the least.
+//! The selection rule: of the sets of means that cover a required flush, the least.
 //!
 //! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers, four where a cache is
 //! made from another.
@@ -13,8 +13,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Levels, Stride, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Stride, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::{Config, Kind, Model};
@@ -104,7 +106,7 @@ struct Pool {
     means: Rc<Vec<Means>>,
     leaf: Whose,
     walk: Whose,
-    holders: Holders,
+    holders: Agents,
     views: usize,
 }
 
@@ -178,7 +180,6 @@ impl Chooser {
             this: true,
             other: setting.has_tag(true) || setting.has_tag(false),
             global: setting.may_hold_globals(),
-            by: By::Operand,
         };
         let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Absent].into_iter();
         let cells = kinds
@@ -380,7 +381,7 @@ pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     let nearest = pool.iter().max_by_key(|means| dropped(means));
     let all = cells
         .iter()
-        .fold(Cells::NONE, tlbc_runtime::cells::Cells::union);
+        .fold(Cells::NONE, tlbc_facts::cells::Cells::union);
     let together = pool.iter().fold(all, |rest, means| {
         // What no means at all drops, in any view.
         let here = (cells.iter().zip(means.cells.iter()))

@@ -5,10 +5,12 @@
 //! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
 //! later reader are folds over the same nodes.
 
+use tlbc_facts::clause::{Clause, Most};
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::Folding;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
@@ -92,7 +94,7 @@ pub struct Plan {
     /// What it serves.
     pub shape: Shape,
     /// What it has to drop, and where; empty where that is another plan's business.
-    pub obligation: Vec<(Clause, Holders)>,
+    pub required: Vec<(Clause, Agents)>,
     /// What it does.
     pub body: Node,
     /// The primitives it names, in the order of the definition.
@@ -244,6 +246,8 @@ pub enum Test {
     OnlyHere,
     /// The entries that change are the kernel's.
     OfKernel,
+    /// One entry changes.
+    OneEntry,
     /// Cuts have passes of their own, and what is below them is still valid.
     Live,
     /// The level at hand is one of these.

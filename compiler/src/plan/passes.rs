@@ -3,8 +3,9 @@
 //! In: the choices for one entry and for runs. Out: the nodes of `Pass` and of `Folding`, and how instructions are
 //! counted against a ceiling. Holds: what is issued for a run drops what is issued for its entries one by one.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Levels, Most, Stores, Stride};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::{Folding, Walks};
 
 use super::choose::{Choice, Need, Of, wanted};

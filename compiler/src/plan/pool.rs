@@ -6,8 +6,10 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Most, Stride, What, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Most, Stride, What, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::drops::Part;
@@ -131,7 +133,7 @@ impl Setting<'_> {
         let mut of_sets: Vec<(Primitive, Option<usize>, Vec<&Drops>)> = Vec::new();
         for (index, invalidate) in self.model.invalidates.iter().enumerate() {
             let holders = invalidate.reach(self.config);
-            if Holders::CORE.covers(holders) != local
+            if Agents::CORE.covers(holders) != local
                 || holders.and(self.holders()).is_empty()
                 || !invalidate.requires.holds(self.config)
                 || invalidate.writes_entry.is_some()
@@ -319,7 +321,7 @@ impl Setting<'_> {
                         this: whose.this && view == Some(v),
                         ..whose
                     };
-                    Cells::of(What::LEAF_AND_WALK, whose, Holders::SELF)
+                    Cells::of(What::LEAF_AND_WALK, whose, Agents::SELF)
                 })
                 .collect(),
             hinted: Rc::default(),
@@ -336,7 +338,6 @@ impl Setting<'_> {
                 this: false,
                 other: true,
                 global: false,
-                by: By::Operand,
             };
             pool.push(owe(How::Retire, None, others));
         }

@@ -4,7 +4,8 @@
 //! before its leaves; each stage is issued for all passes when the one before is complete; a remedy follows the loops
 //! whose instructions it mends.
 
-use tlbc_runtime::clause::{Levels, Stores};
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::level::Levels;
 
 use super::choose::{Choice, Need};
 use super::factor::seq;

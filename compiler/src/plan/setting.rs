@@ -1,7 +1,9 @@
 //! One configuration and one kind of request: what there is to drop, and on whom.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Levels, What, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{What, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::{Config, Delivery, Kind, Model, Tag, Under};
@@ -123,20 +125,20 @@ impl<'m> Setting<'m> {
     }
 
     /// Who may hold what is to be dropped.
-    pub fn holders(&self) -> Holders {
+    pub fn holders(&self) -> Agents {
         let cpus = match self.reach {
-            Reach::Here => Holders::SELF,
-            Reach::Wide => Holders::CPUS,
+            Reach::Here => Agents::SELF,
+            Reach::Wide => Agents::CPUS,
         };
         if self.model.space(self.space).has_devices(self.config) {
-            cpus.union(Holders::DEVICE)
+            cpus.union(Agents::DEVICE)
         } else {
             cpus
         }
     }
 
     /// The cells of a kind of entry, in the caches that hold it.
-    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Holders) -> Cells {
+    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Agents) -> Cells {
         let stores = self.model.caches.holding(kind);
         let what = match kind {
             Kind::Leaf => What::leaf(levels),
@@ -159,7 +161,6 @@ impl<'m> Setting<'m> {
             this,
             other,
             global,
-            by: By::Operand,
         };
         [
             class(true, false, false),

@@ -6,8 +6,9 @@
 
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Owed;
-use tlbc_runtime::clause::{Holders, Levels};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::change::Unwritten;
@@ -165,7 +166,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// The barrier of the least reach that makes stores visible to these walkers.
-    fn publisher(&self, walkers: Holders) -> Option<usize> {
+    fn publisher(&self, walkers: Agents) -> Option<usize> {
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
             .filter(|(_, b)| b.requires.holds(self.config))
@@ -179,8 +180,8 @@ impl<'m> Shaper<'m, '_> {
     /// told which are attached. Then this CPU translates anew, where it must.
     pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
-        let devices = of.devices.is_some().then_some(Holders::DEVICE);
-        let cpus = Holders::CPUS;
+        let devices = of.devices.is_some().then_some(Agents::DEVICE);
+        let cpus = Agents::CPUS;
         let barrier = devices
             .and_then(|devices| self.publisher(cpus.union(devices)))
             .or_else(|| self.publisher(cpus))

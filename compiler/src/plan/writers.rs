@@ -4,8 +4,9 @@
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
 use rustc_hash::FxHashMap;
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Level, Levels, Stride, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Stride, Whose};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{self, Chooser};

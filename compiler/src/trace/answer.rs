@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::request::Request;
+use super::request::{Range, Request};
 
 /// The version of the form in which a [`Trace`] is serialised.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What is issued and deferred.
 #[derive(Debug, Clone, Serialize)]
@@ -41,10 +41,10 @@ impl Trace {
         steps.filter_map(Step::instruction)
     }
 
-    /// The names of the CPUs that are interrupted.
-    pub fn targets(&self) -> impl Iterator<Item = &str> {
+    /// The CPUs that are interrupted, in words.
+    pub fn targets(&self) -> impl Iterator<Item = String> {
         let targets = self.ipis.iter().flat_map(|ipi| &ipi.targets);
-        targets.map(|target| target.cpus.as_str())
+        targets.map(Target::words)
     }
 }
 
@@ -157,8 +157,8 @@ pub struct Field {
     pub high: u32,
     /// Its lowest bit.
     pub low: u32,
-    /// What the definition says stands there.
-    pub source: String,
+    /// What the definition says stands there; none for a number.
+    pub source: Option<String>,
     /// Its value.
     pub value: Hex,
 }
@@ -201,22 +201,173 @@ pub struct Ipi {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
     /// Which.
-    pub cpus: String,
+    pub cpus: TargetCpus,
     /// The set of CPUs that the kernel keeps, where it is one.
     pub set: Option<String>,
     /// Why they are interrupted.
     pub reason: String,
+    /// The barriers that do not drain the accesses of the set.
+    pub undrained_by: Vec<Undrained>,
+}
+
+impl Target {
+    /// Which CPUs, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (self.cpus, &self.set) {
+            (TargetCpus::Active, _) => "active CPUs".to_owned(),
+            (TargetCpus::Lazy, _) => "lazy CPUs".to_owned(),
+            (TargetCpus::Inactive, _) => "inactive CPUs".to_owned(),
+            (TargetCpus::Set, set) => format!("CPUs of `{}`", set.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// The kinds of CPUs that are interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetCpus {
+    /// They run the space.
+    Active,
+    /// They have its root loaded without using it.
+    Lazy,
+    /// They may hold entries of it and have another root loaded.
+    Inactive,
+    /// A set that the kernel keeps for an erratum.
+    Set,
+}
+
+/// A barrier that does not drain accesses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undrained {
+    /// Its name.
+    pub barrier: String,
+    /// The erratum that says so.
+    pub erratum: String,
 }
 
 /// A flush that is not done now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Deferred {
     /// By which CPUs it is done.
-    pub cpus: &'static str,
+    pub cpus: DeferredBy,
     /// What it invalidates.
-    pub entries: &'static str,
+    pub entries: Stale,
     /// Its latest moment.
     pub until: Until,
+}
+
+/// The CPUs that do a deferred flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeferredBy {
+    /// This CPU.
+    ThisCpu,
+    /// Each of those that are interrupted.
+    InterruptedCpus,
+    /// Those that have the root of the space loaded without using it.
+    LazyCpus,
+    /// Those that may hold entries of the space and have another root loaded.
+    InactiveCpus,
+    /// Another than this.
+    AnotherCpu,
+    /// One that takes a fault at the addresses.
+    FaultingCpu,
+}
+
+impl DeferredBy {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ThisCpu => "this CPU",
+            Self::InterruptedCpus => "each interrupted CPU",
+            Self::LazyCpus => "lazy CPUs",
+            Self::InactiveCpus => "inactive CPUs",
+            Self::AnotherCpu => "another CPU",
+            Self::FaultingCpu => "a CPU that faults there",
+        }
+    }
+}
+
+/// Cached entries that a deferred flush invalidates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    /// Their kinds.
+    pub kinds: Vec<EntryKind>,
+    /// Where they are.
+    pub of: StaleOf,
+    /// Whether only those of them are meant that allow less than the tables.
+    pub stricter: bool,
+}
+
+impl Stale {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.word()).collect();
+        let kinds = match kinds.as_slice() {
+            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+            kinds => kinds.concat(),
+        };
+        let stricter = if self.stricter {
+            " that allow less than the tables"
+        } else {
+            ""
+        };
+        let of = match &self.of {
+            StaleOf::OtherTags => "under other tags".to_owned(),
+            StaleOf::UserView => "under the user view's tag".to_owned(),
+            StaleOf::Space => "of the whole space".to_owned(),
+            StaleOf::Request => "that are flushed here, or everything under the tag".to_owned(),
+            StaleOf::Range(range) => {
+                let (level, start, end) = (range.levels.join(", "), range.start, range.end);
+                format!("of level {level} at {start}..{end}")
+            }
+        };
+        format!("{kinds} entries {of}{stricter}")
+    }
+}
+
+/// A kind of cached entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A translation.
+    Leaf,
+    /// A pointer to a table.
+    Walk,
+    /// A binding of a tag to its top table.
+    Root,
+    /// A cached "not present".
+    Negative,
+}
+
+impl EntryKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Leaf => "leaf",
+            Self::Walk => "walk",
+            Self::Root => "root",
+            Self::Negative => "negative",
+        }
+    }
+}
+
+/// Where entries are that a deferred flush invalidates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaleOf {
+    /// Under every tag that is not loaded.
+    OtherTags,
+    /// Under the tag of the user view of the loaded space.
+    UserView,
+    /// Under the tag of the space.
+    Space,
+    /// Where the request says; the CPU may flush everything under the tag instead.
+    Request,
+    /// At these addresses.
+    Range(Range),
 }
 
 /// The latest moment of a deferred flush.

@@ -1,25 +1,21 @@
-//! Deferred flushes in words.
+//! Deferred flushes.
 //!
 //! In: what a backend leaves for later ([`Owed`]). Out: by which CPUs it is done, what it invalidates, and its latest moment,
 //! as `runtime/src/debts.rs` keeps it.
 
 use tlbc_runtime::backend::Owed;
 
-use super::answer::{Deferred, Until};
+use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
 use crate::model::Model;
 
-const OF_OTHERS: &str = "leaf and walk entries under other tags";
-const OF_LOAD: &str = "what is flushed here, or everything under the tag";
-const WHOLE: &str = "leaf and walk entries of the whole space";
-const OF_VIEW: &str = "leaf and walk entries under the user view's tag";
-
-/// What is left for later. `cpus` are those that leave it.
+/// What is left for later by `cpus`, where entries of the kinds `asked` are flushed.
 pub(super) fn deferred(
     model: &Model,
     query: &Query,
     owed: Owed,
-    cpus: &'static str,
+    cpus: DeferredBy,
+    asked: &[EntryKind],
 ) -> Vec<Deferred> {
     let mut views = model.user.views.iter();
     let has_user_view = views.any(|view| !view.loaded && view.when.holds(query.config))
@@ -28,25 +24,50 @@ pub(super) fn deferred(
     // One of the tags that are not loaded belongs to the user view of the loaded space.
     let view = owed.contains(Owed::VIEW_UNTIL_RESUME) || others && has_user_view;
     let space = owed.contains(Owed::SPACE_UNTIL_ATTACH);
-    let entry = |cpus, entries, until| Deferred {
-        cpus,
-        entries,
-        until,
-    };
+    let asked_of = |cpus| (cpus, StaleOf::Request, Until::Load);
     let table = [
-        (others, entry(cpus, OF_OTHERS, Until::Load)),
-        (view, entry(cpus, OF_VIEW, Until::ReturnToUser)),
+        (others, (cpus, StaleOf::OtherTags, Until::Load)),
+        (view, (cpus, StaleOf::UserView, Until::ReturnToUser)),
         (
             owed.contains(Owed::LAZY_UNTIL_LOAD),
-            entry("lazy CPUs", OF_LOAD, Until::Load),
+            asked_of(DeferredBy::LazyCpus),
         ),
         (
             owed.contains(Owed::PARKED_UNTIL_LOAD),
-            entry("inactive CPUs", OF_LOAD, Until::Load),
+            asked_of(DeferredBy::InactiveCpus),
         ),
-        (space, entry(cpus, WHOLE, Until::Reuse)),
-        (space, entry("another CPU", WHOLE, Until::Attach)),
+        (space, (cpus, StaleOf::Space, Until::Reuse)),
+        (
+            space,
+            (DeferredBy::AnotherCpu, StaleOf::Space, Until::Attach),
+        ),
     ];
-    let table = table.into_iter();
-    table.filter_map(|(is, it)| is.then_some(it)).collect()
+    let table = table.into_iter().filter(|(is, _)| *is);
+    let all = kinds(model);
+    let table = table.map(|(_, (cpus, of, until))| Deferred {
+        cpus,
+        entries: Stale {
+            kinds: match of {
+                StaleOf::Request => asked.to_vec(),
+                _ => all.clone(),
+            },
+            of,
+            stricter: false,
+        },
+        until,
+    });
+    table.collect()
+}
+
+/// Every kind of entry that the machine caches.
+pub(super) fn kinds(model: &Model) -> Vec<EntryKind> {
+    let caches = &model.caches;
+    let table = [
+        (caches.leaf.is_some(), EntryKind::Leaf),
+        (caches.walk.is_some(), EntryKind::Walk),
+        (caches.root.is_some(), EntryKind::Root),
+        (caches.invalid_cached, EntryKind::Negative),
+    ];
+    let table = table.into_iter().filter(|(is, _)| *is);
+    table.map(|(_, kind)| kind).collect()
 }

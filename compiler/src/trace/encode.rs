@@ -4,7 +4,7 @@
 //! are a fold over the same fields; a differential test holds the two together, and tables worked
 //! out by hand hold both to the manuals.
 
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 
 use crate::model::{Config, Model, Operand, Source, Value};
 
@@ -51,8 +51,8 @@ pub struct FieldBits {
     pub low: u32,
     /// The value, in its own bits.
     pub bits: u64,
-    /// What the definition says stands there.
-    pub name: String,
+    /// What the definition says stands there; none for a number.
+    pub name: Option<String>,
 }
 
 /// The fields of an operand whose condition holds with their values, from the highest.
@@ -68,7 +68,10 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
             high: field.high,
             low: field.low,
             bits: value & mask(field.width()),
-            name: value_name(field.value),
+            name: match field.value {
+                Value::Const(_) => None,
+                value => Some(value_name(value)),
+            },
         }
     };
     let mut fields: Vec<FieldBits> = operand.fields.iter().filter(is_there).map(one).collect();

@@ -1,8 +1,8 @@
 //! What a plan is asked with, and what comes of it.
 
 use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed, Root};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
 
 use super::encode::Sources;
@@ -72,6 +72,8 @@ pub struct Effects {
     pub owed: Owed,
     /// What is required of completion.
     pub steps: FinishSteps,
+    /// Whether everything is invalidated because the request exceeds the ceiling.
+    pub exceeded_ceiling: bool,
     /// Who flushes for themselves.
     pub deliver: Audience,
     /// Who is interrupted with nothing to do.

@@ -3,8 +3,9 @@
 //! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
+use tlbc_facts::clause::Most;
 use tlbc_runtime::backend::{Audience, FinishSteps, Owed};
-use tlbc_runtime::clause::{Level, Most};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{Reach, Space};
 use tlbc_runtime::runs::{Runs, Units};
@@ -48,6 +49,7 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
             ops: Vec::new(),
             owed: Owed::NOTHING,
             steps: FinishSteps::NONE,
+            exceeded_ceiling: false,
             deliver: Audience::NOBODY,
             interrupt: Audience::NOBODY,
         },
@@ -130,8 +132,9 @@ impl Run<'_> {
                 then,
                 otherwise,
             } => {
-                let branch = if self.test(*on) { then } else { otherwise };
-                self.node(branch, piece);
+                let holds = self.test(*on);
+                self.effects.exceeded_ceiling |= holds && matches!(on, Test::OverCeiling(_));
+                self.node(if holds { then } else { otherwise }, piece);
             }
             Node::Guard { body, .. } => self.node(body, piece),
             Node::Publish { barrier } => {
@@ -201,6 +204,7 @@ impl Run<'_> {
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
             Test::OnlyHere => env.change.reach == Reach::Here,
+            Test::OneEntry => env.change.entries == 1,
             Test::OfKernel => env.change.space == Space::Kernel,
             Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),

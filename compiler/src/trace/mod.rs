@@ -18,8 +18,9 @@ pub mod show;
 mod steps;
 
 pub use answer::{
-    BarrierRole, Becomes, Deferred, Field, Hex, Instruction, Ipi, LoadedRoot, Operand, Step, Store,
-    Target, Trace, Until, VERSION,
+    BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Hex, Instruction, Ipi,
+    LoadedRoot, Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until,
+    VERSION,
 };
 pub use query::{Change, Cleared, EMPTY, Event, Memory, Query, ROOT, Stretch, Tables, To};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};

@@ -10,7 +10,7 @@ use tlbc_runtime::request::Space;
 use super::answer::Hex;
 use super::query::{Change, Event, Query, Stretch, Tables, To};
 use crate::model::{Config, Model, Named, Tag, Under};
-use crate::samples::{described, tags};
+use crate::sample_requests::{described, tags};
 
 /// What was asked.
 #[derive(Debug, Clone, Serialize)]
@@ -121,7 +121,7 @@ pub enum Asked {
 }
 
 /// Addresses, and the levels of their entries.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Range {
     /// The first address.
     pub start: Hex,
@@ -196,7 +196,8 @@ pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag
     }
 }
 
-fn range(model: &Model, stretch: &Stretch) -> Range {
+/// Addresses with the levels of their entries, in names.
+pub(super) fn range(model: &Model, stretch: &Stretch) -> Range {
     let name = |&level: &usize| model.levels[level].name.clone();
     Range {
         start: stretch.extent.start.into(),

@@ -5,12 +5,13 @@
 //! be interrupted (`runtime/src/shootdown.rs`).
 
 use tlbc_runtime::backend::Audience;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::passes::{Folding, Passes, Walks};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
-use super::answer::{Ipi, Step, Store, Trace, VERSION};
+use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
 use super::asked::{Entries, env, without_devices};
-use super::deferred::deferred;
+use super::deferred::{deferred, kinds};
 use super::interpret::{Effects, Env, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
@@ -130,13 +131,14 @@ impl<'a> Run<'a> {
         env.config = without_devices(self.model, env.config);
         set(&mut env);
         let effects = interpret(self.model, self.plans, shape, &env);
-        self.did(&effects, &env);
+        self.did(&effects, &env, &[]);
     }
 
     /// A flush, of all that may have cached the entries.
     pub fn flush(&mut self, what: Flush<'_>) {
         let reach = self.reach();
         let (shape, mut env) = self.flush_of(what, env(self.query));
+        let kinds = self.kinds(what);
         let [start, finish] = self.issued(shape, reach, &env);
         let deliver = match reach {
             Reach::Wide => told(self.model, self.plans, self.query.space, &env),
@@ -145,19 +147,19 @@ impl<'a> Run<'a> {
                 Audience::NOBODY
             }
         };
-        self.did(&start, &env);
+        self.did(&start, &env, &kinds);
         if !deliver.is_nobody() {
             let sender = env.config;
             env.tag.of_machine = false;
             env.config = without_devices(self.model, env.config);
             let effects = self.issued(shape, Reach::Here, &env);
-            self.interrupt(deliver, &effects, &env);
+            self.interrupt(deliver, &effects, &env, &kinds);
             (env.tag, env.config) = (self.query.tag, sender);
         }
-        self.did(&finish, &env);
+        self.did(&finish, &env, &kinds);
         for left in [start.interrupt, finish.interrupt] {
             if !left.is_nobody() {
-                self.interrupt(left, &[], &env);
+                self.interrupt(left, &[], &env, &kinds);
             }
         }
     }
@@ -181,10 +183,12 @@ impl<'a> Run<'a> {
 
     /// A flush on this CPU alone, which leaves devices to others.
     pub fn flush_here(&mut self, ranges: &Ranges) {
-        let (shape, mut env) = self.flush_of(Flush::Ranges(ranges), env(self.query));
+        let what = Flush::Ranges(ranges);
+        let (shape, mut env) = self.flush_of(what, env(self.query));
+        let kinds = self.kinds(what);
         env.config = without_devices(self.model, env.config);
         for effects in self.issued(shape, Reach::Here, &env) {
-            self.did(&effects, &env);
+            self.did(&effects, &env, &kinds);
         }
     }
 
@@ -226,10 +230,32 @@ impl<'a> Run<'a> {
         flush(self.model, self.plans, shape(self.query.space, reach), env)
     }
 
-    /// What came of a plan on this CPU, which stores nothing.
-    fn did(&mut self, effects: &Effects, env: &Env) {
+    /// The kinds of entries that a flush invalidates, of those that the machine caches.
+    fn kinds(&self, what: Flush<'_>) -> Vec<EntryKind> {
+        let mut kinds = kinds(self.model);
+        if let Flush::Ranges(ranges) = what {
+            let folding = Folding {
+                leaves: false,
+                walks: Walks::Named,
+                joint: false,
+                absences: false,
+            };
+            let passes = Passes::new(ranges, &self.levels, folding);
+            let leaves = passes.leaves().iter().any(|pass| pass.leaf);
+            kinds.retain(|kind| match kind {
+                EntryKind::Leaf => leaves,
+                EntryKind::Walk => ranges.tables(),
+                EntryKind::Negative => ranges.have_appeared(),
+                EntryKind::Root => false,
+            });
+        }
+        kinds
+    }
+
+    /// What came of a plan on this CPU, which stores nothing, for a flush of entries of these kinds.
+    fn did(&mut self, effects: &Effects, env: &Env, kinds: &[EntryKind]) {
         self.issue(effects, env, None);
-        self.defer("this CPU", effects);
+        self.defer(DeferredBy::ThisCpu, effects, kinds);
     }
 
     /// What this CPU issues. Stores are of the entries of `store`.
@@ -239,17 +265,17 @@ impl<'a> Run<'a> {
         self.trace.here.extend(steps);
     }
 
-    /// What is left for later.
-    pub fn defer(&mut self, cpus: &'static str, effects: &Effects) {
-        for more in deferred(self.model, self.query, effects.owed, cpus) {
+    /// What is left for later of a flush of entries of these kinds.
+    pub fn defer(&mut self, cpus: DeferredBy, effects: &Effects, kinds: &[EntryKind]) {
+        for more in deferred(self.model, self.query, effects.owed, cpus, kinds) {
             if !self.trace.deferred.contains(&more) {
                 self.trace.deferred.push(more);
             }
         }
     }
 
-    /// Interrupts CPUs, each of which does the same.
-    fn interrupt(&mut self, to: Audience, effects: &[Effects], env: &Env) {
+    /// Interrupts CPUs, each of which does the same for a flush of entries of these kinds.
+    fn interrupt(&mut self, to: Audience, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
         let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
         let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));
@@ -264,7 +290,7 @@ impl<'a> Run<'a> {
         });
         self.trace.ipis.push(ipi);
         for effects in effects {
-            self.defer("each interrupted CPU", effects);
+            self.defer(DeferredBy::InterruptedCpus, effects, kinds);
         }
     }
 }

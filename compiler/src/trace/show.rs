@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::answer::{BarrierRole, Becomes, Deferred, Ipi, LoadedRoot, Operand, Step, Store, Trace};
+use super::answer::{
+    BarrierRole, Becomes, Deferred, Ipi, LoadedRoot, Operand, Step, Store, Target, Trace,
+};
 use crate::json;
 
 /// For people: an instruction of the machine on each line, with the fields of its operands beside it.
@@ -18,7 +20,7 @@ pub fn text(trace: &Trace) -> String {
     section(&mut out, trace, &trace.here, "(nothing is issued)");
     for ipi in &trace.ipis {
         let targets = ipi.targets.iter();
-        let targets = targets.map(|target| format!("{} ({})", target.cpus, target.reason));
+        let targets = targets.map(|target| format!("{} ({})", target.words(), target.reason));
         let targets: Vec<String> = targets.collect();
         let _ = writeln!(out, "IPI to {}:", targets.join(", "));
         if let Some(tag) = &ipi.own_tag {
@@ -37,7 +39,8 @@ pub fn text(trace: &Trace) -> String {
             entries,
             until,
         } = deferred;
-        let _ = writeln!(out, "  {cpus}: {entries}, until {}", until.words());
+        let (cpus, entries, until) = (cpus.words(), entries.words(), until.words());
+        let _ = writeln!(out, "  {cpus}: {entries}, until {until}");
     }
     if trace.deferred.is_empty() {
         out.push_str("  (nothing)\n");
@@ -100,7 +103,7 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
 
 /// The names of those who are interrupted.
 fn named(ipi: &Ipi) -> String {
-    let names: Vec<&str> = ipi.targets.iter().map(|it| it.cpus.as_str()).collect();
+    let names: Vec<String> = ipi.targets.iter().map(Target::words).collect();
     names.join(", ")
 }
 
@@ -165,7 +168,11 @@ fn operand(operand: &Operand) -> String {
         } else {
             format!("{}:{}", field.high, field.low)
         };
-        format!("[{place}] {} {}", field.source, field.value)
+        let value = field.value;
+        match &field.source {
+            Some(source) => format!("[{place}] {source} {value}"),
+            None => format!("[{place}] {value}"),
+        }
     });
     let shown: Vec<String> = shown.collect();
     if shown.is_empty() {

@@ -3,22 +3,23 @@
 //! In: instructions of the interpreter, and CPUs to interrupt. Out: [`Step`]s with operands filled in and taken apart, and
 //! [`Target`]s with the reason why each is interrupted.
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Audience;
-use tlbc_runtime::clause::Holders;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
-    BarrierRole, Field, Hex, Instruction, LoadedRoot, Operand, Step, Store, Target,
+    BarrierRole, Field, Hex, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
+    Undrained,
 };
 use super::encode;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
-use crate::model::{Config, Instr, Lost, Model, Source, Template};
+use crate::model::{Config, Instr, Lost, Model, Source};
 use crate::template::shown;
 
 /// A step; none for plain stores unless it is said of which entries they are.
 pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
-    let instruction = |name: &str, template| instruction(model, config, op, (name, template));
+    let instruction = |name: &str, lines| instruction(model, config, op, (name, lines));
     Some(match op.which {
         Which::Barrier(index) => {
             let it = &model.barriers[index];
@@ -29,14 +30,14 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     _ => BarrierRole::Complete,
                 },
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Invalidate(index) => {
             let it = &model.invalidates[index];
             Step::Invalidate {
                 workaround: workaround(model, op.role),
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, it.shown()),
             }
         }
         Which::Load(index) => {
@@ -46,7 +47,7 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
                     Role::EmptyRoot => LoadedRoot::Empty,
                     _ => LoadedRoot::Space,
                 },
-                instruction: instruction(&it.named.name, &it.template),
+                instruction: instruction(&it.named.name, &it.template.lines),
             }
         }
         Which::Store => Step::Store(store?.clone()),
@@ -65,7 +66,7 @@ fn instruction(
     model: &Model,
     config: Config,
     op: &Op,
-    (name, template): (&str, &Template),
+    (name, lines): (&str, &[String]),
 ) -> Instruction {
     let operands = op.operands.iter().map(|&(operand, bits)| {
         let it = &model.operands[operand];
@@ -85,7 +86,7 @@ fn instruction(
     });
     let operands: Vec<Operand> = operands.collect();
     // Directives of the assembler are no instructions.
-    let lines = template.lines.iter().filter(|line| !line.starts_with('.'));
+    let lines = lines.iter().filter(|line| !line.starts_with('.'));
     let value = |of: &str| {
         let operand = operands.iter().find(|operand| operand.name == of);
         operand.map_or_else(|| of.to_owned(), |operand| operand.value.to_string())
@@ -110,52 +111,64 @@ pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
 /// The CPUs of an audience.
 pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target> {
     let kinds = [
-        (Holders::ACTIVE, "active CPUs"),
-        (Holders::LAZY, "lazy CPUs"),
-        (Holders::PARKED, "inactive CPUs"),
+        (Agents::ACTIVE, TargetCpus::Active),
+        (Agents::LAZY, TargetCpus::Lazy),
+        (Agents::PARKED, TargetCpus::Inactive),
     ];
     let kinds = kinds
         .into_iter()
         .filter(|(kind, _)| to.holders.covers(*kind));
-    let kinds = kinds.map(|(kind, cpus)| Target {
-        cpus: cpus.to_owned(),
+    let kinds = kinds.map(|(_, cpus)| Target {
+        cpus,
         set: None,
-        reason: reason(kind, query.space).to_owned(),
+        reason: reason(cpus, query.space).to_owned(),
+        undrained_by: Vec::new(),
     });
     let sets = model.cpu_sets.iter().enumerate();
     let sets = sets.filter(|(index, _)| to.sets & (1 << index) != 0);
-    let sets = sets.map(|(index, set)| Target {
-        cpus: format!("CPUs of `{}`", set.name),
-        set: Some(set.name.clone()),
-        reason: undrained(model, query.config, index),
+    let sets = sets.map(|(index, set)| {
+        let undrained_by = undrained(model, query.config, index);
+        Target {
+            cpus: TargetCpus::Set,
+            set: Some(set.name.clone()),
+            reason: not_drained(&undrained_by),
+            undrained_by,
+        }
     });
     kinds.chain(sets).collect()
 }
 
-fn reason(kind: Holders, space: Space) -> &'static str {
-    match (kind, space) {
+fn reason(cpus: TargetCpus, space: Space) -> &'static str {
+    match (cpus, space) {
         (_, Space::Kernel) => "use the kernel's mappings",
-        (Holders::ACTIVE, _) => "run the space",
-        (Holders::LAZY, _) => "may walk its tables",
+        (TargetCpus::Active, _) => "run the space",
+        (TargetCpus::Lazy, _) => "may walk its tables",
         _ => "may hold entries under its tag, which is given to another space",
     }
 }
 
 /// Which barriers do not drain the accesses of a set of CPUs.
-fn undrained(model: &Model, config: Config, set: usize) -> String {
+fn undrained(model: &Model, config: Config, set: usize) -> Vec<Undrained> {
     let errata = model.errata.iter().enumerate();
     let present = errata.filter(|(index, _)| config.suffers(*index));
     let found = present.flat_map(|(_, erratum)| {
         let weakens = erratum.weakens.iter();
         let of_set = weakens.filter(|w| w.on == Some(set) && w.lost.value == Lost::Drained);
         of_set.filter_map(|w| match w.target.value {
-            Instr::Barrier(barrier) => {
-                let barrier = &model.barriers[barrier].named.name;
-                Some(format!("`{barrier}` of `{}`", erratum.named.name))
-            }
+            Instr::Barrier(barrier) => Some(Undrained {
+                barrier: model.barriers[barrier].named.name.clone(),
+                erratum: erratum.named.name.clone(),
+            }),
             Instr::Invalidate(_) => None,
         })
     });
-    let found: Vec<String> = found.collect();
-    format!("their accesses are not drained: {}", found.join(", "))
+    found.collect()
+}
+
+fn not_drained(by: &[Undrained]) -> String {
+    let by = by
+        .iter()
+        .map(|it| format!("`{}` of `{}`", it.barrier, it.erratum));
+    let by: Vec<String> = by.collect();
+    format!("their accesses are not drained: {}", by.join(", "))
 }

@@ -6,10 +6,10 @@
 
 use crate::ast::{Arch, Item};
 use crate::codes::Code;
+use crate::describe;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Invalidate, Model};
 use crate::source::Span;
-use crate::words;
 
 /// A fact in which siblings are compared.
 struct Fact {
@@ -25,7 +25,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "when it may be used",
         least: 1,
-        words: |model, it| match words::cond(model, &it.requires) {
+        words: |model, it| match describe::cond(model, &it.requires) {
             always if always.is_empty() => "always".to_owned(),
             requires => format!("requires {requires}"),
         },
@@ -37,9 +37,9 @@ const FACTS: &[Fact] = &[
             None => "at once".to_owned(),
             Some(after) => {
                 let barrier = |at: &crate::model::At<usize>| {
-                    words::code(&model.barriers[at.value].named.name)
+                    describe::code(&model.barriers[at.value].named.name)
                 };
-                format!("after {}", words::cases(model, after, barrier))
+                format!("after {}", describe::cases(model, after, barrier))
             }
         },
     },
@@ -47,7 +47,7 @@ const FACTS: &[Fact] = &[
         name: "what it needs",
         least: 2,
         words: |_, it| {
-            let needs = it.needs.iter().map(|need| words::need(need.value));
+            let needs = it.needs.iter().map(|need| describe::need(need.value));
             listed("needs", needs)
         },
     },
@@ -118,7 +118,8 @@ pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) 
 
 /// Whether they act on the same CPUs, and make the same of a table entry.
 fn act_alike(model: &Model, a: &Invalidate, b: &Invalidate) -> bool {
-    let reach = |it: &Invalidate| words::cases(model, &it.holders, |at| words::holders(at.value));
+    let reach =
+        |it: &Invalidate| describe::cases(model, &it.holders, |at| describe::holders(at.value));
     let writes = |it: &Invalidate| it.writes_entry.map(|writes| writes.to);
     reach(a) == reach(b) && writes(a) == writes(b)
 }

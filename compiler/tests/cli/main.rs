@@ -4,6 +4,7 @@
 mod support;
 
 mod generate;
+mod said;
 mod streams;
 mod traces;
 

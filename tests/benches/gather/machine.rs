@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_backends::{arm64, x86_64};
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
@@ -116,7 +116,7 @@ pub struct Bare<M: Machine> {
 
 impl<M: Machine> Platform for Bare<M> {
     type Backend = M::Backend;
-    type Set = CpuSet<1>;
+    type CpuSet = CpuSet<1>;
     type Page = Page;
     type Table = Page;
     type PageBatch = Pooled;
@@ -141,7 +141,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -162,11 +162,11 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    fn pin_cpu<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
         run(CpuId(self.cpu.load(Relaxed) as u32))
     }
 
-    fn interrupt(&self, _: &Self::Set) {
+    fn send_ipi(&self, _: &Self::CpuSet) {
         unreachable!("there is no other CPU");
     }
 
@@ -179,13 +179,13 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline(never)]
-    fn release(&self, pages: Flushed<'_, Self>) {
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
         let sum = pages.fold(0, |sum: u64, page| sum.wrapping_add(page.0.get()));
         self.sum.store(sum, Relaxed);
     }
 
     #[inline(never)]
-    fn defer(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
         let tables = tables.after_walkers();
         let sum = tables.fold(0, |sum: u64, table| sum.wrapping_add(table.0.get()));
         self.sum.store(sum, Relaxed);
@@ -319,7 +319,7 @@ impl<M: Machine> Bench<M> {
             });
             Box::leak(Box::new(space.expect("a tag")))
         });
-        let kernel = mmu.arrive(CPU).expect("a usable machine");
+        let kernel = mmu.cpu_online(CPU).expect("a usable machine");
         let current = Cell::new(mmu.switch(CPU, kernel, Some(spaces[0])));
         Self {
             mmu,

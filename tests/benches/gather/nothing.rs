@@ -1,11 +1,11 @@
 //! A machine without a TLB: what is left is the gather.
 
 use tlbc_backends::arm64;
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
+    Root, Started, TagSource, TagValues, Tags,
 };
 
 use crate::machine::{Arm64, Machine};
@@ -26,10 +26,8 @@ impl Backend for Nothing {
 
     const FACTS: Facts = Facts {
         name: Self::NAME,
-        effects: &[],
         delivery: Delivery::Broadcast,
         tag_after_publish: false,
-        tag_is_root: true,
         ..arm64::Tlb::FACTS
     };
 
@@ -74,10 +72,6 @@ impl Backend for Nothing {
         }
     }
 
-    fn gives_up(&self, _: &Request<'_>) -> bool {
-        false
-    }
-
     #[inline]
     fn audience(&self, _: &Request<'_>) -> Audience {
         Audience::NOBODY
@@ -85,7 +79,7 @@ impl Backend for Nothing {
 
     #[inline]
     fn start(&self, _: &mut impl Issue<()>, request: &Request<'_>) -> Started {
-        Started::new(request, Audience::NOBODY, Owed::NOTHING)
+        Started::new(request, Audience::NOBODY, Outcome::NOTHING)
     }
 
     #[inline]
@@ -100,11 +94,11 @@ impl Backend for Nothing {
         Owed::NOTHING
     }
 
-    fn resume(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
+    fn return_to_user(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
 
     fn enter_from_user(&self, _: &mut impl Issue<()>, _: &Root) {}
 
-    fn arrive(&self, _: &mut impl Issue<()>) -> Owed {
+    fn cpu_online(&self, _: &mut impl Issue<()>) -> Owed {
         Owed::NOTHING
     }
 }

@@ -8,7 +8,7 @@ use tlbc::plan::Plans;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, flush, interpret};
 use tlbc_runtime::backend::Finished;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
 use tlbc_runtime::{Audience, Debt, FinishSteps, Owed, Root};
 
@@ -30,6 +30,7 @@ pub struct Asked<'a> {
 pub struct Did {
     pub issued: Vec<Issued>,
     pub owed: Owed,
+    pub exceeded_ceiling: bool,
     pub deliver: Audience,
     pub interrupt: Audience,
 }
@@ -39,6 +40,7 @@ impl Did {
         Self {
             issued: Vec::new(),
             owed: Owed::NOTHING,
+            exceeded_ceiling: false,
             deliver: Audience::NOBODY,
             interrupt: Audience::NOBODY,
         }
@@ -55,6 +57,7 @@ impl Asked<'_> {
         let Effects {
             ops,
             owed,
+            exceeded_ceiling,
             deliver,
             interrupt,
             ..
@@ -77,6 +80,7 @@ impl Asked<'_> {
         Did {
             issued: ops.into_iter().filter_map(op).collect(),
             owed,
+            exceeded_ceiling,
             deliver,
             interrupt,
         }
@@ -94,8 +98,8 @@ impl Asked<'_> {
         (issued, result)
     }
 
-    /// A flush that gives up issues what one of everything issues, and no other one does, unless it is that anyway.
-    fn gives_up(&mut self, request: &Request<'_>) {
+    /// A flush of ranges that exceeds the ceiling issues what one of everything issues.
+    fn exceeds_ceiling(&self, request: &Request<'_>) {
         let everything = Request {
             scope: Scope::Everything {
                 tables: request.tables(),
@@ -104,11 +108,13 @@ impl Asked<'_> {
         };
         let issued = |request: &Request<'_>| {
             let (issued, started) = self.backend(|tlb, sink| tlb.start(sink, request));
+            let exceeded = started.outcome.exceeded_ceiling;
             let (after, _) = self.backend(|tlb, sink| tlb.finish(sink, started));
-            (issued, after)
+            (issued, after, exceeded)
         };
-        if self.tlb.gives_up(request) {
-            assert_eq!(issued(request), issued(&everything), "{request:?}");
+        let (start, finish, exceeded) = issued(request);
+        if exceeded {
+            assert_eq!((start, finish, false), issued(&everything), "{request:?}");
         }
     }
 
@@ -139,11 +145,12 @@ impl Asked<'_> {
         }
         finish.owed |= start.owed;
 
-        self.gives_up(&request);
+        self.exceeds_ceiling(&request);
         let (issued, started) = self.backend(|tlb, sink| tlb.start(sink, &request));
         let here = Did {
             issued,
-            owed: started.owed,
+            owed: started.outcome.owed,
+            exceeded_ceiling: started.outcome.exceeded_ceiling,
             deliver: started.deliver,
             ..Did::nothing()
         };
@@ -164,6 +171,7 @@ impl Asked<'_> {
         self.env.config.features &= !self.tlb.sender_only().0;
         let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
         let [mut told, finish] = flushed.map(|effects| self.did(effects));
+        told.exceeded_ceiling = false;
         told.issued.extend(finish.issued);
         told.owed |= finish.owed;
         self.env.tag = request.tag;
@@ -204,7 +212,7 @@ impl Asked<'_> {
             self.env.owed = put_off;
             let to = self.env.root;
             let plan = self.plan(Shape::Resume);
-            let (issued, ()) = self.backend(|tlb, sink| tlb.resume(sink, &to, put_off));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.return_to_user(sink, &to, put_off));
             let did = Did {
                 issued,
                 ..Did::nothing()
@@ -229,7 +237,7 @@ impl Asked<'_> {
             assert_eq!(did, plan, "publish, {space:?}");
         }
         let plan = self.plan(Shape::Arrive);
-        let (issued, owed) = self.backend(|tlb, sink| tlb.arrive(sink));
+        let (issued, owed) = self.backend(|tlb, sink| tlb.cpu_online(sink));
         let did = Did {
             issued,
             owed,

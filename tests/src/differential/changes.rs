@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Which, interpret};
-use tlbc_runtime::change::{Below, Change, Entry, Kind, Marks, Owner, Slot};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{Conditions, LevelTable};
 
 use super::asked::{Asked, Did};

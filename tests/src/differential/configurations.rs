@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tlbc::Analysis;
 use tlbc::model::Config;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Scope, Tag};
 
 use super::asked::{Asked, env};

@@ -4,8 +4,8 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::interpret::ceiling;
 use tlbc_runtime::backend::{Facts, Finished, Started};
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
-use tlbc_runtime::clause::LEVELS;
+use tlbc_runtime::level::LEVELS;
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{Conditions, LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Debt, Owed, Record, Root};
 
@@ -21,8 +21,6 @@ pub trait Machine {
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
     /// [`Backend::change_facts`].
     fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
-    /// [`Backend::gives_up`].
-    fn gives_up(&self, request: &Request<'_>) -> bool;
     /// [`Backend::change`].
     fn change(
         &self,
@@ -42,11 +40,11 @@ pub trait Machine {
     /// [`Backend::switch`].
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed;
     /// [`Backend::resume`].
-    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
     /// [`Backend::enter_from_user`].
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root);
     /// [`Backend::arrive`].
-    fn arrive(&self, to: &mut Vec<Issued>) -> Owed;
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed;
 }
 
 /// A backend, and how to name what it issues.
@@ -80,10 +78,6 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.change_facts(conditions)
     }
 
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.tlb.gives_up(request)
-    }
-
     fn change(
         &self,
         to: &mut Vec<Issued>,
@@ -114,16 +108,16 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.switch(&mut self.sink(to), root, debt)
     }
 
-    fn resume(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
-        self.tlb.resume(&mut self.sink(to), root, owed);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
+        self.tlb.return_to_user(&mut self.sink(to), root, owed);
     }
 
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root) {
         self.tlb.enter_from_user(&mut self.sink(to), root);
     }
 
-    fn arrive(&self, to: &mut Vec<Issued>) -> Owed {
-        self.tlb.arrive(&mut self.sink(to))
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed {
+        self.tlb.cpu_online(&mut self.sink(to))
     }
 }
 

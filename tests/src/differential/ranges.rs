@@ -9,7 +9,7 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Limit, Named};
 use tlbc::plan;
 use tlbc::plan::ir::{Issue, Node};
-use tlbc_runtime::clause::{LEVELS, Level};
+use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag};
 
 use super::asked::{Asked, env};

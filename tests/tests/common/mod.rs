@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
-use tlbc::diagnostic::Diagnostic;
+use tlbc::Diagnostic;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
@@ -14,8 +14,8 @@ use tlbc::trace::{
 };
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{Debt, FinishSteps, Owed, Root};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
 
 /// The text of a shipped definition.
@@ -246,7 +246,7 @@ impl Ask {
 
 /// A tag that means the same space on every CPU where there are such tags.
 pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
-    let mut there = tlbc::samples::tags(model, config);
+    let mut there = tlbc::sample_requests::tags(model, config);
     Tag {
         value,
         of_machine: there.any(|tag| !tag.of_cpu.value),

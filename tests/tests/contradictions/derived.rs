@@ -5,7 +5,7 @@ use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind as Change;
+use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::Reach;
 
 use super::common::{Ask, TAG, change_on, good, lines};

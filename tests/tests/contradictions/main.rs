@@ -14,6 +14,7 @@ mod kernel;
 mod operands;
 mod rust;
 mod settings;
+mod silence;
 mod spaces;
 mod tags;
 mod targets;

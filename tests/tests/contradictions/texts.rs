@@ -30,12 +30,12 @@ fn braces_are_paired_and_have_a_name() {
     pointed_at(
         ("\"refetch\"", "\"refetch }\""),
         "}",
-        "a brace closes nothing",
+        "a brace is closed that was not opened",
     );
     pointed_at(
         ("\"refetch\"", "\"refetch }{\""),
         "}",
-        "a brace closes nothing",
+        "a brace is closed that was not opened",
     );
     pointed_at(
         ("\"refetch\"", "\"refetch {}\""),

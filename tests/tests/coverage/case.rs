@@ -9,7 +9,7 @@ use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Effects, Op, Which, flush};
-use tlbc_runtime::clause;
+use tlbc_runtime::level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::common::{Machine, env};
@@ -114,7 +114,7 @@ impl Case<'_> {
         let mut ranges = Ranges::new();
         let level = |level: &Level| {
             let index = self.arch.model.level(level.name).expect("a level");
-            clause::Level(u8::try_from(index).expect("few levels"))
+            level::Level(u8::try_from(index).expect("few levels"))
         };
         let extent = |range: &Range<u128>| {
             let start = u64::try_from(range.start).expect("an address");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Instruction, Step};
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::common::{Ask, Made, bits, change_on, level, names, s390};

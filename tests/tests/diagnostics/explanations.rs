@@ -1,7 +1,7 @@
 //! Every code is explained; its example fails, and is mended as the explanation says.
 
+use tlbc::Diagnostic;
 use tlbc::codes::Code;
-use tlbc::diagnostic::Diagnostic;
 use tlbc::parse::decode;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;
@@ -44,7 +44,7 @@ fn every_code_is_explained() {
         assert!(text.contains("\n## Wrong\n"), "{code}");
         assert!(text.contains("\n## Right\n"), "{code}");
         let ending = if is_of_text(code) {
-            "\nThe examples are whole files; what else a definition needs is left out.\n"
+            "\nThe examples are whole files; other required statements are omitted.\n"
         } else {
             "\nThe examples change a few items of the example machine; `tlbc explain toy` prints it.\n"
         };

@@ -11,8 +11,8 @@ mod slips;
 mod toy;
 mod warnings;
 
+use tlbc::Diagnostic;
 use tlbc::analyse;
-use tlbc::diagnostic::Diagnostic;
 use tlbc::parse::parse;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;

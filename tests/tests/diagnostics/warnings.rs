@@ -152,7 +152,7 @@ fn warnings_are_no_errors() {
     let shown = render(&files, &diagnostics, Format::Short, false);
     assert_eq!(
         shown,
-        "x.arch:66:13: warning[W0201]: the operand `spare` is never used\n"
+        "x.arch:69:13: warning[W0201]: the operand `spare` is never used\n"
     );
     let compiled = tlbc::compile([("x.arch", toy_with(spare))]);
     assert_eq!((compiled.outputs.len(), compiled.has_errors()), (2, false));

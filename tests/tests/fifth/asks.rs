@@ -2,8 +2,8 @@
 //! issued here, what by each CPU that is told, and who owes something, apart by `|`.
 
 use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
 use tlbc_runtime::{Backend, Debt, Delivery, Owed, Record, Root};
 
@@ -96,9 +96,9 @@ fn switch(debt: Debt) {
     show(here, Vec::new(), owed);
 }
 
-fn arrive() {
+fn cpu_online() {
     let mut here = Vec::new();
-    let owed = TLB.arrive(&mut Record(|op| here.push(text(op))));
+    let owed = TLB.cpu_online(&mut Record(|op| here.push(text(op))));
     show(here, Vec::new(), owed);
 }
 
@@ -117,7 +117,7 @@ fn facts() {
         clears: Marks::NONE,
         below: Below::Cleared,
     };
-    let owed = new.obligation(&TLB.change_facts(Conditions::NONE));
+    let owed = new.required_flush(&TLB.change_facts(Conditions::NONE));
     assert!(
         owed.absent.is_some() && owed.leaf.is_none(),
         "an absence is wrong now"

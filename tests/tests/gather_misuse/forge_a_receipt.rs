@@ -8,5 +8,5 @@ pub fn release<P: Platform>(platform: &P, pages: Flushed<'_, P>) {
         bundle: &mut [],
         batch: &mut None,
     };
-    platform.release(pages);
+    platform.release_pages(pages);
 }

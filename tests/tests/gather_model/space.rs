@@ -3,7 +3,7 @@
 //! In: an operation, within a section. Each says to the model which pages and tables come out for it, and what may be
 //! stale until then.
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Backend, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, subtree};

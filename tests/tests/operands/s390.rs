@@ -4,7 +4,7 @@
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::Reach;
 
 use crate::common::{Ask, Made, change_on, level, machine, s390};
@@ -45,6 +45,14 @@ fn ipte() {
         reach: Reach::Here,
         ..vanishes
     };
+    let several = Changing {
+        entries: 3,
+        ..vanishes
+    };
+    let several_here = Changing {
+        reach: Reach::Here,
+        ..several
+    };
     let relaxes = change(Kind::Relaxes, "pte", 0x3ff_8000_5000, 1);
     let relaxes_here = Changing {
         reach: Reach::Here,
@@ -53,8 +61,11 @@ fn ipte() {
     for (change, words, name) in [
         (vanishes, "", "ipte"),
         (here, "local_clear", "ipte_local"),
-        (vanishes, "ipte_range", "ipte_run"),
-        (here, "ipte_range local_clear", "ipte_run_local"),
+        // One entry needs no count.
+        (vanishes, "ipte_range", "ipte"),
+        (here, "ipte_range local_clear", "ipte_local"),
+        (several, "ipte_range", "ipte_run"),
+        (several_here, "ipte_range local_clear", "ipte_run_local"),
         (relaxes, "local_clear rdp", "rdp"),
         (relaxes_here, "local_clear rdp", "rdp_local"),
     ] {
@@ -85,7 +96,7 @@ fn ipte() {
 #[test]
 fn ipte_of_several() {
     // R3 has one less than how many in [7:0], and options above it.
-    for (entries, more) in [(1, 0), (2, 1), (251, 0xfa)] {
+    for (entries, more) in [(2, 1), (251, 0xfa)] {
         let several = change(Kind::Vanishes, "pte", 0x3ff_8000_5000, entries);
         is(
             &on(several, "ipte_range"),

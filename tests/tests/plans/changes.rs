@@ -3,7 +3,7 @@
 use tlbc::Analysis;
 use tlbc::trace::Step;
 use tlbc::trace::interpret::Changing;
-use tlbc_runtime::change::Kind;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::common::{Steps, TAG, change_on, findings, good, machine};

@@ -29,7 +29,7 @@ fn nothing_is_batched_where_the_change_flushes() {
         _ => None,
     });
     assert_eq!(names.collect::<Vec<_>>(), ["ipte"; 4]);
-    let counts = mmu.counts();
+    let counts = mmu.stats();
     assert_eq!((counts.broadcast, counts.full_nested), (0, 0));
 }
 

@@ -68,7 +68,7 @@ fn a_flush_elsewhere_leaves_this_cpu_alone() {
         Event::Released(100),
     ];
     assert_eq!(mmu.platform().events(), expected);
-    let counts = mmu.counts();
+    let counts = mmu.stats();
     assert_eq!((counts.interrupting, counts.sent, counts.vain), (1, 2, 0));
 }
 
@@ -100,7 +100,7 @@ fn what_instructions_leave_over_is_interrupted() {
         panic!("{events:?}");
     };
     assert_eq!((last.name(), whom.as_slice()), ("dsb_ish", &[1, 2][..]));
-    let counts = mmu.counts();
+    let counts = mmu.stats();
     assert_eq!((counts.sent, counts.received, counts.vain), (2, 2, 0));
 }
 
@@ -193,7 +193,7 @@ fn too_many_pages_are_everything() {
         let (mmu, space, _current) = machine(backend);
         let extent = Extent::new(VA, pages << 12);
         Hosted::on(&mmu, 0, || mmu.flush_range(&space, extent, PTE)).expect("pages");
-        mmu.counts().full_ceiling
+        mmu.stats().full_ceiling
     }
     let broadcast = || power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]);
     for (pages, expected) in [(33, 0), (34, 1)] {

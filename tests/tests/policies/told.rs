@@ -1,7 +1,7 @@
 //! A backend that is told another policy.
 
 use tlbc_runtime::backend::{Audience, Debt, Finished, Owed, Root, Started};
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Conditions, Facts, Issue, Tags};
 
@@ -43,9 +43,7 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn audience(&self, request: &Request<'_>) -> Audience {
         self.0.audience(request)
     }
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        self.0.gives_up(request)
-    }
+
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
         self.0.start(cpu, request)
     }
@@ -58,13 +56,13 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
         self.0.switch(cpu, to, debt)
     }
-    fn resume(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
-        self.0.resume(cpu, to, owed);
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+        self.0.return_to_user(cpu, to, owed);
     }
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
         self.0.enter_from_user(cpu, to);
     }
-    fn arrive(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
-        self.0.arrive(cpu)
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+        self.0.cpu_online(cpu)
     }
 }

@@ -9,8 +9,8 @@ mod noise;
 use std::fmt::Write;
 use std::path::Path;
 
+use tlbc::Diagnostic;
 use tlbc::ast::Arch;
-use tlbc::diagnostic::Diagnostic;
 use tlbc::parse::parse;
 use tlbc::render::{Format, render};
 use tlbc::source::Files;

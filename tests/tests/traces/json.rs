@@ -12,11 +12,11 @@ use tlbc::trace::{
     Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
 };
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::common::{arm64, powerpc, s390, tag_on, x86};
-use crate::schema;
+use crate::{rendered, schema};
 
 static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(schema::TRACE).expect("JSON"));
@@ -35,147 +35,14 @@ const CHANGES: [To; 11] = [
     To::Dirty,
 ];
 
-/// The lines of a text, read in step with the JSON value that says the same.
-struct Reader<'t> {
-    lines: std::str::Lines<'t>,
-}
-
-impl Reader<'_> {
-    fn line(&mut self, wanted: &str) {
-        let line = self.lines.next().unwrap_or("");
-        assert_eq!(line, wanted);
-    }
-
-    /// The lines of steps: what is on the left of each, and every word beside it.
-    fn steps(&mut self, steps: &Value, ipis: &Value) {
-        for step in steps.as_array().expect("steps") {
-            for (nth, left) in lefts(step, ipis).iter().enumerate() {
-                let line = self.lines.next().unwrap_or("");
-                let (found, beside) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
-                assert_eq!(found, left, "of {step}");
-                if nth == 0 && step["kind"] == "barrier" {
-                    assert!(
-                        [')', ',']
-                            .iter()
-                            .any(|end| beside.contains(&format!("({}{end}", text(&step["role"])))),
-                        "{line}"
-                    );
-                }
-                let workaround = step["workaround"].as_str();
-                assert_eq!(
-                    beside.contains("workaround of "),
-                    nth == 0 && workaround.is_some(),
-                    "{line}"
-                );
-                assert!(
-                    workaround.is_none_or(|it| nth > 0 || beside.contains(it)),
-                    "{line}"
-                );
-                for operand in step["operands"].as_array().into_iter().flatten() {
-                    let of_line = lefts(step, ipis).len() == 1;
-                    let said = format!("{}={}", text(&operand["name"]), text(&operand["value"]));
-                    assert!(!of_line || beside.contains(&said), "{said}: {line}");
-                    let fields = operand["fields"].as_array().expect("fields");
-                    let whole = fields.len() == 1 && fields[0]["low"] == 0;
-                    for field in fields.iter().filter(|_| of_line && !whole) {
-                        let said = format!("{} {}", text(&field["source"]), text(&field["value"]));
-                        assert!(
-                            field["value"] == "0x0" || beside.contains(&said),
-                            "{said}: {line}"
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
-}
-
-fn targets(ipi: &Value, with_reason: bool) -> String {
-    let targets = ipi["targets"].as_array().expect("targets").iter();
-    let targets = targets.map(|it| {
-        let cpus = text(&it["cpus"]);
-        if with_reason {
-            format!("{cpus} ({})", text(&it["reason"]))
-        } else {
-            cpus.to_owned()
-        }
-    });
-    targets.collect::<Vec<_>>().join(", ")
-}
-
-/// What the text has on the left for a step.
-fn lefts(step: &Value, ipis: &Value) -> Vec<String> {
-    match text(&step["kind"]) {
-        "store" => {
-            let count = step["entries"].as_u64().expect("a number");
-            let entries = if count == 1 { "entry" } else { "entries" };
-            let (level, start) = (text(&step["level"]), text(&step["start"]));
-            let becomes = text(&step["becomes"]);
-            vec![format!(
-                "(store of {count} {level} {entries} from {start}: {becomes})"
-            )]
-        }
-        "ipi" => {
-            let ipi = &ipis[step["ipi"].as_u64().expect("an index") as usize];
-            vec![format!("(IPI to {})", targets(ipi, false))]
-        }
-        _ => {
-            let asm = step["asm"].as_array().expect("lines").iter();
-            asm.map(|line| text(line).to_owned()).collect()
-        }
-    }
-}
-
-/// The text of a trace and its JSON say the same.
+/// The text and the JSON of a trace say the same: the text is written here from the JSON alone.
 fn agree(trace: &Trace) {
     let json: Value = serde_json::from_str(&show::json(trace)).expect("JSON");
     if let Err(why) = schema::check(&SCHEMA, &json) {
         panic!("{why}: {json}");
     }
     assert_eq!(json["version"], VERSION);
-    let shown = show::text(trace);
-    let mut reader = Reader {
-        lines: shown.lines(),
-    };
-    for note in json["notes"].as_array().expect("notes") {
-        reader.line(&format!("note: {}", text(note)));
-    }
-    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
-    let ipis = &json["ipis"];
-    reader.line("here:");
-    if is_empty(&json["here"]) {
-        reader.line("  (nothing is issued)");
-    }
-    reader.steps(&json["here"], ipis);
-    for ipi in ipis.as_array().expect("IPIs") {
-        reader.line(&format!("IPI to {}:", targets(ipi, true)));
-        if let Some(tag) = ipi["own_tag"].as_str() {
-            reader.line(&format!("  (each uses its own value of `{tag}`)"));
-        }
-        if is_empty(&ipi["steps"]) {
-            reader.line("  (nothing is issued: taking the interrupt is enough)");
-        }
-        reader.steps(&ipi["steps"], ipis);
-    }
-    if is_empty(ipis) {
-        reader.line("IPI:");
-        reader.line("  (none)");
-    }
-    reader.line("deferred:");
-    for it in json["deferred"].as_array().expect("deferred flushes") {
-        let (cpus, entries) = (text(&it["cpus"]), text(&it["entries"]));
-        let until = text(&it["until"]).replace("return_to_user", "the return to user code");
-        let until = until.replace("fault", "a fault");
-        reader.line(&format!("  {cpus}: {entries}, until {until}"));
-    }
-    if is_empty(&json["deferred"]) {
-        reader.line("  (nothing)");
-    }
-    assert_eq!(reader.lines.next(), None);
+    assert_eq!(rendered::text(&json), show::text(trace), "{json}");
 }
 
 /// A request, before it is known which machine it is for.
@@ -332,7 +199,13 @@ fn every_part_of_the_schema_is_met() {
         seen.extend(here.map(|step| format!("{} {}", step["kind"], step["role"])));
         seen.insert(format!("event {}", json["request"]["event"]["kind"]));
         let deferred = json["deferred"].as_array().expect("a list").iter();
-        seen.extend(deferred.map(|it| format!("until {}", it["until"])));
+        for it in deferred {
+            seen.insert(format!("until {}", it["until"]));
+            seen.insert(format!("by {}", it["cpus"]));
+            let of = &it["entries"]["of"];
+            let of = of.as_str().unwrap_or("range");
+            seen.insert(format!("of {of}"));
+        }
     }
     assert!(good > 750, "{good}");
     let wanted = [
@@ -343,6 +216,12 @@ fn every_part_of_the_schema_is_met() {
         "\"ipi\" null",
         "\"load\" null",
         "\"store\" null",
+        "by \"another_cpu\"",
+        "by \"faulting_cpu\"",
+        "by \"inactive_cpus\"",
+        "by \"interrupted_cpus\"",
+        "by \"lazy_cpus\"",
+        "by \"this_cpu\"",
         "event \"appeared\"",
         "event \"arrive\"",
         "event \"change\"",
@@ -354,6 +233,11 @@ fn every_part_of_the_schema_is_met() {
         "event \"resume\"",
         "event \"switch\"",
         "event \"teardown\"",
+        "of other_tags",
+        "of range",
+        "of request",
+        "of space",
+        "of user_view",
         "until \"attach\"",
         "until \"fault\"",
         "until \"load\"",

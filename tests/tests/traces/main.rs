@@ -11,6 +11,7 @@ mod common;
 mod arm64;
 mod json;
 mod powerpc64;
+mod rendered;
 mod runtime;
 mod s390;
 mod schema;

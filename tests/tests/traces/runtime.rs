@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::{
-    Becomes, Change, Cleared, Event, Instruction, Memory, Query, Step, Stretch, Tables, To, Trace,
-    trace,
+    Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
+    To, Trace, trace,
 };
-use tlbc_runtime::change::Slot;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Slot;
 use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};
@@ -178,7 +178,11 @@ impl<B: Machine> Made<'_, B> {
         );
         let before = if to == To::New { 0 } else { memory.old };
         let (mut lines, stands) = expected(&trace, before, memory.new);
-        if trace.deferred.iter().any(|it| it.cpus == "another CPU") {
+        if trace
+            .deferred
+            .iter()
+            .any(|it| it.cpus == DeferredBy::AnotherCpu)
+        {
             let whole = self.trace(Event::Everything).expect("a flush");
             lines.extend(expected(&whole, 0, 0).0);
         }

@@ -18,7 +18,7 @@ use tlbc::Analysis;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::Trace;
 use tlbc::trace::interpret::{Effects, Env, interpret};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Ranges;
 
 const KIB: u64 = 1 << 10;

@@ -2,8 +2,8 @@
 
 use tlbc::plan::ir::{Node, Shape};
 use tlbc::trace::interpret::Which;
-use tlbc::trace::{Event, Trace, Until};
-use tlbc_runtime::clause::Holders;
+use tlbc::trace::{DeferredBy, Event, Trace, Until};
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::common::{Ask, X86_64, bits, edited, good, names, x86};
@@ -49,7 +49,7 @@ fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     let told =
         |of_machine| page_effects(x86(), words, Shape::Told(Space::User), of_machine).deliver;
     assert!(told(true).is_nobody());
-    assert_eq!(told(false).holders, Holders::ACTIVE);
+    assert_eq!(told(false).holders, Agents::ACTIVE);
 }
 
 /// Two tables below entries of the top level go, and nothing else.
@@ -199,8 +199,11 @@ fn trap_24_lazy_cpus_are_told_of_freed_tables() {
         deferred.iter().map(|it| it.cpus).collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
-    assert_eq!(holders(&page), ["lazy CPUs", "inactive CPUs"]);
-    assert_eq!(holders(&page.tables()), ["inactive CPUs"]);
+    assert_eq!(
+        holders(&page),
+        [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]
+    );
+    assert_eq!(holders(&page.tables()), [DeferredBy::InactiveCpus]);
 }
 
 /// ADL063, RPL042: with PCIDs on INVLPG may leave globals, so kernel pages go otherwise; without

@@ -1,7 +1,7 @@
 //! From options to what happened.
 
 use tlbc_runtime::backend::Debt;
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 
 use super::{ChangeName, EventName, OwedName, Trace};
 use crate::cli::Trouble;

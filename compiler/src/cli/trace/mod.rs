@@ -11,7 +11,7 @@ use tlbc_runtime::request::Space;
 use super::machine::Machine;
 use super::number::{Place, place};
 use super::{Messages, Outcome, Trouble};
-use crate::disk;
+use crate::fs;
 use crate::model::Model;
 use crate::plan::Plans;
 use crate::source::Files;
@@ -214,7 +214,7 @@ enum TraceFormat {
 
 impl Trace {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
-        let (name, bytes) = disk::read_one(self.file.clone())?.named();
+        let (name, bytes) = fs::read_one(self.file.clone())?.named();
         let mut files = Files::default();
         let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
             Ok(file) => analyse(&files, file),

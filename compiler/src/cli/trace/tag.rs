@@ -5,7 +5,7 @@ use tlbc_runtime::request::Tag;
 use crate::cli::number::tag as number;
 use crate::cli::{Trouble, unknown};
 use crate::model::{self, Config, Model};
-use crate::samples::{least_tag, tags, view_bits};
+use crate::sample_requests::{least_tag, tags, view_bits};
 
 /// The tag that was given as `N` or `KIND:N`, or the least that a space can have; and a remark on one that no space has.
 pub(super) fn tag(

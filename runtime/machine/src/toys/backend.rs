@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-use tlbc_runtime::change::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
-use tlbc_runtime::clause::{Holders, LEVELS, Levels};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{LEVELS, Levels};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Owed,
-    Root, Started, TagSource, Tags,
+    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Outcome,
+    Owed, Root, Started, TagSource, Tags,
 };
 
 use super::{Kind, VIEW};
@@ -92,7 +93,6 @@ impl<K: Kind> Backend for Toy<K> {
     const FACTS: Facts = Facts {
         name: "toy",
         level_names: ["page", "table", "", "", "", ""],
-        effects: &[],
         delivery: if K::INTERRUPTS {
             Delivery::Interrupts
         } else {
@@ -104,7 +104,6 @@ impl<K: Kind> Backend for Toy<K> {
         lazy_refcounted: K::LAZY_REFCOUNTED,
         interrupts_off: K::INTERRUPTS_OFF,
         tag_after_publish: matches!(K::TAGS.of_machine, Some((_, TagSource::Generations))),
-        tag_is_root: matches!(K::TAGS.of_machine, Some((_, TagSource::Root))),
         one_at_a_time: false,
         changes_plainly: !K::WRITES,
         changes_deferrable: K::DEFERS,
@@ -151,7 +150,7 @@ impl<K: Kind> Backend for Toy<K> {
         let facts = self.change_facts(owner.conditions);
         let mut changed = Changed {
             was,
-            obligation: change.obligation(&facts),
+            required: change.required_flush(&facts),
             owed: Owed::NOTHING,
         };
         if !K::WRITES || matches!(change.old, Entry::Invalid) {
@@ -159,7 +158,7 @@ impl<K: Kind> Backend for Toy<K> {
         } else if K::DEFERS && owner.may_defer {
             self.machine.store(table, index, change.new_bits);
             changed.owed = Owed::SPACE_UNTIL_ATTACH;
-            changed.obligation = change.left_over(&facts);
+            changed.required = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
                 table,
@@ -175,7 +174,7 @@ impl<K: Kind> Backend for Toy<K> {
                     Reach::Wide => Where::EverywhereAtOnce,
                 },
             });
-            changed.obligation = change.left_over(&facts);
+            changed.required = change.left_over(&facts, owner.space);
         }
         changed
     }
@@ -190,20 +189,16 @@ impl<K: Kind> Backend for Toy<K> {
         K::TAGS
     }
 
-    fn gives_up(&self, _: &Request<'_>) -> bool {
-        false
-    }
-
     fn audience(&self, request: &Request<'_>) -> Audience {
         if !K::INTERRUPTS || request.reach == Reach::Here {
             return Audience::NOBODY;
         }
-        let mut holders = Holders::ACTIVE;
+        let mut holders = Agents::ACTIVE;
         if request.tables() || request.space == Space::Kernel {
-            holders = holders.union(Holders::LAZY);
+            holders = holders.union(Agents::LAZY);
         }
         if K::TAGS.of_machine.is_some() && matches!(request.scope, Scope::Teardown) {
-            holders = holders.union(Holders::PARKED);
+            holders = holders.union(Agents::PARKED);
         }
         Audience { holders, sets: 0 }
     }
@@ -221,7 +216,7 @@ impl<K: Kind> Backend for Toy<K> {
         if K::INTERRUPTS && request.conditions.and(DEVICE) != Conditions::NONE {
             cpu.issue(Op::DropDevices);
         }
-        Started::new(request, self.audience(request), Owed::NOTHING)
+        Started::new(request, self.audience(request), Outcome::NOTHING)
     }
 
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
@@ -285,7 +280,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn resume(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
         if K::VIEWS {
             let tag = to.tag.value | VIEW;
             if owed {
@@ -304,7 +299,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn arrive(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
         if K::KERNEL_UNDER_LOADED {
             let (page, walks) = (None, true);
             cpu.issue(Op::DropLoaded { page, walks });

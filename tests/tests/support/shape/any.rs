@@ -24,6 +24,6 @@ pub fn any_deliver(tlb: &Tlb, request: &Request<'_>) -> bool {
 #[unsafe(no_mangle)]
 pub fn any_event(tlb: &Tlb, to: &Root, debt: Debt, owed: bool) -> bool {
     let switched = tlb.switch(&mut cpu(), to, debt);
-    tlb.resume(&mut cpu(), to, owed);
-    (switched | tlb.arrive(&mut cpu())).is_nothing()
+    tlb.return_to_user(&mut cpu(), to, owed);
+    (switched | tlb.cpu_online(&mut cpu())).is_nothing()
 }

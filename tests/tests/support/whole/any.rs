@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 use tlbc_backends::ARCH::{Hardware, Tlb};
-use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::pte::{Change, Entry, Slot, Was};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
@@ -43,7 +43,7 @@ fn cpu() -> Hardware {
 
 impl Platform for Kernel {
     type Backend = Tlb;
-    type Set = CpuSet<{ CPUS / 64 }>;
+    type CpuSet = CpuSet<{ CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
     type PageBatch = Owned<Page>;
@@ -63,7 +63,7 @@ impl Platform for Kernel {
         CPUS
     }
 
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
         LOCALS.get(cpu.index()).unwrap_or_else(|| halt())
     }
 
@@ -81,11 +81,11 @@ impl Platform for Kernel {
         }
     }
 
-    fn pinned<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    fn pin_cpu<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
         run(CpuId(CPU.load(Relaxed)))
     }
 
-    fn interrupt(&self, cpus: &Self::Set) {
+    fn send_ipi(&self, cpus: &Self::CpuSet) {
         cpus.iter().for_each(|cpu| SENT.store(u64::from(cpu.0), Relaxed));
     }
 
@@ -99,7 +99,7 @@ impl Platform for Kernel {
         unsafe { FREE_TABLES.swap(core::ptr::null_mut(), Relaxed).as_mut() }.map(Owned)
     }
 
-    fn release(&self, pages: Flushed<'_, Self>) {
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(|page| SENT.store(page.number, Relaxed));
     }
 
@@ -107,7 +107,7 @@ impl Platform for Kernel {
         page.dirty_file = false;
     }
 
-    fn defer(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
         tables.after_walkers().for_each(|table| SENT.store(table.0, Relaxed));
     }
 
@@ -115,7 +115,7 @@ impl Platform for Kernel {
         SENT.store(table.0, Relaxed);
     }
 
-    fn secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
         SENT.store(request.tag.value + u64::from(space.flush_pending()), Relaxed);
     }
 }
@@ -301,7 +301,7 @@ pub fn kernel_switch(cpu: CpuId, from: Current<Space>, to: Option<Space>) -> Cur
 
 #[unsafe(no_mangle)]
 pub fn kernel_resume(cpu: CpuId, space: Space) {
-    MMU.resume(cpu, space);
+    MMU.return_to_user(cpu, space);
 }
 
 #[unsafe(no_mangle)]
@@ -312,7 +312,7 @@ pub fn kernel_enter(cpu: CpuId, space: Space) -> (Views, Loaded) {
 
 #[unsafe(no_mangle)]
 pub fn kernel_interrupted(cpu: CpuId) {
-    MMU.interrupted(cpu);
+    MMU.handle_ipi(cpu);
 }
 
 #[unsafe(no_mangle)]
@@ -347,14 +347,14 @@ pub fn kernel_pins(space: Space) -> Result<Tag, NoTag> {
 
 #[unsafe(no_mangle)]
 pub fn kernel_hotplug(cpu: CpuId) -> Result<(), Unusable> {
-    let current = MMU.arrive(cpu)?;
-    MMU.offline(cpu, current);
+    let current = MMU.cpu_online(cpu)?;
+    MMU.cpu_offline(cpu, current);
     Ok(())
 }
 
 #[unsafe(no_mangle)]
 pub fn kernel_counts(cpu: CpuId) -> [Counts; 2] {
-    [MMU.counts(), MMU.counts_of(cpu)]
+    [MMU.stats(), MMU.stats_of(cpu)]
 }
 
 // What compilers call unasked, and every kernel has.

@@ -75,7 +75,7 @@ fn go_and_come_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
     let space = world.space(1);
     world.on(1, || {
         let now = world.switch(Current::Kernel, Some(&space));
-        world.offline(now);
+        world.cpu_offline(now);
         world.machine().stop(1);
     });
     world.on(0, || unmap(&world));

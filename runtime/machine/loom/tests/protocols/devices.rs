@@ -98,7 +98,7 @@ fn come_and_attach<K: Kind>() {
     let device = world.machine().add_device(Told::ByDriver);
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
-        let now = world.arrive();
+        let now = world.cpu_online();
         world.unmap(&space, 0, 0);
         now
     });

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
 use tlbc_machine_loom::{Entry as Bits, KERNEL, KERNEL_PAGE, TableId};
-use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::pte::{Change, Entry, Slot, Was};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
 

@@ -24,7 +24,7 @@ pub fn find_cleared<K: Kind>() {
             let found = world.mmu.gather(&space, |g| {
                 g.locked(cleared.lock().unwrap(), |_, cleared| **cleared)
             });
-            let flushed = world.mmu.counts_of(CpuId(1)).full_nested != 0;
+            let flushed = world.mmu.stats_of(CpuId(1)).full_nested != 0;
             match (found, flushed) {
                 (false, _) => {}
                 (true, true) => world.machine().reuse(&[0]),

@@ -14,7 +14,7 @@ fn unmap_and_go<K: Kind>() {
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
     let there = world.spawn(1, move |world| {
         world.touch(0);
-        world.offline(now);
+        world.cpu_offline(now);
     });
     world.on(0, || world.unmap(&space, 0, 0));
     there.join().unwrap();
@@ -44,7 +44,7 @@ fn unmap_and_come<K: Kind>() {
         kernel: true,
         ..Layout::of(2, 0)
     });
-    let there = world.spawn(1, |world| world.arrive());
+    let there = world.spawn(1, |world| world.cpu_online());
     world.on(0, || world.unmap_kernel(0));
     let _ = there.join().unwrap();
     world.check();

@@ -93,8 +93,8 @@ impl<K: Kind> Kernel<K> {
     }
 
     /// And back.
-    fn resume(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle<K>) {
-        mmu.resume(CpuId(cpu as u32), &space);
+    fn return_to_user(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle<K>) {
+        mmu.return_to_user(CpuId(cpu as u32), &space);
         self.cpus[cpu].user.replace(Some(space));
         self.machine.run_user(cpu);
     }
@@ -102,7 +102,7 @@ impl<K: Kind> Kernel<K> {
 
 impl<K: Kind> Platform for Kernel<K> {
     type Backend = Toy<K>;
-    type Set = CpuSet<1>;
+    type CpuSet = CpuSet<1>;
     type Page = Page;
     type Table = Table;
     type PageBatch = Boxed<Page>;
@@ -140,7 +140,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.cpus.len()
     }
 
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
         self.point();
         &self.cpus[cpu.index()].local
     }
@@ -161,7 +161,7 @@ impl<K: Kind> Platform for Kernel<K> {
         }
     }
 
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         self.run_pinned(interrupts_off, run)
     }
 
@@ -169,7 +169,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.check_lock(event);
     }
 
-    fn interrupt(&self, cpus: &CpuSet<1>) {
+    fn send_ipi(&self, cpus: &CpuSet<1>) {
         self.send_interrupts(cpus);
     }
 
@@ -181,11 +181,11 @@ impl<K: Kind> Platform for Kernel<K> {
         (!self.refuses.get()).then(Boxed::new)
     }
 
-    fn release(&self, pages: Flushed<'_, Self>) {
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
         self.free_pages(pages);
     }
 
-    fn defer(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
         // No walker in software runs.
         tables
             .after_walkers()
@@ -196,7 +196,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.owned.free_table(&self.machine, table.0);
     }
 
-    fn secondary(&self, _: &Space<K>, _: &Request<'_>) {
+    fn invalidate_secondary(&self, _: &Space<K>, _: &Request<'_>) {
         self.tell_devices(Told::ByDriver, || self.machine.drop_devices());
     }
 }

@@ -210,7 +210,7 @@ fn any_order(seed: u64) {
         }
     }
     model.world.check();
-    let rollovers = model.world.mmu.counts().rollovers;
+    let rollovers = model.world.mmu.stats().rollovers;
     assert!(rollovers > 1, "the test gives tags out anew");
 }
 

@@ -39,7 +39,7 @@ pub fn roll_over<K: Kind>() {
     let tags = [0, 1].map(|cpu| world.machine().loaded(cpu));
     assert_eq!(tags[0], tags[1], "a space has two tags");
     let _ = world.on(1, || world.switch(there, Some(&spaces[1])));
-    assert!(world.mmu.counts().rollovers > 0);
+    assert!(world.mmu.stats().rollovers > 0);
     world.check();
 }
 

@@ -213,7 +213,7 @@ fn roll_over() {
     );
     let tags = tags.map(|tag| tag.1);
     assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2]);
-    assert!(world.mmu.counts().rollovers > 0);
+    assert!(world.mmu.stats().rollovers > 0);
     world.check();
 }
 
@@ -282,8 +282,8 @@ fn unmap_and_change_places<K: Kind>() {
         kernel: true,
         ..Layout::of(3, 0)
     });
-    let goes = world.spawn(1, |world| world.offline(Current::Kernel));
-    let comes = world.spawn(2, |world| world.arrive());
+    let goes = world.spawn(1, |world| world.cpu_offline(Current::Kernel));
+    let comes = world.spawn(2, |world| world.cpu_online());
     world.on(0, || world.unmap_kernel(0));
     goes.join().unwrap();
     let _ = comes.join().unwrap();

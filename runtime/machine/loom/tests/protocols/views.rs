@@ -13,14 +13,14 @@ fn unmap_and_come_back() {
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {
         let now = world.switch(Current::Kernel, Some(&space));
-        world.resume(&space);
+        world.return_to_user(&space);
         world.enter();
         let now = world.switch(now, Some(&other));
         world.switch(now, None)
     });
     let there = world.spawn_in(1, &space, move |world, space| {
         let now = world.switch(now, Some(&space));
-        world.resume(&space);
+        world.return_to_user(&space);
         now
     });
     world.on(0, || world.clear(&space, 0, 0));
@@ -34,12 +34,12 @@ fn unmap_and_resume() {
     let space = world.space(0);
     let _ = world.on(1, || {
         let now = world.switch(Current::Kernel, Some(&space));
-        world.resume(&space);
+        world.return_to_user(&space);
         now
     });
     let there = world.spawn_in(1, &space, move |world, space| {
         world.enter();
-        world.resume(&space);
+        world.return_to_user(&space);
     });
     world.on(0, || world.clear(&space, 0, 0));
     there.join().unwrap();

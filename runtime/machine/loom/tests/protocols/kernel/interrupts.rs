@@ -140,9 +140,9 @@ impl<K: Kind> Kernel<K> {
         let before = CPU.with(|this| this.replace(cpu as u32));
         Self::in_mode(Mode::Off, || {
             let user = self.enter(cpu);
-            mmu.interrupted(CpuId(cpu as u32));
+            mmu.handle_ipi(CpuId(cpu as u32));
             if let Some(space) = user {
-                self.resume(&mmu, cpu, space);
+                self.return_to_user(&mmu, cpu, space);
             }
         });
         CPU.with(|this| this.set(before));

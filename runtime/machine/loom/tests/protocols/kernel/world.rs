@@ -101,7 +101,7 @@ impl<K: Kind> World<K> {
             world.make_kernel_tables();
         }
         for cpu in 0..layout.online {
-            let _ = world.on(cpu, || world.arrive());
+            let _ = world.on(cpu, || world.cpu_online());
         }
         world
     }
@@ -193,10 +193,10 @@ impl<K: Kind> World<K> {
     }
 
     /// This CPU comes on line.
-    pub fn arrive(&self) -> Runs<K> {
+    pub fn cpu_online(&self) -> Runs<K> {
         let cpu = CPU.with(Cell::get);
         let kernel = self.mmu.platform();
-        let now = kernel.come(cpu as usize, || self.mmu.arrive(CpuId(cpu)));
+        let now = kernel.come(cpu as usize, || self.mmu.cpu_online(CpuId(cpu)));
         self.machine().run_kernel(cpu as usize);
         now.expect("a usable machine")
     }
@@ -205,7 +205,7 @@ impl<K: Kind> World<K> {
     pub fn arrive_from(&self, nth: usize, tag: u64) -> Runs<K> {
         let cpu = CPU.with(Cell::get);
         self.machine().boot(cpu as usize, root(nth), tag);
-        self.arrive()
+        self.cpu_online()
     }
 
     /// Boot tables, in the place of a space's: they map its pages at user addresses and at the kernel's.
@@ -243,7 +243,7 @@ impl<K: Kind> World<K> {
     /// This CPU walks the tables of a space in software, without a lock but with interrupts off.
     pub fn walk(&self, space: usize) {
         let kernel = self.mmu.platform();
-        kernel.pinned(true, |_| {
+        kernel.pin_cpu(true, |_| {
             if let Entry::Table(table) = self.machine().load(root(space), 0) {
                 kernel.owned.use_table(table);
             }
@@ -253,7 +253,7 @@ impl<K: Kind> World<K> {
     /// Makes this CPU run in a space, or in the kernel.
     pub fn switch(&self, from: Runs<K>, to: Option<&Handle<K>>) -> Runs<K> {
         let mmu = &self.mmu;
-        mmu.platform().pinned(true, |cpu| {
+        mmu.platform().pin_cpu(true, |cpu| {
             self.machine().stop_user(cpu.index());
             let now = mmu.switch(cpu, from, to.cloned());
             if matches!(now, Current::User(_)) && !K::VIEWS {
@@ -264,23 +264,23 @@ impl<K: Kind> World<K> {
     }
 
     /// User code runs on the view of a space.
-    pub fn resume(&self, space: &Handle<K>) {
+    pub fn return_to_user(&self, space: &Handle<K>) {
         let kernel = self.mmu.platform();
-        kernel.pinned(true, |cpu| {
-            kernel.resume(&self.mmu, cpu.index(), space.clone());
+        kernel.pin_cpu(true, |cpu| {
+            kernel.return_to_user(&self.mmu, cpu.index(), space.clone());
         });
     }
 
     /// User code on a view of its own calls the kernel.
     pub fn enter(&self) {
         let kernel = self.mmu.platform();
-        let _ = kernel.pinned(true, |cpu| kernel.enter(cpu.index()));
+        let _ = kernel.pin_cpu(true, |cpu| kernel.enter(cpu.index()));
     }
 
     /// User code of this CPU uses a page, if it reaches it. An interrupt comes before or behind.
     pub fn touch(&self, page: u64) {
         let kernel = self.mmu.platform();
-        kernel.pinned(true, |cpu| {
+        kernel.pin_cpu(true, |cpu| {
             if let Some(frame) = self.machine().reaches(cpu.index(), page) {
                 kernel.owned.use_page(frame);
             }
@@ -310,7 +310,7 @@ impl<K: Kind> World<K> {
     }
 
     /// This CPU goes, and takes no interrupt any more.
-    pub fn offline(&self, runs: Runs<K>) {
+    pub fn cpu_offline(&self, runs: Runs<K>) {
         let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get) as usize;
         kernel.go(cpu);
@@ -318,7 +318,7 @@ impl<K: Kind> World<K> {
         if self.layout.kernel {
             self.machine().stop_kernel(cpu);
         }
-        self.mmu.offline(CpuId(cpu as u32), runs);
+        self.mmu.cpu_offline(CpuId(cpu as u32), runs);
     }
 
     /// Ends a space that no CPU uses, and gives its tables to somebody else.

@@ -1,19 +1,22 @@
-//! Cells: the smallest pieces of an obligation.
+//! Cells: the smallest pieces of an required.
 //!
 //! A cell is one kind and level of entry, in one cache, of one tag class, at one class of holder.
-//! Addresses are not in it: a planner compares those beside it. An obligation is met when each of
+//! Addresses are not in it: a planner compares those beside it. An required is met when each of
 //! its cells is in *one single* instruction's cells, which makes `covers` a superset test and
 //! nothing weaker: the union of what several instructions drop, question by question, proves nothing.
 
 use core::fmt;
 
-use crate::clause::{Holders, LEVELS, Level, Stores, What, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{LEVELS, Level};
+
+use crate::clause::{Stores, What, Whose};
 
 /// Tag classes: this, other, global.
 const CLASSES: usize = 3;
 /// Leaf, walk and absent entries of each level, and the root binding.
 const KINDS: usize = 3 * LEVELS + 1;
-const BITS: usize = KINDS * CLASSES * Holders::CLASSES;
+const BITS: usize = KINDS * CLASSES * Agents::CLASSES;
 const WORDS: usize = BITS.div_ceil(64);
 
 /// A kind of cached fact.
@@ -49,7 +52,7 @@ pub struct Cell {
     pub kind: Kind,
     /// The tag class.
     pub class: Class,
-    /// The class of holder, by its index in [`Holders`].
+    /// The class of holder, by its index in [`Agents`].
     pub holder: u8,
 }
 
@@ -66,7 +69,7 @@ impl fmt::Display for Cell {
             Class::Other => " under other tags",
             Class::Global => " that are global",
         })?;
-        write!(f, " on {}", Holders::name(self.holder as usize))
+        write!(f, " on {}", Agents::name(self.holder as usize))
     }
 }
 
@@ -84,18 +87,18 @@ impl Cells {
 
     /// The cells of these kinds, classes and holders.
     #[must_use]
-    pub fn of(what: What, whose: Whose, holders: Holders) -> Self {
+    pub fn of(what: What, whose: Whose, holders: Agents) -> Self {
         // A row holds the classes of one kind, each with its holders, side by side.
         let row = (0..CLASSES)
             .filter(|class| whose.bits() & (1 << class) != 0)
             .fold(0u64, |row, class| {
-                row | u64::from(holders.0) << (class * Holders::CLASSES)
+                row | u64::from(holders.0) << (class * Agents::CLASSES)
             });
         let mut words = [0; WORDS];
         let mut set = |kind: usize| {
-            let bit = kind * CLASSES * Holders::CLASSES;
+            let bit = kind * CLASSES * Agents::CLASSES;
             words[bit / 64] |= row << (bit % 64);
-            if bit % 64 + CLASSES * Holders::CLASSES > 64 {
+            if bit % 64 + CLASSES * Agents::CLASSES > 64 {
                 words[bit / 64 + 1] |= row >> (64 - bit % 64);
             }
         };
@@ -196,9 +199,9 @@ impl Cells {
     }
 
     fn cell(store: usize, bit: usize) -> Cell {
-        let holder = bit % Holders::CLASSES;
-        let class = bit / Holders::CLASSES % CLASSES;
-        let kind = bit / Holders::CLASSES / CLASSES;
+        let holder = bit % Agents::CLASSES;
+        let class = bit / Agents::CLASSES % CLASSES;
+        let kind = bit / Agents::CLASSES / CLASSES;
         let level = Level((kind % LEVELS) as u8);
         Cell {
             store: store as u8,
@@ -223,10 +226,10 @@ impl fmt::Debug for Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clause::Levels;
+    use tlbc_runtime::level::Levels;
 
     fn leaf_here(whose: Whose) -> Cells {
-        Cells::of(What::leaf(Levels::ALL), whose, Holders::SELF)
+        Cells::of(What::leaf(Levels::ALL), whose, Agents::SELF)
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
             absent: Levels::ALL,
             ..What::LEAF_AND_WALK
         };
-        let all = Cells::of(everything, Whose::ANY, Holders(0x7f));
+        let all = Cells::of(everything, Whose::ANY, Agents(0x7f));
         assert_eq!(all.count() as usize, BITS * Stores::MOST);
         assert_eq!(all.iter().count(), BITS * Stores::MOST);
         let mut last = None;
@@ -260,9 +263,9 @@ mod tests {
     /// everywhere, though every question on its own is answered widely enough by one of the two.
     #[test]
     fn the_union_of_two_instructions_covers_cell_by_cell_only() {
-        let here = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Holders::SELF);
-        let wide = Cells::of(What::walk(Levels::ALL), Whose::THIS, Holders::CPUS);
-        let asked = Cells::of(What::LEAF_AND_WALK, Whose::THIS, Holders::CPUS);
+        let here = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Agents::SELF);
+        let wide = Cells::of(What::walk(Levels::ALL), Whose::THIS, Agents::CPUS);
+        let asked = Cells::of(What::LEAF_AND_WALK, Whose::THIS, Agents::CPUS);
         let left = asked.without(&here.union(&wide));
         assert!(left.iter().all(|cell| matches!(cell.kind, Kind::Leaf(_))));
         assert!(!left.is_empty());
@@ -270,8 +273,8 @@ mod tests {
 
     #[test]
     fn every_cpu_does_not_contain_devices() {
-        let cpus = Cells::of(What::LEAF_AND_WALK, Whose::ANY, Holders::CPUS);
-        let device = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Holders::DEVICE);
+        let cpus = Cells::of(What::LEAF_AND_WALK, Whose::ANY, Agents::CPUS);
+        let device = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Agents::DEVICE);
         assert!(!cpus.covers(&device));
     }
 }

@@ -1,15 +1,17 @@
-//! Facts in words, for every reader of a definition but the compiler.
+//! Short descriptions of facts, for messages, the matrix and the pages of `tlbc doc`.
 //!
-//! In: a [`Model`] and one of its facts. Out: a few words in the terms of the language, names between
-//! backticks, on one line. Holds: texts of the definition come without backticks and control
-//! characters of their own, so that what stands between two backticks is a name or an instruction.
+//! In: a [`Model`] and one of its facts. Out: a description on one line, in the terms of the language, with names
+//! between backticks. Holds: texts of the definition lose their own backticks and control characters, so a pair of
+//! backticks always encloses a name or an instruction.
 
 mod events;
 pub mod registers;
 
-pub use events::{aspect, ceiling, remedy, weakens};
+pub use events::{aspect, ceiling, weakens, workaround};
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use crate::lower::UNLIMITED;
 use crate::model::{
@@ -17,13 +19,13 @@ use crate::model::{
     TagSource, Under, Var, Which, Writes, Written,
 };
 
-/// A name or an instruction, marked as one.
+/// Encloses a name or an instruction in backticks.
 #[must_use]
 pub fn code(text: &str) -> String {
     format!("`{}`", plain(text))
 }
 
-/// A text of the definition, on one line and without marks of its own.
+/// Returns a text of the definition on one line and without backticks.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let text = text.replace('`', "'");
@@ -34,7 +36,7 @@ pub fn plain(text: &str) -> String {
     words.join(" ")
 }
 
-/// `a, b or c`
+/// Joins items, as in `a, b or c`.
 #[must_use]
 pub fn joined(words: &[String], last: &str) -> String {
     match words {
@@ -44,7 +46,7 @@ pub fn joined(words: &[String], last: &str) -> String {
     }
 }
 
-/// A number of bytes that is a power of two.
+/// Returns a power of two bytes with its unit, such as `4 KiB`.
 #[must_use]
 pub fn bytes(shift: u32) -> String {
     const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -52,7 +54,7 @@ pub fn bytes(shift: u32) -> String {
     format!("{} {}", 1u64 << (shift - unit * 10), UNITS[unit as usize])
 }
 
-/// A number, its digits in groups of three where they are many; not with spaces, where lines break.
+/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line break.
 #[must_use]
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -69,14 +71,14 @@ pub fn number(number: u64) -> String {
     out
 }
 
-/// A condition; nothing where it always holds.
+/// Describes a condition. Empty if it always holds.
 #[must_use]
 pub fn cond(model: &Model, cond: &Cond) -> String {
     let terms = cond.terms.iter().map(|term| {
         let (var, wanted) = term.value;
         let name = match var {
             Var::Feature(feature) => code(&model.features[feature].named.name),
-            // One that is wrong itself is left out of the model.
+            // The model does not contain geometries with errors.
             Var::Geometry(geometry) => {
                 let geometry = model.geometries.get(geometry);
                 geometry.map_or(String::new(), |it| code(&it.named.name))
@@ -89,7 +91,7 @@ pub fn cond(model: &Model, cond: &Cond) -> String {
     terms.collect::<Vec<_>>().join(" and ")
 }
 
-/// ` when a and not b`; nothing where it always holds.
+/// Describes a condition as in ` when a and not b`. Empty if it always holds.
 #[must_use]
 pub fn when(model: &Model, of: &Cond) -> String {
     match cond(model, of) {
@@ -98,14 +100,14 @@ pub fn when(model: &Model, of: &Cond) -> String {
     }
 }
 
-/// Alternatives, each with its condition; where several hold, the last counts.
+/// Lists alternatives with their conditions. If several hold, the last counts.
 pub fn cases<T>(model: &Model, cases: &Cases<T>, word: impl Fn(&T) -> String) -> String {
     let all = cases.cases.iter();
     let all = all.map(|(value, of)| format!("{}{}", word(value), when(model, of)));
     all.collect::<Vec<_>>().join(", ")
 }
 
-/// The names of levels.
+/// Lists the names of levels.
 #[must_use]
 pub fn levels(model: &Model, levels: Levels) -> String {
     let names = levels
@@ -117,7 +119,7 @@ pub fn levels(model: &Model, levels: Levels) -> String {
         .join(", ")
 }
 
-/// The names of caches.
+/// Lists the names of caches.
 #[must_use]
 pub fn stores(model: &Model, stores: Stores) -> String {
     let named = model.caches.stores.iter().enumerate();
@@ -126,22 +128,22 @@ pub fn stores(model: &Model, stores: Stores) -> String {
     joined(&named, "and")
 }
 
-/// Whose caches.
+/// Describes on which CPUs and devices an instruction acts.
 #[must_use]
-pub fn holders(holders: Holders) -> String {
-    let cpus = holders.without(Holders::DEVICE);
-    let devices = !holders.and(Holders::DEVICE).is_empty();
+pub fn holders(holders: Agents) -> String {
+    let cpus = holders.without(Agents::DEVICE);
+    let devices = !holders.and(Agents::DEVICE).is_empty();
     let cpus = match cpus {
-        Holders::NONE => return if devices { "devices" } else { "nobody" }.to_owned(),
-        Holders::SELF => "this CPU",
-        Holders::CORE => "this core",
-        _ if cpus.covers(Holders::CPUS) => "every CPU",
+        Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
+        Agents::SELF => "this CPU",
+        Agents::CORE => "this core",
+        _ if cpus.covers(Agents::CPUS) => "every CPU",
         _ => "some CPUs",
     };
     format!("{cpus}{}", if devices { " and devices" } else { "" })
 }
 
-/// The most that a run counts.
+/// Describes the largest count of a run.
 fn most(model: &Model, most: Most) -> String {
     match most {
         Most::Count(UNLIMITED) => "any number of".to_owned(),
@@ -150,7 +152,7 @@ fn most(model: &Model, most: Most) -> String {
     }
 }
 
-/// Which entries a clause speaks of.
+/// Describes the addresses that a clause covers.
 #[must_use]
 pub fn which(model: &Model, which: &Which) -> String {
     match which {
@@ -172,7 +174,7 @@ pub fn which(model: &Model, which: &Which) -> String {
     }
 }
 
-/// A kind of entry and the levels it is of.
+/// Describes a kind of entries with its levels.
 fn kind(model: &Model, kind: &str, of: LevelSel) -> String {
     match of {
         LevelSel::Any => kind.to_owned(),
@@ -183,7 +185,7 @@ fn kind(model: &Model, kind: &str, of: LevelSel) -> String {
     }
 }
 
-/// The kinds of entries that a clause drops, with their levels.
+/// Lists the kinds of entries that a clause drops, with their levels.
 #[must_use]
 pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
     let root = drops.root.then(|| "root".to_owned());
@@ -192,12 +194,12 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
         of("leaf", drops.leaf),
         of("walk", drops.walk),
         root,
-        of("absent", drops.absent),
+        of("negative", drops.absent),
     ];
     kinds.into_iter().flatten().collect()
 }
 
-/// Whose entries a clause drops.
+/// Describes under which tags a clause drops entries.
 #[must_use]
 pub fn whose(of: crate::ast::Whose) -> String {
     if (of.this || of.loaded) && of.other && of.global {
@@ -215,7 +217,7 @@ pub fn whose(of: crate::ast::Whose) -> String {
     joined(&classes, "or")
 }
 
-/// A clause: `leaf, walk of one page, this tag when x`.
+/// Describes a clause, as in `leaf, walk of one page, this tag when x`.
 #[must_use]
 pub fn drops(model: &Model, drops: &Drops) -> String {
     let stores = drops
@@ -230,7 +232,7 @@ pub fn drops(model: &Model, drops: &Drops) -> String {
     )
 }
 
-/// What an instruction makes of the table entry.
+/// Describes how an instruction changes a table entry.
 #[must_use]
 pub fn writes(model: &Model, writes: &Writes) -> String {
     let to = match writes.to {
@@ -241,7 +243,7 @@ pub fn writes(model: &Model, writes: &Writes) -> String {
     format!("{to}, at {}", levels(model, writes.levels))
 }
 
-/// What must hold while an instruction is issued.
+/// Describes a condition that must hold while an instruction is issued.
 #[must_use]
 pub fn need(need: Need) -> &'static str {
     match need {
@@ -251,7 +253,7 @@ pub fn need(need: Need) -> &'static str {
     }
 }
 
-/// A barrier or an invalidation, by its name.
+/// Returns the name of a barrier or an invalidation.
 #[must_use]
 pub fn instr(model: &Model, instr: Instr) -> String {
     code(match instr {
@@ -260,7 +262,7 @@ pub fn instr(model: &Model, instr: Instr) -> String {
     })
 }
 
-/// What a fact is about.
+/// Returns the name of the subject of a fact.
 #[must_use]
 pub fn subject(model: &Model, subject: Subject) -> String {
     match subject {
@@ -271,7 +273,7 @@ pub fn subject(model: &Model, subject: Subject) -> String {
     }
 }
 
-/// What a feature needs and when it is known, in brackets; nothing where it is fixed at boot.
+/// Describes when a feature is known. Empty if it is known at boot.
 #[must_use]
 pub fn known(known: Known) -> &'static str {
     match known {
@@ -281,7 +283,7 @@ pub fn known(known: Known) -> &'static str {
     }
 }
 
-/// A kind of tag.
+/// Describes a kind of tag.
 #[must_use]
 pub fn tag(model: &Model, tag: &Tag) -> String {
     let reach = if tag.of_cpu.value {
@@ -297,8 +299,8 @@ pub fn tag(model: &Model, tag: &Tag) -> String {
     } else {
         ""
     };
-    let retired = if tag.may_be_retired.is_some() {
-        ", may be retired"
+    let lazily = if tag.may_be_retired.is_some() {
+        ", may be invalidated lazily"
     } else {
         ""
     };
@@ -309,14 +311,14 @@ pub fn tag(model: &Model, tag: &Tag) -> String {
         Some(TagSource::Life) => ", one for the life of a space",
     };
     format!(
-        "{}: {} bits, {reach}{values}{source}{root}{retired}{}",
+        "{}: {} bits, {reach}{values}{source}{root}{lazily}{}",
         code(&tag.named.name),
         tag.bits.value,
         when(model, &tag.when)
     )
 }
 
-/// Under which tags entries stand.
+/// Describes under which tags entries are cached.
 #[must_use]
 pub fn under(model: &Model, under: &Under) -> String {
     match under {
@@ -333,7 +335,7 @@ pub fn under(model: &Model, under: &Under) -> String {
     }
 }
 
-/// The views of a space, where it has more than one.
+/// Describes the views of a space. Empty if it has only one.
 #[must_use]
 pub fn views(model: &Model, space: &Space) -> Vec<String> {
     let views = space.views.iter();
@@ -361,7 +363,7 @@ pub fn views(model: &Model, space: &Space) -> Vec<String> {
     }
 }
 
-/// A stretch of addresses.
+/// Describes the addresses of a space.
 #[must_use]
 pub fn addresses(of: Addresses) -> String {
     if of.base == 0 {

@@ -1,23 +1,23 @@
-//! A change of a table entry, and what must be dropped for it.
+//! A page-table entry: a change of it, and what must be invalidated for it.
 //!
 //! In: an entry's level, what it was and what it becomes, what happened to the table below ([`Change`]), and what the
-//! machine may have cached ([`ChangeFacts`]). Out: what is to be dropped, for whom, and by when ([`Obligation`]).
-//! Obligations are derived, and nowhere written down. A backend makes the change where the entries stand ([`Slot`]),
+//! machine may have cached ([`ChangeFacts`]). Out: what is to be dropped, for whom, and by when ([`RequiredFlush`]).
+//! Required flushes are derived, and nowhere written down. A backend makes the change where the entries stand ([`Slot`]),
 //! for an [`Owner`], and says what came of it ([`Changed`]).
 
 mod marks;
-mod obligation;
+mod required;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 use crate::backend::Owed;
-use crate::clause::Level;
 use crate::fault::{Fault, is_back};
+use crate::level::Level;
 use crate::request::{Conditions, Reach, Space, Tag};
 
 pub use marks::Marks;
-pub use obligation::{Deadline, Obligation};
+pub use required::{Deadline, RequiredFlush};
 pub use slot::{Slot, Was};
 
 /// Whose table changes, and who may have cached its entries.
@@ -39,12 +39,12 @@ pub struct Owner {
 
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "entries stay stale until the obligation is met and the debt is paid"]
+#[must_use = "entries stay stale until the required is met and the debt is paid"]
 pub struct Changed {
     /// What stood there.
     pub was: Was,
     /// What is left to be flushed.
-    pub obligation: Obligation,
+    pub required: RequiredFlush,
     /// What was put off.
     pub owed: Owed,
 }

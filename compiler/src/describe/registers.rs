@@ -1,9 +1,9 @@
-//! Registers in words.
+//! Descriptions of registers.
 
 use super::{code, plain, when};
 use crate::model::{Bits, Comparison, Demand, LimitFrom, Model, ReadFrom, Setup};
 
-/// `[51:48]`, `[36]`
+/// Returns bits as `[51:48]` or `[36]`.
 #[must_use]
 pub fn bits(of: &Bits) -> String {
     if of.high == of.low {
@@ -13,7 +13,7 @@ pub fn bits(of: &Bits) -> String {
     }
 }
 
-/// `bits 51 to 48`, `bit 36`
+/// Returns bits as `bits 51 to 48` or `bit 36`.
 #[must_use]
 pub fn bits_of(of: &Bits) -> String {
     if of.high == of.low {
@@ -23,7 +23,7 @@ pub fn bits_of(of: &Bits) -> String {
     }
 }
 
-/// `1`, `at least 1`
+/// Returns a comparison as `1` or `at least 1`.
 #[must_use]
 pub fn compared(comparison: Comparison, value: u64) -> String {
     match comparison {
@@ -39,7 +39,7 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-/// `ID_AA64MMFR2_EL1[51:48] >= 1`
+/// Returns where a feature is read from, as in `ID_AA64MMFR2_EL1[51:48] >= 1`.
 #[must_use]
 pub fn read_from(from: &ReadFrom) -> String {
     code(&format!(
@@ -51,7 +51,7 @@ pub fn read_from(from: &ReadFrom) -> String {
     ))
 }
 
-/// `CPUID.80000008H.EDX[15:0] + 1`
+/// Returns where a limit is read from, as in `CPUID.80000008H.EDX[15:0] + 1`.
 #[must_use]
 pub fn limit_from(from: &LimitFrom) -> String {
     let plus = match from.plus {
@@ -61,7 +61,7 @@ pub fn limit_from(from: &LimitFrom) -> String {
     code(&format!("{}{}{plus}", from.register, bits(&from.bits)))
 }
 
-/// What a statement demands: `CR4.PGE[7] = 0`, `= 1` when `pge`; or its text.
+/// Describes a requirement on the machine's setup: `CR4.PGE[7] = 0`, `= 1` when `pge`; or its text.
 #[must_use]
 pub fn demand(model: &Model, setup: &Setup) -> String {
     match &setup.what {
@@ -92,7 +92,7 @@ pub fn demand(model: &Model, setup: &Setup) -> String {
     }
 }
 
-/// Why a field must have its value; nothing where the text is what is demanded.
+/// Returns why a field must have its value. None if the requirement itself is a text.
 #[must_use]
 pub fn reason(setup: &Setup) -> Option<String> {
     match setup.what {

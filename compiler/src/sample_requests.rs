@@ -1,46 +1,46 @@
-//! Requests and machines that stand for others, where a reader wants examples.
+//! Typical requests, as examples in the matrix and in the pages of `tlbc doc`.
 //!
-//! In: a [`Model`]. Out: queries for [`trace()`](crate::trace::trace()), and their answers in short.
-//! Holds: every query fits the definition: its addresses, levels and tag are such as a space has.
+//! In: a [`Model`]. Out: queries for [`trace()`](crate::trace::trace()), and summaries of their answers. Holds: every
+//! query fits the definition: a space can have its addresses, levels and tag.
 
 use tlbc_runtime::backend::Debt;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
 use crate::model::{self, Config, Model, Named};
-use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Trace, trace};
+use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Target, Trace, trace};
 
-/// A request that stands for others, or an event.
+/// A typical flush request or event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// A page of a user space is unmapped.
     Page,
-    /// A page and the table that it stood in.
+    /// A page of a user space is unmapped and its table is freed.
     Table,
-    /// All of a user space.
+    /// All pages of a user space are unmapped.
     Everything,
-    /// A page of the kernel.
+    /// A page of the kernel is unmapped.
     KernelPage,
-    /// Another space is loaded.
+    /// A CPU switches to another space.
     Switch,
-    /// Another space is loaded, and a flush of its tag is owed.
-    SwitchOwing,
-    /// User code goes on.
-    Resume,
-    /// User code goes on, and a flush of its view is owed.
-    ResumeOwing,
+    /// A CPU switches to a space whose tag has a pending flush.
+    SwitchPending,
+    /// A CPU returns to user code.
+    ReturnToUser,
+    /// A CPU returns to user code in a view with a pending flush.
+    ReturnPending,
     /// The kernel is entered from user code.
     EnterFromUser,
-    /// A CPU comes up.
-    Arrive,
-    /// New entries of a user space.
+    /// A CPU comes online.
+    CpuOnline,
+    /// Table entries of a user space are added.
     Publish,
-    /// New entries of the kernel.
+    /// Table entries of the kernel are added.
     KernelPublish,
 }
 
 impl Sample {
-    /// All of them.
+    /// All samples, in the order in which pages show them.
     pub const ALL: [Self; 12] = [
         Self::Publish,
         Self::KernelPublish,
@@ -49,33 +49,33 @@ impl Sample {
         Self::Everything,
         Self::KernelPage,
         Self::Switch,
-        Self::SwitchOwing,
-        Self::Resume,
-        Self::ResumeOwing,
+        Self::SwitchPending,
+        Self::ReturnToUser,
+        Self::ReturnPending,
         Self::EnterFromUser,
-        Self::Arrive,
+        Self::CpuOnline,
     ];
 
-    /// What it is.
+    /// Returns the title of the sample.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::Page => "One page of a user space",
-            Self::Table => "One page and the table it stood in",
+            Self::Table => "One page and its table",
             Self::Everything => "All of a user space",
             Self::KernelPage => "One page of the kernel",
-            Self::Switch => "Another space is loaded",
-            Self::SwitchOwing => "Another space is loaded that owes a flush of its tag",
-            Self::Resume => "Return to user code",
-            Self::ResumeOwing => "Return to user code that owes a flush of its view",
+            Self::Switch => "Switch to another space",
+            Self::SwitchPending => "Switch to a space with a pending flush of its tag",
+            Self::ReturnToUser => "Return to user code",
+            Self::ReturnPending => "Return to user code with a pending flush of its view",
             Self::EnterFromUser => "Entry from user code",
-            Self::Arrive => "A CPU comes up",
+            Self::CpuOnline => "A CPU comes online",
             Self::Publish => "New entries of a user space",
             Self::KernelPublish => "New entries of the kernel",
         }
     }
 
-    /// Whether other CPUs may have to be told.
+    /// Returns whether other CPUs may have to flush.
     #[must_use]
     pub fn may_concern_others(self) -> bool {
         matches!(
@@ -84,7 +84,7 @@ impl Sample {
         )
     }
 
-    /// The arguments for `tlbc trace`, behind the file.
+    /// Returns the arguments for `tlbc trace` that follow the file.
     #[must_use]
     pub fn arguments(self, model: &Model, config: Config) -> String {
         let range = |space| {
@@ -98,11 +98,11 @@ impl Sample {
             Self::Everything => "--everything".to_owned(),
             Self::KernelPage => format!("--kernel {}", range(Space::Kernel)),
             Self::Switch => "--event switch".to_owned(),
-            Self::SwitchOwing => "--event switch --owed tag".to_owned(),
-            Self::Resume => "--event resume".to_owned(),
-            Self::ResumeOwing => "--event resume --owed tag".to_owned(),
+            Self::SwitchPending => "--event switch --owed tag".to_owned(),
+            Self::ReturnToUser => "--event resume".to_owned(),
+            Self::ReturnPending => "--event resume --owed tag".to_owned(),
             Self::EnterFromUser => "--event enter-from-user".to_owned(),
-            Self::Arrive => "--event arrive".to_owned(),
+            Self::CpuOnline => "--event arrive".to_owned(),
             Self::Publish => "--event publish".to_owned(),
             Self::KernelPublish => "--kernel --event publish".to_owned(),
         }
@@ -125,16 +125,16 @@ impl Sample {
             Self::KernelPage => cleared(Space::Kernel, Tables::Kept),
             Self::Everything => Event::Everything,
             Self::Switch => Event::Switch(Debt::None),
-            Self::SwitchOwing => Event::Switch(Debt::Tag),
-            Self::Resume => Event::Resume(false),
-            Self::ResumeOwing => Event::Resume(true),
+            Self::SwitchPending => Event::Switch(Debt::Tag),
+            Self::ReturnToUser => Event::Resume(false),
+            Self::ReturnPending => Event::Resume(true),
             Self::EnterFromUser => Event::EnterFromUser,
-            Self::Arrive => Event::Arrive,
+            Self::CpuOnline => Event::Arrive,
             Self::Publish | Self::KernelPublish => Event::Publish,
         }
     }
 
-    /// The query, cached by this CPU alone or by others as well.
+    /// Returns the query. The entries are cached by this CPU only, or also by others.
     #[must_use]
     pub fn query(self, model: &Model, config: Config, others: bool) -> Query {
         Query {
@@ -150,14 +150,14 @@ impl Sample {
         }
     }
 
-    /// What is issued for it; nothing where there is no such request.
+    /// Returns what is issued for the sample. None if the machine has no such request.
     #[must_use]
     pub fn answer(self, analysis: &Analysis, config: Config, others: bool) -> Option<Trace> {
         let query = self.query(&analysis.model, config, others);
         trace(&analysis.model, &analysis.plans, &query).ok()
     }
 
-    /// The same in short.
+    /// Returns a summary of what is issued for the sample.
     #[must_use]
     pub fn summary(self, analysis: &Analysis, config: Config, others: bool) -> String {
         let answer = self.answer(analysis, config, others);
@@ -165,12 +165,12 @@ impl Sample {
     }
 }
 
-/// What is issued, by name, repetitions counted; then which CPUs are interrupted, what they issue, and what is deferred.
+/// Summarizes a trace: the issued instructions with repetition counts, the interrupted CPUs and what they issue, and deferred flushes.
 #[must_use]
 pub fn summary(answer: &Trace) -> String {
     let mut parts = vec![names(&answer.here)];
     for ipi in &answer.ipis {
-        let targets: Vec<&str> = ipi.targets.iter().map(|it| it.cpus.as_str()).collect();
+        let targets: Vec<String> = ipi.targets.iter().map(Target::words).collect();
         parts.push(format!(
             "IPI to {}: {}",
             targets.join(", "),
@@ -179,11 +179,11 @@ pub fn summary(answer: &Trace) -> String {
     }
     let mut deferred: Vec<(&str, Vec<&str>)> = Vec::new();
     for it in &answer.deferred {
-        let until = it.until.words();
+        let (until, by) = (it.until.words(), it.cpus.words());
         match deferred.iter_mut().find(|(known, _)| *known == until) {
-            Some((_, cpus)) if cpus.contains(&it.cpus) => {}
-            Some((_, cpus)) => cpus.push(it.cpus),
-            None => deferred.push((until, vec![it.cpus])),
+            Some((_, cpus)) if cpus.contains(&by) => {}
+            Some((_, cpus)) => cpus.push(by),
+            None => deferred.push((until, vec![by])),
         }
     }
     let deferred = deferred.into_iter();
@@ -220,7 +220,7 @@ fn names(steps: &[Step]) -> String {
     }
 }
 
-/// A page of a space, not at its very start.
+/// Returns the second page of a space.
 fn page(model: &Model, config: Config, space: Space) -> Extent {
     let base = model
         .space(space)
@@ -234,15 +234,15 @@ fn page(model: &Model, config: Config, space: Space) -> Extent {
     }
 }
 
-/// The lowest level that there is.
+/// Returns the lowest level that exists in a configuration.
 fn lowest(model: &Model, config: Config) -> Option<usize> {
     (0..model.levels.len()).find(|&level| model.level_shift(level, config).is_some())
 }
 
-/// Turns on one feature after the other as long as the machine stays possible.
+/// Turns on one feature after the other, unless the machine would become impossible.
 #[must_use]
 pub fn with_all_features(model: &Model, mut config: Config) -> Config {
-    // A feature may need one that is defined behind it: as many rounds as there are features.
+    // A feature may need one that is defined after it, so there are as many rounds as features.
     for _ in &model.features {
         for feature in 0..model.features.len() {
             let features = config.features | 1 << feature;
@@ -255,12 +255,12 @@ pub fn with_all_features(model: &Model, mut config: Config) -> Config {
     config
 }
 
-/// The tags that there are in a configuration.
+/// Iterates over the tags that exist in a configuration.
 pub fn tags(model: &Model, config: Config) -> impl Iterator<Item = &model::Tag> + Clone {
     model.tags.iter().filter(move |tag| tag.when.holds(config))
 }
 
-/// The bits of a tag by which views differ, so that a space's tag has zeros there.
+/// Returns the bits of a tag that select the view; they are 0 in the tag of a space.
 #[must_use]
 pub fn view_bits(model: &Model, config: Config) -> u64 {
     let views = model.user.views.iter();
@@ -268,8 +268,8 @@ pub fn view_bits(model: &Model, config: Config) -> u64 {
     views.fold(0, |bits, view| bits | view.or)
 }
 
-/// The least tag that a space can have; 0 is often reserved. Where each CPU has tags of its own and there are others as well,
-/// one of the others if other CPUs are concerned.
+/// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU tags and
+/// other CPUs are involved, it is a global one.
 #[must_use]
 pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let all = tags(model, config);
@@ -286,7 +286,7 @@ pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     }
 }
 
-/// `features a, b; no errata; ...` of a machine, for people.
+/// Describes a machine, as in `features a, b; no errata; ...`.
 #[must_use]
 pub fn described(model: &Model, config: Config, limits: &[u64]) -> String {
     let mut parts = vec![model.geometries[config.geometry].named.name.clone()];

@@ -1,36 +1,36 @@
 //! Temporary files of runs that were killed.
 //!
-//! In: a directory. Out: their names, or the directory without them, locked. Holds: no file of a run that goes on is deleted, and no
-//! file that another program made.
+//! In: a directory. Out: their names, or the directory without them and locked. Holds: no file of a running process is
+//! deleted, and no file that another program created.
 //!
-//! Runs that write into one directory take turns, so that a temporary file in it is of no run that goes on. Where
-//! directories cannot be locked nothing is deleted.
+//! A run locks the directory that it writes to. A process that holds the lock therefore knows that all temporary files
+//! in the directory are leftovers. On systems without directory locks nothing is deleted.
 
 use super::HEADER;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How temporary files are called.
+/// The prefix of the names of temporary files.
 pub(super) const PREFIX: &str = ".tlbc-";
 
-/// A directory that no other run writes into.
+/// The lock of a directory: no other run writes to it.
 pub(super) struct Locked {
-    // Unlocked when it is closed, also by the end of the process.
+    // Closing the file releases the lock, as does the end of the process.
     _directory: File,
 }
 
-/// Waits for other runs, and deletes what those left that were killed.
+/// Waits for other runs, deletes the files of killed runs and returns the lock.
 pub(super) fn cleared(directory: &Path) -> Option<Locked> {
     let lock = lock(directory)?;
-    // What cannot be deleted does no harm; nor does what appears meanwhile.
+    // A leftover that cannot be deleted does no harm.
     for path in listed(directory) {
         let _ = fs::remove_file(path);
     }
     Some(lock)
 }
 
-/// Waits for other runs, and lists by name what those left that were killed.
+/// Waits for other runs, and returns the files of killed runs, sorted by name.
 pub(super) fn found(directory: &Path) -> Vec<PathBuf> {
     let Some(_lock) = lock(directory) else {
         return Vec::new();
@@ -61,7 +61,7 @@ fn lock(_: &Path) -> Option<Locked> {
     None
 }
 
-/// Whether a file is one that was to become a generated file, as far as it was written.
+/// Returns whether a file is a temporary file of this program: by its name and by as much of the header as was written.
 fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let is_ours = |name: &str| {

@@ -1,11 +1,11 @@
-//! Changes, errata and ceilings in words.
+//! Descriptions of changes, errata and ceilings.
 
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{code, instr, joined, number, stores, when};
 use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Remedy, Source, Weakens};
 
-/// What changes only through an invalid entry.
+/// Describes a change that may need an invalid entry first.
 #[must_use]
 pub fn aspect(aspect: Aspect) -> &'static str {
     match aspect {
@@ -16,7 +16,7 @@ pub fn aspect(aspect: Aspect) -> &'static str {
     }
 }
 
-/// A ceiling.
+/// Describes a ceiling; `unit` is the plural of what it counts.
 #[must_use]
 pub fn ceiling(of: &Ceiling, unit: &str) -> String {
     let reach = match of.reach {
@@ -32,7 +32,7 @@ pub fn ceiling(of: &Ceiling, unit: &str) -> String {
     format!("{} {unit}{reach}{space}", number(of.count))
 }
 
-/// What an erratum takes away.
+/// Describes what an erratum takes from an instruction.
 #[must_use]
 pub fn weakens(model: &Model, weakens: &Weakens) -> String {
     let lost = match weakens.lost.value {
@@ -62,10 +62,10 @@ pub fn weakens(model: &Model, weakens: &Weakens) -> String {
     )
 }
 
-/// What mends an erratum.
+/// Describes a workaround of an erratum.
 #[must_use]
-pub fn remedy(model: &Model, remedy: &Remedy) -> String {
-    let side = if remedy.after { "behind" } else { "before" };
+pub fn workaround(model: &Model, remedy: &Remedy) -> String {
+    let side = if remedy.after { "after" } else { "before" };
     let issue: Vec<String> = remedy.issue.iter().map(|it| issued(model, it)).collect();
     format!(
         "{side} {}: {}",

@@ -1,8 +1,8 @@
 //! What each change requires.
 
-use super::obligation::{USERS, WALKERS};
 use super::*;
-use crate::clause::{Holders, Level, Levels, What, Which};
+use crate::level::{Level, Levels};
+use crate::request::Space;
 
 const FACTS: ChangeFacts = ChangeFacts {
     walk_cached: true,
@@ -43,40 +43,36 @@ fn lowest(old: Entry, new: Entry) -> Change {
     }
 }
 
-fn change(level: u8, old: Entry, new: Entry, below: Below) -> Obligation {
+fn change(level: u8, old: Entry, new: Entry, below: Below) -> RequiredFlush {
     let change = Change {
         level: Level(level),
         below,
         ..lowest(old, new)
     };
-    change.obligation(&FACTS)
+    change.required_flush(&FACTS)
 }
 
 #[test]
-fn a_cleared_page_owes_its_leaf_to_those_who_use_it() {
-    let owed = change(0, PAGE, Entry::Invalid, Below::Cleared);
-    assert_eq!(owed.leaf.unwrap().what, What::leaf(Levels::only(Level(0))));
-    assert_eq!(owed.walk, None);
-    assert_eq!(owed.holders, USERS);
-    assert_eq!(owed.deadline, Deadline::Reuse);
+fn an_unmapped_page_requires_its_leaf_entry() {
+    let required = change(0, PAGE, Entry::Invalid, Below::Cleared);
+    assert_eq!(required.leaf, Levels::only(Level(0)));
+    assert_eq!(required.walk, Levels::NONE);
+    assert_eq!(required.deadline, Deadline::Reuse);
 }
 
 #[test]
-fn fewer_rights_owe_the_leaf_and_more_rights_only_a_fix_up_here() {
-    assert!(
-        change(0, PAGE, LESS, Below::Cleared)
-            .holders
-            .covers(Holders::ACTIVE)
-    );
+fn fewer_rights_require_the_leaf_entry_and_more_rights_a_flush_at_a_fault() {
+    let fewer = change(0, PAGE, LESS, Below::Cleared);
+    assert_eq!((fewer.leaf, fewer.deadline), (Levels(1), Deadline::Reuse));
     let more = change(0, LESS, PAGE, Below::Cleared);
-    assert_eq!(more.holders, Holders::SELF);
+    assert_eq!(more.leaf, Levels(1));
     assert_eq!(more.deadline, Deadline::Fault);
     let refetched = ChangeFacts {
         stricter: Stricter::Refetched,
         ..FACTS
     };
     let upgrade = lowest(LESS, PAGE);
-    assert!(upgrade.obligation(&refetched).is_nothing());
+    assert!(upgrade.required_flush(&refetched).is_nothing());
 }
 
 #[test]
@@ -85,7 +81,7 @@ fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
     assert_eq!(protected.deadline, Deadline::Reuse);
     let swapped = |facts: &ChangeFacts| {
         let others = lowest(LESS, leaf(1, 2, 0));
-        others.obligation(facts).deadline
+        others.required_flush(facts).deadline
     };
     assert_eq!(swapped(&FACTS), Deadline::Reuse);
     let through_invalid = ChangeFacts {
@@ -99,14 +95,38 @@ fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
 fn an_instruction_leaves_over_what_it_did_not_drop() {
     let left = |old, new| {
         let change = lowest(old, new);
-        (change.left_over(&FACTS), change.obligation(&FACTS))
+        (
+            change.left_over(&FACTS, Space::User),
+            change.required_flush(&FACTS),
+        )
     };
     for (old, new) in [(PAGE, Entry::Invalid), (PAGE, LESS)] {
-        let (left, owed) = left(old, new);
-        assert!(left.is_nothing() && !owed.is_nothing());
+        let (left, required) = left(old, new);
+        assert!(left.is_nothing() && !required.is_nothing());
     }
-    let (left, owed) = left(LESS, PAGE);
-    assert!(left == owed && left.deadline == Deadline::Fault);
+    let (left, required) = left(LESS, PAGE);
+    assert!(left == required && left.deadline == Deadline::Fault);
+}
+
+#[test]
+fn an_instruction_leaves_over_what_devices_keep_of_the_kernel() {
+    let left = |facts: &ChangeFacts| lowest(LESS, PAGE).left_over(facts, Space::Kernel);
+    for stricter in [Stricter::DroppedByFault, Stricter::FaultsUntilDropped] {
+        let on_cpus = ChangeFacts { stricter, ..FACTS };
+        assert!(left(&on_cpus).is_nothing());
+        let on_devices = ChangeFacts {
+            devices_stay_strict: true,
+            ..on_cpus
+        };
+        assert!(!left(&on_devices).is_nothing());
+    }
+    // The instruction that is used there may leave entries: a CPU walks again, and stale ones have to be invalid first.
+    let refetched = ChangeFacts {
+        stricter: Stricter::Refetched,
+        rights_through_invalid: true,
+        ..FACTS
+    };
+    assert!(!left(&refetched).is_nothing());
 }
 
 #[test]
@@ -115,12 +135,9 @@ fn more_rights_are_flushed_for_the_kernel_where_a_fault_drops_the_stricter_entry
         stricter: Stricter::DroppedByFault,
         ..FACTS
     };
-    let required = lowest(LESS, PAGE).obligation(&dropped);
-    assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
-    assert_eq!(
-        (required.holders, required.deadline),
-        (Holders::SELF, Deadline::Fault)
-    );
+    let required = lowest(LESS, PAGE).required_flush(&dropped);
+    assert_eq!(required.leaf, Levels(1));
+    assert_eq!(required.deadline, Deadline::Fault);
 }
 
 #[test]
@@ -135,11 +152,8 @@ fn more_rights_go_through_invalid_whatever_becomes_of_a_stricter_entry() {
             rights_through_invalid: true,
             ..FACTS
         };
-        let required = lowest(LESS, PAGE).obligation(&facts);
-        assert_eq!(
-            (required.holders, required.deadline),
-            (USERS, Deadline::Store)
-        );
+        let required = lowest(LESS, PAGE).required_flush(&facts);
+        assert_eq!(required.deadline, Deadline::Store);
     }
 }
 
@@ -148,7 +162,10 @@ fn what_reads_the_same_is_a_kind_of_its_own() {
     for entry in [PAGE, TABLE] {
         let same = lowest(entry, entry);
         assert_eq!(same.kind(&FACTS), Kind::Same);
-        assert!(same.obligation(&FACTS).is_nothing() && same.left_over(&FACTS).is_nothing());
+        assert!(
+            same.required_flush(&FACTS).is_nothing()
+                && same.left_over(&FACTS, Space::User).is_nothing()
+        );
         let clears = Change {
             clears: Marks::DIRTY,
             ..same
@@ -169,9 +186,8 @@ fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machin
     for new in [leaf(1, 1, 7), leaf(1, 3, 7)] {
         let change = lowest(LESS, new);
         for (facts, deadline) in [(FACTS, Deadline::Store), (in_place, Deadline::Reuse)] {
-            let required = change.obligation(&facts);
-            assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
-            assert_eq!(required.holders, USERS);
+            let required = change.required_flush(&facts);
+            assert_eq!(required.leaf, Levels(1));
             assert_eq!(required.deadline, deadline);
             assert_eq!(change.kind(&facts), Kind::Replaces);
         }
@@ -180,7 +196,7 @@ fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machin
         output_through_invalid: false,
         ..FACTS
     };
-    let both = |facts| lowest(LESS, leaf(9, 1, 7)).obligation(&facts).deadline;
+    let both = |facts| lowest(LESS, leaf(9, 1, 7)).required_flush(&facts).deadline;
     assert_eq!(both(output_in_place), Deadline::Store);
     assert_eq!(both(in_place), Deadline::Store);
 }
@@ -193,11 +209,11 @@ fn other_attributes_of_a_kept_table_require_everything_below() {
     };
     for below in [Below::Cleared, Below::Live] {
         let required = change(2, TABLE, restricts, below);
-        let (walk, leaf) = (required.walk.unwrap(), required.leaf.unwrap());
-        assert_eq!((walk.which, leaf.which), (Which::Subtree, Which::Subtree));
-        assert_eq!(walk.what.walk, Levels(0b111));
-        assert_eq!(leaf.what.leaf, Levels(0b11));
-        assert_eq!(required.holders, WALKERS);
+        assert!(required.subtree);
+        assert_eq!(
+            (required.walk, required.leaf),
+            (Levels(0b111), Levels(0b11))
+        );
         assert_eq!(required.deadline, Deadline::Reuse);
     }
     assert!(change(2, TABLE, TABLE, Below::Live).is_nothing());
@@ -206,7 +222,7 @@ fn other_attributes_of_a_kept_table_require_everything_below() {
         table: 3,
         attributes: 1,
     };
-    assert_eq!(change(2, TABLE, moved, Below::Cleared).leaf, None);
+    assert_eq!(change(2, TABLE, moved, Below::Cleared).leaf, Levels::NONE);
 }
 
 #[test]
@@ -215,16 +231,13 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
         clears,
         ..lowest(old, new)
     };
-    let required = |old, new, clears| cleared(old, new, clears).obligation(&FACTS);
+    let required = |old, new, clears| cleared(old, new, clears).required_flush(&FACTS);
     let both = Marks::ACCESSED.union(Marks::DIRTY);
     assert!(required(PAGE, PAGE, Marks::ACCESSED).is_nothing());
     for clears in [Marks::DIRTY, both] {
         let required = required(PAGE, PAGE, clears);
-        assert_eq!(required.leaf.unwrap().what, What::leaf(Levels(1)));
-        assert_eq!(
-            (required.holders, required.deadline),
-            (USERS, Deadline::Reuse)
-        );
+        assert_eq!(required.leaf, Levels(1));
+        assert_eq!(required.deadline, Deadline::Reuse);
         let kind = cleared(PAGE, PAGE, clears).kind(&FACTS);
         assert_eq!(kind, Kind::Replaces);
     }
@@ -241,65 +254,65 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
         ..FACTS
     };
     let neither = cleared(Entry::Invalid, Entry::Invalid, both);
-    assert!(neither.obligation(&cached).is_nothing());
+    assert!(neither.required_flush(&cached).is_nothing());
     // Of an entry that points at a table the mark is set again only when nothing below is cached.
     let table = Change {
         level: Level(1),
         ..cleared(TABLE, TABLE, Marks::DIRTY)
     };
-    let below = table.obligation(&FACTS).leaf.unwrap();
-    assert_eq!((below.which, below.what.leaf), (Which::Subtree, Levels(1)));
+    let below = table.required_flush(&FACTS);
+    assert_eq!((below.subtree, below.leaf), (true, Levels(1)));
 }
 
 #[test]
-fn more_rights_owe_the_leaf_to_devices_that_stay_strict() {
+fn more_rights_require_the_leaf_entry_where_devices_stay_strict() {
     let upgrade = lowest(LESS, PAGE);
     let strict = ChangeFacts {
         stricter: Stricter::Refetched,
         devices_stay_strict: true,
         ..FACTS
     };
-    let owed = upgrade.obligation(&strict);
+    let required = upgrade.required_flush(&strict);
     assert_eq!(
-        (owed.holders, owed.deadline),
-        (Holders::DEVICE, Deadline::Reuse)
+        (required.leaf, required.deadline),
+        (Levels(1), Deadline::Reuse)
     );
     let through_invalid = ChangeFacts {
         rights_through_invalid: true,
         ..strict
     };
     assert_eq!(
-        upgrade.obligation(&through_invalid).deadline,
+        upgrade.required_flush(&through_invalid).deadline,
         Deadline::Store
     );
 }
 
 #[test]
-fn a_new_mapping_owes_nothing_unless_absence_is_cached() {
+fn a_new_mapping_requires_nothing_unless_negative_entries_are_cached() {
     assert!(change(0, Entry::Invalid, PAGE, Below::Cleared).is_nothing());
     let cached = ChangeFacts {
         invalid_cached: true,
         ..FACTS
     };
     let new = lowest(Entry::Invalid, PAGE);
-    assert!(new.obligation(&cached).absent.is_some());
+    assert!(new.required_flush(&cached).negative == Levels(1));
 }
 
 #[test]
-fn a_freed_table_owes_the_one_walk_entry_to_lazy_cpus_too() {
-    let owed = change(1, TABLE, Entry::Invalid, Below::Cleared);
-    assert_eq!(owed.walk.unwrap().what, What::walk(Levels::only(Level(1))));
-    assert_eq!(owed.leaf, None);
-    assert!(owed.holders.covers(Holders::LAZY));
+fn an_unlinked_table_requires_the_one_walk_entry() {
+    let required = change(1, TABLE, Entry::Invalid, Below::Cleared);
+    assert_eq!(required.walk, Levels::only(Level(1)));
+    assert_eq!(required.leaf, Levels::NONE);
 }
 
 #[test]
-fn a_moved_table_owes_everything_below() {
-    let owed = change(2, TABLE, Entry::Invalid, Below::Live);
-    let walk = owed.walk.unwrap();
-    assert_eq!(walk.which, Which::Subtree);
-    assert_eq!(walk.what.walk, Levels(0b111));
-    assert_eq!(owed.leaf.unwrap().what.leaf, Levels(0b11));
+fn a_moved_table_requires_everything_below() {
+    let required = change(2, TABLE, Entry::Invalid, Below::Live);
+    assert!(required.subtree);
+    assert_eq!(
+        (required.walk, required.leaf),
+        (Levels(0b111), Levels(0b11))
+    );
 }
 
 #[test]
@@ -315,24 +328,19 @@ fn another_size_goes_through_invalid_where_the_machine_says_so() {
                 below,
                 ..lowest(old, new)
             };
-            assert_eq!(change.obligation(&FACTS).deadline, Deadline::Store);
+            assert_eq!(change.required_flush(&FACTS).deadline, Deadline::Store);
             // In place it requires the same flush, later.
-            let required = change.obligation(&in_place);
+            let required = change.required_flush(&in_place);
             assert_eq!(required.deadline, Deadline::Reuse);
             assert_eq!(
                 required,
-                Obligation {
+                RequiredFlush {
                     deadline: Deadline::Reuse,
-                    ..change.obligation(&FACTS)
+                    ..change.required_flush(&FACTS)
                 }
             );
             let live = old == TABLE && below == Below::Live;
-            assert_eq!(
-                required
-                    .leaf
-                    .is_some_and(|leaf| leaf.which == Which::Subtree),
-                live
-            );
+            assert_eq!(required.subtree, live);
         }
     }
 }
@@ -354,8 +362,8 @@ fn another_page_goes_through_invalid_where_the_machine_says_so() {
             below: Below::Live,
             ..lowest(old, new)
         };
-        assert_eq!(change.obligation(&FACTS).deadline, Deadline::Store);
-        let required = change.obligation(&output_in_place);
+        assert_eq!(change.required_flush(&FACTS).deadline, Deadline::Store);
+        let required = change.required_flush(&output_in_place);
         assert_eq!(required.deadline, Deadline::Reuse);
     }
     // Nothing is left below a table whose entries are cleared; and the same page with fewer rights is the same page.

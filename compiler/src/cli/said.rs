@@ -1,0 +1,99 @@
+//! What is written to stderr besides findings.
+//!
+//! In: trouble, hints and errors of usage. Out: text for people, or one JSON object on a line where `--message-format json` is
+//! among the arguments. Holds: with it, every line on stderr is an object, whichever way a command ends; only a bug in
+//! tlbc is reported otherwise.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::hidden::{is_hidden, spelt};
+use crate::json;
+
+/// The form in which it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Text.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// A message that has no place in a definition, with the members of a finding that it has.
+#[derive(Serialize)]
+struct Message<'a> {
+    code: Option<&'static str>,
+    severity: &'static str,
+    message: &'a str,
+    notes: Vec<&'a str>,
+}
+
+impl Said {
+    /// The form that arguments ask for, which may be wrong otherwise.
+    pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut arguments = arguments.take_while(|argument| argument != "--");
+        while let Some(argument) = arguments.next() {
+            let value = match argument.to_str() {
+                Some("--message-format") => arguments.next(),
+                Some(argument) => {
+                    let value = argument.strip_prefix("--message-format=");
+                    value.map(OsString::from)
+                }
+                None => None,
+            };
+            if value.is_some_and(|value| value == "json") {
+                return Self::Json;
+            }
+        }
+        Self::Text
+    }
+
+    /// Says what stood in the way: a sentence, and perhaps lines that help.
+    pub(super) fn trouble(self, text: &str) {
+        match self {
+            Self::Text => complain(format_args!("error: {}\n", spelt(text))),
+            Self::Json => object("error", text),
+        }
+    }
+
+    /// Says what to do next.
+    pub(super) fn hint(self, text: &str) {
+        match self {
+            Self::Text => complain(text),
+            Self::Json => object("note", text),
+        }
+    }
+
+    /// Says what is wrong with the arguments.
+    pub(super) fn usage(self, error: &clap::Error) {
+        let text = error.render().to_string();
+        match self {
+            Self::Json => object("error", text.strip_prefix("error: ").unwrap_or(&text)),
+            Self::Text if text.contains(is_hidden) => complain(spelt(&text)),
+            // In colour, where the terminal shows it.
+            Self::Text => {
+                let _ = error.print();
+            }
+        }
+    }
+}
+
+/// Writes a message as an object, its first line apart from the others.
+fn object(severity: &'static str, text: &str) {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = Message {
+        code: None,
+        severity,
+        message: lines.next().unwrap_or_default(),
+        notes: lines.collect(),
+    };
+    complain(format_args!("{}\n", json::text(&message)));
+}
+
+/// Writes to stderr. If that fails there is nowhere to say so.
+pub(super) fn complain(message: impl Display) {
+    let _ = write!(io::stderr(), "{message}");
+}
