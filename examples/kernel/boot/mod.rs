@@ -13,6 +13,8 @@ pub struct Options {
     pub plain: bool,
     /// What is wrong with the instruction sink on purpose (`sink.rs`).
     pub sabotage: u8,
+    /// The only scenario, or 0 for all.
+    pub scenario: u8,
     /// How many pages are unmapped and used again.
     pub pages: usize,
 }
@@ -28,8 +30,13 @@ impl Options {
             kpti: word & 1 != 0,
             plain: word & 2 != 0,
             sabotage: (word >> 8) as u8,
+            scenario: (word >> 4) as u8 & 0xf,
             pages: (word >> 16) as usize * 1000,
         }
+    }
+
+    pub fn runs(&self, scenario: u8) -> bool {
+        self.scenario == 0 || self.scenario == scenario
     }
 }
 

@@ -1,9 +1,7 @@
 //! What the runtime does not offer yet, in terms of what it does.
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks, Slot, Was};
-use tlbc_runtime::{
-    Gather, Level, Linked, Mapped, Misuse, OwnedEntry, Platform, Refused, SpaceId,
-};
+use tlbc_runtime::pte::{Below, Change, Entry, Marks, Slot, Was};
+use tlbc_runtime::{Gather, Level, Linked, Mapped, Misuse, OwnedEntry, Platform, Refused, SpaceId};
 
 /// A page-table entry, as its owner: whoever holds the value may change the entry, under the table's lock.
 pub trait Pte<P: Platform>: Sized {
@@ -68,7 +66,10 @@ impl<E: Pte<K>> OwnedEntry for Link<E> {
 
 impl<E: Pte<K>> Linked<K> for Link<E> {
     fn unlinked(self) -> <K as Platform>::Table {
-        let was = Was { first: self.1, any: self.1 };
+        let was = Was {
+            first: self.1,
+            any: self.1,
+        };
         self.0.0.into_table(was).expect("a table")
     }
 }
@@ -76,7 +77,10 @@ impl<E: Pte<K>> Linked<K> for Link<E> {
 pub struct Section<'s, 'g, 'id, 'm>(&'s mut tlbc_runtime::Section<'g, 'id, 'm, K>);
 
 fn refused<E>(refused: Refused<Owned<E>>) -> Refused<E> {
-    Refused { why: refused.why, entry: refused.entry.0 }
+    Refused {
+        why: refused.why,
+        entry: refused.entry.0,
+    }
 }
 
 impl Section<'_, '_, '_, '_> {
@@ -92,15 +96,20 @@ impl Section<'_, '_, '_, '_> {
         self.0.change(&pte.slot(), &change).map(|_| ())
     }
 
-    pub fn unmap<E: Pte<K>>(&mut self, pte: E) -> Result<(), Refused<E>> {
-        self.0.clear(Owned(pte)).map_err(refused)
+    pub fn unmap_all<E: Pte<K>>(
+        &mut self,
+        ptes: impl IntoIterator<Item = E>,
+    ) -> Result<(), Refused<E>> {
+        self.0
+            .clear_all(ptes.into_iter().map(Owned))
+            .map_err(refused)
     }
 
-    pub fn unmap_all<E: Pte<K>>(&mut self, ptes: impl IntoIterator<Item = E>) -> Result<(), Refused<E>> {
-        self.0.clear_all(ptes.into_iter().map(Owned)).map_err(refused)
-    }
-
-    pub fn protect<E: Pte<K>>(&mut self, pte: &E, mut new: impl FnMut(u64) -> u64) -> Result<Was, Misuse> {
+    pub fn protect<E: Pte<K>>(
+        &mut self,
+        pte: &E,
+        mut new: impl FnMut(u64) -> u64,
+    ) -> Result<Was, Misuse> {
         let level = pte.level();
         self.0.update(&pte.slot(), |was| {
             let bits = new(was.any);
@@ -122,7 +131,10 @@ impl Section<'_, '_, '_, '_> {
 
     pub fn unlink<E: Pte<K>>(&mut self, pte: E) -> Result<(), Refused<E>> {
         let bits = pte.slot().load(0);
-        self.0.unlink(Link(Owned(pte), bits)).map_err(|it| Refused { why: it.why, entry: it.entry.0.0 })
+        self.0.unlink(Link(Owned(pte), bits)).map_err(|it| Refused {
+            why: it.why,
+            entry: it.entry.0.0,
+        })
     }
 }
 

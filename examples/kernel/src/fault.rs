@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 use tlbc_runtime::{Backend, Level, Platform};
 
 use crate::boot::{self, PteFormat};
@@ -74,7 +74,10 @@ fn copy(page: u64) -> Result<Frame, Error> {
 /// An entry is invalid from the moment when the other CPU unmaps it, and CPUs may use it until that CPU's flush, which comes
 /// after it has released the lock.
 fn flush_before_map(process: &Body) {
-    let facts = MMU.platform().backend().change_facts(process.space.conditions());
+    let facts = MMU
+        .platform()
+        .backend()
+        .change_facts(process.space.conditions());
     if facts.output_through_invalid && process.space.flush_pending() {
         MMU.flush_everything(&process.space);
     }

@@ -1,6 +1,6 @@
 //! fork, with copy on write.
 
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 
 use crate::adapter;
 use crate::boot::PteFormat;

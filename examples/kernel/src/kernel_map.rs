@@ -11,7 +11,7 @@ use crate::lock::SpinLock;
 use crate::platform::{MMU, config};
 use crate::process::Error;
 use crate::pte::{Format, TableEntry};
-use crate::tables::{find_or_link, pages};
+use crate::tables::{find_or_link, pages, unlink_unused};
 
 /// Held while entries of the kernel change. Interrupts are on.
 static LOCK: SpinLock<()> = SpinLock::new(());
@@ -32,12 +32,12 @@ pub fn map(start: u64, frames: impl Iterator<Item = Frame>) -> Result<(), Error>
     })
 }
 
-/// Unmaps what is mapped in a range. When this returns the frames are free.
+/// Unmaps what is mapped in a range, and the tables that nothing else uses. When this returns the frames are free.
 pub fn unmap(range: Range<u64>) -> Result<(), Error> {
     MMU.gather(MMU.kernel(), |gather| {
         adapter::locked(gather, LOCK.lock(), |section, _| {
-            section.unmap_all(pages(range, top_entry))?;
-            Ok(())
+            section.unmap_all(pages(range.clone(), top_entry))?;
+            unlink_unused(range, top_entry, section)
         })
     })
 }

@@ -36,6 +36,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use boot::Options;
+use boot::backend::Config;
 use console::say;
 use platform::{MMU, this_cpu};
 use process::Error;
@@ -56,7 +57,9 @@ extern "C" fn start(cpu: u32) -> ! {
     }
     boot::prepare_cpu();
     // The boot tables are used until here, and nothing that others may change yet.
-    let current = MMU.arrive(this_cpu()).expect("enough tags, and room for every CPU");
+    let current = MMU
+        .cpu_online(this_cpu())
+        .expect("enough tags, and room for every CPU");
     boot::set_interrupts(true);
     ONLINE.fetch_add(1, Ordering::Release);
     let mut cpu = Cpu::new(current);
@@ -68,34 +71,37 @@ extern "C" fn start(cpu: u32) -> ! {
         core::hint::spin_loop();
     }
     direct(&mut cpu, options).expect("enough memory");
-    let is_good = report::wrong() == 0;
-    say!("{}", if is_good { "good" } else { "memory was accessed after it was freed" });
-    boot::exit(u32::from(!is_good));
+    boot::exit(report::verdict());
 }
 
-/// Runs all scenarios.
+/// Runs the scenarios that were chosen, and stops after the first one in which something was wrong.
 fn direct(cpu: &mut Cpu, options: Options) -> Result<(), Error> {
-    let set = platform::config();
-    let names = boot::backend::Config::NAMES.iter().filter(|(_, flag)| set.has(*flag));
-    say!("{} CPUs; features:", boot::CPUS);
-    names.for_each(|(name, _)| say!("  {name}"));
-    let before = frames::free();
-    scenario::kernel::run(50)?;
-    report::scenario("kernel mappings");
-    scenario::rights::run(cpu, 50)?;
-    report::scenario("rights");
-    scenario::copies::run(cpu, 20)?;
-    report::scenario("copies");
-    scenario::recycle::run(cpu, options.pages)?;
-    report::scenario("recycled pages");
-    let _ = before;
+    let config = platform::config();
+    say!("{} CPUs", boot::CPUS);
+    for (name, _) in Config::NAMES.iter().filter(|(_, flag)| config.has(*flag)) {
+        say!("feature {name}");
+    }
+    let free = frames::free();
+    for scenario in scenario::ALL.iter().filter(|it| options.runs(it.number)) {
+        (scenario.run)(cpu, options.pages)?;
+        report::scenario(scenario.name);
+        if report::wrong() != 0 {
+            return Ok(());
+        }
+    }
+    // What CPUs have loaded lazily they give up when they go offline.
+    (1..boot::CPUS).for_each(|worker| sched::start(worker, sched::Job::Restart));
+    (1..boot::CPUS).for_each(sched::stop);
+    cpu.restart();
+    process::reap();
+    assert_eq!(frames::free(), free, "every frame is free again");
     Ok(())
 }
 
 /// A CPU is asked to flush. Interrupts are off, and the kernel's view is loaded.
 fn shootdown_interrupt() {
     let cpu = this_cpu();
-    sink::while_serving(cpu, || MMU.interrupted(cpu));
+    sink::while_serving(cpu, || MMU.handle_ipi(cpu));
 }
 
 #[panic_handler]

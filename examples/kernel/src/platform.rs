@@ -29,8 +29,8 @@ struct PerCpu(Local<Kernel>);
 static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(Local::new()) }; boot::CPUS];
 
 /// Two bits for each tag that is used. A kernel has as many words as its machine has tags (2048 for 16-bit ASIDs); with
-/// 128 tags this one runs out of them every 128 spaces, so that tags are used again while it is watched.
-static TAG_WORDS: [Word; 4] = [const { Word::new(0) }; 4];
+/// 64 tags this one runs out of them every 64 spaces, so that tags are used again while it is watched.
+static TAG_WORDS: [Word; 2] = [const { Word::new(0) }; 2];
 
 /// The features of the machine, found before the first CPU comes online.
 static CONFIG: AtomicU32 = AtomicU32::new(0);
@@ -48,7 +48,7 @@ impl PageOwner for Frame {}
 
 impl Platform for Kernel {
     type Backend = Tlb;
-    type Set = CpuSet<1>;
+    type CpuSet = CpuSet<1>;
     type Page = Frame;
     type Table = Frame;
     type PageBatch = FrameBatch<Frame>;
@@ -67,7 +67,7 @@ impl Platform for Kernel {
         boot::CPUS
     }
 
-    fn local(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
         &PER_CPU[cpu.index()].0
     }
 
@@ -91,7 +91,7 @@ impl Platform for Kernel {
     }
 
     /// Code of the kernel is never moved to another CPU, so there are only interrupts to be turned off.
-    fn pinned<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         let were_on = interrupts_off && boot::interrupts_on();
         if were_on {
             boot::set_interrupts(false);
@@ -103,7 +103,7 @@ impl Platform for Kernel {
         result
     }
 
-    fn interrupt(&self, cpus: &Self::Set) {
+    fn send_ipi(&self, cpus: &Self::CpuSet) {
         cpus.iter().for_each(|cpu| boot::send_ipi(cpu.0));
     }
 
@@ -118,13 +118,13 @@ impl Platform for Kernel {
     }
 
     /// No CPU can reach the pages any more: each entry's reference goes, and with the last one the frame is free.
-    fn release(&self, pages: Flushed<'_, Self>) {
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(drop);
     }
 
     /// Nothing in this kernel walks page tables without their lock, so there is nobody to wait for. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
-    fn defer(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
         tables.after_walkers().for_each(drop);
     }
 

@@ -224,9 +224,13 @@ pub fn reap() -> usize {
     while let Some(dead) = NonNull::new(process) {
         // SAFETY: what is on the list is there until it is reaped, and this took it off.
         let (next, frame) = unsafe {
-            MMU.release(&dead.as_ref().space).expect("no CPU has it loaded without a reference");
+            MMU.release(&dead.as_ref().space)
+                .expect("no CPU has it loaded without a reference");
             let Body {
-                tables, next, frame, ..
+                tables,
+                next,
+                frame,
+                ..
             } = dead.read();
             drop(tables);
             (next, frame)

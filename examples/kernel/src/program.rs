@@ -16,9 +16,15 @@ pub const fn pattern(address: u64) -> u64 {
     address ^ 0x6a09_e667_f3bc_c908
 }
 
+/// Whether a word of a page is one that [`access`] only stores to.
+#[inline(always)]
+pub const fn is_only_stored(word: u64) -> bool {
+    word & 3 == 3
+}
+
 /// Loads and stores words at random, all of which have their [`pattern`].
 ///
-/// `pages` is a power of two. The last word of each page is only stored.
+/// `pages` is a power of two.
 #[unsafe(link_section = ".user")]
 pub extern "C" fn access(start: u64, pages: u64, seed: u64, count: u64) -> ! {
     let mut random = seed | 1;
@@ -29,11 +35,10 @@ pub extern "C" fn access(start: u64, pages: u64, seed: u64, count: u64) -> ! {
             random ^= random << 17;
             let page = start + (random >> 20 & (pages - 1)) * 4096;
             let word = random >> 40 & 511;
-            if random & 1 == 0 || word == 511 {
-                let address = page + word * 8;
+            let address = page + word * 8;
+            if random & 1 == 0 || is_only_stored(word) {
                 store(address, pattern(address));
             } else {
-                let address = page + word * 8;
                 let value = load(address, REFUSED);
                 if value != pattern(address) && value != REFUSED {
                     call(WRONG, [address, value]);

@@ -6,7 +6,7 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot, Was};
 use tlbc_runtime::{Backend, Level, Platform, SpaceId};
 
 use crate::adapter::Pte;

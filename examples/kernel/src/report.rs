@@ -34,14 +34,24 @@ pub fn wrong() -> u64 {
     STALE.load(Ordering::Relaxed) + frames::OVERWRITTEN.load(Ordering::Relaxed)
 }
 
-/// Prints a line about a scenario, and what was counted so far.
+/// Prints a line about a scenario that is over.
 pub fn scenario(name: &str) {
+    let unmapped = UNMAPPED.load(Ordering::Relaxed);
+    say!(
+        "{name}: {unmapped} pages unmapped so far, {} words wrong",
+        wrong()
+    );
+}
+
+/// Prints the verdict. Returns 0 where nothing was wrong, and otherwise 1.
+pub fn verdict() -> u32 {
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     say!(
-        "{name}: {} accesses, {} pages unmapped, {} stale, {} words of free frames overwritten",
+        "{} accesses, {} pages unmapped: {} stale accesses, {} overwritten words of free frames",
         load(&ACCESSES),
         load(&UNMAPPED),
         load(&STALE),
         load(&frames::OVERWRITTEN)
     );
+    u32::from(wrong() != 0)
 }

@@ -14,6 +14,8 @@ pub enum Job {
     User(Process, UserState),
     /// To run code of the kernel until it is told to stop, as a kernel thread: it gets the CPU's number.
     Kernel(fn(usize)),
+    /// To go offline and come back.
+    Restart,
 }
 
 struct Worker {
@@ -69,6 +71,7 @@ pub fn work(number: usize, mut cpu: Cpu) -> ! {
                 cpu.switch(None); // what was loaded stays loaded, lazily
             }
             Some(Job::Kernel(run)) => run(number),
+            Some(Job::Restart) => cpu.restart(),
         }
         worker.is_busy.store(false, Ordering::Release);
     }

@@ -1,6 +1,6 @@
 //! Where the backend's instructions go: to the CPU.
 //!
-//! Two things are done to them on the way. What [`Mmu::resume`](tlbc_runtime::Mmu::resume) loads is not loaded here, in code that user
+//! Two things are done to them on the way. What [`Mmu::return_to_user`](tlbc_runtime::Mmu::resume) loads is not loaded here, in code that user
 //! code must not see, but left for the last instructions before user code runs (`boot/`). And a sink can be broken on
 //! purpose: then the kernel must notice that memory is used after it was freed.
 

@@ -7,14 +7,14 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::change::Entry;
 use tlbc_runtime::SpaceId;
+use tlbc_runtime::pte::Entry;
 
+use crate::adapter::Section;
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, FRAME, Frame};
+use crate::process::{Areas, Error};
 use crate::pte::{Format, TOP, TableEntry, shift};
-use crate::adapter::Section;
-use crate::process::{Error, Areas};
 
 /// User addresses end here: what the top table's first entry translates.
 pub const USER_END: u64 = 1 << shift(TOP);
@@ -32,7 +32,13 @@ impl Tables {
     pub fn new(kernel_is_unmapped: bool) -> Option<Self> {
         let below = Frame::zeroed()?;
         let first = PteFormat::table(below.address());
-        let entry = |index: usize| if index == 0 { first } else { boot::kernel_entry(index) };
+        let entry = |index: usize| {
+            if index == 0 {
+                first
+            } else {
+                boot::kernel_entry(index)
+            }
+        };
         let top = Frame::filled(entry)?;
         let user_top = match boot::user_view_entry(0) {
             Some(_) if kernel_is_unmapped => {
@@ -45,7 +51,11 @@ impl Tables {
             _ => None,
         };
         let _ = below.into_address(); // the entry has it now
-        Some(Self { areas: Areas::default(), top, user_top })
+        Some(Self {
+            areas: Areas::default(),
+            top,
+            user_top,
+        })
     }
 
     pub fn top(&self) -> u64 {
@@ -73,21 +83,7 @@ impl Tables {
         range: Range<u64>,
         section: &mut Section<'_, '_, '_, '_>,
     ) -> Result<(), Error> {
-        for height in 1..TOP {
-            let reach = 1 << shift(height);
-            let first = range.start & !(reach - 1);
-            for va in (first..range.end).step_by(reach as usize) {
-                let entry = self.entry(space, va);
-                let link = descend(entry).find(|entry| entry.height() == height);
-                if let Some(link) = link
-                    && let Entry::Table { table, .. } = link.says()
-                    && is_unused(table)
-                {
-                    section.unlink(link)?;
-                }
-            }
-        }
-        Ok(())
+        unlink_unused(range, |va| self.entry(space, va), section)
     }
 
     /// Unlinks the last table, at the end of the process. No CPU runs user code of it any more.
@@ -136,6 +132,29 @@ pub fn pages(
     let lowest = move |va| descend(top(va)).find(|entry| entry.height() == 0);
     let entries = range.step_by(FRAME as usize).filter_map(lowest);
     entries.filter(|entry| !matches!(entry.says(), Entry::Invalid))
+}
+
+/// Unlinks the tables for a range that have no valid entry any more, but not the one below the top table. From the lowest up:
+/// each is unused when those below it are unlinked.
+pub fn unlink_unused(
+    range: Range<u64>,
+    top: impl Fn(u64) -> TableEntry,
+    section: &mut Section<'_, '_, '_, '_>,
+) -> Result<(), Error> {
+    for height in 1..TOP {
+        let reach = 1 << shift(height);
+        let first = range.start & !(reach - 1);
+        for va in (first..range.end).step_by(reach as usize) {
+            let link = descend(top(va)).find(|entry| entry.height() == height);
+            if let Some(link) = link
+                && let Entry::Table { table, .. } = link.says()
+                && is_unused(table)
+            {
+                section.unlink(link)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_unused(table: u64) -> bool {

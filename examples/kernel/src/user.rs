@@ -21,7 +21,7 @@ impl Cpu {
     /// Runs in a process from now on, or as a thread of the kernel. That has no process of its own, and leaves the one loaded
     /// that was loaded before (lazily), since it will often be the next one again.
     pub fn switch(&mut self, to: Option<Process>) {
-        MMU.platform().pinned(true, |cpu| {
+        MMU.platform().pin_cpu(true, |cpu| {
             let from = core::mem::replace(&mut self.current, Current::Kernel);
             self.current = MMU.switch(cpu, from, to.map(Loaded));
             if let Current::User(process) = &self.current {
@@ -31,12 +31,25 @@ impl Cpu {
     }
 }
 
+impl Cpu {
+    /// Goes offline and comes back. In between a kernel with power management would turn the CPU off.
+    pub fn restart(&mut self) {
+        MMU.platform().pin_cpu(true, |cpu| {
+            let current = core::mem::replace(&mut self.current, Current::Kernel);
+            MMU.cpu_offline(cpu, current);
+            self.current = MMU.cpu_online(cpu).expect("it was online before");
+        });
+    }
+}
+
 /// Stores what entry code loads before it does anything else, where the kernel is unmapped while user code runs. Its values are
 /// the operands of the instructions that the backend would issue.
 fn note_kernel_view(cpu: CpuId, process: &Body) {
     let views = MMU.views(cpu, &process.space);
     let mut note = Record(boot::set_kernel_view);
-    MMU.platform().backend().enter_from_user(&mut note, &views.kernel);
+    MMU.platform()
+        .backend()
+        .enter_from_user(&mut note, &views.kernel);
 }
 
 /// What user code calls the kernel for: a number and two values, which are the program's business.
@@ -63,8 +76,8 @@ pub fn run(process: &Body, state: &mut UserState) -> Result<Call, Error> {
 /// Interrupts are off from the moment when the user's view is decided upon until user code runs: a shootdown in between may
 /// defer something to the next return.
 fn enter(process: &Body, state: &mut UserState) -> Cause {
-    MMU.platform().pinned(true, |cpu| {
-        sink::while_returning(cpu, || MMU.resume(cpu, &process.space));
+    MMU.platform().pin_cpu(true, |cpu| {
+        sink::while_returning(cpu, || MMU.return_to_user(cpu, &process.space));
         boot::run_user(state)
     })
 }

@@ -177,7 +177,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let not_global = if options.kpti { pte::NOT_GLOBAL } else { 0 };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::arrive`.
+    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
     unsafe {
         for entry in &mut *addr_of_mut!(kernel_1) {
             if *entry != 0 {
@@ -295,7 +295,9 @@ pub fn set_kernel_view(op: Op) {
 ///
 /// Returns whether the instruction is such a load.
 pub fn set_user_view(op: Op) -> bool {
-    let Op::LoadTtbr1 { asid } = op else { return false };
+    let Op::LoadTtbr1 { asid } = op else {
+        return false;
+    };
     entry().user_root = physical(addr_of!(TRAMPOLINE)) | asid << 48;
     true
 }
@@ -349,8 +351,14 @@ pub fn run_user(state: &mut UserState) -> Cause {
     match (syndrome >> 26, syndrome & 0x3c) {
         (0x15, _) => Cause::Call,
         (0x24, 0x04 | 0x08 | 0x0c) => Cause::Fault { address, is_write },
-        (0x20, 0x04 | 0x08 | 0x0c) => Cause::Fault { address, is_write: false },
-        _ => panic!("user code at {:#x}: syndrome {syndrome:#x}, address {address:#x}", entry.pc),
+        (0x20, 0x04 | 0x08 | 0x0c) => Cause::Fault {
+            address,
+            is_write: false,
+        },
+        _ => panic!(
+            "user code at {:#x}: syndrome {syndrome:#x}, address {address:#x}",
+            entry.pc
+        ),
     }
 }
 
@@ -358,7 +366,9 @@ pub fn run_user(state: &mut UserState) -> Cause {
 #[inline(always)]
 pub fn call(number: u64, values: [u64; 2]) {
     // SAFETY: the kernel changes no register.
-    unsafe { asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack)) };
+    unsafe {
+        asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack))
+    };
 }
 
 /// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
@@ -366,7 +376,9 @@ pub fn call(number: u64, values: [u64; 2]) {
 pub fn load(address: u64, refused: u64) -> u64 {
     let value;
     // SAFETY: the kernel decides what may be loaded.
-    unsafe { asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly)) };
+    unsafe {
+        asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly))
+    };
     value
 }
 

@@ -253,7 +253,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let global = if options.kpti { 0 } else { pte::GLOBAL };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::arrive`.
+    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
     unsafe {
         for entry in (*addr_of_mut!(kernel_memory))
             .iter_mut()
@@ -347,7 +347,7 @@ pub fn prepare_cpu() {
             task = in(reg) TSS + 16 * cpu as u16,
             scratch = out(reg) _,
         );
-        let pge = if Config::from_registers(&registers()).has(Config::PGE) {
+        let pge: u64 = if Config::from_registers(&registers()).has(Config::PGE) {
             1 << 7
         } else {
             0
@@ -471,7 +471,9 @@ pub fn set_kernel_view(op: Op) {
 ///
 /// Returns whether the instruction is such a load.
 pub fn set_user_view(op: Op) -> bool {
-    let Op::LoadCr3 { cr3 } = op else { return false };
+    let Op::LoadCr3 { cr3 } = op else {
+        return false;
+    };
     entry().user_root = cr3;
     true
 }
@@ -500,7 +502,11 @@ impl UserState {
             registers[place] = argument;
         }
         // A function finds the stack as a call leaves it.
-        Self { pc, sp: sp - 8, registers }
+        Self {
+            pc,
+            sp: sp - 8,
+            registers,
+        }
     }
 
     /// The number and the values of a [`call`].
@@ -544,7 +550,10 @@ pub fn run_user(state: &mut UserState) -> Cause {
             serve_interrupt(vector);
             Cause::Interrupt
         }
-        vector => panic!("user code at {:#x}: vector {vector}, error {:#x}", frame.rip, frame.error),
+        vector => panic!(
+            "user code at {:#x}: vector {vector}, error {:#x}",
+            frame.rip, frame.error
+        ),
     }
 }
 
@@ -552,7 +561,9 @@ pub fn run_user(state: &mut UserState) -> Cause {
 #[inline(always)]
 pub fn call(number: u64, values: [u64; 2]) {
     // SAFETY: the kernel changes no register.
-    unsafe { asm!("int 0x80", in("rdi") number, in("rsi") values[0], in("rdx") values[1], options(nostack)) };
+    unsafe {
+        asm!("int 0x80", in("rdi") number, in("rsi") values[0], in("rdx") values[1], options(nostack))
+    };
 }
 
 /// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
@@ -560,7 +571,9 @@ pub fn call(number: u64, values: [u64; 2]) {
 pub fn load(address: u64, refused: u64) -> u64 {
     let value;
     // SAFETY: the kernel decides what may be loaded.
-    unsafe { asm!("mov rax, [rdx]", inout("rax") refused => value, in("rdx") address, options(nostack, readonly)) };
+    unsafe {
+        asm!("mov rax, [rdx]", inout("rax") refused => value, in("rdx") address, options(nostack, readonly))
+    };
     value
 }
 

@@ -1,20 +1,21 @@
 //! A process forks while its threads write, and the child watches its pages: none of its words may change. Then the child ends,
 //! while a CPU has it loaded lazily. There are more spaces than tags, so those are used again.
 
-use super::{PAGES, WINDOW, process, thread};
+use super::{WINDOW, process, thread};
 use crate::boot;
 use crate::exit::exit;
 use crate::fork::fork;
 use crate::process::{self, Contents, Error};
 use crate::program::{count_up, watch};
+use crate::report;
 use crate::sched::{self, Job};
 use crate::user::Cpu;
-use crate::report;
 
 /// Fewer than there are, so that a round is short.
 const COPIED: u64 = 4;
 
-pub fn run(cpu: &mut Cpu, children: usize) -> Result<(), Error> {
+pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
+    let children = pages / 1000;
     let parent = process(Contents::Zeros)?;
     // The last CPU runs the children, one after the other.
     const WATCHER: usize = boot::CPUS - 1;

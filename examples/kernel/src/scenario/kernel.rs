@@ -8,6 +8,7 @@ use crate::kernel_map::{map, unmap};
 use crate::process::Error;
 use crate::report;
 use crate::sched::{self, Job};
+use crate::user::Cpu;
 
 const PAGES: u64 = 16;
 
@@ -23,7 +24,8 @@ fn contents(round: u64, page: u64) -> u64 {
     round << 16 | page
 }
 
-pub fn run(rounds: u64) -> Result<(), Error> {
+pub fn run(_cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
+    let rounds = pages as u64 / 2000;
     (1..boot::CPUS).for_each(|worker| sched::start(worker, Job::Kernel(read)));
     for round in 1..=rounds {
         if report::wrong() != 0 {

@@ -7,9 +7,41 @@ pub mod rights;
 
 use crate::boot::{self, UserState};
 use crate::frames::FRAME;
+use crate::munmap;
 use crate::process::{Area, Contents, Error, Process};
 use crate::pte::Rights;
-use crate::munmap;
+use crate::user::Cpu;
+
+/// A scenario, by which the kernel is told to run it alone.
+pub struct Scenario {
+    pub number: u8,
+    pub name: &'static str,
+    /// It is given the number of pages to unmap.
+    pub run: fn(&mut Cpu, usize) -> Result<(), Error>,
+}
+
+pub const ALL: [Scenario; 4] = [
+    Scenario {
+        number: 1,
+        name: "kernel mappings",
+        run: kernel::run,
+    },
+    Scenario {
+        number: 2,
+        name: "rights",
+        run: rights::run,
+    },
+    Scenario {
+        number: 3,
+        name: "copies",
+        run: copies::run,
+    },
+    Scenario {
+        number: 4,
+        name: "recycled pages",
+        run: recycle::run,
+    },
+];
 
 /// Where programs are.
 const PROGRAMS: u64 = 0x1000_0000;
@@ -17,7 +49,7 @@ const PROGRAMS: u64 = 0x1000_0000;
 const STACKS: u64 = 0x2000_0000;
 /// Where the pages are that programs access: on both sides of a boundary between two tables.
 const WINDOW: u64 = 0x4020_0000 - PAGES / 2 * FRAME;
-const PAGES: u64 = 128;
+const PAGES: u64 = 512;
 
 const READ_WRITE: Rights = Rights::READ.with(Rights::WRITE);
 

@@ -1,7 +1,7 @@
 //! Three CPUs access the pages of a process without pause, and a fourth one, which also does, takes pages away. A frame that
 //! comes out is filled with poison at once and is the next one to be mapped, at another address.
 
-use super::{PAGES, Random, READ_WRITE, WINDOW, accesses, process, thread};
+use super::{PAGES, READ_WRITE, Random, WINDOW, accesses, process, thread};
 use crate::frames::FRAME;
 use crate::process::{Area, Contents, Error};
 use crate::program::access;
@@ -28,12 +28,19 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         let count = if round % 16 == 0 {
             // All of it, and the tables: until it is mapped again every access is refused.
             let count = munmap::munmap(&process, WINDOW)?;
-            let area = Area { start: WINDOW, pages: PAGES, rights: READ_WRITE, contents: Contents::Pattern };
+            let area = Area {
+                start: WINDOW,
+                pages: PAGES,
+                rights: READ_WRITE,
+                contents: Contents::Pattern,
+            };
             munmap::mmap(&process, area)?;
             count
         } else {
+            // Few pages are flushed one by one, and many all at once.
+            let most = if round % 2 == 0 { 8 } else { PAGES };
             let first = random.below(PAGES);
-            let end = first + 1 + random.below(PAGES - first);
+            let end = first + 1 + random.below(most.min(PAGES - first));
             munmap::discard(&process, WINDOW + first * FRAME..WINDOW + end * FRAME)?
         };
         report::unmapped(count);

@@ -1,25 +1,24 @@
-//! The right to write is taken away while CPUs write. From then on the kernel may rely on the pages: it puts a seal into a word
-//! of each that programs only store to, and finds it there later.
+//! The right to write is taken away while CPUs write. From then on the kernel may rely on the pages: it puts seals into
+//! the words that programs only store to, and finds them there later.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::change::Entry;
+use tlbc_runtime::pte::Entry;
 
 use super::{PAGES, READ_WRITE, WINDOW, accesses, process, thread};
-use crate::frames::{self, FRAME, Words};
+use crate::frames::{self, FRAME};
 use crate::mprotect::mprotect;
 use crate::process::{Contents, Error, Process};
-use crate::program::{access, pattern};
+use crate::program::{access, is_only_stored, pattern};
 use crate::pte::Rights;
 use crate::sched::{self, Job};
 use crate::user::Cpu;
 use crate::{boot, exit, report};
 
-/// The word that programs only store to.
-const SEALED: usize = 511;
 const SEAL: u64 = 0x005e_a100_005e_a100;
 
-pub fn run(cpu: &mut Cpu, rounds: usize) -> Result<(), Error> {
+pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
+    let rounds = pages / 2000;
     let process = process(Contents::Pattern)?;
     for worker in 1..boot::CPUS {
         let state = thread(worker, access, accesses(worker, 4000));
@@ -33,13 +32,13 @@ pub fn run(cpu: &mut Cpu, rounds: usize) -> Result<(), Error> {
         }
         sched::run_once(&process, &mut state);
         mprotect(&process, WINDOW, Rights::READ)?;
-        each_page(&process, |_, words| words[SEALED].store(SEAL, Ordering::Relaxed));
+        each_word(&process, |_, word| word.store(SEAL, Ordering::Relaxed));
         sched::run_once(&process, &mut state);
-        each_page(&process, |va, words| {
-            // Unsealed for the programs, which are allowed to store there again.
-            let value = words[SEALED].swap(pattern(va + 8 * SEALED as u64), Ordering::Relaxed);
+        each_word(&process, |va, word| {
+            // Programs find their pattern again before they may store.
+            let value = word.swap(pattern(va), Ordering::Relaxed);
             if value != SEAL {
-                report::stale(va + 8 * SEALED as u64, value);
+                report::stale(va, value);
             }
         });
         mprotect(&process, WINDOW, READ_WRITE)?;
@@ -49,13 +48,18 @@ pub fn run(cpu: &mut Cpu, rounds: usize) -> Result<(), Error> {
     exit::exit(process)
 }
 
-/// Calls a function for each page of the window that is mapped now and was mapped in between.
-fn each_page(process: &Process, mut each: impl FnMut(u64, &Words)) {
+/// Calls a function for each word that programs only store to, of each page that is mapped.
+fn each_word(process: &Process, mut each: impl FnMut(u64, &AtomicU64)) {
     let tables = process.lock();
     let range = WINDOW..WINDOW + PAGES * FRAME;
     for entry in tables.pages(process.space.id(), range) {
-        if let Entry::Leaf { page, .. } = entry.says() {
-            each(entry.va(), frames::words(page));
+        let Entry::Leaf { page, .. } = entry.says() else {
+            continue;
+        };
+        for (index, word) in (0..).zip(frames::words(page)) {
+            if is_only_stored(index) {
+                each(entry.va() + 8 * index, word);
+            }
         }
     }
 }
