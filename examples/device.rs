@@ -27,7 +27,7 @@ impl Example for Device {
                 mmu.gather(&process, |gather| {
                     gather.locked((), |section, ()| {
                         let leaf = table.leaf(index).expect("a mapped page");
-                        section.clear(leaf).expect("an entry of this space");
+                        section.unmap(leaf).expect("an entry of this space");
                     });
                 });
             });

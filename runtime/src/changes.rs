@@ -181,36 +181,15 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Whether a change may be made in one step: the machine does not want the entry invalid in between.
-    ///
-    /// # Errors
-    /// When the machine has no such entry at this level; and when a valid entry would map another page or another size, have
-    /// other attributes or more rights, and the machine wants it invalid and flushed before.
-    pub fn check_change(&self, space: &AddressSpace<P>, change: &Change) -> Result<(), Misuse> {
-        self.check_entry(change.level, change.old)?;
-        self.check_entry(change.level, change.new)?;
-        let facts = self.platform.backend().change_facts(space.conditions());
-        let required = change.required_flush(&facts);
-        let at_once = required.deadline != Deadline::Store || required.is_nothing();
+    /// Returns whether the machine requires the entry to be invalid and flushed before a change of a valid entry is stored
+    /// (break before make).
+    pub(crate) fn must_break(&self, space: &AddressSpace<P>, change: &Change) -> bool {
         // An instruction that replaces an entry leaves nothing between.
-        if at_once || !Self::FACTS.changes_plainly {
-            Ok(())
-        } else {
-            Err(Misuse::ThroughInvalid)
+        if !Self::FACTS.changes_plainly {
+            return false;
         }
-    }
-
-    /// Whether a change wants a flush at all: a new entry where absences are not cached does not, nor more rights of a
-    /// user space, where whoever faults on a stricter entry drops it ([`fix_spurious`](Self::fix_spurious)).
-    ///
-    /// # Errors
-    /// When the machine has no such entry at this level.
-    pub fn needs_flush(&self, space: &AddressSpace<P>, change: &Change) -> Result<bool, Misuse> {
-        self.check_entry(change.level, change.old)?;
-        self.check_entry(change.level, change.new)?;
-        let facts = self.platform.backend().change_facts(space.conditions());
-        let required = change.required_flush(&facts);
-        Ok(required.is_required_now(space.kind))
+        let required = change.required_flush(&self.change_facts(space));
+        required.deadline == Deadline::Store && !required.is_nothing()
     }
 
     /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.

@@ -17,15 +17,14 @@
 //! Source: Linux `mm/mmu_gather.c` for what has to hold (nested gathers, reverse mappings of dirty file pages, one level above
 //! for freed tables); Linux eb66ae030829 for what happens when the lock goes before the flush.
 
-use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 
 use crate::Mmu;
-use crate::batch::BATCH;
+use crate::batch::{BATCH, PageBatch, TableBatch};
 use crate::debts::Due;
 use crate::flushed::Flushed;
 use crate::level::Level;
-use crate::platform::{Frame, Platform};
+use crate::platform::Platform;
 use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
@@ -47,7 +46,7 @@ pub(crate) const NEW: u8 = 1 << 1;
 /// A gather under way: what [`Mmu::gather`] lends to its closure.
 ///
 /// `'id` belongs to one call of it alone, so that two gathers cannot be swapped.
-pub struct Gather<'id, 'm, P: Platform> {
+pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
     pub(crate) space: &'m AddressSpace<P>,
     changed: Ranges,
@@ -55,14 +54,13 @@ pub struct Gather<'id, 'm, P: Platform> {
     used: usize,
     bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
     /// Further pages; this batch is filled, those behind it are full.
-    batch: ManuallyDrop<Option<P::PageBatch>>,
+    batch: ManuallyDrop<Option<P::BatchBox<PageBatch<P>>>>,
     batches: usize,
-    pub(crate) tables: ManuallyDrop<Option<P::TableBatch>>,
+    pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
     /// Whether everything of the space goes.
     whole: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
-    brand: PhantomData<fn(&'id ()) -> &'id ()>,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -75,7 +73,7 @@ impl<P: Platform> Mmu<P> {
     pub fn gather<R>(
         &self,
         space: &AddressSpace<P>,
-        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+        body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         self.gathering(space, false, body)
     }
@@ -87,7 +85,7 @@ impl<P: Platform> Mmu<P> {
     pub fn teardown<R>(
         &self,
         space: &AddressSpace<P>,
-        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+        body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         if !Self::FACTS.lazy_refcounted {
             self.shoot_lazies(space);
@@ -100,7 +98,7 @@ impl<P: Platform> Mmu<P> {
         &self,
         space: &AddressSpace<P>,
         whole: bool,
-        body: impl for<'id> FnOnce(&mut Gather<'id, '_, P>) -> R,
+        body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         space.gathers.add(1, Barrier::Owe);
         let mut gather = Gather {
@@ -114,7 +112,6 @@ impl<P: Platform> Mmu<P> {
             tables: ManuallyDrop::new(None),
             whole,
             at_end: 0,
-            brand: PhantomData,
         };
         let result = body(&mut gather);
         gather.finish();
@@ -123,7 +120,7 @@ impl<P: Platform> Mmu<P> {
     }
 }
 
-impl<P: Platform> Drop for Gather<'_, '_, P> {
+impl<P: Platform> Drop for Gather<'_, P> {
     /// Only a panic comes here. Pages and tables are lost, for nothing says that they were flushed; whoever flushes the
     /// space next flushes everything.
     fn drop(&mut self) {
@@ -138,7 +135,7 @@ impl<P: Platform> Drop for Gather<'_, '_, P> {
 
 // One function at the end of a gather does all that most gathers need.
 #[allow(clippy::inline_always)]
-impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
+impl<'m, P: Platform> Gather<'m, P> {
     /// Runs with the lock of a table, given by value: entries change within alone. It is released when the closure is
     /// done, and behind a flush if a page [keeps its reverse mapping](Frame::keeps_rmap) until then.
     ///
@@ -150,7 +147,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     pub fn locked<G, R>(
         &mut self,
         mut guard: G,
-        body: impl FnOnce(&mut Section<'_, 'id, 'm, P>, &mut G) -> R,
+        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
     ) -> R {
         self.pay(&self.space.ledger.unmaps);
         self.pay(&self.space.ledger.abandoned);
@@ -173,7 +170,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// moment to end the section and [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let room = |batch: &P::PageBatch| batch.used < BATCH;
+        let room = |batch: &P::BatchBox<PageBatch<P>>| batch.used < BATCH;
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
@@ -208,7 +205,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
     /// Keeps a page whose entry is cleared, if there is room; otherwise gives it back.
     #[inline]
     pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
-        if page.keeps_rmap() {
+        if P::delays_rmap_removal(&page) {
             self.at_end |= RMAPS;
         }
         if let Some(room) = self.bundle.get_mut(self.used) {
@@ -244,7 +241,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         }
         self.flush_entries();
         let mut page = page;
-        if page.keeps_rmap() {
+        if P::delays_rmap_removal(&page) {
             self.mmu.platform.remove_rmap(&mut page);
         }
         self.hand_out_pages(); // tables have room of their own
@@ -308,7 +305,7 @@ impl<'id, 'm, P: Platform> Gather<'id, 'm, P> {
         let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
         let bundle = self.bundle.iter_mut().take(self.used).flatten();
         let held = bundle.chain(batch);
-        for page in held.filter(|page| page.keeps_rmap()) {
+        for page in held.filter(|page| P::delays_rmap_removal(page)) {
             self.mmu.platform.remove_rmap(page);
         }
     }

@@ -106,8 +106,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "alloc")]
-extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -157,7 +155,7 @@ pub use backend::{
     Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
     Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
 };
-pub use batch::Batch;
+pub use batch::{Batch, NoBatch, PageBatch, TableBatch};
 pub use counters::Counts;
 pub use cpus::{CpuId, CpuSet, Cpus};
 pub use devices::{Attached, TooManyDevices};
@@ -166,10 +164,10 @@ pub use gather::Gather;
 pub use level::Level;
 pub use local::{Loaded, Local};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
-pub use platform::{Frame, LockEvent, Platform, Value};
-pub use reclaim::{Reclaim, Unmapped, Waited};
+pub use platform::{LockEvent, Platform, Pte, Value};
+pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{Conditions, Tag};
-pub use section::{Linked, Mapped, OwnedEntry, Refused, Section};
+pub use section::{Refused, Section};
 pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};
 pub use tables::Unlinked;

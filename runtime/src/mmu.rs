@@ -54,7 +54,7 @@ pub enum Unusable {
     TooFewTags,
 }
 
-/// What is wrong with a stretch of addresses, or an entry.
+/// Why an address range or a page-table entry was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misuse {
     /// The range has no address.
@@ -63,12 +63,20 @@ pub enum Misuse {
     Wraps,
     /// The range begins or ends within an entry of its level.
     Misaligned,
-    /// The machine has no such level, or no entry there can be of this kind.
+    /// The machine has no such level, or no entries of this kind there.
     NoSuchLevel,
-    /// The entry is of another address space.
+    /// The entry is in another address space.
     OtherSpace,
-    /// The change makes a valid entry another valid one where the machine wants it invalid in between.
-    ThroughInvalid,
+    /// The entry maps no page.
+    NotALeaf,
+    /// The entry points at no table.
+    NotATable,
+    /// The entry is invalid, or the bits for it are.
+    NotValid,
+    /// The entry is valid already.
+    AlreadyValid,
+    /// The new bits map another page, or point at another table.
+    OtherPage,
 }
 
 impl core::fmt::Display for Misuse {
@@ -78,10 +86,12 @@ impl core::fmt::Display for Misuse {
             Self::Wraps => "the range goes beyond the last address",
             Self::Misaligned => "the range begins or ends within an entry of its level",
             Self::NoSuchLevel => "the machine has no such entries at this level",
-            Self::OtherSpace => "the entry is of another address space",
-            Self::ThroughInvalid => {
-                "a valid entry becomes another one on this machine only through an invalid one"
-            }
+            Self::OtherSpace => "the entry is in another address space",
+            Self::NotALeaf => "the entry maps no page",
+            Self::NotATable => "the entry points at no table",
+            Self::NotValid => "the entry or the bits for it are invalid",
+            Self::AlreadyValid => "the entry is valid already",
+            Self::OtherPage => "the new bits map another page or point at another table",
         })
     }
 }

@@ -6,7 +6,7 @@
 //! ([`Gather::locked`](crate::Gather::locked)).
 //!
 //! A page that was dirty when it was unmapped may be written to disk only behind a wait as well
-//! ([`Reclaim::before_io`]); one that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
+//! ([`UnmapBatch::before_io`]); one that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
 //! where it does not, every page is waited for at once.
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
@@ -17,10 +17,10 @@ use crate::backend::{Backend, Started};
 use crate::cpus::{CpuId, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
-use crate::platform::Platform;
+use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Conditions, Ranges, Reach, Space};
-use crate::section::{Mapped, Refused};
+use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
@@ -57,7 +57,7 @@ impl Waited {
 const AT_ONCE: u64 = 0;
 
 /// Unmapping under way: what [`Mmu::reclaim`] lends to its closure.
-pub struct Reclaim<'m, P: Platform> {
+pub struct UnmapBatch<'m, P: Platform> {
     mmu: &'m Mmu<P>,
     cpu: CpuId,
     round: u64,
@@ -82,9 +82,9 @@ impl<P: Platform> Mmu<P> {
     ///
     /// What is started on a CPU is finished on it: the closure runs on one CPU from beginning to end. What it has
     /// not waited for is waited for at its end.
-    pub fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, P>) -> R) -> R {
+    pub fn reclaim<R>(&self, body: impl FnOnce(&mut UnmapBatch<'_, P>) -> R) -> R {
         self.platform.pin_cpu(false, |cpu| {
-            let mut reclaim = Reclaim {
+            let mut batch = UnmapBatch {
                 mmu: self,
                 cpu,
                 round: self.next_round(),
@@ -92,8 +92,8 @@ impl<P: Platform> Mmu<P> {
                 started: None,
                 dirty: false,
             };
-            let result = body(&mut reclaim);
-            reclaim.settle();
+            let result = body(&mut batch);
+            batch.settle();
             result
         })
     }
@@ -108,41 +108,40 @@ impl<P: Platform> Mmu<P> {
     }
 }
 
-impl<P: Platform> Reclaim<'_, P> {
-    /// Clears an entry, under the lock of its table.
-    ///
-    /// `dirty` says of what stood in the entry whether the page was written through it.
+impl<P: Platform> UnmapBatch<'_, P> {
+    /// Unmaps a page, under the lock of its table. The page is given to the caller against a [`Waited`]; `None` where the entry
+    /// owned none.
     ///
     /// # Errors
-    /// When the machine has no such entries at its level: it is not changed, and given back.
-    pub fn unmap<M: Mapped<P>>(
+    ///
+    /// When the entry is in another space or is no leaf entry, and when the machine has no leaf entries at its level. The entry
+    /// is not changed, and given back.
+    pub fn unmap<E: Pte<P>>(
         &mut self,
         space: &AddressSpace<P>,
-        mapped: M,
-        dirty: impl FnOnce(&crate::pte::Was) -> bool,
-    ) -> Result<Option<Unmapped<P::Page>>, Refused<M>> {
+        pte: E,
+    ) -> Result<Option<Unmapped<P::Page>>, Refused<E>> {
         let mmu = self.mmu;
-        let shift = match mmu.check_leaf(space, &mapped, &mut None) {
-            Ok(shift) => shift,
-            Err(why) => return Err(Refused { why, entry: mapped }),
+        let (level, slot) = (pte.level(), pte.slot());
+        let (old, shift) = match mmu.check_leaf(space, &pte, &slot, &mut None) {
+            Ok(leaf) => leaf,
+            Err(why) => return Err(Refused { why, entry: pte }),
         };
-        let level = mapped.level();
-        let slot = mapped.slot();
         let extent = slot.extent(shift);
-        let change = Change::vanishing(level, mapped.entry());
+        let change = Change::vanishing(level, old);
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.conditions());
         let mut round = self.round;
         if changed.required.is_nothing() {
-            round = AT_ONCE; // the change has dropped it
+            round = AT_ONCE; // the change has flushed it
         } else {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
             let of_user = space.kind == Space::User;
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
-                self.dirty |= dirty(&changed.was);
+                self.dirty |= E::is_dirty(level, changed.was.any);
                 space.ledger.unmaps.owe();
                 mmu.platform.cpu(self.cpu).counters.owed.count(1);
             } else {
@@ -150,7 +149,7 @@ impl<P: Platform> Reclaim<'_, P> {
                 round = AT_ONCE;
             }
         }
-        let page = mapped.unmapped(changed.was);
+        let page = pte.into_page(changed.was.any);
         Ok(page.map(|page| Unmapped { round, page }))
     }
 

@@ -8,8 +8,8 @@ use tlbc_runtime::platform::LockEvent;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, Cpus, Flushed, Issue, Local, Platform, Record, Root,
-    TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, CpuSet, Cpus, Flushed, Issue, Local, PageBatch, Platform, Record,
+    Root, TableBatch, TagSource, Unlinked,
 };
 
 use crate::checked::Checked;
@@ -99,8 +99,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
     type CpuSet = CpuSet<{ MOST_CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
-    type PageBatch = Memory<Page>;
-    type TableBatch = Memory<Table>;
+    type BatchBox<T> = Memory<T>;
     type Handle = Handle<B>;
 
     fn backend(&self) -> impl Deref<Target = Checked<B>> {
@@ -178,11 +177,11 @@ impl<B: HostBackend> Platform for Hosted<B> {
         }
     }
 
-    fn page_batch(&self) -> Option<Memory<Page>> {
+    fn page_batch(&self) -> Option<Memory<PageBatch<Self>>> {
         self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
-    fn table_batch(&self) -> Option<Memory<Table>> {
+    fn table_batch(&self) -> Option<Memory<TableBatch<Self>>> {
         self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
@@ -193,12 +192,16 @@ impl<B: HostBackend> Platform for Hosted<B> {
         taken.for_each(|page| self.happened(Event::Released(page.number)));
     }
 
+    fn delays_rmap_removal(page: &Page) -> bool {
+        page.dirty_file
+    }
+
     fn remove_rmap(&self, page: &mut Page) {
         page.dirty_file = false;
         self.happened(Event::RmapRemoved(page.number));
     }
 
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
         let _within = context::within(Within::Defer);
@@ -208,6 +211,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
             .get()
             .inspect(|tell| tell(&tables, false));
         self.happened(Event::Deferred(tables));
+        Ok(())
     }
 
     fn free_table(&self, table: Table) {

@@ -166,7 +166,7 @@ impl<B: HostBackend> Scheduler<B> {
             mmu.gather(process, |gather| {
                 gather.locked((), |section, ()| {
                     let leaf = table.leaf(index).expect("a mapped page");
-                    section.clear(leaf).expect("an entry of this space");
+                    section.unmap(leaf).expect("an entry of this space");
                 });
             });
         });

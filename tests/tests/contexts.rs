@@ -273,7 +273,7 @@ fn unmap<B: HostBackend>(mmu: &Arc<Host<B>>, process: &Handle<B>) {
     mmu.gather(process, |gather| {
         gather.locked((), |section, ()| {
             section
-                .clear(pages.leaf(0).expect("a page"))
+                .unmap(pages.leaf(0).expect("a page"))
                 .expect("of this space");
             let link = tables.pointer(0).expect("a table");
             section.unlink(link).expect("of this space");

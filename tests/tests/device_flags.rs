@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
-use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;
@@ -116,20 +115,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
     let attaches = |nth: &usize| {
         let (cpus, process) = machine(NewSpace::default());
         let backend = cpus.mmu.platform().backend();
-        let [table, new] = [0, WRITE].map(|rights| {
-            let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
-            table.map(0, 100, rights);
-            table
-        });
-        let change = Change {
-            level: Level(0),
-            old: table.entry(0),
-            new: new.entry(0),
-            new_bits: new.bits(0),
-            clears: Marks::NONE,
-            below: Below::Cleared,
-        };
-        assert!(matches!(change.new, Entry::Leaf { rights: 3, .. }));
+        let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
+        table.map(0, 100, 0);
         let space = process.clone();
         let act = move |mmu: &Arc<Host<Tlb>>| {
             let _device = on_other(mmu, || attach(mmu, &space));
@@ -139,9 +126,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked((), |section, ()| {
-                    section
-                        .change(&table.slot(0), &change)
-                        .expect("more rights");
+                    let protected = section.protect(&table.at(0), |bits| bits | WRITE);
+                    protected.expect("more rights");
                 });
             });
         });

@@ -197,7 +197,7 @@ fn a_space_ends_while_a_cpu_is_lazy_in_it() {
             mmu.teardown(&process, |gather| {
                 gather.locked((), |section, ()| {
                     section
-                        .clear_all(table.leaves())
+                        .unmap_all(table.leaves())
                         .expect("entries of this space");
                 });
             });

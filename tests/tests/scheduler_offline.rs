@@ -155,7 +155,7 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
             cpus.on(0, |mmu| {
                 mmu.gather(mmu.kernel(), |gather| {
                     gather.locked((), |section, ()| {
-                        section.clear_all(table.leaves()).expect("kernel entries");
+                        section.unmap_all(table.leaves()).expect("kernel entries");
                         let link = upper.pointer(0).expect("a linked table");
                         section.unlink(link).expect("a kernel entry");
                     });

@@ -109,7 +109,7 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
     cpus.on(0, |mmu| {
         mmu.reclaim(|reclaim| {
             let leaf = table.leaf(2).unwrap();
-            let unmapped = reclaim.unmap(&process, leaf, |_| false).unwrap();
+            let unmapped = reclaim.unmap(&process, leaf).unwrap();
             mmu.flush_range(&process, Extent::new(0x3000, 0x1000), Level(0))
                 .unwrap();
             let lines = cpus.lines();

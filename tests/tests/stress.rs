@@ -49,7 +49,7 @@ impl<B: HostBackend> Space<B> {
                 }
                 upper.link(0, 7);
                 if !without_waiting {
-                    section.clear_all(pages.leaves()).expect("of this space");
+                    section.unmap_all(pages.leaves()).expect("of this space");
                 }
                 let link = upper.pointer(0).expect("a table");
                 section.unlink(link).expect("of this space");
@@ -59,7 +59,7 @@ impl<B: HostBackend> Space<B> {
             mmu.reclaim(|reclaim| {
                 let tables = self.tables.lock().expect("no test panics with it");
                 let unmap = |leaf| {
-                    let unmapped = reclaim.unmap(&self.handle, leaf, |_| false);
+                    let unmapped = reclaim.unmap(&self.handle, leaf);
                     unmapped.expect("of this space").expect("a page")
                 };
                 let tokens: Vec<_> = tables.0.leaves().map(unmap).collect();

@@ -56,6 +56,14 @@ impl Slot<'_> {
         Extent::new(self.va, (self.entries.len() as u64) << shift)
     }
 
+    /// Returns what is in the first of them; 0 where there is none.
+    #[must_use]
+    #[inline]
+    pub fn first(&self) -> u64 {
+        let first = self.entries.first();
+        first.map_or(0, |entry| entry.load(Ordering::Relaxed))
+    }
+
     /// What stands in the nth of them; 0 where there is none.
     #[must_use]
     #[inline]

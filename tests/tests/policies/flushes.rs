@@ -23,9 +23,9 @@ fn page_sizes_go_together_where_the_level_is_an_operand() {
     Hosted::on(&mmu, 0, || {
         mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
-                section.clear_all(ptes.leaves()).expect("leaves");
+                section.unmap_all(ptes.leaves()).expect("leaves");
                 section
-                    .clear(pmds.leaf(0).expect("a leaf"))
+                    .unmap(pmds.leaf(0).expect("a leaf"))
                     .expect("a leaf");
             });
         });
@@ -55,7 +55,7 @@ fn a_flush_elsewhere_leaves_this_cpu_alone() {
         mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
                 section
-                    .clear(ptes.leaf(0).expect("a leaf"))
+                    .unmap(ptes.leaf(0).expect("a leaf"))
                     .expect("a leaf");
             });
         });
@@ -84,7 +84,7 @@ fn what_instructions_leave_over_is_interrupted() {
         mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
                 section
-                    .clear(ptes.leaf(0).expect("a leaf"))
+                    .unmap(ptes.leaf(0).expect("a leaf"))
                     .expect("a leaf");
             });
         });
@@ -116,7 +116,7 @@ fn a_reclaim_leaves_nobody_out() {
             assert!(device.is_ok());
             mmu.reclaim(|reclaim| {
                 let leaf = ptes.leaf(0).expect("a leaf");
-                let token = reclaim.unmap(&space, leaf, |_| false);
+                let token = reclaim.unmap(&space, leaf);
                 let token = token.expect("a leaf").expect("a page");
                 assert!(reclaim.wait().redeem(token).is_ok());
             });

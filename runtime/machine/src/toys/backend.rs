@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{LEVELS, Levels};
-use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter};
+use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter, Was};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Outcome,
@@ -135,6 +135,26 @@ impl<K: Kind> Backend for Toy<K> {
             cleared_may_stay: Marks::NONE,
             clean_to_dirty_walks: true,
         }
+    }
+
+    fn change_from(
+        &self,
+        _: &mut impl Issue<Op>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        owner: &Owner,
+    ) -> Option<Changed> {
+        if !slot.compare_exchange(seen, change.new_bits) {
+            return None;
+        }
+        let (table, index) = (slot.table as usize, usize::from(slot.index));
+        self.machine.store(table, index, change.new_bits);
+        Some(Changed {
+            was: seen,
+            required: change.required_flush(&self.change_facts(owner.conditions)),
+            owed: Owed::NOTHING,
+        })
     }
 
     /// Tables stand in the machine's memory; what the runtime sees of them follows.

@@ -161,7 +161,7 @@ fn find_cleared<K: Kind>(reclaims: bool) {
         } else {
             world.mmu.gather(&space, |g| {
                 g.locked(cleared.lock().unwrap(), |section, cleared| {
-                    assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                    assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
                     **cleared = true;
                 });
             });
