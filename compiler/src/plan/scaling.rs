@@ -44,7 +44,7 @@ fn with(items: impl IntoIterator<Item = String>) -> Model {
             operand root 64 bits {{ [63:48] tag; [47:0] root[47:0]; }}
             load root "root {{root}}" {{ }}
             switch {{ loads root; }}
-            arrive {{ contents unknown; }}
+            cpu_online {{ contents unknown; }}
             {items}
             policy {{ ceiling 8 operations; }}
         }}"#
@@ -101,7 +101,7 @@ fn each_erratum_with_a_workaround_adds_the_same() {
             format!(
                 "erratum e{k} \"once more\" {{
                     weakens end: not drained;
-                    remedy after end issue space, end;
+                    workaround after end issue space, end;
                  }}"
             )
         };
