@@ -80,18 +80,18 @@ fn feature(name: usize, drops: &str, cost: usize) -> String {
 
 #[test]
 fn instructions_that_are_never_the_least_are_not_asked_for() {
-    let dearer = (0..16).map(|k| feature(k, "leaf, walk", 2 + k));
+    let dearer = (0..8).map(|k| feature(k, "leaf, walk", 2 + k));
     assert_eq!(size(&with(dearer), PAGE), size(&with([]), PAGE));
 }
 
 #[test]
 fn each_better_instruction_adds_the_same() {
     let better = |count| size(&with((0..count).map(|k| feature(k, "leaf", 1))), PAGE);
-    let [(kinds, none), (kinds_of_one, one), (kinds_of_all, all)] = [0, 1, 16].map(better);
+    let [(kinds, none), (kinds_of_one, one), (kinds_of_all, all)] = [0, 1, 8].map(better);
     assert!(kinds_of_one > kinds);
-    assert_eq!(kinds_of_all - kinds, 16 * (kinds_of_one - kinds));
+    assert_eq!(kinds_of_all - kinds, 8 * (kinds_of_one - kinds));
     // Each is a decision that has another branch, not one for each set of the others.
-    assert!(all - none <= 16 * (one - none), "{none}, {one}, {all}");
+    assert!(all - none <= 8 * (one - none), "{none}, {one}, {all}");
 }
 
 #[test]
