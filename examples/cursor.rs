@@ -13,12 +13,11 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard};
 
-use tlbc_runtime::change::{Below, Change, Marks, Was};
 use tlbc_runtime::{Level, Misuse};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
-use tlbc_tests::tables::{DIRTY, Entries, Leaf, WRITE, leaf_bits, says};
+use tlbc_tests::tables::{DIRTY, Entries, EntryAt, WRITE, leaf_bits};
 
 const PTE: Level = Level(0);
 const VA: u64 = 0x1000;
@@ -64,7 +63,7 @@ struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     /// Moves to the next entry that maps a page, from where it stands.
-    fn find(&mut self) -> Option<Leaf<'t>> {
+    fn find(&mut self) -> Option<EntryAt<'t>> {
         let table = self.table;
         let at = self.range.clone().find(|at| table.leaf(*at).is_some());
         self.range.start = at.unwrap_or(self.range.end);
@@ -82,32 +81,18 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// Computes a change of a page's rights from what stands in its entry, so that no mark which the machine set is lost.
-fn with_rights(stands: Was, rights: impl FnOnce(u64) -> u64) -> Change {
-    let new_bits = rights(stands.any);
-    Change {
-        level: PTE,
-        old: says(stands.first),
-        new: says(new_bits),
-        new_bits,
-        clears: Marks::NONE,
-        below: Below::Cleared,
-    }
-}
-
 /// Lets a child share the pages of its parent. Neither may write to them from then on.
 fn fork<B: Machine>(mmu: &Host<B>, parent: &Process<B>, child: &Process<B>) -> Result<(), Misuse> {
     mmu.gather(&parent.space, |gather| {
         // Always the parent's locks first.
         let cursors = (parent.cursor(0..PAGES), child.cursor(0..PAGES));
         gather.locked(cursors, |section, (from, to)| {
-            while from.find().is_some() {
-                let slot = from.table.slot(from.range.start);
-                let was =
-                    section.update(&slot, |stands| with_rights(stands, |bits| bits & !WRITE))?;
+            while let Some(entry) = from.find() {
+                // Marks that the machine sets meanwhile are in `was`, and in the new entry.
+                let was = section.protect(&entry, |bits| bits & !WRITE)?;
                 // The page has one more reference. What was dirty is dirty in the child as well.
                 to.jump(from.range.start);
-                to.table.set(to.range.start, was.any & !WRITE);
+                to.table.set(to.range.start, was & !WRITE);
                 from.advance();
             }
             Ok(())
@@ -131,12 +116,10 @@ fn write_fault<B: Machine>(
             if let Some(page) = copy {
                 // The gather keeps the old page until no CPU reads it through this entry any more; then it has one
                 // reference less.
-                let bits = leaf_bits(page, WRITE | DIRTY);
-                let replaced = section.replace(leaf, says(bits), bits);
+                let replaced = section.replace(leaf, leaf_bits(page, WRITE | DIRTY));
                 return replaced.map_err(|refused| refused.why);
             }
-            let slot = cursor.table.slot(index);
-            section.update(&slot, |stands| with_rights(stands, |bits| bits | WRITE))?;
+            section.protect(&leaf, |bits| bits | WRITE)?;
             Ok(())
         })
     })

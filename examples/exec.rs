@@ -58,7 +58,7 @@ impl Example for Exec {
             mmu.teardown(&old, |gather| {
                 gather.locked((), |section, ()| {
                     section
-                        .clear_all(table.leaves())
+                        .unmap_all(table.leaves())
                         .expect("entries of this space");
                 });
             });

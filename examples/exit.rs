@@ -37,7 +37,7 @@ impl Example for Exit {
                 // Nobody else changes these tables any more.
                 gather.locked((), |section, ()| {
                     section
-                        .clear_all(table.leaves())
+                        .unmap_all(table.leaves())
                         .expect("entries of this space");
                     let link = upper.pointer(0).expect("a linked table");
                     section.unlink(link).expect("an entry of this space");

@@ -37,7 +37,7 @@ impl Example for Munmap {
             mmu.gather(&process, |gather| {
                 gather.locked(lock.lock().unwrap(), |section, _| {
                     let leaf = table.leaf(0).expect("a mapped page");
-                    section.clear(leaf).expect("an entry of this space");
+                    section.unmap(leaf).expect("an entry of this space");
                 });
             });
         });
@@ -47,7 +47,7 @@ impl Example for Munmap {
             mmu.gather(&process, |gather| {
                 gather.locked(lock.lock().unwrap(), |section, _| {
                     section
-                        .clear_all(table.leaves())
+                        .unmap_all(table.leaves())
                         .expect("entries of this space");
                     let link = upper.pointer(0).expect("a linked table");
                     section.unlink(link).expect("an entry of this space");

@@ -32,13 +32,13 @@ impl Example for Reclaim {
 
         cpus.on(0, |mmu| {
             let say = |what| mmu.platform().note(what);
-            mmu.reclaim(|reclaim| {
+            mmu.reclaim(|batch| {
                 let mut unmapped = Vec::new();
                 for (process, table) in processes.iter().zip(&tables) {
                     say("two pages of a process");
                     for leaf in table.leaves() {
-                        // Behind the lock of the table; what stood there says whether the page was written.
-                        let page = reclaim.unmap(process, leaf, |was| was.any & DIRTY != 0);
+                        // Under the lock of the table.
+                        let page = batch.unmap(process, leaf);
                         unmapped.extend(page.expect("an entry of this space"));
                     }
                 }
@@ -47,9 +47,9 @@ impl Example for Reclaim {
                     mmu.gather(&processes[1], |gather| gather.locked((), |_, ()| ()));
                 });
                 say("a page is written to disk: no CPU may write to it any more");
-                reclaim.before_io();
+                batch.before_io();
                 say("wait");
-                let waited = reclaim.wait();
+                let waited = batch.wait();
                 for page in unmapped {
                     let page = waited.redeem(page).expect("unmapped before this wait");
                     say(if page.number < 200 {

@@ -31,11 +31,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
-use tlbc_runtime::change::{Below, Change, Marks};
 use tlbc_runtime::{Level, Platform};
 use tlbc_tests::hosted::{Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
-use tlbc_tests::tables::{Entries, WRITE, leaf_bits, says};
+use tlbc_tests::tables::{Entries, WRITE, leaf_bits};
 
 /// A kernel with a single space, as it comes up and changes its mappings on any machine.
 pub struct SingleSpace;
@@ -49,22 +48,22 @@ struct Kernel<B: Machine> {
 }
 
 impl<B: Machine> Kernel<B> {
-    /// Maps a page, or changes the rights of the page that is mapped. A new entry is published before the lock is released:
-    /// from then on every CPU can use it.
-    fn set(&self, index: usize, page: u64, flags: u64) {
-        let bits = leaf_bits(page, flags);
+    /// Maps a page. The new entry is published before the lock is released: from then on every CPU can use it.
+    fn map(&self, index: usize, page: u64, flags: u64) {
         self.mmu.gather(self.mmu.kernel(), |gather| {
             gather.locked(self.lock.lock().unwrap(), |section, _| {
-                let change = Change {
-                    level: self.table.level,
-                    old: self.table.entry(index),
-                    new: says(bits),
-                    new_bits: bits,
-                    clears: Marks::NONE,
-                    below: Below::Cleared,
-                };
-                let was = section.change(&self.table.slot(index), &change);
-                was.expect("a change that the machine makes in one step");
+                let mapped = section.map(&self.table.at(index), leaf_bits(page, flags));
+                mapped.expect("an invalid entry of the kernel");
+            });
+        });
+    }
+
+    /// Changes the rights of a page that is mapped.
+    fn protect(&self, index: usize, rights: impl Fn(u64) -> u64) {
+        self.mmu.gather(self.mmu.kernel(), |gather| {
+            gather.locked(self.lock.lock().unwrap(), |section, _| {
+                let protected = section.protect(&self.table.at(index), rights);
+                protected.expect("a valid entry of the kernel");
             });
         });
     }
@@ -73,7 +72,7 @@ impl<B: Machine> Kernel<B> {
     fn unmap_all(&self) {
         self.mmu.gather(self.mmu.kernel(), |gather| {
             gather.locked(self.lock.lock().unwrap(), |section, _| {
-                let cleared = section.clear_all(self.table.leaves());
+                let cleared = section.unmap_all(self.table.leaves());
                 cleared.expect("entries of the kernel");
                 let link = self.upper.pointer(0).expect("a linked table");
                 section.unlink(link).expect("an entry of the kernel");
@@ -105,12 +104,12 @@ impl Example for SingleSpace {
             let _ = Hosted::cpu_online(&mmu, cpu).expect("a usable machine");
         }
         hosted.note("two pages are mapped, one of them read-only");
-        Hosted::on(&mmu, 0, || kernel.set(0, 100, WRITE));
-        Hosted::on(&mmu, 0, || kernel.set(1, 101, 0));
+        Hosted::on(&mmu, 0, || kernel.map(0, 100, WRITE));
+        Hosted::on(&mmu, 0, || kernel.map(1, 101, 0));
         hosted.note("the second becomes writable: no CPU may fault on it");
-        Hosted::on(&mmu, 0, || kernel.set(1, 101, WRITE));
+        Hosted::on(&mmu, 0, || kernel.protect(1, |bits| bits | WRITE));
         hosted.note("the first becomes read-only");
-        Hosted::on(&mmu, 0, || kernel.set(0, 100, 0));
+        Hosted::on(&mmu, 0, || kernel.protect(0, |bits| bits & !WRITE));
         hosted.note("both are unmapped, and their table is freed");
         Hosted::on(&mmu, 1, || kernel.unmap_all());
         hosted.events().iter().map(line).collect()

@@ -3,20 +3,17 @@
 
 #[cfg(target_arch = "aarch64")]
 use core::arch::asm;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -250,132 +247,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:118.
+    /// `dsb ishst`: arm64.arch:119.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:119.
+    /// `dsb nshst`: arm64.arch:120.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:120.
+    /// `dsb ish`: arm64.arch:121.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:121.
+    /// `dsb nsh`: arm64.arch:122.
     DsbNsh,
-    /// `isb`: arm64.arch:122.
+    /// `isb`: arm64.arch:123.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:168-174.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:170-177.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:177-184.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:180-188.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:190-198.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:194-202.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:199-208.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:206-212.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:212-219.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:213-220.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:220-228.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:221-228.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:229-237.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:229-237.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:238-247.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:240-246.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:250-257.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:247-253.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:258-265.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:168-174.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:170-177.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:177-184.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:180-188.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:186-193.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:190-198.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:194-202.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:199-208.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:206-212.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:212-219.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:213-220.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:220-228.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:221-228.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:229-237.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:229-237.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:238-247.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:240-246.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:250-257.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:247-253.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:258-265.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:279-282.
+    /// Loads `ttbr0`. arm64.arch:291-294.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:283-286.
+    /// Loads `ttbr1`. arm64.arch:295-298.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -517,7 +514,7 @@ impl Hardware {
     /// - a leaf entry of user space has nG = 1.
     /// - a leaf entry of the kernel has nG = 0 when not `kpti`.
     /// - all CPUs are in one inner shareable domain.
-    /// - top tables lie below 2^48.
+    /// - tables lie below 2^48.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and
@@ -710,7 +707,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:127-132.
+/// Operand `page`: arm64.arch:128-133.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -734,7 +731,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:133-138.
+/// Operand `page_any`: arm64.arch:134-139.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -756,7 +753,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:139-142.
+/// Operand `space`: arm64.arch:140-143.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -765,7 +762,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:145-154.
+/// Operand `range`: arm64.arch:146-155.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -798,7 +795,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:152.
+/// What operand `range` can name: arm64.arch:153.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -806,7 +803,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:155-164.
+/// Operand `range_any`: arm64.arch:156-165.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -836,7 +833,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:162.
+/// What operand `range_any` can name: arm64.arch:163.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -844,7 +841,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:270-274.
+/// Operand `ttbr0`: arm64.arch:282-286.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -853,7 +850,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:275-278.
+/// Operand `asid`: arm64.arch:287-290.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -880,7 +877,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:168-174, arm64.arch:177-184.
+    /// From: arm64.arch:120, arm64.arch:170-177, arm64.arch:180-188.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -894,26 +891,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:177-184: vae1
+                // arm64.arch:180-188: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:177-184: vae1, view user
+                // arm64.arch:180-188: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:168-174: vale1
+                // arm64.arch:170-177: vale1
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:168-174: vale1, view user
+                // arm64.arch:170-177: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:177-184: vae1
+            // arm64.arch:180-188: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:168-174: vale1
+            // arm64.arch:170-177: vale1
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -926,7 +923,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:168-174, arm64.arch:177-184.
+    /// From: arm64.arch:119, arm64.arch:170-177, arm64.arch:180-188.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -940,26 +937,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:177-184: vae1is
+                // arm64.arch:180-188: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:177-184: vae1is, view user
+                // arm64.arch:180-188: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:168-174: vale1is
+                // arm64.arch:170-177: vale1is
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:168-174: vale1is, view user
+                // arm64.arch:170-177: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:177-184: vae1is
+            // arm64.arch:180-188: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:168-174: vale1is
+            // arm64.arch:170-177: vale1is
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -972,7 +969,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:186-193, arm64.arch:194-202.
+    /// From: arm64.arch:120, arm64.arch:190-198, arm64.arch:199-208.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -984,11 +981,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:194-202: vaae1
+            // arm64.arch:199-208: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:186-193: vaale1
+            // arm64.arch:190-198: vaale1
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -1002,7 +999,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:186-193, arm64.arch:194-202.
+    /// From: arm64.arch:119, arm64.arch:190-198, arm64.arch:199-208.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1014,11 +1011,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:194-202: vaae1is
+            // arm64.arch:199-208: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:186-193: vaale1is
+            // arm64.arch:190-198: vaale1is
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1030,10 +1027,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121.
+    /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_here_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1043,6 +1046,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -1060,6 +1064,7 @@ impl Tlb {
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_here_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1073,6 +1078,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of a user space that other CPUs may hold as well.
@@ -1081,10 +1087,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:120.
+    /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_wide_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1094,6 +1106,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_wide_everything(cpu, tag);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1111,6 +1124,7 @@ impl Tlb {
             .ceiling(Space::User, Reach::Wide)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_wide_everything(cpu, tag);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1124,6 +1138,7 @@ impl Tlb {
                 self.user_wide_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that only this CPU may hold.
@@ -1132,10 +1147,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121.
+    /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1145,6 +1161,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_here_everything(cpu);
             } else {
                 cpu.issue(Op::DsbNshst);
@@ -1162,6 +1179,7 @@ impl Tlb {
             .ceiling(Space::Kernel, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_here_everything(cpu);
         } else {
             cpu.issue(Op::DsbNshst);
@@ -1175,6 +1193,7 @@ impl Tlb {
                 self.kernel_here_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
@@ -1184,10 +1203,11 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:120.
+    /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
             if self
@@ -1197,6 +1217,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_wide_everything(cpu);
             } else {
                 cpu.issue(Op::DsbIshst);
@@ -1214,6 +1235,7 @@ impl Tlb {
             .ceiling(Space::Kernel, Reach::Wide)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_wide_everything(cpu);
         } else {
             cpu.issue(Op::DsbIshst);
@@ -1227,6 +1249,7 @@ impl Tlb {
                 self.kernel_wide_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
@@ -1282,7 +1305,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:168-174, arm64.arch:177-184, arm64.arch:206-212, arm64.arch:213-220.
+    /// From: arm64.arch:170-177, arm64.arch:180-188, arm64.arch:212-219, arm64.arch:220-228.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1300,7 +1323,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:213-220: rvae1
+                        // arm64.arch:220-228: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1310,7 +1333,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:213-220: rvae1, view user
+                        // arm64.arch:220-228: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1322,17 +1345,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:177-184: vae1
+                        // arm64.arch:180-188: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:177-184: vae1, view user
+                        // arm64.arch:180-188: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:206-212: rvale1
+                        // arm64.arch:212-219: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1342,7 +1365,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:206-212: rvale1, view user
+                        // arm64.arch:212-219: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1354,10 +1377,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:168-174: vale1
+                        // arm64.arch:170-177: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:168-174: vale1, view user
+                        // arm64.arch:170-177: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1365,24 +1388,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:213-220: rvae1
+                    // arm64.arch:220-228: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-184: vae1
+                    // arm64.arch:180-188: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:206-212: rvale1
+                    // arm64.arch:212-219: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:168-174: vale1
+                    // arm64.arch:170-177: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1394,9 +1417,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:177-184: vae1
+                    // arm64.arch:180-188: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:177-184: vae1, view user
+                    // arm64.arch:180-188: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1408,9 +1431,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:168-174: vale1
+                    // arm64.arch:170-177: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:168-174: vale1, view user
+                    // arm64.arch:170-177: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1422,7 +1445,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-184: vae1
+                // arm64.arch:180-188: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1432,7 +1455,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:168-174: vale1
+                // arm64.arch:170-177: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1447,7 +1470,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:168-174, arm64.arch:177-184, arm64.arch:206-212, arm64.arch:213-220.
+    /// From: arm64.arch:170-177, arm64.arch:180-188, arm64.arch:212-219, arm64.arch:220-228.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1465,7 +1488,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:213-220: rvae1is
+                        // arm64.arch:220-228: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1475,7 +1498,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:213-220: rvae1is, view user
+                        // arm64.arch:220-228: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1487,17 +1510,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:177-184: vae1is
+                        // arm64.arch:180-188: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:177-184: vae1is, view user
+                        // arm64.arch:180-188: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:206-212: rvale1is
+                        // arm64.arch:212-219: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1507,7 +1530,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:206-212: rvale1is, view user
+                        // arm64.arch:212-219: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1519,10 +1542,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:168-174: vale1is
+                        // arm64.arch:170-177: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:168-174: vale1is, view user
+                        // arm64.arch:170-177: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1530,24 +1553,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:213-220: rvae1is
+                    // arm64.arch:220-228: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:177-184: vae1is
+                    // arm64.arch:180-188: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:206-212: rvale1is
+                    // arm64.arch:212-219: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:168-174: vale1is
+                    // arm64.arch:170-177: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1559,9 +1582,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:177-184: vae1is
+                    // arm64.arch:180-188: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:177-184: vae1is, view user
+                    // arm64.arch:180-188: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1573,9 +1596,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:168-174: vale1is
+                    // arm64.arch:170-177: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:168-174: vale1is, view user
+                    // arm64.arch:170-177: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1587,7 +1610,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:177-184: vae1is
+                // arm64.arch:180-188: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1597,7 +1620,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:168-174: vale1is
+                // arm64.arch:170-177: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1612,7 +1635,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:186-193, arm64.arch:194-202, arm64.arch:221-228, arm64.arch:229-237.
+    /// From: arm64.arch:190-198, arm64.arch:199-208, arm64.arch:229-237, arm64.arch:238-247.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1629,7 +1652,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:229-237: rvaae1
+                    // arm64.arch:238-247: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1640,14 +1663,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:194-202: vaae1
+                    // arm64.arch:199-208: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:221-228: rvaale1
+                    // arm64.arch:229-237: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1658,7 +1681,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:186-193: vaale1
+                    // arm64.arch:190-198: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1668,7 +1691,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:194-202: vaae1
+                // arm64.arch:199-208: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1678,7 +1701,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:186-193: vaale1
+                // arm64.arch:190-198: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1694,7 +1717,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:186-193, arm64.arch:194-202, arm64.arch:221-228, arm64.arch:229-237.
+    /// From: arm64.arch:190-198, arm64.arch:199-208, arm64.arch:229-237, arm64.arch:238-247.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1711,7 +1734,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:229-237: rvaae1is
+                    // arm64.arch:238-247: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1722,14 +1745,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:194-202: vaae1is
+                    // arm64.arch:199-208: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:221-228: rvaale1is
+                    // arm64.arch:229-237: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1740,7 +1763,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:186-193: vaale1is
+                    // arm64.arch:190-198: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1750,7 +1773,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:194-202: vaae1is
+                // arm64.arch:199-208: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1760,7 +1783,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:186-193: vaale1is
+                // arm64.arch:190-198: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1774,16 +1797,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:240-246.
+    /// From: arm64.arch:120, arm64.arch:250-257.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:240-246: aside1
+        // arm64.arch:250-257: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:240-246: aside1, view user
+            // arm64.arch:250-257: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1795,16 +1818,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:240-246.
+    /// From: arm64.arch:119, arm64.arch:250-257.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:240-246: aside1is
+        // arm64.arch:250-257: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:240-246: aside1is, view user
+            // arm64.arch:250-257: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1816,11 +1839,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:247-253.
+    /// From: arm64.arch:120, arm64.arch:258-265.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:247-253: vmalle1
+        // arm64.arch:258-265: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1831,17 +1854,17 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:247-253.
+    /// From: arm64.arch:119, arm64.arch:258-265.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:247-253: vmalle1is
+        // arm64.arch:258-265: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:121, arm64.arch:122.
+    /// From: arm64.arch:122, arm64.arch:123.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1854,11 +1877,11 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:168-174.
+    /// From: arm64.arch:121, arm64.arch:123, arm64.arch:170-177.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
+    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> IpiTargets {
         let c = self.config;
-        let mut interrupt = Audience::NOBODY;
+        let mut sync_ipis = IpiTargets::NONE;
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
@@ -1868,20 +1891,20 @@ impl Tlb {
         }
         if c.has(Config::C1PRO_SME) {
             // Taking an interrupt is what these CPUs need.
-            interrupt = Audience {
-                holders: Holders::NONE,
+            sync_ipis = IpiTargets {
+                agents: Agents::NONE,
                 sets: 0x1,
             };
         }
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
         }
-        interrupt
+        sync_ipis
     }
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:121, arm64.arch:122.
+    /// From: arm64.arch:122, arm64.arch:123.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1891,7 +1914,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:168-174.
+    /// From: arm64.arch:121, arm64.arch:123, arm64.arch:170-177.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1907,7 +1930,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: arm64.arch:118, arm64.arch:122.
+    /// From: arm64.arch:119, arm64.arch:123.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1919,7 +1942,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: arm64.arch:118, arm64.arch:122.
+    /// From: arm64.arch:119, arm64.arch:123.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
@@ -1928,11 +1951,11 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:122, arm64.arch:279-282, arm64.arch:283-286.
+    /// From: arm64.arch:123, arm64.arch:291-294, arm64.arch:295-298.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt != Debt::None {
-            if debt == Debt::Tag {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+        if pending != Pending::None {
+            if pending == Pending::Tag {
                 // Everything under the tag goes.
                 self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
@@ -1941,15 +1964,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:279-282: ttbr0
+        // arm64.arch:291-294: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:283-286: ttbr1
+        // arm64.arch:295-298: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:279-282: ttbr0
+        // arm64.arch:291-294: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1958,12 +1981,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:283-286.
+    /// From: arm64.arch:295-298.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:283-286: ttbr1
+            // arm64.arch:295-298: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1972,12 +1995,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:122, arm64.arch:283-286.
+    /// From: arm64.arch:123, arm64.arch:295-298.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:283-286: ttbr1
+            // arm64.arch:295-298: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });
@@ -1991,104 +2014,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121, arm64.arch:122, arm64.arch:247-253.
+    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:123, arm64.arch:258-265.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:247-253: vmalle1
+        // arm64.arch:258-265: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
-    }
-}
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("vale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("vae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaale1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("rvaae1is", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("aside1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vmalle1is", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::after(2, false)),
-    Effect::new("vale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("vae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("vaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Containing, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global())], Holders::SELF, When::after(3, false)),
-    Effect::new("rvae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS.or_global()), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaale1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rvaae1", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY), Clause::new(What::walk(Levels::ALL), Which::Run { least: 2, most: Most::Count(2097152), aligned: true, stride: Stride::Pages, }, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("aside1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::SELF, When::after(3, false)),
-    Effect::new("vmalle1", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-];
-
-impl Tlb {
-    /// Whether `user_here_ranges` drops everything, for too much is named.
-    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `user_wide_ranges` drops everything, for too much is named.
-    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `kernel_here_ranges` drops everything, for too much is named.
-    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
-    }
-
-    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
-    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-        if c.has(Config::RANGES) {
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-        } else {
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        }
     }
 }
 
@@ -2097,15 +2030,13 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        effects: EFFECTS,
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
         lazy_refcounted: true,
         interrupts_off: false,
         tag_after_publish: true,
-        tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,
         changes_deferrable: false,
@@ -2134,8 +2065,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -2163,8 +2094,8 @@ impl Backend for Tlb {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
-            of_cpu: None,
-            of_machine: if !c.has(Config::ASID16) {
+            per_cpu: None,
+            global: if !c.has(Config::ASID16) {
                 Some((
                     TagValues {
                         first: 1,
@@ -2191,41 +2122,30 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let _ = request;
-        Audience::NOBODY
-    }
-
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let Scope::Ranges(ranges) = request.scope else { return false };
-        match (request.space, request.reach) {
-            (Space::User, Reach::Here) => self.user_here_ranges_give_up(ranges),
-            (Space::User, Reach::Wide) => self.user_wide_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Here) => self.kernel_here_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Wide) => self.kernel_wide_ranges_give_up(ranges),
-        }
+        IpiTargets::NONE
     }
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.user_here_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        self.user_here_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { .. } => {
                         self.user_here_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_here_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2233,19 +2153,18 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.user_wide_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        self.user_wide_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { .. } => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2253,19 +2172,16 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.kernel_here_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        self.kernel_here_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { .. } => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -2273,53 +2189,50 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         self.kernel_wide_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        self.kernel_wide_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                     Scope::Everything { .. } => {
                         self.kernel_wide_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_wide_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let interrupt = match (started.space, started.reach) {
+        let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 self.user_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::User, Reach::Wide) => self.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => {
                 self.kernel_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt);
-        Owed::NOTHING
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -2334,8 +2247,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

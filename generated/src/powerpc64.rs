@@ -3,20 +3,17 @@
 
 #[cfg(target_arch = "powerpc64")]
 use core::arch::asm;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome,
+    Pending, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stores, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -115,18 +112,18 @@ impl Config {
     }
 
     /// The flags that hold of a space and not of the machine.
-    pub const OF_SPACE: Conditions = Conditions(0x8);
+    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
     /// Those of its flags that hold of a space and not of the machine.
     #[must_use]
-    pub const fn conditions(self) -> Conditions {
-        Conditions(self.0).and(Self::OF_SPACE)
+    pub const fn space_flags(self) -> SpaceFlags {
+        SpaceFlags(self.0).and(Self::OF_SPACE)
     }
 
-    /// The configuration in which a space with these conditions is flushed.
+    /// The configuration in which a space with these flags is flushed.
     #[must_use]
     #[inline(always)]
-    pub const fn of_space(self, conditions: Conditions) -> Self {
-        Self(self.0 | conditions.and(Self::OF_SPACE).0)
+    pub const fn of_space(self, flags: SpaceFlags) -> Self {
+        Self(self.0 | flags.and(Self::OF_SPACE).0)
     }
 
     /// Whether a machine can be like this: every feature and erratum has what it needs.
@@ -216,15 +213,15 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `ptesync`: powerpc64.arch:86.
+    /// `ptesync`: powerpc64.arch:87.
     Ptesync,
-    /// `ptesync; cpabort`: powerpc64.arch:87.
+    /// `ptesync; cpabort`: powerpc64.arch:88.
     PtesyncCpabort,
-    /// `eieio; tlbsync; ptesync`: powerpc64.arch:88.
+    /// `eieio; tlbsync; ptesync`: powerpc64.arch:89.
     Tlbsync,
-    /// `isync`: powerpc64.arch:89.
+    /// `isync`: powerpc64.arch:90.
     Isync,
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:133-140.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va. powerpc64.arch:135-143.
     TlbieVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -232,35 +229,35 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:142-149.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:145-153.
     TlbiePid0 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:150-157.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:154-162.
     TlbiePid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:158-165.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid. powerpc64.arch:163-171.
     TlbiePid2 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:168-175.
+    /// Linux radix_tlb.c, fixup_tlbie_pid. powerpc64.arch:174-182.
     TlbieUnused {
         /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
         rb_unused: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:182-189.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va. powerpc64.arch:189-196.
     TlbielVa {
         /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
         /// 0`
@@ -268,47 +265,47 @@ pub enum Op {
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:190-197.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:197-204.
     TlbielPid0 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:198-205.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:205-212.
     TlbielPid1 {
         /// `[63:12] 0; [11:10] 1; [9:0] 0`
         rb_pid: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:206-214.
+    /// Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid. powerpc64.arch:213-221.
     TlbielPid2 {
         /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
         rb_pid_set: u64,
         /// `[63:52] 0; [51:32] tag; [31:0] 0`
         rs: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:215-222.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:222-229.
     TlbielAll0 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:223-231.
+    /// Linux radix_tlb.c, tlbiel_all_isa300. powerpc64.arch:230-238.
     TlbielAll2 {
         /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
         rb_all_set: u64,
         /// `[63:0] 0`
         rs_none: u64,
     },
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:233-240.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER. powerpc64.arch:240-247.
     SlbiaUser,
-    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:241-249.
+    /// Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT. powerpc64.arch:248-256.
     SlbiaAll,
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:295-309.
+    /// powerpc64.arch:302-317.
     RptRun {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -324,7 +321,7 @@ pub enum Op {
         rpt_end: u64,
     },
     /// PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
-    /// powerpc64.arch:310-320.
+    /// powerpc64.arch:318-329.
     RptSpace {
         /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
@@ -339,7 +336,7 @@ pub enum Op {
         /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
-    /// Loads `pid`. powerpc64.arch:335-338.
+    /// Loads `pid`. powerpc64.arch:344-347.
     LoadPid {
         /// `[63:20] 0; [19:0] tag`
         pidr: u64,
@@ -679,7 +676,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Operand `rb_va`: powerpc64.arch:93-98.
+/// Operand `rb_va`: powerpc64.arch:94-99.
 #[inline(always)]
 const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -697,7 +694,7 @@ const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rb_pid`: powerpc64.arch:99-103.
+/// Operand `rb_pid`: powerpc64.arch:100-104.
 #[inline(always)]
 const fn encode_rb_pid() -> u64 {
     let mut bits = 0u64;
@@ -706,7 +703,7 @@ const fn encode_rb_pid() -> u64 {
     bits
 }
 
-/// Operand `rb_pid_set`: powerpc64.arch:104-109.
+/// Operand `rb_pid_set`: powerpc64.arch:105-110.
 #[inline(always)]
 const fn encode_rb_pid_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -717,7 +714,7 @@ const fn encode_rb_pid_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_all_set`: powerpc64.arch:110-115.
+/// Operand `rb_all_set`: powerpc64.arch:111-116.
 #[inline(always)]
 const fn encode_rb_all_set(set: u64) -> u64 {
     let mut bits = 0u64;
@@ -728,7 +725,7 @@ const fn encode_rb_all_set(set: u64) -> u64 {
     bits
 }
 
-/// Operand `rs`: powerpc64.arch:116-120.
+/// Operand `rs`: powerpc64.arch:117-121.
 #[inline(always)]
 const fn encode_rs(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -737,7 +734,7 @@ const fn encode_rs(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rb_unused`: powerpc64.arch:121-126.
+/// Operand `rb_unused`: powerpc64.arch:122-127.
 #[inline(always)]
 const fn encode_rb_unused() -> u64 {
     let mut bits = 0u64;
@@ -748,13 +745,13 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Operand `rs_none`: powerpc64.arch:127-129.
+/// Operand `rs_none`: powerpc64.arch:128-130.
 #[inline(always)]
 const fn encode_rs_none() -> u64 {
     0
 }
 
-/// Operand `rpt_pid`: powerpc64.arch:263-266.
+/// Operand `rpt_pid`: powerpc64.arch:270-273.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -763,7 +760,7 @@ const fn encode_rpt_pid(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_target`: powerpc64.arch:267-271.
+/// Operand `rpt_target`: powerpc64.arch:274-278.
 #[inline(always)]
 const fn encode_rpt_target(c: Config) -> u64 {
     let mut bits = 0u64;
@@ -776,7 +773,7 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Operand `rpt_type`: powerpc64.arch:272-275.
+/// Operand `rpt_type`: powerpc64.arch:279-282.
 #[inline(always)]
 const fn encode_rpt_type(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -785,7 +782,7 @@ const fn encode_rpt_type(form: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_size`: powerpc64.arch:276-278.
+/// Operand `rpt_size`: powerpc64.arch:283-285.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     let mut bits = 0u64;
@@ -801,7 +798,7 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
     bits
 }
 
-/// Operand `rpt_start`: powerpc64.arch:279-281.
+/// Operand `rpt_start`: powerpc64.arch:286-288.
 #[inline(always)]
 const fn encode_rpt_start(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -810,7 +807,7 @@ const fn encode_rpt_start(va: u64) -> u64 {
     bits
 }
 
-/// Operand `rpt_end`: powerpc64.arch:282-285.
+/// Operand `rpt_end`: powerpc64.arch:289-292.
 #[inline(always)]
 const fn encode_rpt_end(end: u64) -> u64 {
     let mut bits = 0u64;
@@ -819,7 +816,7 @@ const fn encode_rpt_end(end: u64) -> u64 {
     bits
 }
 
-/// What operand `rpt_end` can name: powerpc64.arch:284.
+/// What operand `rpt_end` can name: powerpc64.arch:291.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -827,7 +824,7 @@ const RPT_END_UNITS: Units = Units {
     most: 4294967295,
 };
 
-/// Operand `rpt_every_size`: powerpc64.arch:286-288.
+/// Operand `rpt_every_size`: powerpc64.arch:293-295.
 #[inline(always)]
 const fn encode_rpt_every_size() -> u64 {
     let mut bits = 0u64;
@@ -836,13 +833,13 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Operand `rpt_from_first`: powerpc64.arch:289-291.
+/// Operand `rpt_from_first`: powerpc64.arch:296-298.
 #[inline(always)]
 const fn encode_rpt_from_first() -> u64 {
     0
 }
 
-/// Operand `rpt_to_last`: powerpc64.arch:292-294.
+/// Operand `rpt_to_last`: powerpc64.arch:299-301.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
     let mut bits = 0u64;
@@ -851,7 +848,7 @@ const fn encode_rpt_to_last() -> u64 {
     bits
 }
 
-/// Operand `pidr`: powerpc64.arch:331-334.
+/// Operand `pidr`: powerpc64.arch:340-343.
 #[inline(always)]
 const fn encode_pidr(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -880,10 +877,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:158-165, powerpc64.arch:168-175,
-    /// powerpc64.arch:182-189, powerpc64.arch:198-205, powerpc64.arch:206-214,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:163-171, powerpc64.arch:174-182,
+    /// powerpc64.arch:189-196, powerpc64.arch:205-212, powerpc64.arch:213-221,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -898,7 +895,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:133-140: tlbie_va
+                    // powerpc64.arch:135-143: tlbie_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -919,18 +916,18 @@ impl Tlb {
                         });
                     }
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     }
                 } else {
-                    // powerpc64.arch:182-189: tlbiel_va
+                    // powerpc64.arch:189-196: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -939,52 +936,52 @@ impl Tlb {
             } else if c.has(Config::ISA31) {
                 if c.has(Config::COPROCESSORS) {
                     if walk {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:182-189: tlbiel_va
+                        // powerpc64.arch:189-196: tlbiel_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielVa { rb_va, rs });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                     }
                 } else {
-                    // powerpc64.arch:182-189: tlbiel_va
+                    // powerpc64.arch:189-196: tlbiel_va
                     let rb_va = encode_rb_va(c, va, level);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielVa { rb_va, rs });
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                     }
                 }
             } else {
-                // powerpc64.arch:182-189: tlbiel_va
+                // powerpc64.arch:189-196: tlbiel_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if c.has(Config::COPROCESSORS) {
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -1005,7 +1002,7 @@ impl Tlb {
                             });
                         }
                     } else {
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1027,7 +1024,7 @@ impl Tlb {
                         }
                     }
                 } else if walk {
-                    // powerpc64.arch:198-205: tlbiel_pid1
+                    // powerpc64.arch:205-212: tlbiel_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1035,7 +1032,7 @@ impl Tlb {
             }
         } else if c.has(Config::COPROCESSORS) {
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1053,7 +1050,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1072,12 +1069,12 @@ impl Tlb {
                 });
             }
         } else {
-            // powerpc64.arch:182-189: tlbiel_va
+            // powerpc64.arch:189-196: tlbiel_va
             let rb_va = encode_rb_va(c, va, level);
             let rs = encode_rs(tag);
             cpu.issue(Op::TlbielVa { rb_va, rs });
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1092,8 +1089,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:154-162,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -1102,13 +1099,13 @@ impl Tlb {
         va: u64,
         level: Level,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1129,7 +1126,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:150-157: tlbie_pid1
+                    // powerpc64.arch:154-162: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1137,15 +1134,16 @@ impl Tlb {
             } else {
                 self.user_here_page(cpu, tag, va, level, walk);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1163,7 +1161,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1182,7 +1180,7 @@ impl Tlb {
                 });
             }
         }
-        owed
+        outcome
     }
 
     /// One leaf entry of the kernel that only this CPU may hold, and with `walk` the table it
@@ -1192,7 +1190,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:182-189, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:189-196, powerpc64.arch:205-212.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -1203,12 +1201,12 @@ impl Tlb {
     ) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        // powerpc64.arch:182-189: tlbiel_va
+        // powerpc64.arch:189-196: tlbiel_va
         let rb_va = encode_rb_va(c, va, level);
         let rs = encode_rs(0x0);
         cpu.issue(Op::TlbielVa { rb_va, rs });
         if walk {
-            // powerpc64.arch:198-205: tlbiel_pid1
+            // powerpc64.arch:205-212: tlbiel_pid1
             let rb_pid = encode_rb_pid();
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1222,8 +1220,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:133-140, powerpc64.arch:150-157,
-    /// powerpc64.arch:295-309.
+    /// From: powerpc64.arch:87, powerpc64.arch:135-143, powerpc64.arch:154-162,
+    /// powerpc64.arch:302-317.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1236,7 +1234,7 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 let rb_va = encode_rb_va(c, va, level);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbieVa { rb_va, rs });
@@ -1257,7 +1255,7 @@ impl Tlb {
                     });
                 }
                 if walk {
-                    // powerpc64.arch:150-157: tlbie_pid1
+                    // powerpc64.arch:154-162: tlbie_pid1
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1268,7 +1266,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:295-309: rpt_run, form both
+                // powerpc64.arch:302-317: rpt_run, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -1286,7 +1284,7 @@ impl Tlb {
                     rpt_end,
                 });
             } else {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -1313,18 +1311,25 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182, powerpc64.arch:205-212.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, ranges: &Ranges) {
+    fn user_here_ranges<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        tag: u64,
+        ranges: &Ranges,
+    ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::GTSE) {
             if self
                 .ceiling(Space::User, Reach::Here)
                 .is_exceeded_by(passes.entries(), passes.pages())
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1332,7 +1337,7 @@ impl Tlb {
                     if walk {
                         if c.has(Config::BROADCAST) {
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:150-157: tlbie_pid1
+                                // powerpc64.arch:154-162: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1340,7 +1345,7 @@ impl Tlb {
                                     cpu.issue(Op::Tlbsync);
                                 }
                             } else {
-                                // powerpc64.arch:198-205: tlbiel_pid1
+                                // powerpc64.arch:205-212: tlbiel_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1349,12 +1354,12 @@ impl Tlb {
                                 }
                             }
                         } else {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
                             if c.has(Config::COPROCESSORS) {
-                                // powerpc64.arch:150-157: tlbie_pid1
+                                // powerpc64.arch:154-162: tlbie_pid1
                                 let rb_pid = encode_rb_pid();
                                 let rs = encode_rs(tag);
                                 cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1373,7 +1378,7 @@ impl Tlb {
                 } else if c.has(Config::COPROCESSORS) {
                     if walk {
                         if c.has(Config::BROADCAST) {
-                            // powerpc64.arch:150-157: tlbie_pid1
+                            // powerpc64.arch:154-162: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1381,11 +1386,11 @@ impl Tlb {
                                 cpu.issue(Op::Tlbsync);
                             }
                         } else {
-                            // powerpc64.arch:198-205: tlbiel_pid1
+                            // powerpc64.arch:205-212: tlbiel_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:150-157: tlbie_pid1
+                            // powerpc64.arch:154-162: tlbie_pid1
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1416,7 +1421,7 @@ impl Tlb {
                     }
                 } else {
                     if walk {
-                        // powerpc64.arch:198-205: tlbiel_pid1
+                        // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1437,6 +1442,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.user_here_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1451,11 +1457,12 @@ impl Tlb {
             .ceiling(Space::User, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.user_here_everything(cpu, tag, walk);
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1471,6 +1478,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of a user space that other CPUs may hold as well.
@@ -1479,18 +1487,18 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
+    /// From: powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
         cpu: &mut C,
         tag: u64,
         ranges: &Ranges,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
@@ -1502,11 +1510,12 @@ impl Tlb {
                     .ceiling(Space::User, Reach::Wide)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
-                    owed |= self.user_wide_everything(cpu, tag, walk);
+                    outcome.exceeded_ceiling = true;
+                    outcome |= self.user_wide_everything(cpu, tag, walk);
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1535,11 +1544,12 @@ impl Tlb {
                     }
                 }
             } else {
-                self.user_here_ranges(cpu, tag, ranges);
+                outcome |= self.user_here_ranges(cpu, tag, ranges);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
@@ -1551,7 +1561,8 @@ impl Tlb {
                     passes.pages(),
                 )
             {
-                owed |= self.user_wide_everything(cpu, tag, walk);
+                outcome.exceeded_ceiling = true;
+                outcome |= self.user_wide_everything(cpu, tag, walk);
             } else {
                 cpu.issue(Op::Ptesync);
                 for pass in passes.cuts() {
@@ -1562,7 +1573,7 @@ impl Tlb {
                 }
             }
         }
-        owed
+        outcome
     }
 
     /// Ranges of entries of the kernel that only this CPU may hold.
@@ -1571,21 +1582,23 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:198-205.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:205-212.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if self
             .ceiling(Space::Kernel, Reach::Here)
             .is_exceeded_by(passes.entries(), passes.pages())
         {
+            outcome.exceeded_ceiling = true;
             self.kernel_here_everything(cpu, walk);
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:198-205: tlbiel_pid1
+                // powerpc64.arch:205-212: tlbiel_pid1
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid1 { rb_pid, rs });
@@ -1601,6 +1614,7 @@ impl Tlb {
                 self.kernel_here_pass(cpu, pass);
             }
         }
+        outcome
     }
 
     /// Ranges of entries of the kernel that other CPUs may hold as well.
@@ -1609,12 +1623,13 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:88, powerpc64.arch:142-149,
-    /// powerpc64.arch:150-157, powerpc64.arch:168-175.
+    /// From: powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:145-153,
+    /// powerpc64.arch:154-162, powerpc64.arch:174-182.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) {
+    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 let passes = Passes::new(
@@ -1626,11 +1641,12 @@ impl Tlb {
                     .ceiling(Space::Kernel, Reach::Wide)
                     .is_exceeded_by(passes.entries(), passes.pages())
                 {
+                    outcome.exceeded_ceiling = true;
                     self.kernel_wide_everything(cpu, walk);
                 } else {
                     cpu.issue(Op::Ptesync);
                     if walk {
-                        // powerpc64.arch:150-157: tlbie_pid1
+                        // powerpc64.arch:154-162: tlbie_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(0x0);
                         cpu.issue(Op::TlbiePid1 { rb_pid, rs });
@@ -1659,7 +1675,7 @@ impl Tlb {
                     }
                 }
             } else {
-                self.kernel_here_ranges(cpu, ranges);
+                outcome |= self.kernel_here_ranges(cpu, ranges);
             }
         } else {
             let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
@@ -1670,6 +1686,7 @@ impl Tlb {
                     passes.pages(),
                 )
             {
+                outcome.exceeded_ceiling = true;
                 self.kernel_wide_everything(cpu, walk);
             } else {
                 cpu.issue(Op::Ptesync);
@@ -1681,6 +1698,7 @@ impl Tlb {
                 }
             }
         }
+        outcome
     }
 
     /// How far one instruction reaches, for ranges of a user space that only this CPU may hold.
@@ -1773,7 +1791,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:182-189, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:189-196, powerpc64.arch:302-317.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1790,7 +1808,7 @@ impl Tlb {
                     let rs = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         cpu.issue(Op::TlbieVa { rb_va, rs });
                         rb_va = rb_va.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1803,12 +1821,12 @@ impl Tlb {
                     let rs_1 = encode_rs(tag);
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:182-189: tlbiel_va
+                        // powerpc64.arch:189-196: tlbiel_va
                         cpu.issue(Op::TlbielVa {
                             rb_va: rb_va_0,
                             rs: rs_0,
                         });
-                        // powerpc64.arch:133-140: tlbie_va
+                        // powerpc64.arch:135-143: tlbie_va
                         cpu.issue(Op::TlbieVa {
                             rb_va: rb_va_1,
                             rs: rs_1,
@@ -1822,7 +1840,7 @@ impl Tlb {
                 if walk {
                     if leaf {
                         for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // powerpc64.arch:295-309: rpt_run, form both
+                            // powerpc64.arch:302-317: rpt_run, form both
                             let rpt_pid = encode_rpt_pid(tag);
                             let rpt_target = encode_rpt_target(c);
                             let rpt_type = encode_rpt_type(0x6);
@@ -1846,7 +1864,7 @@ impl Tlb {
                         }
                     } else {
                         for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // powerpc64.arch:295-309: rpt_run, form walk
+                            // powerpc64.arch:302-317: rpt_run, form walk
                             let rpt_pid = encode_rpt_pid(tag);
                             let rpt_target = encode_rpt_target(c);
                             let rpt_type = encode_rpt_type(0x4);
@@ -1871,7 +1889,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form tlb
+                        // powerpc64.arch:302-317: rpt_run, form tlb
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x2);
@@ -1907,7 +1925,7 @@ impl Tlb {
                     );
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         cpu.issue(Op::RptRun {
                             rpt_pid,
                             rpt_target,
@@ -1932,7 +1950,7 @@ impl Tlb {
                     );
                     let mut left = entries;
                     while left > 0 {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         cpu.issue(Op::RptRun {
                             rpt_pid,
                             rpt_target,
@@ -1958,7 +1976,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -1978,7 +1996,7 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:182-189: tlbiel_va
+                // powerpc64.arch:189-196: tlbiel_va
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1993,7 +2011,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:302-317.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -2008,7 +2026,7 @@ impl Tlb {
             let rs = encode_rs(tag);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -2017,7 +2035,7 @@ impl Tlb {
             if walk {
                 if leaf {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x6);
@@ -2041,7 +2059,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         let rpt_pid = encode_rpt_pid(tag);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x4);
@@ -2066,7 +2084,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     let rpt_pid = encode_rpt_pid(tag);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x2);
@@ -2102,7 +2120,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form both
+                    // powerpc64.arch:302-317: rpt_run, form both
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2127,7 +2145,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form walk
+                    // powerpc64.arch:302-317: rpt_run, form walk
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2153,7 +2171,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2176,7 +2194,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:182-189.
+    /// From: powerpc64.arch:189-196.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2188,7 +2206,7 @@ impl Tlb {
         let rs = encode_rs(0x0);
         let mut left = entries;
         while left > 0 {
-            // powerpc64.arch:182-189: tlbiel_va
+            // powerpc64.arch:189-196: tlbiel_va
             cpu.issue(Op::TlbielVa { rb_va, rs });
             rb_va = rb_va.wrapping_add((step >> 12) << 12);
             left = left.wrapping_sub(1);
@@ -2202,7 +2220,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:133-140, powerpc64.arch:295-309.
+    /// From: powerpc64.arch:135-143, powerpc64.arch:302-317.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -2217,7 +2235,7 @@ impl Tlb {
             let rs = encode_rs(0x0);
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:133-140: tlbie_va
+                // powerpc64.arch:135-143: tlbie_va
                 cpu.issue(Op::TlbieVa { rb_va, rs });
                 rb_va = rb_va.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -2226,7 +2244,7 @@ impl Tlb {
             if walk {
                 if leaf {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form both
+                        // powerpc64.arch:302-317: rpt_run, form both
                         let rpt_pid = encode_rpt_pid(0x0);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x6);
@@ -2250,7 +2268,7 @@ impl Tlb {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // powerpc64.arch:295-309: rpt_run, form walk
+                        // powerpc64.arch:302-317: rpt_run, form walk
                         let rpt_pid = encode_rpt_pid(0x0);
                         let rpt_target = encode_rpt_target(c);
                         let rpt_type = encode_rpt_type(0x4);
@@ -2275,7 +2293,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // powerpc64.arch:295-309: rpt_run, form tlb
+                    // powerpc64.arch:302-317: rpt_run, form tlb
                     let rpt_pid = encode_rpt_pid(0x0);
                     let rpt_target = encode_rpt_target(c);
                     let rpt_type = encode_rpt_type(0x2);
@@ -2311,7 +2329,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form both
+                    // powerpc64.arch:302-317: rpt_run, form both
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2336,7 +2354,7 @@ impl Tlb {
                 );
                 let mut left = entries;
                 while left > 0 {
-                    // powerpc64.arch:295-309: rpt_run, form walk
+                    // powerpc64.arch:302-317: rpt_run, form walk
                     cpu.issue(Op::RptRun {
                         rpt_pid,
                         rpt_target,
@@ -2362,7 +2380,7 @@ impl Tlb {
             );
             let mut left = entries;
             while left > 0 {
-                // powerpc64.arch:295-309: rpt_run, form tlb
+                // powerpc64.arch:302-317: rpt_run, form tlb
                 cpu.issue(Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -2384,9 +2402,9 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:197-204, powerpc64.arch:213-221,
+    /// powerpc64.arch:318-329.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, walk: bool) {
         let c = self.config;
@@ -2396,31 +2414,31 @@ impl Tlb {
                 if c.has(Config::ISA31) {
                     if c.has(Config::BROADCAST) {
                         if walk {
-                            // powerpc64.arch:158-165: tlbie_pid2
+                            // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                         } else {
-                            // powerpc64.arch:142-149: tlbie_pid0
+                            // powerpc64.arch:145-153: tlbie_pid0
                             let rb_pid = encode_rb_pid();
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
                     } else if walk {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        // powerpc64.arch:142-149: tlbie_pid0
+                        // powerpc64.arch:145-153: tlbie_pid0
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2428,26 +2446,26 @@ impl Tlb {
                 } else if c.has(Config::P9_NEST) {
                     if !c.has(Config::BROADCAST) {
                         if walk {
-                            // powerpc64.arch:206-214: tlbiel_pid2
+                            // powerpc64.arch:213-221: tlbiel_pid2
                             let rb_pid_set = encode_rb_pid_set(0);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                         } else {
-                            // powerpc64.arch:190-197: tlbiel_pid0
+                            // powerpc64.arch:197-204: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(0);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         }
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:190-197: tlbiel_pid0
+                            // powerpc64.arch:197-204: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
                     }
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2469,20 +2487,20 @@ impl Tlb {
                     }
                 } else if walk {
                     if !c.has(Config::BROADCAST) {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:190-197: tlbiel_pid0
+                            // powerpc64.arch:197-204: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
                     }
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2504,20 +2522,20 @@ impl Tlb {
                     }
                 } else {
                     if !c.has(Config::BROADCAST) {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         let mut set = 1;
                         while set < 128 {
-                            // powerpc64.arch:190-197: tlbiel_pid0
+                            // powerpc64.arch:197-204: tlbiel_pid0
                             let rb_pid_set = encode_rb_pid_set(set);
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                             set = set.wrapping_add(1);
                         }
                     }
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2539,7 +2557,7 @@ impl Tlb {
                     }
                 }
             } else if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2555,7 +2573,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2573,12 +2591,12 @@ impl Tlb {
             }
         } else {
             if walk {
-                // powerpc64.arch:206-214: tlbiel_pid2
+                // powerpc64.arch:213-221: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             } else {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2586,7 +2604,7 @@ impl Tlb {
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:190-197: tlbiel_pid0
+                    // powerpc64.arch:197-204: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2602,22 +2620,22 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
         cpu: &mut C,
         tag: u64,
         walk: bool,
-    ) -> Owed {
+    ) -> Outcome {
         let c = self.config;
-        let mut owed = Owed::NOTHING;
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || walk {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2638,7 +2656,7 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2662,15 +2680,16 @@ impl Tlb {
             } else {
                 self.user_here_everything(cpu, tag, walk);
                 if walk {
-                    owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2686,7 +2705,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(tag);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2703,7 +2722,7 @@ impl Tlb {
                 });
             }
         }
-        owed
+        outcome
     }
 
     /// Every entry of the kernel that only this CPU may hold.
@@ -2712,18 +2731,18 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
+    /// From: powerpc64.arch:87, powerpc64.arch:197-204, powerpc64.arch:213-221.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
         if walk {
-            // powerpc64.arch:206-214: tlbiel_pid2
+            // powerpc64.arch:213-221: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
         } else {
-            // powerpc64.arch:190-197: tlbiel_pid0
+            // powerpc64.arch:197-204: tlbiel_pid0
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(0x0);
             cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2731,7 +2750,7 @@ impl Tlb {
         if !c.has(Config::ISA31) {
             let mut set = 1;
             while set < 128 {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2746,8 +2765,8 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, walk: bool) {
         let c = self.config;
@@ -2755,7 +2774,7 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 if walk {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2776,7 +2795,7 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:142-149: tlbie_pid0
+                    // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
@@ -2803,7 +2822,7 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
             if walk {
-                // powerpc64.arch:310-320: rpt_space, form both
+                // powerpc64.arch:318-329: rpt_space, form both
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x6);
@@ -2819,7 +2838,7 @@ impl Tlb {
                     rpt_to_last,
                 });
             } else {
-                // powerpc64.arch:310-320: rpt_space, form tlb
+                // powerpc64.arch:318-329: rpt_space, form tlb
                 let rpt_pid = encode_rpt_pid(0x0);
                 let rpt_target = encode_rpt_target(c);
                 let rpt_type = encode_rpt_type(0x2);
@@ -2847,9 +2866,9 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:190-197, powerpc64.arch:206-214,
-    /// powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:197-204, powerpc64.arch:213-221,
+    /// powerpc64.arch:318-329.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
@@ -2858,18 +2877,18 @@ impl Tlb {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
                     } else {
-                        // powerpc64.arch:206-214: tlbiel_pid2
+                        // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     }
                 } else if c.has(Config::COPROCESSORS) {
-                    // powerpc64.arch:158-165: tlbie_pid2
+                    // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2890,13 +2909,13 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:206-214: tlbiel_pid2
+                    // powerpc64.arch:213-221: tlbiel_pid2
                     let rb_pid_set = encode_rb_pid_set(0);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2904,13 +2923,13 @@ impl Tlb {
                     }
                 }
             } else {
-                // powerpc64.arch:206-214: tlbiel_pid2
+                // powerpc64.arch:213-221: tlbiel_pid2
                 let rb_pid_set = encode_rb_pid_set(0);
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
                 if c.has(Config::ISA31) {
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2918,14 +2937,14 @@ impl Tlb {
                 } else {
                     let mut set = 1;
                     while set < 128 {
-                        // powerpc64.arch:190-197: tlbiel_pid0
+                        // powerpc64.arch:197-204: tlbiel_pid0
                         let rb_pid_set = encode_rb_pid_set(set);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
                         set = set.wrapping_add(1);
                     }
                     if c.has(Config::COPROCESSORS) {
-                        // powerpc64.arch:158-165: tlbie_pid2
+                        // powerpc64.arch:163-171: tlbie_pid2
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -2949,7 +2968,7 @@ impl Tlb {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -2965,14 +2984,14 @@ impl Tlb {
                 rpt_to_last,
             });
         } else {
-            // powerpc64.arch:206-214: tlbiel_pid2
+            // powerpc64.arch:213-221: tlbiel_pid2
             let rb_pid_set = encode_rb_pid_set(0);
             let rs = encode_rs(tag);
             cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
             if !c.has(Config::ISA31) {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:190-197: tlbiel_pid0
+                    // powerpc64.arch:197-204: tlbiel_pid0
                     let rb_pid_set = encode_rb_pid_set(set);
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -2991,15 +3010,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs, devices.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:158-165: tlbie_pid2
+                // powerpc64.arch:163-171: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3024,7 +3043,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(tag);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3051,19 +3070,19 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:190-197, powerpc64.arch:206-214.
+    /// From: powerpc64.arch:87, powerpc64.arch:197-204, powerpc64.arch:213-221.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         cpu.issue(Op::Ptesync);
-        // powerpc64.arch:206-214: tlbiel_pid2
+        // powerpc64.arch:213-221: tlbiel_pid2
         let rb_pid_set = encode_rb_pid_set(0);
         let rs = encode_rs(0x0);
         cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
         if !c.has(Config::ISA31) {
             let mut set = 1;
             while set < 128 {
-                // powerpc64.arch:190-197: tlbiel_pid0
+                // powerpc64.arch:197-204: tlbiel_pid0
                 let rb_pid_set = encode_rb_pid_set(set);
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
@@ -3081,15 +3100,15 @@ impl Tlb {
     ///
     /// Owes: root entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:142-149, powerpc64.arch:158-165,
-    /// powerpc64.arch:168-175, powerpc64.arch:310-320.
+    /// From: powerpc64.arch:87, powerpc64.arch:145-153, powerpc64.arch:163-171,
+    /// powerpc64.arch:174-182, powerpc64.arch:318-329.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                // powerpc64.arch:158-165: tlbie_pid2
+                // powerpc64.arch:163-171: tlbie_pid2
                 let rb_pid = encode_rb_pid();
                 let rs = encode_rs(0x0);
                 cpu.issue(Op::TlbiePid2 { rb_pid, rs });
@@ -3114,7 +3133,7 @@ impl Tlb {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:310-320: rpt_space, form all
+            // powerpc64.arch:318-329: rpt_space, form all
             let rpt_pid = encode_rpt_pid(0x0);
             let rpt_target = encode_rpt_target(c);
             let rpt_type = encode_rpt_type(0xe);
@@ -3134,8 +3153,8 @@ impl Tlb {
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89,
-    /// powerpc64.arch:233-240.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:89, powerpc64.arch:90,
+    /// powerpc64.arch:240-247.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3150,7 +3169,7 @@ impl Tlb {
                     } else {
                         cpu.issue(Op::Ptesync);
                     }
-                    // powerpc64.arch:233-240: slbia_user
+                    // powerpc64.arch:240-247: slbia_user
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
@@ -3163,7 +3182,7 @@ impl Tlb {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
-                // powerpc64.arch:233-240: slbia_user
+                // powerpc64.arch:240-247: slbia_user
                 cpu.issue(Op::SlbiaUser);
                 cpu.issue(Op::Isync);
             }
@@ -3173,7 +3192,7 @@ impl Tlb {
             } else {
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:233-240: slbia_user
+            // powerpc64.arch:240-247: slbia_user
             cpu.issue(Op::SlbiaUser);
             cpu.issue(Op::Isync);
         }
@@ -3181,7 +3200,7 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:88.
+    /// From: powerpc64.arch:89.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3199,7 +3218,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:241-249.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:90, powerpc64.arch:248-256.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3209,14 +3228,14 @@ impl Tlb {
         } else {
             cpu.issue(Op::Ptesync);
         }
-        // powerpc64.arch:241-249: slbia_all
+        // powerpc64.arch:248-256: slbia_all
         cpu.issue(Op::SlbiaAll);
         cpu.issue(Op::Isync);
     }
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: powerpc64.arch:88.
+    /// From: powerpc64.arch:89.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -3234,7 +3253,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3242,7 +3261,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: powerpc64.arch:86.
+    /// From: powerpc64.arch:87.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::Ptesync);
@@ -3250,12 +3269,12 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: powerpc64.arch:89, powerpc64.arch:335-338.
+    /// From: powerpc64.arch:90, powerpc64.arch:344-347.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
         let c = self.config;
-        if debt != Debt::None {
-            if c.has(Config::GTSE) && debt != Debt::Tag {
+        if pending != Pending::None {
+            if c.has(Config::GTSE) && pending != Pending::Tag {
                 // Everything under every tag goes.
                 self.forget_all(cpu);
             } else {
@@ -3264,7 +3283,7 @@ impl Tlb {
                 self.user_here_finish(cpu);
             }
         }
-        // powerpc64.arch:335-338: pid
+        // powerpc64.arch:344-347: pid
         cpu.issue(Op::LoadPid {
             pidr: encode_pidr(to.tag.value),
         });
@@ -3277,14 +3296,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: powerpc64.arch:86, powerpc64.arch:87, powerpc64.arch:89, powerpc64.arch:215-222,
-    /// powerpc64.arch:223-231, powerpc64.arch:241-249.
+    /// From: powerpc64.arch:87, powerpc64.arch:88, powerpc64.arch:90, powerpc64.arch:222-229,
+    /// powerpc64.arch:230-238, powerpc64.arch:248-256.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            // powerpc64.arch:223-231: tlbiel_all2
+            // powerpc64.arch:230-238: tlbiel_all2
             let rb_all_set = encode_rb_all_set(0);
             let rs_none = encode_rs_none();
             cpu.issue(Op::TlbielAll2 {
@@ -3296,7 +3315,7 @@ impl Tlb {
             } else {
                 let mut set = 1;
                 while set < 128 {
-                    // powerpc64.arch:215-222: tlbiel_all0
+                    // powerpc64.arch:222-229: tlbiel_all0
                     let rb_all_set = encode_rb_all_set(set);
                     let rs_none = encode_rs_none();
                     cpu.issue(Op::TlbielAll0 {
@@ -3307,166 +3326,61 @@ impl Tlb {
                 }
                 cpu.issue(Op::Ptesync);
             }
-            // powerpc64.arch:241-249: slbia_all
+            // powerpc64.arch:248-256: slbia_all
             cpu.issue(Op::SlbiaAll);
             cpu.issue(Op::Isync);
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn user_told(&self, walk: bool, ends: bool) -> Audience {
+    fn user_ipi_targets(&self, walk: bool, ends: bool) -> IpiTargets {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                Audience::NOBODY
+                IpiTargets::NONE
             } else {
                 if ends {
-                    Audience {
-                        holders: Holders::ACTIVE
-                            .union(Holders::LAZY)
-                            .union(Holders::PARKED),
+                    IpiTargets {
+                        agents: Agents::ACTIVE
+                            .union(Agents::LAZY)
+                            .union(Agents::INACTIVE),
                         sets: 0x0,
                     }
                 } else {
                     if walk {
-                        Audience {
-                            holders: Holders::ACTIVE.union(Holders::LAZY),
+                        IpiTargets {
+                            agents: Agents::ACTIVE.union(Agents::LAZY),
                             sets: 0x0,
                         }
                     } else {
-                        Audience {
-                            holders: Holders::ACTIVE,
+                        IpiTargets {
+                            agents: Agents::ACTIVE,
                             sets: 0x0,
                         }
                     }
                 }
             }
         } else {
-            Audience::NOBODY
+            IpiTargets::NONE
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn kernel_told(&self) -> Audience {
+    fn kernel_ipi_targets(&self) -> IpiTargets {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                Audience::NOBODY
+                IpiTargets::NONE
             } else {
-                Audience {
-                    holders: Holders::ACTIVE.union(Holders::LAZY),
+                IpiTargets {
+                    agents: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             }
         } else {
-            Audience::NOBODY
-        }
-    }
-}
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("tlbie_va", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid0", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_pid2", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(64), When::after(2, false)),
-    Effect::new("tlbie_unused", &[], Holders(64), When::after(2, false)),
-    Effect::new("tlbiel_va", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Containing, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid1", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_pid2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::THIS), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::THIS)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all0", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("tlbiel_all2", &[Clause::new(What::leaf(Levels::ALL).within(Stores(1)), Which::Set { index: 0, of: 128 }, Whose::ANY), Clause::new(What::walk(Levels::ALL).and(What::ROOT), Which::Everything, Whose::ANY)], Holders::CORE, When::after(0, false)),
-    Effect::new("slbia_user", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::THIS.or_other())], Holders::SELF, When::after(3, false)),
-    Effect::new("slbia_all", &[Clause::new(What::leaf(Levels::ALL).within(Stores(4)), Which::Everything, Whose::ANY)], Holders::SELF, When::after(3, false)),
-    Effect::new("rpt_run.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_run.walk", &[Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_run.both", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS), Clause::new(What::walk(Levels::ALL), Which::Run { least: 1, most: Most::Count(4294967295), aligned: false, stride: Stride::Entries(Levels(7)), }, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.tlb", &[Clause::new(What::leaf(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.walk", &[Clause::new(What::walk(Levels::ALL), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.both", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-    Effect::new("rpt_space.all", &[Clause::new(What::LEAF_AND_WALK.and(What::ROOT), Which::Everything, Whose::THIS)], Holders(95), When::AT_ONCE),
-];
-
-impl Tlb {
-    /// Whether `user_here_ranges` drops everything, for too much is named.
-    fn user_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::GTSE) {
-            self.ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-        } else {
-            if c.has(Config::COPROCESSORS) {
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(
-                        passes.entry_runs(4294967295, Levels(7), true),
-                        passes.pages(),
-                    )
-            } else {
-                self.ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            }
-        }
-    }
-
-    /// Whether `user_wide_ranges` drops everything, for too much is named.
-    fn user_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_wide_folding(),
-                );
-                self.ceiling(Space::User, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                self.user_here_ranges_give_up(ranges)
-            }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-            self.ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-        }
-    }
-
-    /// Whether `kernel_here_ranges` drops everything, for too much is named.
-    fn kernel_here_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        self.ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-    }
-
-    /// Whether `kernel_wide_ranges` drops everything, for too much is named.
-    fn kernel_wide_ranges_give_up(&self, ranges: &Ranges) -> bool {
-        let c = self.config;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                self.ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-            } else {
-                self.kernel_here_ranges_give_up(ranges)
-            }
-        } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            self.ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
+            IpiTargets::NONE
         }
     }
 }
@@ -3476,22 +3390,22 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        effects: EFFECTS,
-        delivery: Delivery::Either,
+        shootdown: Shootdown::Either,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
         lazy_refcounted: false,
         interrupts_off: false,
         tag_after_publish: false,
-        tag_is_root: false,
         one_at_a_time: false,
         changes_plainly: true,
         changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
-    const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
+    const SENDER_ONLY: SpaceFlags = Config::NONE
+        .with(Config::COPROCESSORS)
+        .space_flags();
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
@@ -3522,8 +3436,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let c = self.config.of_space(conditions);
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let c = self.config.of_space(flags);
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -3550,8 +3464,8 @@ impl Backend for Tlb {
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {
-            of_cpu: None,
-            of_machine: Some((
+            per_cpu: None,
+            global: Some((
                 TagValues {
                     first: 2,
                     last: 1048575,
@@ -3563,55 +3477,44 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let tlb = Self {
-            config: self.config.of_space(request.conditions),
+            config: self.config.of_space(request.flags),
         };
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                tlb.user_told(request.tables(), matches!(request.scope, Scope::Teardown))
+                tlb.user_ipi_targets(
+                    request.tables(),
+                    matches!(request.scope, Scope::Teardown),
+                )
             }
-            (Space::Kernel, Reach::Wide) => tlb.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
-        }
-    }
-
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let Scope::Ranges(ranges) = request.scope else { return false };
-        let tlb = Self {
-            config: self.config.of_space(request.conditions),
-        };
-        match (request.space, request.reach) {
-            (Space::User, Reach::Here) => tlb.user_here_ranges_give_up(ranges),
-            (Space::User, Reach::Wide) => tlb.user_wide_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Here) => tlb.kernel_here_ranges_give_up(ranges),
-            (Space::Kernel, Reach::Wide) => tlb.kernel_wide_ranges_give_up(ranges),
+            (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
+            (_, Reach::Here) => IpiTargets::NONE,
         }
     }
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tlb = Self {
-            config: self.config.of_space(request.conditions),
+            config: self.config.of_space(request.flags),
         };
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.user_here_page(cpu, request.tag.value, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(ranges) => {
-                        tlb.user_here_ranges(cpu, request.tag.value, ranges);
-                        Owed::NOTHING
+                        tlb.user_here_ranges(cpu, request.tag.value, ranges)
                     }
                     Scope::Everything { tables: walk } => {
                         tlb.user_here_everything(cpu, request.tag.value, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.user_here_teardown(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3628,7 +3531,7 @@ impl Backend for Tlb {
                     }
                     Scope::Teardown => {
                         tlb.user_wide_teardown(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3636,19 +3539,16 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.kernel_here_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        tlb.kernel_here_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
                     Scope::Everything { tables: walk } => {
                         tlb.kernel_here_everything(cpu, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.kernel_here_teardown(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -3656,62 +3556,59 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { va, level, table: walk, .. } => {
                         tlb.kernel_wide_page(cpu, va, level, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
-                    Scope::Ranges(ranges) => {
-                        tlb.kernel_wide_ranges(cpu, ranges);
-                        Owed::NOTHING
-                    }
+                    Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
                     Scope::Everything { tables: walk } => {
                         tlb.kernel_wide_everything(cpu, walk);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         tlb.kernel_wide_teardown(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let tlb = Self {
-            config: self.config.of_space(started.conditions),
+            config: self.config.of_space(started.flags),
         };
-        let interrupt = match (started.space, started.reach) {
+        let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 tlb.user_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::User, Reach::Wide) => {
                 tlb.user_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Here) => {
                 tlb.kernel_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Wide) => {
                 tlb.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let tlb = Self {
-            config: self.config.of_space(to.conditions.without(Self::SENDER_ONLY)),
+            config: self.config.of_space(to.flags.without(Self::SENDER_ONLY)),
         };
-        tlb.switch_to(cpu, to, debt);
-        Owed::NOTHING
+        tlb.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -3728,8 +3625,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

@@ -4,22 +4,18 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Owed, Root,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::change::{
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::passes::Pass;
+use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
 };
 
-use tlbc_runtime::clause::{
-    Clause, Holders, Level, Levels, Most, Stride, What, Which, Whose,
-};
-
-use tlbc_runtime::effect::{Effect, When};
-use tlbc_runtime::passes::Pass;
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -243,21 +239,21 @@ const fn shift_of(c: Config, level: Level) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:102-109.
+    /// S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte. s390.arch:107-115.
     Ipte {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:110-117.
+    /// US 2013/0339657; Linux pgtable.h, __ptep_ipte. s390.arch:116-123.
     IpteLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:119-129.
+    /// Linux pgtable.h, __ptep_ipte_range. s390.arch:125-136.
     IpteRun {
         /// `[63:0] table`
         table: u64,
@@ -266,7 +262,7 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:130-140.
+    /// Linux pgtable.h, __ptep_ipte_range; US 2013/0339657. s390.arch:137-147.
     IpteRunLocal {
         /// `[63:0] table`
         table: u64,
@@ -275,30 +271,30 @@ pub enum Op {
         /// `[63:8] 0; [7:0] num`
         more: u64,
     },
-    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:144-150.
+    /// US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte. s390.arch:151-158.
     Idte {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:20] va[63:20]; [19:0] 0`
         segment: u64,
     },
-    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:151-157.
+    /// US 2013/0339657; Linux pgtable.h, __pmdp_idte. s390.arch:159-165.
     IdteLocal {
         /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
         origin: u64,
         /// `[63:20] va[63:20]; [19:0] 0`
         segment: u64,
     },
-    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:163-168.
+    /// US 7284100; Linux tlbflush.h, __tlb_flush_idte. s390.arch:171-177.
     IdteAsce {
         /// `[63:0] tag`
         asce: u64,
         /// `[63:12] 0; [11] 1; [10:0] 0`
         clear_by_asce: u64,
     },
-    /// S/370 PoP, PURGE TLB. s390.arch:169-175.
+    /// S/370 PoP, PURGE TLB. s390.arch:178-184.
     Ptlb,
-    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:198-207.
+    /// WO 2013/186606; Linux pgtable.h, crdte. s390.arch:207-217.
     Crdte {
         /// `[63:0] tag`
         asce: u64,
@@ -312,7 +308,7 @@ pub enum Op {
         /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
-    /// Linux pgtable.h, cspg. s390.arch:208-217.
+    /// Linux pgtable.h, cspg. s390.arch:218-228.
     Cspg {
         /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
@@ -321,26 +317,26 @@ pub enum Op {
         /// `[63:0] new`
         new_in_r3: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:224-231.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:235-243.
     Rdp {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Linux pgtable.h, __ptep_rdp. s390.arch:232-239.
+    /// Linux pgtable.h, __ptep_rdp. s390.arch:244-251.
     RdpLocal {
         /// `[63:0] table`
         table: u64,
         /// `[63:12] va[63:12]; [11:0] 0`
         page: u64,
     },
-    /// Loads `cr1`. s390.arch:252-255.
+    /// Loads `cr1`. s390.arch:264-267.
     LoadCr1 {
         /// `[63:0] tag`
         control: u64,
     },
-    /// Loads `cr7`. s390.arch:256-259.
+    /// Loads `cr7`. s390.arch:268-271.
     LoadCr7 {
         /// `[63:0] tag`
         control: u64,
@@ -587,7 +583,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `table`: s390.arch:70-72.
+/// Operand `table`: s390.arch:73-75.
 #[inline(always)]
 const fn encode_table(table: u64) -> u64 {
     let mut bits = 0u64;
@@ -596,7 +592,7 @@ const fn encode_table(table: u64) -> u64 {
     bits
 }
 
-/// Operand `page`: s390.arch:73-76.
+/// Operand `page`: s390.arch:76-79.
 #[inline(always)]
 const fn encode_page(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -605,7 +601,7 @@ const fn encode_page(va: u64) -> u64 {
     bits
 }
 
-/// Operand `segment`: s390.arch:77-80.
+/// Operand `segment`: s390.arch:80-83.
 #[inline(always)]
 const fn encode_segment(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -614,7 +610,7 @@ const fn encode_segment(va: u64) -> u64 {
     bits
 }
 
-/// Operand `more`: s390.arch:81-85.
+/// Operand `more`: s390.arch:84-88.
 #[inline(always)]
 const fn encode_more(num: u64) -> u64 {
     let mut bits = 0u64;
@@ -623,7 +619,7 @@ const fn encode_more(num: u64) -> u64 {
     bits
 }
 
-/// What operand `more` can name: s390.arch:84.
+/// What operand `more` can name: s390.arch:87.
 const MORE_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -631,7 +627,7 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Operand `origin`: s390.arch:86-90.
+/// Operand `origin`: s390.arch:89-93.
 #[inline(always)]
 const fn encode_origin(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -649,7 +645,7 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `asce`: s390.arch:91-93.
+/// Operand `asce`: s390.arch:94-96.
 #[inline(always)]
 const fn encode_asce(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -658,7 +654,7 @@ const fn encode_asce(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `clear_by_asce`: s390.arch:94-98.
+/// Operand `clear_by_asce`: s390.arch:97-101.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
@@ -667,7 +663,7 @@ const fn encode_clear_by_asce() -> u64 {
     bits
 }
 
-/// Operand `old_in_r2`: s390.arch:178-180.
+/// Operand `old_in_r2`: s390.arch:187-189.
 #[inline(always)]
 const fn encode_old_in_r2(old: u64) -> u64 {
     let mut bits = 0u64;
@@ -676,7 +672,7 @@ const fn encode_old_in_r2(old: u64) -> u64 {
     bits
 }
 
-/// Operand `new_in_r3`: s390.arch:181-183.
+/// Operand `new_in_r3`: s390.arch:190-192.
 #[inline(always)]
 const fn encode_new_in_r3(new: u64) -> u64 {
     let mut bits = 0u64;
@@ -685,7 +681,7 @@ const fn encode_new_in_r3(new: u64) -> u64 {
     bits
 }
 
-/// Operand `origin_in_r4`: s390.arch:184-188.
+/// Operand `origin_in_r4`: s390.arch:193-197.
 #[inline(always)]
 const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     let mut bits = 0u64;
@@ -704,7 +700,7 @@ const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Operand `address_in_r5`: s390.arch:189-192.
+/// Operand `address_in_r5`: s390.arch:198-201.
 #[inline(always)]
 const fn encode_address_in_r5(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -713,7 +709,7 @@ const fn encode_address_in_r5(va: u64) -> u64 {
     bits
 }
 
-/// Operand `entry`: s390.arch:193-197.
+/// Operand `entry`: s390.arch:202-206.
 #[inline(always)]
 const fn encode_entry(entry: u64) -> u64 {
     let mut bits = 0u64;
@@ -724,7 +720,7 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Operand `control`: s390.arch:249-251.
+/// Operand `control`: s390.arch:261-263.
 #[inline(always)]
 const fn encode_control(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -757,10 +753,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:169-175.
+    /// From: s390.arch:178-184.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:169-175: ptlb
+        // s390.arch:178-184: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -771,10 +767,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:163-168.
+    /// From: s390.arch:171-177.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:163-168: idte_asce
+        // s390.arch:171-177: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -790,10 +786,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:169-175.
+    /// From: s390.arch:178-184.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:169-175: ptlb
+        // s390.arch:178-184: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -804,10 +800,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:163-168.
+    /// From: s390.arch:171-177.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:163-168: idte_asce
+        // s390.arch:171-177: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -862,10 +858,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:169-175.
+    /// From: s390.arch:178-184.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:169-175: ptlb
+        // s390.arch:178-184: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -875,10 +871,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:163-168.
+    /// From: s390.arch:171-177.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:163-168: idte_asce
+        // s390.arch:171-177: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -893,10 +889,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:169-175.
+    /// From: s390.arch:178-184.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:169-175: ptlb
+        // s390.arch:178-184: ptlb
         cpu.issue(Op::Ptlb);
     }
 
@@ -906,10 +902,10 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: s390.arch:163-168.
+    /// From: s390.arch:171-177.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        // s390.arch:163-168: idte_asce
+        // s390.arch:171-177: idte_asce
         let asce = encode_asce(tag);
         let clear_by_asce = encode_clear_by_asce();
         cpu.issue(Op::IdteAsce {
@@ -920,9 +916,9 @@ impl Tlb {
 
     /// Changes table entries by the instructions that write them.
     ///
-    /// From: s390.arch:102-109, s390.arch:110-117, s390.arch:119-129, s390.arch:130-140,
-    /// s390.arch:144-150, s390.arch:151-157, s390.arch:198-207, s390.arch:208-217,
-    /// s390.arch:224-231, s390.arch:232-239.
+    /// From: s390.arch:107-115, s390.arch:116-123, s390.arch:125-136, s390.arch:137-147,
+    /// s390.arch:151-158, s390.arch:159-165, s390.arch:207-217, s390.arch:218-228,
+    /// s390.arch:235-243, s390.arch:244-251.
     #[inline]
     fn change_entry<C: Issue<Op>>(
         &self,
@@ -932,7 +928,7 @@ impl Tlb {
         change: &Change,
         kind: Kind,
         owner: &Owner,
-    ) -> Owed {
+    ) -> Deferred {
         let c = self.config;
         let pass = &Pass {
             start: slot.va,
@@ -944,15 +940,15 @@ impl Tlb {
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
-        let mut owed = Owed::NOTHING;
-        if kind == Kind::Appears {
+        let mut outcome = Outcome::NOTHING;
+        if kind == Kind::Map {
             slot.store(change.new_bits);
         } else if kind == Kind::Same {
             if matches!(stride, PTE) {
                 slot.store(change.new_bits);
             } else if owner.may_defer {
                 slot.store(change.new_bits);
-                owed |= Owed::SPACE_UNTIL_ATTACH;
+                outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
             } else if c.has(Config::EDAT2) {
                 if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
                     && matches!(owner.reach, Reach::Here)
@@ -960,13 +956,13 @@ impl Tlb {
                     if matches!(stride, PTE) {
                         if c.has(Config::IPTE_RANGE) {
                             if entries == 1 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(start);
                                 cpu.issue(Op::IpteLocal { table, page });
                             } else {
                                 for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:130-140: ipte_run_local
+                                    // s390.arch:137-147: ipte_run_local
                                     let table = encode_table(slot.table);
                                     let page = encode_page(run.va);
                                     let more = encode_more(run.num);
@@ -983,7 +979,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 cpu.issue(Op::IpteLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -995,7 +991,7 @@ impl Tlb {
                         let mut segment = encode_segment(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:151-157: idte_local
+                            // s390.arch:159-165: idte_local
                             cpu.issue(Op::IdteLocal { origin, segment });
                             segment = segment.wrapping_add((step >> 20) << 20);
                             left = left.wrapping_sub(1);
@@ -1013,7 +1009,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:198-207: crdte
+                        // s390.arch:207-217: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1033,7 +1029,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:208-217: cspg
+                    // s390.arch:218-228: cspg
                     cpu.issue(Op::Cspg {
                         entry,
                         old_in_r2,
@@ -1048,13 +1044,13 @@ impl Tlb {
                             && matches!(owner.reach, Reach::Here)
                         {
                             if entries == 1 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(start);
                                 cpu.issue(Op::IpteLocal { table, page });
                             } else {
                                 for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:130-140: ipte_run_local
+                                    // s390.arch:137-147: ipte_run_local
                                     let table = encode_table(slot.table);
                                     let page = encode_page(run.va);
                                     let more = encode_more(run.num);
@@ -1066,13 +1062,13 @@ impl Tlb {
                                 }
                             }
                         } else if entries == 1 {
-                            // s390.arch:102-109: ipte
+                            // s390.arch:107-115: ipte
                             let table = encode_table(slot.table);
                             let page = encode_page(start);
                             cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:119-129: ipte_run
+                                // s390.arch:125-136: ipte_run
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1087,7 +1083,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:110-117: ipte_local
+                            // s390.arch:116-123: ipte_local
                             cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1098,7 +1094,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:102-109: ipte
+                            // s390.arch:107-115: ipte
                             cpu.issue(Op::Ipte { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1112,7 +1108,7 @@ impl Tlb {
                     let mut segment = encode_segment(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:151-157: idte_local
+                        // s390.arch:159-165: idte_local
                         cpu.issue(Op::IdteLocal { origin, segment });
                         segment = segment.wrapping_add((step >> 20) << 20);
                         left = left.wrapping_sub(1);
@@ -1123,7 +1119,7 @@ impl Tlb {
                     let mut segment = encode_segment(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:144-150: idte
+                        // s390.arch:151-158: idte
                         cpu.issue(Op::Idte { origin, segment });
                         segment = segment.wrapping_add((step >> 20) << 20);
                         left = left.wrapping_sub(1);
@@ -1133,19 +1129,19 @@ impl Tlb {
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
-            owed |= Owed::SPACE_UNTIL_ATTACH;
-        } else if kind == Kind::Vanishes {
+            outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
+        } else if kind == Kind::Unmap {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                         if entries == 1 {
-                            // s390.arch:110-117: ipte_local
+                            // s390.arch:116-123: ipte_local
                             let table = encode_table(slot.table);
                             let page = encode_page(start);
                             cpu.issue(Op::IpteLocal { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:130-140: ipte_run_local
+                                // s390.arch:137-147: ipte_run_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1157,13 +1153,13 @@ impl Tlb {
                             }
                         }
                     } else if entries == 1 {
-                        // s390.arch:102-109: ipte
+                        // s390.arch:107-115: ipte
                         let table = encode_table(slot.table);
                         let page = encode_page(start);
                         cpu.issue(Op::Ipte { table, page });
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:119-129: ipte_run
+                            // s390.arch:125-136: ipte_run
                             let table = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -1178,7 +1174,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:110-117: ipte_local
+                        // s390.arch:116-123: ipte_local
                         cpu.issue(Op::IpteLocal { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1189,7 +1185,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:102-109: ipte
+                        // s390.arch:107-115: ipte
                         cpu.issue(Op::Ipte { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1201,7 +1197,7 @@ impl Tlb {
                 let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:151-157: idte_local
+                    // s390.arch:159-165: idte_local
                     cpu.issue(Op::IdteLocal { origin, segment });
                     segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
@@ -1212,7 +1208,7 @@ impl Tlb {
                 let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:144-150: idte
+                    // s390.arch:151-158: idte
                     cpu.issue(Op::Idte { origin, segment });
                     segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
@@ -1223,26 +1219,26 @@ impl Tlb {
             if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
                 if matches!(owner.reach, Reach::Here) {
                     if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && kind == Kind::Relaxes {
+                        if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:232-239: rdp_local
+                                // s390.arch:244-251: rdp_local
                                 cpu.issue(Op::RdpLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
                             }
                         } else if c.has(Config::IPTE_RANGE) {
                             if entries == 1 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(start);
                                 cpu.issue(Op::IpteLocal { table, page });
                             } else {
                                 for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:130-140: ipte_run_local
+                                    // s390.arch:137-147: ipte_run_local
                                     let table = encode_table(slot.table);
                                     let page = encode_page(run.va);
                                     let more = encode_more(run.num);
@@ -1259,7 +1255,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 cpu.issue(Op::IpteLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1271,14 +1267,14 @@ impl Tlb {
                         let mut segment = encode_segment(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:151-157: idte_local
+                            // s390.arch:159-165: idte_local
                             cpu.issue(Op::IdteLocal { origin, segment });
                             segment = segment.wrapping_add((step >> 20) << 20);
                             left = left.wrapping_sub(1);
                         }
                     }
                     slot.store(change.new_bits);
-                } else if c.has(Config::RDP) && kind == Kind::Relaxes
+                } else if c.has(Config::RDP) && kind == Kind::RelaxPermissions
                     && matches!(stride, PTE)
                 {
                     let step = 1u64.wrapping_shl(pass.shift);
@@ -1286,7 +1282,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:224-231: rdp
+                        // s390.arch:235-243: rdp
                         cpu.issue(Op::Rdp { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1303,7 +1299,7 @@ impl Tlb {
                         let old_in_r2 = encode_old_in_r2(
                             slot.load(entries.wrapping_sub(left)),
                         );
-                        // s390.arch:198-207: crdte
+                        // s390.arch:207-217: crdte
                         cpu.issue(Op::Crdte {
                             asce,
                             old_in_r2,
@@ -1326,7 +1322,7 @@ impl Tlb {
                     let old_in_r2 = encode_old_in_r2(
                         slot.load(entries.wrapping_sub(left)),
                     );
-                    // s390.arch:198-207: crdte
+                    // s390.arch:207-217: crdte
                     cpu.issue(Op::Crdte {
                         asce,
                         old_in_r2,
@@ -1344,7 +1340,7 @@ impl Tlb {
             while left > 0 {
                 let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
                 let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                // s390.arch:208-217: cspg
+                // s390.arch:218-228: cspg
                 cpu.issue(Op::Cspg {
                     entry,
                     old_in_r2,
@@ -1355,14 +1351,14 @@ impl Tlb {
         } else {
             if matches!(stride, PTE) {
                 if c.has(Config::LOCAL_CLEAR) {
-                    if c.has(Config::RDP) && kind == Kind::Relaxes {
+                    if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
                         if matches!(owner.reach, Reach::Here) {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table = encode_table(slot.table);
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:232-239: rdp_local
+                                // s390.arch:244-251: rdp_local
                                 cpu.issue(Op::RdpLocal { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1373,7 +1369,7 @@ impl Tlb {
                             let mut page = encode_page(start);
                             let mut left = entries;
                             while left > 0 {
-                                // s390.arch:224-231: rdp
+                                // s390.arch:235-243: rdp
                                 cpu.issue(Op::Rdp { table, page });
                                 page = page.wrapping_add((step >> 12) << 12);
                                 left = left.wrapping_sub(1);
@@ -1382,13 +1378,13 @@ impl Tlb {
                     } else if c.has(Config::IPTE_RANGE) {
                         if matches!(owner.reach, Reach::Here) {
                             if entries == 1 {
-                                // s390.arch:110-117: ipte_local
+                                // s390.arch:116-123: ipte_local
                                 let table = encode_table(slot.table);
                                 let page = encode_page(start);
                                 cpu.issue(Op::IpteLocal { table, page });
                             } else {
                                 for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    // s390.arch:130-140: ipte_run_local
+                                    // s390.arch:137-147: ipte_run_local
                                     let table = encode_table(slot.table);
                                     let page = encode_page(run.va);
                                     let more = encode_more(run.num);
@@ -1400,13 +1396,13 @@ impl Tlb {
                                 }
                             }
                         } else if entries == 1 {
-                            // s390.arch:102-109: ipte
+                            // s390.arch:107-115: ipte
                             let table = encode_table(slot.table);
                             let page = encode_page(start);
                             cpu.issue(Op::Ipte { table, page });
                         } else {
                             for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                // s390.arch:119-129: ipte_run
+                                // s390.arch:125-136: ipte_run
                                 let table = encode_table(slot.table);
                                 let page = encode_page(run.va);
                                 let more = encode_more(run.num);
@@ -1419,7 +1415,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:110-117: ipte_local
+                            // s390.arch:116-123: ipte_local
                             cpu.issue(Op::IpteLocal { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1430,7 +1426,7 @@ impl Tlb {
                         let mut page = encode_page(start);
                         let mut left = entries;
                         while left > 0 {
-                            // s390.arch:102-109: ipte
+                            // s390.arch:107-115: ipte
                             cpu.issue(Op::Ipte { table, page });
                             page = page.wrapping_add((step >> 12) << 12);
                             left = left.wrapping_sub(1);
@@ -1438,13 +1434,13 @@ impl Tlb {
                     }
                 } else if c.has(Config::IPTE_RANGE) {
                     if entries == 1 {
-                        // s390.arch:102-109: ipte
+                        // s390.arch:107-115: ipte
                         let table = encode_table(slot.table);
                         let page = encode_page(start);
                         cpu.issue(Op::Ipte { table, page });
                     } else {
                         for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            // s390.arch:119-129: ipte_run
+                            // s390.arch:125-136: ipte_run
                             let table = encode_table(slot.table);
                             let page = encode_page(run.va);
                             let more = encode_more(run.num);
@@ -1457,7 +1453,7 @@ impl Tlb {
                     let mut page = encode_page(start);
                     let mut left = entries;
                     while left > 0 {
-                        // s390.arch:102-109: ipte
+                        // s390.arch:107-115: ipte
                         cpu.issue(Op::Ipte { table, page });
                         page = page.wrapping_add((step >> 12) << 12);
                         left = left.wrapping_sub(1);
@@ -1469,7 +1465,7 @@ impl Tlb {
                 let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:151-157: idte_local
+                    // s390.arch:159-165: idte_local
                     cpu.issue(Op::IdteLocal { origin, segment });
                     segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
@@ -1480,7 +1476,7 @@ impl Tlb {
                 let mut segment = encode_segment(start);
                 let mut left = entries;
                 while left > 0 {
-                    // s390.arch:144-150: idte
+                    // s390.arch:151-158: idte
                     cpu.issue(Op::Idte { origin, segment });
                     segment = segment.wrapping_add((step >> 20) << 20);
                     left = left.wrapping_sub(1);
@@ -1488,16 +1484,16 @@ impl Tlb {
             }
             slot.store(change.new_bits);
         }
-        owed
+        outcome.deferred
     }
 
     /// Loads another address space.
     ///
-    /// From: s390.arch:252-255, s390.arch:256-259.
+    /// From: s390.arch:264-267, s390.arch:268-271.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt != Debt::None {
-            if debt == Debt::Tag {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+        if pending != Pending::None {
+            if pending == Pending::Tag {
                 // Everything under the tag goes.
                 self.user_here_everything(cpu);
             } else {
@@ -1505,11 +1501,11 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // s390.arch:252-255: cr1
+        // s390.arch:264-267: cr1
         cpu.issue(Op::LoadCr1 {
             control: encode_control(to.tag.value),
         });
-        // s390.arch:256-259: cr7
+        // s390.arch:268-271: cr7
         cpu.issue(Op::LoadCr7 {
             control: encode_control(to.tag.value),
         });
@@ -1521,44 +1517,26 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: s390.arch:169-175.
+    /// From: s390.arch:178-184.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        // s390.arch:169-175: ptlb
+        // s390.arch:178-184: ptlb
         cpu.issue(Op::Ptlb);
     }
 }
-
-/// What each instruction drops, by the book.
-const EFFECTS: &[Effect] = &[
-    Effect::new("ipte", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ipte_local", &[Clause::new(What::leaf(Levels::ALL), Which::Containing, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("ipte_run", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(256), aligned: false, stride: Stride::Entries(Levels(1)), }, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ipte_run_local", &[Clause::new(What::leaf(Levels::ALL), Which::Run { least: 1, most: Most::Count(256), aligned: false, stride: Stride::Entries(Levels(1)), }, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("idte", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("idte_local", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::SELF, When::AT_ONCE),
-    Effect::new("idte_asce", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::THIS)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("ptlb", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::SELF, When::AT_ONCE),
-    Effect::new("crdte", &[Clause::new(What::LEAF_AND_WALK, Which::Subtree, Whose::TABLE)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("cspg", &[Clause::new(What::LEAF_AND_WALK, Which::Everything, Whose::ANY)], Holders::CPUS, When::AT_ONCE),
-    Effect::new("rdp", &[], Holders::CPUS, When::AT_ONCE),
-    Effect::new("rdp_local", &[], Holders::SELF, When::AT_ONCE),
-];
 
 impl Backend for Tlb {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "s390",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        effects: EFFECTS,
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         strides: Levels(7),
         pages_batched: false,
         tables_deferred: true,
         lazy_refcounted: true,
         interrupts_off: false,
         tag_after_publish: false,
-        tag_is_root: true,
         one_at_a_time: false,
         changes_plainly: false,
         changes_deferrable: true,
@@ -1580,8 +1558,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -1603,12 +1581,13 @@ impl Backend for Tlb {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        let facts = self.change_facts(owner.conditions);
+        let facts = self.change_facts(owner.flags);
         let kind = change.kind(&facts);
         let was = slot.was();
-        let owed = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
-        let obligation = change.left_over(&facts, owner.space);
-        Changed { was, obligation, owed }
+        let deferred = self
+            .change_entry(cpu, owner.tag.value, slot, change, kind, owner);
+        let required = change.left_over(&facts, owner.space);
+        Changed { was, required, deferred }
     }
 
     /// Issues nothing: new entries are published by the order in which walkers see stores, and
@@ -1622,8 +1601,8 @@ impl Backend for Tlb {
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {
-            of_cpu: None,
-            of_machine: Some((
+            per_cpu: None,
+            global: Some((
                 TagValues {
                     first: 0,
                     last: 18446744073709551615,
@@ -1635,36 +1614,31 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let _ = request;
-        Audience::NOBODY
-    }
-
-    fn gives_up(&self, request: &Request<'_>) -> bool {
-        let _ = request;
-        false
+        IpiTargets::NONE
     }
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let owed = match (request.space, request.reach) {
+        let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.user_here_page(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.user_here_ranges(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.user_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1672,19 +1646,19 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.user_wide_page(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.user_wide_ranges(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.user_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1692,19 +1666,19 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.kernel_here_page(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.kernel_here_ranges(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_here_everything(cpu);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
@@ -1712,45 +1686,45 @@ impl Backend for Tlb {
                 match request.scope {
                     Scope::Page { .. } => {
                         self.kernel_wide_page(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Ranges(_) => {
                         self.kernel_wide_ranges(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Everything { .. } => {
                         self.kernel_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                     Scope::Teardown => {
                         self.kernel_wide_everything(cpu, request.tag.value);
-                        Owed::NOTHING
+                        Outcome::NOTHING
                     }
                 }
             }
         };
-        Started::new(request, self.audience(request), owed)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let _ = cpu;
-        let interrupt = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => Audience::NOBODY,
-            (Space::User, Reach::Wide) => Audience::NOBODY,
-            (Space::Kernel, Reach::Here) => Audience::NOBODY,
-            (Space::Kernel, Reach::Wide) => Audience::NOBODY,
+        let sync_ipis = match (started.space, started.reach) {
+            (Space::User, Reach::Here) => IpiTargets::NONE,
+            (Space::User, Reach::Wide) => IpiTargets::NONE,
+            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
+            (Space::Kernel, Reach::Wide) => IpiTargets::NONE,
         };
         Finished {
-            interrupt,
-            owed: started.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt);
-        Owed::NOTHING
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -1767,8 +1741,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

@@ -1,24 +1,38 @@
-//! Memory for many pages or tables, a page of memory each.
+//! Memory for many pages or tables: what a gather fills when its own room is used up.
+//!
+//! In: memory that [`Platform::page_batch`] and [`Platform::table_batch`] return. Out: the same memory, dropped when it is
+//! empty. Holds: a gather that gets no memory flushes and goes on, so a kernel may return none at any time, or always.
 
-/// How many there are in one: with the two words beside them they fill 4 KiB.
+use core::convert::Infallible;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+
+use crate::platform::Platform;
+
+/// How many pages or tables fit in one batch: with the two words beside them they fill 4 KiB.
 pub const BATCH: usize = 510;
 
-/// A list of up to [`BATCH`] things, and what was full before it. `B` is the kernel's owned reference to one.
-#[derive(Debug)]
-pub struct Batch<T, B> {
-    pub(crate) next: Option<B>,
+/// A list of up to [`BATCH`] pages or tables of a gather, and the batches that were filled before it.
+pub struct Batch<T, P: Platform> {
+    pub(crate) next: Option<P::BatchBox<Self>>,
     pub(crate) used: usize,
     pub(crate) slots: [Option<T>; BATCH],
 }
 
-impl<T, B> Default for Batch<T, B> {
+/// A batch of pages.
+pub type PageBatch<P> = Batch<<P as Platform>::Page, P>;
+
+/// A batch of tables.
+pub type TableBatch<P> = Batch<<P as Platform>::Table, P>;
+
+impl<T, P: Platform> Default for Batch<T, P> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T, B> Batch<T, B> {
-    /// An empty one.
+impl<T, P: Platform> Batch<T, P> {
+    /// Returns an empty batch.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -46,51 +60,37 @@ impl<T, B> Batch<T, B> {
         self.slots.get_mut(self.used)?.take()
     }
 
-    /// Takes out all of this batch.
+    /// Takes out everything of this batch.
     #[inline]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         let used = core::mem::take(&mut self.used);
         self.slots.iter_mut().take(used).filter_map(Option::take)
     }
 
-    /// What it holds, this batch alone.
+    /// Returns what this batch holds, without those before it.
     pub(crate) fn held(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().take(self.used).flatten()
     }
 }
 
-/// A batch on the heap.
-#[cfg(feature = "alloc")]
-#[derive(Debug)]
-pub struct Boxed<T>(alloc::boxed::Box<Batch<T, Boxed<T>>>);
+/// The [`Platform::BatchBox`] of a kernel that has no memory for batches: no value of it exists.
+///
+/// A gather then holds [`BUNDLE`](crate::gather::BUNDLE) pages, and flushes when there are more.
+pub struct NoBatch<T> {
+    never: Infallible,
+    batch: PhantomData<T>,
+}
 
-#[cfg(feature = "alloc")]
-impl<T> Boxed<T> {
-    /// An empty one; a kernel whose allocator may fail has an owned reference of its own.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(alloc::boxed::Box::default())
+impl<T> Deref for NoBatch<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self.never {}
     }
 }
 
-#[cfg(feature = "alloc")]
-impl<T> Default for Boxed<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<T> core::ops::Deref for Boxed<T> {
-    type Target = Batch<T, Boxed<T>>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<T> core::ops::DerefMut for Boxed<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+impl<T> DerefMut for NoBatch<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match self.never {}
     }
 }

@@ -4,15 +4,15 @@
 //! while CPUs go on is of no one moment.
 
 use crate::backend::Backend;
-use crate::clause::Level;
-use crate::local::Local;
+use crate::level::Level;
+use crate::local::CpuTlb;
 use crate::platform::Platform;
 use crate::ranges::Kept;
-use crate::request::{Extent, Ranges, Reach, Request, Scope};
+use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
 use crate::{CpuId, Mmu};
 
-/// How many size classes [`Counts::pages`] has.
+/// How many size classes [`Stats::pages`] has.
 pub const SIZES: usize = 12;
 
 macro_rules! counters {
@@ -25,9 +25,9 @@ macro_rules! counters {
             pub pages: [Own; SIZES],
         }
 
-        /// What was counted, on one CPU or on all. Counts wrap.
+        /// What was counted, on one CPU or on all. Stats wrap.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct Counts {
+        pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
             /// Flushes of 0 pages (tables alone), of 1 page, of up to 2, of up to 4, and so on; the last of all that are
             /// larger. Those of everything are not in it.
@@ -43,7 +43,7 @@ macro_rules! counters {
                 }
             }
 
-            fn add_to(&self, sum: &mut Counts) {
+            fn add_to(&self, sum: &mut Stats) {
                 $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
                 for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
                     *sum = sum.wrapping_add(word.get());
@@ -66,7 +66,7 @@ counters! {
     full_asked,
     /// Because another gather of the space was under way.
     full_nested,
-    /// Because more entries were named than the ceiling allows one by one.
+    /// Because more entries were named than the ceiling allows one by one; where the CPU that asked takes part.
     full_ceiling,
     /// Because a debt was not exactly one request.
     full_debt,
@@ -103,53 +103,38 @@ impl Counters {
 // What is known of a scope where it is made is to be known where it is matched.
 #[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
-    /// Counts how much a flush names, and whether that is so much that everything goes.
+    /// Stats how much a flush names.
     #[inline(always)]
-    pub(crate) fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
+    pub(crate) fn count_size(&self, here: &CpuTlb<P>, request: &Request<'_>) {
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
-            Scope::Ranges(ranges) => self.count_entries(here, request, ranges),
+            Scope::Ranges(ranges) => self.count_entries(here, ranges),
             Scope::Everything { .. } | Scope::Teardown => {}
         }
     }
 
     #[inline]
-    fn count_entries(&self, here: &Local<P>, request: &Request<'_>, ranges: &Ranges) {
+    fn count_entries(&self, here: &CpuTlb<P>, ranges: &Ranges) {
         let backend = self.platform.backend();
         let levels = backend.levels();
-        let (mut leaves, mut cuts, mut pages) = (0u64, 0u64, 0u64);
-        let mut count = |level: Level, leaf: Extent, walk: Extent| {
+        let entries = |level: Level, leaf: Extent| {
             let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
-            if shift != 0 {
-                leaves = leaves.saturating_add(leaf.entries(shift));
-                cuts = cuts.saturating_add(walk.entries(shift));
-                let of_each = shift.wrapping_sub(levels[0].shift);
-                pages = pages.saturating_add(leaf.entries(shift).wrapping_shl(of_each));
-            }
+            if shift == 0 { 0 } else { leaf.entries(shift) }
         };
-        match ranges.kept() {
-            Kept::Run(level, extent) => count(level, extent, Extent::EMPTY),
-            Kept::Sorted(sorted) => {
-                let extents = sorted.leaf.iter().zip(&sorted.walk);
-                for (level, (leaf, walk)) in Level::all().zip(extents) {
-                    count(level, *leaf, *walk);
-                }
-            }
-        }
-        here.counters.flushed(leaves);
-        // One instruction names one entry at least: most flushes are well below every ceiling.
-        let close = [Reach::Here, Reach::Wide].into_iter().any(|reach| {
-            let ceiling = backend.ceiling(request.space, reach);
-            ceiling.is_exceeded_by(leaves.saturating_add(cuts), pages)
+        here.counters.flushed(match ranges.kept() {
+            Kept::Run(level, extent) => entries(level, extent),
+            Kept::Sorted(sorted) => Level::all()
+                .zip(sorted.leaf)
+                .fold(0, |sum: u64, (level, leaf)| {
+                    sum.saturating_add(entries(level, leaf))
+                }),
         });
-        let gives_up = close && backend.gives_up(request);
-        here.counters.full_ceiling.count(u64::from(gives_up));
     }
 
     /// What all CPUs counted.
     #[must_use]
-    pub fn stats(&self) -> Counts {
-        let mut sum = Counts::default();
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
         self.locals()
             .for_each(|local| local.counters.add_to(&mut sum));
         sum.rollovers = self.tags.rollovers.get();
@@ -158,8 +143,8 @@ impl<P: Platform> Mmu<P> {
 
     /// What one CPU counted.
     #[must_use]
-    pub fn stats_of(&self, cpu: CpuId) -> Counts {
-        let mut sum = Counts::default();
+    pub fn stats_of(&self, cpu: CpuId) -> Stats {
+        let mut sum = Stats::default();
         self.platform.cpu(cpu).counters.add_to(&mut sum);
         sum
     }
@@ -175,7 +160,7 @@ mod tests {
         for pages in [0, 1, 2, 3, 4, 5, 512, 1025, u64::MAX] {
             counters.flushed(pages);
         }
-        let mut counts = Counts::default();
+        let mut counts = Stats::default();
         counters.add_to(&mut counts);
         assert_eq!(counts.pages, [1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 1, 2]);
     }

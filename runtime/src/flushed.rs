@@ -1,11 +1,14 @@
-//! What comes out of a gather: the receipt for a flush, and the pages with it.
+//! What comes out of a gather: pages, with the proof that a flush covers them.
 
+use crate::batch::PageBatch;
 use crate::platform::Platform;
 
-/// Pages that no CPU and no device can reach any more: they may have a new owner. Made by a finished flush alone.
+/// Pages that no CPU and no device can reach any more: they may have a new owner. Only a finished flush makes one.
+///
+/// It is an iterator over the pages. Pages that are not taken out are dropped with it.
 pub struct Flushed<'r, P: Platform> {
     pub(crate) bundle: &'r mut [Option<P::Page>],
-    pub(crate) batch: &'r mut Option<P::PageBatch>,
+    pub(crate) batch: &'r mut Option<P::BatchBox<PageBatch<P>>>,
 }
 
 impl<P: Platform> Iterator for Flushed<'_, P> {
@@ -28,7 +31,7 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
         }
     }
 
-    /// As one by one, without looking for the batch each time.
+    /// Does the same as `next` for each page, without a look at the batches for each.
     #[inline]
     fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
         let bundle = core::mem::take(&mut self.bundle)
@@ -43,7 +46,7 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
 }
 
 impl<P: Platform> Flushed<'_, P> {
-    /// The pages that found no room in the gather itself.
+    /// Folds the pages that found no room in the gather itself.
     #[inline(never)]
     fn fold_batches<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
         let mut so_far = first;
@@ -56,7 +59,7 @@ impl<P: Platform> Flushed<'_, P> {
 }
 
 impl<P: Platform> Drop for Flushed<'_, P> {
-    /// What the platform did not take.
+    /// Drops the pages that the platform did not take.
     #[inline]
     fn drop(&mut self) {
         if !self.bundle.is_empty() || self.batch.is_some() {

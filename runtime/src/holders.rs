@@ -1,4 +1,4 @@
-//! Holders: who may have entries of a space cached, and who can use them.
+//! Agents: who may have entries of a space cached, and who can use them.
 //!
 //! In: a space, behind the barrier that orders what was changed before these reads. Out: the CPUs that a flush interrupts.
 //! Holds: a CPU that is left out has nothing of the space loaded, or makes up for it before it uses the space again.
@@ -18,8 +18,8 @@
 //! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
 use crate::Mmu;
-use crate::clause::Holders;
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::agents::Agents;
+use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space};
@@ -41,7 +41,7 @@ impl<P: Platform> Mmu<P> {
         &self,
         cpu: CpuId,
         space: &AddressSpace<P>,
-        classes: Holders,
+        classes: Agents,
     ) -> Told<P::CpuSet> {
         if space.kind == Space::Kernel {
             let mut others = self.online.now(Barrier::Unloaded);
@@ -53,7 +53,7 @@ impl<P: Platform> Mmu<P> {
         if others.contains(cpu) {
             others.remove(cpu);
             let uses = self.platform.cpu(cpu).may_have_loaded(space.id);
-            here = uses || classes.covers(Holders::PARKED);
+            here = uses || classes.covers(Agents::INACTIVE);
         }
         if !others.is_empty() {
             self.keep_only(&mut others, space, classes);
@@ -63,16 +63,16 @@ impl<P: Platform> Mmu<P> {
 
     /// Keeps of the holders of a space those who are of these classes, and on line.
     #[inline(never)]
-    fn keep_only(&self, others: &mut P::CpuSet, space: &AddressSpace<P>, classes: Holders) {
+    fn keep_only(&self, others: &mut P::CpuSet, space: &AddressSpace<P>, classes: Agents) {
         for holder in others.clone().iter() {
             let local = self.platform.cpu(holder);
             let loaded = local.loaded();
             let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
-                Holders::PARKED
+                Agents::INACTIVE
             } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
-                Holders::LAZY
+                Agents::LAZY
             } else {
-                Holders::ACTIVE
+                Agents::ACTIVE
             };
             let off_line = loaded == SpaceId::NONE;
             if off_line || !classes.covers(class) {

@@ -2,12 +2,12 @@
 
 use crate::TagSource;
 use crate::backend::{Backend, Root};
-use crate::clause::Level;
-use crate::cpus::{CpuId, Cpus, no_cpus};
+use crate::cpus::{CpuId, CpuMask, no_cpus};
 use crate::debts::Line;
-use crate::local::Local;
+use crate::level::Level;
+use crate::local::CpuTlb;
 use crate::platform::Platform;
-use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, Lock, Word, const_fn};
@@ -20,7 +20,7 @@ use crate::tags::{NoTag, Pool, Tagging};
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
-    pub(crate) online: <P::CpuSet as Cpus>::Shared,
+    pub(crate) online: <P::CpuSet as CpuMask>::Shared,
     pub(crate) tags: Pool,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
@@ -54,7 +54,7 @@ pub enum Unusable {
     TooFewTags,
 }
 
-/// What is wrong with a stretch of addresses, or an entry.
+/// Why an address range or a page-table entry was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misuse {
     /// The range has no address.
@@ -63,12 +63,20 @@ pub enum Misuse {
     Wraps,
     /// The range begins or ends within an entry of its level.
     Misaligned,
-    /// The machine has no such level, or no entry there can be of this kind.
+    /// The machine has no such level, or no entries of this kind there.
     NoSuchLevel,
-    /// The entry is of another address space.
+    /// The entry is in another address space.
     OtherSpace,
-    /// The change makes a valid entry another valid one where the machine wants it invalid in between.
-    ThroughInvalid,
+    /// The entry maps no page.
+    NotALeaf,
+    /// The entry points at no table.
+    NotATable,
+    /// The entry is invalid, or the bits for it are.
+    NotValid,
+    /// The entry is valid already.
+    AlreadyValid,
+    /// The new bits map another page, or point at another table.
+    OtherPage,
 }
 
 impl core::fmt::Display for Misuse {
@@ -78,10 +86,12 @@ impl core::fmt::Display for Misuse {
             Self::Wraps => "the range goes beyond the last address",
             Self::Misaligned => "the range begins or ends within an entry of its level",
             Self::NoSuchLevel => "the machine has no such entries at this level",
-            Self::OtherSpace => "the entry is of another address space",
-            Self::ThroughInvalid => {
-                "a valid entry becomes another one on this machine only through an invalid one"
-            }
+            Self::OtherSpace => "the entry is in another address space",
+            Self::NotALeaf => "the entry maps no page",
+            Self::NotATable => "the entry points at no table",
+            Self::NotValid => "the entry or the bits for it are invalid",
+            Self::AlreadyValid => "the entry is valid already",
+            Self::OtherPage => "the new bits map another page or point at another table",
         })
     }
 }
@@ -116,9 +126,20 @@ pub struct NewSpace {
     /// The same of the view that user code runs on; the same table where there is but one.
     pub user_table: u64,
     /// What holds of the space from the start.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
     /// Whether each CPU gives the space a tag of its own where the machine has tags for all CPUs as well.
     pub tag_of_cpu: bool,
+}
+
+impl From<u64> for NewSpace {
+    /// Returns a space with one top table, at this physical address, for every view.
+    fn from(table: u64) -> Self {
+        Self {
+            table,
+            user_table: table,
+            ..Self::default()
+        }
+    }
 }
 
 impl<P: Platform> Mmu<P> {
@@ -177,7 +198,7 @@ impl<P: Platform> Mmu<P> {
     pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P>, NoTag> {
         let backend = self.platform.backend();
         let tags = backend.tags();
-        let tagging = match (tags.of_cpu, tags.of_machine) {
+        let tagging = match (tags.per_cpu, tags.global) {
             (Some(_), Some(_)) if new.tag_of_cpu => Tagging::Cpu,
             (_, Some((_, TagSource::Generations))) => Tagging::Generations,
             (_, Some((_, TagSource::Life))) => Tagging::Life,
@@ -193,28 +214,28 @@ impl<P: Platform> Mmu<P> {
         let lines = match tagging {
             Tagging::None => 1,
             Tagging::Cpu => {
-                let values = tags.of_cpu;
+                let values = tags.per_cpu;
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
                 (0..crate::debts::REMEMBERED as u64).take_while(has).count()
             }
             // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
             // followed.
             _ => {
-                let interrupts = |conditions| {
+                let interrupts = |flags| {
                     let request = Request {
                         space: Space::User,
                         tag: Tag {
                             value: 0,
-                            of_machine: true,
+                            global: true,
                         },
                         reach: Reach::Wide,
-                        conditions,
+                        flags,
                         scope: Scope::Everything { tables: true },
                     };
-                    !backend.audience(&request).holders.is_empty()
+                    !backend.ipi_targets(&request).agents.is_empty()
                 };
-                let all = Conditions(u32::MAX);
-                if interrupts(new.conditions) || interrupts(all) {
+                let all = SpaceFlags(u32::MAX);
+                if interrupts(new.flags) || interrupts(all) {
                     crate::debts::REMEMBERED
                 } else {
                     0
@@ -229,13 +250,13 @@ impl<P: Platform> Mmu<P> {
             lines,
         );
         space.tag.put(tag);
-        space.conditions.put(u64::from(new.conditions.0));
-        space.always = new.conditions;
+        space.flags.put(u64::from(new.flags.0));
+        space.always = new.flags;
         Ok(space)
     }
 
     /// What the runtime keeps for each CPU.
-    pub(crate) fn locals(&self) -> impl Iterator<Item = &Local<P>> {
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
@@ -249,7 +270,7 @@ impl<P: Platform> Mmu<P> {
             table: space.table,
             tag: self.tag_in(line, space),
             empty: kernel.empty,
-            conditions: space.conditions(),
+            flags: space.flags(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! in that of a smaller one that names its addresses without a hint; every cut is in a pass of its own,
 //! or a pass over leaves names an address in its reach and drops walk entries as well.
 
-use crate::clause::{LEVELS, Level, Levels};
+use crate::level::{LEVELS, Level, Levels};
 use crate::ranges::{Kept, Sorted};
 use crate::request::{Extent, LevelFacts, LevelTable, Ranges, below};
 use crate::runs::Units;

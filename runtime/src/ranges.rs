@@ -1,11 +1,11 @@
 //! What was changed, level by level.
 //!
-//! In: extents of changed entries, and what a change [obliges](Obligation) to drop in them. Out: a [`Scope`]. Holds: every
+//! In: extents of changed entries, and the [flush](RequiredFlush) that a change requires in them. Out: a [`Scope`]. Holds: every
 //! entry that was put in is in what comes out. While that is leaf entries of one level in one run, as it is for most
 //! flushes, nothing is kept by level, and nothing is to be looked through.
 
-use crate::change::Obligation;
-use crate::clause::{LEVELS, Level, Levels, Which};
+use crate::level::{LEVELS, Level, Levels};
+use crate::pte::RequiredFlush;
 use crate::request::{Extent, LevelTable, Scope, below};
 
 /// What was changed.
@@ -132,22 +132,19 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(cut)
     }
 
-    /// Adds what a change of the entries in an extent requires to be flushed.
-    pub fn obligation(&mut self, obligation: &Obligation, extent: Extent) {
-        for clause in [obligation.walk, obligation.leaf, obligation.absent] {
-            let Some(clause) = clause else { continue };
-            for level in clause.what.leaf.iter() {
-                self.leaf(level, extent);
-            }
-            for level in clause.what.walk.iter() {
-                self.walk(level, extent);
-            }
-            for level in clause.what.absent.iter() {
-                self.appeared(level, extent);
-            }
-            if clause.which == Which::Subtree {
-                self.below_live();
-            }
+    /// Adds the flush that a change of the entries in an extent requires.
+    pub fn require(&mut self, required: &RequiredFlush, extent: Extent) {
+        for level in required.leaf.iter() {
+            self.leaf(level, extent);
+        }
+        for level in required.walk.iter() {
+            self.walk(level, extent);
+        }
+        for level in required.negative.iter() {
+            self.appeared(level, extent);
+        }
+        if required.subtree && !required.is_nothing() {
+            self.below_live();
         }
     }
 

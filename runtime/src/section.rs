@@ -1,252 +1,385 @@
 //! What may be done to entries while their table is locked.
+//!
+//! In: entries, as the kernel's [`Pte`]. Out: pages and tables that the gather keeps until they are flushed, or an error that
+//! gives the entry back. Holds: an entry that changes is recorded in the gather before the lock is released, with what its
+//! change requires to be flushed; nothing is changed where an error is returned.
 
 use core::fmt;
 
 use crate::Mmu;
-use crate::change::{Below, Change, Changed, Entry, Marks, Slot, Was};
-use crate::clause::Level;
 use crate::gather::{Gather, NEW};
+use crate::level::Level;
 use crate::mmu::Misuse;
-use crate::platform::Platform;
+use crate::platform::{Platform, Pte};
+use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 
-/// A valid entry that its owner gives up. The kernel's type.
-pub trait OwnedEntry {
-    /// Whose entry it is.
-    fn space(&self) -> SpaceId;
-    /// Its level.
-    fn level(&self) -> Level;
-    /// Where it stands: more than one entry only where they map one page together.
-    fn slot(&self) -> Slot<'_>;
-    /// What it says.
-    fn entry(&self) -> Entry;
-}
-
-/// A leaf entry: whoever has one may clear it.
-pub trait Mapped<P: Platform>: OwnedEntry {
-    /// It is cleared, and this stood there, with what the machine had noted in it. The page, if the entry kept one.
-    fn unmapped(self, was: Was) -> Option<P::Page>;
-}
-
-/// An entry that points at a table, which its owner gives up as well, or moves. Its level is above that of the table's
-/// own entries.
-pub trait Linked<P: Platform>: OwnedEntry {
-    /// It does not point there any more.
-    fn unlinked(self) -> P::Table;
-}
-
-/// A change that was refused; nothing was changed, and the entry is still its owner's.
+/// A change that was refused. Nothing was changed, and the entry still belongs to the caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Refused<T> {
-    /// Why.
+pub struct Refused<E> {
+    /// Why it was refused.
     pub why: Misuse,
-    /// What was given.
-    pub entry: T,
+    /// The entry.
+    pub entry: E,
 }
 
-impl<T> fmt::Display for Refused<T> {
+impl<E> fmt::Display for Refused<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.why.fmt(f)
     }
 }
 
-impl<T> fmt::Debug for Refused<T> {
-    /// Says why; an entry need not be `Debug`.
+impl<E> fmt::Debug for Refused<E> {
+    /// Writes why; an entry need not be `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut refused = f.debug_struct("Refused");
         refused.field("why", &self.why).finish_non_exhaustive()
     }
 }
 
-impl<T> core::error::Error for Refused<T> {}
+impl<E> core::error::Error for Refused<E> {}
 
 /// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
-pub struct Section<'g, 'id, 'm, P: Platform> {
-    pub(crate) gather: &'g mut Gather<'id, 'm, P>,
+///
+/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
+/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
+/// The kernel must not change in this way what any CPU accesses in that moment
+/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+///
+/// # Context
+///
+/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+pub struct Section<'g, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'m, P>,
 }
 
-impl<P: Platform> Section<'_, '_, '_, P> {
-    /// Clears an entry; its page comes out behind the flush.
+impl<P: Platform> Section<'_, '_, P> {
+    /// Stores a valid entry where none was: a leaf entry or one that points at a table.
+    ///
+    /// Where this gather has changed entries for the same addresses that are not flushed yet, and the machine requires those
+    /// to be flushed before, they are. Entries of the kernel are [published](crate::Mmu::publish) at the end of the section. A
+    /// user's need not be, since an access that misses one faults and is repeated.
     ///
     /// # Errors
-    /// When the entry is of another space, or the machine has no such entries at its level. It is not changed, and
-    /// given back.
-    #[inline]
-    pub fn clear<M: Mapped<P>>(&mut self, mapped: M) -> Result<(), Refused<M>> {
-        self.clear_all(core::iter::once(mapped))
+    ///
+    /// When the entry is in another space or valid already, when the bits are no valid entry, and when the machine has no such
+    /// entry at its level.
+    pub fn map<E: Pte<P>>(&mut self, pte: &E, bits: u64) -> Result<(), Misuse> {
+        self.check_space(pte)?;
+        let (level, slot) = (pte.level(), pte.slot());
+        let valid = |nth| E::decode(level, slot.load(nth)) != Entry::Invalid;
+        if (0..slot.entries.len() as u64).any(valid) {
+            return Err(Misuse::AlreadyValid);
+        }
+        let change = Change {
+            new: E::decode(level, bits),
+            new_bits: bits,
+            ..Change::vanishing(level, Entry::Invalid)
+        };
+        let shift = self.check_new(&change)?;
+        self.store(&slot, shift, &change);
+        Ok(())
     }
 
-    /// Clears many entries; the same as one after the other, and quicker where they are neighbours.
+    /// Unmaps a page: its entry becomes invalid, and the page is released after the flush.
     ///
     /// # Errors
-    /// As [`clear`](Self::clear), with the first entry that is wrong: those before it are cleared, and those after it are
+    ///
+    /// When the entry is in another space or is no leaf entry, and when the machine has no leaf entries at its level. The entry
+    /// is not changed, and given back.
+    #[inline]
+    pub fn unmap<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
+        self.unmap_all(core::iter::once(pte))
+    }
+
+    /// Unmaps many pages: the same as one after the other, and faster where they are neighbours.
+    ///
+    /// # Errors
+    ///
+    /// As [`unmap`](Self::unmap), with the first entry that is wrong: those before it are unmapped, and those after it are
     /// still in the iterator.
     #[inline]
-    pub fn clear_all<M: Mapped<P>>(
+    pub fn unmap_all<E: Pte<P>>(
         &mut self,
-        entries: impl IntoIterator<Item = M>,
-    ) -> Result<(), Refused<M>> {
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<(), Refused<E>> {
         let gather = &mut *self.gather;
         let mut known = None;
-        for mapped in entries {
-            let shift = match gather.mmu.check_leaf(gather.space, &mapped, &mut known) {
-                Ok(shift) => shift,
-                Err(why) => return Err(Refused { why, entry: mapped }),
+        for pte in entries {
+            let slot = pte.slot();
+            let (old, shift) = match gather.mmu.check_leaf(gather.space, &pte, &slot, &mut known) {
+                Ok(leaf) => leaf,
+                Err(why) => return Err(Refused { why, entry: pte }),
             };
-            let level = mapped.level();
-            let slot = mapped.slot();
-            let change = Change::vanishing(level, mapped.entry());
+            let level = pte.level();
             let extent = slot.extent(shift);
+            let change = Change::vanishing(level, old);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
-            if !changed.obligation.is_nothing() {
+            if !changed.required.is_nothing() {
                 gather.record_leaf(level, extent);
             }
-            gather.keep_page(mapped.unmapped(changed.was));
+            gather.keep_page(pte.into_page(changed.was.any));
         }
         Ok(())
     }
 
-    /// Changes entries of the space that stay the kernel's: to other rights or attributes, from nothing to a page or a
-    /// table, to nothing. What that leaves in TLBs is flushed with the rest.
+    /// Changes what a valid entry says of the same page or table, in one atomic update: rights, attributes, accessed and dirty
+    /// marks, bits of software. Returns the bits that were in the entry until then. The entry keeps its page.
     ///
-    /// What an entry mapped that becomes invalid, or maps another page, may be used until the gather has returned: it is not
-    /// free before. [`clear`](Self::clear) and [`replace`](Self::replace) keep it that long.
-    ///
-    /// A valid entry where none was: where this gather has changed entries of the same addresses that are not flushed yet, and
-    /// the machine wants those gone before, they are flushed first. Entries of the kernel are
-    /// [published](crate::Mmu::publish) at the end of the section, and so are those that gain rights without a flush; a user's need not be, since an access that misses one
-    /// faults and is repeated.
+    /// `compute` returns the new bits for the bits that it is given. These have every mark that the machine has set until the
+    /// entry changes, and no mark is lost: it is called again where the machine has set one meanwhile. The new bits may be
+    /// an invalid entry, in which software keeps the page; [`map`](Self::map) makes it valid again.
     ///
     /// # Errors
-    /// When the machine has no such entry at this level, or wants the entry invalid and flushed in between: then
-    /// [`replace`](Self::replace) or [`break_before_make`](Self::break_before_make) is meant. Nothing is changed.
-    pub fn change(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-        self.gather.mmu.check_change(self.gather.space, change)?;
-        self.changed(slot, change)
-    }
-
-    /// Changes an entry to what is computed from what stands in it, in one atomic update: marks that the machine sets in
-    /// the entry meanwhile (accessed, dirty) are in what `compute` is given, and none is lost.
     ///
-    /// `compute` is called again when the entry has changed since it was read; for several entries that map one page together
-    /// also with what it returned. It says what the entry that it is given says, and what it becomes.
-    ///
-    /// # Errors
-    /// As [`change`](Self::change).
-    pub fn update(
+    /// When the entry is in another space or is not valid, when the new bits map another page or point at another table, and
+    /// when the machine has no such entry at its level.
+    pub fn protect<E: Pte<P>>(
         &mut self,
-        slot: &Slot<'_>,
-        mut compute: impl FnMut(Was) -> Change,
-    ) -> Result<Was, Misuse> {
+        pte: &E,
+        mut compute: impl FnMut(u64) -> u64,
+    ) -> Result<u64, Misuse> {
+        self.check_space(pte)?;
+        let (level, slot) = (pte.level(), pte.slot());
         let mut lost = 0; // marks that were set after the entry was read, and not stored again
         loop {
             let stands = slot.was();
-            let change = compute(stands.with(lost));
+            let old = stands.with(lost);
+            let change = change_of::<P, E>(level, old, compute(old.any));
+            let shift = self.check_same_page(&change)?;
             let (mmu, space) = (self.gather.mmu, self.gather.space);
-            mmu.check_change(space, &change)?;
-            let extent = slot.extent(mmu.check_entry(change.level, change.old)?);
-            self.flush_before(extent, &change);
-            let Some(changed) = mmu.change_from(space, slot, stands, &change) else {
+            if mmu.must_break(space, &change) {
+                let was = self.make_invalid(&slot, shift, &change).with(lost);
+                let mut made = change_of::<P, E>(level, was, compute(was.any));
+                let checked = self.check_same_page(&made);
+                if checked.is_err() {
+                    // With more marks something else was computed: the entry stays what it was.
+                    (made.new, made.new_bits) = (made.old, was.any);
+                }
+                self.make_valid(&slot, shift, &made);
+                return checked.map(|_| was.any);
+            }
+            let Some(changed) = mmu.change_from(space, &slot, stands, &change) else {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
-                    self.gather.record(&change.obligation(&facts), extent);
+                    let extent = slot.extent(shift);
+                    self.gather.record(&change.required_flush(&facts), extent);
                 }
                 core::hint::spin_loop();
                 continue;
             };
-            self.record(extent, &change, &changed);
+            self.record(slot.extent(shift), &change, &changed);
             let more = changed.was.any & !stands.any;
             if more == 0 {
-                return Ok(changed.was.with(lost));
+                return Ok(old.any);
             }
             lost |= more;
         }
     }
 
-    /// Replaces the page of an entry: the entry maps another page, or points at a table, and the old page is kept as
-    /// [`clear`](Self::clear) keeps it, and comes out after the flush. For copy on write, migration, and splitting
-    /// a large page (whose entry keeps no page then).
-    ///
-    /// Where the machine wants the entry invalid and flushed before it says something else (break before make), it is, for a
-    /// moment: a CPU that faults in that moment has to wait for the lock of this section.
+    /// Replaces the page of a leaf entry: the entry maps another page, or points at a table, and the old page is released after
+    /// the flush. For copy on write, migration, and splitting a large page, which keeps its page
+    /// ([`Pte::into_page`] returns `None` for it).
     ///
     /// # Errors
-    /// As [`clear`](Self::clear); and when the machine has no such new entry at this level.
-    pub fn replace<M: Mapped<P>>(
-        &mut self,
-        mapped: M,
-        new: Entry,
-        new_bits: u64,
-    ) -> Result<(), Refused<M>> {
-        let gather = &*self.gather;
-        let checked = gather
-            .mmu
-            .check_leaf(gather.space, &mapped, &mut None)
-            .and_then(|_| gather.mmu.check_entry(mapped.level(), new));
-        if let Err(why) = checked {
-            return Err(Refused { why, entry: mapped });
-        }
-        let change = Change {
-            new,
-            new_bits,
-            ..Change::vanishing(mapped.level(), mapped.entry())
+    ///
+    /// As [`unmap`](Self::unmap); and when the bits are no valid entry, or the machine has no such entry at this level.
+    pub fn replace<E: Pte<P>>(&mut self, pte: E, bits: u64) -> Result<(), Refused<E>> {
+        let (mmu, space) = (self.gather.mmu, self.gather.space);
+        let (level, slot) = (pte.level(), pte.slot());
+        let change = change_of::<P, E>(level, slot.was(), bits);
+        let checked = mmu
+            .check_leaf(space, &pte, &slot, &mut None)
+            .and_then(|(_, shift)| {
+                self.check_new(&change)?;
+                Ok(shift)
+            });
+        let shift = match checked {
+            Ok(shift) => shift,
+            Err(why) => return Err(Refused { why, entry: pte }),
         };
-        match self.break_before_make(&mapped.slot(), &change) {
-            Ok(was) => {
-                self.gather.keep_page(mapped.unmapped(was));
-                Ok(())
-            }
-            Err(why) => Err(Refused { why, entry: mapped }),
+        let was = self.exchange(&slot, shift, &change);
+        self.gather.keep_page(pte.into_page(was.any));
+        Ok(())
+    }
+
+    /// Unlinks a table whose entries are all invalid, here or before. It is freed after the flush, when nothing walks it any
+    /// more, neither hardware nor software.
+    ///
+    /// # Errors
+    ///
+    /// When the entry is in another space or points at no table, and when the machine has no such entry at its level. The entry
+    /// is not changed, and given back.
+    pub fn unlink<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
+        let (pte, was) = self.cut(pte, Below::Cleared)?;
+        self.gather.keep_table(pte.into_table(was.any));
+        Ok(())
+    }
+
+    /// Unlinks a table with everything below it, whose entries are still valid, by one store. The table is freed as by
+    /// [`unlink`](Self::unlink), after one flush of all of it, and what is below it with it, as the kernel defines its
+    /// [`Platform::Table`]: until then neither its tables nor its pages are free.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlink`](Self::unlink).
+    pub fn unlink_subtree<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
+        let (pte, was) = self.cut(pte, Below::Live)?;
+        self.gather.keep_table(pte.into_table(was.any));
+        Ok(())
+    }
+
+    /// Takes a table out of the space with everything below it, to be linked elsewhere or because others keep it. When
+    /// this returns no CPU and no device reaches anything through the entry.
+    ///
+    /// Walkers without locks may still be in it: before it is used for another space's tables,
+    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers).
+    ///
+    /// # Errors
+    ///
+    /// As [`unlink`](Self::unlink).
+    pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
+        let (pte, was) = self.cut(pte, Below::Live)?;
+        self.gather.flush_entries();
+        Ok(pte.into_table(was.any))
+    }
+
+    /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
+    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, who copied them.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlink`](Self::unlink); and when the bits are no leaf entry, or entries of this level map no pages.
+    pub fn collapse<E: Pte<P>>(&mut self, pte: E, bits: u64) -> Result<(), Refused<E>> {
+        let (level, slot) = (pte.level(), pte.slot());
+        let change = Change {
+            below: Below::Live,
+            ..change_of::<P, E>(level, slot.was(), bits)
+        };
+        let checked = self
+            .check_table(&pte, change.old)
+            .and_then(|_| match change.new {
+                Entry::Leaf { .. } => self.gather.mmu.check_entry(level, change.new),
+                Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
+            });
+        let shift = match checked {
+            Ok(shift) => shift,
+            Err(why) => return Err(Refused { why, entry: pte }),
+        };
+        let was = self.exchange(&slot, shift, &change);
+        self.gather.keep_table(pte.into_table(was.any));
+        Ok(())
+    }
+
+    /// Makes an entry invalid that points at a table, and records it. Returns what was in it.
+    fn cut<E: Pte<P>>(&mut self, pte: E, below: Below) -> Result<(E, Was), Refused<E>> {
+        let (level, slot) = (pte.level(), pte.slot());
+        let old = E::decode(level, slot.first());
+        let shift = match self.check_table(&pte, old) {
+            Ok(shift) => shift,
+            Err(why) => return Err(Refused { why, entry: pte }),
+        };
+        let change = Change {
+            below,
+            ..Change::vanishing(level, old)
+        };
+        let was = self.store(&slot, shift, &change);
+        Ok((pte, was))
+    }
+
+    /// Checks that a change keeps the page or the table of a valid entry. Returns log2 of the bytes that the entry translates.
+    fn check_same_page(&self, change: &Change) -> Result<u32, Misuse> {
+        let is_same = match (change.old, change.new) {
+            (Entry::Invalid, _) => return Err(Misuse::NotValid),
+            (Entry::Leaf { page, .. }, Entry::Leaf { page: new, .. }) => page == new,
+            (Entry::Table { table, .. }, Entry::Table { table: new, .. }) => table == new,
+            (Entry::Leaf { .. }, Entry::Invalid) => true,
+            (Entry::Leaf { .. }, Entry::Table { .. }) | (Entry::Table { .. }, _) => false,
+        };
+        let shift = self.gather.mmu.check_entry(change.level, change.old)?;
+        if is_same {
+            Ok(shift)
+        } else {
+            Err(Misuse::OtherPage)
         }
     }
 
-    /// The same as [`change`](Self::change), and where the machine wants the entry invalid and flushed in between (break before
-    /// make) it is, for a moment: a CPU that faults in that moment has to wait for the lock of this section. For
-    /// attributes of a page that stays where it is.
-    ///
-    /// # Errors
-    /// When the machine has no such entry at this level. Nothing is changed.
-    pub fn break_before_make(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-        match self.gather.mmu.check_change(self.gather.space, change) {
-            Err(Misuse::ThroughInvalid) => {}
-            Err(why) => return Err(why),
-            Ok(()) => return self.changed(slot, change),
+    /// Checks that the new entry of a change is a valid one that the machine has. Returns log2 of the bytes that it translates.
+    fn check_new(&self, change: &Change) -> Result<u32, Misuse> {
+        match change.new {
+            Entry::Invalid => Err(Misuse::NotValid),
+            new => self.gather.mmu.check_entry(change.level, new),
         }
+    }
+
+    /// Checks that an entry of the gather's space points at a table. Returns log2 of the bytes that it translates.
+    fn check_table<E: Pte<P>>(&self, pte: &E, entry: Entry) -> Result<u32, Misuse> {
+        self.check_space(pte)?;
+        match entry {
+            Entry::Table { .. } => self.gather.mmu.check_entry(pte.level(), entry),
+            Entry::Leaf { .. } | Entry::Invalid => Err(Misuse::NotATable),
+        }
+    }
+
+    fn check_space<E: Pte<P>>(&self, pte: &E) -> Result<(), Misuse> {
+        if pte.belongs_to(self.gather.space) {
+            Ok(())
+        } else {
+            Err(Misuse::OtherSpace)
+        }
+    }
+
+    /// Makes a change of a valid entry into another valid one, through an invalid one where the machine requires that. Returns
+    /// what was in it.
+    fn exchange(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
+        if self.gather.mmu.must_break(self.gather.space, change) {
+            let was = self.make_invalid(slot, shift, change);
+            self.make_valid(slot, shift, change);
+            was
+        } else {
+            self.store(slot, shift, change)
+        }
+    }
+
+    /// The first half of break before make: makes an entry invalid and flushes it. Returns what was in it.
+    fn make_invalid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         let broken = Change {
             new: Entry::Invalid,
             new_bits: 0,
+            clears: Marks::NONE,
             ..*change
         };
-        let was = self.changed(slot, &broken)?;
+        let was = self.store(slot, shift, &broken);
         self.gather.flush_entries();
+        was
+    }
+
+    /// The second half: stores the new entry.
+    fn make_valid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) {
         let made = Change {
             old: Entry::Invalid,
+            clears: Marks::NONE,
             ..*change
         };
-        self.changed(slot, &made)?;
-        Ok(was)
+        self.store(slot, shift, &made);
     }
 
-    fn changed(&mut self, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
+    /// Makes a change that was checked, and records it. Returns what was in the entry.
+    fn store(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         let (mmu, space) = (self.gather.mmu, self.gather.space);
-        mmu.check_entry(change.level, change.new)?;
-        let extent = slot.extent(mmu.check_entry(change.level, change.old)?);
-        self.flush_before(extent, change);
-        let changed = mmu.change(space, slot, change, true);
-        self.record(extent, change, &changed);
-        Ok(changed.was)
-    }
-
-    /// What was cleared of these addresses is flushed before a new entry for them is stored, where the machine wants that.
-    #[inline]
-    fn flush_before(&mut self, extent: Extent, change: &Change) {
+        let extent = slot.extent(shift);
         if change.is_new() {
             self.flush_before_new(extent, change);
         }
+        let changed = mmu.change(space, slot, change, true);
+        self.record(extent, change, &changed);
+        changed.was
     }
 
+    /// Flushes what this gather has changed of the same addresses before a new entry for them is stored, where the machine
+    /// requires that.
     #[inline(never)]
     fn flush_before_new(&mut self, extent: Extent, change: &Change) {
         let gather = &mut *self.gather;
@@ -264,128 +397,64 @@ impl<P: Platform> Section<'_, '_, '_, P> {
     #[inline]
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
-        gather.record(&changed.obligation, extent);
+        gather.record(&changed.required, extent);
         let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.obligation, space) {
+        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
             gather.at_end |= NEW;
-        }
-    }
-
-    /// Unlinks a table whose entries are all cleared, here or before; it comes out when nobody walks it, in hardware or
-    /// in software.
-    ///
-    /// # Errors
-    /// As [`clear`](Self::clear).
-    pub fn unlink<L: Linked<P>>(&mut self, link: L) -> Result<(), Refused<L>> {
-        let link = self.cut(link, Below::Cleared)?;
-        self.gather.keep_table(link.unlinked());
-        Ok(())
-    }
-
-    /// Unlinks a table with everything below it, whose entries are still valid, by one store. The table comes out as an
-    /// [unlinked](Self::unlink) one after one flush of all of it, and with it, as the kernel's [`Linked`] defines its table,
-    /// what hangs below: until then neither its tables nor its pages are free.
-    ///
-    /// # Errors
-    /// As [`clear`](Self::clear).
-    pub fn unlink_live<L: Linked<P>>(&mut self, link: L) -> Result<(), Refused<L>> {
-        let link = self.cut(link, Below::Live)?;
-        self.gather.keep_table(link.unlinked());
-        Ok(())
-    }
-
-    /// Takes a table out of the space with all that hangs below it, to be put elsewhere or because others keep it. When
-    /// this returns no CPU and no device reaches anything through the old place.
-    ///
-    /// Walkers without locks may still be in it: before it is used for another space's tables,
-    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers).
-    ///
-    /// # Errors
-    /// As [`clear`](Self::clear).
-    pub fn detach<L: Linked<P>>(&mut self, link: L) -> Result<P::Table, Refused<L>> {
-        let link = self.cut(link, Below::Live)?;
-        self.gather.flush_entries();
-        Ok(link.unlinked())
-    }
-
-    /// Puts one large page in the place of a table: the entry becomes invalid, all below it is flushed, then the leaf
-    /// entry is stored, and the table comes out as an [unlinked](Self::unlink) one. What the table's entries mapped is
-    /// the caller's, who copied it.
-    ///
-    /// # Errors
-    /// As [`clear`](Self::clear); and when entries of this level map no pages.
-    pub fn collapse<L: Linked<P>>(
-        &mut self,
-        link: L,
-        leaf: Entry,
-        bits: u64,
-    ) -> Result<(), Refused<L>> {
-        let level = link.level();
-        if let Err(why) = self.gather.mmu.check_entry(level, leaf) {
-            return Err(Refused { why, entry: link });
-        }
-        let link = self.cut(link, Below::Live)?;
-        self.gather.flush_entries();
-        let change = Change {
-            level,
-            old: Entry::Invalid,
-            new: leaf,
-            new_bits: bits,
-            clears: Marks::NONE,
-            below: Below::Cleared,
-        };
-        if let Err(why) = self.changed(&link.slot(), &change) {
-            return Err(Refused { why, entry: link });
-        }
-        self.gather.keep_table(link.unlinked());
-        Ok(())
-    }
-
-    /// Makes an entry invalid that points at a table, and records it.
-    fn cut<L: Linked<P>>(&mut self, link: L, below: Below) -> Result<L, Refused<L>> {
-        if link.space() != self.gather.space.id {
-            let why = Misuse::OtherSpace;
-            return Err(Refused { why, entry: link });
-        }
-        let Entry::Table { .. } = link.entry() else {
-            let why = Misuse::NoSuchLevel;
-            return Err(Refused { why, entry: link });
-        };
-        let change = Change {
-            below,
-            ..Change::vanishing(link.level(), link.entry())
-        };
-        match self.changed(&link.slot(), &change) {
-            Ok(_) => Ok(link),
-            Err(why) => Err(Refused { why, entry: link }),
         }
     }
 }
 
+/// Returns the change of a valid entry to other bits.
+fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u64) -> Change {
+    let new = E::decode(level, bits);
+    let clears = match new {
+        Entry::Invalid => Marks::NONE,
+        _ => marks::<P, E>(level, old.any).without(marks::<P, E>(level, bits)),
+    };
+    Change {
+        new,
+        new_bits: bits,
+        clears,
+        ..Change::vanishing(level, E::decode(level, old.first))
+    }
+}
+
+/// Returns the marks that the machine has set in the bits of a valid entry.
+fn marks<P: Platform, E: Pte<P>>(level: Level, bits: u64) -> Marks {
+    let mut marks = Marks::NONE;
+    if E::is_accessed(level, bits) {
+        marks = marks.union(Marks::ACCESSED);
+    }
+    if E::is_dirty(level, bits) {
+        marks = marks.union(Marks::DIRTY);
+    }
+    marks
+}
+
 impl<P: Platform> Mmu<P> {
-    /// Whether an entry is a leaf of a space, at a level that has leaves; log2 of its bytes. What is `known` of the entry
-    /// before it is not looked up again.
-    ///
-    /// # Errors
-    /// When it is not.
+    /// Checks that an entry is a leaf entry of a space, at a level that has them. Returns what it says, and log2 of the bytes
+    /// that it translates. What is `known` of the entry before it is not looked up again.
     #[inline]
-    pub(crate) fn check_leaf(
+    pub(crate) fn check_leaf<E: Pte<P>>(
         &self,
         space: &AddressSpace<P>,
-        leaf: &impl OwnedEntry,
+        pte: &E,
+        slot: &Slot<'_>,
         known: &mut Option<(Level, u32)>,
-    ) -> Result<u32, Misuse> {
-        let (level, entry) = (leaf.level(), leaf.entry());
-        let Entry::Leaf { .. } = entry else {
-            return Err(Misuse::NoSuchLevel);
-        };
+    ) -> Result<(Entry, u32), Misuse> {
+        let level = pte.level();
+        let entry = E::decode(level, slot.first());
+        if !matches!(entry, Entry::Leaf { .. }) {
+            return Err(Misuse::NotALeaf);
+        }
         let shift = match *known {
             Some((known, shift)) if known == level => shift,
             _ => self.check_entry(level, entry)?,
         };
         *known = Some((level, shift));
-        if leaf.space() == space.id {
-            Ok(shift)
+        if pte.belongs_to(space) {
+            Ok((entry, shift))
         } else {
             Err(Misuse::OtherSpace)
         }
@@ -406,6 +475,6 @@ mod tests {
         };
         assert_eq!(format!("{refused:?}"), "Refused { why: OtherSpace, .. }");
         let error: &dyn core::error::Error = &refused;
-        assert_eq!(format!("{error}"), "the entry is of another address space");
+        assert_eq!(format!("{error}"), "the entry is in another address space");
     }
 }

@@ -1,25 +1,29 @@
-//! Tables on their way out.
+//! Tables that were unlinked, until they are free.
 //!
-//! In this order, on every path: the entry that points at the table is cleared; walk entries that remember it are dropped;
-//! walkers in software that took no lock are waited for; the table is free. How the third is done is the machine's: where
-//! every flush interrupts every CPU it is done with the second; otherwise the tables wait in batches
-//! ([`Platform::free_tables_deferred`]), and where the platform refuses memory for a batch every CPU is interrupted for one
-//! table's sake.
+//! The order is the same on every path: the entry that points at the table becomes invalid; walk entries for it are flushed;
+//! walkers in software that took no lock are waited for; the table is freed. How the third step is done depends on the
+//! machine: where every flush sends an IPI to every CPU that may walk the table, the second step includes it. Otherwise the
+//! tables wait in batches for a grace period ([`Platform::free_tables_deferred`]). Without a grace period, or without memory
+//! for a batch, an IPI is sent to every CPU.
 //!
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
 //! that was used for something else.
 
 use crate::Mmu;
+use crate::batch::TableBatch;
 use crate::gather::Gather;
 use crate::platform::Platform;
 
-/// Tables that no CPU and no device walks any more, but walkers in software may.
+/// Tables that no CPU and no device walks any more, but that walkers in software without locks may.
 #[must_use = "tables that are dropped are lost"]
-pub struct Unlinked<P: Platform>(P::TableBatch);
+pub struct Unlinked<P: Platform>(P::BatchBox<TableBatch<P>>);
 
 impl<P: Platform> Unlinked<P> {
-    /// The tables, which may be used for something else. To be called when every walker without locks is gone that ran
-    /// when the platform was given them.
+    /// Returns the tables, which may be used for something else.
+    ///
+    /// # Context
+    ///
+    /// After a grace period: every walker without locks has left that ran when the platform was given the tables.
     pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
         let mut batch = Some(self.0);
         core::iter::from_fn(move || {
@@ -34,8 +38,8 @@ impl<P: Platform> Unlinked<P> {
     }
 }
 
-impl<P: Platform> Gather<'_, '_, P> {
-    /// Keeps a table that was unlinked and recorded.
+impl<P: Platform> Gather<'_, P> {
+    /// Keeps a table that was unlinked, and whose entry is recorded.
     pub(crate) fn keep_table(&mut self, table: P::Table) {
         let refused = match &mut *self.tables {
             Some(batch) => batch.push(table),
@@ -61,21 +65,24 @@ impl<P: Platform> Gather<'_, '_, P> {
         }
     }
 
-    /// Hands out the tables, which are flushed.
+    /// Hands out the tables, whose entries are flushed.
     pub(crate) fn hand_out_tables(&mut self) {
         if self.tables.is_none() {
-            return; // as most: nothing is to be stored
+            return; // the common case, in which nothing is to be stored
         }
         let Some(batch) = self.tables.take() else {
             return;
         };
-        let unlinked = Unlinked::<P>(batch);
+        let mut unlinked = Unlinked::<P>(batch);
         if Mmu::<P>::FACTS.tables_deferred {
-            self.mmu.platform.free_tables_deferred(unlinked);
-        } else {
-            unlinked
-                .after_walkers()
-                .for_each(|table| self.mmu.platform.free_table(table));
+            match self.mmu.platform.free_tables_deferred(unlinked) {
+                Ok(()) => return,
+                Err(back) => unlinked = back,
+            }
+            self.mmu.wait_for_walkers();
+        }
+        for table in unlinked.after_walkers() {
+            self.mmu.platform.free_table(table);
         }
     }
 }

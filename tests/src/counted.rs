@@ -9,9 +9,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tlbc_runtime::Frame;
-use tlbc_runtime::batch::Batch;
-
 use crate::context;
 
 thread_local! {
@@ -96,12 +93,6 @@ impl Drop for Page {
     }
 }
 
-impl Frame for Page {
-    fn keeps_rmap(&self) -> bool {
-        self.dirty_file
-    }
-}
-
 /// A table: its number.
 #[derive(Debug)]
 pub struct Table {
@@ -133,11 +124,11 @@ impl Drop for Table {
 
 /// Memory for a batch, which counts itself.
 pub struct Memory<T> {
-    batch: Box<Batch<T, Memory<T>>>,
+    batch: Box<T>,
     out: Arc<AtomicUsize>,
 }
 
-impl<T> Memory<T> {
+impl<T: Default> Memory<T> {
     /// Memory, one more in the count.
     pub(crate) fn new(out: &Arc<AtomicUsize>) -> Self {
         out.fetch_add(1, SeqCst);
@@ -155,14 +146,14 @@ impl<T> Drop for Memory<T> {
 }
 
 impl<T> Deref for Memory<T> {
-    type Target = Batch<T, Memory<T>>;
-    fn deref(&self) -> &Self::Target {
+    type Target = T;
+    fn deref(&self) -> &T {
         &self.batch
     }
 }
 
 impl<T> DerefMut for Memory<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
+    fn deref_mut(&mut self) -> &mut T {
         &mut self.batch
     }
 }

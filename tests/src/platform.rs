@@ -8,8 +8,8 @@ use tlbc_runtime::platform::LockEvent;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, Cpus, Flushed, Issue, Local, Platform, Record, Root,
-    TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, PageBatch, Platform,
+    Record, Root, TableBatch, TagSource, Unlinked,
 };
 
 use crate::checked::Checked;
@@ -99,8 +99,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
     type CpuSet = CpuSet<{ MOST_CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
-    type PageBatch = Memory<Page>;
-    type TableBatch = Memory<Table>;
+    type BatchBox<T> = Memory<T>;
     type Handle = Handle<B>;
 
     fn backend(&self) -> impl Deref<Target = Checked<B>> {
@@ -121,7 +120,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         // Whatever this CPU waits for, it would wait for ever.
         if !std::thread::panicking() {
             self.shared.check();
@@ -137,16 +136,16 @@ impl<B: HostBackend> Platform for Hosted<B> {
         Root {
             table: 0xf000,
             tag: tlbc_runtime::Tag {
-                value: match self.backend.tags().of_machine {
+                value: match self.backend.tags().global {
                     Some((_, TagSource::Root)) => 0xf000,
                     // Neither a space's nor the one that the kernel's own entries are under.
                     Some((_, TagSource::Life)) => 1,
                     _ => 0,
                 },
-                of_machine: true,
+                global: true,
             },
             empty: self.empty.load(SeqCst),
-            conditions: tlbc_runtime::Conditions::NONE,
+            flags: tlbc_runtime::SpaceFlags::NONE,
         }
     }
 
@@ -178,11 +177,11 @@ impl<B: HostBackend> Platform for Hosted<B> {
         }
     }
 
-    fn page_batch(&self) -> Option<Memory<Page>> {
+    fn page_batch(&self) -> Option<Memory<PageBatch<Self>>> {
         self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
-    fn table_batch(&self) -> Option<Memory<Table>> {
+    fn table_batch(&self) -> Option<Memory<TableBatch<Self>>> {
         self.has_batch().then(|| Memory::new(&self.memory_out))
     }
 
@@ -193,12 +192,16 @@ impl<B: HostBackend> Platform for Hosted<B> {
         taken.for_each(|page| self.happened(Event::Released(page.number)));
     }
 
+    fn delays_rmap_removal(page: &Page) -> bool {
+        page.dirty_file
+    }
+
     fn remove_rmap(&self, page: &mut Page) {
         page.dirty_file = false;
         self.happened(Event::RmapRemoved(page.number));
     }
 
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
         let _within = context::within(Within::Defer);
@@ -208,6 +211,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
             .get()
             .inspect(|tell| tell(&tables, false));
         self.happened(Event::Deferred(tables));
+        Ok(())
     }
 
     fn free_table(&self, table: Table) {

@@ -75,7 +75,7 @@ impl Rule {
         match self {
             Self::SinkOfThisCpu => (
                 "platform.rs",
-                "instructions of a CPU go. Called on that CPU.",
+                "executes the instructions of a CPU. # Context On that CPU.",
             ),
             Self::FlushStaysOnCpu => (
                 "request.rs",
@@ -111,7 +111,7 @@ impl Rule {
             ),
             Self::InterruptInterruptsOff => (
                 "platform.rs",
-                "Contexts: interrupts off; any of the caller's locks.",
+                "Interrupts are off; any of the caller's locks may be held.",
             ),
             Self::LockInterruptsOff => (
                 "platform.rs",
@@ -124,16 +124,15 @@ impl Rule {
             Self::LocksAreShort => ("platform.rs", "for a bounded number of instructions"),
             Self::ReleaseAsTheFlush => (
                 "platform.rs",
-                "Contexts: those of the flush; a section's lock may be held",
+                "That of the flush; a section's lock may be held",
             ),
             Self::DeferDoesNotWait => (
                 "platform.rs",
-                "Contexts: as [`release`](Self::release); must not wait.",
+                "That of [`release_pages`](Self::release_pages); must not wait.",
             ),
-            Self::SecondaryDoesNotFlush => (
-                "platform.rs",
-                "Contexts: those of the flush; must not sleep or flush.",
-            ),
+            Self::SecondaryDoesNotFlush => {
+                ("platform.rs", "That of the flush; must not sleep or flush.")
+            }
             Self::TagsAreNotShared => (
                 "tags.rs",
                 "A value is never used for another space before everything under it is gone",

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{AddressSpace, Level, Linked, Mapped, OwnedEntry, SpaceId};
+use tlbc_runtime::pte::{Entry, Slot};
+use tlbc_runtime::{AddressSpace, Level, Pte, SpaceId};
 
 use crate::hosted::{HostBackend, Hosted, Page, Table};
 
@@ -18,6 +18,10 @@ pub const WRITE: u64 = 4;
 pub const DIRTY: u64 = 8;
 /// Maps a file's page.
 pub const FILE: u64 = 16;
+/// Was used.
+pub const ACCESSED: u64 = 32;
+/// What the machine caches besides the page and the rights.
+pub const ATTRIBUTES: u64 = 0x1c0;
 const SHIFT: u32 = 12;
 
 /// One table, or a stretch of it.
@@ -67,7 +71,7 @@ impl Entries {
 
     /// Points at a table by its number.
     pub fn link(&self, index: usize, table: u64) {
-        self.set(index, table << SHIFT | VALID | TABLE);
+        self.set(index, table_bits(table, 0));
     }
 
     /// What stands in an entry.
@@ -103,25 +107,32 @@ impl Entries {
         }
     }
 
-    /// A valid leaf entry, to be cleared.
-    pub fn leaf(&self, index: usize) -> Option<Leaf<'_>> {
-        let entry = Leaf { table: self, index };
-        matches!(self.entry(index), Entry::Leaf { .. }).then_some(entry)
+    /// Returns an entry, whatever is in it.
+    pub fn at(&self, index: usize) -> EntryAt<'_> {
+        self.group(index..index + 1)
     }
 
-    /// All valid leaf entries.
-    pub fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
+    /// Returns neighbouring entries that map one page together.
+    pub fn group(&self, indices: Range<usize>) -> EntryAt<'_> {
+        EntryAt {
+            table: self,
+            indices,
+        }
+    }
+
+    /// Returns an entry if it maps a page.
+    pub fn leaf(&self, index: usize) -> Option<EntryAt<'_>> {
+        matches!(self.entry(index), Entry::Leaf { .. }).then(|| self.at(index))
+    }
+
+    /// Returns all entries that map pages.
+    pub fn leaves(&self) -> impl Iterator<Item = EntryAt<'_>> {
         (0..self.words.len()).filter_map(|index| self.leaf(index))
     }
 
-    /// An entry that points at a table, to be cut.
-    pub fn pointer(&self, index: usize) -> Option<Pointer<'_>> {
-        let number = self.linked(index)?;
-        Some(Pointer {
-            table: self,
-            index,
-            number,
-        })
+    /// Returns an entry if it points at a table.
+    pub fn pointer(&self, index: usize) -> Option<EntryAt<'_>> {
+        self.linked(index).map(|_| self.at(index))
     }
 
     /// The table that an entry points at, as a walker sees it: by one read.
@@ -139,35 +150,42 @@ pub const fn leaf_bits(page: u64, flags: u64) -> u64 {
     page << SHIFT | VALID | flags
 }
 
+/// The bits of an entry that points at a table by its number.
+#[must_use]
+pub const fn table_bits(table: u64, flags: u64) -> u64 {
+    table << SHIFT | VALID | TABLE | flags
+}
+
 /// Decodes the bits of an entry.
 #[must_use]
 pub fn says(bits: u64) -> Entry {
+    let attributes = bits & ATTRIBUTES;
     if bits & VALID == 0 {
         Entry::Invalid
     } else if bits & TABLE != 0 {
         Entry::Table {
             table: bits >> SHIFT,
-            attributes: 0,
+            attributes,
         }
     } else {
         Entry::Leaf {
             page: bits >> SHIFT,
             rights: if bits & WRITE == 0 { 1 } else { 3 },
-            attributes: 0,
+            attributes,
         }
     }
 }
 
-/// A leaf entry that is given up.
+/// An entry of a table, or several that map one page together.
 #[derive(Debug)]
-pub struct Leaf<'t> {
+pub struct EntryAt<'t> {
     table: &'t Entries,
-    index: usize,
+    indices: Range<usize>,
 }
 
-impl OwnedEntry for Leaf<'_> {
-    fn space(&self) -> SpaceId {
-        self.table.space
+impl<B: HostBackend> Pte<Hosted<B>> for EntryAt<'_> {
+    fn belongs_to(&self, space: &AddressSpace<Hosted<B>>) -> bool {
+        space.id() == self.table.space
     }
 
     fn level(&self) -> Level {
@@ -175,50 +193,29 @@ impl OwnedEntry for Leaf<'_> {
     }
 
     fn slot(&self) -> Slot<'_> {
-        self.table.slot(self.index)
+        self.table.slots(self.indices.clone())
     }
 
-    fn entry(&self) -> Entry {
-        self.table.entry(self.index)
-    }
-}
-
-impl<B: HostBackend> Mapped<Hosted<B>> for Leaf<'_> {
-    fn unmapped(self, was: Was) -> Option<Page> {
-        assert_ne!(was.first & VALID, 0, "a page of an entry that mapped none");
-        let dirty_file = was.any & (DIRTY | FILE) == DIRTY | FILE;
-        Some(Page::given_up(was.first >> SHIFT, dirty_file))
-    }
-}
-
-/// An entry that points at a table, which is given up or moved.
-#[derive(Debug)]
-pub struct Pointer<'t> {
-    table: &'t Entries,
-    index: usize,
-    number: u64,
-}
-
-impl OwnedEntry for Pointer<'_> {
-    fn space(&self) -> SpaceId {
-        self.table.space
+    fn decode(_: Level, bits: u64) -> Entry {
+        says(bits)
     }
 
-    fn level(&self) -> Level {
-        self.table.level
+    fn is_accessed(_: Level, bits: u64) -> bool {
+        bits & ACCESSED != 0
     }
 
-    fn slot(&self) -> Slot<'_> {
-        self.table.slot(self.index)
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        bits & DIRTY != 0
     }
 
-    fn entry(&self) -> Entry {
-        self.table.entry(self.index)
+    fn into_page(self, old: u64) -> Option<Page> {
+        assert_ne!(old & VALID, 0, "a page of an entry that mapped none");
+        let dirty_file = old & (DIRTY | FILE) == DIRTY | FILE;
+        Some(Page::given_up(old >> SHIFT, dirty_file))
     }
-}
 
-impl<B: HostBackend> Linked<Hosted<B>> for Pointer<'_> {
-    fn unlinked(self) -> Table {
-        Table::given_up(self.number)
+    fn into_table(self, old: u64) -> Table {
+        assert_ne!(old & TABLE, 0, "a table of an entry that pointed at none");
+        Table::given_up(old >> SHIFT)
     }
 }

@@ -1,87 +1,85 @@
-//! What may be cleared, and what unlinked: valid leaf entries alone, and valid pointers to tables.
+//! What may be unmapped, and what unlinked: valid leaf entries alone, and valid pointers to tables.
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Entry, Slot, Was};
-use tlbc_runtime::{Level, Linked, Mapped, Misuse, NewSpace, OwnedEntry, SpaceId};
-use tlbc_tests::hosted::{Hosted, Page, Table};
-use tlbc_tests::tables::{Entries, Leaf};
+use tlbc_runtime::{Level, Misuse, NewSpace, Pte, Refused};
+use tlbc_tests::hosted::Hosted;
+use tlbc_tests::tables::Entries;
 
 const TLB: Tlb = Tlb {
     config: Config::NONE,
 };
 
-/// An entry that says something else than its owner believes.
-#[derive(Debug)]
-struct Claimed<'t>(Leaf<'t>, Entry);
-
-impl OwnedEntry for Claimed<'_> {
-    fn space(&self) -> SpaceId {
-        self.0.space()
-    }
-
-    fn level(&self) -> Level {
-        self.0.level()
-    }
-
-    fn slot(&self) -> Slot<'_> {
-        self.0.slot()
-    }
-
-    fn entry(&self) -> Entry {
-        self.1
-    }
-}
-
-impl Mapped<Hosted<Tlb>> for Claimed<'_> {
-    fn unmapped(self, was: Was) -> Option<Page> {
-        Mapped::<Hosted<Tlb>>::unmapped(self.0, was)
-    }
-}
-
-impl Linked<Hosted<Tlb>> for Claimed<'_> {
-    fn unlinked(self) -> Table {
-        Table::given_up(0)
+/// What was refused, and is given back.
+fn refused<T, E: Pte<Hosted<Tlb>>>(result: Result<T, Refused<E>>, why: Misuse) -> E {
+    match result {
+        Ok(_) => panic!("it was not refused: {why:?}"),
+        Err(refused) => {
+            assert_eq!(refused.why, why);
+            refused.entry
+        }
     }
 }
 
 #[test]
-fn what_is_no_leaf_is_refused_and_stays() {
+fn an_entry_of_another_kind_is_refused_and_stays() {
     let mmu = Hosted::machine(TLB, 1);
     let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
-    let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 1);
+    let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 3);
     entries.map(0, 1, 0);
-    let before = entries.bits(0);
+    entries.link(1, 2);
+    let (leaf, pointer, invalid) = (0, 1, 2);
+    let bits = || [0, 1, 2].map(|index| entries.bits(index));
+    let before = bits();
     Hosted::on(&mmu, 0, || {
         mmu.gather(&space, |gather| {
             gather.locked((), |section, ()| {
-                // A pointer to a table owes more than a leaf does, and what is invalid has no page.
-                for says in [
-                    Entry::Table {
-                        table: 1,
-                        attributes: 0,
-                    },
-                    Entry::Invalid,
-                ] {
-                    let leaf = entries.leaf(0).expect("a leaf");
-                    let refused = section.clear(Claimed(leaf, says)).expect_err("no leaf");
-                    assert_eq!(refused.why, Misuse::NoSuchLevel);
+                use Misuse::{AlreadyValid, NotALeaf, NotATable, NotValid, OtherPage};
+                for index in [pointer, invalid] {
+                    let entry = refused(section.unmap(entries.at(index)), NotALeaf);
+                    let entry = refused(section.unmap_all([entry]), NotALeaf);
+                    refused(section.replace(entry, before[leaf]), NotALeaf);
                 }
-                // And what maps a page points at no table.
-                for says in [
-                    Entry::Leaf {
-                        page: 1,
-                        rights: 1,
-                        attributes: 0,
-                    },
-                    Entry::Invalid,
+                for index in [leaf, invalid] {
+                    let entry = refused(section.unlink(entries.at(index)), NotATable);
+                    let entry = refused(section.unlink_subtree(entry), NotATable);
+                    let entry = refused(section.collapse(entry, before[leaf]), NotATable);
+                    refused(section.detach(entry), NotATable);
+                }
+                for index in [leaf, pointer] {
+                    let mapped = section.map(&entries.at(index), before[leaf]);
+                    assert_eq!(mapped, Err(AlreadyValid));
+                }
+                // Neighbours of which one is valid.
+                let mapped = section.map(&entries.group(1..3), before[leaf]);
+                assert_eq!(mapped, Err(AlreadyValid));
+                assert_eq!(section.map(&entries.at(invalid), 0), Err(NotValid));
+                refused(section.replace(entries.at(leaf), 0), NotValid);
+                refused(
+                    section.collapse(entries.at(pointer), before[pointer]),
+                    NotALeaf,
+                );
+                assert_eq!(
+                    section.protect(&entries.at(invalid), |_| before[leaf]),
+                    Err(NotValid)
+                );
+                for (index, bits) in [
+                    (leaf, before[leaf] + 0x1000),
+                    (leaf, before[pointer]),
+                    (pointer, before[pointer] + 0x1000),
+                    (pointer, before[leaf]),
+                    (pointer, 0),
                 ] {
-                    let leaf = entries.leaf(0).expect("a leaf");
-                    let refused = section.unlink(Claimed(leaf, says)).expect_err("no table");
-                    assert_eq!(refused.why, Misuse::NoSuchLevel);
+                    let protected = section.protect(&entries.at(index), |_| bits);
+                    assert_eq!(protected, Err(OtherPage), "{index}: {bits:#x}");
                 }
             });
         });
+        mmu.reclaim(|batch| {
+            for index in [pointer, invalid] {
+                refused(batch.unmap(&space, entries.at(index)), Misuse::NotALeaf);
+            }
+        });
     });
-    assert_eq!(entries.bits(0), before);
+    assert_eq!(bits(), before);
     assert_eq!(mmu.platform().events(), [], "nothing was changed");
 }

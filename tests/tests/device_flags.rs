@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
-use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
+use tlbc_runtime::{Attached, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;
 use tlbc_tests::moments::{self, Moment};
@@ -13,8 +12,8 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::tables::{Entries, WRITE};
 
 /// What a coprocessor wants: instructions of a CPU reach it, and only those that reach every CPU.
-fn wants() -> Conditions {
-    Config::COPROCESSORS.conditions()
+fn wants() -> SpaceFlags {
+    Config::COPROCESSORS.space_flags()
 }
 
 fn attach(mmu: &Host<Tlb>, process: &Handle<Tlb>) -> Attached {
@@ -57,7 +56,7 @@ fn a_flag_holds_as_long_as_a_device_wants_it() {
 #[test]
 fn a_flag_that_the_space_has_anyway_stays() {
     let (cpus, process) = machine(NewSpace {
-        conditions: wants(),
+        flags: wants(),
         ..NewSpace::default()
     });
     let device = cpus.on(0, |mmu| attach(mmu, &process));
@@ -116,20 +115,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
     let attaches = |nth: &usize| {
         let (cpus, process) = machine(NewSpace::default());
         let backend = cpus.mmu.platform().backend();
-        let [table, new] = [0, WRITE].map(|rights| {
-            let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
-            table.map(0, 100, rights);
-            table
-        });
-        let change = Change {
-            level: Level(0),
-            old: table.entry(0),
-            new: new.entry(0),
-            new_bits: new.bits(0),
-            clears: Marks::NONE,
-            below: Below::Cleared,
-        };
-        assert!(matches!(change.new, Entry::Leaf { rights: 3, .. }));
+        let table = Entries::new(backend, &process, Level(0), 0x1000, 1);
+        table.map(0, 100, 0);
         let space = process.clone();
         let act = move |mmu: &Arc<Host<Tlb>>| {
             let _device = on_other(mmu, || attach(mmu, &space));
@@ -139,9 +126,8 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked((), |section, ()| {
-                    section
-                        .change(&table.slot(0), &change)
-                        .expect("more rights");
+                    let protected = section.protect(&table.at(0), |bits| bits | WRITE);
+                    protected.expect("more rights");
                 });
             });
         });

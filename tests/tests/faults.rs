@@ -1,17 +1,16 @@
 //! A fault handler that maps a page where another CPU's gather has unmapped one and not flushed yet.
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks, Slot, Was};
-use tlbc_runtime::{AddressSpace, Backend, Level, Misuse, Mmu, Platform};
+use tlbc_runtime::{AddressSpace, Backend, Level, Misuse, Mmu, Platform, Pte};
 use tlbc_tests::hosted::Event;
 use tlbc_tests::machines::Case;
 use tlbc_tests::on_every_machine;
 use tlbc_tests::show::Machine;
-use tlbc_tests::tables::{Entries, leaf_bits, says};
+use tlbc_tests::tables::{Entries, leaf_bits};
 
 const PTE: Level = Level(0);
 
 fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
-    let facts = mmu.platform().backend().change_facts(space.conditions());
+    let facts = mmu.platform().backend().change_facts(space.flags());
     facts.output_through_invalid || facts.size_through_invalid || facts.attributes_through_invalid
 }
 
@@ -20,14 +19,14 @@ fn map_at_fault<P: Platform, L>(
     mmu: &Mmu<P>,
     space: &AddressSpace<P>,
     lock: L,
-    slot: &Slot<'_>,
-    change: &Change,
-) -> Result<Was, Misuse> {
+    pte: &impl Pte<P>,
+    bits: u64,
+) -> Result<(), Misuse> {
     if needs_invalid_first(mmu, space) && space.flush_pending() {
         mmu.flush_everything(space);
     }
     mmu.gather(space, |gather| {
-        gather.locked(lock, |section, _| section.change(slot, change))
+        gather.locked(lock, |section, _| section.map(pte, bits))
     })
 }
 
@@ -47,25 +46,17 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
     let table = Entries::new(cpus.mmu.platform().backend(), &process, PTE, 0x1000, 1);
     table.map(0, 100, 0);
     let bits = leaf_bits(200, 0);
-    let map = Change {
-        level: PTE,
-        old: Entry::Invalid,
-        new: says(bits),
-        new_bits: bits,
-        clears: Marks::NONE,
-        below: Below::Cleared,
-    };
     cpus.forget();
     cpus.on(0, |mmu| {
         mmu.gather(&process, |gather| {
             gather.locked((), |section, ()| {
-                section.clear(table.leaf(0).unwrap()).unwrap();
+                section.unmap(table.leaf(0).unwrap()).unwrap();
             });
             assert!(process.flush_pending());
             cpus.note("the lock is released");
             let lock = Lock(|| cpus.note("the entry is stored"));
-            let slot = table.slot(0);
-            let mapped = cpus.on(1, |mmu| map_at_fault(mmu, &process, lock, &slot, &map));
+            let pte = table.at(0);
+            let mapped = cpus.on(1, |mmu| map_at_fault(mmu, &process, lock, &pte, bits));
             mapped.expect("a new entry");
             cpus.note("the handler returns");
         });

@@ -7,15 +7,15 @@ mod configurations;
 use std::fmt::Debug;
 
 use tlbc_backends::arm64::{Config, Tlb};
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Record, Refused, Tag,
+    AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Pte, Record, Refused, Tag,
     TagSource, Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
+use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS, Page, Table};
 use tlbc_tests::model::{Machine, machine};
-use tlbc_tests::tables::Entries;
+use tlbc_tests::tables::{Entries, EntryAt, leaf_bits, table_bits};
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
 
 /// A machine whose only CPU runs in a space.
@@ -126,7 +126,7 @@ fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: 
         (0..count).for_each(|index| table.map(index, index as u64, 0));
         Hosted::on(&mmu, 0, || {
             mmu.gather(&space, |gather| {
-                gather.locked((), |section, ()| section.clear_all(table.leaves()).unwrap());
+                gather.locked((), |section, ()| section.unmap_all(table.leaves()).unwrap());
             });
         });
         let events = mmu.platform().events();
@@ -163,6 +163,44 @@ fn is_refused<T, E: Debug>(result: Result<T, Refused<E>>, why: Misuse) -> E {
     }
 }
 
+/// An entry whose owner takes it for one of another level.
+#[derive(Debug)]
+struct AtLevel<'t>(EntryAt<'t>, Level);
+
+impl<'t, B: HostBackend> Pte<Hosted<B>> for AtLevel<'t> {
+    fn belongs_to(&self, space: &AddressSpace<Hosted<B>>) -> bool {
+        self.0.belongs_to(space)
+    }
+
+    fn level(&self) -> Level {
+        self.1
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Pte::<Hosted<B>>::slot(&self.0)
+    }
+
+    fn decode(level: Level, bits: u64) -> Entry {
+        <EntryAt<'t> as Pte<Hosted<B>>>::decode(level, bits)
+    }
+
+    fn is_accessed(level: Level, bits: u64) -> bool {
+        <EntryAt<'t> as Pte<Hosted<B>>>::is_accessed(level, bits)
+    }
+
+    fn is_dirty(level: Level, bits: u64) -> bool {
+        <EntryAt<'t> as Pte<Hosted<B>>>::is_dirty(level, bits)
+    }
+
+    fn into_page(self, old: u64) -> Option<Page> {
+        Pte::<Hosted<B>>::into_page(self.0, old)
+    }
+
+    fn into_table(self, old: u64) -> Table {
+        Pte::<Hosted<B>>::into_table(self.0, old)
+    }
+}
+
 fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let (mmu, space) = prepared(backend, new);
     let other = another(&mmu, new);
@@ -174,12 +212,14 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
     theirs.map(0, 7, 0);
     let their_links = Entries::new(backend, &other, Level(1), 0, 1);
     their_links.link(0, 8);
-    let no_leaves = Entries::new(backend, &space, pointers, 0, 2);
+    let no_leaves = Entries::new(backend, &space, pointers, 0, 3);
     no_leaves.map(0, 9, 0);
     no_leaves.link(1, 10);
     let no_links = Entries::new(backend, &space, Level(0), 0, 1);
     no_links.link(0, 11);
-    let tables = [&theirs, &their_links, &no_leaves, &no_links];
+    let ours = Entries::new(backend, &space, Level(0), 0, 2);
+    ours.map(0, 12, 0);
+    let tables = [&theirs, &their_links, &no_leaves, &no_links, &ours];
     let bits = || tables.map(|table| table.bits(0));
     let before = bits();
 
@@ -188,62 +228,50 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
             gather.locked((), |section, ()| {
                 use Misuse::{NoSuchLevel, OtherSpace};
                 let leaf = theirs.leaf(0).unwrap();
-                let leaf = is_refused(section.clear(leaf), OtherSpace);
-                is_refused(section.clear_all([leaf]), OtherSpace);
+                let leaf = is_refused(section.unmap(leaf), OtherSpace);
+                is_refused(section.unmap_all([leaf]), OtherSpace);
                 let link = their_links.pointer(0).unwrap();
                 let link = is_refused(section.unlink(link), OtherSpace);
                 let link = is_refused(section.detach(link), OtherSpace);
-                let large = Entry::Leaf {
-                    page: 1,
-                    rights: 1,
-                    attributes: 0,
-                };
-                is_refused(section.collapse(link, large, 1), OtherSpace);
+                let link = is_refused(section.unlink_subtree(link), OtherSpace);
+                let page = leaf_bits(1, 0);
+                is_refused(section.collapse(link, page), OtherSpace);
+                let leaf = theirs.leaf(0).unwrap();
+                let leaf = is_refused(section.replace(leaf, page), OtherSpace);
+                assert_eq!(section.protect(&leaf, |bits| bits), Err(OtherSpace));
+                assert_eq!(section.map(&leaf, page), Err(OtherSpace));
 
                 let leaf = no_leaves.leaf(0).unwrap();
-                is_refused(section.clear(leaf), NoSuchLevel);
+                is_refused(section.unmap(leaf), NoSuchLevel);
                 let link = no_leaves.pointer(1).unwrap();
-                is_refused(section.collapse(link, large, 1), NoSuchLevel);
+                is_refused(section.collapse(link, page), NoSuchLevel);
                 let link = no_links.pointer(0).unwrap();
                 let link = is_refused(section.unlink(link), NoSuchLevel);
                 is_refused(section.detach(link), NoSuchLevel);
 
-                let (leaf, table) = (
-                    large,
-                    Entry::Table {
-                        table: 1,
-                        attributes: 0,
-                    },
-                );
-                let wrong = [
-                    (pointers, leaf, Entry::Invalid),
-                    (pointers, Entry::Invalid, leaf),
-                    (Level(0), table, Entry::Invalid),
-                    (Level(0), leaf, table),
-                    (absent, Entry::Invalid, table),
-                    (absent, leaf, Entry::Invalid),
-                    (Level(9), leaf, Entry::Invalid),
-                    (Level(255), Entry::Invalid, table),
-                ];
-                for (level, old, new) in wrong {
-                    let change = Change {
-                        level,
-                        old,
-                        new,
-                        new_bits: 0,
-                        clears: Marks::NONE,
-                        below: Below::Cleared,
-                    };
-                    let slot = no_leaves.slot(0);
-                    assert_eq!(section.change(&slot, &change), Err(NoSuchLevel));
-                    assert_eq!(section.break_before_make(&slot, &change), Err(NoSuchLevel));
+                let table = table_bits(1, 0);
+                is_refused(section.replace(ours.leaf(0).unwrap(), table), NoSuchLevel);
+                assert_eq!(section.map(&no_leaves.at(2), page), Err(NoSuchLevel));
+                assert_eq!(section.map(&ours.at(1), table), Err(NoSuchLevel));
+                for level in [absent, Level(9), Level(255)] {
+                    for bits in [page, table] {
+                        let entry = AtLevel(no_leaves.at(2), level);
+                        assert_eq!(section.map(&entry, bits), Err(NoSuchLevel));
+                    }
+                    let leaf = AtLevel(no_leaves.at(0), level);
+                    assert_eq!(section.protect(&leaf, |bits| bits), Err(NoSuchLevel));
+                    let leaf = is_refused(section.replace(leaf, page), NoSuchLevel);
+                    is_refused(section.unmap(leaf), NoSuchLevel);
+                    let link = AtLevel(no_leaves.at(1), level);
+                    let link = is_refused(section.unlink(link), NoSuchLevel);
+                    is_refused(section.detach(link), NoSuchLevel);
                 }
             });
         });
         mmu.reclaim(|reclaim| {
-            let taken = reclaim.unmap(&space, theirs.leaf(0).unwrap(), |_| false);
+            let taken = reclaim.unmap(&space, theirs.leaf(0).unwrap());
             is_refused(taken, Misuse::OtherSpace);
-            let taken = reclaim.unmap(&space, no_leaves.leaf(0).unwrap(), |_| false);
+            let taken = reclaim.unmap(&space, no_leaves.leaf(0).unwrap());
             is_refused(taken, Misuse::NoSuchLevel);
         });
     });
@@ -272,7 +300,7 @@ fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: N
                 let before = (0..10).map(|index| ours.leaf(index).unwrap());
                 let behind = (10..20).map(|index| ours.leaf(index).unwrap());
                 let mut all = before.chain(theirs.leaf(0)).chain(behind);
-                is_refused(section.clear_all(&mut all), Misuse::OtherSpace);
+                is_refused(section.unmap_all(&mut all), Misuse::OtherSpace);
                 assert_eq!(all.count(), 10);
             });
         });
@@ -301,10 +329,10 @@ fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B
             space: Space::User,
             tag: Tag {
                 value: 6,
-                of_machine: true,
+                global: true,
             },
             reach: Reach::Wide,
-            conditions: new.conditions,
+            flags: new.flags,
             scope,
         };
         let mut ops = Vec::new();
@@ -345,7 +373,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
     let tags = backend
         .tags()
-        .of_machine
+        .global
         .map(|(values, source)| (values.last, source));
     let enough = match tags {
         Some((last, TagSource::Generations)) if last <= 2 * MOST_CPUS as u64 => {
@@ -354,7 +382,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
         _ => Ok(()),
     };
     assert_eq!(new(MOST_CPUS, 64), enough);
-    let generations = matches!(backend.tags().of_machine, Some((_, TagSource::Generations)));
+    let generations = matches!(backend.tags().global, Some((_, TagSource::Generations)));
     let few = if generations {
         Err(Unusable::TooFewTags)
     } else {

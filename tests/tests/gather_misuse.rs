@@ -30,11 +30,7 @@ fn front_end(output: &Path) -> Command {
 fn runtime(directory: &TempDir) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/lib.rs");
     let mut command = front_end(directory.path());
-    command.args([
-        "--crate-name=tlbc_runtime",
-        "--cfg=feature=\"alloc\"",
-        "--cap-lints=allow",
-    ]);
+    command.args(["--crate-name=tlbc_runtime", "--cap-lints=allow"]);
     rustc::run(command.arg(source)).unwrap_or_else(|errors| panic!("{errors}"));
 }
 

@@ -145,7 +145,7 @@ fn run<B: Backend + Send + Sync + 'static>(
                 let links = section * shape.tables..(section + 1) * shape.tables;
                 gather.locked(Guard(mmu.clone()), |section, _| {
                     let given = leaves.clone().filter_map(|index| pages.leaf(index));
-                    section.clear_all(given).expect("entries of this space");
+                    section.unmap_all(given).expect("entries of this space");
                     let places: Vec<_> = leaves
                         .clone()
                         .map(|index| (low, pages.slot(index).va))
@@ -239,7 +239,7 @@ fn a_full_gather_says_so() {
                     gather.flush();
                 }
                 gather.locked((), |section, ()| {
-                    section.clear(leaf).expect("of this space");
+                    section.unmap(leaf).expect("of this space");
                 });
             }
         });

@@ -49,24 +49,24 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     /// Clears pages and unlinks a table.
     fn clear(
         &self,
-        section: &mut Section<'_, '_, '_, Hosted<Watched<B>>>,
+        section: &mut Section<'_, '_, Hosted<Watched<B>>>,
         pages: std::ops::Range<usize>,
         table: usize,
     ) {
         let leaves = pages.filter_map(|index| self.pages.leaf(index));
-        section.clear_all(leaves).expect("entries of this space");
+        section.unmap_all(leaves).expect("entries of this space");
         let link = self.tables.pointer(table).expect("it points at a table");
         section.unlink(link).expect("a table of this space");
     }
 
-    /// Whether a flush is owed; if so, the next section begins with one of everything, and no other one does.
-    fn makes_up(&self, owed: bool) {
+    /// Whether a flush is deferred; if so, the next section begins with one of everything, and no other one does.
+    fn makes_up(&self, deferred: bool) {
         let platform = self.mmu.platform();
-        assert_eq!(self.space.flush_pending(), owed);
+        assert_eq!(self.space.flush_pending(), deferred);
         platform.events();
         self.mmu.gather(&self.space, |gather| {
             let mut in_section = || gather.locked((), |_, ()| platform.events());
-            assert_eq!(is_flush_of_everything(&in_section()), owed);
+            assert_eq!(is_flush_of_everything(&in_section()), deferred);
             assert_eq!(in_section(), []);
         });
         assert!(!self.space.flush_pending());
@@ -299,7 +299,7 @@ fn what_is_not_taken_is_dropped<B: Backend + Send + Sync + 'static>(backend: B, 
             world.mmu.gather(&world.space, |gather| {
                 gather.locked((), |section, ()| {
                     let leaves = cleared.filter_map(|index| world.pages.leaf(index));
-                    section.clear_all(leaves).expect("entries of this space");
+                    section.unmap_all(leaves).expect("entries of this space");
                 });
                 assert!(!B::FACTS.pages_batched || pages_dropped() == dropped);
             });

@@ -47,7 +47,7 @@ fn alter(cpus: &Scheduler<Tlb>, change: Change, of: u32) {
                 Change::Nothing => {}
                 Change::Page => {
                     let leaf = pages.leaf(0).expect("a page");
-                    section.clear(leaf).expect("of the kernel");
+                    section.unmap(leaf).expect("of the kernel");
                 }
                 Change::Table => {
                     let link = tables.pointer(0).expect("a table");

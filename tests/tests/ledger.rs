@@ -5,13 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tlbc_backends::x86_64::{Config, Tlb};
-use tlbc_runtime::change::Was;
-use tlbc_runtime::{Level, Mapped, NewSpace, Platform, Section};
+use tlbc_runtime::{Level, NewSpace, Platform, Pte, Section};
 use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::machines::x86;
 use tlbc_tests::tables::Entries;
 
-type In<'a, 'g, 'id, 'm> = &'a mut Section<'g, 'id, 'm, Hosted<Tlb>>;
+type In<'a, 'g, 'id, 'm> = &'a mut Section<'g, 'm, Hosted<Tlb>>;
 
 /// What the host says of a kernel: within a call, or when the machine is dropped.
 fn complaint(run: impl FnOnce(&Arc<Host<Tlb>>, &Handle<Tlb>)) -> Option<String> {
@@ -49,7 +48,7 @@ fn a_kernel_that_loses_nothing_is_fine() {
         let (pages, tables) = (pages(space), tables(space));
         section(mmu, space, |section| {
             let leaf = pages.leaf(0).expect("a page");
-            section.clear(leaf).expect("of this space");
+            section.unmap(leaf).expect("of this space");
             let link = tables.pointer(0).expect("a table");
             section.unlink(link).expect("of this space");
         });
@@ -63,7 +62,7 @@ fn a_page_is_lost() {
         let pages = pages(space);
         mmu.reclaim(|reclaim| {
             let leaf = pages.leaf(0).expect("a page");
-            let unmapped = reclaim.unmap(space, leaf, |_| false);
+            let unmapped = reclaim.unmap(space, leaf);
             std::mem::forget(unmapped);
         });
     });
@@ -107,7 +106,7 @@ fn a_page_comes_from_nowhere() {
     let from_nowhere = complaint(|_, space| {
         let pages = pages(space);
         let leaf = pages.leaf(0).expect("a page");
-        drop(Mapped::<Hosted<Tlb>>::unmapped(leaf, Was::default()));
+        drop(Pte::<Hosted<Tlb>>::into_page(leaf, 0));
     });
     let from_nowhere = from_nowhere.expect("a complaint");
     assert!(from_nowhere.contains("mapped none"), "{from_nowhere}");

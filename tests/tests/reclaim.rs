@@ -6,9 +6,8 @@ mod configurations;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tlbc_runtime::change::Was;
 use tlbc_runtime::{
-    Backend, CpuId, Current, FinishSteps, Level, NewSpace, Reclaim, Section, Unmapped, Waited,
+    Backend, CpuId, Current, FinishSteps, Level, NewSpace, Section, UnmapBatch, Unmapped, Waited,
 };
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
@@ -65,7 +64,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     }
 
     /// Runs on CPU 0.
-    fn reclaim<R>(&self, body: impl FnOnce(&mut Reclaim<'_, Hosted<Watched<B>>>) -> R) -> R {
+    fn reclaim<R>(&self, body: impl FnOnce(&mut UnmapBatch<'_, Hosted<Watched<B>>>) -> R) -> R {
         let left = || self.mmu.platform().backend().steps_left().0;
         let before = left();
         let result = Hosted::on(&self.mmu, 0, || self.mmu.reclaim(body));
@@ -80,7 +79,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
 
     fn unmap(
         &self,
-        reclaim: &mut Reclaim<'_, Hosted<Watched<B>>>,
+        reclaim: &mut UnmapBatch<'_, Hosted<Watched<B>>>,
         nth: usize,
         index: usize,
     ) -> Token {
@@ -89,8 +88,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
             .subject
             .store(nth as u64, std::sync::atomic::Ordering::SeqCst);
         let leaf = self.tables[nth].leaf(index).expect("it is mapped");
-        let dirty = |was: &Was| was.any & DIRTY != 0;
-        let unmapped = reclaim.unmap(&self.spaces[nth], leaf, dirty);
+        let unmapped = reclaim.unmap(&self.spaces[nth], leaf);
         unmapped
             .expect("an entry of this space")
             .expect("it kept a page")
@@ -277,7 +275,7 @@ mod io {
 fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize) -> Vec<Flush> {
     world.events();
     let space = &world.spaces[nth];
-    let body = |_: &mut Section<'_, '_, '_, _>, (): &mut ()| world.events();
+    let body = |_: &mut Section<'_, '_, _>, (): &mut ()| world.events();
     let events = world.mmu.gather(space, |gather| gather.locked((), body));
     let ends_with = world.events();
     let flushes = |events: Vec<Event<Seen>>| {
@@ -404,7 +402,7 @@ fn a_change_is_not_put_off() {
         mmu.platform().events();
         mmu.reclaim(|reclaim| {
             let leaf = table.leaf(0).expect("it is mapped");
-            let token = reclaim.unmap(&space, leaf, |_| false);
+            let token = reclaim.unmap(&space, leaf);
             let token = token.expect("of this space").expect("it kept a page");
             assert!(!space.flush_pending(), "it is not put off");
             assert_eq!(redeemed(&reclaim.wait(), token), 0);

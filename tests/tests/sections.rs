@@ -1,5 +1,5 @@
-//! What a section does besides clearing: it replaces pages, maps where something was unmapped, unlinks live tables, and computes
-//! a change from what stands in an entry.
+//! What a section does besides unmapping: it replaces pages, maps where something was unmapped, unlinks subtrees, and computes
+//! a change from what is in an entry.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -7,11 +7,10 @@ mod configurations;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tlbc_runtime::change::{Below, Change, Entry, Marks};
 use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
-use tlbc_tests::tables::{DIRTY, Entries, WRITE, says};
+use tlbc_tests::tables::{DIRTY, Entries, WRITE, leaf_bits};
 use tlbc_tests::watched::{Made, Seen, Stale, Watched};
 
 const PAGES: usize = 4;
@@ -27,7 +26,7 @@ struct World<B: Backend + Send + Sync + 'static> {
     model: Model<B>,
 }
 
-type In<'a, 'g, 'id, 'm, B> = &'a mut Section<'g, 'id, 'm, Hosted<Watched<B>>>;
+type In<'a, 'g, 'm, B> = &'a mut Section<'g, 'm, Hosted<Watched<B>>>;
 
 impl<B: Backend + Send + Sync + 'static> World<B> {
     fn new(backend: B, new: NewSpace) -> Self {
@@ -62,7 +61,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     }
 
     /// A gather of one section, on CPU 0.
-    fn section<R>(&mut self, body: impl FnOnce(In<'_, '_, '_, '_, B>, &mut Self) -> R) -> R {
+    fn section<R>(&mut self, body: impl FnOnce(In<'_, '_, '_, B>, &mut Self) -> R) -> R {
         let (mmu, space) = (self.mmu.clone(), self.space.clone());
         let result = Hosted::on(&mmu, 0, || {
             mmu.gather(&space, |gather| {
@@ -85,16 +84,10 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     }
 
     /// Whether what an entry was is dropped before it becomes another one.
-    fn facts(&self) -> tlbc_runtime::change::ChangeFacts {
+    fn facts(&self) -> tlbc_runtime::pte::ChangeFacts {
         let backend = self.mmu.platform().backend();
-        backend.change_facts(self.space.conditions())
+        backend.change_facts(self.space.flags())
     }
-}
-
-/// An entry that maps a page, and its bits.
-fn maps(page: u64) -> (Entry, u64) {
-    let bits = page << 12 | 1 | WRITE;
-    (says(bits), bits)
 }
 
 /// A page that was replaced comes out after a flush that covers it, on every machine.
@@ -102,9 +95,9 @@ fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B
     let mut world = World::new(backend, new);
     world.section(|section, world| {
         for index in 0..PAGES {
-            let (entry, bits) = maps(300 + index as u64);
+            let bits = leaf_bits(300 + index as u64, WRITE);
             let leaf = world.pages.leaf(index).expect("a page");
-            section.replace(leaf, entry, bits).expect("of this space");
+            section.replace(leaf, bits).expect("of this space");
             assert_eq!(world.pages.bits(index), bits);
             let breaks = world.facts().output_through_invalid && B::FACTS.changes_plainly;
             let steps = if breaks { 2 } else { 1 };
@@ -134,26 +127,18 @@ fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + '
 ) {
     let mut world = World::new(backend, new);
     world.section(|section, world| {
-        let clear = |section: In<'_, '_, '_, '_, B>, world: &mut World<B>, index| {
+        let clear = |section: In<'_, '_, '_, B>, world: &mut World<B>, index| {
             let leaf = world.pages.leaf(index).expect("a page");
-            section.clear(leaf).expect("of this space");
+            section.unmap(leaf).expect("of this space");
             let made = world.model.made(&[world.place(index)]);
             let out = Some(Out::Page(100 + index as u64));
             world.model.owes(0, &made[0], world.leaf(index), out);
             made[0]
         };
-        let map = |section: In<'_, '_, '_, '_, B>, world: &mut World<B>, index| -> Made {
-            let (entry, bits) = maps(300 + index as u64);
-            let change = Change {
-                level: world.low,
-                old: Entry::Invalid,
-                new: entry,
-                new_bits: bits,
-                clears: Marks::NONE,
-                below: Below::Cleared,
-            };
-            let changed = section.change(&world.pages.slot(index), &change);
-            assert!(changed.is_ok());
+        let map = |section: In<'_, '_, '_, B>, world: &mut World<B>, index| -> Made {
+            let bits = leaf_bits(300 + index as u64, WRITE);
+            let mapped = section.map(&world.pages.at(index), bits);
+            mapped.expect("an invalid entry");
             world.model.made(&[world.place(index)])[0]
         };
         let [first, second] = [0, 1].map(|index| clear(section, world, index));
@@ -195,26 +180,18 @@ fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'sta
             let (stale, out, bits) = if index == 0 {
                 let link = world.tables.pointer(0).expect("a table");
                 section.unlink(link).expect("of this space");
-                let (_, bits) = maps(600);
+                let bits = leaf_bits(600, WRITE);
                 (Stale::Walk(at.0, at.1), Out::Table(200), bits)
             } else {
                 let leaf = world.tables.leaf(1).expect("a page");
-                section.clear(leaf).expect("of this space");
+                section.unmap(leaf).expect("of this space");
                 let other = world.tables.bits(2);
                 (Stale::Leaf(at.0, at.1), Out::Page(500), other)
             };
             let before = world.model.made(&[at])[0];
             world.model.owes(0, &before, vec![stale], Some(out));
-            let change = Change {
-                level: world.high,
-                old: Entry::Invalid,
-                new: says(bits),
-                new_bits: bits,
-                clears: Marks::NONE,
-                below: Below::Cleared,
-            };
-            let changed = section.change(&world.tables.slot(index), &change);
-            assert!(changed.is_ok());
+            let mapped = section.map(&world.tables.at(index), bits);
+            mapped.expect("an invalid entry");
             let after = world.model.made(&[at])[0];
             world.model.see();
             let facts = world.facts();
@@ -245,7 +222,7 @@ fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'sta
                 let at = (world.high, world.tables.slot(index).va);
                 let stale = subtree(&world.mmu, &world.tables, index);
                 let link = world.tables.pointer(index).expect("a table");
-                section.unlink_live(link).expect("of this space");
+                section.unlink_subtree(link).expect("of this space");
                 assert_eq!(world.tables.linked(index), None);
                 let made = world.model.made(&[at]);
                 let out = Some(Out::Table(200 + index as u64));
@@ -260,38 +237,24 @@ fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'sta
     }
 }
 
-mod unlink_live {
+mod unlink_subtree {
     on_every_configuration!(super::a_live_table_comes_out_after_one_flush);
 }
 
-/// A change that takes rights away, and carries over what the machine noted in the entry.
-fn protects(level: Level, was: u64) -> Change {
-    let bits = was & !WRITE;
-    Change {
-        level,
-        old: says(was),
-        new: says(bits),
-        new_bits: bits,
-        clears: Marks::NONE,
-        below: Below::Cleared,
-    }
-}
-
 /// Marks that the machine sets in an entry while a change of it is computed are not lost, and what the change requires is flushed.
-fn marks_survive_an_update<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
+fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
     for entries in [1, 2, 4] {
         for marked in 0..entries {
             let mut world = World::new(backend, new);
             (0..PAGES).for_each(|index| world.pages.map(index, 100, WRITE));
             let mut computed = Vec::new();
             let was = world.section(|section, world| {
-                let low = world.low;
-                let was = section.update(&world.pages.slots(0..entries), |was| {
+                let was = section.protect(&world.pages.group(0..entries), |bits| {
                     if computed.is_empty() {
                         world.pages.mark(marked, DIRTY); // it is written through meanwhile
                     }
-                    computed.push(was);
-                    protects(low, was.first | was.any & DIRTY)
+                    computed.push(bits);
+                    bits & !WRITE
                 });
                 let places: Vec<_> = world.mmu.platform().backend().made();
                 assert!(!places.is_empty());
@@ -300,16 +263,16 @@ fn marks_survive_an_update<B: Backend + Copy + Send + Sync + 'static>(backend: B
                 was
             });
             let was = was.expect("fewer rights");
-            assert_eq!(was.any & DIRTY, DIRTY, "{marked} of {entries}");
+            assert_eq!(was & DIRTY, DIRTY, "{marked} of {entries}");
             for index in 0..entries {
                 let bits = world.pages.bits(index);
                 assert_eq!(bits & (DIRTY | WRITE), DIRTY, "{marked} of {entries}");
             }
-            assert_eq!(computed.last().expect("once").any & DIRTY, DIRTY);
+            assert_eq!(computed.last().expect("once") & DIRTY, DIRTY);
         }
     }
 }
 
-mod update {
-    on_every_configuration!(super::marks_survive_an_update);
+mod protect {
+    on_every_configuration!(super::protect_loses_no_mark);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{Conditions, CpuId, Current, Level, NewSpace};
+use tlbc_runtime::{CpuId, Current, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Handle, Host, HostBackend, Hosted};
 use tlbc_tests::machines;
 use tlbc_tests::tables::Entries;
@@ -49,7 +49,7 @@ impl<B: HostBackend> Space<B> {
                 }
                 upper.link(0, 7);
                 if !without_waiting {
-                    section.clear_all(pages.leaves()).expect("of this space");
+                    section.unmap_all(pages.leaves()).expect("of this space");
                 }
                 let link = upper.pointer(0).expect("a table");
                 section.unlink(link).expect("of this space");
@@ -59,7 +59,7 @@ impl<B: HostBackend> Space<B> {
             mmu.reclaim(|reclaim| {
                 let tables = self.tables.lock().expect("no test panics with it");
                 let unmap = |leaf| {
-                    let unmapped = reclaim.unmap(&self.handle, leaf, |_| false);
+                    let unmapped = reclaim.unmap(&self.handle, leaf);
                     unmapped.expect("of this space").expect("a page")
                 };
                 let tokens: Vec<_> = tables.0.leaves().map(unmap).collect();
@@ -122,7 +122,7 @@ impl<B: HostBackend> Cpu<'_, B> {
                 }
             }
             9 => {
-                let device = mmu.attach_device(&space.handle, Conditions::NONE);
+                let device = mmu.attach_device(&space.handle, SpaceFlags::NONE);
                 let device = device.expect("room for a device");
                 assert!(mmu.detach_device(&space.handle, device).is_ok());
             }

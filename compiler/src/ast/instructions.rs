@@ -183,6 +183,8 @@ pub enum InvalidateFact {
     After(Cases<Ident>),
     /// `needs same cpu;`, `needs interrupts off;`, `needs lock;`
     Needs(Spanned<Need>),
+    /// `needs no lock;`: CPUs may issue it at once.
+    NeedsNoLock,
     /// `may be interrupted;`: nothing goes wrong between its instructions.
     MayBeInterrupted,
     /// `keeps flags, operands;`
@@ -201,6 +203,8 @@ pub enum InvalidateFact {
         levels: Vec<Ident>,
         /// What they become.
         to: Written,
+        /// `if old`: they are compared with what they were, and stay if they are something else.
+        if_old: bool,
     },
     /// `cost 2;`
     Cost(Number),

@@ -113,7 +113,7 @@ pub enum CacheFact {
     ClearedAccessedMayStay,
 }
 
-pub use tlbc_runtime::change::Stricter;
+pub use tlbc_runtime::pte::Stricter;
 
 /// A kind of entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use crate::model::{
     Remedy, Weakens, Which,
 };
 use crate::plan::names_address;
-use tlbc_runtime::clause::{Holders, Stores};
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
 
 fn word(lost: Lost) -> &'static str {
     match lost {
@@ -92,7 +93,7 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<Stores>) -> bool
         Lost::Gone | Lost::Drained => true,
         Lost::Devices => {
             let mut cases = it.holders.cases.iter();
-            cases.any(|(at, _)| at.value.covers(Holders::DEVICE))
+            cases.any(|(at, _)| at.value.covers(Agents::DEVICE))
         }
         Lost::Leaf | Lost::Walk | Lost::Root | Lost::Global => {
             all_drops(it).any(|drops| drops_lost(model, drops, lost, stores))

@@ -4,13 +4,15 @@
 //! configuration in which an instruction may be used there is a tag for it and its barrier, and
 //! what is decided at boot depends on what is known at boot.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var};
+use crate::model::{
+    Cases, Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var,
+};
 use crate::source::Span;
 
 /// The clauses that compare a tag, each with the conditions under which it comes to that.
@@ -31,7 +33,7 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut cases = invalidate.holders.cases.iter();
-        if cases.any(|(at, _)| !Holders::CORE.covers(at.value)) {
+        if cases.any(|(at, _)| !Agents::CORE.covers(at.value)) {
             let mut compared = compared(invalidate);
             found.extend(
                 compared.find_map(|(drops, conds)| of_one_cpu(model, invalidate, drops, conds)),
@@ -236,6 +238,9 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         for cond in space.addresses.conds() {
             early(cond, "the width of addresses is", found);
         }
+    }
+    for cond in model.table_bits.iter().flat_map(Cases::conds) {
+        early(cond, "where tables lie is", found);
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
         // What holds of a space is known whenever one is flushed.

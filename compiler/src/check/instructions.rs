@@ -4,7 +4,7 @@
 //! instruction drops can be named in its operands, and is gone and drained wherever it acts once
 //! its barrier is past.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::configs::Configs;
 use super::{all_drops, compares_tag, field_of, hinted, listed};
@@ -195,7 +195,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
         if let Some((after, acts, barrier, left)) = short {
             let ends = &barrier.named.name;
             let completes = barrier.completes.map_or(barrier.span, |at| at.span);
-            let who: Vec<String> = left.iter().map(|h| Holders::name(h).to_owned()).collect();
+            let who: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
             found.push(
                 Diagnostic::new(
                     Code::E0402,
@@ -273,7 +273,7 @@ pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let loaded = all_drops(invalidate).find(|drops| drops.whose.value.loaded);
         let mut cases = invalidate.holders.cases.iter();
-        let wide = cases.any(|(at, _)| !Holders::CORE.covers(at.value));
+        let wide = cases.any(|(at, _)| !Agents::CORE.covers(at.value));
         if let (Some(drops), true) = (loaded, wide) {
             found.push(
                 Diagnostic::new(

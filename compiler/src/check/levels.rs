@@ -9,7 +9,8 @@ use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value, Which};
-use tlbc_runtime::clause::{Level, Levels, Stride};
+use tlbc_facts::clause::Stride;
+use tlbc_runtime::level::{Level, Levels};
 
 /// The numbers of levels in the operands of an instruction, each with when they are there.
 fn numbers_of<'m>(

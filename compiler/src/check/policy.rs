@@ -3,7 +3,7 @@
 //! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
 //! freed earlier than a flush allows, and entries can be changed as stated.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -41,7 +41,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let broadcast = cases.find(|(by, _)| by.value == Delivery::Broadcast);
     let wide = |i: &&Invalidate| {
         let mut cases = i.holders.cases.iter();
-        cases.any(|(at, _)| !Holders::CORE.covers(at.value))
+        cases.any(|(at, _)| !Agents::CORE.covers(at.value))
     };
     let wide = model.invalidates.iter().find(wide);
     let (message, fact, label) = match (broadcast, wide) {

@@ -3,7 +3,7 @@
 //! In: the barriers, which devices walk, and what is assumed to publish. Out: E0411. Holds: in every configuration
 //! something publishes a change, and a new entry, to every walker of the tables.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::configs::Configs;
 use super::listed;
@@ -21,7 +21,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
     for config in configs.iter() {
         let (wanted, span) = reached(model, config);
         let barriers = model.barriers.iter();
-        let publishing: Vec<(Holders, Span)> = barriers
+        let publishing: Vec<(Agents, Span)> = barriers
             .filter(|barrier| barrier.requires.holds(config))
             .filter_map(|barrier| barrier.publishes.map(|at| (at.value, at.span)))
             .collect();
@@ -29,8 +29,8 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         }
         let widest = publishing.iter().max_by_key(|(on, _)| on.0.count_ones());
-        let left = wanted.without(widest.map_or(Holders::NONE, |(on, _)| *on));
-        let left: Vec<String> = left.iter().map(|h| Holders::name(h).to_owned()).collect();
+        let left = wanted.without(widest.map_or(Agents::NONE, |(on, _)| *on));
+        let left: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
         let mut diagnostic = Diagnostic::new(
             Code::E0411,
             span,
@@ -40,7 +40,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
                 configs.when(config)
             ),
         )
-        .label(if wanted.covers(Holders::DEVICE) {
+        .label(if wanted.covers(Agents::DEVICE) {
             "walk its tables"
         } else {
             "all CPUs walk its tables"
@@ -59,12 +59,12 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Which walkers see the tables in a configuration, and where that is said. All CPUs do: other CPUs walk the new entries
 /// of a space, whether they are interrupted for a flush or not.
-fn reached(model: &Model, config: Config) -> (Holders, Span) {
+fn reached(model: &Model, config: Config) -> (Agents, Span) {
     let spaces = [&model.user, &model.kernel];
     let devices = spaces.into_iter().find(|space| space.has_devices(config));
     match devices.and_then(|space| space.devices.as_ref()) {
-        Some(devices) => (Holders::CPUS.union(Holders::DEVICE), devices.span),
-        None => (Holders::CPUS, model.arch.span),
+        Some(devices) => (Agents::CPUS.union(Agents::DEVICE), devices.span),
+        None => (Agents::CPUS, model.arch.span),
     }
 }
 

@@ -4,7 +4,8 @@
 //! range can be cut into runs, no smaller leaf lies between the addresses that a run names, and what writes a run of
 //! entries drops what was made through them.
 
-use tlbc_runtime::clause::{Level, Levels, Most, Stride};
+use tlbc_facts::clause::{Most, Stride};
+use tlbc_runtime::level::{Level, Levels};
 
 use super::all_drops;
 use crate::codes::Code;

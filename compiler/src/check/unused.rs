@@ -10,7 +10,8 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under, Which};
 use crate::source::Span;
-use tlbc_runtime::clause::{Level, Most};
+use tlbc_facts::clause::Most;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 /// E0208: what tells machines apart, tags apart or bounds a run is used. What else is defined and never used is a
@@ -113,6 +114,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(resyncs(model).flat_map(Cases::conds));
+    conds.extend(model.table_bits.iter().flat_map(Cases::conds));
     conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
@@ -286,6 +288,9 @@ fn used_limits(model: &Model) -> Vec<usize> {
 
 /// E0208: each alternative is the last whose condition holds in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
+    if let Some(widths) = &model.table_bits {
+        shadowed(model, widths, found);
+    }
     for space in [&model.user, &model.kernel] {
         shadowed(model, &space.addresses, found);
         shadowed(model, &space.leaf, found);

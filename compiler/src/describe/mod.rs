@@ -9,7 +9,9 @@ pub mod registers;
 
 pub use events::{aspect, ceiling, weakens, workaround};
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use crate::lower::UNLIMITED;
 use crate::model::{
@@ -52,7 +54,8 @@ pub fn bytes(shift: u32) -> String {
     format!("{} {}", 1u64 << (shift - unit * 10), UNITS[unit as usize])
 }
 
-/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line break.
+/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line
+/// break.
 #[must_use]
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -128,25 +131,28 @@ pub fn stores(model: &Model, stores: Stores) -> String {
 
 /// Describes on which CPUs and devices an instruction acts.
 #[must_use]
-pub fn holders(holders: Holders) -> String {
-    let cpus = holders.without(Holders::DEVICE);
-    let devices = !holders.and(Holders::DEVICE).is_empty();
+pub fn holders(holders: Agents) -> String {
+    let cpus = holders.without(Agents::DEVICE);
+    let devices = !holders.and(Agents::DEVICE).is_empty();
     let cpus = match cpus {
-        Holders::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
-        Holders::SELF => "this CPU",
-        Holders::CORE => "this core",
-        _ if cpus.covers(Holders::CPUS) => "every CPU",
+        Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
+        Agents::SELF => "this CPU",
+        Agents::CORE => "this core",
+        _ if cpus.covers(Agents::CPUS) => "every CPU",
         _ => "some CPUs",
     };
     format!("{cpus}{}", if devices { " and devices" } else { "" })
 }
 
-/// Describes the largest count of a run.
-fn most(model: &Model, most: Most) -> String {
+/// Describes how many pages or entries a run can have.
+fn count(model: &Model, least: impl std::fmt::Display, most: Most) -> String {
     match most {
-        Most::Count(UNLIMITED) => "any number of".to_owned(),
-        Most::Count(count) => number(u64::from(count)),
-        Most::Limit(limit) => code(&model.limits[usize::from(limit)].named.name),
+        Most::Count(UNLIMITED) => format!("{least} or more"),
+        Most::Count(count) => format!("{least} to {}", number(u64::from(count))),
+        Most::Limit(limit) => {
+            let name = &model.limits[usize::from(limit)].named.name;
+            format!("{least} to {}", code(name))
+        }
     }
 }
 
@@ -157,14 +163,14 @@ pub fn which(model: &Model, which: &Which) -> String {
         Which::OnePage => "one page".to_owned(),
         Which::Run {
             least,
-            most: up,
+            most,
             stride,
         } => {
             let unit = match stride {
                 Stride::Pages => "pages".to_owned(),
                 Stride::Entries(of) => format!("entries at {}", levels(model, *of)),
             };
-            format!("{least} to {} {unit}", most(model, *up))
+            format!("{} {unit}", count(model, least, *most))
         }
         Which::OneSet => "one set".to_owned(),
         Which::Subtree => "all below one table entry".to_owned(),
@@ -178,7 +184,7 @@ fn kind(model: &Model, kind: &str, of: LevelSel) -> String {
         LevelSel::Any => kind.to_owned(),
         LevelSel::Hint => format!("{kind} at the hint"),
         LevelSel::AboveHint => format!("{kind} above the hint"),
-        LevelSel::Given => format!("{kind} of the level given"),
+        LevelSel::Given => format!("{kind} of the given level"),
         LevelSel::Only(only) => format!("{kind} at {}", levels(model, only)),
     }
 }
@@ -200,15 +206,24 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
 /// Describes under which tags a clause drops entries.
 #[must_use]
 pub fn whose(of: crate::ast::Whose) -> String {
-    if (of.this || of.loaded) && of.other && of.global {
+    let crate::ast::Whose {
+        this,
+        loaded,
+        other,
+        global,
+        table,
+        user,
+    } = of;
+    if (this || loaded) && other && global {
         return "any tag".to_owned();
     }
     let classes = [
-        (of.this, "this tag"),
-        (of.loaded, "loaded tag"),
-        (of.other, "other tags"),
-        (of.global, "global"),
-        (of.table, "this table, any tag"),
+        (this, "this tag"),
+        (loaded, "loaded tag"),
+        (other, "other tags"),
+        (global, "global"),
+        (table, "this table, any tag"),
+        (user, "user tags"),
     ];
     let classes = classes.into_iter().filter(|(is, _)| *is);
     let classes: Vec<String> = classes.map(|(_, word)| word.to_owned()).collect();
@@ -238,7 +253,12 @@ pub fn writes(model: &Model, writes: &Writes) -> String {
         Written::Replaced => "replaces the entry",
         Written::MoreRights => "gives the entry more rights",
     };
-    format!("{to}, at {}", levels(model, writes.levels))
+    let compares = if writes.if_old {
+        " if it is what it was"
+    } else {
+        ""
+    };
+    format!("{to}{compares}, at {}", levels(model, writes.levels))
 }
 
 /// Describes a condition that must hold while an instruction is issued.

@@ -1,7 +1,7 @@
 //! What is issued for a sample on which machine, in few lines.
 //!
-//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, each with a description of machines and what
-//! is issued on them. Holds: each possible machine belongs to exactly one line.
+//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, each with a description of machines and
+//! what is issued on them. Holds: each possible machine belongs to exactly one line.
 
 use std::collections::BTreeSet;
 

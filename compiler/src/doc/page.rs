@@ -18,7 +18,6 @@ use crate::trace::show;
 /// The length, in lines, of the longest trace that is shown in full.
 const MOST_LINES: usize = 40;
 
-/// Returns the page.
 #[must_use]
 pub fn page(analysis: &Analysis, files: &Files) -> String {
     let model = &analysis.model;

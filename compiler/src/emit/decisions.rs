@@ -3,9 +3,9 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::Most;
+use tlbc_facts::clause::Most;
+use tlbc_runtime::backend::Pending;
+use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::backend::{reach_name, space_name};
@@ -24,6 +24,10 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
+        if let Test::OverCeiling(_) = on {
+            return self.select_ceiling(on, (then, otherwise), at, shape);
+        }
+        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
         let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
         let (mut test, mut then, mut otherwise) = if is_silent(then) {
             (self.negated(on, shape), otherwise, then)
@@ -38,6 +42,7 @@ impl Emit<'_> {
                 otherwise: rest,
             } = otherwise
                 && same(other, then)
+                && !is_ceiling(*next)
             {
                 let next = self.test(*next, shape);
                 test = quote!(#test || #next);
@@ -53,6 +58,9 @@ impl Emit<'_> {
             else {
                 break;
             };
+            if is_ceiling(*next) {
+                break;
+            }
             let (next, inner) = if same(b, otherwise) {
                 (self.test(*next, shape), a)
             } else if same(a, otherwise) {
@@ -78,11 +86,25 @@ impl Emit<'_> {
         }
     }
 
+    /// A decision by the ceiling, which says that it was exceeded: joined to no other.
+    fn select_ceiling(
+        &self,
+        on: Test,
+        (then, otherwise): (&Node, &Node),
+        at: At,
+        shape: Shape,
+    ) -> TokenStream {
+        let test = self.test(on, shape);
+        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
+        let otherwise = (!otherwise.is_empty()).then(|| quote!(else { #otherwise }));
+        quote!(if #test { outcome.exceeded_ceiling = true; #then } #otherwise)
+    }
+
     fn negated(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
-            Test::Debt(Debt::None) => quote!(debt != Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt != Debt::All),
+            Test::Pending(Pending::None) => quote!(pending != Pending::None),
+            Test::Pending(Pending::Tag) => quote!(pending != Pending::Tag),
+            Test::Pending(Pending::All) => quote!(pending != Pending::All),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
                 quote!(kind != Kind::#kind)
@@ -105,7 +127,7 @@ impl Emit<'_> {
                 let name = self.erratum(erratum);
                 quote!(c.has(Config::#name))
             }
-            Test::OfMachine => quote!(of_machine),
+            Test::OfMachine => quote!(global),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
             Test::Absent => quote!(absent),
@@ -147,13 +169,16 @@ impl Emit<'_> {
                 let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
                 quote!(self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(#operations, passes.pages()))
             }
-            Test::Debt(Debt::None) => quote!(debt == Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt == Debt::All),
-            Test::Owed => quote!(owed_view),
+            Test::Pending(Pending::None) => quote!(pending == Pending::None),
+            Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
+            Test::Pending(Pending::All) => quote!(pending == Pending::All),
+            Test::Deferred => quote!(owed_view),
             Test::Required(required) => {
                 let required = finish_steps(required);
-                quote!(steps.requires(#required))
+                match shape {
+                    Shape::Finish(..) => quote!(steps.requires(#required)),
+                    _ => quote!(outcome.steps.requires(#required)),
+                }
             }
         }
     }
@@ -177,11 +202,11 @@ fn kind_name(kind: Kind) -> Ident {
     format_ident!(
         "{}",
         match kind {
-            Kind::Appears => "Appears",
-            Kind::Vanishes => "Vanishes",
-            Kind::Relaxes => "Relaxes",
+            Kind::Map => "Map",
+            Kind::Unmap => "Unmap",
+            Kind::RelaxPermissions => "RelaxPermissions",
             Kind::Same => "Same",
-            Kind::Replaces => "Replaces",
+            Kind::Remap => "Remap",
         }
     )
 }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use tlbc_runtime::clause::Most;
+use tlbc_facts::clause::Most;
 
 use super::Emit;
 use super::config::unsuffixed;

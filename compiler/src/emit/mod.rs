@@ -7,10 +7,8 @@
 //! how Rust says it.
 
 mod backend;
-mod ceilings;
 mod config;
 mod decisions;
-mod effects;
 mod facts;
 mod loops;
 mod machine;
@@ -116,7 +114,7 @@ fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
     let (op, hardware) = (emit.op(), emit.hardware());
-    let parts = [emit.tlb(), emit.routines(), emit.effects(), emit.backend()];
+    let parts = [emit.tlb(), emit.routines(), emit.backend()];
     // What is private is there if what follows it mentions it.
     let rest = Body::new(parts.into_iter().collect());
     let operands = emit.operands(&rest);
@@ -131,23 +129,21 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 
 /// What a module may need of the runtime.
 const RUNTIME: [(&str, &str); 7] = [
+    ("agents", "Agents"),
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Owed Root Started TagSource TagValues Tags",
+        "Answer Backend Ceiling Deferred Facts FinishSteps Finished IpiTargets Issue Outcome Pending Root Shootdown \
+         Started TagSource TagValues Tags",
     ),
-    (
-        "change",
-        "Change ChangeFacts Changed Kind Marks Obligation Owner Slot Stricter",
-    ),
-    (
-        "clause",
-        "Clause Holders Level Levels Most Stores Stride What Which Whose",
-    ),
-    ("effect", "Effect When"),
+    ("level", "Level Levels"),
     ("passes", "Folding Pass Passes Walks"),
     (
+        "pte",
+        "Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter",
+    ),
+    (
         "request",
-        "Conditions LevelFacts LevelTable Ranges Reach Request Scope Space",
+        "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
     ),
     ("runs", "Runs Units"),
 ];

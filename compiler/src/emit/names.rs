@@ -133,7 +133,7 @@ impl Names {
             "page_shift",
             "shift_of",
         ];
-        let mut items = Scope::new(functions.into_iter().chain(["EFFECTS"]));
+        let mut items = Scope::new(functions);
         let levels = model.levels.iter().map(|it| it.name.to_uppercase());
         let levels = all(&mut items, &mut { levels });
         let units = operands().map(|it| format!("{}_UNITS", it.to_uppercase()));

@@ -9,23 +9,23 @@ use std::rc::Rc;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::names::settled;
-use super::nodes::audience;
+use super::nodes::ipi_targets;
 use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
-use crate::plan::ir::{Issue, Node, Plan, Shape};
+use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
 /// What a routine may be given, in the order of its parameters.
 const PARAMETERS: [(&str, &str); 16] = [
     ("tag", "u64"),
-    ("of_machine", "bool"),
+    ("global", "bool"),
     ("va", "u64"),
     ("level", "Level"),
     ("walk", "bool"),
@@ -33,7 +33,7 @@ const PARAMETERS: [(&str, &str); 16] = [
     ("pass", "&Pass"),
     ("ranges", "&Ranges"),
     ("to", "&Root"),
-    ("debt", "Debt"),
+    ("pending", "Pending"),
     ("owed_view", "bool"),
     ("slot", "&Slot<'_>"),
     ("change", "&Change"),
@@ -45,14 +45,14 @@ const PARAMETERS: [(&str, &str); 16] = [
 /// Those of a shape.
 fn may_take(shape: Shape) -> &'static [&'static str] {
     match shape {
-        Shape::Page(..) => &["tag", "of_machine", "va", "level", "walk"],
-        Shape::Pass(..) => &["tag", "of_machine", "pass"],
-        Shape::Ranges(..) => &["tag", "of_machine", "ranges"],
-        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "of_machine", "walk"],
-        Shape::Told(_) => &["of_machine", "walk", "ends"],
+        Shape::Page(..) => &["tag", "global", "va", "level", "walk"],
+        Shape::Pass(..) => &["tag", "global", "pass"],
+        Shape::Ranges(..) => &["tag", "global", "ranges"],
+        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "walk"],
+        Shape::Told(_) => &["global", "walk", "ends"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
-        Shape::Finish(..) => &["of_machine", "steps"],
-        Shape::Switch => &["to", "debt"],
+        Shape::Finish(..) => &["global", "steps"],
+        Shape::Switch => &["to", "pending"],
         Shape::Resume => &["to", "owed_view"],
         Shape::Enter => &["to"],
         Shape::Publish(_) | Shape::Folding(..) | Shape::Arrive => &[],
@@ -84,8 +84,8 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::Told(Space::User) => format_ident!("user_told"),
-        Shape::Told(Space::Kernel) => format_ident!("kernel_told"),
+        Shape::Told(Space::User) => format_ident!("user_ipi_targets"),
+        Shape::Told(Space::Kernel) => format_ident!("kernel_ipi_targets"),
         Shape::Change => format_ident!("change_entry"),
         Shape::Publish(Space::User) => format_ident!("user_publish"),
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
@@ -157,18 +157,29 @@ impl Emit<'_> {
         self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
     }
 
-    /// Whether a shape notes what it requires of completion.
-    fn notes_steps(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| matches!(node, Node::Requires(_)))
+    /// Whether a routine notes what it leaves to be done.
+    fn notes(&self, shape: Shape) -> bool {
+        self.any(shape, &|node| {
+            matches!(
+                node,
+                Node::Owe(_)
+                    | Node::Retire
+                    | Node::Requires(_)
+                    | Node::Select {
+                        on: Test::OverCeiling(_),
+                        ..
+                    }
+            )
+        })
     }
 
-    /// Whether a shape answers with what it requires of completion: events complete what they issue.
-    pub(super) fn requires(&self, shape: Shape) -> bool {
+    /// Whether a routine returns all that it leaves to be done: those of a flush do, events complete what they issue.
+    pub(super) fn leaves(&self, shape: Shape) -> bool {
         let started = matches!(
             shape,
             Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
         );
-        started && self.notes_steps(shape)
+        started && self.notes(shape)
     }
 
     /// Whether a shape answers with CPUs to interrupt with nothing to do.
@@ -285,26 +296,23 @@ impl Emit<'_> {
             _ => quote!(#[inline]),
         };
         let interrupts = self.interrupts(plan.shape);
-        let owes = self.owes(plan.shape) && !interrupts;
-        let interrupt = interrupts.then(|| quote!(let mut interrupt = Audience::NOBODY;));
-        let owed = owes.then(|| quote!(let mut owed = Owed::NOTHING;));
-        let steps = self.notes_steps(plan.shape);
-        let steps = steps.then(|| quote!(let mut steps = FinishSteps::NONE;));
-        let (end, answer) = match (interrupts, self.requires(plan.shape), owes) {
-            (true, ..) => (quote!(interrupt), quote!(-> Audience)),
-            (_, true, true) => (quote!((owed, steps)), quote!(-> (Owed, FinishSteps))),
-            (_, true, false) => (
-                quote!((Owed::NOTHING, steps)),
-                quote!(-> (Owed, FinishSteps)),
-            ),
-            (_, false, true) => (quote!(owed), quote!(-> Owed)),
-            (_, false, false) => (quote!(), quote!()),
+        let interrupt = interrupts.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
+        let outcome = (self.notes(plan.shape) && !interrupts)
+            .then(|| quote!(let mut outcome = Outcome::NOTHING;));
+        let (end, answer) = if interrupts {
+            (quote!(sync_ipis), quote!(-> IpiTargets))
+        } else if self.leaves(plan.shape) {
+            (quote!(outcome), quote!(-> Outcome))
+        } else if self.owes(plan.shape) {
+            (quote!(outcome.deferred), quote!(-> Deferred))
+        } else {
+            (quote!(), quote!())
         };
         settled(quote! {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #walk #absent #pass #parts #interrupt #owed #steps
+                #c #tag #walk #absent #pass #parts #interrupt #outcome
                 #tokens
                 #end
             }
@@ -360,7 +368,7 @@ impl Emit<'_> {
             Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
             Shape::Told(_) => String::new(),
         };
-        for (clause, holders) in &plan.obligation {
+        for (clause, holders) in &plan.required {
             let kind = match (clause.what.root, clause.what.leaf.is_empty()) {
                 (true, _) => "root",
                 (false, true) => "walk",
@@ -373,7 +381,7 @@ impl Emit<'_> {
                 (clause.whose.global, "that are global"),
             ];
             classes.extend(names.iter().filter(|(is, _)| *is).map(|(_, name)| *name));
-            let holders: Vec<&str> = holders.iter().map(Holders::name).collect();
+            let holders: Vec<&str> = holders.iter().map(Agents::name).collect();
             text.push_str(&format!(
                 "\n\nOwes: {kind} entries {}, on {}.",
                 classes.join(" and "),
@@ -421,11 +429,13 @@ impl Emit<'_> {
             quote!(#name: bool)
         });
         let tokens = &body.tokens;
-        let text = doc("The CPUs to interrupt for a request that others are to be told of.");
+        let text = doc(
+            "The CPUs to send an IPI for a request that other CPUs may have cached entries of.",
+        );
         quote! {
             #text
             #[inline(always)]
-            fn #name(&self, #(#parameters),*) -> Audience { #c #tokens }
+            fn #name(&self, #(#parameters),*) -> IpiTargets { #c #tokens }
         }
     }
 
@@ -440,8 +450,8 @@ impl Emit<'_> {
                 let (then, otherwise) = (self.told_by(then, shape), self.told_by(otherwise, shape));
                 quote!(if #test { #then } else { #otherwise })
             }
-            Node::Deliver { to, .. } => audience(*to),
-            _ => quote!(Audience::NOBODY),
+            Node::Deliver { to, .. } => ipi_targets(*to),
+            _ => quote!(IpiTargets::NONE),
         }
     }
 

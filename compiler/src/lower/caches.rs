@@ -1,6 +1,6 @@
 //! What the machine may remember.
 
-use tlbc_runtime::clause::Stores;
+use tlbc_facts::clause::Stores;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};

@@ -1,6 +1,7 @@
 //! What instructions drop.
 
-use tlbc_runtime::clause::{Level, Levels, Most, Stride};
+use tlbc_facts::clause::{Most, Stride};
+use tlbc_runtime::level::{Level, Levels};
 
 use super::Lower;
 use crate::ast::{self, Ident};

@@ -261,6 +261,7 @@ impl Values<'_> {
                 InvalidateFact::AtOnce
                 | InvalidateFact::DropsNothing
                 | InvalidateFact::Needs(_)
+                | InvalidateFact::NeedsNoLock
                 | InvalidateFact::MayBeInterrupted
                 | InvalidateFact::Keeps(_)
                 | InvalidateFact::ClobbersFlags

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
+use super::needs::Stated;
 use super::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Barrier, Cases, Drops, Form, Invalidate, Keeps, Load, Named, Need, Template, Writes,
+    At, Barrier, Cases, Drops, Form, Invalidate, Keeps, Load, Named, Template, Writes,
 };
 use crate::source::Span;
 use crate::template;
@@ -99,7 +100,7 @@ impl Lower {
                     }
                     BarrierFact::Resyncs(on) => {
                         let holders = self.holders(on);
-                        if holders.is_some_and(|on| !on.covers(Holders::SELF)) {
+                        if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
                                 "a barrier resyncs the CPU that issues it".to_owned(),
@@ -153,9 +154,8 @@ impl Lower {
         };
         let requires = self.cond(it.requires.as_ref(), &[]);
         let (mut per, mut holders, mut after) = (None, None, None);
-        let (mut needs, mut cost) = (Vec::new(), None);
+        let (mut stated, mut cost) = (Stated::default(), None);
         let (mut flags, mut registers, mut retry) = (None, None, None);
-        let mut interrupted = None;
         let (mut encoded, mut writes, mut nothing) = (None, None, None);
         let mut drops = Vec::new();
         let mut forms: Vec<Form> = Vec::new();
@@ -191,12 +191,16 @@ impl Lower {
                         self.once(&mut after, "when it is done", Some(found), names.span);
                     }
                 }
-                InvalidateFact::Needs(need) => needs.push(At {
+                InvalidateFact::Needs(need) => stated.needs.push(At {
                     value: need.node,
                     span: need.span,
                 }),
+                InvalidateFact::NeedsNoLock => {
+                    self.once(&mut stated.concurrent, "`needs no lock`", (), fact.span);
+                }
                 InvalidateFact::MayBeInterrupted => {
-                    self.once(&mut interrupted, "`may be interrupted`", (), fact.span);
+                    let slot = &mut stated.interrupted;
+                    self.once(slot, "`may be interrupted`", (), fact.span);
                 }
                 InvalidateFact::Keeps(keeps) => {
                     if keeps.flags {
@@ -219,10 +223,11 @@ impl Lower {
                     let lines = self.lines(text);
                     self.once(&mut encoded, "`encoded`", lines, text.span);
                 }
-                InvalidateFact::WritesEntry { levels, to } => {
+                InvalidateFact::WritesEntry { levels, to, if_old } => {
                     let written = Writes {
                         levels: self.level_set(levels),
                         to: *to,
+                        if_old: *if_old,
                         span: fact.span,
                     };
                     self.once(&mut writes, "`writes entry`", written, fact.span);
@@ -245,37 +250,25 @@ impl Lower {
             }
         }
         self.silences(it, per.is_some(), holders.is_some(), after.is_some());
-        self.repeated(needs.iter().map(|need| (need.value, need.span)), |need| {
-            let what = match need {
-                Need::SameCpu => "`needs same cpu`",
-                Need::InterruptsOff => "`needs interrupts off`",
-                Need::Lock => "`needs lock`",
-            };
-            what.to_owned()
-        });
-        // An interrupt may come between two instructions; that it does no harm has to be said.
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
-        let parts = lines.filter(|line| template::is_instruction(line)).count();
-        let off = |need: &At<Need>| need.value == Need::InterruptsOff;
-        if parts > 1 && it.call.is_none() && interrupted.is_none() && !needs.iter().any(off) {
-            needs.push(At {
-                value: Need::InterruptsOff,
-                span: template.span,
-            });
-        }
+        let parts = match it.call {
+            Some(_) => 1,
+            None => lines.filter(|line| template::is_instruction(line)).count(),
+        };
+        let holders = holders.map_or_else(
+            || Cases {
+                cases: Vec::new(),
+                span: it.name.span,
+            },
+            |at| at.value,
+        );
+        let needs = self.needs(stated, (parts, template.span), &holders);
         if let (Some(at), None) = (&retry, &it.call) {
             self.misplaced(
                 at.span,
                 "an instruction does not answer that it is busy".to_owned(),
                 "remove it, or `call` a function that may answer so",
-            );
-        }
-        if let (Some(at), true) = (&interrupted, parts == 1 || it.call.is_some()) {
-            self.misplaced(
-                at.span,
-                "there are no two instructions that an interrupt could come between".to_owned(),
-                "remove it",
             );
         }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
@@ -311,13 +304,7 @@ impl Lower {
                 span: call.span,
             }),
             encoded,
-            holders: holders.map_or_else(
-                || Cases {
-                    cases: Vec::new(),
-                    span: it.name.span,
-                },
-                |at| at.value,
-            ),
+            holders,
             after: after.and_then(|at| at.value),
             needs,
             retry_while_busy: retry.is_some(),

@@ -1,12 +1,13 @@
 //! Geometries, levels, caches, features, limits and domains.
 
-use tlbc_runtime::clause::{Holders, LEVELS};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::LEVELS;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Feature, Geometry, Known, Level, Limit, Named, Var};
+use crate::model::{At, Domain, Feature, Geometry, Known, Level, Limit, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 
@@ -47,7 +48,7 @@ impl Lower {
         self.names("domain", domains.iter().map(|d| (&d.name, "")));
         for domain in domains {
             self.repeated_names(&domain.members);
-            let mut holders = Holders::NONE;
+            let mut holders = Agents::NONE;
             for member in &domain.members {
                 if let Some(more) = self.holders(member) {
                     holders = holders.union(more);
@@ -58,29 +59,36 @@ impl Lower {
                 span: domain.name.span,
                 text: String::new(),
             };
-            self.domains.push((named, holders));
+            self.domains.push(Domain {
+                named,
+                holders,
+                used: false,
+            });
         }
     }
 
     /// `self`, `core`, `cpus`, `devices` or a domain.
-    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Holders> {
+    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Agents> {
         let mut known = vec![
-            ("self".to_owned(), Holders::SELF),
-            ("core".to_owned(), Holders::CORE),
-            ("cpus".to_owned(), Holders::CPUS),
-            ("devices".to_owned(), Holders::DEVICE),
+            ("self".to_owned(), Agents::SELF),
+            ("core".to_owned(), Agents::CORE),
+            ("cpus".to_owned(), Agents::CPUS),
+            ("devices".to_owned(), Agents::DEVICE),
         ];
         let domains = self.domains.iter();
-        known.extend(domains.map(|(named, holders)| (named.name.clone(), *holders)));
-        let holders = |name: &str| {
-            let found = known.iter().find(|(known, _)| known == name);
-            found.map(|(_, holders)| *holders)
-        };
-        holders(&ident.node).or_else(|| {
-            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.holders)));
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let mut name = ident.node.as_str();
+        if !names.contains(&name) {
             self.unknown("reach or domain", ident, names.iter().copied());
-            holders(nearest(&ident.node, names)?)
-        })
+            name = nearest(name, names)?;
+        }
+        let meant = self.domains.iter_mut().find(|it| it.named.name == name);
+        if let Some(domain) = meant {
+            domain.used = true;
+        }
+        let found = known.iter().find(|(known, _)| known == name);
+        found.map(|(_, holders)| *holders)
     }
 
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {

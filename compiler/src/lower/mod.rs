@@ -12,8 +12,11 @@ mod expand;
 mod instructions;
 mod machine;
 mod names;
+mod needs;
 mod operands;
+mod physical;
 mod registers;
+mod resync;
 mod spaces;
 mod targets;
 mod texts;
@@ -23,7 +26,7 @@ pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Barrier, Event, LevelNumbers, Model, Named, Policy, Resync, Space};
+use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
 use crate::spelling::nearest;
 use expand::Origins;
 use names::{UnknownOfRow, Unread};
@@ -60,7 +63,7 @@ struct Lower {
     geometries: Vec<Named>,
     levels: Vec<Named>,
     limits: Vec<Named>,
-    domains: Vec<(Named, tlbc_runtime::clause::Holders)>,
+    domains: Vec<Domain>,
     tags: Vec<Named>,
     barriers: Vec<Named>,
     operands: Vec<Named>,
@@ -98,21 +101,6 @@ macro_rules! of_kind {
     };
 }
 use of_kind;
-
-/// The barrier after which this CPU fetches anew, wherever there is one: what follows where nothing is said.
-fn resynced(barriers: &[Barrier]) -> Option<Resync> {
-    let mut resyncing = (barriers.iter().enumerate())
-        .filter_map(|(index, barrier)| Some((index, barrier, barrier.resyncs?)));
-    let (index, barrier, span) = resyncing.next()?;
-    let at = At {
-        value: Some(index),
-        span,
-    };
-    Some(Resync {
-        cases: vec![(at, barrier.requires.clone())],
-        span,
-    })
-}
 
 impl Lower {
     fn model(&mut self, arch: &ast::Arch, items: &[Item]) -> Option<Model> {
@@ -157,7 +145,9 @@ impl Lower {
         let geometries = self.lower_geometries(arch, items);
         let features = self.lower_features(items);
         let limits = self.lower_limits(items);
-        let setup = self.lower_setup(items);
+        let table_bits = self.lower_table_bits(items);
+        let mut setup = self.lower_setup(items);
+        setup.extend(table_bits.iter().flat_map(physical::demands));
         let tags = self.lower_tags(items);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
@@ -165,9 +155,9 @@ impl Lower {
         let loads = self.lower_loads(items);
         let errata = self.lower_errata(items);
         let unconfirmed = self.lower_unconfirmed(items, &errata);
-        let switch = self.event(arch, items, ast::EventKind::Switch);
-        let resume = self.event(arch, items, ast::EventKind::Resume);
-        let arrive = self.event(arch, items, ast::EventKind::Arrive);
+        let mut switch = self.event(arch, items, ast::EventKind::Switch);
+        let mut resume = self.event(arch, items, ast::EventKind::Resume);
+        let mut arrive = self.event(arch, items, ast::EventKind::Arrive);
         let mut assumed = None;
         for text in of_kind!(items, Assumed) {
             self.once(
@@ -185,18 +175,17 @@ impl Lower {
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
         let walks = caches.as_ref().is_none_or(|caches| caches.walk.is_some());
-        let user = user.map(|s| self.lower_space(s, walks));
-        let kernel = kernel.map(|s| self.lower_space(s, walks));
-        let kernel = kernel.map(|space| Space {
-            resync: space.resync.or_else(|| resynced(&barriers)),
-            ..space
-        });
-        let [switch, resume, arrive] = [switch, resume, arrive].map(|event| {
-            event.map(|event| Event {
-                resync: event.resync.or_else(|| resynced(&barriers)),
-                ..event
-            })
-        });
+        let mut user = user.map(|s| self.lower_space(s, walks));
+        let mut kernel = kernel.map(|s| self.lower_space(s, walks));
+        self.resynced(
+            [("`space user`", &mut user), ("`space kernel`", &mut kernel)],
+            [
+                ("`switch`", &mut switch),
+                ("`resume`", &mut resume),
+                ("`arrive`", &mut arrive),
+            ],
+            &barriers,
+        );
         if geometries.is_empty() || self.too_many_flags(&errata) {
             return None;
         }
@@ -217,7 +206,9 @@ impl Lower {
             features,
             errata,
             limits,
+            table_bits,
             setup,
+            domains: std::mem::take(&mut self.domains),
             tags,
             user: user?,
             kernel: kernel?,

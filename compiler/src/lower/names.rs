@@ -8,7 +8,7 @@ use crate::model::{At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use std::collections::{BTreeMap, BTreeSet};
-use tlbc_runtime::clause::{Level, Levels};
+use tlbc_runtime::level::{Level, Levels};
 
 /// Names that may be defined where the text could not be read.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! Questions about instructions: what each drops, on which CPUs and when, sorted by the smallest unit that it can drop.
 
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -81,7 +81,7 @@ fn least(form: &Form) -> Least {
 /// Returns whether an instruction acts only on this CPU or its core, on every machine.
 fn is_local(invalidate: &Invalidate) -> bool {
     let mut cases = invalidate.holders.cases.iter();
-    cases.all(|(at, _)| Holders::CORE.covers(at.value))
+    cases.all(|(at, _)| Agents::CORE.covers(at.value))
 }
 
 fn listed(it: &Analysis, wanted: Least, local: bool) -> Vec<String> {

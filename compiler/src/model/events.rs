@@ -1,7 +1,9 @@
 //! Changes of entries, events, errata and policy.
 
-use tlbc_runtime::change::{self, ChangeFacts};
-use tlbc_runtime::clause::{Holders, Levels, Stores};
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::pte::{self, ChangeFacts};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{
@@ -168,7 +170,7 @@ impl Model {
     pub fn attach_waits(&self) -> bool {
         let local = self.invalidates.iter().any(|it| {
             let mut cases = it.holders.cases.iter();
-            let narrow = cases.any(|(at, _)| !at.value.covers(Holders::CPUS));
+            let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
             it.writes_entry.is_some() && narrow
         });
         let depends = self.change.deferred.is_some() || local;
@@ -190,9 +192,9 @@ impl Model {
             walk_cached: caches.walk.is_some(),
             invalid_cached: caches.invalid_cached,
             stricter: match caches.stricter {
-                Stricter::Refetched => change::Stricter::Refetched,
-                Stricter::DroppedByFault => change::Stricter::DroppedByFault,
-                Stricter::FaultsUntilDropped => change::Stricter::FaultsUntilDropped,
+                Stricter::Refetched => pte::Stricter::Refetched,
+                Stricter::DroppedByFault => pte::Stricter::DroppedByFault,
+                Stricter::FaultsUntilDropped => pte::Stricter::FaultsUntilDropped,
             },
             devices_stay_strict: caches.stricter_on_cpus_only && shared,
             output_through_invalid: through_invalid(Aspect::Output),
@@ -200,9 +202,9 @@ impl Model {
             attributes_through_invalid: through_invalid(Aspect::Attributes),
             rights_through_invalid: through_invalid(Aspect::Rights),
             cleared_may_stay: if caches.accessed_may_stay {
-                change::Marks::ACCESSED
+                pte::Marks::ACCESSED
             } else {
-                change::Marks::NONE
+                pte::Marks::NONE
             },
             clean_to_dirty_walks: caches.clean_to_dirty_walks,
         }

@@ -1,6 +1,8 @@
 //! Barriers, operands, invalidations and loads.
 
-use tlbc_runtime::clause::{Holders, Levels, Most, Stores, Stride};
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use super::{At, Cases, Cond, Config, Keeps, Machine, Named, Need, Written};
 use crate::source::Span;
@@ -38,9 +40,9 @@ pub struct Barrier {
     /// When it may be used.
     pub requires: Cond,
     /// Stores before it are visible to the walkers of these holders.
-    pub publishes: Option<At<Holders>>,
+    pub publishes: Option<At<Agents>>,
     /// Invalidations before it are complete at these holders.
-    pub completes: Option<At<Holders>>,
+    pub completes: Option<At<Agents>>,
     /// Only those of the same CPU.
     pub same_cpu: bool,
     /// This CPU fetches anew.
@@ -238,7 +240,7 @@ pub struct Invalidate {
     /// Lines for the assembler, where it does not know the instruction.
     pub encoded: Option<At<Vec<String>>>,
     /// Whose caches.
-    pub holders: Cases<At<Holders>>,
+    pub holders: Cases<At<Agents>>,
     /// The barrier after which it is done; `None` for at once.
     pub after: Option<Cases<At<usize>>>,
     /// What must hold while it is issued.
@@ -278,10 +280,10 @@ impl Invalidate {
 
     /// Whose caches, in a configuration.
     #[must_use]
-    pub fn reach(&self, machine: impl Machine) -> Holders {
+    pub fn reach(&self, machine: impl Machine) -> Agents {
         self.holders
             .get(machine)
-            .map_or(Holders::NONE, |at| at.value)
+            .map_or(Agents::NONE, |at| at.value)
     }
 
     /// The barrier after which it is done in a configuration.
@@ -298,6 +300,8 @@ pub struct Writes {
     pub levels: Levels,
     /// What they become.
     pub to: Written,
+    /// Whether an entry stays, and all that is cached of it, unless it is what it is compared with.
+    pub if_old: bool,
     /// Where it is said.
     pub span: Span,
 }

@@ -1,12 +1,24 @@
 //! Tables, caches, features, tags and spaces.
 
-use tlbc_runtime::clause::Stores;
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
 
 use super::{
     At, Cases, Cond, Config, Known, LimitFrom, Machine, Named, ReadFrom, Resync, Stricter,
     TagSource,
 };
 use crate::source::Span;
+
+/// Another name for holders.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Its name.
+    pub named: Named,
+    /// Whom it joins.
+    pub holders: Agents,
+    /// Whether something names it.
+    pub used: bool,
+}
 
 /// A page size with its tables.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
 
-use tlbc_runtime::clause::{Level as LevelIndex, Levels};
+use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{Delivery, EventKind, Keeps, Known, Lost, Need, Stricter, TagSource, Written};
@@ -203,8 +203,12 @@ pub struct Model {
     pub errata: Vec<Erratum>,
     /// Numbers read at boot.
     pub limits: Vec<Limit>,
+    /// How many bits the physical address of a table has; without it, 64.
+    pub table_bits: Option<Cases<At<u64>>>,
     /// What the machine must be set to.
     pub setup: Vec<Setup>,
+    /// Other names for holders.
+    pub domains: Vec<Domain>,
     /// Kinds of tags.
     pub tags: Vec<Tag>,
     /// The user space.

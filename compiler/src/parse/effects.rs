@@ -33,6 +33,7 @@ impl Builder<'_> {
             Rule::reach => InvalidateFact::Where(self.name_cases(node)),
             Rule::at_once => InvalidateFact::AtOnce,
             Rule::after => InvalidateFact::After(self.name_cases(node)),
+            Rule::needs if has(node, Rule::no_lock) => InvalidateFact::NeedsNoLock,
             Rule::needs => InvalidateFact::Needs(self.need(node)),
             Rule::interrupted => InvalidateFact::MayBeInterrupted,
             Rule::keeps => InvalidateFact::Keeps(keeps(node)),
@@ -49,6 +50,7 @@ impl Builder<'_> {
                 } else {
                     Written::Replaced
                 },
+                if_old: has(node, Rule::k_old),
             },
             Rule::cost => InvalidateFact::Cost(self.number_in(node)),
             Rule::form => InvalidateFact::Form(self.form(node)),

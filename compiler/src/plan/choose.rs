@@ -1,4 +1,4 @@
-//! The selection rule: of the sets of means that cover an obligation, the least.
+//! The selection rule: of the sets of means that cover a required flush, the least.
 //!
 //! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set covers. Holds: each cell of the need is dropped by
 //! one single means of the choice; the machine is asked only for flags on which the choice depends.
@@ -7,8 +7,9 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Level, Levels, Stride, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Stride, Whose};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::asked::Known;
@@ -137,7 +138,6 @@ impl Chooser {
             this: true,
             other: setting.has_tag(true) || setting.has_tag(false),
             global: setting.may_hold_globals(),
-            by: By::Operand,
         };
         let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Absent].into_iter();
         let cells = kinds
@@ -286,7 +286,7 @@ pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     let nearest = pool.iter().max_by_key(|means| dropped(means));
     let all = cells
         .iter()
-        .fold(Cells::NONE, tlbc_runtime::cells::Cells::union);
+        .fold(Cells::NONE, tlbc_facts::cells::Cells::union);
     let together = pool.iter().fold(all, |rest, means| {
         // What no means at all drops, in any view.
         let here = (cells.iter().zip(means.cells.iter()))

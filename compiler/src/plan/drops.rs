@@ -3,8 +3,10 @@
 //! In: the clauses of an instruction or of one of its forms. Out: for each view of the space the cells that
 //! go. Holds: conditions are evaluated, and what errata take away without giving it back is left out.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Levels, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::Whose;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
 use super::pool::Primitive;
@@ -36,7 +38,7 @@ impl Setting<'_> {
         let lost: Vec<&Weakens> = self.lost(Instr::Invalidate(primitive.invalidate)).collect();
         let mut holders = it.reach(self.machine).and(self.holders());
         if lost.iter().any(|w| w.lost.value == Lost::Devices) {
-            holders = holders.without(Holders::DEVICE);
+            holders = holders.without(Agents::DEVICE);
         }
         let views = &self.model.space(self.space).views;
         let wanted = |d: &&Drops| match part {
@@ -65,7 +67,7 @@ impl Setting<'_> {
         this: bool,
         hint: Option<Level>,
         lost: &[&Weakens],
-        holders: Holders,
+        holders: Agents,
     ) -> Cells {
         let takes = |what| {
             lost.iter()
@@ -75,7 +77,6 @@ impl Setting<'_> {
             this: this || d.whose.value.table,
             other: d.whose.value.other || d.whose.value.table || d.whose.value.user,
             global: (d.whose.value.global || d.whose.value.table) && !takes(Lost::Global),
-            by: By::Operand,
         };
         let kinds = [
             (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use tlbc_runtime::backend::{Audience, FinishSteps};
-use tlbc_runtime::clause::Holders;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Need, Of};
@@ -235,8 +235,8 @@ impl<'m> Shaper<'m, '_> {
             What::Complete(barrier) => vec![self.complete(setting, *barrier)],
             What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::Deliver {
-                to: Audience {
-                    holders: Holders::NONE,
+                to: IpiTargets {
+                    agents: Agents::NONE,
                     sets: *sets,
                 },
                 flush: false,
@@ -298,20 +298,23 @@ impl<'m> Shaper<'m, '_> {
                 continue;
             }
             let to = |holders| Node::Deliver {
-                to: Audience { holders, sets: 0 },
+                to: IpiTargets {
+                    agents: holders,
+                    sets: 0,
+                },
                 flush: true,
             };
-            let loaded = Holders::ACTIVE.union(Holders::LAZY);
+            let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
             let told = match space {
                 Space::Kernel => walkers,
-                Space::User => Node::select(Test::Walk, walkers, to(Holders::ACTIVE)),
+                Space::User => Node::select(Test::Walk, walkers, to(Agents::ACTIVE)),
             };
             // The tag of a space that ends may go to another, under which nobody would look for what
             // parked CPUs still owe.
             let ends = self.model.caches.root.is_some() && setting.of_machine;
             nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Holders::PARKED)), told)
+                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), told)
             } else {
                 told
             });

@@ -3,8 +3,9 @@
 //! In: the gaps that planning met, fewest features first. Out: one diagnostic for each cell and kind
 //! of request, naming the first configuration in which it has no answer.
 
-use tlbc_runtime::cells::{Cell, Cells, Class, Kind};
-use tlbc_runtime::clause::{Holders, Level};
+use tlbc_facts::cells::{Cell, Cells, Class, Kind};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
@@ -229,7 +230,7 @@ fn owner(space: Space) -> &'static str {
 }
 
 fn place(cell: Cell, reach: Reach) -> &'static str {
-    if Holders::DEVICE.0 == 1 << cell.holder {
+    if Agents::DEVICE.0 == 1 << cell.holder {
         return "devices that share the tables";
     }
     match reach {
@@ -306,7 +307,7 @@ pub fn delivery(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diag
     else {
         return Vec::new();
     };
-    let local = (model.invalidates.iter()).find(|i| Holders::CORE.covers(i.reach(config)));
+    let local = (model.invalidates.iter()).find(|i| Agents::CORE.covers(i.reach(config)));
     let mut diagnostic = Diagnostic::new(
         Code::E0601,
         at.span,

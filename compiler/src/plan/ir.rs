@@ -5,10 +5,12 @@
 //! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
 //! later reader are folds over the same nodes.
 
-use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
-use tlbc_runtime::change::Kind;
-use tlbc_runtime::clause::{Clause, Holders, Levels, Most};
+use tlbc_facts::clause::{Clause, Most};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::Folding;
+use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
@@ -92,7 +94,7 @@ pub struct Plan {
     /// What it serves.
     pub shape: Shape,
     /// What it has to drop, and where; empty where that is another plan's business.
-    pub obligation: Vec<(Clause, Holders)>,
+    pub required: Vec<(Clause, Agents)>,
     /// What it does.
     pub body: Node,
     /// The primitives it names, in the order of the definition.
@@ -171,7 +173,7 @@ pub enum Node {
     /// Other CPUs are interrupted.
     Deliver {
         /// Who.
-        to: Audience,
+        to: IpiTargets,
         /// Whether they have anything to do; otherwise the interrupt itself is what they need.
         flush: bool,
     },
@@ -180,11 +182,11 @@ pub enum Node {
     /// The entries that change are stored.
     Store,
     /// Something is put off.
-    Owe(Owed),
+    Owe(Deferred),
     /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
     Retire,
     /// A debt is paid: the steps that follow drop everything under the tag, or under every tag.
-    Pay(Debt),
+    Pay(Pending),
     /// A register is loaded.
     Load {
         /// Which, by its index.
@@ -255,9 +257,9 @@ pub enum Test {
     /// Flushing one by one takes more than the ceiling.
     OverCeiling(Count),
     /// This is owed.
-    Debt(Debt),
+    Pending(Pending),
     /// The flush of the view that is to be loaded was put off.
-    Owed,
+    Deferred,
     /// What was issued requires one of these steps of completion.
     Required(FinishSteps),
 }

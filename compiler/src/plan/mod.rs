@@ -1,8 +1,8 @@
 //! From the model to the plan IR.
 //!
 //! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of
-//! request, and a diagnostic for every obligation that nothing meets in some configuration. Holds
-//! afterwards: each path of each tree covers its obligation, in the least way that the selection
+//! request, and a diagnostic for every required flush that nothing covers in some configuration. Holds
+//! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
 //! rule knows. `prove` checks that again with code of its own.
 
 mod answers;
@@ -34,8 +34,12 @@ mod writers;
 
 use std::collections::BTreeMap;
 
-use tlbc_runtime::backend::Delivery;
-use tlbc_runtime::clause::{Clause, Holders, Levels, Stores, What, Which};
+use tlbc_facts::clause::{Clause, Stores, What, Which};
+use tlbc_facts::required;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::Shootdown;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
@@ -79,7 +83,7 @@ impl Plans {
     /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
     /// either.
     #[must_use]
-    pub fn delivery(&self, model: &Model) -> Delivery {
+    pub fn delivery(&self, model: &Model) -> Shootdown {
         let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::Told(space)));
         let mut interrupts = false;
         for plan in told.into_iter().flatten() {
@@ -92,9 +96,9 @@ impl Plans {
             interrupts,
             stated.any(|(at, _)| at.value == model::Delivery::Broadcast),
         ) {
-            (false, _) => Delivery::Broadcast,
-            (true, false) => Delivery::Interrupts,
-            (true, true) => Delivery::Either,
+            (false, _) => Shootdown::Broadcast,
+            (true, false) => Shootdown::Ipi,
+            (true, true) => Shootdown::Either,
         }
     }
 }
@@ -137,7 +141,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         let body = factor::factor(tree::tree(needs, &leaves));
         let plan = Plan {
             shape,
-            obligation: obligation(model, needs, shape),
+            required: required(model, needs, shape),
             cites: cites(model, &body),
             body,
         };
@@ -193,8 +197,8 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .any(|field| field.value.source() == Some(source))
 }
 
-/// What a shape has to drop, and where, with walk entries owed.
-fn obligation(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Holders)> {
+/// Returns what a shape has to invalidate, and where, if tables were unlinked.
+fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
     let (space, reach, which) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
             (space, reach, Which::Containing)
@@ -213,28 +217,44 @@ fn obligation(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Holder
     };
     let machine = Asked::decided(needs, config);
     let setting = pool::Setting::new(model, &machine, space, reach);
-    let devices = setting.holders().and(Holders::DEVICE);
-    let (others, lazy) = match reach {
-        Reach::Here => (Holders::NONE, Holders::NONE),
-        Reach::Wide => (Holders::ACTIVE, Holders::LAZY),
+    let others = match reach {
+        Reach::Here => Agents::NONE,
+        Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
     };
-    let users = Holders::SELF.union(others).union(devices);
-    let walkers = users.union(lazy);
+    let devices = setting.holders().and(Agents::DEVICE);
+    let there = Agents::SELF.union(others).union(devices);
     let clause = |kind, what| Clause {
         what,
         which,
         whose: setting.classes(kind),
     };
-    let root = What {
-        root: true,
-        ..What::NOTHING
+    let entries = RequiredFlush {
+        leaf: Levels::ALL,
+        walk: if model.caches.walk.is_some() {
+            Levels::ALL
+        } else {
+            Levels::NONE
+        },
+        ..RequiredFlush::NOTHING
     };
-    let mut out = vec![(clause(Kind::Leaf, What::leaf(Levels::ALL)), users)];
-    if model.caches.walk.is_some() {
-        out.push((clause(Kind::Walk, What::walk(Levels::ALL)), walkers));
-    }
+    let mut out: Vec<_> = required::clauses(&entries)
+        .map(|(of_entries, agents)| {
+            let what = of_entries.what;
+            let kind = if what.leaf.is_empty() {
+                Kind::Walk
+            } else {
+                Kind::Leaf
+            };
+            (clause(kind, what), agents.and(there))
+        })
+        .collect();
+    out.reverse(); // leaf entries first
     if let Shape::Teardown(..) = shape {
-        out.push((clause(Kind::Root, root), walkers));
+        let root = What {
+            root: true,
+            ..What::NOTHING
+        };
+        out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
     }
     out
 }

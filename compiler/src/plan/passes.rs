@@ -5,8 +5,9 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Levels, Most, Stores, Stride};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::{Folding, Walks};
 
 use super::choose::{Choice, Need, Of, wanted};

@@ -6,8 +6,10 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Level, Most, Stride, What, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Most, Stride, What, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::answers::Answers;
@@ -227,7 +229,7 @@ impl Setting<'_> {
             return Vec::new();
         }
         let holders = it.reach(self.machine);
-        if Holders::CORE.covers(holders) != local
+        if Agents::CORE.covers(holders) != local
             || holders.and(self.holders()).is_empty()
             || self.reach == Reach::Wide && !self.may_broadcast()
             || self.never_done(Instr::Invalidate(primitive.invalidate))
@@ -383,7 +385,7 @@ impl Setting<'_> {
                         this: whose.this && view == Some(v),
                         ..whose
                     };
-                    Cells::of(What::LEAF_AND_WALK, whose, Holders::SELF)
+                    Cells::of(What::LEAF_AND_WALK, whose, Agents::SELF)
                 })
                 .collect(),
             hinted: Rc::default(),
@@ -400,7 +402,6 @@ impl Setting<'_> {
                 this: false,
                 other: true,
                 global: false,
-                by: By::Operand,
             };
             debts.push(owe(How::Retire, None, others));
         }

@@ -6,7 +6,8 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::clause::{Levels, Stores};
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::level::Levels;
 
 use super::choose::{Choice, Need};
 use super::factor::seq;

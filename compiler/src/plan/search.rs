@@ -7,7 +7,7 @@
 //! their cost; stages, each of which is waited for; addresses named beyond the request; kinds of entries
 //! dropped beyond it; the order in the file.
 
-use tlbc_runtime::cells::Cells;
+use tlbc_facts::cells::Cells;
 
 use super::answers::Answers;
 use super::choose::Of;

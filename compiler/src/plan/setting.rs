@@ -1,7 +1,9 @@
 //! One machine and one kind of request: what there is to drop, and on whom.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{By, Holders, Levels, What, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{What, Whose};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::asked::Asked;
@@ -124,20 +126,20 @@ impl<'m> Setting<'m> {
     }
 
     /// Who may hold what is to be dropped.
-    pub fn holders(&self) -> Holders {
+    pub fn holders(&self) -> Agents {
         let cpus = match self.reach {
-            Reach::Here => Holders::SELF,
-            Reach::Wide => Holders::CPUS,
+            Reach::Here => Agents::SELF,
+            Reach::Wide => Agents::CPUS,
         };
         if self.model.space(self.space).has_devices(self.machine) {
-            cpus.union(Holders::DEVICE)
+            cpus.union(Agents::DEVICE)
         } else {
             cpus
         }
     }
 
     /// The cells of a kind of entry, in the caches that hold it.
-    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Holders) -> Cells {
+    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Agents) -> Cells {
         let stores = self.model.caches.holding(kind);
         let what = match kind {
             Kind::Leaf => What::leaf(levels),
@@ -160,7 +162,6 @@ impl<'m> Setting<'m> {
             this,
             other,
             global,
-            by: By::Operand,
         };
         [
             class(true, false, false),

@@ -6,8 +6,9 @@
 
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
-use tlbc_runtime::backend::Owed;
-use tlbc_runtime::clause::{Holders, Levels};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::asked::Asked;
@@ -177,7 +178,7 @@ impl<'m, 'c> Shaper<'m, 'c> {
     }
 
     /// The barrier of the least reach that makes stores visible to these walkers.
-    fn publisher(&self, walkers: Holders) -> Option<usize> {
+    fn publisher(&self, walkers: Agents) -> Option<usize> {
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
             .filter(|(_, b)| b.requires.holds(self.machine))
@@ -191,8 +192,8 @@ impl<'m, 'c> Shaper<'m, 'c> {
     /// told which are attached. Then this CPU translates anew, where it must.
     pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
-        let devices = of.devices.is_some().then_some(Holders::DEVICE);
-        let cpus = Holders::CPUS;
+        let devices = of.devices.is_some().then_some(Agents::DEVICE);
+        let cpus = Agents::CPUS;
         let barrier = devices
             .and_then(|devices| self.publisher(cpus.union(devices)))
             .or_else(|| self.publisher(cpus))
@@ -288,12 +289,12 @@ pub fn absent_too(need: Need) -> Need {
 
 /// What lazy and parked CPUs owe when active ones are interrupted.
 fn others_owe(space: Space) -> Option<Node> {
-    let parked = Owed::PARKED_UNTIL_LOAD;
+    let parked = Deferred::INACTIVE_UNTIL_LOAD;
     (space == Space::User).then(|| {
         Node::select(
             Test::Walk,
             Node::Owe(parked),
-            Node::Owe(parked | Owed::LAZY_UNTIL_LOAD),
+            Node::Owe(parked | Deferred::LAZY_UNTIL_LOAD),
         )
     })
 }

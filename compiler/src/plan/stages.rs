@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Holders, Levels, Stores};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 
 use super::choose::{Choice, Need, held, wanted};
 use super::ir::Node;
@@ -203,7 +205,7 @@ pub fn may_refill(setting: &Setting<'_>, choice: &Choice) -> bool {
         return false;
     }
     let of = |kind, holder: usize| {
-        let holder = Holders(1 << holder);
+        let holder = Agents(1 << holder);
         setting.cells(kind, Levels::ALL, setting.classes(kind), holder)
     };
     // Each holder makes its entries from its own.

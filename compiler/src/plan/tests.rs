@@ -16,8 +16,8 @@ use crate::lower::lower;
 use crate::model::{Config, Model};
 use crate::parse::parse;
 use crate::source::Files;
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::Levels;
+use tlbc_facts::cells::Cells;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 /// The model of a text.

@@ -3,8 +3,9 @@
 //! In: a level, and what its entries become. Out: the instructions, each with all that it drops. Holds: each drops all
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
-use tlbc_runtime::cells::Cells;
-use tlbc_runtime::clause::{Level, Levels, Stride, Whose};
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::{Stride, Whose};
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::answers::Needs;
@@ -100,7 +101,9 @@ impl Shaper<'_, '_> {
                 let mut cells = Cells::NONE;
                 let mut certain = Cells::NONE;
                 for d in drops {
-                    let this = d.whose.value.this || d.whose.value.loaded;
+                    // An entry is written once, so that of several views one would be served.
+                    let of_each_view = d.whose.value.other || setting.views().len() == 1;
+                    let this = of_each_view && (d.whose.value.this || d.whose.value.loaded);
                     let clause = setting.clause(d, this, None, &lost, setting.holders());
                     cells = cells.union(&clause);
                     certain = certain.union(&clause.and(&certainly(setting, d, level)));

@@ -2,13 +2,13 @@
 //!
 //! In: entries, and what becomes of them. Out: the stores or the instructions that write them, the flush that follows, and
 //! what need not be flushed now. Holds: what has to be flushed for a change, and when, is the runtime's own answer
-//! ([`Change::obligation`]); the order is that of its sections and gathers (`runtime/src/section.rs`,
+//! ([`Change::required_flush`]); the order is that of its sections and gathers (`runtime/src/section.rs`,
 //! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
-use tlbc_runtime::backend::Owed;
-use tlbc_runtime::change::{Change, ChangeFacts, Deadline, Entry, Kind, Obligation, Stricter};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::backend;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
@@ -86,7 +86,7 @@ impl Run<'_> {
             self.entries.check_leaves(stretch)?;
             for (level, extent) in self.entries.leaves(stretch)? {
                 let change = To::New.change(level, true, 0);
-                self.record(&change, &change.obligation(&facts), extent);
+                self.record(&change, &change.required_flush(&facts), extent);
             }
         }
         self.end();
@@ -105,7 +105,12 @@ impl Run<'_> {
         for (level, extent) in self.entries.leaves(stretch)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
             if facts.invalid_cached {
-                ranges.appeared(level, page);
+                // There may have been no table, either.
+                for (above, there) in Level::all().zip(&self.levels) {
+                    if above >= level && there.shift != 0 {
+                        ranges.appeared(above, page);
+                    }
+                }
             } else {
                 ranges.leaf(level, page);
             }
@@ -160,8 +165,8 @@ impl Run<'_> {
 
     /// `Section::break_before_make`.
     fn break_before_make(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
-        let obligation = change.obligation(&self.model.change_facts(self.query.config));
-        let through_invalid = obligation.deadline == Deadline::Store && !obligation.is_nothing();
+        let required = change.required_flush(&self.model.change_facts(self.query.config));
+        let through_invalid = required.deadline == Deadline::Store && !required.is_nothing();
         if !through_invalid || !self.model.change.plain_store.value {
             return self.changed(change, asked);
         }
@@ -183,9 +188,9 @@ impl Run<'_> {
     fn changed(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
         let facts = self.model.change_facts(self.query.config);
         let extent = asked.extent;
-        let obligation = if self.model.change.plain_store.value {
+        let required = if self.model.change.plain_store.value {
             self.store(change, extent, asked)?;
-            change.obligation(&facts)
+            change.required_flush(&facts)
         } else {
             let dropped = self.write(change, asked)?;
             // The instruction has reached CPUs. Devices are told of a flush.
@@ -194,20 +199,20 @@ impl Run<'_> {
                 .space(self.query.space)
                 .has_devices(self.query.config)
             {
-                change.obligation(&facts)
+                change.required_flush(&facts)
             } else {
                 let left = change.left_over(&facts, self.query.space);
                 // No CPU can fault on an entry that the instructions have dropped.
                 if dropped && !left.is_required_now(self.query.space) {
-                    Obligation::NOTHING
+                    RequiredFlush::NOTHING
                 } else {
                     left
                 }
             }
         };
-        self.record(change, &obligation, extent);
+        self.record(change, &required, extent);
         let space = self.query.space;
-        self.new |= space == Space::Kernel && change.must_be_published(&obligation, space);
+        self.new |= space == Space::Kernel && change.must_be_published(&required, space);
         Ok(())
     }
 
@@ -309,7 +314,7 @@ impl Run<'_> {
         self.issue(&effects, &env, Some(store));
         // A gather flushes at its end what its changes deferred.
         if matches!(self.query.event, Event::Cleared(_)) {
-            self.whole |= effects.owed.contains(Owed::SPACE_UNTIL_ATTACH);
+            self.whole |= effects.owed.contains(backend::Deferred::SPACE_UNTIL_ATTACH);
         } else {
             self.defer(DeferredBy::ThisCpu, &effects, &[]);
         }
@@ -321,12 +326,12 @@ impl Run<'_> {
     }
 
     /// `Gather::record`; what is due at a fault is deferred to it.
-    fn record(&mut self, change: &Change, obligation: &Obligation, extent: Extent) {
+    fn record(&mut self, change: &Change, required: &RequiredFlush, extent: Extent) {
         let facts = self.model.change_facts(self.query.config);
-        if obligation.is_required_now(self.query.space) {
-            self.changed.obligation(obligation, extent);
-        } else if !obligation.is_nothing() && !is_done_by_fault(change, &facts) {
-            let appears = change.kind(&facts) == Kind::Appears;
+        if required.is_required_now(self.query.space) {
+            self.changed.require(required, extent);
+        } else if !required.is_nothing() && !is_done_by_fault(change, &facts) {
+            let appears = change.kind(&facts) == Kind::Map;
             let kind = if appears {
                 EntryKind::Negative
             } else {
@@ -354,13 +359,13 @@ impl Run<'_> {
     /// Says why nothing has to be flushed for a change, now or later, where that is so.
     fn explain(&mut self, change: &Change) {
         let facts = self.model.change_facts(self.query.config);
-        let obligation = change.obligation(&facts);
+        let required = change.required_flush(&facts);
         let why = match change.kind(&facts) {
             _ if is_done_by_fault(change, &facts) && self.query.space == Space::User => {
                 "a fault on an entry that allows less drops it"
             }
-            _ if !obligation.is_nothing() => return,
-            Kind::Appears => "negative entries are not cached",
+            _ if !required.is_nothing() => return,
+            Kind::Map => "negative entries are not cached",
             Kind::Same if change.clears.is_none() => {
                 "the machine reads none of the bits that change"
             }
@@ -383,7 +388,7 @@ impl Run<'_> {
     fn is_written(&self, change: &Change, facts: &ChangeFacts) -> bool {
         let rules = &self.model.change;
         let by_store = match change.kind(facts) {
-            Kind::Appears => true,
+            Kind::Map => true,
             Kind::Same => rules
                 .software_bits
                 .is_some_and(|at| at.value.contains(change.level)),
@@ -413,6 +418,8 @@ impl Run<'_> {
 
 /// Whether a fault on an entry that a change has left behind drops the entry.
 fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
-    let at_fault = change.obligation(facts).deadline == Deadline::Fault;
-    at_fault && change.kind(facts) == Kind::Relaxes && facts.stricter == Stricter::DroppedByFault
+    let at_fault = change.required_flush(facts).deadline == Deadline::Fault;
+    at_fault
+        && change.kind(facts) == Kind::RelaxPermissions
+        && facts.stricter == Stricter::DroppedByFault
 }

@@ -4,7 +4,7 @@
 //! are a fold over the same fields; a differential test holds the two together, and tables worked
 //! out by hand hold both to the manuals.
 
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 
 use crate::model::{Config, Model, Operand, Source, Value};
 

@@ -3,9 +3,9 @@
 //! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
 //! samples of `tlbc matrix` and `tlbc doc`.
 
-use tlbc_runtime::backend::Debt;
-use tlbc_runtime::change::{self, Below, Entry, Marks};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::backend::Pending;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{self, Below, Entry, Marks};
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::model::Config;
@@ -43,7 +43,7 @@ pub enum Event {
     /// The space ends: everything of it is flushed, and its tag may be given to another.
     Teardown,
     /// The space is loaded, with this flush pending for it.
-    Switch(Debt),
+    Switch(Pending),
     /// The kernel returns to user code; whether the flush of its view is pending.
     Resume(bool),
     /// The kernel is entered from user code.
@@ -155,7 +155,7 @@ impl To {
 
     /// The change of one entry as the runtime takes it, at a level whose entries may map pages or not.
     #[must_use]
-    pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> change::Change {
+    pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> pte::Change {
         const READ: u8 = 1;
         const READ_WRITE: u8 = 3;
         let page = |page, rights, attributes| Entry::Leaf {
@@ -182,7 +182,7 @@ impl To {
                 (page(1, READ_WRITE, 0), page(1, READ_WRITE, 0))
             }
         };
-        change::Change {
+        pte::Change {
             level,
             old,
             new,

@@ -2,19 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_backends::{arm64, x86_64};
-use tlbc_runtime::change::{Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, Batch, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Gather,
-    Issue, Level, Linked, Local, Mapped, Mmu, NewSpace, OwnedEntry, Platform, Record, Root,
-    SpaceId, Tag, Unlinked,
+    AddressSpace, Backend, CpuId, CpuSet, CpuTlb, Current, Flushed, Gather, Issue, Level, Mmu,
+    NewSpace, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch, Tag,
+    Unlinked,
 };
 
 /// A machine whose configuration is constant, as that of a kernel built for it.
@@ -62,51 +62,50 @@ impl Machine for X86 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page(pub NonZeroU64);
 
-impl Frame for Page {}
-
-type Memory = Batch<Page, Pooled>;
-
 thread_local! {
-    /// What [`Pooled`] comes from, as from a CPU's list of free pages.
-    #[allow(clippy::vec_box)] // the boxes are what goes in and out
-    static POOL: RefCell<Vec<Box<Memory>>> = const { RefCell::new(Vec::new()) };
+    /// What [`Pooled`] comes from, as from a CPU's list of free pages: memory of empty batches.
+    static POOL: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A batch of the pool.
-pub struct Pooled(ManuallyDrop<Box<Memory>>);
+pub struct Pooled<T>(NonNull<T>);
 
-impl Pooled {
+impl<T: Default> Pooled<T> {
     fn take() -> Self {
-        let batch = POOL.with_borrow_mut(Vec::pop);
-        Self(ManuallyDrop::new(batch.unwrap_or_default()))
+        const { assert!(size_of::<T>() == 4096 && align_of::<T>() == 8) }
+        match POOL.with_borrow_mut(Vec::pop) {
+            Some(batch) => Self(batch.cast()),
+            None => Self(NonNull::from(Box::leak(Box::<T>::default()))),
+        }
     }
 }
 
-impl Drop for Pooled {
+impl<T> Drop for Pooled<T> {
     fn drop(&mut self) {
-        // SAFETY: this is the only place that takes it, and nobody uses it after.
-        let batch = unsafe { ManuallyDrop::take(&mut self.0) };
-        POOL.with_borrow_mut(|pool| pool.push(batch));
+        POOL.with_borrow_mut(|pool| pool.push(self.0.cast()));
     }
 }
 
-impl Deref for Pooled {
-    type Target = Memory;
-    fn deref(&self) -> &Memory {
-        &self.0
+impl<T> Deref for Pooled<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the memory is this batch's alone until it is dropped. It was made as an empty batch, and comes back to the
+        // pool as one; an empty batch of pages and one of tables are alike here, on every machine.
+        unsafe { self.0.as_ref() }
     }
 }
 
-impl DerefMut for Pooled {
-    fn deref_mut(&mut self) -> &mut Memory {
-        &mut self.0
+impl<T> DerefMut for Pooled<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut() }
     }
 }
 
 /// The platform.
 pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
-    locals: [Local<Self>; 2],
+    locals: [CpuTlb<Self>; 2],
     words: [Word; 16],
     /// The CPU that this is, as a register of it would say.
     cpu: AtomicU64,
@@ -119,8 +118,7 @@ impl<M: Machine> Platform for Bare<M> {
     type CpuSet = CpuSet<1>;
     type Page = Page;
     type Table = Page;
-    type PageBatch = Pooled;
-    type TableBatch = Pooled;
+    type BatchBox<T> = Pooled<T>;
     type Handle = &'static AddressSpace<Self>;
 
     #[inline]
@@ -141,7 +139,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -150,10 +148,10 @@ impl<M: Machine> Platform for Bare<M> {
             table: 0xf000,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0xe000,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -170,11 +168,11 @@ impl<M: Machine> Platform for Bare<M> {
         unreachable!("there is no other CPU");
     }
 
-    fn page_batch(&self) -> Option<Pooled> {
+    fn page_batch(&self) -> Option<Pooled<PageBatch<Self>>> {
         Some(Pooled::take())
     }
 
-    fn table_batch(&self) -> Option<Pooled> {
+    fn table_batch(&self) -> Option<Pooled<TableBatch<Self>>> {
         Some(Pooled::take())
     }
 
@@ -185,10 +183,11 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline(never)]
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         let tables = tables.after_walkers();
         let sum = tables.fold(0, |sum: u64, table| sum.wrapping_add(table.0.get()));
         self.sum.store(sum, Relaxed);
+        Ok(())
     }
 
     fn free_table(&self, table: Page) {
@@ -226,15 +225,13 @@ struct Valid<'a> {
     space: SpaceId,
     level: Level,
     word: &'a AtomicU64,
-    /// What was found in it.
-    bits: u64,
     at: usize,
 }
 
-impl OwnedEntry for Valid<'_> {
+impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
     #[inline]
-    fn space(&self) -> SpaceId {
-        self.space
+    fn belongs_to(&self, space: &AddressSpace<Bare<M>>) -> bool {
+        space.id() == self.space
     }
 
     #[inline]
@@ -253,36 +250,38 @@ impl OwnedEntry for Valid<'_> {
     }
 
     #[inline]
-    fn entry(&self) -> Entry {
-        let says = self.bits >> SHIFT;
-        if self.level == Level(0) {
+    fn decode(level: Level, bits: u64) -> Entry {
+        let number = bits >> SHIFT;
+        if bits & VALID == 0 {
+            Entry::Invalid
+        } else if level == Level(0) {
             Entry::Leaf {
-                page: says,
+                page: number,
                 rights: 1,
                 attributes: 0,
             }
         } else {
             Entry::Table {
-                table: says,
+                table: number,
                 attributes: 0,
             }
         }
     }
-}
 
-fn page(bits: u64) -> Option<Page> {
-    NonZeroU64::new(bits >> SHIFT).map(Page)
-}
-
-impl<M: Machine> Mapped<Bare<M>> for Valid<'_> {
-    #[inline]
-    fn unmapped(self, was: Was) -> Option<Page> {
-        page(was.first)
+    fn is_accessed(_: Level, _: u64) -> bool {
+        true
     }
-}
 
-impl<M: Machine> Linked<Bare<M>> for Valid<'_> {
-    fn unlinked(self) -> Page {
+    fn is_dirty(_: Level, _: u64) -> bool {
+        false
+    }
+
+    #[inline]
+    fn into_page(self, old: u64) -> Option<Page> {
+        NonZeroU64::new(old >> SHIFT).map(Page)
+    }
+
+    fn into_table(self, _: u64) -> Page {
         Page(NonZeroU64::MIN.saturating_add(self.at as u64))
     }
 }
@@ -300,13 +299,13 @@ const CPU: CpuId = CpuId(0);
 
 impl<M: Machine> Bench<M> {
     /// How much stack a gather takes.
-    pub const SIZE: usize = size_of::<Gather<'_, '_, Bare<M>>>();
+    pub const SIZE: usize = size_of::<Gather<'_, Bare<M>>>();
 
     /// One CPU of two is on line, and runs in the first space.
     pub fn new() -> Self {
         let mmu = Mmu::new(Bare {
             machine: std::marker::PhantomData,
-            locals: [Local::new(), Local::new()],
+            locals: [CpuTlb::new(), CpuTlb::new()],
             words: [const { Word::new(0) }; 16],
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),
@@ -344,14 +343,12 @@ impl<M: Machine> Bench<M> {
             while at < end {
                 let next = end.min((at / TABLE + 1) * TABLE);
                 let entries = arena.words[at..next].iter().zip(at..);
-                let entries = entries.map(|(word, at)| (word, word.load(Relaxed), at));
-                let valid = entries.filter(|(_, bits, _)| bits & VALID != 0);
+                let valid = entries.filter(|(word, _)| word.load(Relaxed) & VALID != 0);
                 gather.locked((), |section, ()| {
-                    let cleared = section.clear_all(valid.map(|(word, bits, at)| Valid {
+                    let cleared = section.unmap_all(valid.map(|(word, at)| Valid {
                         space: arena.space,
                         level: Level(0),
                         word,
-                        bits,
                         at,
                     }));
                     assert!(cleared.is_ok());
@@ -370,10 +367,9 @@ impl<M: Machine> Bench<M> {
                 space: arena.space,
                 level: Level(0),
                 word: &arena.words[at],
-                bits: arena.words[at].load(Relaxed),
                 at,
             });
-            gather.locked((), |section, ()| assert!(section.clear_all(valid).is_ok()));
+            gather.locked((), |section, ()| assert!(section.unmap_all(valid).is_ok()));
         });
     }
 
@@ -387,7 +383,6 @@ impl<M: Machine> Bench<M> {
                         space: links.space,
                         level: Level(1),
                         word,
-                        bits: word.load(Relaxed),
                         at,
                     };
                     assert!(section.unlink(link).is_ok());

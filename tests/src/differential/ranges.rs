@@ -9,7 +9,7 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Limit, Named};
 use tlbc::plan;
 use tlbc::plan::ir::{Issue, Node};
-use tlbc_runtime::clause::{LEVELS, Level};
+use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag};
 
 use super::asked::{Asked, env};
@@ -87,9 +87,9 @@ fn case() -> impl Strategy<Value = Case> {
     let request = (
         proptest::sample::select(SPACES.to_vec()),
         proptest::sample::select(REACHES.to_vec()),
-        (any::<u16>(), any::<bool>()).prop_map(|(value, of_machine)| Tag {
+        (any::<u16>(), any::<bool>()).prop_map(|(value, global)| Tag {
             value: value.into(),
-            of_machine,
+            global,
         }),
     );
     (

@@ -22,8 +22,8 @@ fn workarounds_that_reach_too_few() {
     refused(
         POWERPC64,
         &[(
-            "where nest, everyone when broadcast;\n        after tlbsync;\n    }\n\n    // To this core",
-            "where nest;\n        after tlbsync;\n    }\n\n    // To this core",
+            "where nest, everyone when broadcast;\n        after tlbsync;\n        needs no lock;\n    }\n\n    // To this core",
+            "where nest;\n        after tlbsync;\n        needs no lock;\n    }\n\n    // To this core",
         )],
         "E0506",
     );

@@ -119,7 +119,7 @@ fn a_resync_names_a_barrier_that_resyncs() {
         "E0402",
     );
     for (event, resync) in [
-        ("walk under asid; }", "walk under asid; resync complete; }"),
+        ("resync nothing;", "resync complete;"),
         (
             "loads root; resync refetch;",
             "loads root; resync complete;",

@@ -1,9 +1,9 @@
 //! Pages are redeemed against the wait of their round alone: who drops it loses them.
 //@ unused_must_use
-use tlbc_runtime::{Platform, Reclaim, Unmapped};
+use tlbc_runtime::{Platform, UnmapBatch, Unmapped};
 
-pub fn redeem<P: Platform>(reclaim: &mut Reclaim<'_, P>, unmapped: Unmapped<P::Page>) -> bool {
+pub fn redeem<P: Platform>(batch: &mut UnmapBatch<'_, P>, unmapped: Unmapped<P::Page>) -> bool {
     #[cfg(misuse)]
-    reclaim.wait();
-    reclaim.wait().redeem(unmapped).is_ok()
+    batch.wait();
+    batch.wait().redeem(unmapped).is_ok()
 }

@@ -3,7 +3,7 @@
 use tlbc_runtime::{AddressSpace, Gather, Mmu, Platform};
 
 pub fn gather<P: Platform + 'static>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
-    let mut kept: Option<&mut Gather<'_, '_, P>> = None;
+    let mut kept: Option<&mut Gather<'_, P>> = None;
     mmu.gather(space, |gather| {
         gather.flush();
         #[cfg(misuse)]

@@ -1,10 +1,10 @@
 //! Within a section the gather hands nothing out: it is the section's.
 //@ E0500 E0501
-use tlbc_runtime::{Gather, Mapped, Platform};
+use tlbc_runtime::{Gather, Platform, Pte};
 
-pub fn section<P: Platform, M: Mapped<P>>(gather: &mut Gather<'_, '_, P>, leaf: M) {
+pub fn section<P: Platform, E: Pte<P>>(gather: &mut Gather<'_, P>, leaf: E) {
     gather.locked((), |section, ()| {
-        let _ = section.clear(leaf);
+        let _ = section.unmap(leaf);
         #[cfg(misuse)]
         gather.flush();
     });

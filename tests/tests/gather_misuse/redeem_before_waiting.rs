@@ -1,13 +1,13 @@
 //! A page that is unmapped is to be had from a wait alone.
 //@ E0599
-use tlbc_runtime::{Platform, Reclaim, Unmapped};
+use tlbc_runtime::{Platform, UnmapBatch, Unmapped};
 
 pub fn redeem<P: Platform>(
-    reclaim: &mut Reclaim<'_, P>,
+    batch: &mut UnmapBatch<'_, P>,
     unmapped: Unmapped<P::Page>,
 ) -> Option<P::Page> {
     #[cfg(misuse)]
-    return reclaim.redeem(unmapped).ok();
+    return batch.redeem(unmapped).ok();
     #[cfg(not(misuse))]
-    reclaim.wait().redeem(unmapped).ok()
+    batch.wait().redeem(unmapped).ok()
 }

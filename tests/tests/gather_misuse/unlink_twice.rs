@@ -1,8 +1,8 @@
 //! A table is given up once.
 //@ E0382
-use tlbc_runtime::{Linked, Platform, Section};
+use tlbc_runtime::{Platform, Pte, Section};
 
-pub fn unlink<P: Platform, L: Linked<P>>(section: &mut Section<'_, '_, '_, P>, link: L) -> bool {
+pub fn unlink<P: Platform, E: Pte<P>>(section: &mut Section<'_, '_, P>, link: E) -> bool {
     let unlinked = section.unlink(link).is_ok();
     #[cfg(misuse)]
     let unlinked = unlinked && section.detach(link).is_ok();

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use tlbc_runtime::{Gather, Platform};
 
-pub fn section<P: Platform>(gather: &mut Gather<'_, '_, P>, lock: &Mutex<u64>) {
+pub fn section<P: Platform>(gather: &mut Gather<'_, P>, lock: &Mutex<u64>) {
     let guard = lock.lock().unwrap();
     #[cfg(misuse)]
     drop(guard);

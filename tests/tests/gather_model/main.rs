@@ -34,12 +34,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         self.model.begin(self.spaces[which].subject);
     }
 
-    fn steps(
-        &mut self,
-        gather: &mut Gather<'_, '_, Hosted<Watched<B>>>,
-        which: usize,
-        steps: &[Step],
-    ) {
+    fn steps(&mut self, gather: &mut Gather<'_, Hosted<Watched<B>>>, which: usize, steps: &[Step]) {
         for step in steps {
             match step {
                 Step::Section(ops) => {

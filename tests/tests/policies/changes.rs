@@ -17,7 +17,7 @@ fn nothing_is_batched_where_the_change_flushes() {
             // Another gather under way leaves nothing behind either.
             mmu.gather(&space, |inner| {
                 inner.locked((), |section, ()| {
-                    section.clear_all(ptes.leaves()).expect("leaves");
+                    section.unmap_all(ptes.leaves()).expect("leaves");
                 });
             });
             g.locked((), |_, ()| {});
@@ -51,7 +51,7 @@ fn changes_are_put_off_while_no_other_cpu_is_attached() {
     Hosted::on(&mmu, 0, || {
         mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
-                section.clear_all(ptes.leaves()).expect("leaves");
+                section.unmap_all(ptes.leaves()).expect("leaves");
                 mmu.platform().note("cleared");
                 assert!(space.flush_pending());
             });

@@ -19,7 +19,7 @@ fn table_goes<B: HostBackend>(backend: B, batches: usize) -> Vec<Event<B::Op>> {
     Hosted::on(&mmu, 0, || {
         mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
-                section.clear_all(ptes.leaves()).expect("leaves");
+                section.unmap_all(ptes.leaves()).expect("leaves");
                 section
                     .unlink(pmds.pointer(0).expect("a table"))
                     .expect("a pointer");

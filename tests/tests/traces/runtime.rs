@@ -4,7 +4,6 @@
 //! space, on machines of each architecture: the instructions with their operands, the interrupts among them, and what
 //! stands in the entry when each instruction is issued are what the trace says.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use tlbc::Analysis;
@@ -13,13 +12,13 @@ use tlbc::trace::{
     Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
     To, Trace, trace,
 };
-use tlbc_runtime::change::Slot;
-use tlbc_runtime::clause::Level;
-use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Entry;
+use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};
 use tlbc_tests::show::{Machine, line};
-use tlbc_tests::tables::Entries;
+use tlbc_tests::tables::{ACCESSED, DIRTY, Entries, FILE, WRITE, leaf_bits, table_bits};
 
 use crate::common::{arm64, powerpc, s390, x86};
 
@@ -84,6 +83,26 @@ fn expected(trace: &Trace, before: u64, after: u64) -> (Vec<String>, Vec<u64>) {
         }
     }
     (lines, stands)
+}
+
+/// The bits of an entry before and after a change.
+fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
+    let bits = |entry| match entry {
+        Entry::Invalid => 0,
+        Entry::Leaf {
+            page,
+            rights,
+            attributes,
+        } => leaf_bits(page, u64::from(rights & 2) * WRITE / 2 | attributes << 6),
+        Entry::Table { table, attributes } => table_bits(table, attributes << 6),
+    };
+    let (old, new) = (bits(change.old), bits(change.new));
+    match to {
+        To::Accessed => (old | ACCESSED, new),
+        To::Dirty => (old | DIRTY, new),
+        To::SoftwareBits => (old, new | FILE),
+        _ => (old, new),
+    }
 }
 
 impl<B: Machine> Made<'_, B> {
@@ -153,11 +172,30 @@ impl<B: Machine> Made<'_, B> {
             .collect()
     }
 
-    /// One change, both ways. Whether the machine has it.
+    /// The lines of flushes, without those of pages and tables that came out.
+    fn flush_lines(&self) -> Vec<String> {
+        let of_flush = |line: &String| line.starts_with("cpu ") || line.starts_with("interrupted");
+        self.lines().into_iter().filter(of_flush).collect()
+    }
+
+    /// One change, both ways. Whether the machine has it, and the runtime.
     fn change(&self, to: To, level: Level, shift: u32) -> bool {
         let base = self.base();
-        let memory = Memory::default();
         let extent = Extent::new(base + (5 << shift), 1 << shift);
+        let backend = self.mmu.platform().backend();
+        let maps_pages = backend.levels()[level.index()].leaf;
+        if to == To::Replaced && !maps_pages {
+            return false; // one table for another: it is detached, and the other is mapped
+        }
+        let change = to.change(level, maps_pages, 0);
+        let (old, new) = bits_of(to, &change);
+        let entries = Entries::new(backend, self.space(), level, base, 6);
+        let memory = Memory {
+            table: entries.table,
+            old,
+            new,
+            ..Memory::default()
+        };
         // With no other CPU in the space the runtime defers where it may, to the end of the gather.
         let deferrable = B::FACTS.changes_deferrable && !self.others && !self.kernel;
         let asked = Change {
@@ -170,14 +208,7 @@ impl<B: Machine> Made<'_, B> {
         let Ok(trace) = self.trace(Event::Change(asked)) else {
             return false;
         };
-        let maps_pages = self.mmu.platform().backend().levels()[level.index()].leaf;
-        let change = to.change(
-            level,
-            maps_pages,
-            if to == To::Invalid { 0 } else { memory.new },
-        );
-        let before = if to == To::New { 0 } else { memory.old };
-        let (mut lines, stands) = expected(&trace, before, memory.new);
+        let (mut lines, stands) = expected(&trace, old, new);
         if trace
             .deferred
             .iter()
@@ -187,31 +218,43 @@ impl<B: Machine> Made<'_, B> {
             lines.extend(expected(&whole, 0, 0).0);
         }
 
-        let entry: Arc<[AtomicU64]> = Arc::new([AtomicU64::new(before)]);
+        entries.set(5, old);
+        let entries = Arc::new(entries);
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (watched, noted) = (entry.clone(), seen.clone());
+        let (watched, noted) = (entries.clone(), seen.clone());
         self.mmu.platform().on_issue(Box::new(move |cpu| {
             if cpu == 0 {
-                noted.lock().expect("a lock").push(watched[0].load(SeqCst));
+                noted.lock().expect("a lock").push(watched.bits(5));
             }
         }));
-        let slot = Slot {
-            entries: &entry,
-            table: memory.table,
-            index: 5,
-            va: extent.start,
-        };
+        let entry = entries.at(5);
         Hosted::on(&self.mmu, 0, || {
             self.mmu.gather(self.space(), |gather| {
                 gather.locked((), |section, ()| {
-                    section
-                        .break_before_make(&slot, &change)
-                        .expect("a change that the machine has");
+                    let changed = match (change.old, change.new) {
+                        (Entry::Invalid, _) => section.map(&entry, new),
+                        (Entry::Table { .. }, Entry::Invalid) => {
+                            section.unlink(entry).map_err(|refused| refused.why)
+                        }
+                        (Entry::Table { .. }, Entry::Leaf { .. }) => {
+                            section.collapse(entry, new).map_err(|refused| refused.why)
+                        }
+                        (Entry::Leaf { page, .. }, Entry::Leaf { page: other, .. })
+                            if page != other =>
+                        {
+                            section.replace(entry, new).map_err(|refused| refused.why)
+                        }
+                        (Entry::Leaf { .. }, Entry::Table { .. }) => {
+                            section.replace(entry, new).map_err(|refused| refused.why)
+                        }
+                        _ => section.protect(&entry, |_| new).map(drop),
+                    };
+                    changed.expect("a change that the machine has");
                 });
             });
         });
         let context = format!("{}: {to:?} of level {level:?}", trace.request.title);
-        assert_eq!(self.lines(), lines, "{context}");
+        assert_eq!(self.flush_lines(), lines, "{context}");
         if B::FACTS.changes_plainly {
             assert_eq!(*seen.lock().expect("a lock"), stands, "{context}");
         }
@@ -261,12 +304,12 @@ impl<B: Machine> Made<'_, B> {
                 gather.locked((), |section, ()| {
                     let table = upper.pointer(0).expect("a table");
                     if !whole {
-                        section.clear_all(entries.leaves()).expect("entries");
+                        section.unmap_all(entries.leaves()).expect("entries");
                     }
                     match tables {
                         Tables::Kept => {}
                         Tables::Unlinked => section.unlink(table).expect("a table"),
-                        Tables::UnlinkedLive => section.unlink_live(table).expect("a table"),
+                        Tables::UnlinkedLive => section.unlink_subtree(table).expect("a table"),
                     }
                 });
             });
@@ -281,10 +324,8 @@ impl<B: Machine> Made<'_, B> {
                 lines.iter().map(name).collect()
             }
         };
-        let of_flush = |line: &String| line.starts_with("cpu ") || line.starts_with("interrupted");
-        let lines = self.lines().into_iter().filter(of_flush).collect();
         assert_eq!(
-            compared(lines),
+            compared(self.flush_lines()),
             compared(expected),
             "{}",
             trace.request.title
@@ -320,15 +361,15 @@ fn of_space(model: &Model) -> u32 {
 }
 
 /// A machine of one CPU or of two that run the same space.
-fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, of_cpu: bool) -> Made<'_, B> {
+fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: bool) -> Made<'_, B> {
     let mmu = Hosted::machine(on.backend.clone(), if others { 2 } else { 1 });
     let space = Hosted::space(
         &mmu,
         NewSpace {
             table: 0x1000,
             user_table: 0x1000,
-            conditions: Conditions(on.config.features & of_space(&on.analysis.model)),
-            tag_of_cpu: of_cpu,
+            flags: SpaceFlags(on.config.features & of_space(&on.analysis.model)),
+            tag_of_cpu: per_cpu,
         },
     );
     let space = space.expect("a tag");
@@ -353,20 +394,20 @@ fn on_machine<B: Machine + Clone>(on: &On<B>) {
     let levels = *on.backend.levels();
     let levels = Level::all().zip(levels);
     let levels: Vec<_> = levels.filter(|(_, facts)| facts.shift != 0).collect();
-    let both_kinds = on.backend.tags().of_cpu.is_some() && on.backend.tags().of_machine.is_some();
+    let both_kinds = on.backend.tags().per_cpu.is_some() && on.backend.tags().global.is_some();
     let mut found = 0;
     for (kernel, others) in [(false, false), (false, true), (true, false), (true, true)] {
-        for of_cpu in [false, true].into_iter().take(1 + usize::from(both_kinds)) {
+        for per_cpu in [false, true].into_iter().take(1 + usize::from(both_kinds)) {
             for &(level, facts) in &levels {
                 for to in CHANGES {
                     // A machine each: what one watches is not what another does.
-                    let made = made(on, kernel, others, of_cpu);
+                    let made = made(on, kernel, others, per_cpu);
                     found += usize::from(made.change(to, level, facts.shift));
                 }
-                made(on, kernel, others, of_cpu).fault(level, facts.shift);
+                made(on, kernel, others, per_cpu).fault(level, facts.shift);
                 for tables in [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive] {
                     for count in [1, 3].into_iter().filter(|_| facts.leaf) {
-                        made(on, kernel, others, of_cpu).clear(level, count, tables);
+                        made(on, kernel, others, per_cpu).clear(level, count, tables);
                     }
                 }
             }

@@ -18,7 +18,7 @@ use tlbc::Analysis;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::Trace;
 use tlbc::trace::interpret::{Effects, Env, interpret};
-use tlbc_runtime::clause::Level;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Ranges;
 
 const KIB: u64 = 1 << 10;
@@ -56,10 +56,10 @@ fn without(text: &str, head: &str) -> String {
 }
 
 /// A plan, interpreted for a page of user space whose tag is of one CPU or of the machine.
-fn page_effects(arch: &Analysis, words: &str, shape: Shape, of_machine: bool) -> Effects {
+fn page_effects(arch: &Analysis, words: &str, shape: Shape, global: bool) -> Effects {
     let env = Env {
         page: (USER, Level(0)),
-        ..env(machine(&arch.model, words), of_machine, Ranges::new())
+        ..env(machine(&arch.model, words), global, Ranges::new())
     };
     interpret(&arch.model, &arch.plans, shape, &env)
 }

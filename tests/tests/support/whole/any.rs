@@ -1,30 +1,30 @@
 //! A kernel of statics that calls everything of the runtime that a kernel calls. Nothing of it may panic.
 #![no_std]
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 use tlbc_backends::ARCH::{Hardware, Tlb};
-use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Attached, Backend, Batch, Conditions, Counts, CpuId, CpuSet, Cpus, Current,
-    Flushed, Frame, Issue, Level, Linked, Loaded, Local, Mapped, Misuse, Mmu, NewSpace, NoTag,
-    NotPinned, OwnedEntry, Platform, Root, SpaceId, StillLoaded, Tag, TooManyDevices, Unlinked,
-    Unusable, Views,
+    AddressSpace, Attached, Backend, SpaceFlags, Stats, CpuId, CpuSet, CpuMask, Current, Flushed,
+    Issue, Level, Loaded, CpuTlb, Misuse, Mmu, NewSpace, NoTag, NotPinned, PageBatch, Platform, Pte,
+    Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable, Views,
 };
 
 const CPUS: usize = 128;
 
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
-static LOCALS: [Local<Kernel>; CPUS] = [const { Local::new() }; CPUS];
+static LOCALS: [CpuTlb<Kernel>; CPUS] = [const { CpuTlb::new() }; CPUS];
 static TAGS: [Word; 64] = [const { Word::new(0) }; 64];
 /// The configuration is found out when the machine starts.
 static TLB: AtomicPtr<Tlb> = AtomicPtr::new(core::ptr::null_mut());
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static CPU: AtomicU32 = AtomicU32::new(0);
 static SENT: AtomicU64 = AtomicU64::new(0);
-static FREE_PAGES: AtomicPtr<Batch<Page, Owned<Page>>> = AtomicPtr::new(core::ptr::null_mut());
-static FREE_TABLES: AtomicPtr<Batch<Table, Owned<Table>>> = AtomicPtr::new(core::ptr::null_mut());
+static FREE_PAGES: AtomicPtr<PageBatch<Kernel>> = AtomicPtr::new(core::ptr::null_mut());
+static FREE_TABLES: AtomicPtr<TableBatch<Kernel>> = AtomicPtr::new(core::ptr::null_mut());
 
 struct Kernel;
 type Space = &'static AddressSpace<Kernel>;
@@ -46,8 +46,7 @@ impl Platform for Kernel {
     type CpuSet = CpuSet<{ CPUS / 64 }>;
     type Page = Page;
     type Table = Table;
-    type PageBatch = Owned<Page>;
-    type TableBatch = Owned<Table>;
+    type BatchBox<T> = Owned<T>;
     type Handle = Space;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
@@ -63,7 +62,7 @@ impl Platform for Kernel {
         CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         LOCALS.get(cpu.index()).unwrap_or_else(|| halt())
     }
 
@@ -75,9 +74,9 @@ impl Platform for Kernel {
         let table = ROOT.load(Relaxed);
         Root {
             table,
-            tag: Tag { value: table, of_machine: true },
+            tag: Tag { value: table, global: true },
             empty: table,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -89,26 +88,32 @@ impl Platform for Kernel {
         cpus.iter().for_each(|cpu| SENT.store(u64::from(cpu.0), Relaxed));
     }
 
-    fn page_batch(&self) -> Option<Owned<Page>> {
-        // SAFETY: nothing of this is ever run.
-        unsafe { FREE_PAGES.swap(core::ptr::null_mut(), Relaxed).as_mut() }.map(Owned)
+    fn page_batch(&self) -> Option<Owned<PageBatch<Self>>> {
+        NonNull::new(FREE_PAGES.swap(core::ptr::null_mut(), Relaxed)).map(Owned)
     }
 
-    fn table_batch(&self) -> Option<Owned<Table>> {
-        // SAFETY: nothing of this is ever run.
-        unsafe { FREE_TABLES.swap(core::ptr::null_mut(), Relaxed).as_mut() }.map(Owned)
+    fn table_batch(&self) -> Option<Owned<TableBatch<Self>>> {
+        NonNull::new(FREE_TABLES.swap(core::ptr::null_mut(), Relaxed)).map(Owned)
     }
 
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(|page| SENT.store(page.number, Relaxed));
     }
 
+    fn delays_rmap_removal(page: &Page) -> bool {
+        page.dirty_file
+    }
+
     fn remove_rmap(&self, page: &mut Page) {
         page.dirty_file = false;
     }
 
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
+        if SENT.load(Relaxed) == 0 {
+            return Err(tables);
+        }
         tables.after_walkers().for_each(|table| SENT.store(table.0, Relaxed));
+        Ok(())
     }
 
     fn free_table(&self, table: Table) {
@@ -125,26 +130,22 @@ pub struct Page {
     dirty_file: bool,
 }
 
-impl Frame for Page {
-    fn keeps_rmap(&self) -> bool {
-        self.dirty_file
-    }
-}
-
 pub struct Table(u64);
 
-pub struct Owned<T: 'static>(&'static mut Batch<T, Owned<T>>);
+pub struct Owned<T>(NonNull<T>);
 
 impl<T> Deref for Owned<T> {
-    type Target = Batch<T, Owned<T>>;
-    fn deref(&self) -> &Self::Target {
-        self.0
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: nothing of this is ever run.
+        unsafe { self.0.as_ref() }
     }
 }
 
 impl<T> DerefMut for Owned<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        self.0
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: nothing of this is ever run.
+        unsafe { self.0.as_mut() }
     }
 }
 
@@ -154,12 +155,11 @@ pub struct Owns {
     level: Level,
     words: &'static [AtomicU64],
     va: u64,
-    entry: Entry,
 }
 
-impl OwnedEntry for Owns {
-    fn space(&self) -> SpaceId {
-        self.space
+impl Pte<Kernel> for Owns {
+    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+        space.id() == self.space
     }
     fn level(&self) -> Level {
         self.level
@@ -167,20 +167,24 @@ impl OwnedEntry for Owns {
     fn slot(&self) -> Slot<'_> {
         Slot { entries: self.words, table: 0x1000, index: 0, va: self.va }
     }
-    fn entry(&self) -> Entry {
-        self.entry
+    fn decode(_: Level, bits: u64) -> Entry {
+        match bits & 3 {
+            0 => Entry::Invalid,
+            1 => Entry::Leaf { page: bits >> 12, rights: (bits >> 2 & 3) as u8, attributes: bits >> 8 & 15 },
+            _ => Entry::Table { table: bits >> 12, attributes: 0 },
+        }
     }
-}
-
-impl Mapped<Kernel> for Owns {
-    fn unmapped(self, was: Was) -> Option<Page> {
-        (was.first != 0).then_some(Page { number: was.first, dirty_file: was.any & 2 != 0 })
+    fn is_accessed(_: Level, bits: u64) -> bool {
+        bits & 16 != 0
     }
-}
-
-impl Linked<Kernel> for Owns {
-    fn unlinked(self) -> Table {
-        Table(self.va)
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        bits & 32 != 0
+    }
+    fn into_page(self, old: u64) -> Option<Page> {
+        (old != 0).then_some(Page { number: old, dirty_file: old & 32 != 0 })
+    }
+    fn into_table(self, old: u64) -> Table {
+        Table(old ^ self.va)
     }
 }
 
@@ -189,8 +193,8 @@ impl Linked<Kernel> for Owns {
 pub fn kernel_start(
     tlb: *mut Tlb,
     (root, cpu, sent): (u64, u32, u64),
-    pages: *mut Batch<Page, Owned<Page>>,
-    tables: *mut Batch<Table, Owned<Table>>,
+    pages: *mut PageBatch<Kernel>,
+    tables: *mut TableBatch<Kernel>,
 ) {
     TLB.store(tlb, Relaxed);
     ROOT.store(root, Relaxed);
@@ -210,7 +214,7 @@ pub fn kernel_unmap(space: Space, leaves: &mut [Option<Owns>], table: Owns) -> b
     MMU.gather(space, |gather| {
         let done = gather.locked((), |section, ()| {
             let leaves = leaves.iter_mut().filter_map(Option::take);
-            section.clear_all(leaves).is_ok() && section.unlink(table).is_ok()
+            section.unmap_all(leaves).is_ok() && section.unlink(table).is_ok()
         });
         if gather.is_full() {
             gather.flush();
@@ -221,54 +225,38 @@ pub fn kernel_unmap(space: Space, leaves: &mut [Option<Owns>], table: Owns) -> b
 
 #[unsafe(no_mangle)]
 pub fn kernel_unmap_one(space: Space, leaf: Owns) -> bool {
-    MMU.gather(space, |gather| gather.locked((), |section, ()| section.clear(leaf).is_ok()))
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.unmap(leaf).is_ok()))
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_change(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-    if MMU.needs_flush(space, change)? {
-        MMU.check_change(space, change)?;
-    }
-    MMU.gather(space, |gather| {
-        gather.locked((), |section, ()| section.change(slot, change))
-    })
-}
-
-#[unsafe(no_mangle)]
-pub fn kernel_update(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-    MMU.gather(space, |gather| {
-        gather.locked((), |section, ()| {
-            section.update(slot, |was| Change { new_bits: was.any & !2, ..*change })
-        })
-    })
-}
-
-#[unsafe(no_mangle)]
-pub fn kernel_replace(space: Space, leaf: Owns, new: Entry, bits: u64) -> bool {
-    MMU.gather(space, |gather| {
-        gather.locked((), |section, ()| section.replace(leaf, new, bits).is_ok())
-    })
-}
-
-#[unsafe(no_mangle)]
-pub fn kernel_remap(space: Space, slot: &Slot<'_>, change: &Change) -> Result<Was, Misuse> {
-    let was = MMU.gather(space, |gather| {
-        gather.locked((), |section, ()| section.break_before_make(slot, change))
-    })?;
+pub fn kernel_map(space: Space, pte: &Owns, bits: u64) -> Result<(), Misuse> {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.map(pte, bits)))?;
     MMU.publish(space);
-    Ok(was)
+    Ok(())
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_unlink_live(space: Space, table: Owns) -> bool {
-    MMU.gather(space, |gather| gather.locked((), |section, ()| section.unlink_live(table).is_ok()))
+pub fn kernel_protect(space: Space, pte: &Owns, mask: u64) -> Result<u64, Misuse> {
+    MMU.gather(space, |gather| {
+        gather.locked((), |section, ()| section.protect(pte, |old| old & mask))
+    })
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_move(space: Space, table: Owns, other: Owns, leaf: Entry) -> Option<Table> {
+pub fn kernel_replace(space: Space, leaf: Owns, bits: u64) -> bool {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.replace(leaf, bits).is_ok()))
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_unlink_subtree(space: Space, table: Owns) -> bool {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.unlink_subtree(table).is_ok()))
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_move(space: Space, table: Owns, other: Owns, leaf: u64) -> Option<Table> {
     MMU.gather(space, |gather| {
         gather.locked((), |section, ()| {
-            section.collapse(other, leaf, 1).ok()?;
+            section.collapse(other, leaf).ok()?;
             section.detach(table).ok()
         })
     })
@@ -277,18 +265,18 @@ pub fn kernel_move(space: Space, table: Owns, other: Owns, leaf: Entry) -> Optio
 #[unsafe(no_mangle)]
 pub fn kernel_teardown(space: Space, leaf: Owns) -> Result<(), StillLoaded> {
     MMU.teardown(space, |gather| {
-        gather.locked((), |section, ()| section.clear(leaf).is_ok())
+        gather.locked((), |section, ()| section.unmap(leaf).is_ok())
     });
     MMU.release(space)
 }
 
 #[unsafe(no_mangle)]
 pub fn kernel_reclaim(space: Space, first: Owns, second: Owns) -> Option<u64> {
-    MMU.reclaim(|reclaim| {
-        let first = reclaim.unmap(space, first, |was| was.any & 2 != 0).ok()??;
-        reclaim.before_io();
-        let second = reclaim.unmap(space, second, |was| was.any & 2 != 0).ok()??;
-        let waited = reclaim.wait();
+    MMU.reclaim(|batch| {
+        let first = batch.unmap(space, first).ok()??;
+        batch.before_io();
+        let second = batch.unmap(space, second).ok()??;
+        let waited = batch.wait();
         let first = waited.redeem(first).ok()?;
         Some(first.number ^ waited.redeem(second).ok()?.number)
     })
@@ -328,7 +316,7 @@ pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Mi
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_attach(space: Space, wants: Conditions) -> Result<Attached, TooManyDevices> {
+pub fn kernel_attach(space: Space, wants: SpaceFlags) -> Result<Attached, TooManyDevices> {
     MMU.attach_device(space, wants)
 }
 
@@ -353,7 +341,7 @@ pub fn kernel_hotplug(cpu: CpuId) -> Result<(), Unusable> {
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_counts(cpu: CpuId) -> [Counts; 2] {
+pub fn kernel_counts(cpu: CpuId) -> [Stats; 2] {
     [MMU.stats(), MMU.stats_of(cpu)]
 }
 

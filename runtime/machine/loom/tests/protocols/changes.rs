@@ -38,7 +38,7 @@ fn defer_and_attach() {
     world.on(0, || {
         world.mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
-                assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
                 let reaches = world.machine().reaches(1, 0).is_some();
                 let attached = world.machine().runs_user(1);
                 assert!(!(reaches && attached), "attached before the debt was paid");
@@ -58,7 +58,7 @@ pub fn pay_and_attach() {
     let there = world.on(0, || {
         world.mmu.gather(&space, |g| {
             g.locked((), |section, ()| {
-                assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
             });
             world.spawn_in(1, &space, move |world, space| {
                 world.switch(Current::Kernel, Some(&space))

@@ -1,12 +1,12 @@
 //! Entries of the tables, as what owns them.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
 use tlbc_machine_loom::{Entry as Bits, KERNEL, KERNEL_PAGE, TableId};
-use tlbc_runtime::change::{Change, Entry, Slot, Was};
+use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Level, Linked, Mapped, OwnedEntry, SpaceId};
+use tlbc_runtime::{Level, Pte, SpaceId};
 
 use crate::kernel::{Handle, Kernel, Page, Space, Table, World, root, table};
 
@@ -82,9 +82,9 @@ fn said(bits: Bits) -> Entry {
     }
 }
 
-impl OwnedEntry for Owned {
-    fn space(&self) -> SpaceId {
-        self.space
+impl<K: Kind> Pte<Kernel<K>> for Owned {
+    fn belongs_to(&self, space: &Space<K>) -> bool {
+        space.id() == self.space
     }
 
     fn level(&self) -> Level {
@@ -100,22 +100,26 @@ impl OwnedEntry for Owned {
         }
     }
 
-    fn entry(&self) -> Entry {
-        said(Bits::of(self.slot().load(0)))
+    fn decode(_: Level, bits: u64) -> Entry {
+        said(Bits::of(bits))
     }
-}
 
-impl<K: Kind> Mapped<Kernel<K>> for Owned {
-    fn unmapped(self, was: Was) -> Option<Page> {
-        match Bits::of(was.first) {
+    fn is_accessed(_: Level, _: u64) -> bool {
+        true
+    }
+
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        matches!(Bits::of(bits), Bits::Page { write: true, .. })
+    }
+
+    fn into_page(self, old: u64) -> Option<Page> {
+        match Bits::of(old) {
             Bits::Page { frame, .. } => Some(Page(frame)),
             _ => None,
         }
     }
-}
 
-impl<K: Kind> Linked<Kernel<K>> for Owned {
-    fn unlinked(self) -> Table {
+    fn into_table(self, _: u64) -> Table {
         let points_at = self.table + 1;
         Table(points_at)
     }
@@ -126,22 +130,18 @@ impl<K: Kind> World<K> {
     pub fn unmap(&self, space: &Handle<K>, nth: usize, page: usize) {
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
-                let cleared = section.clear(leaf(space, nth, page));
+                let cleared = section.unmap(leaf(space, nth, page));
                 assert!(cleared.is_ok(), "an entry of the space");
             });
         });
     }
 
-    /// Changes an entry in a gather, through an invalid one where that has to be.
-    pub fn change(&self, space: &Space<K>, entry: &Owned, old: Bits, new: Bits) {
-        let change = Change {
-            new: said(new),
-            new_bits: new.bits(),
-            ..Change::vanishing(entry.level, said(old))
-        };
+    /// Changes what an entry says of its page in a gather, through an invalid one where that has to be.
+    pub fn protect(&self, space: &Space<K>, entry: &Owned, old: Bits, new: Bits) {
+        entry.word[0].store(old.bits(), Relaxed);
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
-                let changed = section.break_before_make(&entry.slot(), &change);
+                let changed = section.protect(entry, |_| new.bits());
                 assert!(changed.is_ok(), "an entry of the space");
             });
         });
@@ -162,10 +162,10 @@ impl<K: Kind> World<K> {
     }
 
     /// Unlinks the table of a space with its entries, and gives the pages to another owner.
-    pub fn unlink_live(&self, space: &Handle<K>, nth: usize) {
+    pub fn unlink_subtree(&self, space: &Handle<K>, nth: usize) {
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
-                let unlinked = section.unlink_live(link(space, nth));
+                let unlinked = section.unlink_subtree(link(space, nth));
                 assert!(unlinked.is_ok(), "an entry of the space");
             });
         });
@@ -178,7 +178,7 @@ impl<K: Kind> World<K> {
     pub fn unmap_kernel(&self, page: usize) {
         self.mmu.gather(self.mmu.kernel(), |g| {
             g.locked((), |section, ()| {
-                let cleared = section.clear(kernel_leaf(self, page));
+                let cleared = section.unmap(kernel_leaf(self, page));
                 assert!(cleared.is_ok(), "an entry of the kernel");
             });
         });
@@ -189,7 +189,7 @@ impl<K: Kind> World<K> {
         self.mmu.gather(self.mmu.kernel(), |g| {
             g.locked((), |section, ()| {
                 for page in 0..2 {
-                    let cleared = section.clear(kernel_leaf(self, page));
+                    let cleared = section.unmap(kernel_leaf(self, page));
                     assert!(cleared.is_ok(), "an entry of the kernel");
                 }
                 for space in 0..self.layout.spaces {
@@ -205,13 +205,13 @@ impl<K: Kind> World<K> {
 
 /// Clears all entries of a space in a gather, and unlinks their table.
 pub fn unlink_in<K: Kind>(
-    gather: &mut tlbc_runtime::Gather<'_, '_, Kernel<K>>,
+    gather: &mut tlbc_runtime::Gather<'_, Kernel<K>>,
     space: &Handle<K>,
     nth: usize,
 ) {
     gather.locked((), |section, ()| {
         for page in 0..2 {
-            let cleared = section.clear(leaf(space, nth, page));
+            let cleared = section.unmap(leaf(space, nth, page));
             assert!(cleared.is_ok(), "an entry of the space");
         }
         let unlinked = section.unlink(link(space, nth));

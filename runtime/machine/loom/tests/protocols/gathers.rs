@@ -36,7 +36,7 @@ pub fn find_cleared<K: Kind>() {
     world.on(0, || {
         world.mmu.gather(&space, |g| {
             g.locked(cleared.lock().unwrap(), |section, cleared| {
-                assert!(section.clear(leaf(&space, 0, 0)).is_ok());
+                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
                 **cleared = true;
             });
         });
@@ -86,7 +86,7 @@ impl<K: Kind> World<K> {
             let unmapped = {
                 let mut cleared = cleared.lock().unwrap();
                 *cleared = true;
-                r.unmap(space, leaf(space, 0, 0), |_| false)
+                r.unmap(space, leaf(space, 0, 0))
             };
             let Ok(Some(page)) = unmapped else {
                 panic!("an entry of the space, with a page");

@@ -16,12 +16,11 @@ use loom::sync::atomic::Ordering::SeqCst;
 use loom::sync::atomic::fence;
 use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
 use tlbc_machine_loom::{Kept, Op, Shared, TableId, Told};
-use tlbc_runtime::batch::Boxed;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Frame, Issue, Local, LockEvent, Mmu,
-    Platform, Record, Root, Tag, Unlinked,
+    AddressSpace, CpuId, CpuSet, CpuTlb, Current, Flushed, Issue, LockEvent, Mmu, PageBatch,
+    Platform, Record, Root, SpaceFlags, TableBatch, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -34,8 +33,6 @@ pub use world::{Layout, World, root, table};
 
 /// A page: its number.
 pub struct Page(pub usize);
-
-impl Frame for Page {}
 
 /// A table: its number.
 pub struct Table(pub TableId);
@@ -54,7 +51,7 @@ loom::thread_local! {
 }
 
 struct Cpu<K: Kind> {
-    local: Local<Kernel<K>>,
+    local: CpuTlb<Kernel<K>>,
     interrupts: Interrupts,
     /// The space that user code runs in, on a view of its own.
     user: RefCell<Option<Handle<K>>>,
@@ -105,8 +102,7 @@ impl<K: Kind> Platform for Kernel<K> {
     type CpuSet = CpuSet<1>;
     type Page = Page;
     type Table = Table;
-    type PageBatch = Boxed<Page>;
-    type TableBatch = Boxed<Table>;
+    type BatchBox<T> = Box<T>;
     type Handle = Handle<K>;
 
     fn backend(&self) -> impl Deref<Target = Toy<K>> {
@@ -140,7 +136,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         self.point();
         &self.cpus[cpu.index()].local
     }
@@ -154,10 +150,10 @@ impl<K: Kind> Platform for Kernel<K> {
             table: self.root as u64,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -173,23 +169,24 @@ impl<K: Kind> Platform for Kernel<K> {
         self.send_interrupts(cpus);
     }
 
-    fn page_batch(&self) -> Option<Boxed<Page>> {
-        (!self.refuses.get()).then(Boxed::new)
+    fn page_batch(&self) -> Option<Box<PageBatch<Self>>> {
+        (!self.refuses.get()).then(Box::default)
     }
 
-    fn table_batch(&self) -> Option<Boxed<Table>> {
-        (!self.refuses.get()).then(Boxed::new)
+    fn table_batch(&self) -> Option<Box<TableBatch<Self>>> {
+        (!self.refuses.get()).then(Box::default)
     }
 
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         self.free_pages(pages);
     }
 
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         // No walker in software runs.
         tables
             .after_walkers()
             .for_each(|table| self.free_table(table));
+        Ok(())
     }
 
     fn free_table(&self, table: Table) {

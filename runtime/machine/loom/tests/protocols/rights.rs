@@ -40,7 +40,7 @@ fn change_attributes<K: Kind>() {
     });
     world.on(0, || {
         let entry = leaf(&space, 0, 0);
-        world.change(&space, &entry, Entry::page(0), other_attributes(0));
+        world.protect(&space, &entry, Entry::page(0), other_attributes(0));
         world.machine().rely_on_attributes(0, 1);
     });
     let _ = there.join().unwrap();
@@ -80,7 +80,7 @@ fn give_kernel_rights<K: Kind>() {
     });
     world.on(0, || {
         let entry = kernel_leaf(&world, 0);
-        world.change(kernel, &entry, read_only(frame), Entry::page(frame));
+        world.protect(kernel, &entry, read_only(frame), Entry::page(frame));
         world.machine().rely_on_writable(frame);
     });
     let _ = there.join().unwrap();
@@ -112,7 +112,7 @@ fn give_rights_and_attach<K: Kind>() {
     });
     world.on(0, || {
         let entry = leaf(&space, 0, 0);
-        world.change(&space, &entry, read_only(0), Entry::page(0));
+        world.protect(&space, &entry, read_only(0), Entry::page(0));
     });
     let _device = there.join().unwrap();
     world.machine().rely_on_writable(0);

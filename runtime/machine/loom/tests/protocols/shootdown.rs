@@ -74,7 +74,7 @@ fn unlink_and_switch_in<K: Kind>() {
     let there = world.spawn_in(1, &space, move |world, space| {
         world.switch(now, Some(&space))
     });
-    world.on(0, || world.unlink_live(&space, 0));
+    world.on(0, || world.unlink_subtree(&space, 0));
     let _ = there.join().unwrap();
     world.check();
 }

@@ -1,0 +1,155 @@
+//! Clauses: what is invalidated, which entries, and of which tag.
+//!
+//! The *effect* of an instruction is a list of [`Clause`]s, and so is a *required flush*. Which agents an effect reaches, and
+//! which agents may use the entries of a required flush, is said beside the clauses
+//! ([`Agents`](tlbc_runtime::agents::Agents)).
+
+use tlbc_runtime::level::Levels;
+
+/// A set of named caches, by their index in a definition; index 0 is the TLB itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stores(pub u8);
+
+impl Stores {
+    /// The most caches that can be told apart.
+    pub const MOST: usize = 4;
+    /// Every cache.
+    pub const ALL: Self = Self((1 << Self::MOST) - 1);
+}
+
+/// What is invalidated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct What {
+    /// Leaf entries, by the level of the page-table entry that they were made from.
+    pub leaf: Levels,
+    /// Walk entries, by the level of the page-table entry that points at the table.
+    pub walk: Levels,
+    /// Root entries.
+    pub root: bool,
+    /// Negative entries, by their level, where a machine caches those.
+    pub absent: Levels,
+    /// The caches that the entries are in.
+    pub stores: Stores,
+}
+
+impl What {
+    /// No entry.
+    pub const NOTHING: Self = Self {
+        leaf: Levels::NONE,
+        walk: Levels::NONE,
+        root: false,
+        absent: Levels::NONE,
+        stores: Stores::ALL,
+    };
+
+    /// Leaf and walk entries of every level.
+    pub const LEAF_AND_WALK: Self = Self {
+        walk: Levels::ALL,
+        ..Self::leaf(Levels::ALL)
+    };
+
+    /// Returns the leaf entries of these levels.
+    #[must_use]
+    pub const fn leaf(levels: Levels) -> Self {
+        Self {
+            leaf: levels,
+            ..Self::NOTHING
+        }
+    }
+
+    /// Returns the walk entries of these levels.
+    #[must_use]
+    pub const fn walk(levels: Levels) -> Self {
+        Self {
+            walk: levels,
+            ..Self::NOTHING
+        }
+    }
+
+    /// Returns the negative entries of these levels.
+    #[must_use]
+    pub const fn absent(levels: Levels) -> Self {
+        Self {
+            absent: levels,
+            ..Self::NOTHING
+        }
+    }
+}
+
+/// The largest count of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Most {
+    /// A number that the instruction fixes.
+    Count(u32),
+    /// A number that the kernel reads from the machine: index of the limit in the definition.
+    Limit(u8),
+}
+
+/// What a run counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stride {
+    /// Base pages, without a gap, whatever the requested level.
+    Pages,
+    /// Entries of one of these levels: smaller leaves between the addresses named survive.
+    Entries(Levels),
+}
+
+/// Which entries a required flush names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Which {
+    /// Those that contain an address.
+    Containing,
+    /// All below one page-table entry.
+    Subtree,
+    /// All.
+    Everything,
+}
+
+/// Tag classes, as seen from the space that is flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Whose {
+    /// Entries under the space's tag.
+    pub this: bool,
+    /// Entries under any other tag.
+    pub other: bool,
+    /// Entries that every tag may use.
+    pub global: bool,
+}
+
+impl Whose {
+    /// The space's tag alone.
+    pub const THIS: Self = Self {
+        this: true,
+        other: false,
+        global: false,
+    };
+    /// Every class.
+    pub const ANY: Self = Self {
+        this: true,
+        other: true,
+        global: true,
+    };
+    /// Entries that every tag may use, alone.
+    pub const GLOBAL: Self = Self {
+        this: false,
+        other: false,
+        global: true,
+    };
+
+    /// Returns the classes as bits: this, other, global.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.this as u8 | (self.other as u8) << 1 | (self.global as u8) << 2
+    }
+}
+
+/// One clause of an effect or of a required flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Clause {
+    /// What is invalidated.
+    pub what: What,
+    /// Which entries.
+    pub which: Which,
+    /// Of which tags.
+    pub whose: Whose,
+}

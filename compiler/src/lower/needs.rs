@@ -1,0 +1,83 @@
+//! What has to hold while an instruction is issued.
+//!
+//! In: the `needs` of an instruction, how many instructions it consists of, and whom it reaches. Out: its needs. Holds:
+//! what the definition does not rule out is needed.
+
+use tlbc_runtime::agents::Agents;
+
+use super::Lower;
+use crate::model::{At, Cases, Need};
+use crate::source::Span;
+
+/// What a definition says about it.
+#[derive(Default)]
+pub(super) struct Stated {
+    /// `needs lock;` and the like.
+    pub(super) needs: Vec<At<Need>>,
+    /// `may be interrupted;`
+    pub(super) interrupted: Option<At<()>>,
+    /// `needs no lock;`
+    pub(super) concurrent: Option<At<()>>,
+}
+
+impl Stated {
+    fn says(&self, wanted: Need) -> Option<Span> {
+        let mut said = self.needs.iter().filter(|need| need.value == wanted);
+        said.next().map(|need| need.span)
+    }
+}
+
+impl Lower {
+    /// Returns the needs of an instruction: those that are stated, and those that nothing rules out.
+    ///
+    /// `parts` is the number of instructions that are issued together, 1 for a call.
+    pub(super) fn needs(
+        &mut self,
+        stated: Stated,
+        (parts, template): (usize, Span),
+        holders: &Cases<At<Agents>>,
+    ) -> Vec<At<Need>> {
+        let all = stated.needs.iter().map(|need| (need.value, need.span));
+        self.repeated(all, |need| {
+            let what = match need {
+                Need::SameCpu => "`needs same cpu`",
+                Need::InterruptsOff => "`needs interrupts off`",
+                Need::Lock => "`needs lock`",
+            };
+            what.to_owned()
+        });
+        if let (Some(lock), Some(none)) = (stated.says(Need::Lock), stated.concurrent) {
+            self.said_twice(
+                "whether it needs a lock",
+                none.span.max(lock),
+                none.span.min(lock),
+            );
+        }
+        if let (Some(at), true) = (&stated.interrupted, parts == 1) {
+            self.misplaced(
+                at.span,
+                "there are no two instructions that an interrupt could come between".to_owned(),
+                "remove it",
+            );
+        }
+        let mut derived = Vec::new();
+        let interrupts_off = stated.says(Need::InterruptsOff).is_some();
+        if parts > 1 && stated.interrupted.is_none() && !interrupts_off {
+            derived.push(At {
+                value: Need::InterruptsOff,
+                span: template,
+            });
+        }
+        let mut reach = holders.cases.iter().map(|(at, _)| at);
+        let broadcast = reach.find(|at| !Agents::CORE.covers(at.value));
+        if let (Some(at), None, None) = (broadcast, stated.says(Need::Lock), stated.concurrent) {
+            derived.push(At {
+                value: Need::Lock,
+                span: at.span,
+            });
+        }
+        let mut needs = stated.needs;
+        needs.append(&mut derived);
+        needs
+    }
+}

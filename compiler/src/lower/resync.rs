@@ -1,0 +1,86 @@
+//! What follows for a CPU to fetch anew.
+//!
+//! In: the spaces and events, and the barriers. Out: E0203 where one of them does not say it and nothing follows from the
+//! barriers. Holds: each has a barrier, or says that none is needed.
+
+use super::Lower;
+use crate::check::listed;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{At, Barrier, Cond, Event, Resync, Space};
+use crate::source::Span;
+
+/// A block and its name in messages.
+type Block<'m, T> = (&'static str, &'m mut Option<T>);
+
+impl Lower {
+    /// Gives each block that does not say it the barrier that resyncs.
+    pub(super) fn resynced(
+        &mut self,
+        spaces: [Block<Space>; 2],
+        events: [Block<Event>; 3],
+        barriers: &[Barrier],
+    ) {
+        let spaces = spaces.into_iter().filter_map(|(what, space)| {
+            let space = space.as_mut()?;
+            Some((what, space.span, &mut space.resync))
+        });
+        let events = events.into_iter().filter_map(|(what, event)| {
+            let event = event.as_mut()?;
+            Some((what, event.span, &mut event.resync))
+        });
+        let derived = resyncing(barriers);
+        let mut silent: Vec<(String, Span)> = Vec::new();
+        // A barrier that is named and does not resync is reported by `check`.
+        let mut wrong = false;
+        for (what, span, resync) in spaces.chain(events) {
+            match resync {
+                Some(said) => {
+                    wrong |= said
+                        .barriers()
+                        .any(|(at, _)| barriers[at.value].resyncs.is_none());
+                }
+                None if derived.is_none() => silent.push((what.to_owned(), span)),
+                None => {
+                    let at = At {
+                        value: derived,
+                        span,
+                    };
+                    *resync = Some(Resync {
+                        cases: vec![(at, Cond::default())],
+                        span,
+                    });
+                }
+            }
+        }
+        if wrong {
+            return;
+        }
+        let Some(&(_, first)) = silent.first() else {
+            return;
+        };
+        let names: Vec<String> = silent.into_iter().map(|(what, _)| what).collect();
+        let verb = if names.len() == 1 { "does" } else { "do" };
+        self.report(
+            Diagnostic::new(
+                Code::E0203,
+                first,
+                format!(
+                    "{} {verb} not say what follows for this CPU to fetch anew",
+                    listed(&names)
+                ),
+            )
+            .label("not stated in here")
+            .note("no barrier `resyncs`: where one does, it follows by default")
+            .help("add `resync` with a barrier, or `resync nothing;` if nothing has to follow"),
+        );
+    }
+}
+
+/// The barrier after which this CPU fetches anew: the first that there is on every machine, or else the first.
+fn resyncing(barriers: &[Barrier]) -> Option<usize> {
+    let all = barriers.iter().enumerate();
+    let resyncing = all.filter(|(_, barrier)| barrier.resyncs.is_some());
+    let first = resyncing.min_by_key(|(_, barrier)| !barrier.requires.terms.is_empty());
+    first.map(|(index, _)| index)
+}

@@ -1,0 +1,421 @@
+//! aarch64, on QEMU's `virt` machine with a GICv2: from reset to [`crate::start`], and what differs from other machines.
+
+use core::arch::{asm, global_asm};
+use core::ops::Range;
+use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+
+use backend::{Config, Op, Registers, Tlb};
+pub use tlbc_backends::arm64 as backend;
+
+use super::{CPUS, Cause, Options};
+pub use pte::PteFormat;
+
+mod pte;
+
+global_asm!(
+    include_str!("start.s"),
+    start_rust = sym crate::start,
+);
+global_asm!(
+    include_str!("entry.s"),
+    kernel_interrupt = sym kernel_interrupt,
+    kernel_fault = sym kernel_fault,
+);
+
+/// The kernel has physical memory at this distance.
+pub const OFFSET: u64 = 0xffff_0000_0000_0000;
+/// The word that the boot options are in.
+pub const OPTIONS: u64 = 0x4300_0000;
+/// The address from which on the kernel maps what it changes: a part of every top table that no table of a space replaces.
+pub const KERNEL_WINDOW: u64 = OFFSET + (256 << 30);
+
+/// The feature by which user code runs on a view of its own.
+pub const SEPARATE_VIEWS: Config = Config::KPTI;
+/// How long the instructions of [`load`] and [`store`] are.
+pub const ACCESS_BYTES: u64 = 4;
+
+const UART: u64 = OFFSET + 0x0900_0000;
+const GICD: u64 = OFFSET + 0x0800_0000;
+const GICC: u64 = OFFSET + 0x0801_0000;
+const GICD_ISENABLER: u64 = GICD + 0x100;
+const GICD_SGIR: u64 = GICD + 0xf00;
+const GICC_PMR: u64 = GICC + 4;
+const GICC_IAR: u64 = GICC + 0xc;
+const GICC_EOIR: u64 = GICC + 0x10;
+
+/// The software-generated interrupt of shootdowns.
+const SHOOTDOWN: u32 = 1;
+/// The number that the GIC answers with when nothing is pending.
+const SPURIOUS: u32 = 1020;
+
+unsafe extern "C" {
+    static mut kernel_top: [u64; 512];
+    static mut kernel_1: [u64; 512];
+    static entry_begin: u8;
+    static entry_end: u8;
+    static image_end: u8;
+    static user_begin: u8;
+    static user_end: u8;
+    fn start_secondary();
+}
+
+/// Page tables that exist from the beginning.
+#[repr(C, align(4096))]
+struct StaticTable([u64; 512]);
+
+/// What TTBR0 names where no user space is loaded.
+static EMPTY: StaticTable = StaticTable([0; 512]);
+/// The upper half while user code runs, where the kernel is unmapped meanwhile: [`entry_begin`] to [`entry_end`].
+static mut TRAMPOLINE: [StaticTable; 4] = [const { StaticTable([0; 512]) }; 4];
+
+/// What the way between user code and the kernel uses of a CPU. Mapped in both views; entry.s knows the fields by
+/// their offsets.
+#[repr(C, align(4096))]
+pub struct Entry {
+    /// What TTBR1 becomes on the way in, unless 0.
+    kernel_root: u64,
+    /// What TTBR1 becomes on the way out, unless 0.
+    user_root: u64,
+    kernel_sp: u64,
+    /// Which vector led here: 0 for a synchronous exception, 1 for an interrupt.
+    cause: u64,
+    x: [u64; 31],
+    sp: u64,
+    pc: u64,
+    spsr: u64,
+}
+
+#[unsafe(link_section = ".entry.data")]
+static mut ENTRIES: [Entry; CPUS] = [const {
+    Entry {
+        kernel_root: 0,
+        user_root: 0,
+        kernel_sp: 0,
+        cause: 0,
+        x: [0; 31],
+        sp: 0,
+        pc: 0,
+        spsr: 0,
+    }
+}; CPUS];
+
+unsafe extern "C" {
+    fn enter_user(entry: *mut Entry);
+}
+
+/// Reads a system register.
+macro_rules! mrs {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: reading this register has no effect.
+        unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nostack, preserves_flags)) };
+        value
+    }};
+}
+
+/// The kernel's memory, and where its image ends in it.
+pub fn memory() -> Range<u64> {
+    0x4000_0000..0x4400_0000
+}
+
+pub fn image_end_address() -> u64 {
+    physical(addr_of!(image_end))
+}
+
+/// The part of the image that has user programs.
+pub fn programs() -> Range<u64> {
+    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
+}
+
+fn physical<T>(of: *const T) -> u64 {
+    of as u64 - OFFSET
+}
+
+fn device_write(address: u64, value: u32) {
+    // SAFETY: the addresses are of devices, which are mapped as such.
+    unsafe { write_volatile(address as *mut u32, value) };
+}
+
+fn device_read(address: u64) -> u32 {
+    // SAFETY: as for `device_write`.
+    unsafe { read_volatile(address as *const u32) }
+}
+
+/// The number of this CPU.
+pub fn cpu() -> u32 {
+    mrs!("tpidr_el1") as u32
+}
+
+pub fn put(byte: u8) {
+    device_write(UART, u32::from(byte));
+}
+
+/// Ends the emulation: semihosting SYS_EXIT_EXTENDED.
+pub fn exit(code: u32) -> ! {
+    let block = [0x20026, u64::from(code)];
+    loop {
+        // SAFETY: the emulator reads the block and stops.
+        unsafe { asm!("hlt #0xf000", in("x0") 0x20, in("x1") &raw const block) };
+    }
+}
+
+pub fn interrupts_on() -> bool {
+    mrs!("daif") & (1 << 7) == 0
+}
+
+pub fn set_interrupts(on: bool) {
+    // SAFETY: the kernel takes interrupts wherever it has them on.
+    unsafe {
+        if on {
+            asm!("msr daifclr, #2", options(nostack));
+        } else {
+            asm!("msr daifset, #2", options(nostack));
+        }
+    }
+}
+
+/// Adapts the kernel's own tables to the options, on the first CPU before there are others.
+pub fn prepare(options: Options) {
+    let not_global = if options.kpti { pte::NOT_GLOBAL } else { 0 };
+    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
+    unsafe {
+        for entry in &mut *addr_of_mut!(kernel_1) {
+            if *entry != 0 {
+                *entry |= not_global;
+            }
+        }
+        let [top, third, second, first] = &mut *addr_of_mut!(TRAMPOLINE);
+        let (begin, end) = (addr_of!(entry_begin) as u64, addr_of!(entry_end) as u64);
+        top.0[0] = physical(third) | pte::TABLE;
+        third.0[1] = physical(second) | pte::TABLE;
+        second.0[(begin >> 21) as usize % 512] = physical(first) | pte::TABLE;
+        for page in (begin..end).step_by(4096) {
+            first.0[(page >> 12) as usize % 512] = (page - OFFSET) | pte::KERNEL_PAGE | not_global;
+        }
+    }
+}
+
+/// Starts the other CPUs: PSCI CPU_ON, by HVC on this machine.
+pub fn start_others() {
+    for cpu in 1..CPUS as u64 {
+        let entry = physical(start_secondary as *const ());
+        let result: u64;
+        // SAFETY: the other CPU begins at an address that is meant for it.
+        unsafe {
+            asm!("hvc #0", inout("x0") 0xc400_0003_u64 => result, in("x1") cpu, in("x2") entry, in("x3") cpu,
+                options(nostack));
+        }
+        assert_eq!(result, 0, "CPU {cpu} does not start");
+    }
+}
+
+/// Sets up what each CPU has of its own.
+pub fn prepare_cpu() {
+    device_write(GICD, 1);
+    device_write(GICD_ISENABLER, 1 << SHOOTDOWN);
+    device_write(GICC_PMR, 0xff);
+    device_write(GICC, 1);
+}
+
+/// The configuration of the machine. Its CPUs are alike.
+pub fn config(options: Options) -> Config {
+    let mut config = Config::from_registers(&Registers {
+        id_aa64mmfr0_el1: mrs!("id_aa64mmfr0_el1"),
+        id_aa64mmfr1_el1: mrs!("id_aa64mmfr1_el1"),
+        id_aa64mmfr2_el1: mrs!("id_aa64mmfr2_el1"),
+        id_aa64isar0_el1: mrs!("id_aa64isar0_el1"),
+    });
+    if options.plain {
+        config = config.without(Config::TTL).without(Config::RANGES);
+    }
+    if options.kpti {
+        config = config.with(Config::KPTI);
+    }
+    config.settled()
+}
+
+/// The backend for a configuration.
+pub fn tlb(config: Config) -> Tlb {
+    Tlb { config }
+}
+
+/// The top table that the kernel's addresses are in.
+pub fn kernel_table() -> u64 {
+    physical(addr_of!(kernel_top))
+}
+
+/// What a CPU loads that runs in no user space: TTBR0 names an empty table.
+pub fn kernel_root() -> u64 {
+    physical(&EMPTY)
+}
+
+/// The entries of a new space's top table: the kernel's are in a table of their own here.
+pub fn kernel_entry(_index: usize) -> u64 {
+    0
+}
+
+/// The entries of the top table that user code runs on, where that is another one than the kernel's: never here.
+pub fn user_view_entry(_index: usize) -> Option<u64> {
+    None
+}
+
+/// Sends the interrupt of shootdowns.
+pub fn send_ipi(cpu: u32) {
+    // The interrupt must not overtake what was stored before.
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
+    device_write(GICD_SGIR, 1 << (16 + cpu) | SHOOTDOWN);
+}
+
+fn serve_interrupt() {
+    let number = device_read(GICC_IAR);
+    if number & 0x3ff < SPURIOUS {
+        // Acknowledged first: one that comes from now on is taken again.
+        device_write(GICC_EOIR, number);
+        crate::shootdown_interrupt();
+    }
+}
+
+extern "C" fn kernel_interrupt() {
+    serve_interrupt();
+}
+
+extern "C" fn kernel_fault(esr: u64, far: u64, pc: u64) -> ! {
+    panic!("the kernel faults at {pc:#x}: syndrome {esr:#x}, address {far:#x}");
+}
+
+/// What entry code loads for a space, where user code has a view of its own; see [`Views`](tlbc_runtime::Views).
+pub fn set_kernel_view(op: Op) {
+    if let Op::LoadTtbr1 { asid } = op {
+        entry().kernel_root = physical(addr_of!(kernel_top)) | asid << 48;
+    }
+}
+
+/// What the return to user code loads.
+///
+/// Returns whether the instruction is such a load.
+pub fn set_user_view(op: Op) -> bool {
+    let Op::LoadTtbr1 { asid } = op else {
+        return false;
+    };
+    entry().user_root = physical(addr_of!(TRAMPOLINE)) | asid << 48;
+    true
+}
+
+fn entry() -> &'static mut Entry {
+    // SAFETY: each CPU uses its own, with interrupts off, and the references do not outlive the functions here.
+    unsafe { &mut *addr_of_mut!(ENTRIES[cpu() as usize]) }
+}
+
+/// The registers of user code that does not run, in the order of [`Entry::x`].
+#[derive(Clone)]
+pub struct UserState {
+    pub pc: u64,
+    sp: u64,
+    x: [u64; 31],
+}
+
+impl UserState {
+    /// Returns the state in which a function begins.
+    pub fn new(pc: u64, sp: u64, arguments: [u64; 4]) -> Self {
+        let mut x = [0; 31];
+        x[..4].copy_from_slice(&arguments);
+        Self { pc, sp, x }
+    }
+
+    /// The number and the values of a [`call`].
+    pub fn call(&self) -> (u64, [u64; 2]) {
+        (self.x[0], [self.x[1], self.x[2]])
+    }
+}
+
+/// Runs user code until it comes back to the kernel, and says why it came. Interrupts are off, before and after.
+pub fn run_user(state: &mut UserState) -> Cause {
+    let entry = entry();
+    entry.x = state.x;
+    entry.sp = state.sp;
+    entry.pc = state.pc;
+    entry.spsr = 0; // EL0, interrupts on
+    // SAFETY: the view of a space is loaded whose user code this is.
+    unsafe { enter_user(entry) };
+    state.x = entry.x;
+    state.sp = entry.sp;
+    state.pc = entry.pc;
+    if entry.cause == 1 {
+        serve_interrupt();
+        return Cause::Interrupt;
+    }
+    let (syndrome, address) = (mrs!("esr_el1"), mrs!("far_el1"));
+    let is_write = syndrome & (1 << 6) != 0;
+    // The class; for aborts also the status without the level: translation, access flag, permission.
+    match (syndrome >> 26, syndrome & 0x3c) {
+        (0x15, _) => Cause::Call,
+        (0x24, 0x04 | 0x08 | 0x0c) => Cause::Fault { address, is_write },
+        (0x20, 0x04 | 0x08 | 0x0c) => Cause::Fault {
+            address,
+            is_write: false,
+        },
+        _ => panic!(
+            "user code at {:#x}: syndrome {syndrome:#x}, address {address:#x}",
+            entry.pc
+        ),
+    }
+}
+
+/// Calls the kernel, from user code.
+#[inline(always)]
+pub fn call(number: u64, values: [u64; 2]) {
+    // SAFETY: the kernel changes no register.
+    unsafe {
+        asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack))
+    };
+}
+
+/// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
+#[inline(always)]
+pub fn load(address: u64, refused: u64) -> u64 {
+    let value;
+    // SAFETY: the kernel decides what may be loaded.
+    unsafe {
+        asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly))
+    };
+    value
+}
+
+/// Stores a word, from user code, unless the kernel refuses the access.
+#[inline(always)]
+pub fn store(address: u64, value: u64) {
+    // SAFETY: the kernel decides what may be stored.
+    unsafe { asm!("str {0}, [{1}]", in(reg) value, in(reg) address, options(nostack)) };
+}
+
+/// Whether an instruction invalidates, and nothing else.
+pub fn is_invalidation(op: Op) -> bool {
+    !matches!(
+        op,
+        Op::DsbIshst
+            | Op::DsbNshst
+            | Op::DsbIsh
+            | Op::DsbNsh
+            | Op::Isb
+            | Op::LoadTtbr0 { .. }
+            | Op::LoadTtbr1 { .. }
+    )
+}
+
+/// The same instruction without effect on other CPUs.
+pub fn confined(op: Op) -> Op {
+    match op {
+        Op::Vale1is { page } => Op::Vale1 { page },
+        Op::Vae1is { page } => Op::Vae1 { page },
+        Op::Vaale1is { page_any } => Op::Vaale1 { page_any },
+        Op::Vaae1is { page_any } => Op::Vaae1 { page_any },
+        Op::Rvale1is { range } => Op::Rvale1 { range },
+        Op::Rvae1is { range } => Op::Rvae1 { range },
+        Op::Rvaale1is { range_any } => Op::Rvaale1 { range_any },
+        Op::Rvaae1is { range_any } => Op::Rvaae1 { range_any },
+        Op::Aside1is { space } => Op::Aside1 { space },
+        Op::Vmalle1is => Op::Vmalle1,
+        op => op,
+    }
+}

@@ -1,0 +1,61 @@
+//! What differs between machines, one folder each: the way from reset to [`crate::start`], exceptions, interrupts, and the
+//! format of table entries. Each folder has the same functions; what they must do is said here.
+
+/// How many CPUs the kernel starts.
+pub const CPUS: usize = 4;
+
+/// What the kernel is told at boot: a word in memory, which the emulator puts there.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// The kernel is unmapped while user code runs (KPTI, PTI).
+    pub kpti: bool,
+    /// Features that are optional to use are not used.
+    pub plain: bool,
+    /// What is wrong with the instruction sink on purpose (`sink.rs`).
+    pub sabotage: u8,
+    /// The only scenario, or 0 for all.
+    pub scenario: u8,
+    /// How many pages are unmapped and used again.
+    pub pages: usize,
+}
+
+impl Options {
+    /// Reads the options. The word has one bit for each of the first two, the
+    /// sabotage from bit 8 on, and the pages in thousands from bit 16 on.
+    pub fn read() -> Self {
+        // SAFETY: the memory is mapped, and nothing else is there.
+        let word =
+            unsafe { core::ptr::read_volatile((machine::OFFSET + machine::OPTIONS) as *const u64) };
+        Self {
+            kpti: word & 1 != 0,
+            plain: word & 2 != 0,
+            sabotage: (word >> 8) as u8,
+            scenario: (word >> 4) as u8 & 0xf,
+            pages: (word >> 16) as usize * 1000,
+        }
+    }
+
+    pub fn runs(&self, scenario: u8) -> bool {
+        self.scenario == 0 || self.scenario == scenario
+    }
+}
+
+/// Why user code came back to the kernel.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause {
+    /// An interrupt, which was served.
+    Interrupt,
+    /// User code calls the kernel.
+    Call,
+    /// An access faulted: nothing is mapped, or it is not allowed.
+    Fault { address: u64, is_write: bool },
+}
+
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod machine;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod machine;
+
+pub use machine::*;

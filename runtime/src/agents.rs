@@ -1,0 +1,91 @@
+//! Agents: the CPUs and devices that may cache entries, in classes by what they are to a space.
+
+use core::fmt;
+
+/// A set of classes of agents.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Agents(pub u8);
+
+impl Agents {
+    /// How many classes there are.
+    pub const CLASSES: usize = 7;
+    /// No agent.
+    pub const NONE: Self = Self(0);
+    /// This CPU.
+    pub const SELF: Self = Self(1);
+    /// CPUs that share this one's TLB.
+    pub const SIBLING: Self = Self(1 << 1);
+    /// Other CPUs that run the space.
+    pub const ACTIVE: Self = Self(1 << 2);
+    /// Other CPUs that have its root loaded without using it: they walk and fill by speculation.
+    pub const LAZY: Self = Self(1 << 3);
+    /// CPUs with tagged entries that they cannot use before they load the space again.
+    pub const INACTIVE: Self = Self(1 << 4);
+    /// CPUs outside the domain that broadcasts reach.
+    pub const OUTSIDE: Self = Self(1 << 5);
+    /// Devices that walk the same tables.
+    pub const DEVICE: Self = Self(1 << 6);
+    /// This CPU and those that share its TLB.
+    pub const CORE: Self = Self(Self::SELF.0 | Self::SIBLING.0);
+    /// Every CPU of the domain.
+    pub const CPUS: Self = Self(Self::CORE.0 | Self::ACTIVE.0 | Self::LAZY.0 | Self::INACTIVE.0);
+
+    /// Returns the classes in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns the classes in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Returns the classes of this set that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Returns whether all classes of `other` are in this set.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Returns whether no class is in the set.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the classes by their index.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..Self::CLASSES).filter(move |class| self.0 & (1 << class) != 0)
+    }
+
+    /// Returns the name of a class.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    #[must_use]
+    pub const fn name(class: usize) -> &'static str {
+        const NAMES: [&str; Agents::CLASSES] = [
+            "this CPU",
+            "CPUs that share its TLB",
+            "active CPUs",
+            "lazy CPUs",
+            "parked CPUs",
+            "CPUs outside the domain",
+            "devices",
+        ];
+        NAMES[class]
+    }
+}
+
+impl fmt::Debug for Agents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Self::name)).finish()
+    }
+}
