@@ -51,7 +51,7 @@ fn with(items: impl IntoIterator<Item = String>) -> Model {
     ))
 }
 
-/// For how many kinds of machines a plan is made, and how many nodes it has.
+/// For how many kinds of machines a plan is made, and how many steps and decisions it has.
 fn size(model: &Model, shape: Shape) -> (usize, usize) {
     let needs = Needs::of(model);
     let mut chooser = Chooser::default();
@@ -108,6 +108,8 @@ fn each_erratum_with_a_workaround_adds_the_same() {
         size(&with((0..count).map(erratum)), FINISH)
     };
     let [(kinds, none), (_, one), (kinds_of_all, all)] = [0, 1, 8].map(errata);
+    // A decision, the instruction, the barrier, and what holds the two together.
+    assert_eq!(one - none, 5);
     assert_eq!(kinds_of_all, kinds);
     assert_eq!(all - none, 8 * (one - none));
 }
