@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use tlbc_backends::x86_64::{Config, Op, Tlb};
 use tlbc_runtime::{
-    AddressSpace, CpuId, CpuSet, Entry, Issue, Level, Local, Mmu, Platform, Pte, Root, Slot,
+    AddressSpace, CpuId, CpuSet, CpuTlb, Entry, Issue, Level, Mmu, Platform, Pte, Root, Slot,
 };
 
 /// The runtime, and what it keeps for each CPU.
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
-static CPUS: [Local<Kernel>; 1] = [const { Local::new() }; 1];
+static CPUS: [CpuTlb<Kernel>; 1] = [const { CpuTlb::new() }; 1];
 /// The backend, for the features that every CPU of the machine has.
 static TLB: Tlb = Tlb {
     config: Config::NONE,
@@ -49,7 +49,7 @@ impl Platform for Kernel {
         CPUS.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &CPUS[cpu.index()]
     }
 

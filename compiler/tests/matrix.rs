@@ -8,7 +8,7 @@ use support::{root, shipped, tlbc};
 use tlbc::compile::planned;
 use tlbc::matrix::{Matrix, html, markdown, text};
 use tlbc::{Analysis, codes::TOY};
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 
 /// A text that is markup in Markdown and HTML.
 const HOSTILE: &str = "<b>|&amp; \\\\ `x` *y* _z_ [a](b) ]]> <!-- </table>";
@@ -110,20 +110,20 @@ fn no_clause_is_empty() {
     }
 }
 
-/// The derived delivery is the same as in the generated backend.
+/// The derived shootdown is the same as in the generated backend.
 #[test]
-fn delivery_is_that_of_the_backend() {
+fn shootdown_is_that_of_the_backend() {
     for analysis in all() {
         let name = &analysis.model.arch.name;
         let path = root().join(format!("generated/src/{name}.rs"));
         let backend = std::fs::read_to_string(path).expect("a generated backend");
-        let word = match analysis.plans.delivery(&analysis.model) {
-            Delivery::Broadcast => "Broadcast",
-            Delivery::Interrupts => "Interrupts",
-            Delivery::Either => "Either",
+        let word = match analysis.plans.shootdown(&analysis.model) {
+            Shootdown::Broadcast => "Broadcast",
+            Shootdown::Ipi => "Ipi",
+            Shootdown::Either => "Either",
         };
         assert!(
-            backend.contains(&format!("delivery: Delivery::{word},")),
+            backend.contains(&format!("shootdown: Shootdown::{word},")),
             "{name}: {word}"
         );
     }

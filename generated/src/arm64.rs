@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -1879,9 +1879,9 @@ impl Tlb {
     ///
     /// From: arm64.arch:121, arm64.arch:123, arm64.arch:170-177.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
+    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> IpiTargets {
         let c = self.config;
-        let mut interrupt = Audience::NOBODY;
+        let mut sync_ipis = IpiTargets::NONE;
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
@@ -1891,15 +1891,15 @@ impl Tlb {
         }
         if c.has(Config::C1PRO_SME) {
             // Taking an interrupt is what these CPUs need.
-            interrupt = Audience {
-                holders: Agents::NONE,
+            sync_ipis = IpiTargets {
+                agents: Agents::NONE,
                 sets: 0x1,
             };
         }
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
         }
-        interrupt
+        sync_ipis
     }
 
     /// Completion, for entries of the kernel that only this CPU may hold.
@@ -1953,9 +1953,9 @@ impl Tlb {
     ///
     /// From: arm64.arch:123, arm64.arch:291-294, arm64.arch:295-298.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt != Debt::None {
-            if debt == Debt::Tag {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+        if pending != Pending::None {
+            if pending == Pending::Tag {
                 // Everything under the tag goes.
                 self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
@@ -2030,7 +2030,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
@@ -2065,8 +2065,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -2094,8 +2094,8 @@ impl Backend for Tlb {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
-            of_cpu: None,
-            of_machine: if !c.has(Config::ASID16) {
+            per_cpu: None,
+            global: if !c.has(Config::ASID16) {
                 Some((
                     TagValues {
                         first: 1,
@@ -2122,9 +2122,9 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let _ = request;
-        Audience::NOBODY
+        IpiTargets::NONE
     }
 
     #[inline(always)]
@@ -2203,36 +2203,36 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let interrupt = match (started.space, started.reach) {
+        let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 self.user_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::User, Reach::Wide) => self.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => {
                 self.kernel_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt);
-        Owed::NOTHING
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -2247,8 +2247,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

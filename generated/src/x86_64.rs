@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -550,7 +550,7 @@ impl Tlb {
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
-                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
         }
         outcome
@@ -569,14 +569,14 @@ impl Tlb {
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         va: u64,
         level: Level,
         walk: bool,
     ) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if walk {
                 // x86_64.arch:165-179: invlpgb, form run
@@ -594,9 +594,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -625,7 +626,7 @@ impl Tlb {
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
-                outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
                     // x86_64.arch:133-143: invpcid, form everything
@@ -649,7 +650,7 @@ impl Tlb {
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 }
             }
@@ -728,7 +729,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
             if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
         }
         outcome
@@ -746,13 +747,13 @@ impl Tlb {
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             if self
@@ -763,7 +764,7 @@ impl Tlb {
                 )
             {
                 outcome.exceeded_ceiling = true;
-                outcome |= self.user_wide_everything(cpu, tag, of_machine, walk);
+                outcome |= self.user_wide_everything(cpu, tag, global, walk);
             } else {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
@@ -778,9 +779,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_ranges(cpu, tag, ranges);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -819,7 +821,7 @@ impl Tlb {
                         self.kernel_here_pass(cpu, pass);
                     }
                     // Every other tag of this CPU is disowned, not flushed.
-                    outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 outcome |= self.kernel_here_everything(cpu);
@@ -855,7 +857,7 @@ impl Tlb {
                         }
                         if walk {
                             // Every other tag of this CPU is disowned, not flushed.
-                            outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                            outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                         }
                     }
                 }
@@ -1174,7 +1176,7 @@ impl Tlb {
         // x86_64.arch:144-151: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
-            outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+            outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
         }
         outcome
     }
@@ -1191,12 +1193,12 @@ impl Tlb {
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         walk: bool,
     ) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             // x86_64.arch:165-179: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
@@ -1206,9 +1208,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_everything(cpu);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -1233,7 +1236,7 @@ impl Tlb {
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
                     // x86_64.arch:133-143: invpcid, form everything
@@ -1248,7 +1251,7 @@ impl Tlb {
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
                     // x86_64.arch:152-160: mov_cr4
@@ -1291,9 +1294,9 @@ impl Tlb {
     ///
     /// From: x86_64.arch:93.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
+    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
         let c = self.config;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // Devices that share the tables have been told by now.
             cpu.issue(Op::Tlbsync);
         }
@@ -1315,17 +1318,22 @@ impl Tlb {
     ///
     /// From: x86_64.arch:196-200.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
+    fn switch_to<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        to: &Root,
+        pending: Pending,
+    ) -> Deferred {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
-            if debt == Debt::None {
+            if pending == Pending::None {
                 // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                if debt == Debt::Tag {
+                if pending == Pending::Tag {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
@@ -1336,12 +1344,12 @@ impl Tlb {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
                 if c.has(Config::PTI) {
-                    outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                    outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
                 }
             }
         } else {
-            if debt != Debt::None {
-                if debt == Debt::Tag {
+            if pending != Pending::None {
+                if pending == Pending::Tag {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
@@ -1353,7 +1361,7 @@ impl Tlb {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
         }
-        outcome.owed
+        outcome.deferred
     }
 
     /// Loads what user code runs on.
@@ -1426,50 +1434,50 @@ impl Tlb {
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn user_told(&self, of_machine: bool, walk: bool) -> Audience {
+    fn user_ipi_targets(&self, global: bool, walk: bool) -> IpiTargets {
         let c = self.config;
         if c.has(Config::INVLPGB) {
-            if of_machine {
-                Audience::NOBODY
+            if global {
+                IpiTargets::NONE
             } else {
                 if walk {
-                    Audience {
-                        holders: Agents::ACTIVE.union(Agents::LAZY),
+                    IpiTargets {
+                        agents: Agents::ACTIVE.union(Agents::LAZY),
                         sets: 0x0,
                     }
                 } else {
-                    Audience {
-                        holders: Agents::ACTIVE,
+                    IpiTargets {
+                        agents: Agents::ACTIVE,
                         sets: 0x0,
                     }
                 }
             }
         } else {
             if walk {
-                Audience {
-                    holders: Agents::ACTIVE.union(Agents::LAZY),
+                IpiTargets {
+                    agents: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             } else {
-                Audience {
-                    holders: Agents::ACTIVE,
+                IpiTargets {
+                    agents: Agents::ACTIVE,
                     sets: 0x0,
                 }
             }
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn kernel_told(&self) -> Audience {
+    fn kernel_ipi_targets(&self) -> IpiTargets {
         let c = self.config;
         if c.has(Config::INVLPGB) {
-            Audience::NOBODY
+            IpiTargets::NONE
         } else {
-            Audience {
-                holders: Agents::ACTIVE.union(Agents::LAZY),
+            IpiTargets {
+                agents: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
             }
         }
@@ -1481,7 +1489,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        delivery: Delivery::Either,
+        shootdown: Shootdown::Either,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
@@ -1509,8 +1517,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -1537,7 +1545,7 @@ impl Backend for Tlb {
         let c = self.config;
         let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
         Tags {
-            of_cpu: if c.has(Config::PCID) {
+            per_cpu: if c.has(Config::PCID) {
                 Some(TagValues {
                     first: 1,
                     last: 6,
@@ -1546,7 +1554,7 @@ impl Backend for Tlb {
             } else {
                 None
             },
-            of_machine: if c.has(Config::INVLPGB) {
+            global: if c.has(Config::INVLPGB) {
                 Some((
                     TagValues {
                         first: 7,
@@ -1562,13 +1570,13 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                self.user_told(request.tag.of_machine, request.tables())
+                self.user_ipi_targets(request.tag.global, request.tables())
             }
-            (Space::Kernel, Reach::Wide) => self.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
+            (_, Reach::Here) => IpiTargets::NONE,
         }
     }
 
@@ -1593,7 +1601,7 @@ impl Backend for Tlb {
                         self.user_wide_page(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             va,
                             level,
                             walk,
@@ -1603,7 +1611,7 @@ impl Backend for Tlb {
                         self.user_wide_ranges(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             ranges,
                         )
                     }
@@ -1611,7 +1619,7 @@ impl Backend for Tlb {
                         self.user_wide_everything(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             walk,
                         )
                     }
@@ -1619,7 +1627,7 @@ impl Backend for Tlb {
                         self.user_wide_everything(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             true,
                         )
                     }
@@ -1646,32 +1654,32 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let interrupt = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => Audience::NOBODY,
+        let sync_ipis = match (started.space, started.reach) {
+            (Space::User, Reach::Here) => IpiTargets::NONE,
             (Space::User, Reach::Wide) => {
-                self.user_wide_finish(cpu, started.of_machine);
-                Audience::NOBODY
+                self.user_wide_finish(cpu, started.global);
+                IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt)
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending)
     }
 
     #[inline]
@@ -1685,8 +1693,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

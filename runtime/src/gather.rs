@@ -302,7 +302,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[inline(never)]
     fn flush_whole(&self) {
         if self.attach_is_due() || !self.changed.is_nothing() {
-            let why = if self.whole { Why::Asked } else { Why::Debt };
+            let why = if self.whole { Why::Asked } else { Why::Pending };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, why);
         }
@@ -338,7 +338,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn pay(&self, due: &Due) {
         if due.due().is_some() {
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_whole(self.space, everything, Why::Debt);
+            self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
     }
 

@@ -8,7 +8,7 @@
 //! # A first munmap
 //!
 //! A kernel implements two traits: [`Platform`] for itself, and [`Pte`] for its page-table entries. It keeps an [`Mmu`], and a
-//! [`Local`] for each CPU, in statics. Then entries are changed within [`Mmu::gather`] and [`Gather::locked`]: pages that are
+//! [`CpuTlb`] for each CPU, in statics. Then entries are changed within [`Mmu::gather`] and [`Gather::locked`]: pages that are
 //! unmapped there are released when one flush at the end has covered them all, on every CPU that may use them. This is a
 //! whole program (`examples/first_munmap.rs`):
 //!
@@ -160,22 +160,22 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
-    Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome,
+    Pending, Record, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 pub use batch::{Batch, NoBatch, PageBatch, TableBatch};
-pub use counters::Counts;
-pub use cpus::{CpuId, CpuSet, Cpus};
+pub use counters::Stats;
+pub use cpus::{CpuId, CpuMask, CpuSet};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
 pub use level::Level;
-pub use local::{Loaded, Local};
+pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{LockEvent, Platform, Pte, Value};
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
-pub use request::{Conditions, Tag};
+pub use request::{SpaceFlags, Tag};
 pub use section::{Refused, Section};
 pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};

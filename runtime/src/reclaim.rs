@@ -13,12 +13,12 @@
 use crate::Mmu;
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::cpus::{CpuId, Cpus};
+use crate::cpus::{CpuId, CpuMask};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
-use crate::request::{Conditions, Ranges, Reach, Space};
+use crate::request::{Ranges, Reach, Space, SpaceFlags};
 use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -73,8 +73,8 @@ pub struct UnmapBatch<'m, P: Platform> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     reach: Reach,
-    of_machine: bool,
-    conditions: Conditions,
+    global: bool,
+    flags: SpaceFlags,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -134,7 +134,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let change = Change::vanishing(level, old);
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);
-        let facts = mmu.platform.backend().change_facts(space.conditions());
+        let facts = mmu.platform.backend().change_facts(space.flags());
         let mut round = self.round;
         if changed.required.is_nothing() {
             round = AT_ONCE; // the change has flushed it
@@ -172,13 +172,13 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let line = here.book.line(space.id, space.lines);
         let mut request = mmu.request(line, space, scope);
         let backend = mmu.platform.backend();
-        if backend.audience(&request).holders.is_empty() {
+        if backend.ipi_targets(&request).agents.is_empty() {
             let started = mmu.start(self.cpu, (space, line), &mut request);
             mmu.tell_devices(space, &request);
             let kind = Kind {
                 reach: request.reach,
-                of_machine: request.tag.of_machine,
-                conditions: request.conditions,
+                global: request.tag.global,
+                flags: request.flags,
             };
             match &mut self.started {
                 Some((first, other)) if *other == kind => first.join(&started),
@@ -187,7 +187,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                     self.started = Some((started, kind));
                 }
             }
-        } else if request.conditions.and(P::Backend::SENDER_ONLY) != Conditions::NONE {
+        } else if request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE {
             // CPUs that are sent an IPI leave devices to this CPU's instructions: nothing is deferred.
             mmu.flush(space, changed);
         } else {
@@ -208,8 +208,8 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 .platform
                 .backend()
                 .finish(&mut mmu.platform.sink(self.cpu), started);
-            mmu.record_here(mmu.platform.cpu(self.cpu), finished.owed);
-            if !finished.interrupt.is_nobody() {
+            mmu.record_here(mmu.platform.cpu(self.cpu), finished.deferred);
+            if !finished.sync_ipis.is_empty() {
                 // Of which spaces they are is not known any more.
                 mmu.wait_for_all(self.cpu);
             }

@@ -92,7 +92,7 @@
 //!     pte: &impl Pte<P>,
 //!     bits: u64,
 //! ) -> Result<(), Misuse> {
-//!     let facts = mmu.platform().backend().change_facts(space.conditions());
+//!     let facts = mmu.platform().backend().change_facts(space.flags());
 //!     let through_invalid = facts.output_through_invalid
 //!         || facts.size_through_invalid
 //!         || facts.attributes_through_invalid;

@@ -48,8 +48,8 @@ fn another<B: Backend + Send + Sync + 'static>(
 fn odd_levels(levels: &LevelTable) -> (Option<Level>, Level) {
     let of = |level: &Level| levels[level.index()];
     let pointers = Level::all().find(|level| of(level).shift != 0 && !of(level).leaf);
-    let absent = Level::all().find(|level| of(level).shift == 0);
-    (pointers, absent.expect("not all levels are there"))
+    let negative = Level::all().find(|level| of(level).shift == 0);
+    (pointers, negative.expect("not all levels are there"))
 }
 
 /// The flushes among the events, all of them finished.
@@ -85,8 +85,8 @@ fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
         assert_eq!(flush(page, page + 1, base), Err(Misuse::Misaligned));
         assert_eq!(flush(0, u64::MAX, base), Err(Misuse::Misaligned));
         assert_eq!(flush(page, page, Level(1)), Err(Misuse::Misaligned));
-        let (pointers, absent) = odd_levels(levels);
-        for level in [pointers, Some(absent), Some(Level(6)), Some(Level(255))] {
+        let (pointers, negative) = odd_levels(levels);
+        for level in [pointers, Some(negative), Some(Level(6)), Some(Level(255))] {
             let level = level.expect("some level only points at tables");
             assert_eq!(flush(0, 1 << 60, level), Err(Misuse::NoSuchLevel));
         }
@@ -205,7 +205,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
     let (mmu, space) = prepared(backend, new);
     let other = another(&mmu, new);
     let backend = mmu.platform().backend();
-    let (pointers, absent) = odd_levels(backend.levels());
+    let (pointers, negative) = odd_levels(backend.levels());
     let pointers = pointers.expect("some level only points at tables");
 
     let theirs = Entries::new(backend, &other, Level(0), 0, 2);
@@ -253,7 +253,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 is_refused(section.replace(ours.leaf(0).unwrap(), table), NoSuchLevel);
                 assert_eq!(section.map(&no_leaves.at(2), page), Err(NoSuchLevel));
                 assert_eq!(section.map(&ours.at(1), table), Err(NoSuchLevel));
-                for level in [absent, Level(9), Level(255)] {
+                for level in [negative, Level(9), Level(255)] {
                     for bits in [page, table] {
                         let entry = AtLevel(no_leaves.at(2), level);
                         assert_eq!(section.map(&entry, bits), Err(NoSuchLevel));
@@ -329,10 +329,10 @@ fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B
             space: Space::User,
             tag: Tag {
                 value: 6,
-                of_machine: true,
+                global: true,
             },
             reach: Reach::Wide,
-            conditions: new.conditions,
+            flags: new.flags,
             scope,
         };
         let mut ops = Vec::new();
@@ -373,7 +373,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
     let tags = backend
         .tags()
-        .of_machine
+        .global
         .map(|(values, source)| (values.last, source));
     let enough = match tags {
         Some((last, TagSource::Generations)) if last <= 2 * MOST_CPUS as u64 => {
@@ -382,7 +382,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
         _ => Ok(()),
     };
     assert_eq!(new(MOST_CPUS, 64), enough);
-    let generations = matches!(backend.tags().of_machine, Some((_, TagSource::Generations)));
+    let generations = matches!(backend.tags().global, Some((_, TagSource::Generations)));
     let few = if generations {
         Err(Unusable::TooFewTags)
     } else {

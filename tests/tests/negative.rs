@@ -7,8 +7,8 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::pte::ChangeFacts;
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Current, Debt, Facts, Finished, Issue, Level, Misuse,
-    NewSpace, Owed, Root, Started, Tags,
+    Backend, Ceiling, Current, Deferred, Facts, Finished, IpiTargets, Issue, Level, Misuse,
+    NewSpace, Pending, Root, SpaceFlags, Started, Tags,
 };
 use tlbc_tests::hosted::{Event, Hosted};
 
@@ -31,7 +31,7 @@ impl Backend for Negative {
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         self.tlb.ceiling(space, reach)
     }
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+    fn change_facts(&self, conditions: SpaceFlags) -> ChangeFacts {
         ChangeFacts {
             invalid_cached: true,
             ..self.tlb.change_facts(conditions)
@@ -43,8 +43,8 @@ impl Backend for Negative {
     fn tags(&self) -> Tags {
         self.tlb.tags()
     }
-    fn audience(&self, request: &Request<'_>) -> Audience {
-        self.tlb.audience(request)
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        self.tlb.ipi_targets(request)
     }
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started {
         let levels = match request.scope {
@@ -60,7 +60,7 @@ impl Backend for Negative {
     fn finish(&self, cpu: &mut impl Issue<Self::Op>, started: Started) -> Finished {
         self.tlb.finish(cpu, started)
     }
-    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Pending) -> Deferred {
         self.tlb.switch(cpu, to, debt)
     }
     fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool) {
@@ -69,7 +69,7 @@ impl Backend for Negative {
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root) {
         self.tlb.enter_from_user(cpu, to);
     }
-    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Deferred {
         self.tlb.cpu_online(cpu)
     }
 }

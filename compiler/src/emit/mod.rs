@@ -132,17 +132,18 @@ const RUNTIME: [(&str, &str); 7] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Outcome Owed Root Started TagSource TagValues Tags",
-    ),
-    (
-        "pte",
-        "Change ChangeFacts Changed Kind Marks RequiredFlush Owner Slot Stricter",
+        "Answer Backend Ceiling Deferred Facts FinishSteps Finished IpiTargets Issue Outcome Pending Root Shootdown \
+         Started TagSource TagValues Tags",
     ),
     ("level", "Level Levels"),
     ("passes", "Folding Pass Passes Walks"),
     (
+        "pte",
+        "Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter",
+    ),
+    (
         "request",
-        "Conditions LevelFacts LevelTable Ranges Reach Request Scope Space",
+        "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
     ),
     ("runs", "Runs Units"),
 ];

@@ -4,7 +4,7 @@
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::{Audience, FinishSteps, Owed};
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{Reach, Space};
@@ -47,11 +47,11 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         pass: None,
         effects: Effects {
             ops: Vec::new(),
-            owed: Owed::NOTHING,
+            owed: Deferred::NOTHING,
             steps: FinishSteps::NONE,
             exceeded_ceiling: false,
-            deliver: Audience::NOBODY,
-            interrupt: Audience::NOBODY,
+            deliver: IpiTargets::NONE,
+            interrupt: IpiTargets::NONE,
         },
     };
     run.shape(shape);
@@ -109,7 +109,7 @@ impl Run<'_> {
                 }
                 Shape::Ranges(space, reach) => self.ranges = (space, reach),
                 // What is owed for a tag or a CPU is owed for all kinds of entries.
-                Shape::Switch | Shape::Resume | Shape::Arrive => self.walk = true,
+                Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => self.walk = true,
                 _ => {}
             }
             self.node(&plan.body, None);
@@ -117,9 +117,9 @@ impl Run<'_> {
             // An event flushes what this CPU itself will use: no other CPU has to drain for it.
             if matches!(
                 shape,
-                Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive
+                Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
             ) {
-                self.effects.interrupt = Audience::NOBODY;
+                self.effects.interrupt = IpiTargets::NONE;
             }
         }
     }
@@ -156,26 +156,26 @@ impl Run<'_> {
             }
             Node::Fold(folding) => self.folding = *folding,
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref()),
-            Node::Remedy {
+            Node::Workaround {
                 erratum,
                 number,
                 of,
-            } => self.remedy(*erratum, *number, *of, piece),
+            } => self.workaround(*erratum, *number, *of, piece),
             Node::Store => self.effects.ops.push(Op {
                 which: Which::Store,
                 role: Role::Main,
                 operands: Vec::new(),
                 sources: SourcesEq::default(),
             }),
-            Node::Deliver { to, flush } => {
+            Node::SendIpi { to, flush } => {
                 if *flush {
                     self.effects.deliver = *to;
                 } else {
                     self.effects.interrupt = *to;
                 }
             }
-            Node::Owe(owed) => self.effects.owed |= *owed,
-            Node::Retire => self.effects.owed |= Owed::OTHERS_UNTIL_LOAD,
+            Node::Defer(owed) => self.effects.owed |= *owed,
+            Node::InvalidateOtherTags => self.effects.owed |= Deferred::OTHERS_UNTIL_LOAD,
             Node::Load {
                 load,
                 view,
@@ -183,7 +183,7 @@ impl Run<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(shape) => self.shape(*shape),
-            Node::Notify | Node::Pay(_) | Node::Nothing(_) => {}
+            Node::InvalidateSecondary | Node::CompletePending(_) | Node::Nothing(_) => {}
         }
     }
 
@@ -192,10 +192,10 @@ impl Run<'_> {
         match test {
             Test::Feature(feature) => env.config.has(feature),
             Test::Erratum(erratum) => env.config.suffers(erratum),
-            Test::OfMachine => env.tag.of_machine,
+            Test::OfMachine => env.tag.global,
             Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
-            Test::Absent => {
+            Test::Negative => {
                 let appeared = env.ranges.have_appeared();
                 self.pass.map_or(appeared, |pass| pass.absent)
             }
@@ -214,8 +214,8 @@ impl Run<'_> {
                 self.units(operand).is_some_and(|units| units.hold(entry))
             }),
             Test::OverCeiling(count) => self.over_ceiling(count),
-            Test::Debt(debt) => env.debt == debt,
-            Test::Owed => env.owed,
+            Test::Pending(debt) => env.debt == debt,
+            Test::Deferred => env.owed,
             Test::Required(steps) => env.steps.requires(steps),
         }
     }
@@ -392,14 +392,14 @@ impl Run<'_> {
         }
     }
 
-    fn remedy(
+    fn workaround(
         &mut self,
         erratum: usize,
         (number, step): (usize, usize),
         of: Option<Issue>,
         piece: Option<Piece>,
     ) {
-        let issued = &self.model.errata[erratum].remedies[number].issue[step];
+        let issued = &self.model.errata[erratum].workarounds[number].issue[step];
         let Instr::Invalidate(invalidate) = issued.instr else {
             return;
         };

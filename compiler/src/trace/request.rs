@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::Space;
 
 use super::answer::Hex;
@@ -108,14 +108,14 @@ pub enum Asked {
         pending: &'static str,
     },
     /// The kernel returns to user code.
-    Resume {
+    ReturnToUser {
         /// The flush that is pending: `none` or `tag`.
         pending: &'static str,
     },
     /// The kernel is entered from user code.
     EnterFromUser,
     /// The CPU comes online.
-    Arrive,
+    CpuOnline,
     /// New entries are made visible.
     Publish,
 }
@@ -185,7 +185,7 @@ fn machine(model: &Model, query: &Query) -> Machine {
 pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag> {
     let config = query.config;
     let under = &model.space(query.space).leaf.get(config)?.value;
-    let of = |tag: &Tag| tag.of_cpu.value != query.tag.of_machine;
+    let of = |tag: &Tag| tag.of_cpu.value != query.tag.global;
     match under {
         Under::Fixed(tag, _) => Some(&model.tags[*tag]),
         Under::Tags(_) => {
@@ -250,16 +250,16 @@ fn asked(model: &Model, query: &Query) -> Asked {
         Event::Teardown => Asked::Teardown,
         Event::Switch(pending) => Asked::Switch {
             pending: match pending {
-                Debt::None => "none",
-                Debt::Tag => "tag",
-                Debt::All => "all",
+                Pending::None => "none",
+                Pending::Tag => "tag",
+                Pending::All => "all",
             },
         },
-        Event::Resume(pending) => Asked::Resume {
+        Event::ReturnToUser(pending) => Asked::ReturnToUser {
             pending: if *pending { "tag" } else { "none" },
         },
         Event::EnterFromUser => Asked::EnterFromUser,
-        Event::Arrive => Asked::Arrive,
+        Event::CpuOnline => Asked::CpuOnline,
         Event::Publish => Asked::Publish,
     }
 }
@@ -268,15 +268,15 @@ fn asked(model: &Model, query: &Query) -> Asked {
 #[must_use]
 pub fn name(to: To) -> &'static str {
     match to {
-        To::Invalid => "invalid",
-        To::Replaced => "replaced",
+        To::Unmap => "unmap",
+        To::Replace => "replace",
         To::FewerRights => "fewer-rights",
         To::MoreRights => "more-rights",
         To::Attributes => "attributes",
         To::SoftwareBits => "software-bits",
         To::Split => "split",
         To::Collapse => "collapse",
-        To::New => "new",
+        To::Map => "map",
         To::Accessed => "accessed-cleared",
         To::Dirty => "dirty-cleared",
     }
@@ -285,8 +285,8 @@ pub fn name(to: To) -> &'static str {
 /// What becomes of one entry, or of several.
 fn becomes(to: To, one: bool) -> &'static str {
     match to {
-        To::Invalid => "made invalid",
-        To::Replaced => "replaced",
+        To::Unmap => "made invalid",
+        To::Replace => "replaced",
         To::FewerRights => "given fewer rights",
         To::MoreRights => "given more rights",
         To::Attributes => "given other attributes",
@@ -295,7 +295,7 @@ fn becomes(to: To, one: bool) -> &'static str {
         To::Split => "made to point at tables, each in place of a page",
         To::Collapse if one => "made to map a page in place of a table",
         To::Collapse => "made to map pages, each in place of a table",
-        To::New => "made valid",
+        To::Map => "made valid",
         To::Accessed if one => "cleared of its accessed mark",
         To::Accessed => "cleared of their accessed marks",
         To::Dirty if one => "cleared of its dirty mark",
@@ -368,13 +368,13 @@ fn title(model: &Model, query: &Query) -> String {
         Event::Teardown => format!("the end of {of}"),
         Event::Switch(pending) => {
             let pending = match pending {
-                Debt::None => "nothing",
-                Debt::Tag => "a flush of its tag",
-                Debt::All => "a flush of every tag",
+                Pending::None => "nothing",
+                Pending::Tag => "a flush of its tag",
+                Pending::All => "a flush of every tag",
             };
             format!("switch to {of}, {pending} pending")
         }
-        Event::Resume(pending) => {
+        Event::ReturnToUser(pending) => {
             let pending = if *pending {
                 "a flush of its tag"
             } else {
@@ -383,7 +383,7 @@ fn title(model: &Model, query: &Query) -> String {
             format!("return to user code of {of}, {pending} pending")
         }
         Event::EnterFromUser => format!("entry from user code of {of}"),
-        Event::Arrive => "a CPU comes online".to_owned(),
+        Event::CpuOnline => "a CPU comes online".to_owned(),
         Event::Publish => format!("new entries of {of}"),
     };
     let others = if query.others && query.event.concerns_others() {
