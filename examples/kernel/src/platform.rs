@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    Conditions, CpuId, CpuSet, Cpus, Flushed, Frame as PageOwner, Issue, Local, Mmu, Platform,
-    Root, Tag, Unlinked, Value,
+    Conditions, CpuId, CpuSet, Cpus, Flushed, Issue, Local, Mmu, PageBatch, Platform,
+    Root, TableBatch, Tag, Unlinked, Value,
 };
 
-use crate::batch::FrameBatch;
+use crate::batch::FrameBox;
 use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
 use crate::frames::Frame;
@@ -44,15 +44,12 @@ pub fn config() -> Config {
     Config::from_bits(CONFIG.load(Ordering::Relaxed))
 }
 
-impl PageOwner for Frame {}
-
 impl Platform for Kernel {
     type Backend = Tlb;
     type CpuSet = CpuSet<1>;
     type Page = Frame;
     type Table = Frame;
-    type PageBatch = FrameBatch<Frame>;
-    type TableBatch = FrameBatch<Frame>;
+    type BatchBox<T> = FrameBox<T>;
     type Handle = Loaded;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
@@ -109,12 +106,12 @@ impl Platform for Kernel {
 
     /// A frame comes from a list under a lock that is held for a few instructions and never over a flush, so this may be
     /// called with page tables locked.
-    fn page_batch(&self) -> Option<Self::PageBatch> {
-        FrameBatch::new()
+    fn page_batch(&self) -> Option<FrameBox<PageBatch<Self>>> {
+        FrameBox::new(PageBatch::<Self>::new())
     }
 
-    fn table_batch(&self) -> Option<Self::TableBatch> {
-        FrameBatch::new()
+    fn table_batch(&self) -> Option<FrameBox<TableBatch<Self>>> {
+        FrameBox::new(TableBatch::<Self>::new())
     }
 
     /// No CPU can reach the pages any more: each entry's reference goes, and with the last one the frame is free.
@@ -124,8 +121,9 @@ impl Platform for Kernel {
 
     /// Nothing in this kernel walks page tables without their lock, so there is nobody to wait for. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         tables.after_walkers().for_each(drop);
+        Ok(())
     }
 
     fn free_table(&self, table: Frame) {

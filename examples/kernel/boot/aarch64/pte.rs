@@ -53,6 +53,15 @@ impl Format for PteFormat {
         bits & !READ_ONLY
     }
 
+    fn is_accessed(bits: u64) -> bool {
+        bits & ACCESSED != 0
+    }
+
+    /// The machine is not told to note it (TCR_EL1.HD is 0).
+    fn is_dirty(bits: u64) -> bool {
+        bits & READ_ONLY == 0
+    }
+
     fn decode(bits: u64, lowest: bool) -> Entry {
         if bits & VALID == 0 {
             return Entry::Invalid;
