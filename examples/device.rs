@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use tlbc_runtime::{Conditions, Level};
+use tlbc_runtime::{Level, SpaceFlags};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
@@ -37,7 +37,7 @@ impl Example for Device {
         cpus.note("unmap, before there is a device");
         unmap(0);
         cpus.note("attach");
-        let device = cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
+        let device = cpus.on(0, |mmu| mmu.attach_device(&process, SpaceFlags::NONE));
         let device = device.expect("a space with room for a device");
         cpus.note("unmap: the device is told before the page is free");
         unmap(1);

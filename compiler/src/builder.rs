@@ -1,6 +1,7 @@
 //! Generates backends from a build script, while a crate is built.
 //!
-//! In: the crate's definitions. Out: modules in its `OUT_DIR`, and instructions to cargo on standard output. See [`Builder`].
+//! In: the crate's definitions. Out: modules in its `OUT_DIR`, and instructions to cargo on standard output. See
+//! [`Builder`].
 
 use crate::compile::{Compiled, LIB, MODULES, Output, compile};
 use crate::diagnostic::Severity;
@@ -86,7 +87,8 @@ impl Builder {
         self
     }
 
-    /// Generates the modules and tells cargo when to run the build script again. Warnings about definitions become warnings of the build.
+    /// Generates the modules and tells cargo when to run the build script again. Warnings about definitions become
+    /// warnings of the build.
     ///
     /// # Errors
     ///
@@ -132,7 +134,8 @@ impl Builder {
         Ok(fs::apply(&directory, &changes)?)
     }
 
-    /// Returns the modules and, if wanted, `mod.rs`, which `include!` accepts where it rejects the attributes of `lib.rs`.
+    /// Returns the modules and, if wanted, `mod.rs`, which `include!` accepts where it rejects the attributes of
+    /// `lib.rs`.
     fn outputs(&self, mut outputs: Vec<Output>) -> Vec<Output> {
         outputs.retain(|output| output.path != LIB);
         if !self.without_modules {
@@ -174,7 +177,8 @@ fn caught(run: impl FnOnce() -> Result<(), BuildError>) -> Result<(), BuildError
 
 /// Why nothing was generated.
 ///
-/// A build script that returns it from `main` prints its `Debug` form, which is therefore the same as its `Display` form.
+/// A build script that returns it from `main` prints its `Debug` form, which is therefore the same as its `Display`
+/// form.
 pub enum BuildError {
     /// The definitions have this many errors; they have been printed.
     Findings(usize),
@@ -288,7 +292,7 @@ mod tests {
         let (result, words, files) = run(&builder, &out);
         assert!(result.is_ok());
         let path = source.path().join("foo.arch");
-        let line = format!("cargo::warning={}:59:13: warning[W0201]: ", path.display());
+        let line = format!("cargo::warning={}:60:13: warning[W0201]: ", path.display());
         assert!(words.contains(&line), "{words}");
         assert_eq!(files, 2);
     }

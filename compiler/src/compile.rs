@@ -21,7 +21,7 @@ pub const MODULES: &str = "mod.rs";
 pub struct Output {
     /// Its name, without a directory.
     pub path: String,
-    /// Its text.
+    /// Its complete text.
     pub text: String,
 }
 

@@ -73,7 +73,6 @@ impl Findings {
         self.found.is_empty()
     }
 
-    /// Returns the diagnostics.
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
         self.found
     }

@@ -14,7 +14,6 @@ use tempfile::NamedTempFile;
 
 mod leftovers;
 
-/// The extension of definitions.
 pub(crate) const EXTENSION: &str = "arch";
 
 /// The beginning of every generated file.
@@ -29,7 +28,7 @@ const LISTS: [&str; 2] = [LIB, MODULES];
 /// The name under which standard input is reported.
 const STDIN: &str = "<stdin>";
 
-/// A failed file operation.
+/// Why a file or a directory could not be read or written.
 #[derive(Debug)]
 pub enum FileError {
     /// A file or directory.
@@ -43,6 +42,8 @@ pub enum FileError {
     },
     /// A directory without a definition.
     NoDefinitions(PathBuf),
+    /// A directory where one definition is read.
+    Directory(PathBuf),
     /// No path was given, and the default directory does not exist.
     NoDefault(&'static str),
 }
@@ -60,6 +61,11 @@ impl fmt::Display for FileError {
             Self::NoDefinitions(path) => {
                 write!(f, "no *.{EXTENSION} file in directory {}", path.display())
             }
+            Self::Directory(path) => write!(
+                f,
+                "{} is a directory\n  name the file of one definition in it",
+                path.display()
+            ),
         }
     }
 }
@@ -68,7 +74,7 @@ impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::NoDefinitions(_) | Self::NoDefault(_) => None,
+            Self::NoDefinitions(_) | Self::Directory(_) | Self::NoDefault(_) => None,
         }
     }
 }
@@ -86,7 +92,6 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
 pub(crate) struct Source {
     /// Its path; none for standard input.
     pub path: Option<PathBuf>,
-    /// Its content.
     pub bytes: Vec<u8>,
 }
 
@@ -123,7 +128,8 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FileError> {
     Ok(sources)
 }
 
-/// Returns the definitions in a directory, sorted by name, without subdirectories. Names with a leading dot are skipped, because editors use them.
+/// Returns the definitions in a directory, sorted by name, without subdirectories. Names with a leading dot are
+/// skipped, because editors use them.
 pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found: Vec<PathBuf> = list(directory)?
         .into_iter()
@@ -156,6 +162,9 @@ pub(crate) fn read_one(path: PathBuf) -> Result<Source, FileError> {
         let bytes = read_all(io::stdin().lock()).map_err(failed("read", Path::new(STDIN)))?;
         return Ok(Source { path: None, bytes });
     }
+    if path.is_dir() {
+        return Err(FileError::Directory(path));
+    }
     let bytes = File::open(&path).and_then(read_all);
     let bytes = bytes.map_err(failed("read", &path))?;
     let path = Some(path);
@@ -177,7 +186,6 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
 
 /// A file to be written or deleted.
 pub(crate) struct Change {
-    /// Its path.
     pub path: PathBuf,
     /// Its present content, if it exists; the command line shows it.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
@@ -297,8 +305,9 @@ fn stage(directory: &Path, text: &str) -> io::Result<NamedTempFile> {
     // The usual mode of a new file. By default a temporary file is accessible only to its owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
-    // Not through `file`: its errors would name the temporary file, which means nothing to the user.
+    // Errors that name the temporary file mean nothing to the user: the kind of this one, and the file itself below.
+    let file = builder.tempfile_in(directory);
+    let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
     file.as_file_mut().write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)

@@ -4,8 +4,8 @@
 //! which lists the other places. Holds: no place is lost.
 //!
 //! Diagnostics have one cause if they report the same unknown name, or if they report the same rule with the same
-//! text except for names and contradict the same fact. Examples: ten instructions rely on one barrier; one row of a `for`
-//! defines several names twice.
+//! text except for names and contradict the same fact. Examples: ten instructions rely on one barrier; one row of a
+//! `for` defines several names twice.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

@@ -1,8 +1,8 @@
 //! Compiles definitions of how processor architectures invalidate their TLBs to Rust.
 //!
-//! [`compile()`] turns the texts of definitions into the texts of backends and [`check()`] only checks them; neither does
-//! input or output. [`Builder`] generates backends from a build script. A [`Diagnostic`] is an error or a warning about
-//! a definition. [`trace`] shows what is issued for one request.
+//! [`compile()`] turns the texts of definitions into the texts of backends and [`check()`] only checks them; neither
+//! does input or output. [`Builder`] generates backends from a build script. A [`Diagnostic`] is an error or a
+//! warning about a definition. [`trace`] shows what is issued for one request.
 //!
 //! The stages are modules. Each reads only the output of those before it:
 //!
@@ -15,9 +15,9 @@
 //! | `warn` | `model` | warnings: is this what was meant? |
 //! | `emit` | `plan::ir` | Rust |
 //!
-//! `trace` interprets the plan IR instead of printing it as Rust. `matrix` and `doc` describe a definition and its plans
-//! for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent check of the
-//! plans can take that from the model.
+//! `trace` interprets the plan IR instead of printing it as Rust. `matrix` and `doc` describe a definition and its
+//! plans for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent
+//! check of the plans can take that from the model.
 
 mod builder;
 mod describe;

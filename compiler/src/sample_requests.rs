@@ -3,7 +3,7 @@
 //! In: a [`Model`]. Out: queries for [`trace()`](crate::trace::trace()), and summaries of their answers. Holds: every
 //! query fits the definition: a space can have its addresses, levels and tag.
 
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
@@ -124,8 +124,8 @@ impl Sample {
             Self::Table => cleared(Space::User, Tables::Unlinked),
             Self::KernelPage => cleared(Space::Kernel, Tables::Kept),
             Self::Everything => Event::Everything,
-            Self::Switch => Event::Switch(Debt::None),
-            Self::SwitchPending => Event::Switch(Debt::Tag),
+            Self::Switch => Event::Switch(Pending::None),
+            Self::SwitchPending => Event::Switch(Pending::Tag),
             Self::ReturnToUser => Event::Resume(false),
             Self::ReturnPending => Event::Resume(true),
             Self::EnterFromUser => Event::EnterFromUser,
@@ -165,7 +165,8 @@ impl Sample {
     }
 }
 
-/// Summarizes a trace: the issued instructions with repetition counts, the interrupted CPUs and what they issue, and deferred flushes.
+/// Summarizes a trace: the issued instructions with repetition counts, the interrupted CPUs and what they issue, and
+/// deferred flushes.
 #[must_use]
 pub fn summary(answer: &Trace) -> String {
     let mut parts = vec![names(&answer.here)];
@@ -268,8 +269,8 @@ pub fn view_bits(model: &Model, config: Config) -> u64 {
     views.fold(0, |bits, view| bits | view.or)
 }
 
-/// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU tags and
-/// other CPUs are involved, it is a global one.
+/// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU
+/// tags and other CPUs are involved, it is a global one.
 #[must_use]
 pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let all = tags(model, config);
@@ -282,7 +283,7 @@ pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let mut values = least..=u64::MAX;
     Tag {
         value: values.find(|&value| value & taken == 0).unwrap_or(1),
-        of_machine: kind.is_some_and(|kind| !kind.of_cpu.value),
+        global: kind.is_some_and(|kind| !kind.of_cpu.value),
     }
 }
 

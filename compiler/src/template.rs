@@ -2,8 +2,8 @@
 //!
 //! In: a text of a definition, such as `"dsb ish"` or `"mov {scratch}, 1; tlbi {page}"`. Out: its instructions, which
 //! are separated by `;`, or its first fault with its place. Braces contain the name of an operand, or `scratch`; `{{`
-//! and `}}` are literal braces. Holds: a text that was parsed is a template for Rust's `asm!` after its names are replaced
-//! by names of `asm!` operands.
+//! and `}}` are literal braces. Holds: a text that was parsed is a template for Rust's `asm!` after its names are
+//! replaced by names of `asm!` operands.
 
 use std::ops::Range;
 
@@ -15,9 +15,7 @@ pub const SCRATCH: &str = "scratch";
 pub struct Malformed {
     /// Its place, in bytes of the text.
     pub range: Range<usize>,
-    /// The message.
     pub message: String,
-    /// How to fix it.
     pub help: &'static str,
 }
 
@@ -89,7 +87,8 @@ fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
 ///
 /// # Errors
 ///
-/// Fails if a brace has no counterpart, if braces contain no name, if a label is not local, or if an instruction is missing.
+/// Fails if a brace has no counterpart, if braces contain no name, if a label is not local, or if an instruction is
+/// missing.
 pub fn parse(text: &str) -> Result<Vec<String>, Malformed> {
     pieces(text)?;
     let mut lines = Vec::new();

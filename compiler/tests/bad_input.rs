@@ -1,5 +1,4 @@
-//! Input that no one should give: a clear message with its place, the right exit code, and nothing
-//! written, never a panic.
+//! Invalid input: a clear message with its place, the right exit code, no written file, and never a panic.
 
 mod support;
 
@@ -13,7 +12,7 @@ fn empty() -> TempDir {
     TempDir::new().expect("a directory")
 }
 
-/// Checks a file of these bytes, and shows what is said about it.
+/// Checks a file with these bytes. Returns the exit code and the messages.
 fn check(name: &str, bytes: &[u8]) -> (Option<i32>, String) {
     let directory = empty();
     fs::write(directory.path().join(name), bytes).expect("a file");
@@ -70,7 +69,7 @@ fn texts() {
     for (name, bytes) in cases {
         let (code, said) = check(name, &bytes);
         assert_eq!(code, Some(1), "{name}: {said}");
-        // What is missing besides is for other tests to say.
+        // Other tests check the diagnostics about missing statements.
         for line in said.lines().filter(|line| !line.contains("error[E0203]")) {
             shown.push_str(line);
             shown.push('\n');
@@ -82,7 +81,7 @@ fn texts() {
 }
 
 #[test]
-fn foreign_line_ends_and_marks_are_fine() {
+fn foreign_line_ends_and_byte_order_marks_are_accepted() {
     let dos = shipped("x86_64.arch").replace('\n', "\r\n");
     for text in [dos.clone(), format!("\u{FEFF}{dos}")] {
         let (code, said) = check("x86_64.arch", text.as_bytes());
@@ -143,13 +142,13 @@ fn paths() {
 
 #[test]
 #[cfg(unix)]
-fn a_file_without_an_end_is_refused() {
+fn an_endless_file_is_refused() {
     let run = tlbc(Path::new("/"), &["check", "dev/zero"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("more than 64 MiB"), "{}", run.stderr);
 }
 
-/// A directory with a good definition.
+/// Creates a directory with a valid definition.
 fn good() -> TempDir {
     let directory = empty();
     fs::write(directory.path().join("x86_64.arch"), shipped("x86_64.arch")).expect("a file");
@@ -186,7 +185,7 @@ fn a_full_disk_leaves_the_old_files() {
     let out = directory.path().join("out");
     fs::create_dir(&out).expect("a directory");
     fs::write(out.join("lib.rs"), "// Old.\n").expect("a file");
-    // A limit on the size of files stands for the disk, which only root could make full.
+    // A limit on the size of files simulates a full disk, which only root could create.
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
     let output = Command::new("sh")
         .args([

@@ -34,7 +34,7 @@ fn a_module_can_be_included() {
 }
 
 #[test]
-fn findings_name_their_files_in_any_order() {
+fn diagnostics_name_their_files_in_any_order() {
     let [(_, good), _] = sources();
     let said = |sources: [(&str, &str); 3]| {
         let compiled = compile(sources);

@@ -1,4 +1,4 @@
-//! Pages about architectures: links resolve, pictures are sound, nothing of a definition is markup.
+//! Pages about architectures: links resolve, pictures are well formed, texts of definitions are escaped.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{names_in, root, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 use tlbc::codes::TOY;
 
-/// The page and the picture of a definition.
+/// Returns the name, the page and the picture of a definition.
 fn documents(text: &str) -> (String, String, String) {
     let (compiled, analyses) = tlbc::compile::planned([("a.arch", text)]);
     assert!(
@@ -27,7 +27,7 @@ fn documents(text: &str) -> (String, String, String) {
     (name, page.text, picture.text)
 }
 
-/// The shipped definitions, the one that explanations use, and one whose texts are markup.
+/// Returns the shipped definitions, the one that explanations use, and one with markup in its texts.
 fn definitions() -> Vec<String> {
     let names = names_in(&root().join("archdefs"));
     let names = names
@@ -53,7 +53,7 @@ fn links_resolve() {
         let headings = headings.map(|line| tlbc::doc::anchor(line.trim_start_matches('#').trim()));
         let headings: Vec<String> = headings.collect();
         let anchors: BTreeSet<&str> = headings.iter().map(String::as_str).collect();
-        assert_eq!(anchors.len(), headings.len(), "two headings are alike");
+        assert_eq!(anchors.len(), headings.len(), "two headings are equal");
         let mut fences = false;
         for line in page.lines() {
             fences ^= line.starts_with("```");
@@ -64,7 +64,7 @@ fn links_resolve() {
                 let target = part.split(')').next().expect("a target");
                 let known = match target.strip_prefix('#') {
                     Some(anchor) => anchors.contains(anchor),
-                    // What is escaped is no link.
+                    // Escaped brackets are not a link.
                     None => target == format!("{name}.svg") || line.contains("\\]("),
                 };
                 assert!(known, "{name}: {target}");
@@ -75,7 +75,7 @@ fn links_resolve() {
 }
 
 #[test]
-fn a_page_is_whole() {
+fn pages_are_complete() {
     for text in definitions() {
         let (name, page, _) = documents(&text);
         for line in page.lines().filter(|line| line.starts_with('|')) {
@@ -97,9 +97,50 @@ fn a_page_is_whole() {
     }
 }
 
-/// Every picture is XML, says nothing outside of itself, and has no markup of a definition.
+/// The machines of a page can double with each feature that a plan depends on.
 #[test]
-fn pictures_are_sound() {
+fn machines_are_listed_unless_they_are_too_many() {
+    let with = |count: usize| {
+        let better = |k: usize| {
+            format!(
+                "feature f{k} \"one more\";
+                 invalidate x{k} requires f{k} \"x{k} {{page}}\" {{
+                    per \"1\"; drops leaf at hint of one page, this tag; where inner; after dsb_ish;
+                 }}"
+            )
+        };
+        let items: String = (0..count).map(better).collect();
+        let text = shipped("arm64.arch");
+        let policy = text.rfind("policy {").expect("a policy");
+        documents(&format!("{}{items}{}", &text[..policy], &text[policy..])).1
+    };
+    let refers = |page: &str| page.contains("`tlbc trace` shows what is issued on one.");
+    assert!(!refers(&with(0)));
+    let page = with(11);
+    assert!(refers(&page) && page.contains("## Traces"));
+}
+
+/// Each clause of an instruction has a mark for the tags whose entries it drops, on the line of its addresses.
+#[test]
+fn pictures_show_the_tags_of_every_clause() {
+    for text in definitions() {
+        let (_, analyses) = tlbc::compile::planned([("a.arch", text.as_str())]);
+        let model = &analyses[0].model;
+        let forms = model.invalidates.iter().flat_map(|it| &it.forms);
+        let clauses = forms.flat_map(|form| &form.drops).count();
+        let (name, _, picture) = documents(&text);
+        let marked: BTreeSet<String> = elements(&picture)
+            .iter()
+            .filter(|element| element.name == "circle")
+            .map(|element| element.attributes["cy"].clone())
+            .collect();
+        assert_eq!(marked.len(), clauses, "{name}");
+    }
+}
+
+/// Every picture is XML, its texts are inside of it, and texts of definitions are escaped.
+#[test]
+fn pictures_are_well_formed() {
     for text in definitions() {
         let (name, page, picture) = documents(&text);
         let elements = elements(&picture);
@@ -121,7 +162,7 @@ fn pictures_are_sound() {
                 continue;
             }
             let letters = element.text.chars().count() as u32;
-            // No letter of the faces in use is wider on average.
+            // In common fonts no text is wider on average.
             let wide = letters * number(element, "font-size") * 68 / 100;
             let left = match element.attributes["text-anchor"].as_str() {
                 "middle" => number(element, "x").saturating_sub(wide / 2),
@@ -146,7 +187,7 @@ fn pictures_are_sound() {
     }
 }
 
-/// No text of a picture stands on another.
+/// No two texts of a picture overlap.
 #[test]
 fn texts_do_not_overlap() {
     for text in definitions() {
@@ -179,7 +220,7 @@ fn texts_do_not_overlap() {
 }
 
 #[test]
-fn files_are_written_as_gen_does() {
+fn files_are_written_like_those_of_gen() {
     let directory = TempDir::new().expect("a directory");
     fs::write(directory.path().join("a.arch"), shipped("x86_64.arch")).expect("a file");
     let run = |arguments: &[&str]| tlbc(directory.path(), arguments);

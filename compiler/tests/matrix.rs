@@ -1,4 +1,4 @@
-//! Architectures side by side: what is shown of any definition, and that nothing of it is markup.
+//! The comparison of architectures: its content for any definition, and that texts of definitions are escaped.
 
 mod support;
 
@@ -8,9 +8,9 @@ use support::{root, shipped, tlbc};
 use tlbc::compile::planned;
 use tlbc::matrix::{Matrix, html, markdown, text};
 use tlbc::{Analysis, codes::TOY};
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 
-/// A definition whose texts are markup in every language there is.
+/// A text that is markup in Markdown and HTML.
 const HOSTILE: &str = "<b>|&amp; \\\\ `x` *y* _z_ [a](b) ]]> <!-- </table>";
 
 fn analyses(texts: &[String]) -> Vec<Analysis> {
@@ -54,7 +54,7 @@ fn any_number_of_architectures() {
 }
 
 #[test]
-fn the_brief_form_is_part_of_the_whole() {
+fn the_brief_form_is_part_of_the_long_form() {
     let all = all();
     let rows = |is_brief| {
         let sections = Matrix::new(&all, is_brief).sections.into_iter();
@@ -67,7 +67,7 @@ fn the_brief_form_is_part_of_the_whole() {
     assert!(brief.iter().all(|row| whole.contains(row)));
 }
 
-/// Every instruction is in the whole table, under a heading of its own.
+/// Every form of every instruction is in exactly one row of the long form.
 #[test]
 fn every_instruction_is_shown_once() {
     for analysis in all() {
@@ -95,27 +95,42 @@ fn every_instruction_is_shown_once() {
     }
 }
 
-/// The derived delivery is the one that the generated backend states.
+/// Every clause names the tags whose entries it drops.
 #[test]
-fn delivery_is_what_the_backend_says() {
+fn no_clause_is_empty() {
+    for analysis in all() {
+        let matrix = Matrix::new(std::slice::from_ref(&analysis), false);
+        for row in matrix.sections.iter().flat_map(|section| &section.rows) {
+            for line in row.cells.iter().flatten() {
+                let is_complete =
+                    !line.contains("  ") && !line.contains(", ;") && !line.ends_with(", ");
+                assert!(is_complete, "{}: {line}", analysis.model.arch.name);
+            }
+        }
+    }
+}
+
+/// The derived delivery is the same as in the generated backend.
+#[test]
+fn shootdown_is_that_of_the_backend() {
     for analysis in all() {
         let name = &analysis.model.arch.name;
         let path = root().join(format!("generated/src/{name}.rs"));
         let backend = std::fs::read_to_string(path).expect("a generated backend");
         let word = match analysis.plans.delivery(&analysis.model) {
-            Delivery::Broadcast => "Broadcast",
-            Delivery::Interrupts => "Interrupts",
-            Delivery::Either => "Either",
+            Shootdown::Broadcast => "Broadcast",
+            Shootdown::Ipi => "Ipi",
+            Shootdown::Either => "Either",
         };
         assert!(
-            backend.contains(&format!("delivery: Delivery::{word},")),
+            backend.contains(&format!("shootdown: Shootdown::{word},")),
             "{name}: {word}"
         );
     }
 }
 
 #[test]
-fn text_is_no_wider_than_asked_for() {
+fn text_is_no_wider_than_requested() {
     for width in [120, 160, 240] {
         let text = text(&Matrix::new(&all(), false), width);
         for line in text.lines() {
@@ -123,11 +138,11 @@ fn text_is_no_wider_than_asked_for() {
             assert_eq!(line.trim_end(), line);
         }
     }
-    // Narrower than can be is no trouble.
+    // A width that is too small is not an error.
     assert!(!text(&Matrix::new(&hostile(), false), 0).is_empty());
 }
 
-/// How many cells a line of a Markdown table has.
+/// Returns the number of cells in a line of a Markdown table.
 fn cells(line: &str) -> usize {
     line.replace("\\|", "").matches('|').count() - 1
 }
@@ -166,7 +181,7 @@ fn html_is_escaped() {
 }
 
 #[test]
-fn findings_and_trouble() {
+fn errors_and_missing_files() {
     let run = support::tlbc_reading(&root(), &["matrix", "-"], b"arch m { frobnicate; }");
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     assert!(

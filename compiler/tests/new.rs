@@ -1,4 +1,4 @@
-//! `tlbc new`, and what is said about blanks until they are filled.
+//! `tlbc new`, and the diagnostics about blanks until they are filled in.
 
 mod support;
 
@@ -7,18 +7,18 @@ use support::{Run, names_in, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 
 /// A machine whose flushes reach every CPU; hardware threads share a TLB.
-const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | core | never | refetched | 8 | machine | 255 | generations | 38 | \
+const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | 56 | core | never | refetched | 8 | machine | 255 | generations | 38 | \
     38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | \
     leaf, walk | this tag or global | cpus | flush.tag | 4.2 | leaf, walk | cpus | \
     flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
-/// A machine on which each CPU flushes for itself, and tags are its own.
-const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | cpu | never | dropped by the fault | 16 | cpu | \
+/// A machine on which each CPU only flushes its own TLB and has its own tags.
+const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | cpu | \
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
 
-/// A definition with one answer after the other in its blanks; comments keep their question marks.
+/// Fills the answers into the blanks of a definition in order. Comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {
     let mut answers = answers.split(" | ");
     let mut text = String::new();
@@ -37,7 +37,7 @@ fn filled(definition: &str, answers: &str) -> String {
     text
 }
 
-/// What `check` says about a text, a line a finding.
+/// Checks a text given on standard input.
 fn check(text: &str, format: &str) -> Run {
     let arguments = ["check", "--message-format", format, "-"];
     tlbc_reading(&support::root(), &arguments, text.as_bytes())
@@ -50,7 +50,7 @@ fn snapshot(name: &str, text: &str) {
 }
 
 #[test]
-fn a_new_definition_says_what_is_asked() {
+fn a_new_definition_has_a_question_for_each_blank() {
     let run = tlbc(&support::root(), &["new", "foo", "--out", "-"]);
     assert_eq!(run.code, Some(0));
     let findings = check(&run.stdout, "human");
@@ -69,6 +69,44 @@ fn a_new_definition_that_is_filled_in_has_no_errors() {
     for answers in [BROADCAST, INTERRUPTS] {
         let run = check(&filled(&new, answers), "human");
         assert_eq!(run.stdout, "1 definition, no errors\n", "{}", run.stderr);
+    }
+}
+
+/// A machine whose CPUs flush for themselves, and whose tags are the same everywhere.
+const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | machine | \
+    65535 | generations | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
+    15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
+    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+
+/// What a new definition has in comments is right once it is none.
+#[test]
+fn commented_statements_are_right() {
+    let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
+    let stated = |text: &str, begins: &str| {
+        let line = text.lines().find(|line| {
+            let code = line.trim().strip_prefix("// ");
+            code.is_some_and(|code| code.starts_with(begins))
+        });
+        let line = line.unwrap_or_else(|| panic!("{begins}"));
+        let code = line.trim().trim_start_matches("// ");
+        let code = code.split("   ").next().expect("a statement");
+        text.replacen(line, code, 1)
+    };
+    let shared = filled(&new, SHARED_TAGS);
+    let called = stated(&filled(&new, BROADCAST), "invalidate ask_all call");
+    let loads = filled(&new, INTERRUPTS);
+    let loads = loads.replacen(
+        "    // feature",
+        "    feature tagged \"tags\";\n    // feature",
+        1,
+    );
+    let loads = stated(&stated(&loads, "load plain_root"), "switch {");
+    let first = loads.find("\n    switch {").expect("the usual switch");
+    let last = first + loads[first..].find("    }\n").expect("its end") + "    }\n".len();
+    let loads = format!("{}\n{}", &loads[..first], &loads[last..]);
+    for text in [shared, called, loads] {
+        let run = check(&text, "human");
+        assert_eq!(run.code, Some(0), "{text}\n{}", run.stderr);
     }
 }
 
@@ -101,7 +139,7 @@ fn new_writes_one_file_and_overwrites_none() {
 }
 
 #[test]
-fn new_refuses_what_no_architecture_is_called() {
+fn new_refuses_invalid_names() {
     let directory = TempDir::new().expect("a directory");
     for name in ["Foo", "6502", "a-b", "é", "", "lib", "fn", "_", "a{b}"] {
         let run = tlbc(directory.path(), &["new", name]);
@@ -113,7 +151,7 @@ fn new_refuses_what_no_architecture_is_called() {
 }
 
 #[test]
-fn blanks_are_found_wherever_they_stand() {
+fn blanks_are_found_everywhere() {
     let text = r#"/// ??? in a comment is none
 arch ??? {
     // ? not this one
@@ -131,9 +169,9 @@ arch ??? {
     snapshot("blanks", &check(text, "human").stderr);
 }
 
-/// Half of what is wrong with an unfinished file would follow from its blanks.
+/// Half of the diagnostics about an unfinished file would only follow from its blanks.
 #[test]
-fn nothing_else_is_said_while_a_blank_is_left() {
+fn nothing_else_is_reported_while_a_blank_is_left() {
     let text = shipped("x86_64.arch")
         .replacen("page 4 KiB", "page ??? KiB", 1)
         .replacen("tlb holds leaf, walk", "tlb frobnicates", 1);

@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -247,132 +247,132 @@ const fn page_shift(c: Config) -> u32 {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `dsb ishst`: arm64.arch:118.
+    /// `dsb ishst`: arm64.arch:119.
     DsbIshst,
-    /// `dsb nshst`: arm64.arch:119.
+    /// `dsb nshst`: arm64.arch:120.
     DsbNshst,
-    /// `dsb ish`: arm64.arch:120.
+    /// `dsb ish`: arm64.arch:121.
     DsbIsh,
-    /// `dsb nsh`: arm64.arch:121.
+    /// `dsb nsh`: arm64.arch:122.
     DsbNsh,
-    /// `isb`: arm64.arch:122.
+    /// `isb`: arm64.arch:123.
     Isb,
-    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:169-176.
+    /// DDI 0601, TLBI VALE1IS; DDI 0487, D8.17. arm64.arch:170-177.
     Vale1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:179-187.
+    /// DDI 0601, TLBI VAE1IS; DDI 0487, D8.17. arm64.arch:180-188.
     Vae1is {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:189-197.
+    /// DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17. arm64.arch:190-198.
     Vaale1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:198-207.
+    /// DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17. arm64.arch:199-208.
     Vaae1is {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:211-218.
+    /// DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17. arm64.arch:212-219.
     Rvale1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:219-227.
+    /// DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17. arm64.arch:220-228.
     Rvae1is {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:228-236.
+    /// DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17. arm64.arch:229-237.
     Rvaale1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:237-246.
+    /// DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17. arm64.arch:238-247.
     Rvaae1is {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:249-256.
+    /// DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17. arm64.arch:250-257.
     Aside1is {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:257-264.
+    /// DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17. arm64.arch:258-265.
     Vmalle1is,
-    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:169-176.
+    /// DDI 0601, TLBI VALE1; DDI 0487, D8.17. arm64.arch:170-177.
     Vale1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:179-187.
+    /// DDI 0601, TLBI VAE1; DDI 0487, D8.17. arm64.arch:180-188.
     Vae1 {
         /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page: u64,
     },
-    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:189-197.
+    /// DDI 0601, TLBI VAALE1; DDI 0487, D8.17. arm64.arch:190-198.
     Vaale1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:198-207.
+    /// DDI 0601, TLBI VAAE1; DDI 0487, D8.17. arm64.arch:199-208.
     Vaae1 {
         /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
         /// [43:0] va[55:12]`
         page_any: u64,
     },
-    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:211-218.
+    /// DDI 0601, TLBI RVALE1; DDI 0487, D8.17. arm64.arch:212-219.
     Rvale1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:219-227.
+    /// DDI 0601, TLBI RVAE1; DDI 0487, D8.17. arm64.arch:220-228.
     Rvae1 {
         /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range: u64,
     },
-    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:228-236.
+    /// DDI 0601, TLBI RVAALE1; DDI 0487, D8.17. arm64.arch:229-237.
     Rvaale1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:237-246.
+    /// DDI 0601, TLBI RVAAE1; DDI 0487, D8.17. arm64.arch:238-247.
     Rvaae1 {
         /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
         /// hinted; [36:0] va >> page`
         range_any: u64,
     },
-    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:249-256.
+    /// DDI 0601, TLBI ASIDE1; DDI 0487, D8.17. arm64.arch:250-257.
     Aside1 {
         /// `[63:48] tag; [47:0] 0`
         space: u64,
     },
-    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:257-264.
+    /// DDI 0601, TLBI VMALLE1; DDI 0487, D8.17. arm64.arch:258-265.
     Vmalle1,
-    /// Loads `ttbr0`. arm64.arch:290-293.
+    /// Loads `ttbr0`. arm64.arch:291-294.
     LoadTtbr0 {
         /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
         ttbr0: u64,
     },
-    /// Loads `ttbr1`. arm64.arch:294-297.
+    /// Loads `ttbr1`. arm64.arch:295-298.
     LoadTtbr1 {
         /// `[63:16] 0; [15:0] tag`
         asid: u64,
@@ -514,7 +514,7 @@ impl Hardware {
     /// - a leaf entry of user space has nG = 1.
     /// - a leaf entry of the kernel has nG = 0 when not `kpti`.
     /// - all CPUs are in one inner shareable domain.
-    /// - top tables lie below 2^48.
+    /// - tables lie below 2^48.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and
@@ -707,7 +707,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `page`: arm64.arch:127-132.
+/// Operand `page`: arm64.arch:128-133.
 #[inline(always)]
 const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -731,7 +731,7 @@ const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `page_any`: arm64.arch:133-138.
+/// Operand `page_any`: arm64.arch:134-139.
 #[inline(always)]
 const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     let hinted = hint.is_some();
@@ -753,7 +753,7 @@ const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
     bits
 }
 
-/// Operand `space`: arm64.arch:139-142.
+/// Operand `space`: arm64.arch:140-143.
 #[inline(always)]
 const fn encode_space(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -762,7 +762,7 @@ const fn encode_space(tag: u64) -> u64 {
     bits
 }
 
-/// Operand `range`: arm64.arch:145-154.
+/// Operand `range`: arm64.arch:146-155.
 #[inline(always)]
 const fn encode_range(
     c: Config,
@@ -795,7 +795,7 @@ const fn encode_range(
     bits
 }
 
-/// What operand `range` can name: arm64.arch:152.
+/// What operand `range` can name: arm64.arch:153.
 const RANGE_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -803,7 +803,7 @@ const RANGE_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `range_any`: arm64.arch:155-164.
+/// Operand `range_any`: arm64.arch:156-165.
 #[inline(always)]
 const fn encode_range_any(
     c: Config,
@@ -833,7 +833,7 @@ const fn encode_range_any(
     bits
 }
 
-/// What operand `range_any` can name: arm64.arch:162.
+/// What operand `range_any` can name: arm64.arch:163.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
     step: 5,
@@ -841,7 +841,7 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Operand `ttbr0`: arm64.arch:281-285.
+/// Operand `ttbr0`: arm64.arch:282-286.
 #[inline(always)]
 const fn encode_ttbr0(root: u64) -> u64 {
     let mut bits = 0u64;
@@ -850,7 +850,7 @@ const fn encode_ttbr0(root: u64) -> u64 {
     bits
 }
 
-/// Operand `asid`: arm64.arch:286-289.
+/// Operand `asid`: arm64.arch:287-290.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
     let mut bits = 0u64;
@@ -877,7 +877,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:169-176, arm64.arch:179-187.
+    /// From: arm64.arch:120, arm64.arch:170-177, arm64.arch:180-188.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(
         &self,
@@ -891,26 +891,26 @@ impl Tlb {
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:179-187: vae1
+                // arm64.arch:180-188: vae1
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1 { page });
-                // arm64.arch:179-187: vae1, view user
+                // arm64.arch:180-188: vae1, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1 { page });
             } else {
-                // arm64.arch:169-176: vale1
+                // arm64.arch:170-177: vale1
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
-                // arm64.arch:169-176: vale1, view user
+                // arm64.arch:170-177: vale1, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1 { page });
             }
         } else if walk {
-            // arm64.arch:179-187: vae1
+            // arm64.arch:180-188: vae1
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1 { page });
         } else {
-            // arm64.arch:169-176: vale1
+            // arm64.arch:170-177: vale1
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1 { page });
         }
@@ -923,7 +923,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:169-176, arm64.arch:179-187.
+    /// From: arm64.arch:119, arm64.arch:170-177, arm64.arch:180-188.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
@@ -937,26 +937,26 @@ impl Tlb {
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if walk {
-                // arm64.arch:179-187: vae1is
+                // arm64.arch:180-188: vae1is
                 let page = encode_page(c, tag, va, None);
                 cpu.issue(Op::Vae1is { page });
-                // arm64.arch:179-187: vae1is, view user
+                // arm64.arch:180-188: vae1is, view user
                 let page = encode_page(c, tag | 0x1, va, None);
                 cpu.issue(Op::Vae1is { page });
             } else {
-                // arm64.arch:169-176: vale1is
+                // arm64.arch:170-177: vale1is
                 let page = encode_page(c, tag, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
-                // arm64.arch:169-176: vale1is, view user
+                // arm64.arch:170-177: vale1is, view user
                 let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
                 cpu.issue(Op::Vale1is { page });
             }
         } else if walk {
-            // arm64.arch:179-187: vae1is
+            // arm64.arch:180-188: vae1is
             let page = encode_page(c, tag, va, None);
             cpu.issue(Op::Vae1is { page });
         } else {
-            // arm64.arch:169-176: vale1is
+            // arm64.arch:170-177: vale1is
             let page = encode_page(c, tag, va, hint_of(c, level));
             cpu.issue(Op::Vale1is { page });
         }
@@ -969,7 +969,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:189-197, arm64.arch:198-207.
+    /// From: arm64.arch:120, arm64.arch:190-198, arm64.arch:199-208.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -981,11 +981,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
         if walk {
-            // arm64.arch:198-207: vaae1
+            // arm64.arch:199-208: vaae1
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1 { page_any });
         } else {
-            // arm64.arch:189-197: vaale1
+            // arm64.arch:190-198: vaale1
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1 { page_any });
         }
@@ -999,7 +999,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:189-197, arm64.arch:198-207.
+    /// From: arm64.arch:119, arm64.arch:190-198, arm64.arch:199-208.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -1011,11 +1011,11 @@ impl Tlb {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
         if walk {
-            // arm64.arch:198-207: vaae1is
+            // arm64.arch:199-208: vaae1is
             let page_any = encode_page_any(c, va, None);
             cpu.issue(Op::Vaae1is { page_any });
         } else {
-            // arm64.arch:189-197: vaale1is
+            // arm64.arch:190-198: vaale1is
             let page_any = encode_page_any(c, va, hint_of(c, level));
             cpu.issue(Op::Vaale1is { page_any });
         }
@@ -1027,7 +1027,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121.
+    /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
     fn user_here_ranges<C: Issue<Op>>(
         &self,
@@ -1087,7 +1087,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:120.
+    /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
@@ -1147,7 +1147,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121.
+    /// From: arm64.arch:120, arm64.arch:122.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -1203,7 +1203,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:120.
+    /// From: arm64.arch:119, arm64.arch:121.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -1305,7 +1305,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:169-176, arm64.arch:179-187, arm64.arch:211-218, arm64.arch:219-227.
+    /// From: arm64.arch:170-177, arm64.arch:180-188, arm64.arch:212-219, arm64.arch:220-228.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1323,7 +1323,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:219-227: rvae1
+                        // arm64.arch:220-228: rvae1
                         let range = encode_range(
                             c,
                             tag,
@@ -1333,7 +1333,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1 { range });
-                        // arm64.arch:219-227: rvae1, view user
+                        // arm64.arch:220-228: rvae1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1345,17 +1345,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:179-187: vae1
+                        // arm64.arch:180-188: vae1
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1 { page });
-                        // arm64.arch:179-187: vae1, view user
+                        // arm64.arch:180-188: vae1, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1 { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:211-218: rvale1
+                        // arm64.arch:212-219: rvale1
                         let range = encode_range(
                             c,
                             tag,
@@ -1365,7 +1365,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1 { range });
-                        // arm64.arch:211-218: rvale1, view user
+                        // arm64.arch:212-219: rvale1, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1377,10 +1377,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1 { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:169-176: vale1
+                        // arm64.arch:170-177: vale1
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1 { page });
-                        // arm64.arch:169-176: vale1, view user
+                        // arm64.arch:170-177: vale1, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1 { page });
                     }
@@ -1388,24 +1388,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:219-227: rvae1
+                    // arm64.arch:220-228: rvae1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:179-187: vae1
+                    // arm64.arch:180-188: vae1
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1 { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:211-218: rvale1
+                    // arm64.arch:212-219: rvale1
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1 { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:169-176: vale1
+                    // arm64.arch:170-177: vale1
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1 { page });
                 }
@@ -1417,9 +1417,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:179-187: vae1
+                    // arm64.arch:180-188: vae1
                     cpu.issue(Op::Vae1 { page: page_kernel });
-                    // arm64.arch:179-187: vae1, view user
+                    // arm64.arch:180-188: vae1, view user
                     cpu.issue(Op::Vae1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1431,9 +1431,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:169-176: vale1
+                    // arm64.arch:170-177: vale1
                     cpu.issue(Op::Vale1 { page: page_kernel });
-                    // arm64.arch:169-176: vale1, view user
+                    // arm64.arch:170-177: vale1, view user
                     cpu.issue(Op::Vale1 { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1445,7 +1445,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:179-187: vae1
+                // arm64.arch:180-188: vae1
                 cpu.issue(Op::Vae1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1455,7 +1455,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:169-176: vale1
+                // arm64.arch:170-177: vale1
                 cpu.issue(Op::Vale1 { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1470,7 +1470,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:169-176, arm64.arch:179-187, arm64.arch:211-218, arm64.arch:219-227.
+    /// From: arm64.arch:170-177, arm64.arch:180-188, arm64.arch:212-219, arm64.arch:220-228.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1488,7 +1488,7 @@ impl Tlb {
                 if walk {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:219-227: rvae1is
+                        // arm64.arch:220-228: rvae1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1498,7 +1498,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvae1is { range });
-                        // arm64.arch:219-227: rvae1is, view user
+                        // arm64.arch:220-228: rvae1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1510,17 +1510,17 @@ impl Tlb {
                         cpu.issue(Op::Rvae1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:179-187: vae1is
+                        // arm64.arch:180-188: vae1is
                         let page = encode_page(c, tag, va, None);
                         cpu.issue(Op::Vae1is { page });
-                        // arm64.arch:179-187: vae1is, view user
+                        // arm64.arch:180-188: vae1is, view user
                         let page = encode_page(c, tag | 0x1, va, None);
                         cpu.issue(Op::Vae1is { page });
                     }
                 } else {
                     let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                     for run in runs.by_ref() {
-                        // arm64.arch:211-218: rvale1is
+                        // arm64.arch:212-219: rvale1is
                         let range = encode_range(
                             c,
                             tag,
@@ -1530,7 +1530,7 @@ impl Tlb {
                             run.scale,
                         );
                         cpu.issue(Op::Rvale1is { range });
-                        // arm64.arch:211-218: rvale1is, view user
+                        // arm64.arch:212-219: rvale1is, view user
                         let range = encode_range(
                             c,
                             tag | 0x1,
@@ -1542,10 +1542,10 @@ impl Tlb {
                         cpu.issue(Op::Rvale1is { range });
                     }
                     if let Some(va) = runs.rest() {
-                        // arm64.arch:169-176: vale1is
+                        // arm64.arch:170-177: vale1is
                         let page = encode_page(c, tag, va, hinted);
                         cpu.issue(Op::Vale1is { page });
-                        // arm64.arch:169-176: vale1is, view user
+                        // arm64.arch:170-177: vale1is, view user
                         let page = encode_page(c, tag | 0x1, va, hinted);
                         cpu.issue(Op::Vale1is { page });
                     }
@@ -1553,24 +1553,24 @@ impl Tlb {
             } else if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:219-227: rvae1is
+                    // arm64.arch:220-228: rvae1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvae1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:179-187: vae1is
+                    // arm64.arch:180-188: vae1is
                     let page = encode_page(c, tag, va, None);
                     cpu.issue(Op::Vae1is { page });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:211-218: rvale1is
+                    // arm64.arch:212-219: rvale1is
                     let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
                     cpu.issue(Op::Rvale1is { range });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:169-176: vale1is
+                    // arm64.arch:170-177: vale1is
                     let page = encode_page(c, tag, va, hinted);
                     cpu.issue(Op::Vale1is { page });
                 }
@@ -1582,9 +1582,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, None);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:179-187: vae1is
+                    // arm64.arch:180-188: vae1is
                     cpu.issue(Op::Vae1is { page: page_kernel });
-                    // arm64.arch:179-187: vae1is, view user
+                    // arm64.arch:180-188: vae1is, view user
                     cpu.issue(Op::Vae1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1596,9 +1596,9 @@ impl Tlb {
                 let mut page_user = encode_page(c, tag | 0x1, start, hinted);
                 let mut left = entries;
                 while left > 0 {
-                    // arm64.arch:169-176: vale1is
+                    // arm64.arch:170-177: vale1is
                     cpu.issue(Op::Vale1is { page: page_kernel });
-                    // arm64.arch:169-176: vale1is, view user
+                    // arm64.arch:170-177: vale1is, view user
                     cpu.issue(Op::Vale1is { page: page_user });
                     page_kernel = page_kernel.wrapping_add(step >> 12);
                     page_user = page_user.wrapping_add(step >> 12);
@@ -1610,7 +1610,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:179-187: vae1is
+                // arm64.arch:180-188: vae1is
                 cpu.issue(Op::Vae1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1620,7 +1620,7 @@ impl Tlb {
             let mut page = encode_page(c, tag, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:169-176: vale1is
+                // arm64.arch:170-177: vale1is
                 cpu.issue(Op::Vale1is { page });
                 page = page.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1635,7 +1635,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:189-197, arm64.arch:198-207, arm64.arch:228-236, arm64.arch:237-246.
+    /// From: arm64.arch:190-198, arm64.arch:199-208, arm64.arch:229-237, arm64.arch:238-247.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1652,7 +1652,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:237-246: rvaae1
+                    // arm64.arch:238-247: rvaae1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1663,14 +1663,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:198-207: vaae1
+                    // arm64.arch:199-208: vaae1
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1 { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:228-236: rvaale1
+                    // arm64.arch:229-237: rvaale1
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1681,7 +1681,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1 { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:189-197: vaale1
+                    // arm64.arch:190-198: vaale1
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1 { page_any });
                 }
@@ -1691,7 +1691,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:198-207: vaae1
+                // arm64.arch:199-208: vaae1
                 cpu.issue(Op::Vaae1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1701,7 +1701,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:189-197: vaale1
+                // arm64.arch:190-198: vaale1
                 cpu.issue(Op::Vaale1 { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1717,7 +1717,7 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:189-197, arm64.arch:198-207, arm64.arch:228-236, arm64.arch:237-246.
+    /// From: arm64.arch:190-198, arm64.arch:199-208, arm64.arch:229-237, arm64.arch:238-247.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let c = self.config;
@@ -1734,7 +1734,7 @@ impl Tlb {
             if walk {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:237-246: rvaae1is
+                    // arm64.arch:238-247: rvaae1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1745,14 +1745,14 @@ impl Tlb {
                     cpu.issue(Op::Rvaae1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:198-207: vaae1is
+                    // arm64.arch:199-208: vaae1is
                     let page_any = encode_page_any(c, va, None);
                     cpu.issue(Op::Vaae1is { page_any });
                 }
             } else {
                 let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
                 for run in runs.by_ref() {
-                    // arm64.arch:228-236: rvaale1is
+                    // arm64.arch:229-237: rvaale1is
                     let range_any = encode_range_any(
                         c,
                         run.va,
@@ -1763,7 +1763,7 @@ impl Tlb {
                     cpu.issue(Op::Rvaale1is { range_any });
                 }
                 if let Some(va) = runs.rest() {
-                    // arm64.arch:189-197: vaale1is
+                    // arm64.arch:190-198: vaale1is
                     let page_any = encode_page_any(c, va, hinted);
                     cpu.issue(Op::Vaale1is { page_any });
                 }
@@ -1773,7 +1773,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, None);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:198-207: vaae1is
+                // arm64.arch:199-208: vaae1is
                 cpu.issue(Op::Vaae1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1783,7 +1783,7 @@ impl Tlb {
             let mut page_any = encode_page_any(c, start, hinted);
             let mut left = entries;
             while left > 0 {
-                // arm64.arch:189-197: vaale1is
+                // arm64.arch:190-198: vaale1is
                 cpu.issue(Op::Vaale1is { page_any });
                 page_any = page_any.wrapping_add(step >> 12);
                 left = left.wrapping_sub(1);
@@ -1797,16 +1797,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:249-256.
+    /// From: arm64.arch:120, arm64.arch:250-257.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:249-256: aside1
+        // arm64.arch:250-257: aside1
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:249-256: aside1, view user
+            // arm64.arch:250-257: aside1, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1 { space });
         }
@@ -1818,16 +1818,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:249-256.
+    /// From: arm64.arch:119, arm64.arch:250-257.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
         let c = self.config;
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:249-256: aside1is
+        // arm64.arch:250-257: aside1is
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
         if c.has(Config::KPTI) {
-            // arm64.arch:249-256: aside1is, view user
+            // arm64.arch:250-257: aside1is, view user
             let space = encode_space(tag | 0x1);
             cpu.issue(Op::Aside1is { space });
         }
@@ -1839,11 +1839,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:257-264.
+    /// From: arm64.arch:120, arm64.arch:258-265.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:257-264: vmalle1
+        // arm64.arch:258-265: vmalle1
         cpu.issue(Op::Vmalle1);
     }
 
@@ -1854,17 +1854,17 @@ impl Tlb {
     /// Owes: walk entries under the space's tag and under other tags, on this CPU, active CPUs,
     /// lazy CPUs.
     ///
-    /// From: arm64.arch:118, arm64.arch:257-264.
+    /// From: arm64.arch:119, arm64.arch:258-265.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
-        // arm64.arch:257-264: vmalle1is
+        // arm64.arch:258-265: vmalle1is
         cpu.issue(Op::Vmalle1is);
     }
 
     /// Completion, for entries of a user space that only this CPU may hold.
     ///
-    /// From: arm64.arch:121, arm64.arch:122.
+    /// From: arm64.arch:122, arm64.arch:123.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1877,11 +1877,11 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:169-176.
+    /// From: arm64.arch:121, arm64.arch:123, arm64.arch:170-177.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> Audience {
+    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> IpiTargets {
         let c = self.config;
-        let mut interrupt = Audience::NOBODY;
+        let mut sync_ipis = IpiTargets::NONE;
         // Devices that share the tables have been told by now.
         cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
@@ -1891,20 +1891,20 @@ impl Tlb {
         }
         if c.has(Config::C1PRO_SME) {
             // Taking an interrupt is what these CPUs need.
-            interrupt = Audience {
-                holders: Agents::NONE,
+            sync_ipis = IpiTargets {
+                agents: Agents::NONE,
                 sets: 0x1,
             };
         }
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
         }
-        interrupt
+        sync_ipis
     }
 
     /// Completion, for entries of the kernel that only this CPU may hold.
     ///
-    /// From: arm64.arch:121, arm64.arch:122.
+    /// From: arm64.arch:122, arm64.arch:123.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         // Devices that share the tables have been told by now.
@@ -1914,7 +1914,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:169-176.
+    /// From: arm64.arch:121, arm64.arch:123, arm64.arch:170-177.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1930,7 +1930,7 @@ impl Tlb {
 
     /// Makes new entries of a user space visible to walkers.
     ///
-    /// From: arm64.arch:118, arm64.arch:122.
+    /// From: arm64.arch:119, arm64.arch:123.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1942,7 +1942,7 @@ impl Tlb {
 
     /// Makes new entries of the kernel visible to walkers.
     ///
-    /// From: arm64.arch:118, arm64.arch:122.
+    /// From: arm64.arch:119, arm64.arch:123.
     #[inline]
     fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbIshst);
@@ -1951,11 +1951,11 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: arm64.arch:122, arm64.arch:290-293, arm64.arch:294-297.
+    /// From: arm64.arch:123, arm64.arch:291-294, arm64.arch:295-298.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt != Debt::None {
-            if debt == Debt::Tag {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+        if pending != Pending::None {
+            if pending == Pending::Tag {
                 // Everything under the tag goes.
                 self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
@@ -1964,15 +1964,15 @@ impl Tlb {
                 self.forget_all(cpu);
             }
         }
-        // arm64.arch:290-293: ttbr0
+        // arm64.arch:291-294: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.empty),
         });
-        // arm64.arch:294-297: ttbr1
+        // arm64.arch:295-298: ttbr1
         cpu.issue(Op::LoadTtbr1 {
             asid: encode_asid(to.tag.value),
         });
-        // arm64.arch:290-293: ttbr0
+        // arm64.arch:291-294: ttbr0
         cpu.issue(Op::LoadTtbr0 {
             ttbr0: encode_ttbr0(to.table),
         });
@@ -1981,12 +1981,12 @@ impl Tlb {
 
     /// Loads what user code runs on.
     ///
-    /// From: arm64.arch:294-297.
+    /// From: arm64.arch:295-298.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:294-297: ttbr1
+            // arm64.arch:295-298: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
             });
@@ -1995,12 +1995,12 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: arm64.arch:122, arm64.arch:294-297.
+    /// From: arm64.arch:123, arm64.arch:295-298.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::KPTI) {
-            // arm64.arch:294-297: ttbr1
+            // arm64.arch:295-298: ttbr1
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
             });
@@ -2014,11 +2014,11 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag and under other tags, on this CPU.
     ///
-    /// From: arm64.arch:119, arm64.arch:121, arm64.arch:122, arm64.arch:257-264.
+    /// From: arm64.arch:120, arm64.arch:122, arm64.arch:123, arm64.arch:258-265.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         cpu.issue(Op::DsbNshst);
-        // arm64.arch:257-264: vmalle1
+        // arm64.arch:258-265: vmalle1
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
@@ -2030,7 +2030,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
@@ -2065,8 +2065,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -2094,8 +2094,8 @@ impl Backend for Tlb {
         let c = self.config;
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
-            of_cpu: None,
-            of_machine: if !c.has(Config::ASID16) {
+            per_cpu: None,
+            global: if !c.has(Config::ASID16) {
                 Some((
                     TagValues {
                         first: 1,
@@ -2122,9 +2122,9 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let _ = request;
-        Audience::NOBODY
+        IpiTargets::NONE
     }
 
     #[inline(always)]
@@ -2203,36 +2203,36 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let interrupt = match (started.space, started.reach) {
+        let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 self.user_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::User, Reach::Wide) => self.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => {
                 self.kernel_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt);
-        Owed::NOTHING
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -2247,8 +2247,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome,
-    Owed, Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome,
+    Pending, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -112,18 +112,18 @@ impl Config {
     }
 
     /// The flags that hold of a space and not of the machine.
-    pub const OF_SPACE: Conditions = Conditions(0x8);
+    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
     /// Those of its flags that hold of a space and not of the machine.
     #[must_use]
-    pub const fn conditions(self) -> Conditions {
-        Conditions(self.0).and(Self::OF_SPACE)
+    pub const fn space_flags(self) -> SpaceFlags {
+        SpaceFlags(self.0).and(Self::OF_SPACE)
     }
 
-    /// The configuration in which a space with these conditions is flushed.
+    /// The configuration in which a space with these flags is flushed.
     #[must_use]
     #[inline(always)]
-    pub const fn of_space(self, conditions: Conditions) -> Self {
-        Self(self.0 | conditions.and(Self::OF_SPACE).0)
+    pub const fn of_space(self, flags: SpaceFlags) -> Self {
+        Self(self.0 | flags.and(Self::OF_SPACE).0)
     }
 
     /// Whether a machine can be like this: every feature and erratum has what it needs.
@@ -976,79 +976,7 @@ impl Tlb {
                 let rs = encode_rs(tag);
                 cpu.issue(Op::TlbielVa { rb_va, rs });
                 if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieVa {
-                                    rb_va: encode_rb_va(c, va, level),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if walk {
-                            // powerpc64.arch:205-212: tlbiel_pid1
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:135-143: tlbie_va
-                            let rb_va = encode_rb_va(c, va, level);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbieVa { rb_va, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if walk {
+                    if walk {
                         // powerpc64.arch:205-212: tlbiel_pid1
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
@@ -1057,11 +985,43 @@ impl Tlb {
                         let rb_pid = encode_rb_pid();
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbiePid0 {
+                                rb_pid: encode_rb_pid(),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieUnused {
+                                rb_unused: encode_rb_unused(),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     } else {
                         // powerpc64.arch:135-143: tlbie_va
                         let rb_va = encode_rb_va(c, va, level);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbieVa { rb_va, rs });
+                        if c.has(Config::P9_ERAT) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9: tlbie may leave ERAT entries.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(0x0),
+                            });
+                        }
+                        if c.has(Config::P9_STQ) {
+                            cpu.issue(Op::Ptesync);
+                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                            cpu.issue(Op::TlbieVa {
+                                rb_va: encode_rb_va(c, va, level),
+                                rs: encode_rs(tag),
+                            });
+                        }
                     }
                 } else if walk {
                     // powerpc64.arch:205-212: tlbiel_pid1
@@ -1174,9 +1134,10 @@ impl Tlb {
             } else {
                 self.user_here_page(cpu, tag, va, level, walk);
                 if walk {
-                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
@@ -1585,9 +1546,10 @@ impl Tlb {
             } else {
                 outcome |= self.user_here_ranges(cpu, tag, ranges);
                 if walk {
-                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
@@ -2449,8 +2411,8 @@ impl Tlb {
         cpu.issue(Op::Ptesync);
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
-                if c.has(Config::BROADCAST) {
-                    if c.has(Config::ISA31) {
+                if c.has(Config::ISA31) {
+                    if c.has(Config::BROADCAST) {
                         if walk {
                             // powerpc64.arch:163-171: tlbie_pid2
                             let rb_pid = encode_rb_pid();
@@ -2462,83 +2424,7 @@ impl Tlb {
                             let rs = encode_rs(tag);
                             cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                         }
-                    } else if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::ISA31) {
-                    if walk {
+                    } else if walk {
                         // powerpc64.arch:213-221: tlbiel_pid2
                         let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
@@ -2558,24 +2444,26 @@ impl Tlb {
                         cpu.issue(Op::TlbiePid0 { rb_pid, rs });
                     }
                 } else if c.has(Config::P9_NEST) {
-                    if walk {
-                        // powerpc64.arch:213-221: tlbiel_pid2
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    } else {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    }
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                    if !c.has(Config::BROADCAST) {
+                        if walk {
+                            // powerpc64.arch:213-221: tlbiel_pid2
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        } else {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(0);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                        }
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2598,17 +2486,19 @@ impl Tlb {
                         });
                     }
                 } else if walk {
-                    // powerpc64.arch:213-221: tlbiel_pid2
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
-                        // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                    if !c.has(Config::BROADCAST) {
+                        // powerpc64.arch:213-221: tlbiel_pid2
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
@@ -2631,17 +2521,19 @@ impl Tlb {
                         });
                     }
                 } else {
-                    // powerpc64.arch:197-204: tlbiel_pid0
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
+                    if !c.has(Config::BROADCAST) {
                         // powerpc64.arch:197-204: tlbiel_pid0
-                        let rb_pid_set = encode_rb_pid_set(set);
+                        let rb_pid_set = encode_rb_pid_set(0);
                         let rs = encode_rs(tag);
                         cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                        let mut set = 1;
+                        while set < 128 {
+                            // powerpc64.arch:197-204: tlbiel_pid0
+                            let rb_pid_set = encode_rb_pid_set(set);
+                            let rs = encode_rs(tag);
+                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                            set = set.wrapping_add(1);
+                        }
                     }
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
@@ -2742,163 +2634,56 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::P9_ERAT) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                            if c.has(Config::P9_STQ) {
-                                cpu.issue(Op::Ptesync);
-                                // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                                cpu.issue(Op::TlbieUnused {
-                                    rb_unused: encode_rb_unused(),
-                                    rs: encode_rs(tag),
-                                });
-                            }
-                        }
-                    } else if c.has(Config::P9_STQ) {
-                        if c.has(Config::P9_NEST) || walk {
-                            // powerpc64.arch:163-171: tlbie_pid2
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        } else {
-                            // powerpc64.arch:145-153: tlbie_pid0
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else if c.has(Config::P9_NEST) || walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                } else if walk {
+                if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(tag);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(tag),
+                        });
+                    }
                 }
             } else {
                 self.user_here_everything(cpu, tag, walk);
                 if walk {
-                    outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                    outcome.deferred
+                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
@@ -2988,80 +2773,48 @@ impl Tlb {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::P9_ERAT) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                    }
-                } else if c.has(Config::P9_STQ) {
-                    if walk {
-                        // powerpc64.arch:163-171: tlbie_pid2
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    } else {
-                        // powerpc64.arch:145-153: tlbie_pid0
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                } else if walk {
+                if walk {
                     // powerpc64.arch:163-171: tlbie_pid2
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 } else {
                     // powerpc64.arch:145-153: tlbie_pid0
                     let rb_pid = encode_rb_pid();
                     let rs = encode_rs(0x0);
                     cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                    if c.has(Config::P9_ERAT) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9: tlbie may leave ERAT entries.
+                        cpu.issue(Op::TlbiePid0 {
+                            rb_pid: encode_rb_pid(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
+                    if c.has(Config::P9_STQ) {
+                        cpu.issue(Op::Ptesync);
+                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
+                        cpu.issue(Op::TlbieUnused {
+                            rb_unused: encode_rb_unused(),
+                            rs: encode_rs(0x0),
+                        });
+                    }
                 }
             } else {
                 self.kernel_here_everything(cpu, walk);
@@ -3518,10 +3271,10 @@ impl Tlb {
     ///
     /// From: powerpc64.arch:90, powerpc64.arch:344-347.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
         let c = self.config;
-        if debt != Debt::None {
-            if c.has(Config::GTSE) && debt != Debt::Tag {
+        if pending != Pending::None {
+            if c.has(Config::GTSE) && pending != Pending::Tag {
                 // Everything under every tag goes.
                 self.forget_all(cpu);
             } else {
@@ -3579,55 +3332,55 @@ impl Tlb {
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn user_told(&self, walk: bool, ends: bool) -> Audience {
+    fn user_ipi_targets(&self, walk: bool, ends: bool) -> IpiTargets {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                Audience::NOBODY
+                IpiTargets::NONE
             } else {
                 if ends {
-                    Audience {
-                        holders: Agents::ACTIVE
+                    IpiTargets {
+                        agents: Agents::ACTIVE
                             .union(Agents::LAZY)
-                            .union(Agents::PARKED),
+                            .union(Agents::INACTIVE),
                         sets: 0x0,
                     }
                 } else {
                     if walk {
-                        Audience {
-                            holders: Agents::ACTIVE.union(Agents::LAZY),
+                        IpiTargets {
+                            agents: Agents::ACTIVE.union(Agents::LAZY),
                             sets: 0x0,
                         }
                     } else {
-                        Audience {
-                            holders: Agents::ACTIVE,
+                        IpiTargets {
+                            agents: Agents::ACTIVE,
                             sets: 0x0,
                         }
                     }
                 }
             }
         } else {
-            Audience::NOBODY
+            IpiTargets::NONE
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn kernel_told(&self) -> Audience {
+    fn kernel_ipi_targets(&self) -> IpiTargets {
         let c = self.config;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                Audience::NOBODY
+                IpiTargets::NONE
             } else {
-                Audience {
-                    holders: Agents::ACTIVE.union(Agents::LAZY),
+                IpiTargets {
+                    agents: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             }
         } else {
-            Audience::NOBODY
+            IpiTargets::NONE
         }
     }
 }
@@ -3637,7 +3390,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
-        delivery: Delivery::Either,
+        shootdown: Shootdown::Either,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
@@ -3650,7 +3403,9 @@ impl Backend for Tlb {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
-    const SENDER_ONLY: Conditions = Config::NONE.with(Config::COPROCESSORS).conditions();
+    const SENDER_ONLY: SpaceFlags = Config::NONE
+        .with(Config::COPROCESSORS)
+        .space_flags();
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config)
@@ -3681,8 +3436,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let c = self.config.of_space(conditions);
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let c = self.config.of_space(flags);
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -3709,8 +3464,8 @@ impl Backend for Tlb {
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {
-            of_cpu: None,
-            of_machine: Some((
+            per_cpu: None,
+            global: Some((
                 TagValues {
                     first: 2,
                     last: 1048575,
@@ -3722,23 +3477,26 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let tlb = Self {
-            config: self.config.of_space(request.conditions),
+            config: self.config.of_space(request.flags),
         };
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                tlb.user_told(request.tables(), matches!(request.scope, Scope::Teardown))
+                tlb.user_ipi_targets(
+                    request.tables(),
+                    matches!(request.scope, Scope::Teardown),
+                )
             }
-            (Space::Kernel, Reach::Wide) => tlb.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
+            (_, Reach::Here) => IpiTargets::NONE,
         }
     }
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tlb = Self {
-            config: self.config.of_space(request.conditions),
+            config: self.config.of_space(request.flags),
         };
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
@@ -3812,45 +3570,45 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let tlb = Self {
-            config: self.config.of_space(started.conditions),
+            config: self.config.of_space(started.flags),
         };
-        let interrupt = match (started.space, started.reach) {
+        let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 tlb.user_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::User, Reach::Wide) => {
                 tlb.user_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Here) => {
                 tlb.kernel_here_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
             (Space::Kernel, Reach::Wide) => {
                 tlb.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let tlb = Self {
-            config: self.config.of_space(to.conditions.without(Self::SENDER_ONLY)),
+            config: self.config.of_space(to.flags.without(Self::SENDER_ONLY)),
         };
-        tlb.switch_to(cpu, to, debt);
-        Owed::NOTHING
+        tlb.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -3867,8 +3625,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

@@ -4,18 +4,18 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
-};
-
-use tlbc_runtime::pte::{
-    Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::Pass;
+use tlbc_runtime::pte::{
+    Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
+};
+
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -928,7 +928,7 @@ impl Tlb {
         change: &Change,
         kind: Kind,
         owner: &Owner,
-    ) -> Owed {
+    ) -> Deferred {
         let c = self.config;
         let pass = &Pass {
             start: slot.va,
@@ -941,14 +941,14 @@ impl Tlb {
         let entries = pass.entries;
         let stride = pass.stride;
         let mut outcome = Outcome::NOTHING;
-        if kind == Kind::Appears {
+        if kind == Kind::Map {
             slot.store(change.new_bits);
         } else if kind == Kind::Same {
             if matches!(stride, PTE) {
                 slot.store(change.new_bits);
             } else if owner.may_defer {
                 slot.store(change.new_bits);
-                outcome.owed |= Owed::SPACE_UNTIL_ATTACH;
+                outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
             } else if c.has(Config::EDAT2) {
                 if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
                     && matches!(owner.reach, Reach::Here)
@@ -1129,8 +1129,8 @@ impl Tlb {
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
-            outcome.owed |= Owed::SPACE_UNTIL_ATTACH;
-        } else if kind == Kind::Vanishes {
+            outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
+        } else if kind == Kind::Unmap {
             if matches!(stride, PTE) {
                 if c.has(Config::IPTE_RANGE) {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
@@ -1219,7 +1219,7 @@ impl Tlb {
             if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
                 if matches!(owner.reach, Reach::Here) {
                     if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && kind == Kind::Relaxes {
+                        if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table = encode_table(slot.table);
                             let mut page = encode_page(start);
@@ -1274,7 +1274,7 @@ impl Tlb {
                         }
                     }
                     slot.store(change.new_bits);
-                } else if c.has(Config::RDP) && kind == Kind::Relaxes
+                } else if c.has(Config::RDP) && kind == Kind::RelaxPermissions
                     && matches!(stride, PTE)
                 {
                     let step = 1u64.wrapping_shl(pass.shift);
@@ -1351,7 +1351,7 @@ impl Tlb {
         } else {
             if matches!(stride, PTE) {
                 if c.has(Config::LOCAL_CLEAR) {
-                    if c.has(Config::RDP) && kind == Kind::Relaxes {
+                    if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
                         if matches!(owner.reach, Reach::Here) {
                             let step = 1u64.wrapping_shl(pass.shift);
                             let table = encode_table(slot.table);
@@ -1484,16 +1484,16 @@ impl Tlb {
             }
             slot.store(change.new_bits);
         }
-        outcome.owed
+        outcome.deferred
     }
 
     /// Loads another address space.
     ///
     /// From: s390.arch:264-267, s390.arch:268-271.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) {
-        if debt != Debt::None {
-            if debt == Debt::Tag {
+    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+        if pending != Pending::None {
+            if pending == Pending::Tag {
                 // Everything under the tag goes.
                 self.user_here_everything(cpu);
             } else {
@@ -1530,7 +1530,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "s390",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         strides: Levels(7),
         pages_batched: false,
         tables_deferred: true,
@@ -1558,8 +1558,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -1581,12 +1581,13 @@ impl Backend for Tlb {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        let facts = self.change_facts(owner.conditions);
+        let facts = self.change_facts(owner.flags);
         let kind = change.kind(&facts);
         let was = slot.was();
-        let owed = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
+        let deferred = self
+            .change_entry(cpu, owner.tag.value, slot, change, kind, owner);
         let required = change.left_over(&facts, owner.space);
-        Changed { was, required, owed }
+        Changed { was, required, deferred }
     }
 
     /// Issues nothing: new entries are published by the order in which walkers see stores, and
@@ -1600,8 +1601,8 @@ impl Backend for Tlb {
     fn tags(&self) -> Tags {
         let views = 0;
         Tags {
-            of_cpu: None,
-            of_machine: Some((
+            per_cpu: None,
+            global: Some((
                 TagValues {
                     first: 0,
                     last: 18446744073709551615,
@@ -1613,9 +1614,9 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let _ = request;
-        Audience::NOBODY
+        IpiTargets::NONE
     }
 
     #[inline(always)]
@@ -1702,28 +1703,28 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let _ = cpu;
-        let interrupt = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => Audience::NOBODY,
-            (Space::User, Reach::Wide) => Audience::NOBODY,
-            (Space::Kernel, Reach::Here) => Audience::NOBODY,
-            (Space::Kernel, Reach::Wide) => Audience::NOBODY,
+        let sync_ipis = match (started.space, started.reach) {
+            (Space::User, Reach::Here) => IpiTargets::NONE,
+            (Space::User, Reach::Wide) => IpiTargets::NONE,
+            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
+            (Space::Kernel, Reach::Wide) => IpiTargets::NONE,
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt);
-        Owed::NOTHING
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending);
+        Deferred::NOTHING
     }
 
     #[inline]
@@ -1740,8 +1741,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

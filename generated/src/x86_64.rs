@@ -5,15 +5,15 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Audience, Backend, Ceiling, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
-    Conditions, LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space,
+    LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
 use tlbc_runtime::runs::{Runs, Units};
@@ -257,25 +257,25 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// An instruction with its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// `tlbsync`: x86_64.arch:91.
+    /// `tlbsync`: x86_64.arch:93.
     Tlbsync,
-    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:122-130.
+    /// SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE. x86_64.arch:124-132.
     Invlpg {
         /// `[63:0] va`
         va: u64,
     },
-    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:131-141.
+    /// SDM 3A 4.10.4.1; SDM 2 INVPCID. x86_64.arch:133-143.
     Invpcid {
         /// `[63:2] 0; [1:0] form`
         kind: u64,
         /// `[127:64] va; [63:12] 0; [11:0] tag`
         descriptor: [u64; 2],
     },
-    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:142-149.
+    /// SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear. x86_64.arch:144-151.
     MovCr3,
-    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:150-158.
+    /// SDM 3A 4.10.4.1: MOV to CR4 that changes PGE. x86_64.arch:152-160.
     MovCr4,
-    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:163-177.
+    /// APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE. x86_64.arch:165-179.
     Invlpgb {
         /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
         rax: u64,
@@ -284,7 +284,7 @@ pub enum Op {
         /// `[31:28] 0; [27:16] tag; [15:0] 0`
         edx: u32,
     },
-    /// Loads `cr3`. x86_64.arch:194-198.
+    /// Loads `cr3`. x86_64.arch:196-200.
     LoadCr3 {
         /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
         cr3: u64,
@@ -354,6 +354,7 @@ impl Hardware {
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     /// - every top table maps the kernel alike.
+    /// - tables lie below 2^52.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and
@@ -423,7 +424,7 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Operand `va`: x86_64.arch:93-95.
+/// Operand `va`: x86_64.arch:95-97.
 #[inline(always)]
 const fn encode_va(va: u64) -> u64 {
     let mut bits = 0u64;
@@ -432,7 +433,7 @@ const fn encode_va(va: u64) -> u64 {
     bits
 }
 
-/// Operand `kind`: x86_64.arch:96-99.
+/// Operand `kind`: x86_64.arch:98-101.
 #[inline(always)]
 const fn encode_kind(form: u64) -> u64 {
     let mut bits = 0u64;
@@ -441,7 +442,7 @@ const fn encode_kind(form: u64) -> u64 {
     bits
 }
 
-/// Operand `descriptor`: x86_64.arch:100-104.
+/// Operand `descriptor`: x86_64.arch:102-106.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     let mut bits = [0u64; 2];
@@ -452,7 +453,7 @@ const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
     bits
 }
 
-/// Operand `rax`: x86_64.arch:105-109.
+/// Operand `rax`: x86_64.arch:107-111.
 #[inline(always)]
 const fn encode_rax(va: u64, form: u64) -> u64 {
     let mut bits = 0u64;
@@ -463,7 +464,7 @@ const fn encode_rax(va: u64, form: u64) -> u64 {
     bits
 }
 
-/// Operand `ecx`: x86_64.arch:110-115.
+/// Operand `ecx`: x86_64.arch:112-117.
 #[inline(always)]
 const fn encode_ecx(stride: Level, num: u64) -> u32 {
     let mut bits = 0u64;
@@ -478,7 +479,7 @@ const fn encode_ecx(stride: Level, num: u64) -> u32 {
     bits as u32
 }
 
-/// What operand `ecx` can name: x86_64.arch:114.
+/// What operand `ecx` can name: x86_64.arch:116.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
@@ -486,7 +487,7 @@ const ECX_UNITS: Units = Units {
     most: 65536,
 };
 
-/// Operand `edx`: x86_64.arch:116-120.
+/// Operand `edx`: x86_64.arch:118-122.
 #[inline(always)]
 const fn encode_edx(tag: u64) -> u32 {
     let mut bits = 0u64;
@@ -495,7 +496,7 @@ const fn encode_edx(tag: u64) -> u32 {
     bits as u32
 }
 
-/// Operand `cr3`: x86_64.arch:188-193.
+/// Operand `cr3`: x86_64.arch:190-195.
 #[inline(always)]
 const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     let mut bits = 0u64;
@@ -534,22 +535,22 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        // x86_64.arch:122-130: invlpg
+        // x86_64.arch:124-132: invlpg
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 let kind = encode_kind(0x0);
                 let descriptor = encode_descriptor(tag | 0x800, va);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
-                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
         }
         outcome
@@ -562,29 +563,29 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn user_wide_page<C: Issue<Op>>(
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         va: u64,
         level: Level,
         walk: bool,
     ) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 let rax = encode_rax(va, 0x7);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             } else {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 let rax = encode_rax(va, 0x17);
                 let ecx = encode_ecx(level, 0);
                 let edx = encode_edx(tag);
@@ -593,9 +594,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -608,7 +610,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141, x86_64.arch:150-158.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143, x86_64.arch:152-160.
     #[inline(always)]
     fn kernel_here_page<C: Issue<Op>>(
         &self,
@@ -620,40 +622,40 @@ impl Tlb {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 // Every other tag of this CPU is disowned, not flushed.
-                outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
                 } else {
                     // The caller has interrupts off.
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 let va_bits = encode_va(va);
                 cpu.issue(Op::Invlpg { va: va_bits });
                 if walk {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // x86_64.arch:131-141: invpcid, form nonglobal
+                        // x86_64.arch:133-143: invpcid, form nonglobal
                         let kind = encode_kind(0x3);
                         let descriptor = encode_descriptor(0, 0);
                         cpu.issue(Op::Invpcid { kind, descriptor });
                     } else {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 }
             }
         } else {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             let va_bits = encode_va(va);
             cpu.issue(Op::Invlpg { va: va_bits });
         }
@@ -667,7 +669,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(always)]
     fn kernel_wide_page<C: Issue<Op>>(
         &self,
@@ -681,13 +683,13 @@ impl Tlb {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if walk {
-                // x86_64.arch:163-177: invlpgb, form nonglobal
+                // x86_64.arch:165-179: invlpgb, form nonglobal
                 let rax = encode_rax(0, 0x4);
                 let ecx = encode_ecx(Level(0), 0);
                 let edx = encode_edx(0);
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
             }
-            // x86_64.arch:163-177: invlpgb, form leaves_any
+            // x86_64.arch:165-179: invlpgb, form leaves_any
             let rax = encode_rax(va, 0x1d);
             let ecx = encode_ecx(level, 0);
             let edx = encode_edx(0);
@@ -727,7 +729,7 @@ impl Tlb {
                 self.user_here_pass(cpu, tag, pass);
             }
             if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
         }
         outcome
@@ -739,19 +741,19 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(never)]
     fn user_wide_ranges<C: Issue<Op>>(
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config;
         let walk = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
             if self
@@ -762,7 +764,7 @@ impl Tlb {
                 )
             {
                 outcome.exceeded_ceiling = true;
-                outcome |= self.user_wide_everything(cpu, tag, of_machine, walk);
+                outcome |= self.user_wide_everything(cpu, tag, global, walk);
             } else {
                 for pass in passes.cuts() {
                     self.user_wide_pass(cpu, tag, pass);
@@ -777,9 +779,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_ranges(cpu, tag, ranges);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -791,7 +794,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141.
+    /// From: x86_64.arch:133-143.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -818,7 +821,7 @@ impl Tlb {
                         self.kernel_here_pass(cpu, pass);
                     }
                     // Every other tag of this CPU is disowned, not flushed.
-                    outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                 }
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 outcome |= self.kernel_here_everything(cpu);
@@ -837,7 +840,7 @@ impl Tlb {
                 } else {
                     if c.has(Config::INVLPGB) {
                         if walk {
-                            // x86_64.arch:131-141: invpcid, form nonglobal
+                            // x86_64.arch:133-143: invpcid, form nonglobal
                             let kind = encode_kind(0x3);
                             let descriptor = encode_descriptor(0, 0);
                             cpu.issue(Op::Invpcid { kind, descriptor });
@@ -854,7 +857,7 @@ impl Tlb {
                         }
                         if walk {
                             // Every other tag of this CPU is disowned, not flushed.
-                            outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                            outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                         }
                     }
                 }
@@ -885,7 +888,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:91, x86_64.arch:163-177.
+    /// From: x86_64.arch:93, x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
         let c = self.config;
@@ -905,7 +908,7 @@ impl Tlb {
                 outcome |= self.kernel_wide_everything(cpu);
             } else {
                 if walk {
-                    // x86_64.arch:163-177: invlpgb, form nonglobal
+                    // x86_64.arch:165-179: invlpgb, form nonglobal
                     let rax = encode_rax(0, 0x4);
                     let ecx = encode_ecx(Level(0), 0);
                     let edx = encode_edx(0);
@@ -1006,7 +1009,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130, x86_64.arch:131-141.
+    /// From: x86_64.arch:124-132, x86_64.arch:133-143.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let c = self.config;
@@ -1019,9 +1022,9 @@ impl Tlb {
             let mut descriptor = encode_descriptor(tag | 0x800, start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
-                // x86_64.arch:131-141: invpcid, form page, view user
+                // x86_64.arch:133-143: invpcid, form page, view user
                 cpu.issue(Op::Invpcid { kind, descriptor });
                 va = va.wrapping_add(step);
                 descriptor[1] = descriptor[1].wrapping_add(step);
@@ -1032,7 +1035,7 @@ impl Tlb {
             let mut va = encode_va(start);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:122-130: invlpg
+                // x86_64.arch:124-132: invlpg
                 cpu.issue(Op::Invlpg { va });
                 va = va.wrapping_add(step);
                 left = left.wrapping_sub(1);
@@ -1047,7 +1050,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
         let start = pass.start;
@@ -1057,7 +1060,7 @@ impl Tlb {
         if matches!(stride, PTE | PMD) {
             if walk {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form run
+                    // x86_64.arch:165-179: invlpgb, form run
                     let rax = encode_rax(run.va, 0x7);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1065,7 +1068,7 @@ impl Tlb {
                 }
             } else {
                 for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // x86_64.arch:163-177: invlpgb, form leaves
+                    // x86_64.arch:165-179: invlpgb, form leaves
                     let rax = encode_rax(run.va, 0x17);
                     let ecx = encode_ecx(stride, run.num);
                     let edx = encode_edx(tag);
@@ -1079,7 +1082,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form run
+                // x86_64.arch:165-179: invlpgb, form run
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1091,7 +1094,7 @@ impl Tlb {
             let edx = encode_edx(tag);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves
+                // x86_64.arch:165-179: invlpgb, form leaves
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1106,7 +1109,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:122-130.
+    /// From: x86_64.arch:124-132.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1115,7 +1118,7 @@ impl Tlb {
         let mut va = encode_va(start);
         let mut left = entries;
         while left > 0 {
-            // x86_64.arch:122-130: invlpg
+            // x86_64.arch:124-132: invlpg
             cpu.issue(Op::Invlpg { va });
             va = va.wrapping_add(step);
             left = left.wrapping_sub(1);
@@ -1129,7 +1132,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
         let start = pass.start;
@@ -1137,7 +1140,7 @@ impl Tlb {
         let stride = pass.stride;
         if matches!(stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 let rax = encode_rax(run.va, 0x1d);
                 let ecx = encode_ecx(stride, run.num);
                 let edx = encode_edx(0);
@@ -1150,7 +1153,7 @@ impl Tlb {
             let edx = encode_edx(0);
             let mut left = entries;
             while left > 0 {
-                // x86_64.arch:163-177: invlpgb, form leaves_any
+                // x86_64.arch:165-179: invlpgb, form leaves_any
                 cpu.issue(Op::Invlpgb { rax, ecx, edx });
                 rax = rax.wrapping_add((step >> 12) << 12);
                 left = left.wrapping_sub(1);
@@ -1164,16 +1167,16 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:142-149.
+    /// From: x86_64.arch:144-151.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
-        // x86_64.arch:142-149: mov_cr3
+        // x86_64.arch:144-151: mov_cr3
         cpu.issue(Op::MovCr3);
         if c.has(Config::PCID) && c.has(Config::PTI) {
-            outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+            outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
         }
         outcome
     }
@@ -1184,20 +1187,20 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(
         &self,
         cpu: &mut C,
         tag: u64,
-        of_machine: bool,
+        global: bool,
         walk: bool,
     ) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form tag
+            // x86_64.arch:165-179: invlpgb, form tag
             let rax = encode_rax(0, 0x6);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(tag);
@@ -1205,9 +1208,10 @@ impl Tlb {
         } else {
             outcome |= self.user_here_everything(cpu);
             if walk {
-                outcome.owed |= Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.owed |= Owed::LAZY_UNTIL_LOAD | Owed::PARKED_UNTIL_LOAD;
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -1219,7 +1223,7 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
@@ -1228,14 +1232,14 @@ impl Tlb {
             if c.has(Config::INVPCID) {
                 if c.has(Config::PTI) {
                     // The caller has interrupts off.
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:131-141: invpcid, form everything
+                    // x86_64.arch:133-143: invpcid, form everything
                     let kind = encode_kind(0x2);
                     let descriptor = encode_descriptor(0, 0);
                     cpu.issue(Op::Invpcid { kind, descriptor });
@@ -1243,20 +1247,20 @@ impl Tlb {
             } else {
                 // The caller has interrupts off.
                 if c.has(Config::PTI) {
-                    // x86_64.arch:142-149: mov_cr3
+                    // x86_64.arch:144-151: mov_cr3
                     cpu.issue(Op::MovCr3);
                     if c.has(Config::PCID) {
                         // Every other tag of this CPU is disowned, not flushed.
-                        outcome.owed |= Owed::OTHERS_UNTIL_LOAD;
+                        outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // x86_64.arch:150-158: mov_cr4
+                    // x86_64.arch:152-160: mov_cr4
                     cpu.issue(Op::MovCr4);
                 }
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
         outcome
@@ -1268,14 +1272,14 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs.
     ///
-    /// From: x86_64.arch:163-177.
+    /// From: x86_64.arch:165-179.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // x86_64.arch:163-177: invlpgb, form everything
+            // x86_64.arch:165-179: invlpgb, form everything
             let rax = encode_rax(0, 0xc);
             let ecx = encode_ecx(Level(0), 0);
             let edx = encode_edx(0);
@@ -1288,11 +1292,11 @@ impl Tlb {
 
     /// Completion, for entries of a user space that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, of_machine: bool) {
+    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
         let c = self.config;
-        if c.has(Config::INVLPGB) && of_machine {
+        if c.has(Config::INVLPGB) && global {
             // Devices that share the tables have been told by now.
             cpu.issue(Op::Tlbsync);
         }
@@ -1300,7 +1304,7 @@ impl Tlb {
 
     /// Completion, for entries of the kernel that other CPUs may hold as well.
     ///
-    /// From: x86_64.arch:91.
+    /// From: x86_64.arch:93.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
@@ -1312,63 +1316,68 @@ impl Tlb {
 
     /// Loads another address space.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, debt: Debt) -> Owed {
+    fn switch_to<C: Issue<Op>>(
+        &self,
+        cpu: &mut C,
+        to: &Root,
+        pending: Pending,
+    ) -> Deferred {
         let c = self.config;
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
-            if debt == Debt::None {
-                // x86_64.arch:194-198: cr3
+            if pending == Pending::None {
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                if debt == Debt::Tag {
+                if pending == Pending::Tag {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
                 if c.has(Config::PTI) {
-                    outcome.owed |= Owed::VIEW_UNTIL_RESUME;
+                    outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
                 }
             }
         } else {
-            if debt != Debt::None {
-                if debt == Debt::Tag {
+            if pending != Pending::None {
+                if pending == Pending::Tag {
                     // Everything under the tag goes.
                 } else {
                     // Everything under every tag goes.
                     self.forget_all(cpu);
                 }
             }
-            // x86_64.arch:194-198: cr3
+            // x86_64.arch:196-200: cr3
             cpu.issue(Op::LoadCr3 {
                 cr3: encode_cr3(c, to.tag.value, to.table, false),
             });
         }
-        outcome.owed
+        outcome.deferred
     }
 
     /// Loads what user code runs on.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn resume_user<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, owed_view: bool) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !owed_view {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
                 });
@@ -1378,18 +1387,18 @@ impl Tlb {
 
     /// Loads what the kernel runs on after user code ran.
     ///
-    /// From: x86_64.arch:194-198.
+    /// From: x86_64.arch:196-200.
     #[inline]
     fn enter_kernel<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
         let c = self.config;
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, true),
                 });
             } else {
-                // x86_64.arch:194-198: cr3
+                // x86_64.arch:196-200: cr3
                 cpu.issue(Op::LoadCr3 {
                     cr3: encode_cr3(c, to.tag.value, to.table, false),
                 });
@@ -1403,72 +1412,72 @@ impl Tlb {
     ///
     /// Owes: walk entries under the space's tag, on this CPU.
     ///
-    /// From: x86_64.arch:131-141, x86_64.arch:142-149, x86_64.arch:150-158.
+    /// From: x86_64.arch:133-143, x86_64.arch:144-151, x86_64.arch:152-160.
     #[inline]
     fn forget_all<C: Issue<Op>>(&self, cpu: &mut C) {
         let c = self.config;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // x86_64.arch:131-141: invpcid, form everything
+                // x86_64.arch:133-143: invpcid, form everything
                 let kind = encode_kind(0x2);
                 let descriptor = encode_descriptor(0, 0);
                 cpu.issue(Op::Invpcid { kind, descriptor });
             } else {
                 // The caller has interrupts off.
-                // x86_64.arch:150-158: mov_cr4
+                // x86_64.arch:152-160: mov_cr4
                 cpu.issue(Op::MovCr4);
             }
         } else {
             // The caller has interrupts off.
-            // x86_64.arch:142-149: mov_cr3
+            // x86_64.arch:144-151: mov_cr3
             cpu.issue(Op::MovCr3);
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn user_told(&self, of_machine: bool, walk: bool) -> Audience {
+    fn user_ipi_targets(&self, global: bool, walk: bool) -> IpiTargets {
         let c = self.config;
         if c.has(Config::INVLPGB) {
-            if of_machine {
-                Audience::NOBODY
+            if global {
+                IpiTargets::NONE
             } else {
                 if walk {
-                    Audience {
-                        holders: Agents::ACTIVE.union(Agents::LAZY),
+                    IpiTargets {
+                        agents: Agents::ACTIVE.union(Agents::LAZY),
                         sets: 0x0,
                     }
                 } else {
-                    Audience {
-                        holders: Agents::ACTIVE,
+                    IpiTargets {
+                        agents: Agents::ACTIVE,
                         sets: 0x0,
                     }
                 }
             }
         } else {
             if walk {
-                Audience {
-                    holders: Agents::ACTIVE.union(Agents::LAZY),
+                IpiTargets {
+                    agents: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
                 }
             } else {
-                Audience {
-                    holders: Agents::ACTIVE,
+                IpiTargets {
+                    agents: Agents::ACTIVE,
                     sets: 0x0,
                 }
             }
         }
     }
 
-    /// The CPUs to interrupt for a request that others are to be told of.
+    /// The CPUs to send an IPI for a request that other CPUs may have cached entries of.
     #[inline(always)]
-    fn kernel_told(&self) -> Audience {
+    fn kernel_ipi_targets(&self) -> IpiTargets {
         let c = self.config;
         if c.has(Config::INVLPGB) {
-            Audience::NOBODY
+            IpiTargets::NONE
         } else {
-            Audience {
-                holders: Agents::ACTIVE.union(Agents::LAZY),
+            IpiTargets {
+                agents: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
             }
         }
@@ -1480,7 +1489,7 @@ impl Backend for Tlb {
     const FACTS: Facts = Facts {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
-        delivery: Delivery::Either,
+        shootdown: Shootdown::Either,
         strides: Levels(7),
         pages_batched: true,
         tables_deferred: true,
@@ -1508,8 +1517,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        let _ = conditions;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        let _ = flags;
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -1536,7 +1545,7 @@ impl Backend for Tlb {
         let c = self.config;
         let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
         Tags {
-            of_cpu: if c.has(Config::PCID) {
+            per_cpu: if c.has(Config::PCID) {
                 Some(TagValues {
                     first: 1,
                     last: 6,
@@ -1545,7 +1554,7 @@ impl Backend for Tlb {
             } else {
                 None
             },
-            of_machine: if c.has(Config::INVLPGB) {
+            global: if c.has(Config::INVLPGB) {
                 Some((
                     TagValues {
                         first: 7,
@@ -1561,13 +1570,13 @@ impl Backend for Tlb {
     }
 
     #[inline(always)]
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                self.user_told(request.tag.of_machine, request.tables())
+                self.user_ipi_targets(request.tag.global, request.tables())
             }
-            (Space::Kernel, Reach::Wide) => self.kernel_told(),
-            (_, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
+            (_, Reach::Here) => IpiTargets::NONE,
         }
     }
 
@@ -1592,7 +1601,7 @@ impl Backend for Tlb {
                         self.user_wide_page(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             va,
                             level,
                             walk,
@@ -1602,7 +1611,7 @@ impl Backend for Tlb {
                         self.user_wide_ranges(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             ranges,
                         )
                     }
@@ -1610,7 +1619,7 @@ impl Backend for Tlb {
                         self.user_wide_everything(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             walk,
                         )
                     }
@@ -1618,7 +1627,7 @@ impl Backend for Tlb {
                         self.user_wide_everything(
                             cpu,
                             request.tag.value,
-                            request.tag.of_machine,
+                            request.tag.global,
                             true,
                         )
                     }
@@ -1645,32 +1654,32 @@ impl Backend for Tlb {
                 }
             }
         };
-        Started::new(request, self.audience(request), outcome)
+        Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let interrupt = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => Audience::NOBODY,
+        let sync_ipis = match (started.space, started.reach) {
+            (Space::User, Reach::Here) => IpiTargets::NONE,
             (Space::User, Reach::Wide) => {
-                self.user_wide_finish(cpu, started.of_machine);
-                Audience::NOBODY
+                self.user_wide_finish(cpu, started.global);
+                IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Here) => Audience::NOBODY,
+            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         Finished {
-            interrupt,
-            owed: started.outcome.owed,
+            sync_ipis,
+            deferred: started.outcome.deferred,
         }
     }
 
     #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
-        self.switch_to(cpu, to, debt)
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        self.switch_to(cpu, to, pending)
     }
 
     #[inline]
@@ -1684,8 +1693,8 @@ impl Backend for Tlb {
     }
 
     #[inline]
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         self.forget_all(cpu);
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

@@ -20,7 +20,7 @@ impl Agents {
     /// Other CPUs that have its root loaded without using it: they walk and fill by speculation.
     pub const LAZY: Self = Self(1 << 3);
     /// CPUs with tagged entries that they cannot use before they load the space again.
-    pub const PARKED: Self = Self(1 << 4);
+    pub const INACTIVE: Self = Self(1 << 4);
     /// CPUs outside the domain that broadcasts reach.
     pub const OUTSIDE: Self = Self(1 << 5);
     /// Devices that walk the same tables.
@@ -28,7 +28,7 @@ impl Agents {
     /// This CPU and those that share its TLB.
     pub const CORE: Self = Self(Self::SELF.0 | Self::SIBLING.0);
     /// Every CPU of the domain.
-    pub const CPUS: Self = Self(Self::CORE.0 | Self::ACTIVE.0 | Self::LAZY.0 | Self::PARKED.0);
+    pub const CPUS: Self = Self(Self::CORE.0 | Self::ACTIVE.0 | Self::LAZY.0 | Self::INACTIVE.0);
 
     /// Returns the classes in either set.
     #[must_use]

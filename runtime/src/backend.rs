@@ -1,7 +1,7 @@
 //! Where a generated backend and a sink of instructions meet.
 //!
 //! A flush is [`start`](Backend::start), then whatever the caller can do meanwhile (interrupting
-//! the CPUs in [`Started::deliver`], telling devices), then [`finish`](Backend::finish). Only after
+//! the CPUs in [`Started::flush_ipis`], telling devices), then [`finish`](Backend::finish). Only after
 //! that may a page or a table that the request covered get a new owner, and only if nothing of
 //! [`Finished`] is left.
 
@@ -11,7 +11,7 @@ use core::ops::{BitOr, BitOrAssign};
 use crate::agents::Agents;
 use crate::level::{LEVELS, Level, Levels};
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
-use crate::request::{Conditions, LevelTable, Reach, Request, Space, Tag};
+use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 
 /// Takes the instructions that a backend issues, in order.
 ///
@@ -60,20 +60,20 @@ impl<Op, F: FnMut(Op)> Issue<Op> for Record<F> {
 
 /// Flushes that are put off to a moment before which their entries cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use = "what is owed and forgotten stays stale"]
-pub struct Owed(u8);
+#[must_use = "what is deferred and forgotten stays stale"]
+pub struct Deferred(u8);
 
-impl Owed {
+impl Deferred {
     /// Nothing.
     pub const NOTHING: Self = Self(0);
     /// On this CPU, everything under any tag but the loaded one, before that tag is loaded again.
     pub const OTHERS_UNTIL_LOAD: Self = Self(1);
     /// On this CPU, everything under the tag of the user view, before the return to user code.
-    pub const VIEW_UNTIL_RESUME: Self = Self(1 << 1);
+    pub const VIEW_UNTIL_RETURN: Self = Self(1 << 1);
     /// On lazy CPUs, what was asked for, before they use the space again.
     pub const LAZY_UNTIL_LOAD: Self = Self(1 << 2);
     /// On parked CPUs, what was asked for, before they load the space again.
-    pub const PARKED_UNTIL_LOAD: Self = Self(1 << 3);
+    pub const INACTIVE_UNTIL_LOAD: Self = Self(1 << 3);
     /// On every CPU, everything of the space, before one attaches it or anything of it gets a new owner.
     pub const SPACE_UNTIL_ATTACH: Self = Self(1 << 4);
 
@@ -95,14 +95,14 @@ impl Owed {
     }
 }
 
-impl BitOr for Owed {
+impl BitOr for Deferred {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         self.and(other)
     }
 }
 
-impl BitOrAssign for Owed {
+impl BitOrAssign for Deferred {
     fn bitor_assign(&mut self, other: Self) {
         *self = self.and(other);
     }
@@ -148,7 +148,7 @@ impl BitOrAssign for FinishSteps {
 #[must_use = "entries that are still cached stay stale"]
 pub struct Outcome {
     /// What is owed already.
-    pub owed: Owed,
+    pub deferred: Deferred,
     /// What is required of completion.
     pub steps: FinishSteps,
     /// Whether everything of the space was invalidated because the request exceeds the [ceiling](Backend::ceiling).
@@ -158,7 +158,7 @@ pub struct Outcome {
 impl Outcome {
     /// Nothing is left to be done, and the ceiling was not exceeded.
     pub const NOTHING: Self = Self {
-        owed: Owed::NOTHING,
+        deferred: Deferred::NOTHING,
         steps: FinishSteps::NONE,
         exceeded_ceiling: false,
     };
@@ -167,7 +167,7 @@ impl Outcome {
 impl BitOrAssign for Outcome {
     #[inline]
     fn bitor_assign(&mut self, other: Self) {
-        self.owed |= other.owed;
+        self.deferred |= other.deferred;
         self.steps |= other.steps;
         self.exceeded_ceiling |= other.exceeded_ceiling;
     }
@@ -175,24 +175,24 @@ impl BitOrAssign for Outcome {
 
 /// CPUs to interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Audience {
+pub struct IpiTargets {
     /// By what they are to the space.
-    pub holders: Agents,
+    pub agents: Agents,
     /// Named sets that the kernel keeps, one bit each, in the order of the definition.
     pub sets: u8,
 }
 
-impl Audience {
+impl IpiTargets {
     /// Nobody.
-    pub const NOBODY: Self = Self {
-        holders: Agents::NONE,
+    pub const NONE: Self = Self {
+        agents: Agents::NONE,
         sets: 0,
     };
 
     /// Whether it is nobody.
     #[must_use]
-    pub const fn is_nobody(self) -> bool {
-        self.holders.is_empty() && self.sets == 0
+    pub const fn is_empty(self) -> bool {
+        self.agents.is_empty() && self.sets == 0
     }
 }
 
@@ -205,11 +205,11 @@ pub struct Started {
     /// Who may have cached them.
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
-    pub of_machine: bool,
+    pub global: bool,
     /// What holds of the space.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
     /// CPUs to interrupt now: each runs [`Backend::deliver`] with the same request and answers.
-    pub deliver: Audience,
+    pub flush_ipis: IpiTargets,
     /// What came of the instructions.
     pub outcome: Outcome,
     here: PhantomData<*const ()>,
@@ -218,13 +218,13 @@ pub struct Started {
 impl Started {
     /// Returns a started flush, whose instructions have been issued with this outcome.
     #[inline]
-    pub const fn new(request: &Request<'_>, deliver: Audience, outcome: Outcome) -> Self {
+    pub const fn new(request: &Request<'_>, flush_ipis: IpiTargets, outcome: Outcome) -> Self {
         Self {
             space: request.space,
             reach: request.reach,
-            of_machine: request.tag.of_machine,
-            conditions: request.conditions,
-            deliver,
+            global: request.tag.global,
+            flags: request.flags,
+            flush_ipis,
             outcome,
             here: PhantomData,
         }
@@ -241,9 +241,9 @@ impl Started {
 #[must_use = "nothing changes owner while somebody is left to interrupt"]
 pub struct Finished {
     /// CPUs still to interrupt, with nothing to do there: the interrupt itself is what they need.
-    pub interrupt: Audience,
+    pub sync_ipis: IpiTargets,
     /// What is owed.
-    pub owed: Owed,
+    pub deferred: Deferred,
 }
 
 /// What a CPU loads to run in an address space.
@@ -257,12 +257,28 @@ pub struct Root {
     /// after the other.
     pub empty: u64,
     /// What holds of the space.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
+}
+
+impl Root {
+    /// Returns a root whose tag is 0 on every CPU: the kernel's, on a machine whose spaces are never given the tag 0.
+    #[must_use]
+    pub const fn untagged(table: u64, empty: u64) -> Self {
+        Self {
+            table,
+            tag: Tag {
+                value: 0,
+                global: true,
+            },
+            empty,
+            flags: SpaceFlags::NONE,
+        }
+    }
 }
 
 /// What a CPU owes before it uses a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Debt {
+pub enum Pending {
     /// Nothing.
     None,
     /// Everything under the tag.
@@ -286,11 +302,11 @@ pub enum Answer {
 
 /// How other CPUs are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum Shootdown {
     /// An instruction of this CPU reaches them, in every configuration.
     Broadcast,
     /// Each flushes for itself, in every configuration.
-    Interrupts,
+    Ipi,
     /// It depends on the configuration and on the tag.
     Either,
 }
@@ -318,9 +334,9 @@ impl Ceiling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tags {
     /// Of each CPU.
-    pub of_cpu: Option<TagValues>,
+    pub per_cpu: Option<TagValues>,
     /// Of the machine, and where they come from.
-    pub of_machine: Option<(TagValues, TagSource)>,
+    pub global: Option<(TagValues, TagSource)>,
 }
 
 /// Which values a kind of tag has.
@@ -353,7 +369,7 @@ pub struct Facts {
     /// Names of the levels, from the leaf up; empty where there is none.
     pub level_names: [&'static str; LEVELS],
     /// How other CPUs are reached.
-    pub delivery: Delivery,
+    pub shootdown: Shootdown,
     /// Levels whose leaves are worth a stride of their own.
     pub strides: Levels,
     /// Whether pages are gathered and freed behind one flush; otherwise the change itself flushes.
@@ -415,13 +431,13 @@ pub trait Backend {
 
     /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
     /// them itself, so that the CPUs that it interrupts need not.
-    const SENDER_ONLY: Conditions = Conditions::NONE;
+    const SENDER_ONLY: SpaceFlags = SpaceFlags::NONE;
 
     /// When the current configuration gives up flushing one by one.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
 
     /// What a change of an entry of a space with these conditions leaves behind in the caches.
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
 
     /// Changes table entries, and says what must be flushed for it.
     ///
@@ -446,8 +462,8 @@ pub trait Backend {
         };
         Changed {
             was,
-            required: change.required_flush(&self.change_facts(owner.conditions)),
-            owed: Owed::NOTHING,
+            required: change.required_flush(&self.change_facts(owner.flags)),
+            deferred: Deferred::NOTHING,
         }
     }
 
@@ -466,8 +482,8 @@ pub trait Backend {
         slot.compare_exchange(seen, change.new_bits)
             .then(|| Changed {
                 was: seen,
-                required: change.required_flush(&self.change_facts(owner.conditions)),
-                owed: Owed::NOTHING,
+                required: change.required_flush(&self.change_facts(owner.flags)),
+                deferred: Deferred::NOTHING,
             })
     }
 
@@ -486,7 +502,7 @@ pub trait Backend {
     /// The CPUs that [`start`](Self::start) will say are to be interrupted for a request, known before: nobody
     /// where instructions reach them all. The scope counts only for whether tables were unlinked, and for a
     /// space that ends.
-    fn audience(&self, request: &Request<'_>) -> Audience;
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets;
 
     /// Makes the changes visible and issues what drops the entries.
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;
@@ -496,22 +512,22 @@ pub trait Backend {
 
     /// What a CPU does that was interrupted for a request of another; it has the space loaded, unless the
     /// space ends.
-    fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Owed {
+    fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
-            conditions: request.conditions.without(Self::SENDER_ONLY),
+            flags: request.flags.without(Self::SENDER_ONLY),
             ..*request
         };
         let started = self.start(cpu, &here);
-        self.finish(cpu, started).owed
+        self.finish(cpu, started).deferred
     }
 
     /// Loads an address space, paying what is owed for it.
-    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Debt) -> Owed;
+    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Pending) -> Deferred;
 
     /// Loads what user code runs on, if that is not what the kernel runs on.
     /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
-    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool);
+    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, deferred: bool);
 
     /// Loads what the kernel runs on, where [`return_to_user`](Self::return_to_user) loaded something else: the first thing after entry
     /// from user code. `to.table` is the kernel view's top table. Flushes nothing, and keeps what is cached under the
@@ -519,5 +535,5 @@ pub trait Backend {
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
 
     /// Forgets everything, before this CPU's first translation.
-    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Owed;
+    fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Deferred;
 }

@@ -16,14 +16,14 @@
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
 use crate::Mmu;
-use crate::backend::{Backend, Owed};
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::backend::{Backend, Deferred};
+use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::platform::Platform;
 use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
-use crate::request::{Conditions, Extent, Ranges, Reach, Request, Space};
+use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -43,7 +43,7 @@ impl<P: Platform> Mmu<P> {
             // A store goes to no sink.
             let sink = &mut crate::Record(|_| ());
             let mut changed = self.platform.backend().change(sink, slot, change, &owner);
-            self.look_again(space, owner.conditions, change, &mut changed);
+            self.look_again(space, owner.flags, change, &mut changed);
             return changed;
         }
         self.change_by_instruction(space, slot, change, may_defer)
@@ -66,7 +66,7 @@ impl<P: Platform> Mmu<P> {
         let sink = &mut crate::Record(|_| ());
         let backend = self.platform.backend();
         let mut changed = backend.change_from(sink, slot, seen, change, &owner)?;
-        self.look_again(space, owner.conditions, change, &mut changed);
+        self.look_again(space, owner.flags, change, &mut changed);
         Some(changed)
     }
 
@@ -77,7 +77,7 @@ impl<P: Platform> Mmu<P> {
             space: space.kind,
             tag: crate::Tag::default(),
             reach: Reach::Wide,
-            conditions: space.conditions(),
+            flags: space.flags(),
             may_defer: false,
         }
     }
@@ -89,11 +89,11 @@ impl<P: Platform> Mmu<P> {
     fn look_again(
         &self,
         space: &AddressSpace<P>,
-        before: Conditions,
+        before: SpaceFlags,
         change: &Change,
         changed: &mut Changed,
     ) {
-        let set_by_devices = P::Backend::SENDER_ONLY != Conditions::NONE;
+        let set_by_devices = P::Backend::SENDER_ONLY != SpaceFlags::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
             || changed.required.is_required_now(space.kind)
@@ -101,7 +101,7 @@ impl<P: Platform> Mmu<P> {
             return;
         }
         Self::before_looking();
-        let now = space.conditions();
+        let now = space.flags();
         if now != before {
             changed.required = change.required_flush(&self.platform.backend().change_facts(now));
         }
@@ -132,7 +132,7 @@ impl<P: Platform> Mmu<P> {
             Self::before_looking();
             if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
-                let facts = backend.change_facts(space.conditions());
+                let facts = backend.change_facts(space.flags());
                 changed.required = change.required_flush(&facts);
             }
             changed
@@ -176,7 +176,7 @@ impl<P: Platform> Mmu<P> {
             } else {
                 Reach::Wide
             },
-            conditions: space.conditions(),
+            flags: space.flags(),
             may_defer: only_loaded,
         }
     }
@@ -213,7 +213,7 @@ impl<P: Platform> Mmu<P> {
             .get(level.index())
             .filter(|level| level.leaf);
         let shift = leaf.ok_or(Misuse::NoSuchLevel)?.shift;
-        let facts = backend.change_facts(space.conditions());
+        let facts = backend.change_facts(space.flags());
         if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
             return Ok(false);
         }
@@ -235,25 +235,25 @@ impl<P: Platform> Mmu<P> {
                 space: space.kind,
                 tag: self.tag_of(here, space),
                 reach: Reach::Here,
-                conditions: space.conditions().without(P::Backend::SENDER_ONLY),
+                flags: space.flags().without(P::Backend::SENDER_ONLY),
                 scope: ranges.scope(backend.levels()),
             };
             let mut sink = self.platform.sink(cpu);
             let started = backend.start(&mut sink, &request);
-            let owed = backend.finish(&mut sink, started).owed;
-            self.record(here, space, owed);
+            let deferred = backend.finish(&mut sink, started).deferred;
+            self.record(here, space, deferred);
         });
         Ok(true)
     }
 
     /// What a change of an entry of this space leaves behind now.
     pub(crate) fn change_facts(&self, space: &AddressSpace<P>) -> ChangeFacts {
-        self.platform.backend().change_facts(space.conditions())
+        self.platform.backend().change_facts(space.flags())
     }
 
     /// What a change put off is on the books of its space.
     pub(crate) fn defers(changed: &Changed) -> bool {
-        changed.owed.contains(Owed::SPACE_UNTIL_ATTACH)
+        changed.deferred.contains(Deferred::SPACE_UNTIL_ATTACH)
     }
 
     /// Whether an entry says something that an entry of this level can say.

@@ -5,14 +5,14 @@
 
 use crate::backend::Backend;
 use crate::level::Level;
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::platform::Platform;
 use crate::ranges::Kept;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
 use crate::{CpuId, Mmu};
 
-/// How many size classes [`Counts::pages`] has.
+/// How many size classes [`Stats::pages`] has.
 pub const SIZES: usize = 12;
 
 macro_rules! counters {
@@ -25,9 +25,9 @@ macro_rules! counters {
             pub pages: [Own; SIZES],
         }
 
-        /// What was counted, on one CPU or on all. Counts wrap.
+        /// What was counted, on one CPU or on all. Stats wrap.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct Counts {
+        pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
             /// Flushes of 0 pages (tables alone), of 1 page, of up to 2, of up to 4, and so on; the last of all that are
             /// larger. Those of everything are not in it.
@@ -43,7 +43,7 @@ macro_rules! counters {
                 }
             }
 
-            fn add_to(&self, sum: &mut Counts) {
+            fn add_to(&self, sum: &mut Stats) {
                 $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
                 for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
                     *sum = sum.wrapping_add(word.get());
@@ -103,9 +103,9 @@ impl Counters {
 // What is known of a scope where it is made is to be known where it is matched.
 #[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
-    /// Counts how much a flush names.
+    /// Stats how much a flush names.
     #[inline(always)]
-    pub(crate) fn count_size(&self, here: &Local<P>, request: &Request<'_>) {
+    pub(crate) fn count_size(&self, here: &CpuTlb<P>, request: &Request<'_>) {
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
             Scope::Ranges(ranges) => self.count_entries(here, ranges),
@@ -114,7 +114,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     #[inline]
-    fn count_entries(&self, here: &Local<P>, ranges: &Ranges) {
+    fn count_entries(&self, here: &CpuTlb<P>, ranges: &Ranges) {
         let backend = self.platform.backend();
         let levels = backend.levels();
         let entries = |level: Level, leaf: Extent| {
@@ -133,8 +133,8 @@ impl<P: Platform> Mmu<P> {
 
     /// What all CPUs counted.
     #[must_use]
-    pub fn stats(&self) -> Counts {
-        let mut sum = Counts::default();
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
         self.locals()
             .for_each(|local| local.counters.add_to(&mut sum));
         sum.rollovers = self.tags.rollovers.get();
@@ -143,8 +143,8 @@ impl<P: Platform> Mmu<P> {
 
     /// What one CPU counted.
     #[must_use]
-    pub fn stats_of(&self, cpu: CpuId) -> Counts {
-        let mut sum = Counts::default();
+    pub fn stats_of(&self, cpu: CpuId) -> Stats {
+        let mut sum = Stats::default();
         self.platform.cpu(cpu).counters.add_to(&mut sum);
         sum
     }
@@ -160,7 +160,7 @@ mod tests {
         for pages in [0, 1, 2, 3, 4, 5, 512, 1025, u64::MAX] {
             counters.flushed(pages);
         }
-        let mut counts = Counts::default();
+        let mut counts = Stats::default();
         counters.add_to(&mut counts);
         assert_eq!(counts.pages, [1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 1, 2]);
     }

@@ -16,11 +16,11 @@ impl CpuId {
 }
 
 /// A set of CPUs as a value: [`CpuSet`], as large as the kernel wants it.
-pub trait Cpus: Clone {
+pub trait CpuMask: Clone {
     /// How many CPUs it can hold.
     const CAPACITY: usize;
     /// The same, shared between CPUs.
-    type Shared: SharedCpus<Set = Self>;
+    type Shared: SharedCpuMask<Set = Self>;
 
     /// The empty set.
     const NONE: Self;
@@ -44,9 +44,9 @@ pub trait Cpus: Clone {
 }
 
 /// A set of CPUs that several CPUs read and change.
-pub trait SharedCpus: Sized {
+pub trait SharedCpuMask: Sized {
     /// What it is at a moment.
-    type Set: Cpus<Shared = Self>;
+    type Set: CpuMask<Shared = Self>;
 
     /// The empty set.
     #[cfg(not(loom))]
@@ -66,7 +66,7 @@ pub trait SharedCpus: Sized {
 
 const_fn! {
     /// The empty set.
-    pub(crate) const fn no_cpus<S: SharedCpus>() -> S {
+    pub(crate) const fn no_cpus<S: SharedCpuMask>() -> S {
         #[cfg(not(loom))]
         return S::NONE;
         #[cfg(loom)]
@@ -88,7 +88,7 @@ const fn place(cpu: CpuId) -> (usize, u64) {
     (cpu.index() / 64, 1 << (cpu.0 % 64))
 }
 
-impl<const W: usize> Cpus for CpuSet<W> {
+impl<const W: usize> CpuMask for CpuSet<W> {
     const CAPACITY: usize = 64 * W;
     type Shared = SharedCpuSet<W>;
 
@@ -146,7 +146,7 @@ impl<const W: usize> Cpus for CpuSet<W> {
     }
 }
 
-impl<const W: usize> SharedCpus for SharedCpuSet<W> {
+impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
     type Set = CpuSet<W>;
 
     #[cfg(not(loom))]

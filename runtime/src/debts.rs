@@ -8,7 +8,7 @@
 //!
 //! Source: Linux `mm/mmu_gather.c` and the comments beside `flush_tlb_func` on generations.
 
-use crate::backend::Debt;
+use crate::backend::Pending;
 use crate::fault::{Fault, is_back};
 use crate::space::SpaceId;
 use crate::sync::{Barrier, Own, Word, const_fn};
@@ -56,8 +56,8 @@ impl Due {
 
     /// What was [due](Self::due) is flushed.
     #[inline]
-    pub fn pay(&self, owed: u64) {
-        self.paid.release(owed, Barrier::Pay);
+    pub fn pay(&self, deferred: u64) {
+        self.paid.release(deferred, Barrier::Pay);
     }
 }
 
@@ -117,9 +117,9 @@ impl Ledger {
 
     /// What was [due](Self::dues) is flushed.
     pub(crate) fn pay(&self, dues: Dues) {
-        for (due, owed) in self.all().into_iter().zip(dues.0) {
-            if let Some(owed) = owed {
-                due.pay(owed);
+        for (due, deferred) in self.all().into_iter().zip(dues.0) {
+            if let Some(deferred) = deferred {
+                due.pay(deferred);
             }
         }
     }
@@ -233,12 +233,12 @@ impl Book {
         lines: usize,
         generation: u64,
         loaded: SpaceId,
-    ) -> (Line, Debt) {
+    ) -> (Line, Pending) {
         if let Some(line) = self.line(space, lines) {
             let behind = self.followed(line) != generation;
-            return (line, if behind { Debt::Tag } else { Debt::None });
+            return (line, if behind { Pending::Tag } else { Pending::None });
         }
-        (self.give(space, lines, loaded), Debt::Tag)
+        (self.give(space, lines, loaded), Pending::Tag)
     }
 
     /// Gives a line to a space that has none.
@@ -394,14 +394,14 @@ mod tests {
     fn what_is_not_remembered_is_owed() {
         let book = Book::default();
         let (line, debt) = book.open(A, 2, 5, SpaceId::NONE);
-        assert_eq!(debt, Debt::Tag);
+        assert_eq!(debt, Pending::Tag);
         book.follow(line, 5);
-        assert_eq!(book.open(A, 2, 5, SpaceId::NONE), (line, Debt::None));
-        assert_eq!(book.open(A, 2, 6, SpaceId::NONE), (line, Debt::Tag));
+        assert_eq!(book.open(A, 2, 5, SpaceId::NONE), (line, Pending::None));
+        assert_eq!(book.open(A, 2, 6, SpaceId::NONE), (line, Pending::Tag));
         let (other, _) = book.open(B, 2, 0, SpaceId::NONE);
         assert_ne!(other, line);
         // A third one takes the older line.
-        assert_eq!(book.open(C, 2, 0, SpaceId::NONE), (line, Debt::Tag));
+        assert_eq!(book.open(C, 2, 0, SpaceId::NONE), (line, Pending::Tag));
         assert_eq!(book.line(A, 2), None);
     }
 
@@ -414,7 +414,7 @@ mod tests {
         book.follow(b, 1);
         book.owe_others(LoadedTag::Line(Some(b)));
         assert_eq!(book.line(A, 8), None);
-        assert_eq!(book.open(B, 8, 1, SpaceId::NONE).1, Debt::None);
+        assert_eq!(book.open(B, 8, 1, SpaceId::NONE).1, Pending::None);
         assert!(book.take_view(b) && !book.take_view(b));
     }
 
@@ -424,12 +424,12 @@ mod tests {
         let (a, _) = book.open(A, 2, 0, SpaceId::NONE);
         let (b, _) = book.open(B, 2, 0, A);
         // It would be the turn of A's, whose tag is loaded.
-        assert_eq!(book.open(C, 2, 0, A), (b, Debt::Tag));
+        assert_eq!(book.open(C, 2, 0, A), (b, Pending::Tag));
         assert_eq!(book.line(A, 2), Some(a));
         // With one line there is no other.
         let book = Book::default();
         let (a, _) = book.open(A, 1, 0, SpaceId::NONE);
-        assert_eq!(book.open(B, 1, 0, A), (a, Debt::Tag));
+        assert_eq!(book.open(B, 1, 0, A), (a, Pending::Tag));
     }
 
     #[test]

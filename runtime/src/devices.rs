@@ -1,7 +1,7 @@
 //! Secondary MMUs: devices that walk the same tables.
 //!
 //! Some are reached by the CPU's own instructions, where the definition says so and the space's
-//! [`Conditions`] say that there is one; others keep translations that only their driver can drop
+//! [`SpaceFlags`] say that there is one; others keep translations that only their driver can drop
 //! ([`Platform::invalidate_secondary`]). Both are holders: a flush counts them in from before the first fill until after the
 //! last entry is gone. A flag of a space holds as long as any of its devices wants it: the devices that want one are counted.
 //!
@@ -11,7 +11,7 @@
 use crate::Mmu;
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
-use crate::request::{Conditions, Request, Scope, Space};
+use crate::request::{Request, Scope, Space, SpaceFlags};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, Own, full_barrier, stands};
@@ -42,7 +42,7 @@ impl Wanted {
 }
 
 /// The bits of flags.
-fn bits(flags: Conditions) -> impl Iterator<Item = u32> {
+fn bits(flags: SpaceFlags) -> impl Iterator<Item = u32> {
     (0..32).filter(move |bit| flags.0 & 1 << bit != 0)
 }
 
@@ -63,7 +63,7 @@ impl core::error::Error for TooManyDevices {}
 #[must_use = "the space counts the device until it is detached"]
 pub struct Attached {
     space: SpaceId,
-    wants: Conditions,
+    wants: SpaceFlags,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -82,7 +82,7 @@ impl<P: Platform> Mmu<P> {
     pub fn attach_device(
         &self,
         space: &AddressSpace<P>,
-        wants: Conditions,
+        wants: SpaceFlags,
     ) -> Result<Attached, TooManyDevices> {
         self.with_devices(|| {
             let full = |bit| space.wanted.count(bit) == 0xffff;
@@ -92,7 +92,7 @@ impl<P: Platform> Mmu<P> {
             for bit in bits(wants) {
                 space.wanted.set(bit, space.wanted.count(bit) + 1);
             }
-            space.conditions.or(u64::from(wants.0), Barrier::Owe);
+            space.flags.or(u64::from(wants.0), Barrier::Owe);
             space.devices.add(1, Barrier::Owe);
             Ok(())
         })?;
@@ -118,12 +118,10 @@ impl<P: Platform> Mmu<P> {
         }
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
         if is_back(Fault::ClearsFlagsOfOthers) {
-            space
-                .conditions
-                .and(!u64::from(device.wants.0), Barrier::Pay);
+            space.flags.and(!u64::from(device.wants.0), Barrier::Pay);
         }
         self.with_devices(|| {
-            let mut no_longer = Conditions::NONE;
+            let mut no_longer = SpaceFlags::NONE;
             for bit in bits(device.wants) {
                 let others = space.wanted.count(bit) - 1;
                 space.wanted.set(bit, others);
@@ -133,11 +131,11 @@ impl<P: Platform> Mmu<P> {
             }
             let always = match space.kind {
                 Space::User => space.always,
-                Space::Kernel => self.platform.kernel_root().conditions,
+                Space::Kernel => self.platform.kernel_root().flags,
             };
             let no_longer = no_longer.without(always);
             space.devices.sub(1, Barrier::Pay);
-            space.conditions.and(!u64::from(no_longer.0), Barrier::Pay);
+            space.flags.and(!u64::from(no_longer.0), Barrier::Pay);
         });
         Ok(())
     }

@@ -1,21 +1,28 @@
-//! Gathering: many entries change, one flush covers them, and only behind it pages and tables come out.
+//! Gathering: many entries change, one flush covers them, and pages and tables are released after it.
 //!
-//! ```text
-//! mmu.gather(&space, |g| {
-//!     g.locked(lock, |section, guard| section.clear(entry));
-//! })
+//! ```
+//! # use tlbc_runtime::{AddressSpace, Mmu, Platform, Pte, Refused};
+//! /// Unmaps some pages, whose entries `lock` protects.
+//! fn unmap<P: Platform, L, E: Pte<P>>(
+//!     mmu: &Mmu<P>,
+//!     space: &AddressSpace<P>,
+//!     lock: L,
+//!     entries: impl Iterator<Item = E>,
+//! ) -> Result<(), Refused<E>> {
+//!     mmu.gather(space, |gather| gather.locked(lock, |section, _| section.unmap_all(entries)))
+//! }
 //! ```
 //!
-//! The closure is the point: whatever happens in it (an early return, `?`, a panic that somebody catches) pages come out
-//! behind a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
-//! refuse at any moment: then the gather flushes and goes on. Nothing is flushed in a destructor.
+//! It is a closure so that whatever happens in it (an early return, `?`, a panic that is caught) pages are released
+//! after a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
+//! refuse at any time: then the gather flushes and goes on. Nothing is flushed in a destructor.
 //!
-//! In: entries, through [`Section`]. Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`]. Holds: a page leaves the gather when
-//! everything was dropped that the entries changed so far may have left; what a panic abandons stays owned, and the next
-//! flush of the space is one of everything.
+//! In: entries, through [`Section`]. Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`],
+//! [`Platform::free_table`]. Holds: a page leaves the gather when everything was flushed that the entries changed so far may
+//! have left in TLBs. What a panic abandons stays owned, and the next flush of the space is one of everything.
 //!
 //! Source: Linux `mm/mmu_gather.c` for what has to hold (nested gathers, reverse mappings of dirty file pages, one level above
-//! for freed tables); Linux eb66ae030829 for what happens when the lock goes before the flush.
+//! for freed tables); Linux eb66ae030829 for what happens when the lock is released before the flush.
 
 use core::mem::ManuallyDrop;
 
@@ -33,19 +40,17 @@ use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
-/// How many pages fit in a gather itself: most hold one.
+/// How many pages fit in a gather itself. Most gathers have one.
 pub const BUNDLE: usize = 8;
 /// How many batches of memory a gather takes before it flushes: 10,000 pages.
 pub const BATCHES: usize = 19;
 
-/// Some page keeps its reverse mapping until it is flushed.
+/// The reverse mapping of some page is removed after the flush.
 const RMAPS: u8 = 1;
 /// Valid entries of the kernel were stored where none were, or gained rights, and are not published.
 pub(crate) const NEW: u8 = 1 << 1;
 
-/// A gather under way: what [`Mmu::gather`] lends to its closure.
-///
-/// `'id` belongs to one call of it alone, so that two gathers cannot be swapped.
+/// A gather in progress: what [`Mmu::gather`] lends to its closure.
 pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
     pub(crate) space: &'m AddressSpace<P>,
@@ -53,22 +58,27 @@ pub struct Gather<'m, P: Platform> {
     /// How many pages the bundle holds.
     used: usize,
     bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
-    /// Further pages; this batch is filled, those behind it are full.
+    /// Further pages; this batch is filled, those before it are full.
     batch: ManuallyDrop<Option<P::BatchBox<PageBatch<P>>>>,
     batches: usize,
     pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
-    /// Whether everything of the space goes.
+    /// Whether the space ends.
     whole: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Gathers what the closure clears, flushes once, and hands pages and tables to the platform.
+    /// Runs a closure that changes entries of a space, flushes once what that requires, and gives pages and tables to the
+    /// platform. When this returns no CPU and no device can use what was unmapped. Returns what the closure returned.
     ///
-    /// Contexts: those of a flush, at its end and wherever the platform refuses memory. Gathers of one space may
-    /// overlap, on other CPUs or nested; the one that ends first flushes everything of the space, for it may rely on
-    /// entries that another one cleared.
+    /// Gathers of one space may overlap, on other CPUs or nested. The one that ends first flushes everything of the space,
+    /// since it may rely on entries that another one made invalid.
+    ///
+    /// # Context
+    ///
+    /// One in which a flush is permitted: it may wait for other CPUs, at its end and where the platform refuses memory. No
+    /// lock is held that a CPU waits for with interrupts off (see [`Platform`]).
     #[inline]
     pub fn gather<R>(
         &self,
@@ -78,10 +88,13 @@ impl<P: Platform> Mmu<P> {
         self.gathering(space, false, body)
     }
 
-    /// The end of a space: gathers everything of it, and flushes it whole, with what binds its tag to its tables.
+    /// Runs a closure that unmaps everything of a space that ends, and flushes the space whole, with what binds its tag to its
+    /// tables. [`release`](Self::release) then gives its tag back.
     ///
-    /// No CPU runs in the space any more; those that use it lazily are made to leave, where nobody counts them.
-    /// After this nobody loads it again, and [`release`](Self::release) gives its tag back.
+    /// # Context
+    ///
+    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily are made
+    /// to leave it where they hold no reference.
     pub fn teardown<R>(
         &self,
         space: &AddressSpace<P>,
@@ -121,8 +134,8 @@ impl<P: Platform> Mmu<P> {
 }
 
 impl<P: Platform> Drop for Gather<'_, P> {
-    /// Only a panic comes here. Pages and tables are lost, for nothing says that they were flushed; whoever flushes the
-    /// space next flushes everything.
+    /// Runs after a panic alone. Pages and tables are lost, because nothing says that they were flushed; the next flush of the
+    /// space is one of everything.
     fn drop(&mut self) {
         self.space.ledger.abandoned.owe(); // before it no longer counts as under way
         self.space.gathers.sub(1, Barrier::Pay);
@@ -136,13 +149,19 @@ impl<P: Platform> Drop for Gather<'_, P> {
 // One function at the end of a gather does all that most gathers need.
 #[allow(clippy::inline_always)]
 impl<'m, P: Platform> Gather<'m, P> {
-    /// Runs with the lock of a table, given by value: entries change within alone. It is released when the closure is
-    /// done, and behind a flush if a page [keeps its reverse mapping](Frame::keeps_rmap) until then.
+    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
+    /// closure is done, after a flush if the removal of a page's reverse mapping
+    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
     ///
-    /// Where somebody unmapped entries of the space without waiting, or abandoned a gather, this first makes up for it: behind
-    /// the lock an entry that is not valid is one that nobody can use.
+    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
+    /// other code can change the tables.
     ///
-    /// Where nobody else can change the tables the lock may be `()`.
+    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
+    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
     #[inline]
     pub fn locked<G, R>(
         &mut self,
@@ -159,15 +178,19 @@ impl<'m, P: Platform> Gather<'m, P> {
         result
     }
 
-    /// Flushes now what was changed so far, and hands out pages and tables: for whoever can tell a good moment. It is
-    /// never necessary.
+    /// Flushes what was changed so far, and releases pages and tables. Never necessary; a kernel calls it at a good moment, such
+    /// as when no lock is held and [`is_full`](Self::is_full).
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
     pub fn flush(&mut self) {
         self.flush_entries();
         self.hand_out();
     }
 
-    /// Whether so many pages were cleared that the next one is followed by a flush, under the section's lock: a good
-    /// moment to end the section and [`flush`](Self::flush).
+    /// Returns whether so many pages were unmapped that the next one is followed by a flush, under the section's lock: a good
+    /// moment to end the section and to [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
         let room = |batch: &P::BatchBox<PageBatch<P>>| batch.used < BATCH;
@@ -181,18 +204,18 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
-    /// Records leaf entries that were cleared.
+    /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
         self.changed.leaf(level, extent);
     }
 
-    /// What was changed in an extent, and is not flushed yet.
+    /// Returns what was changed in an extent and is not flushed yet.
     pub(crate) fn has_changed(&self, level: Level, extent: Extent) -> Touched {
         self.changed.touched(level, extent)
     }
 
-    /// Keeps the page of an entry that was cleared and recorded, if there is one.
+    /// Keeps the page of an entry that was unmapped and recorded, if there is one.
     #[inline]
     pub(crate) fn keep_page(&mut self, page: Option<P::Page>) {
         if let Some(page) = page
@@ -202,7 +225,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
-    /// Keeps a page whose entry is cleared, if there is room; otherwise gives it back.
+    /// Keeps a page that was unmapped, if there is room; otherwise gives it back.
     #[inline]
     pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
         if P::delays_rmap_removal(&page) {
@@ -274,18 +297,18 @@ impl<'m, P: Platform> Gather<'m, P> {
         Mmu::<P>::FACTS.changes_deferrable && self.space.ledger.attach.due().is_some()
     }
 
-    /// Flushes everything of the space, if anything was changed or is due.
+    /// Flushes everything of the space, if anything was changed or a deferred flush is due.
     #[cold]
     #[inline(never)]
     fn flush_whole(&self) {
         if self.attach_is_due() || !self.changed.is_nothing() {
-            let why = if self.whole { Why::Asked } else { Why::Debt };
+            let why = if self.whole { Why::Asked } else { Why::Pending };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, why);
         }
     }
 
-    /// What is done before the lock of a section is released.
+    /// Does what has to be done before the lock of a section is released.
     #[cold]
     #[inline(never)]
     fn end_section(&mut self) {
@@ -310,16 +333,16 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
-    /// Pays what is due, with everything of the space.
+    /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
     fn pay(&self, due: &Due) {
         if due.due().is_some() {
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_whole(self.space, everything, Why::Debt);
+            self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
     }
 
-    /// Hands out what is flushed.
+    /// Releases what is flushed.
     fn hand_out(&mut self) {
         self.hand_out_pages();
         self.hand_out_tables();
@@ -338,10 +361,10 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
-    /// The end: whatever is left to be flushed, and handed out.
+    /// Ends the gather: flushes and releases what is left.
     fn finish(&mut self) {
-        // Others may have cleared entries that this one found cleared, and have flushed nothing yet. Where a change
-        // flushes at once only devices can be left to be told.
+        // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
+        // flushes at once only devices can be left.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
         if self.whole || nested {
@@ -357,7 +380,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.space.gathers.sub(1, Barrier::Pay);
     }
 
-    /// Flushes everything: the space ends, or another gather is under way.
+    /// Flushes everything: the space ends, or another gather is in progress.
     #[cold]
     #[inline(never)]
     fn finish_whole(&mut self) {

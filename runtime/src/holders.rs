@@ -19,7 +19,7 @@
 
 use crate::Mmu;
 use crate::agents::Agents;
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space};
@@ -53,7 +53,7 @@ impl<P: Platform> Mmu<P> {
         if others.contains(cpu) {
             others.remove(cpu);
             let uses = self.platform.cpu(cpu).may_have_loaded(space.id);
-            here = uses || classes.covers(Agents::PARKED);
+            here = uses || classes.covers(Agents::INACTIVE);
         }
         if !others.is_empty() {
             self.keep_only(&mut others, space, classes);
@@ -68,7 +68,7 @@ impl<P: Platform> Mmu<P> {
             let local = self.platform.cpu(holder);
             let loaded = local.loaded();
             let class = if loaded != space.id && loaded != SpaceId::SWITCHING {
-                Agents::PARKED
+                Agents::INACTIVE
             } else if loaded == space.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
                 Agents::LAZY
             } else {

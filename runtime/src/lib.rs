@@ -1,55 +1,62 @@
-//! The vocabulary of TLB invalidation, and what generated flush backends plug into.
+//! The runtime of a kernel's TLB management: page-table changes, the flushes that they require, shootdown IPIs, address-space
+//! switches and tags. What differs between architectures is in a generated [`Backend`].
 //!
 //! Everything here is free of any architecture's name, of allocation and of dependencies. At opt-level 2 and s nothing that
-//! a kernel calls can panic: an index that cannot be, as a [level](request::Ranges::leaf) that no machine has, is answered
+//! a kernel calls can panic: an index that cannot occur, as a [level](request::Ranges::leaf) that no machine has, is answered
 //! with the larger flush.
 //!
-//! # Who calls whom
+//! # A first munmap
 //!
-//! ```text
-//!     the kernel: page tables, faults, scheduler, interrupt entry, CPU hotplug
-//!     |              |              |                |                 ^
-//!     | gather       | reclaim      | switch         | handle_ipi      | send_ipi, release_pages,
-//!     | teardown     | fix_spurious | return_to_user | cpu_online, ..  | free_tables_deferred, ...
-//!     v              v              v                v                 |
-//!  +--------------------------------------------------------------+    |
-//!  | Mmu                                                          |----+  Platform
-//!  |   gather -> section    entries change; pages and tables wait |
-//!  |   tables               unlinked, flushed, deferred, freed    |
-//!  |   reclaim              many pages of many spaces, one wait   |
-//!  |        \                                                     |
-//!  |         shootdown      which CPUs and devices flush          |
-//!  |         switch         what a CPU loads, lazily or not       |
-//!  |        /       \                                             |
-//!  |   debts         tags   what is deferred, and until when      |
-//!  +--------------------------------------------------------------+
-//!                 | audience, change, publish, start, finish, deliver, switch, return_to_user, enter_from_user, cpu_online
-//!                 v
-//!            Backend: generated from the definition of an architecture
-//!                 | issue(instruction)
-//!                 v
-//!            Issue: the CPU, a recorder, a model
+//! A kernel implements two traits: [`Platform`] for itself, and [`Pte`] for its page-table entries. It keeps an [`Mmu`], and a
+//! [`CpuTlb`] for each CPU, in statics. Then entries are changed within [`Mmu::gather`] and [`Gather::locked`]: pages that are
+//! unmapped there are released when one flush at the end has covered them all, on every CPU that may use them. This is a
+//! whole program (`examples/first_munmap.rs`):
+//!
+//! ```
+#![doc = include_str!("../../examples/first_munmap.rs")]
 //! ```
 //!
-//! A kernel implements [`Platform`], and keeps an [`Mmu`] and for each CPU a [`Local`] in statics. Then
+//! An early return or a `?` inside the closures does not skip the flush. A page cannot be had before it, an entry cannot be
+//! unmapped twice, and a refused entry is given back: these are errors of the compiler, or values that must be used. A kernel
+//! without a heap names [`NoBatch`] in place of `Box`; a gather then flushes for every [`BUNDLE`](gather::BUNDLE) pages.
+//! [`prelude`] has the names that most kernels need.
 //!
-//! * [`Mmu::cpu_online`] and [`Mmu::cpu_offline`] are called by a CPU that comes online or goes offline;
-//! * [`Mmu::gather`] changes entries, within [`Gather::locked`]. [`Section`] has the changes: unmap ([`Section::clear`]), other
-//!   rights or attributes ([`Section::change`], [`Section::update`], [`Section::break_before_make`]), another page
-//!   ([`Section::replace`]), tables ([`Section::unlink`], [`Section::unlink_live`], [`Section::detach`],
-//!   [`Section::collapse`]);
-//! * [`Mmu::reclaim`] unmaps many pages of many spaces with one wait;
-//! * [`Mmu::fix_spurious`] is called by the fault handler;
-//! * [`Mmu::publish`] makes entries visible that the kernel stored for itself without a section;
-//! * [`Mmu::address_space`] makes a user space, [`Mmu::switch`] and [`Mmu::return_to_user`] load it, [`Mmu::enter_from_user`] loads the
-//!   kernel's view again, [`Mmu::teardown`] and [`Mmu::release`] end it;
-//! * [`Mmu::attach_device`] and [`Mmu::pin_tag`] let devices share a space;
-//! * [`Mmu::loaded`] and [`Mmu::stats`] tell what a CPU has loaded, and what happened.
+//! # What a kernel calls
 //!
-//! A kernel with a single address space needs [`Mmu::cpu_online`], [`Mmu::kernel`] and `gather` alone, and [`Mmu::handle_ipi`] where CPUs
-//! are interrupted (`examples/single_space.rs`).
+//! | where | call |
+//! |---|---|
+//! | a CPU comes online, goes offline | [`Mmu::cpu_online`], [`Mmu::cpu_offline`] |
+//! | the handler of the IPI | [`Mmu::handle_ipi`] |
+//! | scheduler | [`Mmu::switch`] |
+//! | return to user code, entry from it | [`Mmu::return_to_user`], [`Mmu::enter_from_user`] |
+//! | a new address space, its end | [`Mmu::address_space`], [`Mmu::teardown`], [`Mmu::release`] |
+//! | mmap, page faults | [`Section::map`] |
+//! | munmap | [`Section::unmap`], [`Section::unmap_all`] |
+//! | mprotect, fork, aging | [`Section::protect`] |
+//! | copy on write, migration, a large page is split | [`Section::replace`] |
+//! | page tables are freed or moved | [`Section::unlink`], [`Section::unlink_subtree`], [`Section::detach`], [`Section::collapse`] |
+//! | reclaim | [`Mmu::reclaim`]: many pages of many spaces, one wait |
+//! | a fault that the tables do not justify | [`Mmu::fix_spurious`] |
+//! | the kernel mapped something for itself | [`Mmu::publish`], where it used no section |
+//! | devices share a space | [`Mmu::attach_device`], [`Mmu::pin_tag`] |
+//! | statistics, NMI handlers | [`Mmu::stats`], [`Mmu::loaded`] |
 //!
-//! [`responsibilities`] lists what remains the kernel's: what the runtime cannot see, and which call to use.
+//! A kernel with a single address space needs [`Mmu::cpu_online`], [`Mmu::kernel`] and `gather` alone, and
+//! [`Mmu::handle_ipi`] where CPUs are sent IPIs (`examples/single_space.rs`). [`responsibilities`] lists what remains the
+//! kernel's: what the runtime cannot see, and which call to use.
+//!
+//! ```text
+//!  kernel: page tables, scheduler, entry code, hotplug             impl Platform, impl Pte
+//!    | gather   | reclaim      | switch           | handle_ipi     ^ send_ipi, release_pages,
+//!    | teardown | (UnmapBatch) | enter_from_user  | cpu_online     | free_tables_deferred,
+//!    v          v              v return_to_user   v cpu_offline    | invalidate_secondary
+//!  Mmu<P: Platform> -----------------------------------------------+
+//!    v
+//!  Backend: generated from the definition of an architecture
+//!    | issue(instruction)
+//!    v
+//!  Issue: the CPU, a recorder, a model
+//! ```
 //!
 //! # Levels
 //!
@@ -90,9 +97,9 @@
 //!
 //! # The protocols
 //!
-//! * [`shootdown`] and [`switch`]: who is told of a change, and what a CPU looks for that was not.
-//! * [`debts`], [`tags`]: what may stay stale, until when; and which values may be used again.
-//! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables come out.
+//! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU catches up that did not.
+//! * [`debts`], [`tags`]: which flushes are deferred, until when; and which tags may be used again.
+//! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables are released.
 //! * [`sync`]: every barrier, and what it pairs with.
 //!
 //! # The vocabulary
@@ -134,6 +141,7 @@ mod message;
 pub mod mmu;
 pub mod passes;
 pub mod platform;
+pub mod prelude;
 mod publish;
 mod ranges;
 pub mod reclaim;
@@ -152,21 +160,22 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Audience, Backend, Ceiling, Debt, Delivery, Facts, FinishSteps, Finished, Issue,
-    Outcome, Owed, Record, Root, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome,
+    Pending, Record, Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
 pub use batch::{Batch, NoBatch, PageBatch, TableBatch};
-pub use counters::Counts;
-pub use cpus::{CpuId, CpuSet, Cpus};
+pub use counters::Stats;
+pub use cpus::{CpuId, CpuMask, CpuSet};
 pub use devices::{Attached, TooManyDevices};
 pub use flushed::Flushed;
 pub use gather::Gather;
 pub use level::Level;
-pub use local::{Loaded, Local};
+pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{LockEvent, Platform, Pte, Value};
+pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
-pub use request::{Conditions, Tag};
+pub use request::{SpaceFlags, Tag};
 pub use section::{Refused, Section};
 pub use space::{AddressSpace, SpaceId};
 pub use switch::{Current, StillLoaded};

@@ -1,7 +1,7 @@
 //! What the runtime keeps for each CPU.
 
 use crate::counters::Counters;
-use crate::cpus::{Cpus, no_cpus};
+use crate::cpus::{CpuMask, no_cpus};
 use crate::debts::{Book, LoadedTag, REMEMBERED};
 use crate::message::Outbox;
 use crate::platform::Platform;
@@ -9,7 +9,7 @@ use crate::space::SpaceId;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
-pub struct Local<P: Platform> {
+pub struct CpuTlb<P: Platform> {
     /// The space whose root is loaded, by its id. Others read it to see whom to tell.
     pub(crate) loaded: Word,
     /// Whether it is loaded without being used. Others read it as well.
@@ -25,14 +25,14 @@ pub struct Local<P: Platform> {
     /// During a switch the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
-    pub(crate) inbox: <P::CpuSet as Cpus>::Shared,
+    pub(crate) inbox: <P::CpuSet as CpuMask>::Shared,
     /// What this CPU asks of others.
     pub(crate) outbox: Outbox,
     /// What happened here.
     pub(crate) counters: Counters,
 }
 
-impl<P: Platform> Local<P> {
+impl<P: Platform> CpuTlb<P> {
     const_fn! {
         /// Returns the data of a CPU that is not on line.
         #[must_use]
@@ -66,7 +66,7 @@ pub enum Loaded {
     Switching,
 }
 
-impl<P: Platform> Local<P> {
+impl<P: Platform> CpuTlb<P> {
     /// What this CPU has loaded, as others see it; what it did through another one before is done.
     pub(crate) fn loaded(&self) -> SpaceId {
         SpaceId(self.loaded.acquire(Barrier::Unloaded))
@@ -87,7 +87,7 @@ impl<P: Platform> Local<P> {
     }
 }
 
-impl<P: Platform> Default for Local<P> {
+impl<P: Platform> Default for CpuTlb<P> {
     fn default() -> Self {
         Self::new()
     }

@@ -6,13 +6,13 @@
 //! two CPUs that ask each other both get their answer.
 
 use crate::Mmu;
-use crate::backend::{Backend, Owed};
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::backend::{Backend, Deferred};
+use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::debts::{Line, REMEMBERED};
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::message::Message;
 use crate::platform::Platform;
-use crate::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
+use crate::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::space::SpaceId;
 use crate::sync::{Barrier, full_barrier, wait_until};
 
@@ -92,7 +92,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Does what a message says. Whether there was anything to do.
-    pub(crate) fn obey(&self, cpu: CpuId, here: &Local<P>, message: &Message<'_>) -> bool {
+    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P>, message: &Message<'_>) -> bool {
         let loaded = SpaceId(here.loaded.mine());
         let lazy = here.lazy.mine() != 0;
         match *message {
@@ -125,7 +125,7 @@ impl<P: Platform> Mmu<P> {
     fn obey_drop(
         &self,
         cpu: CpuId,
-        here: &Local<P>,
+        here: &CpuTlb<P>,
         (space, generation): (SpaceId, u64),
         request: &Request<'_>,
     ) -> bool {
@@ -139,7 +139,7 @@ impl<P: Platform> Mmu<P> {
             // What it could no longer make up for it drops before it loads the space again.
             self.load_kernel(cpu);
             // A tag of this CPU's own is dropped before another space has it.
-            if !ends || !request.tag.of_machine {
+            if !ends || !request.tag.global {
                 return true;
             }
         } else if loaded != space && !ends {
@@ -173,44 +173,44 @@ impl<P: Platform> Mmu<P> {
 
     /// A request of another CPU, with the tag that the space has here.
     fn with_own_tag<'r>(&self, request: &Request<'r>, line: Line) -> Request<'r> {
-        if request.tag.of_machine {
+        if request.tag.global {
             return *request;
         }
-        let values = self.platform.backend().tags().of_cpu;
+        let values = self.platform.backend().tags().per_cpu;
         let value = values.and_then(|values| values.nth(line.index() as u64));
         Request {
             tag: Tag {
                 value: value.unwrap_or(0),
-                of_machine: false,
+                global: false,
             },
             ..*request
         }
     }
 
-    fn deliver(&self, cpu: CpuId, here: &Local<P>, request: &Request<'_>) {
-        let owed = self
+    fn deliver(&self, cpu: CpuId, here: &CpuTlb<P>, request: &Request<'_>) {
+        let deferred = self
             .platform
             .backend()
             .deliver(&mut self.platform.sink(cpu), request);
-        self.record_here(here, owed);
+        self.record_here(here, deferred);
     }
 
     /// Drops everything under the tag that is loaded.
-    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &Local<P>, loaded: SpaceId) {
+    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P>, loaded: SpaceId) {
         let line = here.book.line(loaded, REMEMBERED);
         let tag = Tag {
             value: here.tag.get(),
-            of_machine: true,
+            global: true,
         };
         let request = Request {
             space: Space::User,
             tag,
             reach: Reach::Here,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
             scope: Scope::Everything { tables: true },
         };
-        let of_cpu = line.filter(|_| here.tag.get() == 0);
-        let request = of_cpu.map_or(request, |line| {
+        let per_cpu = line.filter(|_| here.tag.get() == 0);
+        let request = per_cpu.map_or(request, |line| {
             let tag = Tag::default(); // none of the machine's
             self.with_own_tag(&Request { tag, ..request }, line)
         });
@@ -218,8 +218,8 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Puts what a backend owes for this CPU alone on its book.
-    pub(crate) fn record_here(&self, here: &Local<P>, owed: Owed) {
-        self.record(here, self.kernel(), owed);
+    pub(crate) fn record_here(&self, here: &CpuTlb<P>, deferred: Deferred) {
+        self.record(here, self.kernel(), deferred);
     }
 
     /// Waits until every lockless walker of tables is gone that runs now: each CPU takes an interrupt, which it

@@ -7,7 +7,7 @@
 
 use crate::level::{LEVELS, Level};
 use crate::ranges::Kept;
-use crate::request::{Conditions, Extent, Ranges, Request, Scope, Space, Tag};
+use crate::request::{Extent, Ranges, Request, Scope, Space, SpaceFlags, Tag};
 use crate::space::SpaceId;
 use crate::sync::{Handed, const_fn};
 
@@ -89,7 +89,7 @@ impl Outbox {
         put(*generation);
         put(u64::from(request.space == Space::Kernel));
         put(request.tag.value);
-        put(u64::from(request.tag.of_machine) | u64::from(request.conditions.0) << 1);
+        put(u64::from(request.tag.global) | u64::from(request.flags.0) << 1);
         match request.scope {
             Scope::Page { va, level, table } => {
                 put(va);
@@ -170,10 +170,10 @@ impl Outbox {
                 space: if kernel { Space::Kernel } else { Space::User },
                 tag: Tag {
                     value,
-                    of_machine: flags & 1 != 0,
+                    global: flags & 1 != 0,
                 },
                 reach: crate::request::Reach::Wide,
-                conditions: Conditions((flags >> 1) as u32),
+                flags: SpaceFlags((flags >> 1) as u32),
                 scope,
             },
         }
@@ -215,10 +215,10 @@ mod tests {
                     space: Space::User,
                     tag: Tag {
                         value: 0xffff,
-                        of_machine: true,
+                        global: true,
                     },
                     reach: Reach::Wide,
-                    conditions: Conditions(0x8000_0001),
+                    flags: SpaceFlags(0x8000_0001),
                     scope,
                 },
             };

@@ -2,12 +2,12 @@
 
 use crate::TagSource;
 use crate::backend::{Backend, Root};
-use crate::cpus::{CpuId, Cpus, no_cpus};
+use crate::cpus::{CpuId, CpuMask, no_cpus};
 use crate::debts::Line;
 use crate::level::Level;
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::platform::Platform;
-use crate::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, Lock, Word, const_fn};
@@ -20,7 +20,7 @@ use crate::tags::{NoTag, Pool, Tagging};
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
-    pub(crate) online: <P::CpuSet as Cpus>::Shared,
+    pub(crate) online: <P::CpuSet as CpuMask>::Shared,
     pub(crate) tags: Pool,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
@@ -126,9 +126,20 @@ pub struct NewSpace {
     /// The same of the view that user code runs on; the same table where there is but one.
     pub user_table: u64,
     /// What holds of the space from the start.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
     /// Whether each CPU gives the space a tag of its own where the machine has tags for all CPUs as well.
     pub tag_of_cpu: bool,
+}
+
+impl From<u64> for NewSpace {
+    /// Returns a space with one top table, at this physical address, for every view.
+    fn from(table: u64) -> Self {
+        Self {
+            table,
+            user_table: table,
+            ..Self::default()
+        }
+    }
 }
 
 impl<P: Platform> Mmu<P> {
@@ -187,7 +198,7 @@ impl<P: Platform> Mmu<P> {
     pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P>, NoTag> {
         let backend = self.platform.backend();
         let tags = backend.tags();
-        let tagging = match (tags.of_cpu, tags.of_machine) {
+        let tagging = match (tags.per_cpu, tags.global) {
             (Some(_), Some(_)) if new.tag_of_cpu => Tagging::Cpu,
             (_, Some((_, TagSource::Generations))) => Tagging::Generations,
             (_, Some((_, TagSource::Life))) => Tagging::Life,
@@ -203,28 +214,28 @@ impl<P: Platform> Mmu<P> {
         let lines = match tagging {
             Tagging::None => 1,
             Tagging::Cpu => {
-                let values = tags.of_cpu;
+                let values = tags.per_cpu;
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
                 (0..crate::debts::REMEMBERED as u64).take_while(has).count()
             }
             // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
             // followed.
             _ => {
-                let interrupts = |conditions| {
+                let interrupts = |flags| {
                     let request = Request {
                         space: Space::User,
                         tag: Tag {
                             value: 0,
-                            of_machine: true,
+                            global: true,
                         },
                         reach: Reach::Wide,
-                        conditions,
+                        flags,
                         scope: Scope::Everything { tables: true },
                     };
-                    !backend.audience(&request).holders.is_empty()
+                    !backend.ipi_targets(&request).agents.is_empty()
                 };
-                let all = Conditions(u32::MAX);
-                if interrupts(new.conditions) || interrupts(all) {
+                let all = SpaceFlags(u32::MAX);
+                if interrupts(new.flags) || interrupts(all) {
                     crate::debts::REMEMBERED
                 } else {
                     0
@@ -239,13 +250,13 @@ impl<P: Platform> Mmu<P> {
             lines,
         );
         space.tag.put(tag);
-        space.conditions.put(u64::from(new.conditions.0));
-        space.always = new.conditions;
+        space.flags.put(u64::from(new.flags.0));
+        space.always = new.flags;
         Ok(space)
     }
 
     /// What the runtime keeps for each CPU.
-    pub(crate) fn locals(&self) -> impl Iterator<Item = &Local<P>> {
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
@@ -259,7 +270,7 @@ impl<P: Platform> Mmu<P> {
             table: space.table,
             tag: self.tag_in(line, space),
             empty: kernel.empty,
-            conditions: space.conditions(),
+            flags: space.flags(),
         }
     }
 

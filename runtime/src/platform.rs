@@ -7,10 +7,10 @@ use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
 use crate::batch::{PageBatch, TableBatch};
-use crate::cpus::{CpuId, Cpus};
+use crate::cpus::{CpuId, CpuMask};
 use crate::flushed::Flushed;
 use crate::level::Level;
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::pte::{Entry, Slot};
 use crate::request::Request;
 use crate::space::AddressSpace;
@@ -95,7 +95,7 @@ pub trait Platform: Sized {
     /// The generated backend.
     type Backend: Backend;
     /// A set of the kernel's CPUs.
-    type CpuSet: Cpus;
+    type CpuSet: CpuMask;
     /// The owner of a page that an entry keeps mapped. Whoever has the value may give the page to a new owner.
     type Page;
     /// The owner of a page table's memory.
@@ -124,7 +124,7 @@ pub trait Platform: Sized {
 
     /// Returns the runtime's own data of a CPU. It exists for every number below [`cpus`](Self::cpus), online or not, and is
     /// best alone in its cache lines.
-    fn cpu(&self, cpu: CpuId) -> &Local<Self>;
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self>;
 
     /// Returns memory to keep track of tags that mean the same space on every CPU: two bits a tag, and more than two tags for
     /// each CPU. With less memory than the machine has tags, fewer of them are used. The answer is always the same.
@@ -134,7 +134,7 @@ pub trait Platform: Sized {
 
     /// Returns what a CPU loads that runs in no user space. Its tag is one that no space is given. Where the kernel's own
     /// entries have a tag it is not that one either, since user addresses would be looked up with it. Every CPU loads the same
-    /// root with the same tag, so [`of_machine`](crate::Tag::of_machine) of the tag is true. The answer is always the same.
+    /// root with the same tag, so [`global`](crate::Tag::global) of the tag is true. The answer is always the same.
     fn kernel_root(&self) -> Root;
 
     /// Runs on one CPU from beginning to end, while no other thread runs on it; with interrupts off if asked. Calls nest.

@@ -11,8 +11,8 @@ impl<P: Platform> Mmu<P> {
     /// The kernel calls it after it mapped something for itself and before its own code uses the mapping, since that code
     /// must not fault; once for any number of entries. For a user space it may be left out: an access that comes too early
     /// faults, the fault handler finds the entry valid, and the access is repeated. An entry that becomes invalid needs none,
-    /// nor does one that replaces a valid entry: the flush of the change publishes it. An entry of the kernel that gains rights
-    /// needs it where the machine requires no flush for that.
+    /// nor does one that replaces a valid entry: the flush of the change publishes it. A [`Section`](crate::Section) publishes the
+    /// kernel's entries by itself.
     ///
     /// Another CPU may use the mapping once it has learnt of it from this one in a way that orders memory, such as a lock.
     ///

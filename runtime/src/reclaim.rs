@@ -1,30 +1,29 @@
-//! Deferred unmapping: many pages of many spaces lose their entries, and one wait at the end serves them all.
+//! Batched unmap: many pages of many spaces are unmapped, and one wait at the end serves them all.
 //!
-//! In: entries, one by one. Out: an [`Unmapped`] for each, which gives up its page only against a [`Waited`] of its own
-//! round. Meanwhile the space's ledger says that something is pending: whoever locks the space's tables next, and would
-//! take an entry that is not valid for one that nobody can use, makes up for it first
-//! ([`Gather::locked`](crate::Gather::locked)).
+//! In: entries, one by one. Out: an [`Unmapped`] for each, which gives its page against a [`Waited`] of its own
+//! batch. Meanwhile the space notes that a flush is pending: [`Gather::locked`](crate::Gather::locked) flushes first, so that
+//! with the lock of a table held no CPU can use an entry that is not valid.
 //!
-//! A page that was dirty when it was unmapped may be written to disk only behind a wait as well
-//! ([`UnmapBatch::before_io`]); one that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
-//! where it does not, every page is waited for at once.
+//! A page that was dirty when it was unmapped may be written to disk after a wait as well
+//! ([`UnmapBatch::before_io`]). One that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
+//! where it does not, each page is waited for at once.
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
 use crate::Mmu;
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::cpus::{CpuId, Cpus};
+use crate::cpus::{CpuId, CpuMask};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
-use crate::request::{Conditions, Ranges, Reach, Space};
+use crate::request::{Ranges, Reach, Space, SpaceFlags};
 use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
-/// A page whose entry is cleared, and which some CPU may still reach.
+/// A page that was unmapped, and that some CPU may still reach.
 #[derive(Debug)]
 #[must_use = "the page is lost if it is never redeemed"]
 pub struct Unmapped<T> {
@@ -32,7 +31,7 @@ pub struct Unmapped<T> {
     page: T,
 }
 
-/// A wait that is over.
+/// The proof of a wait.
 #[derive(Debug)]
 #[must_use = "pages are redeemed against the wait of their own round alone"]
 pub struct Waited {
@@ -40,10 +39,11 @@ pub struct Waited {
 }
 
 impl Waited {
-    /// The page, which nobody can reach any more.
+    /// Returns the page, which no CPU and no device can reach any more.
     ///
     /// # Errors
-    /// When the page was unmapped after the wait, or in another reclaim: it is given back.
+    ///
+    /// When the page was unmapped after the wait, or in another batch: it is given back.
     pub fn redeem<T>(&self, unmapped: Unmapped<T>) -> Result<T, Unmapped<T>> {
         if unmapped.round == self.round || unmapped.round == AT_ONCE {
             Ok(unmapped.page)
@@ -56,13 +56,13 @@ impl Waited {
 /// The round of what was waited for when it was unmapped.
 const AT_ONCE: u64 = 0;
 
-/// Unmapping under way: what [`Mmu::reclaim`] lends to its closure.
+/// A batched unmap in progress: what [`Mmu::reclaim`] lends to its closure.
 pub struct UnmapBatch<'m, P: Platform> {
     mmu: &'m Mmu<P>,
     cpu: CpuId,
     round: u64,
-    /// CPUs that have loaded a space some of whose entries were cleared, this one perhaps.
-    told: P::CpuSet,
+    /// CPUs that flush at the next wait, perhaps this one: they have loaded a space with unmapped pages.
+    targets: P::CpuSet,
     /// A flush that was started here: one barrier finishes it and all that are like it.
     started: Option<(Started, Kind)>,
     /// Whether something dirty was unmapped and not waited for.
@@ -73,22 +73,25 @@ pub struct UnmapBatch<'m, P: Platform> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     reach: Reach,
-    of_machine: bool,
-    conditions: Conditions,
+    global: bool,
+    flags: SpaceFlags,
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Unmaps pages without waiting for each.
+    /// Runs a closure that unmaps pages without waiting for each, and waits at its end for those that it has not waited for.
+    /// Returns what the closure returned.
     ///
-    /// What is started on a CPU is finished on it: the closure runs on one CPU from beginning to end. What it has
-    /// not waited for is waited for at its end.
+    /// # Context
+    ///
+    /// As [`gather`](Self::gather). The closure runs on one CPU from beginning to end, since a flush is finished on the CPU that
+    /// started it.
     pub fn reclaim<R>(&self, body: impl FnOnce(&mut UnmapBatch<'_, P>) -> R) -> R {
         self.platform.pin_cpu(false, |cpu| {
             let mut batch = UnmapBatch {
                 mmu: self,
                 cpu,
                 round: self.next_round(),
-                told: P::CpuSet::NONE,
+                targets: P::CpuSet::NONE,
                 started: None,
                 dirty: false,
             };
@@ -131,7 +134,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let change = Change::vanishing(level, old);
         // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
         let changed = mmu.change(space, &slot, &change, false);
-        let facts = mmu.platform.backend().change_facts(space.conditions());
+        let facts = mmu.platform.backend().change_facts(space.flags());
         let mut round = self.round;
         if changed.required.is_nothing() {
             round = AT_ONCE; // the change has flushed it
@@ -153,14 +156,14 @@ impl<P: Platform> UnmapBatch<'_, P> {
         Ok(page.map(|page| Unmapped { round, page }))
     }
 
-    /// Runs as a flush does: with interrupts off where the backend wants that to start or finish one, or others may request
-    /// something of this CPU meanwhile. In between, a started flush stays open with interrupts on.
+    /// Runs as a flush does: with interrupts off where the backend requires that to start or finish one, or other CPUs may send
+    /// this one a request meanwhile. Between start and finish of a flush interrupts are on.
     fn with_interrupts_off<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
         let off = Mmu::<P>::INTERRUPTS_OFF && !is_back(Fault::ReclaimsInterrupted);
         self.mmu.platform.pin_cpu(off, |_| run(self))
     }
 
-    /// Starts a flush, or notes whom to interrupt for it.
+    /// Starts a flush, or notes which CPUs to send an IPI for it.
     fn put_off(&mut self, space: &AddressSpace<P>, changed: &Ranges) {
         let mmu = self.mmu;
         let scope = changed.scope(mmu.platform.backend().levels());
@@ -169,13 +172,13 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let line = here.book.line(space.id, space.lines);
         let mut request = mmu.request(line, space, scope);
         let backend = mmu.platform.backend();
-        if backend.audience(&request).holders.is_empty() {
+        if backend.ipi_targets(&request).agents.is_empty() {
             let started = mmu.start(self.cpu, (space, line), &mut request);
             mmu.tell_devices(space, &request);
             let kind = Kind {
                 reach: request.reach,
-                of_machine: request.tag.of_machine,
-                conditions: request.conditions,
+                global: request.tag.global,
+                flags: request.flags,
             };
             match &mut self.started {
                 Some((first, other)) if *other == kind => first.join(&started),
@@ -184,15 +187,15 @@ impl<P: Platform> UnmapBatch<'_, P> {
                     self.started = Some((started, kind));
                 }
             }
-        } else if request.conditions.and(P::Backend::SENDER_ONLY) != Conditions::NONE {
-            // Those who are interrupted leave devices to this CPU's instructions: nothing is put off.
+        } else if request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE {
+            // CPUs that are sent an IPI leave devices to this CPU's instructions: nothing is deferred.
             mmu.flush(space, changed);
         } else {
-            // Lazy and parked CPUs make up for it when they load the space, or use it again.
+            // Lazy and inactive CPUs flush when they load the space, or use it again.
             let told = mmu.told(self.cpu, space, Agents::ACTIVE);
-            self.told.extend(&told.others);
+            self.targets.extend(&told.others);
             if told.here {
-                self.told.insert(self.cpu);
+                self.targets.insert(self.cpu);
             }
             mmu.tell_devices(space, &request);
         }
@@ -205,9 +208,9 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 .platform
                 .backend()
                 .finish(&mut mmu.platform.sink(self.cpu), started);
-            mmu.record_here(mmu.platform.cpu(self.cpu), finished.owed);
-            if !finished.interrupt.is_nobody() {
-                // Of which spaces is not known any more.
+            mmu.record_here(mmu.platform.cpu(self.cpu), finished.deferred);
+            if !finished.sync_ipis.is_empty() {
+                // Of which spaces they are is not known any more.
                 mmu.wait_for_all(self.cpu);
             }
         }
@@ -216,25 +219,33 @@ impl<P: Platform> UnmapBatch<'_, P> {
     fn settle(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
-        let told = core::mem::replace(&mut self.told, P::CpuSet::NONE);
-        if told.contains(self.cpu) {
+        let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
+        if targets.contains(self.cpu) {
             mmu.platform.pin_cpu(true, |cpu| {
                 mmu.obey(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
             });
         }
-        mmu.call(self.cpu, told, &Message::Loaded);
+        mmu.call(self.cpu, targets, &Message::Loaded);
         self.dirty = false;
     }
 
-    /// Waits until nobody can reach any page unmapped so far.
+    /// Waits until no CPU and no device can reach any page unmapped so far.
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
     pub fn wait(&mut self) -> Waited {
         self.settle();
         let round = core::mem::replace(&mut self.round, self.mmu.next_round());
         Waited { round }
     }
 
-    /// Waits if some page unmapped so far was dirty: behind this it may be written to disk. The pages are redeemed
+    /// Waits if some page unmapped so far was dirty: after this it may be written to disk. The pages are redeemed
     /// against the next [`wait`](Self::wait).
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
     pub fn before_io(&mut self) {
         if self.dirty {
             self.settle();

@@ -146,7 +146,7 @@ pub struct Tag {
     /// tag, that.
     pub value: u64,
     /// Whether it means the same space on every CPU.
-    pub of_machine: bool,
+    pub global: bool,
 }
 
 /// What was changed.
@@ -176,9 +176,9 @@ pub enum Scope<'a> {
 /// What holds of one space and not of the machine: those flags of a backend's configuration that its
 /// definition knows `of space`, as bits of the configuration word. Other bits are not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Conditions(pub u32);
+pub struct SpaceFlags(pub u32);
 
-impl Conditions {
+impl SpaceFlags {
     /// None of them.
     pub const NONE: Self = Self(0);
 
@@ -211,7 +211,7 @@ pub struct Request<'a> {
     /// Who may have cached them.
     pub reach: Reach,
     /// What holds of this space.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
     /// Which.
     pub scope: Scope<'a>,
 }

@@ -23,36 +23,44 @@
 //! ## Splitting a large page
 //!
 //! [`Section::replace`] replaces the leaf entry by an entry that points at a table, which maps the same memory in
-//! smaller pages and is complete before. The page itself stays in use, so [`Mapped::unmapped`] returns `None`. The
-//! machine may have set marks in the large entry since the table was filled: `unmapped` is given them as [`Was`], and
+//! smaller pages and is complete before. The page itself stays in use, so [`Pte::into_page`] returns `None`. The
+//! machine may have set marks in the large entry since the table was filled: `into_page` is given them, and
 //! the kernel carries the dirty mark over. [`Section::collapse`] is the reverse.
 //!
-//! On a machine that needs the entry invalid in between ([`ChangeFacts::size_through_invalid`]) every access to these
-//! addresses faults for that moment. For a user space the fault handler waits for the lock of the section. For the
-//! kernel there is no such handler: it must not split or replace in this way what any CPU may access in that moment, and
-//! least of all what the flush itself uses (code, stacks, per-CPU data, the tables). Such memory is mapped in the
-//! smallest pages from the start.
+//! On a machine that requires the entry to be invalid in between ([`ChangeFacts::size_through_invalid`]) every access to
+//! these addresses faults for that moment; the same holds for other attributes of a page
+//! ([`ChangeFacts::attributes_through_invalid`]) and for another page ([`ChangeFacts::output_through_invalid`]). For a user
+//! space the fault handler waits for the lock of the section. For the kernel there is no such handler: it must not change in
+//! this way what any CPU may access in that moment, and least of all what the flush itself uses (code, stacks, per-CPU data,
+//! the tables). Such memory is mapped in the smallest pages from the start.
 //!
 //! ## Copy at fork
 //!
 //! A fork changes the entries of the parent, and creates those of the child. The gather is the parent's; the guard of
 //! [`Gather::locked`] is any value, so it is a pair of cursors, each of which keeps the tables of one space locked. The
-//! child's entries are plain stores, since no CPU has loaded the child. [`Section::update`] takes the right to write,
+//! child's entries are plain stores, since no CPU has loaded the child. [`Section::protect`] takes the right to write,
 //! and [`Section::replace`] gives a writer its copy. `examples/cursor.rs` shows all of it.
 //!
 //! ## Accessed and dirty marks
 //!
-//! The machine sets marks at any time until the entry has been exchanged. [`Section::update`] computes the new entry
-//! from what stands in it and loses none. [`Section::change`] stores the bits that it is given: marks set since the
-//! caller read the entry are in the [`Was`] that it returns, and the kernel moves them to where it keeps them.
+//! The machine sets marks at any time until the entry has been exchanged. [`Section::protect`] computes the new entry
+//! from what is in it and loses none; the bits that it returns have all of them. The bits that [`Pte::into_page`] is given
+//! have them too, and the kernel moves the dirty mark to where it keeps it for the page.
 //!
-//! A change whose new bits clear a mark that the old entry may have had names it in [`Change::clears`]. As long as a
-//! cached entry has the mark, the machine does not set it again in the table, so a page would be written and stay clean.
-//! Which marks may be cleared without a flush is a fact of the machine ([`ChangeFacts::cleared_may_stay`]).
+//! A change whose new bits clear a mark may require a flush: as long as a cached entry has the mark, the machine does not
+//! set it again in the table, so a page would be written and stay clean. [`Pte::is_accessed`] and [`Pte::is_dirty`] tell
+//! the runtime of the marks. Which of them may be cleared without a flush is a fact of the machine
+//! ([`ChangeFacts::cleared_may_stay`]).
+//!
+//! ## Entries that are not valid
+//!
+//! What software keeps in an invalid entry (a swap entry, a page that must fault) is the kernel's. After
+//! [`Section::unmap`] it stores such an entry within the same section. [`Section::protect`] may make an entry invalid that
+//! keeps its page; [`Section::map`] makes it valid again.
 //!
 //! ## What an entry says
 //!
-//! The kernel translates its entries to [`Entry`]. A bit that the machine caches and that is in none of its fields is a
+//! [`Pte::decode`] translates entries to [`Entry`]. A bit that the machine caches and that is in none of its fields is a
 //! bit whose changes are not flushed. Contents of data and instruction caches are not the runtime's subject: a change of
 //! memory type, or of a page's code, needs the maintenance that the architecture prescribes besides the flush.
 //!
@@ -66,7 +74,7 @@
 //!
 //! ## An invalid entry that another gather has not flushed
 //!
-//! A gather clears an entry, releases the lock and flushes later. A fault handler on another CPU that takes the lock in
+//! A gather unmaps a page, releases the lock and flushes later. A fault handler on another CPU that takes the lock in
 //! between finds the entry invalid while CPUs may still have it cached. If it maps a page through [`Mmu::gather`], the
 //! handler's gather finds the other one under way at its end and flushes everything of the space, so that no CPU uses
 //! the old entry when it returns. That is enough on a machine on which a valid entry is replaced in place. On one that
@@ -74,31 +82,30 @@
 //! held:
 //!
 //! ```
-//! use tlbc_runtime::pte::{Change, Slot, Was};
-//! use tlbc_runtime::{AddressSpace, Backend, Misuse, Mmu, Platform};
+//! use tlbc_runtime::{AddressSpace, Backend, Misuse, Mmu, Platform, Pte};
 //!
 //! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
 //! fn map_at_fault<P: Platform, L>(
 //!     mmu: &Mmu<P>,
 //!     space: &AddressSpace<P>,
 //!     lock: L,
-//!     slot: &Slot<'_>,
-//!     change: &Change,
-//! ) -> Result<Was, Misuse> {
-//!     let facts = mmu.platform().backend().change_facts(space.conditions());
+//!     pte: &impl Pte<P>,
+//!     bits: u64,
+//! ) -> Result<(), Misuse> {
+//!     let facts = mmu.platform().backend().change_facts(space.flags());
 //!     let through_invalid = facts.output_through_invalid
 //!         || facts.size_through_invalid
 //!         || facts.attributes_through_invalid;
 //!     if through_invalid && space.flush_pending() {
 //!         mmu.flush_everything(space);
 //!     }
-//!     mmu.gather(space, |gather| gather.locked(lock, |section, _| section.change(slot, change)))
+//!     mmu.gather(space, |gather| gather.locked(lock, |section, _| section.map(pte, bits)))
 //! }
 //! ```
 //!
 //! [`AddressSpace::flush_pending`] is asked before the handler's own gather begins, which counts as well. The whole
-//! space is flushed, and not the page, because the entry that was cleared may have been one of another level. What the
-//! same gather has changed before needs no such care ([`Section::change`] flushes first), nor does what was unmapped in
+//! space is flushed, and not the page, because the entry that became invalid may have been one of another level. What the
+//! same gather has changed before needs no such care ([`Section::map`] flushes first), nor does what was unmapped in
 //! [`Mmu::reclaim`] ([`Gather::locked`] flushes first). A handler that stores entries without a gather flushes in this
 //! way on every machine, since nothing else does it.
 //!
@@ -117,8 +124,7 @@
 //!
 //! The kernel's own accesses therefore need no handler for spurious faults after a section has changed its entries. For
 //! entries that it stores without one it calls [`Mmu::publish`], where it is stated from when on they may be used. An
-//! entry that becomes invalid is published by the flush. [`Mmu::needs_flush`] tells whether the gather flushes for a
-//! change.
+//! entry that becomes invalid is published by the flush.
 //!
 //! # Spaces and CPUs
 //!
@@ -140,7 +146,7 @@
 //! Coming online, in this order and with interrupts off: the [setup of the machine](#the-setup-of-the-machine);
 //! [`Mmu::cpu_online`]; only then anything that other CPUs may unmap or protect. From the call on other CPUs wait for this
 //! one in their shootdowns: it turns interrupts on soon, and until then waits for no lock that is held during a flush.
-//! When every CPU that used the boot tables has arrived, they may be freed.
+//! When every CPU that used the boot tables is online, they may be freed.
 //!
 //! Going offline: no thread is left that could run on the CPU; then [`Mmu::cpu_offline`], after which the CPU uses only
 //! mappings that never change. An idle state that loses the root register, or from which an interrupt does not wake the
@@ -209,6 +215,6 @@
 
 #[cfg(doc)]
 use crate::{
-    AddressSpace, Current, Flushed, Gather, Mapped, Mmu, Platform, Section,
+    AddressSpace, Current, Flushed, Gather, Mmu, Platform, Pte, Section,
     pte::{Change, ChangeFacts, Entry, Was},
 };

@@ -26,16 +26,16 @@
 //! 9f1181d59de3, where it left the set before it had left the root.
 
 use crate::Mmu;
-use crate::backend::{Audience, Backend, Delivery, Owed, Started};
-use crate::cpus::{CpuId, Cpus};
+use crate::backend::{Backend, Deferred, IpiTargets, Shootdown, Started};
+use crate::cpus::{CpuId, CpuMask};
 use crate::debts::{Line, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::level::Level;
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::message::Message;
 use crate::platform::{LockEvent, Platform};
-use crate::request::{Conditions, Ranges, Reach, Request, Scope};
+use crate::request::{Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, full_barrier};
 
@@ -49,11 +49,11 @@ impl<P: Platform> Mmu<P> {
     /// this CPU meanwhile.
     pub(crate) const INTERRUPTS_OFF: bool = Self::FACTS.interrupts_off
         || Self::FACTS.one_at_a_time
-        || !matches!(Self::FACTS.delivery, Delivery::Broadcast);
+        || !matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
     /// Whether no CPU is looked for, since instructions reach all of them.
     pub(crate) const LOOKS_FOR_DEVICES_ALONE: bool =
-        matches!(Self::FACTS.delivery, Delivery::Broadcast);
+        matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
     /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
     #[inline]
@@ -85,7 +85,7 @@ impl<P: Platform> Mmu<P> {
             match why {
                 Why::Asked => here.counters.full_asked.count(1),
                 Why::Nested => here.counters.full_nested.count(1),
-                Why::Debt => here.counters.full_debt.count(1),
+                Why::Pending => here.counters.full_debt.count(1),
             }
             everything
         });
@@ -94,7 +94,7 @@ impl<P: Platform> Mmu<P> {
 
     /// `scope` is a closure, so that what runs pinned is another function for each.
     #[inline(always)]
-    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&Local<P>) -> Scope<'s>) {
+    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&CpuTlb<P>) -> Scope<'s>) {
         self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.cpu(cpu);
             self.alone(|| self.flush_here(cpu, here, space, scope(here)));
@@ -136,12 +136,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     #[inline(always)]
-    fn flush_here(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
+    fn flush_here(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
         let generation = Self::raise(space);
         let line = here.book.line(space.id, space.lines);
         let mut request = self.request(line, space, scope);
-        let audience = self.platform.backend().audience(&request);
-        let told = if audience.holders.is_empty() {
+        let targets = self.platform.backend().ipi_targets(&request);
+        let told = if targets.agents.is_empty() {
             // Instructions reach everybody. That this CPU alone holds entries can be relied on only where no other
             // attaches the space meanwhile.
             if Self::FACTS.attach_waits_for_changes && self.is_only_holder(cpu, space) {
@@ -153,11 +153,11 @@ impl<P: Platform> Mmu<P> {
                 here: false,
             }
         } else {
-            let told = self.told(cpu, space, audience.holders);
-            let devices = request.conditions.and(P::Backend::SENDER_ONLY);
-            if !told.here && devices == Conditions::NONE {
+            let told = self.told(cpu, space, targets.agents);
+            let devices = request.flags.and(P::Backend::SENDER_ONLY);
+            if !told.here && devices == SpaceFlags::NONE {
                 // Nothing here could be used before it is dropped anyway: others are told, and nobody else.
-                let whom = (told.others, audience.sets);
+                let whom = (told.others, targets.sets);
                 self.flush_elsewhere(cpu, (space, generation), &request, whom);
                 return;
             }
@@ -171,8 +171,8 @@ impl<P: Platform> Mmu<P> {
         };
         self.count_size(here, &request);
         let leave = self.begin_trimming(space, &request);
-        let asks = !told.others.is_empty() || request.reach == Reach::Wide && audience.sets != 0;
-        let owed = if asks {
+        let asks = !told.others.is_empty() || request.reach == Reach::Wide && targets.sets != 0;
+        let deferred = if asks {
             self.flush_asking(cpu, (space, generation), &mut request, told.others)
         } else {
             let started = self.start(cpu, (space, line), &mut request);
@@ -184,7 +184,7 @@ impl<P: Platform> Mmu<P> {
         {
             here.book.follow_next(line, generation);
         }
-        self.record(here, space, owed);
+        self.record(here, space, deferred);
         if let Some(leave) = leave {
             self.end_trimming(space, leave);
         }
@@ -199,10 +199,10 @@ impl<P: Platform> Mmu<P> {
         (space, generation): (&AddressSpace<P>, u64),
         request: &mut Request<'_>,
         others: P::CpuSet,
-    ) -> Owed {
+    ) -> Deferred {
         let line = self.platform.cpu(cpu).book.line(space.id, space.lines);
         let started = self.start(cpu, (space, line), request);
-        let whom = (others, started.deliver.sets);
+        let whom = (others, started.flush_ipis.sets);
         let sent = self.ask(cpu, (space, generation), request, whom);
         self.tell_devices(space, request);
         self.await_all(cpu, &sent);
@@ -211,13 +211,13 @@ impl<P: Platform> Mmu<P> {
 
     /// Ends what was started, with whoever is still to be interrupted; what is owed.
     #[inline(always)]
-    fn finish(&self, cpu: CpuId, space: &AddressSpace<P>, started: Started) -> Owed {
+    fn finish(&self, cpu: CpuId, space: &AddressSpace<P>, started: Started) -> Deferred {
         let mut sink = self.platform.sink(cpu);
         let finished = self.platform.backend().finish(&mut sink, started);
-        if !finished.interrupt.is_nobody() {
-            self.call_left_over(cpu, space, finished.interrupt);
+        if !finished.sync_ipis.is_empty() {
+            self.call_left_over(cpu, space, finished.sync_ipis);
         }
-        finished.owed
+        finished.deferred
     }
 
     /// Entries have changed: raises the generation, by which CPUs know how far they have followed that are not all
@@ -270,14 +270,14 @@ impl<P: Platform> Mmu<P> {
     /// Interrupts those whom the instructions do not serve to the end.
     #[cold]
     #[inline(never)]
-    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: Audience) {
+    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: IpiTargets) {
         // Until here no CPU was looked for.
         if Self::LOOKS_FOR_DEVICES_ALONE {
             full_barrier(Barrier::Flush);
         }
         let mut left = self.kept(space, whom.sets);
-        if !whom.holders.is_empty() {
-            left.extend(&self.told(cpu, space, whom.holders).others);
+        if !whom.agents.is_empty() {
+            left.extend(&self.told(cpu, space, whom.agents).others);
         }
         self.call(cpu, left, &Message::Come);
     }
@@ -317,7 +317,7 @@ impl<P: Platform> Mmu<P> {
             space: space.kind,
             tag: self.tag_in(line, space),
             reach: Reach::Wide,
-            conditions: space.conditions(),
+            flags: space.flags(),
             scope,
         }
     }
@@ -352,37 +352,37 @@ impl<P: Platform> Mmu<P> {
 
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
     #[inline]
-    pub(crate) fn record(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
-        if !owed.is_nothing() {
-            self.record_some(here, space, owed);
+    pub(crate) fn record(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+        if !deferred.is_nothing() {
+            self.record_some(here, space, deferred);
         }
     }
 
     #[inline(never)]
-    fn record_some(&self, here: &Local<P>, space: &AddressSpace<P>, owed: Owed) {
-        self.put_on_books(here, space, owed, here.loaded_tag());
+    fn record_some(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+        self.put_on_books(here, space, deferred, here.loaded_tag());
     }
 
     /// The same, where it is known which tag is loaded.
     pub(crate) fn put_on_books(
         &self,
-        here: &Local<P>,
+        here: &CpuTlb<P>,
         space: &AddressSpace<P>,
-        owed: Owed,
+        deferred: Deferred,
         loaded: LoadedTag,
     ) {
-        if owed.contains(Owed::SPACE_UNTIL_ATTACH) {
+        if deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
             space.ledger.attach.owe();
             here.counters.owed.count(1);
         }
-        if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
+        if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
             here.book.owe_others(loaded);
-            if self.platform.backend().tags().of_machine.is_some() {
+            if self.platform.backend().tags().global.is_some() {
                 here.book.owe_everything();
             }
         }
-        if owed.contains(Owed::VIEW_UNTIL_RESUME) {
+        if deferred.contains(Deferred::VIEW_UNTIL_RETURN) {
             match loaded {
                 // No user code runs under the tag of the kernel's root.
                 LoadedTag::KernelRoot => return,
@@ -402,5 +402,5 @@ pub(crate) enum Why {
     /// Another gather is under way, which may have cleared what this one did not see.
     Nested,
     /// It was put off, and is due.
-    Debt,
+    Pending,
 }

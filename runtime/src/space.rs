@@ -1,10 +1,10 @@
 //! Address spaces, as the runtime knows them.
 
-use crate::cpus::{Cpus, no_cpus};
+use crate::cpus::{CpuMask, no_cpus};
 use crate::debts::Ledger;
 use crate::devices::Wanted;
 use crate::platform::Platform;
-use crate::request::{Conditions, Space};
+use crate::request::{Space, SpaceFlags};
 use crate::sync::{Barrier, Word, const_fn};
 use crate::tags::Tagging;
 
@@ -43,7 +43,7 @@ pub struct AddressSpace<P: Platform> {
     pub(crate) lines: usize,
     /// CPUs that may have entries of it. Only a CPU itself takes itself out, except behind
     /// [`changes`](Self::changes).
-    pub(crate) holders: <P::CpuSet as Cpus>::Shared,
+    pub(crate) holders: <P::CpuSet as CpuMask>::Shared,
     /// What is owed.
     pub(crate) ledger: Ledger,
     /// Gathers under way: fewer than there are threads, so that 64 bits do not wrap. So do the next two not.
@@ -53,9 +53,9 @@ pub struct AddressSpace<P: Platform> {
     /// Devices attached.
     pub(crate) devices: Word,
     /// What holds of the space now: what [always](Self::always) does, and what some device [wants](Self::wanted).
-    pub(crate) conditions: Word,
+    pub(crate) flags: Word,
     /// What holds of a user's without any device.
-    pub(crate) always: Conditions,
+    pub(crate) always: SpaceFlags,
     /// How many devices want each flag. Read and written with the lock of the devices held.
     pub(crate) wanted: Wanted,
 }
@@ -83,8 +83,8 @@ impl<P: Platform> AddressSpace<P> {
                 gathers: Word::new(0),
                 changes: Word::new(0),
                 devices: Word::new(0),
-                conditions: Word::new(0),
-                always: Conditions::NONE,
+                flags: Word::new(0),
+                always: SpaceFlags::NONE,
                 wanted: Wanted::none(),
             }
         }
@@ -110,8 +110,8 @@ impl<P: Platform> AddressSpace<P> {
 
     /// What holds of it now; what was done through devices that wanted more is done.
     #[must_use]
-    pub fn conditions(&self) -> Conditions {
-        Conditions(self.conditions.acquire(Barrier::Due) as u32)
+    pub fn flags(&self) -> SpaceFlags {
+        SpaceFlags(self.flags.acquire(Barrier::Due) as u32)
     }
 
     /// Whether entries that were cleared may still be cached: a gather is under way, or a flush is owed. Under the

@@ -14,13 +14,13 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::backend::{Backend, Debt, Root};
-use crate::cpus::{CpuId, Cpus, SharedCpus};
+use crate::backend::{Backend, Pending, Root};
+use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::debts::LoadedTag;
 use crate::fault::{Fault, is_back};
-use crate::local::{Loaded, Local};
+use crate::local::{CpuTlb, Loaded};
 use crate::platform::Platform;
-use crate::request::{Conditions, Scope};
+use crate::request::{Scope, SpaceFlags};
 use crate::shootdown::Why;
 use crate::space::{AddressSpace, SpaceId};
 use crate::sync::{Barrier, full_barrier, wait_until};
@@ -90,7 +90,7 @@ impl<P: Platform> Mmu<P> {
 
     /// A space is not loaded here any more. If it is flushed meanwhile this CPU is not to be looked at each time: it
     /// is no holder where its book alone guards what it has parked.
-    fn trim(cpu: CpuId, here: &Local<P>, left: &AddressSpace<P>) {
+    fn trim(cpu: CpuId, here: &CpuTlb<P>, left: &AddressSpace<P>) {
         let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
@@ -103,7 +103,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Uses the space again that is loaded.
-    fn leave_lazy(&self, cpu: CpuId, here: &Local<P>, space: &AddressSpace<P>) {
+    fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
         if space.lines == 0 {
@@ -111,14 +111,14 @@ impl<P: Platform> Mmu<P> {
         }
         let generation = space.ledger.generation();
         let (line, debt) = here.book.open(space.id, space.lines, generation, space.id);
-        if debt != Debt::None {
+        if debt != Pending::None {
             let root = self.root(Some(line), space);
             here.counters.paid.count(1);
             here.counters.full_debt.count(1);
             let mut sink = self.platform.sink(cpu);
-            let owed = self.platform.backend().switch(&mut sink, &root, debt);
+            let deferred = self.platform.backend().switch(&mut sink, &root, debt);
             here.book.follow(line, generation);
-            self.record(here, space, owed);
+            self.record(here, space, deferred);
         }
     }
 
@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
     /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
     /// ([`renew_tag`](Self::renew_tag)), and the slot ([`Book::open`](crate::debts::Book::open)). So what is flushed here and
     /// filled again from the old root stands under a tag that is still the old space's.
-    fn load(&self, cpu: CpuId, here: &Local<P>, left: SpaceId, space: &AddressSpace<P>) {
+    fn load(&self, cpu: CpuId, here: &CpuTlb<P>, left: SpaceId, space: &AddressSpace<P>) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
@@ -150,11 +150,11 @@ impl<P: Platform> Mmu<P> {
         self.pay_attach(cpu, space);
         let mut generation = 0;
         let (line, mut debt) = match space.lines {
-            0 => (None, Debt::None),
+            0 => (None, Pending::None),
             lines => {
                 generation = space.ledger.generation();
                 let (line, debt) = here.book.open(space.id, lines, generation, left);
-                if lines == 1 && space.tagging == Tagging::Cpu && debt != Debt::None {
+                if lines == 1 && space.tagging == Tagging::Cpu && debt != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
                 (Some(line), debt)
@@ -163,34 +163,31 @@ impl<P: Platform> Mmu<P> {
         let late = is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover();
         if here.book.take_everything() || late {
             here.book.forget_lines(line);
-            debt = Debt::All;
+            debt = Pending::All;
         }
-        if debt != Debt::None {
+        if debt != Pending::None {
             here.counters.paid.count(1);
         }
         let root = self.root(line, space);
-        let owed = self
+        let deferred = self
             .platform
             .backend()
             .switch(&mut self.platform.sink(cpu), &root, debt);
-        here.tag.put(if root.tag.of_machine {
-            root.tag.value
-        } else {
-            0
-        });
+        here.tag
+            .put(if root.tag.global { root.tag.value } else { 0 });
         here.loaded.release(space.id.0, Barrier::Unload);
         Self::left_tag(here);
         if let Some(line) = line {
             here.book.follow(line, generation);
         }
-        self.record(here, space, owed);
+        self.record(here, space, deferred);
     }
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
     fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
         if Self::FACTS.changes_deferrable && space.ledger.attach.due().is_some() {
             self.leave_root(cpu);
-            self.flush_whole(space, Scope::Everything { tables: true }, Why::Debt);
+            self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
         }
     }
 
@@ -209,15 +206,15 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
         let debt = if here.book.take_kernel_root() {
-            Debt::Tag
+            Pending::Tag
         } else {
-            Debt::None
+            Pending::None
         };
         let mut sink = self.platform.sink(cpu);
-        let owed = self.platform.backend().switch(&mut sink, &root, debt);
+        let deferred = self.platform.backend().switch(&mut sink, &root, debt);
         here.tag.put(0);
-        if !owed.is_nothing() {
-            self.put_on_books(here, self.kernel(), owed, LoadedTag::KernelRoot);
+        if !deferred.is_nothing() {
+            self.put_on_books(here, self.kernel(), deferred, LoadedTag::KernelRoot);
         }
     }
 
@@ -230,15 +227,15 @@ impl<P: Platform> Mmu<P> {
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
         let here = self.platform.cpu(cpu);
         let line = here.book.line(space.id, space.lines);
-        let owed = line.is_some_and(|line| here.book.take_view(line));
-        here.counters.paid.count(u64::from(owed));
+        let deferred = line.is_some_and(|line| here.book.take_view(line));
+        here.counters.paid.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
             ..self.root(line, space)
         };
         self.platform
             .backend()
-            .return_to_user(&mut self.platform.sink(cpu), &root, owed);
+            .return_to_user(&mut self.platform.sink(cpu), &root, deferred);
     }
 
     /// A CPU comes online, or comes back: it loads the kernel's root, flushes whatever its TLB holds, and takes
@@ -255,11 +252,9 @@ impl<P: Platform> Mmu<P> {
     pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
         self.check(cpu)?;
         let here = self.platform.cpu(cpu);
-        let holds = self.platform.kernel_root().conditions;
-        if holds != Conditions::NONE {
-            self.kernel()
-                .conditions
-                .or(u64::from(holds.0), Barrier::Owe);
+        let holds = self.platform.kernel_root().flags;
+        if holds != SpaceFlags::NONE {
+            self.kernel().flags.or(u64::from(holds.0), Barrier::Owe);
         }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
@@ -269,11 +264,11 @@ impl<P: Platform> Mmu<P> {
         }
         let forget = || {
             here.book.take_everything();
-            let owed = self
+            let deferred = self
                 .platform
                 .backend()
                 .cpu_online(&mut self.platform.sink(cpu));
-            self.record_here(here, owed);
+            self.record_here(here, deferred);
         };
         if is_back(Fault::FlushesBeforeRoot) {
             forget();

@@ -19,7 +19,7 @@ use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;
 use crate::debts::Line;
 use crate::fault::{Fault, is_back};
-use crate::local::Local;
+use crate::local::CpuTlb;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
@@ -72,7 +72,7 @@ impl core::error::Error for NotPinned {}
 #[derive(Debug)]
 pub(crate) struct Pool {
     lock: Lock,
-    /// Counts rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
+    /// Stats rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
     /// a rollover every microsecond, each of which costs every CPU a flush of everything. Then a space that was not loaded
     /// for 2^48 rollovers would be taken for one of the present generation.
     generation: Word,
@@ -157,38 +157,38 @@ impl TagValues {
 impl<P: Platform> Mmu<P> {
     /// The tag of a space on a CPU that has it loaded, or may have parked entries of it; 0 where it has none.
     #[inline]
-    pub(crate) fn tag_of(&self, here: &Local<P>, space: &AddressSpace<P>) -> Tag {
+    pub(crate) fn tag_of(&self, here: &CpuTlb<P>, space: &AddressSpace<P>) -> Tag {
         self.tag_in(here.book.line(space.id, space.lines), space)
     }
 
     /// The same, from the line of the CPU's book that is the space's.
     #[inline]
     pub(crate) fn tag_in(&self, line: Option<Line>, space: &AddressSpace<P>) -> Tag {
-        let of_machine = |value| Tag {
+        let global = |value| Tag {
             value,
-            of_machine: true,
+            global: true,
         };
         match space.tagging {
             Tagging::None => Tag::default(),
             Tagging::Cpu => {
-                let values = self.platform.backend().tags().of_cpu;
+                let values = self.platform.backend().tags().per_cpu;
                 let value = line
                     .zip(values)
                     .and_then(|(line, values)| values.nth(line.index() as u64));
                 Tag {
                     value: value.unwrap_or(0),
-                    of_machine: false,
+                    global: false,
                 }
             }
-            Tagging::Generations => of_machine(value(space.tag.get())),
-            Tagging::Life | Tagging::Root => of_machine(space.tag.get()),
-            Tagging::Kernel => of_machine(self.platform.kernel_root().tag.value),
+            Tagging::Generations => global(value(space.tag.get())),
+            Tagging::Life | Tagging::Root => global(space.tag.get()),
+            Tagging::Kernel => global(self.platform.kernel_root().tag.value),
         }
     }
 
     /// The values of the machine's tags, as far as there is memory to keep track of them.
     fn values(&self) -> Option<TagValues> {
-        let (values, source) = self.platform.backend().tags().of_machine?;
+        let (values, source) = self.platform.backend().tags().global?;
         let kept = (self.platform.tag_words().len() / 2) as u64 * 64;
         let mut last = values
             .last
@@ -207,7 +207,7 @@ impl<P: Platform> Mmu<P> {
     /// Whether there are more tags than CPUs may use at once, so that a rollover leaves one to give away.
     pub(crate) fn check_tags(&self) -> Result<(), Unusable> {
         let tags = self.platform.backend().tags();
-        let Some((_, TagSource::Generations)) = tags.of_machine else {
+        let Some((_, TagSource::Generations)) = tags.global else {
             return Ok(());
         };
         let last = self.most_used(); // counted from 0
@@ -317,14 +317,14 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
-    fn leave_tag(here: &Local<P>, running: u64) {
+    fn leave_tag(here: &CpuTlb<P>, running: u64) {
         if !is_back(Fault::FlushesUnderOldRoot) {
             here.leaving_tag.put(running);
         }
     }
 
     /// The tag that a CPU had loaded is not loaded any more.
-    pub(crate) fn left_tag(here: &Local<P>) {
+    pub(crate) fn left_tag(here: &CpuTlb<P>) {
         here.leaving_tag.release(0, Barrier::Unload);
     }
 
@@ -388,7 +388,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What ran on a CPU that goes offline is not reserved for it any more.
-    pub(crate) fn forget_tags_of(&self, here: &Local<P>) {
+    pub(crate) fn forget_tags_of(&self, here: &CpuTlb<P>) {
         self.with_tags(|_| {
             here.running_tag.put(0);
             here.reserved_tag.put(0);
@@ -424,7 +424,7 @@ impl<P: Platform> Mmu<P> {
             space.pins.put(space.pins.get() + 1);
             Ok(Tag {
                 value: tag,
-                of_machine: true,
+                global: true,
             })
         })
     }

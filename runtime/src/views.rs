@@ -67,10 +67,10 @@ impl<P: Platform> Mmu<P> {
     pub fn views(&self, cpu: CpuId, space: &AddressSpace<P>) -> Views {
         let kernel = self.root(self.line_of(cpu, space), space);
         let tags = self.platform.backend().tags();
-        let values = if kernel.tag.of_machine {
-            tags.of_machine.map(|(values, _)| values)
+        let values = if kernel.tag.global {
+            tags.global.map(|(values, _)| values)
         } else {
-            tags.of_cpu
+            tags.per_cpu
         };
         let user = Root {
             table: space.user_table,

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Facts, Finished, Issue, Owed, Root, Started, Tag,
-    TagSource, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Pending, Root, SpaceFlags,
+    Started, Tag, TagSource, Tags,
 };
 
 use crate::context::{self, Within};
@@ -91,7 +91,7 @@ impl<B: Backend> Checked<B> {
         let whole = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
         if whole && request.space == Space::User {
             let everywhere =
-                reach == Reach::Wide && self.inner.audience(request).holders.is_empty();
+                reach == Reach::Wide && self.inner.ipi_targets(request).agents.is_empty();
             let cpu = context::cpu().filter(|_| !everywhere);
             lock(&self.tlbs).drop_tag(cpu, request.tag.value);
         }
@@ -101,7 +101,7 @@ impl<B: Backend> Checked<B> {
 impl<B: Backend> Backend for Checked<B> {
     type Op = B::Op;
     const FACTS: Facts = B::FACTS;
-    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+    const SENDER_ONLY: SpaceFlags = B::SENDER_ONLY;
 
     fn levels(&self) -> &'static LevelTable {
         self.inner.levels()
@@ -111,8 +111,8 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.ceiling(space, reach)
     }
 
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        self.inner.change_facts(conditions)
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        self.inner.change_facts(flags)
     }
 
     fn change(
@@ -148,7 +148,7 @@ impl<B: Backend> Backend for Checked<B> {
 
     fn tags(&self) -> Tags {
         let mut tags = self.inner.tags();
-        if let Some((values, source)) = &mut tags.of_machine
+        if let Some((values, source)) = &mut tags.global
             && *source != TagSource::Root
         {
             let last = values
@@ -160,8 +160,8 @@ impl<B: Backend> Backend for Checked<B> {
         tags
     }
 
-    fn audience(&self, request: &Request<'_>) -> Audience {
-        self.inner.audience(request)
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        self.inner.ipi_targets(request)
     }
 
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
@@ -186,7 +186,7 @@ impl<B: Backend> Backend for Checked<B> {
         finished
     }
 
-    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Owed {
+    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
         context::require_off(Rule::DeliverInterruptsOff);
         Self::unlocked();
         context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
@@ -194,21 +194,21 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.deliver(cpu, request)
     }
 
-    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Pending) -> Deferred {
         context::require_off(Rule::SwitchInterruptsOff);
         Self::unlocked();
         if let Some(cpu) = context::cpu() {
             let tags = self.inner.tags();
-            let has_tags = tags.of_cpu.is_some() || tags.of_machine.is_some();
+            let has_tags = tags.per_cpu.is_some() || tags.global.is_some();
             let alone = lock(&self.tlbs).load(cpu, to, debt, has_tags);
             context::require(alone, Rule::TagsAreNotShared);
         }
         self.inner.switch(cpu, to, debt)
     }
 
-    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
         context::require_off(Rule::ResumeInterruptsOff);
-        self.inner.return_to_user(cpu, to, owed);
+        self.inner.return_to_user(cpu, to, deferred);
     }
 
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
@@ -216,18 +216,18 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.enter_from_user(cpu, to);
     }
 
-    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Deferred {
         context::require_off(Rule::ArriveInterruptsOff);
-        let owed = self.inner.cpu_online(cpu);
+        let deferred = self.inner.cpu_online(cpu);
         if let Some(cpu) = context::cpu() {
             let mut tlbs = lock(&self.tlbs);
             let loaded = tlbs.loaded(cpu).map_or(0, |tag| tag.value);
-            if owed.contains(Owed::OTHERS_UNTIL_LOAD) {
+            if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
                 tlbs.drop_tag(Some(cpu), loaded);
             } else {
                 tlbs.drop_all(cpu);
             }
         }
-        owed
+        deferred
     }
 }

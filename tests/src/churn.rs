@@ -33,7 +33,7 @@ impl<B: HostBackend> Churn<B> {
     /// many as there are tags for.
     pub fn roll_over(&self, mmu: &Arc<Host<B>>, processes: u64) {
         let tags = mmu.platform().backend().tags();
-        let generations = matches!(tags.of_machine, Some((_, TagSource::Generations)));
+        let generations = matches!(tags.global, Some((_, TagSource::Generations)));
         let before = mmu.stats().rollovers;
         let mut left = processes;
         while left > 0 {

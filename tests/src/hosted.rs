@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, Current, Local, Mmu, NewSpace, NoTag, Tag, Unusable,
+    AddressSpace, Backend, CpuId, CpuTlb, Current, Mmu, NewSpace, NoTag, Tag, Unusable,
 };
 
 use crate::checked::Checked;
@@ -52,7 +52,7 @@ pub enum Event<Op> {
 
 /// A CPU of the host.
 pub(crate) struct Cpu<B: HostBackend> {
-    pub(crate) local: Local<Hosted<B>>,
+    pub(crate) local: CpuTlb<Hosted<B>>,
     /// Held by the thread that runs on it and may not be replaced by another.
     pub(crate) running: Mutex<()>,
     /// Held while interrupts are off.
@@ -113,7 +113,7 @@ impl<B: HostBackend> Hosted<B> {
     /// The same, of which the machine has at most so many.
     pub fn with_tags(backend: B, cpus: usize, words: usize, most: u64) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
-            local: Local::new(),
+            local: CpuTlb::new(),
             running: Mutex::new(()),
             interrupts: Mutex::new(()),
             pending: AtomicBool::new(false),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
-use tlbc_runtime::{Backend, Level, NewSpace, Owed, Platform, Tag};
+use tlbc_runtime::{Backend, Deferred, Level, NewSpace, Platform, Tag};
 
 use crate::hosted::{Event, Host, Hosted};
 use crate::tables::Entries;
@@ -76,18 +76,18 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     /// There is a space, of which nothing was changed yet.
     pub fn has_space(&mut self, subject: u64, new: &NewSpace) {
         let tags = self.backend().tags();
-        let of_cpu = tags.of_cpu.is_some() && (new.tag_of_cpu || tags.of_machine.is_none());
-        let audience = self.backend().audience(&Request {
+        let per_cpu = tags.per_cpu.is_some() && (new.tag_of_cpu || tags.global.is_none());
+        let targets = self.backend().ipi_targets(&Request {
             space: Space::User,
             tag: Tag {
                 value: 0,
-                of_machine: !of_cpu && tags.of_machine.is_some(),
+                global: !per_cpu && tags.global.is_some(),
             },
             reach: Reach::Wide,
-            conditions: new.conditions,
+            flags: new.flags,
             scope: Scope::Everything { tables: true },
         });
-        if !audience.holders.is_empty() {
+        if !targets.agents.is_empty() {
             self.roots.insert(subject, new.table);
         }
     }
@@ -120,7 +120,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         if matches!(made.change.new, Entry::Invalid) {
             assert!(made.required.is_nothing(), "{made:?}");
         }
-        if made.owed.contains(Owed::SPACE_UNTIL_ATTACH) {
+        if made.deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
             vec![Stale::Everything]
         } else {
             Vec::new()
@@ -270,7 +270,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     pub fn tags_stay_apart(&self) {
         for (one, other) in self.flushes.iter().zip(self.flushes.iter().skip(1)) {
             let tagged = one.tag.value != 0 && other.tag.value != 0;
-            if tagged && one.tag.of_machine && other.tag.of_machine {
+            if tagged && one.tag.global && other.tag.global {
                 assert_eq!(one.tag == other.tag, one.subject == other.subject);
             }
         }

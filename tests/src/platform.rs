@@ -8,8 +8,8 @@ use tlbc_runtime::platform::LockEvent;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, Cpus, Flushed, Issue, Local, PageBatch, Platform, Record,
-    Root, TableBatch, TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, PageBatch, Platform,
+    Record, Root, TableBatch, TagSource, Unlinked,
 };
 
 use crate::checked::Checked;
@@ -120,7 +120,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         // Whatever this CPU waits for, it would wait for ever.
         if !std::thread::panicking() {
             self.shared.check();
@@ -136,16 +136,16 @@ impl<B: HostBackend> Platform for Hosted<B> {
         Root {
             table: 0xf000,
             tag: tlbc_runtime::Tag {
-                value: match self.backend.tags().of_machine {
+                value: match self.backend.tags().global {
                     Some((_, TagSource::Root)) => 0xf000,
                     // Neither a space's nor the one that the kernel's own entries are under.
                     Some((_, TagSource::Life)) => 1,
                     _ => 0,
                 },
-                of_machine: true,
+                global: true,
             },
             empty: self.empty.load(SeqCst),
-            conditions: tlbc_runtime::Conditions::NONE,
+            flags: tlbc_runtime::SpaceFlags::NONE,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 
-use tlbc_runtime::{Counts, CpuId, Current, NewSpace, Platform, Views};
+use tlbc_runtime::{CpuId, Current, NewSpace, Platform, Stats, Views};
 
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
 use crate::show::{self, Shown};
@@ -17,7 +17,7 @@ pub struct Scheduler<B: HostBackend> {
     running: Vec<Option<Current<Handle<B>>>>,
     processes: AtomicU64,
     /// What was counted when this was last asked.
-    counts: Counts,
+    counts: Stats,
 }
 
 /// A CPU with a scheduler of its own: a hook makes it run something at a certain moment.
@@ -64,7 +64,7 @@ impl<B: HostBackend> Scheduler<B> {
             mmu,
             running,
             processes: AtomicU64::new(0),
-            counts: Counts::default(),
+            counts: Stats::default(),
         }
     }
 

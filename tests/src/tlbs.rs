@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tlbc_runtime::{Debt, Root, Tag};
+use tlbc_runtime::{Pending, Root, Tag};
 
 /// The TLBs of a machine.
 #[derive(Debug, Default)]
@@ -60,12 +60,12 @@ impl Tlbs {
 
     /// Loads a root, after what is flushed before. Returns whether the tag is that space's alone: this CPU holds no entry of
     /// another space under it, and where it means the same space everywhere no other CPU has it loaded for another.
-    pub fn load(&mut self, cpu: u32, to: &Root, debt: Debt, has_tags: bool) -> bool {
+    pub fn load(&mut self, cpu: u32, to: &Root, debt: Pending, has_tags: bool) -> bool {
         let tlb = self.0.entry(cpu).or_default();
         match debt {
-            Debt::None => {}
-            Debt::Tag => tlb.drop_tag(to.tag.value),
-            Debt::All => tlb.drop_all(),
+            Pending::None => {}
+            Pending::Tag => tlb.drop_tag(to.tag.value),
+            Pending::All => tlb.drop_all(),
         }
         let other = |tag: u64, table: u64| tag == to.tag.value && table != to.table;
         tlb.loaded = Some((to.tag, to.table));
@@ -75,8 +75,8 @@ impl Tlbs {
         let held = tlb.held.iter().any(|(tag, table)| other(*tag, *table));
         tlb.fill();
         let loaded = self.0.values().filter_map(|tlb| tlb.loaded);
-        let of_machine = loaded.filter(|(tag, _)| has_tags && tag.of_machine);
-        let mut elsewhere = of_machine.filter(|_| to.tag.of_machine);
+        let global = loaded.filter(|(tag, _)| has_tags && tag.global);
+        let mut elsewhere = global.filter(|_| to.tag.global);
         !held && !elsewhere.any(|(tag, table)| other(tag.value, table))
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, RequiredFlush, Slot, Was};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Facts, FinishSteps, Finished, Issue, Level, Owed,
-    Record, Root, Started, Tag, Tags,
+    Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Level, Pending,
+    Record, Root, SpaceFlags, Started, Tag, Tags,
 };
 
 /// A backend, watched.
@@ -93,7 +93,7 @@ pub struct Made {
     /// What the backend left to be flushed.
     pub required: RequiredFlush,
     /// What it put off.
-    pub owed: Owed,
+    pub deferred: Deferred,
 }
 
 /// What a CPU may have cached of an entry.
@@ -140,7 +140,7 @@ impl<B: Backend> Watched<B> {
             started,
             finished,
             required: changed.required,
-            owed: changed.owed,
+            deferred: changed.deferred,
         });
     }
 
@@ -201,7 +201,7 @@ fn nowhere<Op>() -> impl Issue<Op> {
 impl<B: Backend> Backend for Watched<B> {
     type Op = Seen;
     const FACTS: Facts = B::FACTS;
-    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+    const SENDER_ONLY: SpaceFlags = B::SENDER_ONLY;
 
     fn levels(&self) -> &'static LevelTable {
         self.inner.levels()
@@ -211,8 +211,8 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.ceiling(space, reach)
     }
 
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        self.inner.change_facts(conditions)
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        self.inner.change_facts(flags)
     }
 
     fn change(
@@ -251,8 +251,8 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.tags()
     }
 
-    fn audience(&self, request: &Request<'_>) -> Audience {
-        self.inner.audience(request)
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        self.inner.ipi_targets(request)
     }
 
     fn start(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Started {
@@ -281,25 +281,25 @@ impl<B: Backend> Backend for Watched<B> {
         finished
     }
 
-    fn deliver(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Owed {
+    fn deliver(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Deferred {
         cpu.issue(Seen::Delivered(Asked::new(request.scope)));
         self.inner.deliver(&mut nowhere(), request)
     }
 
-    fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, debt: Pending) -> Deferred {
         cpu.issue(Seen::Loaded(to.table));
         self.inner.switch(&mut nowhere(), to, debt)
     }
 
-    fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, owed: bool) {
-        self.inner.return_to_user(&mut nowhere(), to, owed);
+    fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, deferred: bool) {
+        self.inner.return_to_user(&mut nowhere(), to, deferred);
     }
 
     fn enter_from_user(&self, _: &mut impl Issue<Seen>, to: &Root) {
         self.inner.enter_from_user(&mut nowhere(), to);
     }
 
-    fn cpu_online(&self, _: &mut impl Issue<Seen>) -> Owed {
+    fn cpu_online(&self, _: &mut impl Issue<Seen>) -> Deferred {
         self.inner.cpu_online(&mut nowhere())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::pte::{Below, Change, Deadline, Marks};
 use tlbc_runtime::request::Space;
-use tlbc_runtime::{AddressSpace, Conditions, Current, Level, Misuse, NewSpace};
+use tlbc_runtime::{AddressSpace, Current, Level, Misuse, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE, leaf_bits, says, table_bits};
 
@@ -37,13 +37,13 @@ fn change(level: Level, old: u64, new: u64) -> Change {
 /// A machine of two CPUs, the first of which runs in a space that both know.
 fn machine<B: HostBackend>(
     backend: B,
-    conditions: Conditions,
+    flags: SpaceFlags,
 ) -> (Arc<Host<B>>, Arc<AddressSpace<Hosted<B>>>) {
     let mmu = Hosted::machine(backend, 2);
     let new = NewSpace {
         table: 0x1000,
         user_table: 0x1000,
-        conditions,
+        flags,
         ..NewSpace::default()
     };
     let space = Hosted::space(&mmu, new).expect("a tag");
@@ -66,11 +66,11 @@ const BROKEN: Wants = (true, false);
 
 fn wants_of<B: HostBackend>(
     backend: &B,
-    conditions: Conditions,
+    flags: SpaceFlags,
     space: Space,
     change: &Change,
 ) -> Wants {
-    let required = change.required_flush(&backend.change_facts(conditions));
+    let required = change.required_flush(&backend.change_facts(flags));
     let before = required.deadline == Deadline::Store && !required.is_nothing();
     let at_once = !before || !B::FACTS.changes_plainly;
     (required.is_required_now(space), at_once)
@@ -78,10 +78,10 @@ fn wants_of<B: HostBackend>(
 
 fn wants<B: HostBackend, const N: usize>(
     backend: B,
-    conditions: Conditions,
+    flags: SpaceFlags,
     changes: [Change; N],
 ) -> [Wants; N] {
-    changes.map(|change| wants_of(&backend, conditions, Space::User, &change))
+    changes.map(|change| wants_of(&backend, flags, Space::User, &change))
 }
 
 const ARM64: arm64::Tlb = arm64::Tlb {
@@ -107,7 +107,7 @@ fn what_a_change_wants_follows_from_the_facts() {
         change(PTE, READ, OTHER),
         change(PMD, TABLE, OTHER),
     ];
-    let none = Conditions::NONE;
+    let none = SpaceFlags::NONE;
     // A fault drops the stricter entry.
     assert_eq!(
         wants(X86_64, none, changes),
@@ -128,7 +128,7 @@ fn what_a_change_wants_follows_from_the_facts() {
     );
     let devices = powerpc64::Config::NONE
         .with(powerpc64::Config::COPROCESSORS)
-        .conditions();
+        .space_flags();
     assert_eq!(
         wants(POWERPC64, devices, changes),
         [NOTHING, BROKEN, FLUSH, BROKEN, BROKEN],
@@ -157,7 +157,7 @@ fn other_attributes_require_a_flush() {
         change(PMD, TABLE, restricts),
         change(PMD, restricts, TABLE),
     ];
-    let none = Conditions::NONE;
+    let none = SpaceFlags::NONE;
     let in_place = [FLUSH; 7];
     let broken = [BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, FLUSH, FLUSH];
     assert_eq!(wants(X86_64, none, changes), in_place, "x86-64");
@@ -170,7 +170,7 @@ fn other_attributes_require_a_flush() {
 #[test]
 fn another_size_goes_through_invalid_unless_an_instruction_replaces_it() {
     let changes = [change(PMD, READ, TABLE), change(PMD, TABLE, READ)];
-    let none = Conditions::NONE;
+    let none = SpaceFlags::NONE;
     assert_eq!(wants(X86_64, none, changes), [BROKEN; 2], "x86-64");
     assert_eq!(wants(ARM64, none, changes), [BROKEN; 2], "arm64");
     assert_eq!(wants(POWERPC64, none, changes), [BROKEN; 2], "powerpc64");
@@ -189,7 +189,7 @@ fn a_cleared_mark_requires_a_flush() {
         clearing(READ, READ_WRITE, Marks::DIRTY),
         clearing(INVALID, READ, Marks::DIRTY),
     ];
-    let none = Conditions::NONE;
+    let none = SpaceFlags::NONE;
     let all = [FLUSH, FLUSH, FLUSH, NOTHING];
     let accessed_may_stay = [NOTHING, FLUSH, FLUSH, NOTHING];
     assert_eq!(wants(X86_64, none, changes), accessed_may_stay, "x86-64");
@@ -207,7 +207,7 @@ fn a_cleared_mark_requires_a_flush() {
 fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
     fn flushes<B: HostBackend>(backend: B) -> bool {
         let more = change(PTE, READ, READ_WRITE);
-        let (flushes, at_once) = wants_of(&backend, Conditions::NONE, Space::Kernel, &more);
+        let (flushes, at_once) = wants_of(&backend, SpaceFlags::NONE, Space::Kernel, &more);
         assert!(at_once);
         flushes
     }
@@ -224,7 +224,7 @@ fn issued<B: HostBackend>(
     (level, old, new): (Level, u64, u64),
     name: fn(B::Op) -> &'static str,
 ) -> Vec<&'static str> {
-    let (mmu, space) = machine(backend, Conditions::NONE);
+    let (mmu, space) = machine(backend, SpaceFlags::NONE);
     let space = if kernel { mmu.kernel() } else { &space };
     let entries = Entries::new(mmu.platform().backend(), space, level, VA, 1);
     entries.set(0, old);
@@ -325,7 +325,7 @@ fn more_rights_are_flushed_for_the_kernel_alone() {
 
 /// The instructions of a fix-up on the first CPU, by name, and whether it did anything.
 fn fix<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> (bool, Vec<&'static str>) {
-    let (mmu, space) = machine(backend, Conditions::NONE);
+    let (mmu, space) = machine(backend, SpaceFlags::NONE);
     let fixed = Hosted::on(&mmu, 0, || mmu.fix_spurious(&space, VA, PTE));
     let events = mmu.platform().events();
     let issued = events.into_iter().map(|event| match event {
@@ -352,7 +352,7 @@ fn a_spurious_fault_is_fixed_here_where_the_machine_does_not() {
 #[test]
 fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
     fn replace<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> Vec<&'static str> {
-        let (mmu, space) = machine(backend, Conditions::NONE);
+        let (mmu, space) = machine(backend, SpaceFlags::NONE);
         let ptes = Entries::new(mmu.platform().backend(), &space, PTE, VA, 1);
         ptes.map(0, 5, 0);
         Hosted::on(&mmu, 0, || {
@@ -397,7 +397,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
 /// What is asked for directly is flushed at once, or refused with the reason.
 #[test]
 fn a_range_is_flushed_or_refused() {
-    let (mmu, _) = machine(X86_64, Conditions::NONE);
+    let (mmu, _) = machine(X86_64, SpaceFlags::NONE);
     let kernel = |start: u64, bytes: u64, level: Level| {
         let extent = tlbc_runtime::request::Extent::new(start, bytes);
         Hosted::on(&mmu, 0, || mmu.flush_range(mmu.kernel(), extent, level))

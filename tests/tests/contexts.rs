@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tlbc_backends::x86_64::{self, Config};
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Backend, Conditions, CpuId, Current, Debt, Issue, Level, NewSpace, Platform, Record, Root, Tag,
+    Backend, CpuId, Current, Issue, Level, NewSpace, Pending, Platform, Record, Root, SpaceFlags,
+    Tag,
 };
 use tlbc_tests::hosted::{Handle, Host, HostBackend, Hosted};
 use tlbc_tests::machines::x86;
@@ -47,14 +48,14 @@ fn request(space: Space, tag: Tag) -> Request<'static> {
         space,
         tag,
         reach: Reach::Here,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
         scope: Scope::Everything { tables: true },
     }
 }
 
 const OTHER: Tag = Tag {
     value: 3,
-    of_machine: false,
+    global: false,
 };
 
 fn nowhere<Op>() -> impl Issue<Op> {
@@ -71,7 +72,7 @@ fn root() -> Root {
         table: 0x1_0000,
         tag: OTHER,
         empty: 0,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
     }
 }
 
@@ -181,7 +182,7 @@ fn a_request_is_delivered_with_interrupts_off_and_where_the_space_is_loaded() {
 fn roots_are_loaded_with_interrupts_off() {
     let mmu = machine();
     Rule::SwitchInterruptsOff.is_violated_by(&mmu, || {
-        let _ = backend(&mmu).switch(&mut nowhere(), &root(), Debt::None);
+        let _ = backend(&mmu).switch(&mut nowhere(), &root(), Pending::None);
     });
     // By way of the runtime.
     let mmu = machine();
@@ -220,21 +221,21 @@ fn a_tag_is_one_spaces() {
             let _ = backend(mmu).switch(&mut nowhere(), root, debt);
         });
     };
-    for debt in [Debt::None, Debt::Tag, Debt::All] {
+    for debt in [Pending::None, Pending::Tag, Pending::All] {
         // Before the other root is loaded what is flushed is filled again.
         let mmu = machine();
         Rule::TagsAreNotShared.is_violated_by(&mmu, || {
-            load(&mmu, &root(), Debt::None);
+            load(&mmu, &root(), Pending::None);
             load(&mmu, &other, debt);
         });
         let mmu = machine();
         let kernel = mmu.platform().kernel_root();
         let by_the_kernel = || {
-            load(&mmu, &root(), Debt::None);
-            load(&mmu, &kernel, Debt::None);
+            load(&mmu, &root(), Pending::None);
+            load(&mmu, &kernel, Pending::None);
             load(&mmu, &other, debt);
         };
-        if debt == Debt::None {
+        if debt == Pending::None {
             Rule::TagsAreNotShared.is_violated_by(&mmu, by_the_kernel);
         } else {
             Hosted::on(&mmu, 0, by_the_kernel);
@@ -243,15 +244,15 @@ fn a_tag_is_one_spaces() {
     // A tag of the machine is one space's on all CPUs.
     let [root, other] = [root(), other].map(|root| Root {
         tag: Tag {
-            of_machine: true,
+            global: true,
             ..root.tag
         },
         ..root
     });
     let mmu = machine();
-    Hosted::on(&mmu, 1, || load(&mmu, &root, Debt::None));
+    Hosted::on(&mmu, 1, || load(&mmu, &root, Pending::None));
     Rule::TagsAreNotShared.is_violated_by(&mmu, || {
-        load(&mmu, &other, Debt::Tag);
+        load(&mmu, &other, Pending::Tag);
     });
 }
 
@@ -259,7 +260,7 @@ fn a_tag_is_one_spaces() {
 fn cpus_are_interrupted_with_interrupts_off() {
     let mmu = machine();
     Rule::InterruptInterruptsOff.is_violated_by(&mmu, || {
-        mmu.platform().send_ipi(&tlbc_runtime::Cpus::NONE);
+        mmu.platform().send_ipi(&tlbc_runtime::CpuMask::NONE);
     });
 }
 
@@ -302,7 +303,7 @@ fn devices_are_told_without_a_flush() {
         let mmu = again.upgrade().expect("a machine");
         mmu.flush_everything(mmu.kernel());
     }));
-    let device = Hosted::on(&mmu, 0, || mmu.attach_device(&process, Conditions::NONE));
+    let device = Hosted::on(&mmu, 0, || mmu.attach_device(&process, SpaceFlags::NONE));
     assert!(device.is_ok());
     Rule::SecondaryDoesNotFlush.is_violated_by(&mmu, || unmap(&mmu, &process));
 }

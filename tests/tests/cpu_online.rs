@@ -1,6 +1,6 @@
 //! A CPU that comes online: what it filled from the tables that it booted with is gone.
 
-use tlbc_runtime::{Debt, Platform, Record};
+use tlbc_runtime::{Pending, Platform, Record};
 use tlbc_tests::hosted::Hosted;
 use tlbc_tests::machines::Case;
 use tlbc_tests::on_every_machine;
@@ -37,7 +37,8 @@ fn the_root_is_loaded_before_everything_is_flushed() {
             let flush = issues::<B>(1, |sink| {
                 let _ = case.backend.cpu_online(&mut Record(sink));
             });
-            let expected = [Debt::None, Debt::Tag].map(|debt| [load(debt), flush.clone()].concat());
+            let expected =
+                [Pending::None, Pending::Tag].map(|debt| [load(debt), flush.clone()].concat());
             assert!(expected.contains(&lines), "{}: {lines:?}", case.name);
         }
     }

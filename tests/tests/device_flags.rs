@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
-use tlbc_runtime::{Attached, Conditions, Level, NewSpace};
+use tlbc_runtime::{Attached, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;
 use tlbc_tests::moments::{self, Moment};
@@ -12,8 +12,8 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::tables::{Entries, WRITE};
 
 /// What a coprocessor wants: instructions of a CPU reach it, and only those that reach every CPU.
-fn wants() -> Conditions {
-    Config::COPROCESSORS.conditions()
+fn wants() -> SpaceFlags {
+    Config::COPROCESSORS.space_flags()
 }
 
 fn attach(mmu: &Host<Tlb>, process: &Handle<Tlb>) -> Attached {
@@ -56,7 +56,7 @@ fn a_flag_holds_as_long_as_a_device_wants_it() {
 #[test]
 fn a_flag_that_the_space_has_anyway_stays() {
     let (cpus, process) = machine(NewSpace {
-        conditions: wants(),
+        flags: wants(),
         ..NewSpace::default()
     });
     let device = cpus.on(0, |mmu| attach(mmu, &process));

@@ -1,6 +1,9 @@
 //! What each example prints, on each architecture. To be read as a reviewer of a kernel would: is everything flushed
 //! before it comes out, is nobody told in vain, is nothing flushed twice?
 
+use std::collections::BTreeSet;
+
+use quote::ToTokens;
 use tlbc_tests::show::{Example, report};
 
 #[path = "../../examples/cursor.rs"]
@@ -86,4 +89,49 @@ fn one_architecture_can_be_named_and_no_other() {
     let message = report(&["vax"]).unwrap_err();
     assert!(message.contains("'vax'") && message.contains("x86_64|arm64|powerpc64|s390"));
     assert!(report(&["arm64", "s390"]).unwrap_err().contains("'s390'"));
+}
+
+/// The names of a crate that a file imports, or names by their path.
+fn names_of(krate: &str, file: &syn::File) -> BTreeSet<String> {
+    fn collect(tree: &syn::UseTree, names: &mut BTreeSet<String>) {
+        match tree {
+            syn::UseTree::Path(path) => collect(&path.tree, names),
+            syn::UseTree::Name(name) => drop(names.insert(name.ident.to_string())),
+            syn::UseTree::Rename(rename) => drop(names.insert(rename.ident.to_string())),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|it| collect(it, names)),
+            syn::UseTree::Glob(_) => panic!("a glob hides which names are needed"),
+        }
+    }
+    let mut names = BTreeSet::new();
+    let mut imports = 0;
+    for item in &file.items {
+        if let syn::Item::Use(import) = item
+            && let syn::UseTree::Path(path) = &import.tree
+            && path.ident == krate
+        {
+            collect(&path.tree, &mut names);
+            imports += 1;
+        }
+    }
+    let paths = file.to_token_stream().to_string().matches(krate).count();
+    assert_eq!(paths, imports, "every name is imported");
+    names
+}
+
+/// What a kernel author learns before the first munmap.
+#[test]
+fn a_first_munmap_needs_twelve_names() {
+    let file = syn::parse_file(include_str!("../../examples/first_munmap.rs")).expect("Rust");
+    let names = names_of("tlbc_runtime", &file);
+    for needed in ["Platform", "Pte", "Mmu"] {
+        assert!(names.contains(needed), "{names:?}");
+    }
+    assert!(names.len() <= 12, "{}: {names:?}", names.len());
+    let prelude = include_str!("../../runtime/src/prelude.rs");
+    let prelude = syn::parse_file(prelude).expect("Rust");
+    let prelude = names_of("crate", &prelude);
+    assert!(
+        names.is_subset(&prelude),
+        "the prelude has them: {prelude:?}"
+    );
 }

@@ -10,7 +10,7 @@ use tlbc_tests::tables::{Entries, leaf_bits};
 const PTE: Level = Level(0);
 
 fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
-    let facts = mmu.platform().backend().change_facts(space.conditions());
+    let facts = mmu.platform().backend().change_facts(space.flags());
     facts.output_through_invalid || facts.size_through_invalid || facts.attributes_through_invalid
 }
 

@@ -22,7 +22,7 @@ const ASKS: &str = include_str!("fifth/asks.rs");
 /// by each CPU that is told, and who owes something. `=` is the same as here.
 type Case = (&'static str, &'static str, [&'static str; 3]);
 
-const NOBODY: [&str; 2] = ["", ""];
+const NONE: [&str; 2] = ["", ""];
 /// Those who are not told, as they cannot use what is stale before they load the space again.
 const LATER: &str = "lazy CPUs; inactive CPUs";
 
@@ -31,37 +31,29 @@ const CASES: &[Case] = &[
     (
         "--range 0x4000..0x8000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x4000, 0x4000)))",
-        [
-            "order; drop_leaf entry=0x4005; settle",
-            NOBODY[0],
-            NOBODY[1],
-        ],
+        ["order; drop_leaf entry=0x4005; settle", NONE[0], NONE[1]],
     ),
     (
         "--range 0x6000..0xa000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x6000, 0x4000)))",
         [
             "order; drop_leaf entry=0x4005; drop_leaf entry=0x8005; settle",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     (
         "--range 0x6000..0x8000",
         "flush(Space::User, Reach::Here, Scope::Page { va: 0x6000, level: PTE, table: false })",
-        [
-            "order; drop_leaf entry=0x6005; settle",
-            NOBODY[0],
-            NOBODY[1],
-        ],
+        ["order; drop_leaf entry=0x6005; settle", NONE[0], NONE[1]],
     ),
     (
         "--range 0x400000..0xc00000 --level pmd",
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PMD, 0x400000, 0x800000)))",
         [
             "order; drop_leaf entry=0x5; drop_leaf entry=0x800005; settle",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     // The broadcast would have to hit every tag: others are told, by the tag that each has.
@@ -78,30 +70,26 @@ const CASES: &[Case] = &[
             "order; drop_leaf entry=0x8005; drop_leaf entry=0xc005; drop_leaf entry=0x10005; \
              drop_leaf entry=0x14005; drop_leaf entry=0x18005; drop_leaf entry=0x1c005; \
              drop_leaf entry=0x20005; drop_leaf entry=0x24005; settle",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     (
         "--range 0x8000..0x2a000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x8000, 0x22000)))",
-        ["order; drop_slot number=0x5; settle", NOBODY[0], NOBODY[1]],
+        ["order; drop_slot number=0x5; settle", NONE[0], NONE[1]],
     ),
     // Only one of the two instructions drops absences.
     (
         "--event fault --range 0x4000..0x6000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&appeared(PTE, 0x4000, 0x2000)))",
-        [
-            "order; drop_entry entry=0x4005; settle",
-            NOBODY[0],
-            NOBODY[1],
-        ],
+        ["order; drop_entry entry=0x4005; settle", NONE[0], NONE[1]],
     ),
     // Beside a table that goes, anywhere, that is not enough: as much as for everything.
     (
         "--everything",
         "flush(Space::User, Reach::Here, Scope::Ranges(&both()))",
-        ["order; drop_slot number=0x5; settle", NOBODY[0], NOBODY[1]],
+        ["order; drop_slot number=0x5; settle", NONE[0], NONE[1]],
     ),
     // Lazy CPUs walk, and so are told of a table that goes.
     (
@@ -124,8 +112,8 @@ const CASES: &[Case] = &[
         "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&cleared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
         [
             "order; shout_page address=0xffffff0000004000; settled",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     (
@@ -133,33 +121,33 @@ const CASES: &[Case] = &[
         "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&appeared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
         [
             "order; shout_page address=0xffffff0000004000; settled",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     (
         "--kernel --everything --cpus others",
         "flush(Space::Kernel, Reach::Wide, Scope::Everything { tables: true })",
-        ["order; shout_all; settled", NOBODY[0], NOBODY[1]],
+        ["order; shout_all; settled", NONE[0], NONE[1]],
     ),
     (
         "--event switch",
-        "switch(Debt::None)",
-        ["root root=0x40000005", NOBODY[0], NOBODY[1]],
+        "switch(Pending::None)",
+        ["root root=0x40000005", NONE[0], NONE[1]],
     ),
     (
         "--event switch --owed tag",
-        "switch(Debt::Tag)",
+        "switch(Pending::Tag)",
         [
             "order; drop_slot number=0x5; settle; root root=0x40000005",
-            NOBODY[0],
-            NOBODY[1],
+            NONE[0],
+            NONE[1],
         ],
     ),
     (
         "--event arrive",
-        "arrive()",
-        ["order; drop_all; settle", NOBODY[0], NOBODY[1]],
+        "cpu_online()",
+        ["order; drop_all; settle", NONE[0], NONE[1]],
     ),
 ];
 
@@ -266,9 +254,9 @@ fn one_more_architecture_takes_one_file() {
             arguments
         };
         assert_eq!(did, shown(&tlbc_in(project, &tlbc, &arguments)), "{asked}");
-        let [here, others, owed] = *expected;
+        let [here, others, deferred] = *expected;
         let others = if others == "=" { here } else { others };
-        assert_eq!(did, format!("{here}|{others}|{owed}"), "{asked}");
+        assert_eq!(did, format!("{here}|{others}|{deferred}"), "{asked}");
     }
 }
 

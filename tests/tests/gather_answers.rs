@@ -329,10 +329,10 @@ fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B
             space: Space::User,
             tag: Tag {
                 value: 6,
-                of_machine: true,
+                global: true,
             },
             reach: Reach::Wide,
-            conditions: new.conditions,
+            flags: new.flags,
             scope,
         };
         let mut ops = Vec::new();
@@ -373,7 +373,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
     assert_eq!(new(cpus, 64), Err(Unusable::TooManyCpus { cpus, capacity }));
     let tags = backend
         .tags()
-        .of_machine
+        .global
         .map(|(values, source)| (values.last, source));
     let enough = match tags {
         Some((last, TagSource::Generations)) if last <= 2 * MOST_CPUS as u64 => {
@@ -382,7 +382,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
         _ => Ok(()),
     };
     assert_eq!(new(MOST_CPUS, 64), enough);
-    let generations = matches!(backend.tags().of_machine, Some((_, TagSource::Generations)));
+    let generations = matches!(backend.tags().global, Some((_, TagSource::Generations)));
     let few = if generations {
         Err(Unusable::TooFewTags)
     } else {

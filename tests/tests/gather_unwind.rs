@@ -59,14 +59,14 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         section.unlink(link).expect("a table of this space");
     }
 
-    /// Whether a flush is owed; if so, the next section begins with one of everything, and no other one does.
-    fn makes_up(&self, owed: bool) {
+    /// Whether a flush is deferred; if so, the next section begins with one of everything, and no other one does.
+    fn makes_up(&self, deferred: bool) {
         let platform = self.mmu.platform();
-        assert_eq!(self.space.flush_pending(), owed);
+        assert_eq!(self.space.flush_pending(), deferred);
         platform.events();
         self.mmu.gather(&self.space, |gather| {
             let mut in_section = || gather.locked((), |_, ()| platform.events());
-            assert_eq!(is_flush_of_everything(&in_section()), owed);
+            assert_eq!(is_flush_of_everything(&in_section()), deferred);
             assert_eq!(in_section(), []);
         });
         assert!(!self.space.flush_pending());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tlbc_backends::x86_64::{self, Config};
 use tlbc_backends::{arm64, powerpc64};
-use tlbc_runtime::{Conditions, CpuId, LockEvent, NewSpace, Platform};
+use tlbc_runtime::{CpuId, LockEvent, NewSpace, Platform, SpaceFlags};
 use tlbc_tests::hosted::{Host, HostBackend, Hosted};
 use tlbc_tests::machines::{arm64, powerpc64, x86};
 use tlbc_tests::rules::Rule;
@@ -81,7 +81,7 @@ fn every_lock_is_noted() {
     cpus.on(0, |mmu| mmu.pin_tag(&process)).expect("a tag");
     cpus.on(0, |mmu| mmu.unpin_tag(&process)).expect("a pin");
     assert_eq!(taken(), 2);
-    let device = cpus.on(0, |mmu| mmu.attach_device(&process, Conditions::NONE));
+    let device = cpus.on(0, |mmu| mmu.attach_device(&process, SpaceFlags::NONE));
     let device = device.expect("room for a device");
     let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
     assert!(detached.is_ok());

@@ -64,8 +64,8 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
         // Where a user view cannot be flushed by its tag that is put off to the return to it.
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
-            (_, "x86 pcid pti") => ("here 1, owed 1", "full_debt 1, owed 1, paid 1"),
-            (_, "x86 pcid invpcid pti") => ("here 1", "full_debt 1, owed 1, paid 1"),
+            (_, "x86 pcid pti") => ("here 1, deferred 1", "full_debt 1, deferred 1, paid 1"),
+            (_, "x86 pcid invpcid pti") => ("here 1", "full_debt 1, deferred 1, paid 1"),
             _ => ("here 1", "full_debt 1, paid 1"),
         };
         // There the change itself has dropped the page.
@@ -95,7 +95,7 @@ fn a_lazy_cpu_is_told_of_tables() {
             assert_eq!(interrupted(&lines), ["cpu 1"], "{}", case.name);
             assert!(!of(&lines, 1).is_empty(), "{}: it leaves", case.name);
             let view = if case.name == "x86 pcid pti" {
-                ", owed 1"
+                ", deferred 1"
             } else {
                 ""
             };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tlbc_backends::x86_64::Config;
-use tlbc_runtime::{Conditions, CpuId, Level, Mmu, Platform, Record, StillLoaded};
+use tlbc_runtime::{CpuId, Level, Mmu, Platform, Record, SpaceFlags, StillLoaded};
 use tlbc_tests::hosted::Hosted;
 use tlbc_tests::machines::{Case, Kind, x86};
 use tlbc_tests::on_every_machine;
@@ -57,7 +57,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             let counted = cpus.counted();
             // Where that is all that can be done, the rest is disowned.
             assert!(
-                ["", "owed 1"].contains(&&*counted),
+                ["", "deferred 1"].contains(&&*counted),
                 "{}: {counted}",
                 case.name
             );
@@ -184,7 +184,7 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         assert_eq!(counts.broadcast, u64::from(broadcast), "{}", case.name);
 
         // The same with a device: it is told before anything comes out, once.
-        let device = cpus.on(0, |mmu| mmu.attach_device(mmu.kernel(), Conditions::NONE));
+        let device = cpus.on(0, |mmu| mmu.attach_device(mmu.kernel(), SpaceFlags::NONE));
         assert!(device.is_ok());
         (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
         upper.link(0, 78);

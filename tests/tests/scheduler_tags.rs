@@ -56,7 +56,11 @@ fn tags_of_a_cpu_are_reused_behind_a_drop() {
         );
         // A seventh takes the one that was given out longest ago, and that space has to come anew.
         assert_eq!(load(&mut cpus, &processes[6]), (tags[0], false));
-        let view = if config.has(X86::PTI) { "owed 1, " } else { "" };
+        let view = if config.has(X86::PTI) {
+            "deferred 1, "
+        } else {
+            ""
+        };
         assert_eq!(cpus.counted(), format!("{view}paid 1"));
         assert_eq!(load(&mut cpus, &processes[0]), (tags[1], false));
         assert_eq!(load(&mut cpus, &processes[2]), (tags[2], true));
@@ -159,7 +163,7 @@ fn generations_roll_over() {
         cpus.kernel_thread(2);
         let pinned = cpus.process();
         let pin = cpus.on(0, |mmu| mmu.pin_tag(&pinned)).unwrap();
-        assert_eq!((pin.value, pin.of_machine), (first + 2 * step, true));
+        assert_eq!((pin.value, pin.global), (first + 2 * step, true));
 
         let processes: Vec<_> = (3..tags).map(|_| cpus.process()).collect();
         let mut seen: Vec<_> = processes
@@ -246,16 +250,16 @@ fn tags_of_invlpgb_roll_over_as_well() {
 #[test]
 fn a_tag_of_a_cpu_and_tags_of_the_machine_are_different_ones() {
     let mut cpus = Scheduler::new(x86(PCID.with(X86::INVPCID).with(X86::INVLPGB)), 1);
-    let of_cpu = cpus.process_with(NewSpace {
+    let per_cpu = cpus.process_with(NewSpace {
         tag_of_cpu: true,
         ..NewSpace::default()
     });
-    let of_machine = cpus.process();
-    let (small, kept) = load(&mut cpus, &of_cpu);
+    let global = cpus.process();
+    let (small, kept) = load(&mut cpus, &per_cpu);
     assert!((1..=6).contains(&small) && !kept);
-    let (large, kept) = load(&mut cpus, &of_machine);
+    let (large, kept) = load(&mut cpus, &global);
     assert!(large >= 7 && kept);
-    assert_eq!(load(&mut cpus, &of_cpu), (small, true));
+    assert_eq!(load(&mut cpus, &per_cpu), (small, true));
 }
 
 #[test]

@@ -63,7 +63,10 @@ fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
         page,
         "the user view of neither can be used now"
     );
-    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1, owed 2");
+    assert_eq!(
+        cpus.counted(),
+        "interrupting 1, sent 1, received 1, deferred 2"
+    );
     for cpu in 0..2 {
         assert_eq!(resumed(&mut cpus, cpu), DROPPED);
         assert_eq!(cpus.counted(), "paid 1");
@@ -139,7 +142,7 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
     let there = format!("cpu 1: {invlpg}");
     assert_eq!(cpus.lines(), [&*here, "interrupted: cpu 1", &*there]);
     let counted = cpus.counted();
-    assert_eq!(counted, "interrupting 1, sent 1, received 1, owed 2");
+    assert_eq!(counted, "interrupting 1, sent 1, received 1, deferred 2");
     // The kernel's view was flushed; the user view of the same space is another tag, and so is each other space.
     assert_eq!(resumed(&mut cpus, 0), DROPPED);
     assert_eq!(resumed(&mut cpus, 0), KEPT);
@@ -150,7 +153,7 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
         lines[0].starts_with("cpu 0: cr3 cr3=0x2000"),
         "{lines:?}: nothing is kept"
     );
-    // Back again, with nothing owed.
+    // Back again, with nothing deferred.
     cpus.run(0, &process);
     assert_eq!(cpus.lines(), ["cpu 0: cr3 cr3=0x8000000000010002"]);
 }
@@ -205,7 +208,7 @@ fn round_trip<B: Machine>(backend: B) -> (Vec<String>, Vec<String>) {
     let resumed = cpus.lines();
     cpus.enter_from_user(0);
     let entered = cpus.lines();
-    assert_eq!(cpus.counted(), "", "nothing is paid, nothing is owed");
+    assert_eq!(cpus.counted(), "", "nothing is paid, nothing is deferred");
     (resumed, entered)
 }
 

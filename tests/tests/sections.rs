@@ -86,7 +86,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     /// Whether what an entry was is dropped before it becomes another one.
     fn facts(&self) -> tlbc_runtime::pte::ChangeFacts {
         let backend = self.mmu.platform().backend();
-        backend.change_facts(self.space.conditions())
+        backend.change_facts(self.space.flags())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{Conditions, CpuId, Current, Level, NewSpace};
+use tlbc_runtime::{CpuId, Current, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Handle, Host, HostBackend, Hosted};
 use tlbc_tests::machines;
 use tlbc_tests::tables::Entries;
@@ -122,7 +122,7 @@ impl<B: HostBackend> Cpu<'_, B> {
                 }
             }
             9 => {
-                let device = mmu.attach_device(&space.handle, Conditions::NONE);
+                let device = mmu.attach_device(&space.handle, SpaceFlags::NONE);
                 let device = device.expect("room for a device");
                 assert!(mmu.detach_device(&space.handle, device).is_ok());
             }

@@ -59,7 +59,7 @@ impl<B: Machine> World<B> {
 
     fn pin(&self, process: &Handle<B>) -> Result<u64, NoTag> {
         let tag = self.cpus.on(0, |mmu| mmu.pin_tag(process))?;
-        assert!(tag.of_machine);
+        assert!(tag.global);
         Ok(tag.value)
     }
 

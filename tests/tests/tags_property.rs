@@ -104,14 +104,14 @@ fn count(values: &TagValues) -> usize {
 
 impl<B: Machine> World<B> {
     fn new(backend: B, mixed: bool) -> Self {
-        let tags = backend.tags().of_machine;
+        let tags = backend.tags().global;
         let views = tags.map_or(0, |(values, _)| values.views.count_ones());
         let mut cpus = Scheduler::with_tags(backend, CPUS as usize + 1, TAGS << views);
         let churn = Arc::new(Churn::new(cpus.set_apart(CPUS)));
         let there = churn.clone();
         let moment = Moment::new(&cpus.mmu, Box::new(move |mmu| there.roll_over(mmu, TAGS)));
         let tags = Platform::backend(cpus.mmu.platform()).tags();
-        let room = match &tags.of_machine {
+        let room = match &tags.global {
             // Every CPU needs two that are not pinned, and one is left to be given away.
             Some((values, TagSource::Generations)) => count(values) - 1 - 2 * (CPUS as usize + 1),
             _ => 0,
@@ -244,7 +244,7 @@ impl<B: Machine> World<B> {
         let pin = self.cpus.on(CPUS, |mmu| mmu.pin_tag(&space.handle));
         if possible && (space.pins > 0 || pinned < self.room) {
             let pin = pin.expect("there is room");
-            assert!(pin.of_machine);
+            assert!(pin.global);
             assert!(space.pinned.is_none_or(|before| before == pin.value));
             space.pinned = Some(pin.value);
             space.pins += 1;
@@ -282,7 +282,7 @@ impl<B: Machine> World<B> {
             let left = loaded == Loaded::Kernel && self.runs[cpu as usize] == Runs::Lazy(nth);
             assert!(is_loaded || left, "{loaded:?}");
             let tag = self.cpus.mmu.platform().loaded_tag(cpu);
-            let Some(tag) = tag.filter(|tag| is_loaded && tag.of_machine) else {
+            let Some(tag) = tag.filter(|tag| is_loaded && tag.global) else {
                 continue;
             };
             for (other, space) in self.spaces.iter().enumerate() {

@@ -203,6 +203,8 @@ pub enum InvalidateFact {
         levels: Vec<Ident>,
         /// What they become.
         to: Written,
+        /// `if old`: they are compared with what they were, and stay if they are something else.
+        if_old: bool,
     },
     /// `cost 2;`
     Cost(Number),

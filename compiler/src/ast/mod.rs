@@ -70,6 +70,8 @@ pub enum Item {
     Tag(Tag),
     /// `space user { ... }`
     Space(Space),
+    /// `tables within 48 bits;`
+    TablesWithin(Cases<Number>),
     /// `publishes assumed "...";`
     Assumed(Spanned<Text>),
     /// `atomics order everything;`
@@ -123,6 +125,7 @@ impl Item {
             Self::Domain(it) => it.span,
             Self::Tag(it) => it.span,
             Self::Space(it) => it.span,
+            Self::TablesWithin(it) => it.span,
             Self::Assumed(it) => it.span,
             Self::AtomicsOrder(span) => *span,
             Self::Barrier(it) => it.span,

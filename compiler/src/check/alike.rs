@@ -9,7 +9,7 @@ use super::configs::Configs;
 use crate::codes::Code;
 use crate::describe;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Place, Template, Value};
+use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value};
 use crate::source::Span;
 
 /// An instruction: what the assembler is given, and what that is said to do.
@@ -71,40 +71,6 @@ fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
             .note("what one of them is meant to load keeps what the space before had there")
             .help("write the instruction that the manual has for each, or keep one"),
         );
-    }
-}
-
-/// E0410: two operands of an instruction are in registers of their own.
-pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
-    let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
-    let loads = model.loads.iter().map(|it| (&it.named, &it.template));
-    for (named, template) in invalidates.chain(loads) {
-        for (index, &operand) in template.operands.iter().enumerate() {
-            let Place::Fixed(register) = &model.operands[operand].place else {
-                continue;
-            };
-            let mut before = template.operands[..index].iter();
-            let same = |&&other: &&usize| matches!(&model.operands[other].place, Place::Fixed(of) if of == register);
-            let Some(&first) = before.find(same) else {
-                continue;
-            };
-            let (first, second) = (&model.operands[first], &model.operands[operand]);
-            found.push(
-                Diagnostic::new(
-                    Code::E0410,
-                    second.named.span,
-                    format!(
-                        "`{}` and `{}` are both in `{register}`, and `{}` takes both",
-                        first.named.name, second.named.name, named.name
-                    ),
-                )
-                .label("again here")
-                .because(first.named.span, "first here")
-                .because(template.span, "takes both")
-                .note("a register holds one value")
-                .help("give each operand the register that the manual gives it"),
-            );
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! `widths`'s business.
 
 use super::configs::Configs;
+use super::physical::table_bits;
 use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -16,6 +17,11 @@ use crate::source::Span;
 use crate::trace::encode::source_name;
 use tlbc_facts::clause::Stride;
 use tlbc_runtime::level::Level;
+
+/// The log2 of the bytes of a table entry.
+fn entry_shift(model: &Model) -> u32 {
+    super::widths::entry_bits(model).ilog2() - 3
+}
 
 /// What an instruction has to be told on one machine.
 struct Wanted {
@@ -50,8 +56,12 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         check(Source::Va, &|config| address(model, it, config));
         check(Source::End, &|config| {
+            let run = run(model, it, config)?;
+            let counts = super::field_of(model, &it.template.operands, Source::Num).is_some();
             address(model, it, config).map(|wanted| Wanted {
-                needed: false,
+                what: "the end of a run".to_owned(),
+                fact: run.fact,
+                needed: !counts,
                 ..wanted
             })
         });
@@ -63,7 +73,7 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
         check(Source::Form, &|config| form(it, config));
         check(Source::Num, &|config| run(model, it, config));
         check(Source::Table, &|config| table(model, it, config));
-        check(Source::Entry, &|_| entry(it));
+        check(Source::Entry, &|config| entry(model, it, config));
         for source in [Source::Old, Source::New] {
             check(source, &|_| written(model, it, source));
         }
@@ -79,11 +89,12 @@ pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
         }));
         found.extend(lost(model, template, &[], Source::Root, |config| {
             let geometry = &model.geometries[config.geometry];
+            let above = table_bits(model, config);
             Some(Wanted {
-                all: 1 << geometry.page_shift,
+                all: low(above.bits) & !low(geometry.page_shift),
                 any: 0,
                 what: "the address of a top table".to_owned(),
-                fact: geometry.named.span,
+                fact: above.said.unwrap_or(geometry.named.span),
                 needed: false,
             })
         }));
@@ -116,11 +127,14 @@ fn lost<'m>(
     let levels = model.geometries.iter().flat_map(|it| &it.levels).flatten();
     let shifts = levels.flat_map(|level| level.shift.conds().chain(&level.leaf));
     let counts = model.caches.stores.iter().filter_map(|it| it.sets.as_ref());
+    let tables = model.table_bits.iter().flat_map(Cases::conds);
     let all = own.chain(conds.iter().copied());
     let all: Vec<&Cond> = match source {
         Source::Tag => all.chain(tags).collect(),
-        Source::Va | Source::End | Source::Table => all.chain(addresses).chain(shifts).collect(),
+        Source::Va | Source::End => all.chain(addresses).chain(shifts).collect(),
+        Source::Table => all.chain(shifts).chain(tables).collect(),
         Source::Set => all.chain(counts.flat_map(Cases::conds)).collect(),
+        Source::Root | Source::Entry => all.chain(tables).collect(),
         _ => all.collect(),
     };
     let configs = Configs::of(model, all);
@@ -209,7 +223,15 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
         .label(format!("without bit {bit} of `{word}`"))
         .because(wanted.fact, "has to be told apart")
         .note("two that differ in these bits have the same operand: what is done to one is meant for the other")
-        .help(format!("let a field carry the bits from {} to {top}", wanted.all.trailing_zeros()))
+        .help(format!(
+            "let a field carry the bits from {} to {top}{}",
+            wanted.all.trailing_zeros(),
+            match field.value.source() {
+                Some(Source::Root | Source::Table | Source::Entry) if !at_low_end =>
+                    format!(", or say that tables lie lower: `tables within {bit} bits;`"),
+                _ => String::new(),
+            }
+        ))
 }
 
 fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
@@ -353,9 +375,8 @@ fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The table of the entry that changes. A table is aligned to its own size, with eight bytes an entry.
+/// The table of the entry that changes. A table is aligned to its own size.
 fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    const ENTRY: u32 = 3;
     let writes = it.writes_entry?;
     let present = (0..model.levels.len())
         .filter_map(|level| Some((level, model.level_shift(level, config)?)));
@@ -365,25 +386,27 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
             return None;
         };
         let served = writes.levels.contains(Level(*level as u8));
-        served.then_some(above.saturating_sub(*reach) + ENTRY)
+        served.then_some(above.saturating_sub(*reach) + entry_shift(model))
     });
+    let above = table_bits(model, config);
     Some(Wanted {
-        all: 1u64.checked_shl(sizes.min()?)?,
+        all: low(above.bits) & !low(sizes.min()?),
         any: 0,
         what: "the address of a table".to_owned(),
-        fact: writes.span,
+        fact: above.said.unwrap_or(writes.span),
         needed: true,
     })
 }
 
-/// The entry that changes: entries have eight bytes.
-fn entry(it: &Invalidate) -> Option<Wanted> {
+/// The entry that changes.
+fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
+    let above = table_bits(model, config);
     Some(Wanted {
-        all: 1 << 3,
+        all: low(above.bits) & !low(entry_shift(model)),
         any: 0,
         what: "the address of an entry".to_owned(),
-        fact: writes.span,
+        fact: above.said.unwrap_or(writes.span),
         needed: true,
     })
 }

@@ -224,6 +224,8 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
             ))
         } else if writes.to == Written::Replaced && !takes(Source::New) {
             Some(("what the entry becomes", "`new`"))
+        } else if writes.if_old && !takes(Source::Old) {
+            Some(("what the entry was", "`old`"))
         } else {
             None
         };
@@ -240,6 +242,29 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
             .help(format!(
                 "give it an operand with a field with {word}, or correct what it writes"
             )),
+        );
+    }
+}
+
+/// E0313: what writes an entry is given the old one only if it compares them.
+pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.invalidates {
+        let Some(writes) = it.writes_entry.as_ref().filter(|writes| !writes.if_old) else {
+            continue;
+        };
+        let Some(field) = field_of(model, &it.template.operands, Source::Old) else {
+            continue;
+        };
+        let message = format!(
+            "`{}` is given the entry as it was, and writes whatever that is",
+            it.named.name
+        );
+        found.push(
+            Diagnostic::new(Code::E0313, field.span, message)
+                .label("carries `old`")
+                .because(writes.span, "does not depend on it")
+                .note("an instruction that compares them leaves another entry as it is, and drops nothing")
+                .help("write `if old` behind what the entry becomes, or put a constant into the field"),
         );
     }
 }

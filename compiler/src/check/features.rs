@@ -10,7 +10,9 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var};
+use crate::model::{
+    Cases, Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var,
+};
 use crate::source::Span;
 
 /// The clauses that compare a tag, each with the conditions under which it comes to that.
@@ -236,6 +238,9 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         for cond in space.addresses.conds() {
             early(cond, "the width of addresses is", found);
         }
+    }
+    for cond in model.table_bits.iter().flat_map(Cases::conds) {
+        early(cond, "where tables lie is", found);
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
         // What holds of a space is known whenever one is flushed.

@@ -14,10 +14,12 @@ mod carried;
 pub(crate) mod configs;
 mod errata;
 mod features;
+mod fixed;
 mod instructions;
 mod kernel;
 mod levels;
 mod operands;
+mod physical;
 mod policy;
 mod publish;
 mod registers;
@@ -45,6 +47,7 @@ const RULES: &[Rule] = &[
     widths::wider,
     bits::of_invalidations,
     bits::of_loads,
+    physical::beyond,
     widths::unnumbered,
     tables::ascending,
     tables::lowest,
@@ -62,9 +65,10 @@ const RULES: &[Rule] = &[
     carried::needless,
     carried::needless_facts,
     carried::entries_written,
+    carried::compared,
     alike::instructions,
     alike::forms,
-    alike::registers,
+    fixed::registers,
     publish::published,
     levels::numbers,
     levels::distinct,

@@ -114,6 +114,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(resyncs(model).flat_map(Cases::conds));
+    conds.extend(model.table_bits.iter().flat_map(Cases::conds));
     conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
@@ -287,6 +288,9 @@ fn used_limits(model: &Model) -> Vec<usize> {
 
 /// E0208: each alternative is the last whose condition holds in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
+    if let Some(widths) = &model.table_bits {
+        shadowed(model, widths, found);
+    }
     for space in [&model.user, &model.kernel] {
         shadowed(model, &space.addresses, found);
         shadowed(model, &space.leaf, found);

@@ -24,7 +24,7 @@ pub(super) enum Said {
 
 /// A message that has no place in a definition, with the members of a finding that it has.
 #[derive(Serialize)]
-struct Message<'a> {
+struct Object<'a> {
     code: Option<&'static str>,
     severity: &'static str,
     message: &'a str,
@@ -84,13 +84,13 @@ impl Said {
 /// Writes a message as an object, its first line apart from the others.
 fn object(severity: &'static str, text: &str) {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let message = Message {
+    let object = Object {
         code: None,
         severity,
         message: lines.next().unwrap_or_default(),
         notes: lines.collect(),
     };
-    complain(format_args!("{}\n", json::text(&message)));
+    complain(format_args!("{}\n", json::text(&object)));
 }
 
 /// Writes to stderr. If that fails there is nowhere to say so.

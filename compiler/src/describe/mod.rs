@@ -54,7 +54,8 @@ pub fn bytes(shift: u32) -> String {
     format!("{} {}", 1u64 << (shift - unit * 10), UNITS[unit as usize])
 }
 
-/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line break.
+/// Returns a number, with commas between groups of three digits if it has five or more. Spaces would allow a line
+/// break.
 #[must_use]
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -143,12 +144,15 @@ pub fn holders(holders: Agents) -> String {
     format!("{cpus}{}", if devices { " and devices" } else { "" })
 }
 
-/// Describes the largest count of a run.
-fn most(model: &Model, most: Most) -> String {
+/// Describes how many pages or entries a run can have.
+fn count(model: &Model, least: impl std::fmt::Display, most: Most) -> String {
     match most {
-        Most::Count(UNLIMITED) => "any number of".to_owned(),
-        Most::Count(count) => number(u64::from(count)),
-        Most::Limit(limit) => code(&model.limits[usize::from(limit)].named.name),
+        Most::Count(UNLIMITED) => format!("{least} or more"),
+        Most::Count(count) => format!("{least} to {}", number(u64::from(count))),
+        Most::Limit(limit) => {
+            let name = &model.limits[usize::from(limit)].named.name;
+            format!("{least} to {}", code(name))
+        }
     }
 }
 
@@ -159,14 +163,14 @@ pub fn which(model: &Model, which: &Which) -> String {
         Which::OnePage => "one page".to_owned(),
         Which::Run {
             least,
-            most: up,
+            most,
             stride,
         } => {
             let unit = match stride {
                 Stride::Pages => "pages".to_owned(),
                 Stride::Entries(of) => format!("entries at {}", levels(model, *of)),
             };
-            format!("{least} to {} {unit}", most(model, *up))
+            format!("{} {unit}", count(model, least, *most))
         }
         Which::OneSet => "one set".to_owned(),
         Which::Subtree => "all below one table entry".to_owned(),
@@ -180,7 +184,7 @@ fn kind(model: &Model, kind: &str, of: LevelSel) -> String {
         LevelSel::Any => kind.to_owned(),
         LevelSel::Hint => format!("{kind} at the hint"),
         LevelSel::AboveHint => format!("{kind} above the hint"),
-        LevelSel::Given => format!("{kind} of the level given"),
+        LevelSel::Given => format!("{kind} of the given level"),
         LevelSel::Only(only) => format!("{kind} at {}", levels(model, only)),
     }
 }
@@ -202,15 +206,24 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
 /// Describes under which tags a clause drops entries.
 #[must_use]
 pub fn whose(of: crate::ast::Whose) -> String {
-    if (of.this || of.loaded) && of.other && of.global {
+    let crate::ast::Whose {
+        this,
+        loaded,
+        other,
+        global,
+        table,
+        user,
+    } = of;
+    if (this || loaded) && other && global {
         return "any tag".to_owned();
     }
     let classes = [
-        (of.this, "this tag"),
-        (of.loaded, "loaded tag"),
-        (of.other, "other tags"),
-        (of.global, "global"),
-        (of.table, "this table, any tag"),
+        (this, "this tag"),
+        (loaded, "loaded tag"),
+        (other, "other tags"),
+        (global, "global"),
+        (table, "this table, any tag"),
+        (user, "user tags"),
     ];
     let classes = classes.into_iter().filter(|(is, _)| *is);
     let classes: Vec<String> = classes.map(|(_, word)| word.to_owned()).collect();
@@ -240,7 +253,12 @@ pub fn writes(model: &Model, writes: &Writes) -> String {
         Written::Replaced => "replaces the entry",
         Written::MoreRights => "gives the entry more rights",
     };
-    format!("{to}, at {}", levels(model, writes.levels))
+    let compares = if writes.if_old {
+        " if it is what it was"
+    } else {
+        ""
+    };
+    format!("{to}{compares}, at {}", levels(model, writes.levels))
 }
 
 /// Describes a condition that must hold while an instruction is issued.

@@ -9,7 +9,6 @@ use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Templa
 use crate::source::Files;
 use crate::trace::encode::value_name;
 
-/// Writes the sections.
 pub fn write(out: &mut String, model: &Model, files: &Files) {
     heading(out, "Instructions");
     let links = model.invalidates.iter().map(|it| {
@@ -63,21 +62,21 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
     let _ = write!(out, "\n### {}\n\n", title(it));
     fenced(out, &template(it, model));
     out.push('\n');
-    let mut say = |what: &str, text: &str| {
+    let mut bullet = |what: &str, text: &str| {
         let _ = writeln!(out, "- **{what}**: {}", marked(text));
     };
     for form in &it.forms {
         let (head, text) = effect(model, form);
-        say(&head, &text);
+        bullet(&head, &text);
     }
     if let Some(writes) = &it.writes_entry {
-        say("Also", &describe::writes(model, writes));
+        bullet("Also", &describe::writes(model, writes));
     }
-    say("On", &reach(model, it));
-    say("Complete", &done(model, it));
+    bullet("On", &reach(model, it));
+    bullet("Complete", &done(model, it));
     let requires = describe::cond(model, &it.requires);
     if !requires.is_empty() {
-        say("Available when", &requires);
+        bullet("Available when", &requires);
     }
     let mut needs: Vec<String> = it
         .needs
@@ -88,7 +87,7 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         needs.push("to be repeated while it is busy".to_owned());
     }
     if !needs.is_empty() {
-        say("Needs", &needs.join("; "));
+        bullet("Needs", &needs.join("; "));
     }
     let changed = [
         (!it.template.keeps.flags, "flags"),
@@ -103,18 +102,18 @@ fn invalidate(out: &mut String, model: &Model, files: &Files, it: &Invalidate) {
         .map(|(_, what)| *what)
         .collect();
     if !changed.is_empty() {
-        say("May change", &changed.join(" and "));
+        bullet("May change", &changed.join(" and "));
     }
     if it.cost != 1 {
-        say("Relative cost", &it.cost.to_string());
+        bullet("Relative cost", &it.cost.to_string());
     }
-    say(
+    bullet(
         "Documented in",
         &it.per
             .as_ref()
             .map_or("nothing".to_owned(), |per| plain(&per.value)),
     );
-    say("Defined at", &code(&place(files, it.span)));
+    bullet("Defined at", &code(&place(files, it.span)));
 }
 
 /// Describes what a form drops: a heading, and the clauses.
@@ -243,14 +242,14 @@ fn operands(out: &mut String, model: &Model) {
         let fields: Vec<String> = fields.chain(names).collect();
         [
             code(&operand.named.name),
-            stands(operand),
+            location(operand),
             fields.join("\n"),
         ]
     });
     table(out, ["operand", "where", "fields"], rows);
 }
 
-fn stands(operand: &Operand) -> String {
+fn location(operand: &Operand) -> String {
     let place = match &operand.place {
         Place::Register => "in a register".to_owned(),
         Place::Fixed(name) => format!("in {}", code(name)),

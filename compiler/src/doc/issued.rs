@@ -1,7 +1,7 @@
 //! What is issued for a sample on which machine, in few lines.
 //!
-//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, each with a description of machines and what
-//! is issued on them. Holds: each possible machine belongs to exactly one line.
+//! In: a definition with its plans, and a [`Sample`]. Out: lines of a table, each with a description of machines and
+//! what is issued on them. Holds: each possible machine belongs to exactly one line.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +32,14 @@ impl Flags {
         found.sort_unstable();
         found.dedup();
         Self(found)
+    }
+
+    /// The most for which the machines are listed: each one more can double their number.
+    const MOST: usize = 12;
+
+    /// Returns how many there are, where they are too many for the machines to be listed.
+    pub fn too_many(&self) -> Option<usize> {
+        (self.0.len() > Self::MOST).then_some(self.0.len())
     }
 
     /// Returns every possible combination of these features and errata, completed to a possible machine.

@@ -28,7 +28,8 @@ pub fn draw(svg: &mut Svg, model: &Model, x: u32, mut y: u32) -> (u32, u32) {
     (widest, y)
 }
 
-/// Returns one configuration for each shape of the tables. A shape is what the entries of the levels map, and the width of addresses.
+/// Returns one configuration for each shape of the tables. A shape is what the entries of the levels map, and the
+/// width of addresses.
 fn shapes(model: &Model) -> Vec<(usize, Config)> {
     let mut found: Vec<(usize, Config, Vec<Option<u32>>)> = Vec::new();
     for geometry in 0..model.geometries.len() {

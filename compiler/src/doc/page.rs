@@ -18,7 +18,6 @@ use crate::trace::show;
 /// The length, in lines, of the longest trace that is shown in full.
 const MOST_LINES: usize = 40;
 
-/// Returns the page.
 #[must_use]
 pub fn page(analysis: &Analysis, files: &Files) -> String {
     let model = &analysis.model;
@@ -256,6 +255,15 @@ fn errata(out: &mut String, model: &Model) {
 fn issued(out: &mut String, analysis: &Analysis) {
     let model = &analysis.model;
     heading(out, "What is issued");
+    let flags = Flags::of(analysis);
+    if let Some(count) = flags.too_many() {
+        let _ = writeln!(
+            out,
+            "What is issued depends on {count} features and errata, which are too many to list every possible machine. \
+             `tlbc trace` shows what is issued on one."
+        );
+        return;
+    }
     let _ = writeln!(
         out,
         "On every possible machine, with pages of {}. A count says how often an instruction is issued in a row. \
@@ -263,7 +271,6 @@ fn issued(out: &mut String, analysis: &Analysis) {
          completed at the given moment at the latest.",
         describe::bytes(model.geometries[0].page_shift)
     );
-    let flags = Flags::of(analysis);
     for sample in samples(model) {
         let reaches: &[bool] = if sample.may_concern_others() {
             &[false, true]

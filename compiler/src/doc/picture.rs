@@ -9,6 +9,7 @@ use tlbc_runtime::agents::Agents;
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
+use crate::ast::Whose;
 use crate::describe;
 use crate::model::{Barrier, Invalidate, Kind, Model, Which};
 
@@ -26,7 +27,7 @@ const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Root, "root", "#8a4b9c"),
     (Kind::Absent, "negative", "#a3641a"),
 ];
-const WHOSE: [&str; 5] = ["this", "loaded", "other", "global", "table"];
+const WHOSE: [&str; 6] = ["this", "loaded", "other", "global", "table", "user"];
 const WHERE: [(&str, Agents); 4] = [
     ("self", Agents::SELF),
     ("core", Agents::CORE),
@@ -259,14 +260,15 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
     svg.text(at.levels, y + 14, 12, Face::Mono, INK, &clause.levels);
     bar(svg, at.bar, y + 5, &drops.which.value, colour);
     svg.text(at.addresses, y + 14, 12, Face::Mono, INK, &clause.addresses);
-    let whose = drops.whose.value;
-    let classes = [
-        whose.this,
-        whose.loaded,
-        whose.other,
-        whose.global,
-        whose.table,
-    ];
+    let Whose {
+        this,
+        loaded,
+        other,
+        global,
+        table,
+        user,
+    } = drops.whose.value;
+    let classes = [this, loaded, other, global, table, user];
     for (index, _) in classes.iter().enumerate().filter(|(_, is)| **is) {
         let middle = at.whose + index as u32 * MARK + MARK / 2;
         svg.circle(
@@ -295,7 +297,8 @@ fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
     }
 }
 
-/// Draws the meaning of the marks and the roles of the barriers. Returns the width and the y coordinate of the lower end.
+/// Draws the meaning of the marks and the roles of the barriers. Returns the width and the y coordinate of the lower
+/// end.
 fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
     let mut lines = vec![
         "Filled marks apply always, hollow ones under the condition next to them. Where several conditions hold, the \

@@ -1,7 +1,7 @@
 //! A small SVG writer: boxes, lines, marks and texts.
 //!
-//! Holds: the picture has a white background, so that it can be read on any page, and texts are escaped. [`width`] does not
-//! measure a text; it returns an upper bound for common fonts.
+//! Holds: the picture has a white background, so that it can be read on any page, and texts are escaped. [`width`]
+//! does not measure a text; it returns an upper bound for common fonts.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,6 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// Draws a box.
     pub fn rect(&mut self, x: u32, y: u32, width: u32, height: u32, fill: &str, stroke: &str) {
         let _ = writeln!(
             self.body,
@@ -44,7 +43,6 @@ impl Svg {
         );
     }
 
-    /// Draws a line.
     pub fn line(&mut self, from: (u32, u32), to: (u32, u32), stroke: &str) {
         let ((x1, y1), (x2, y2)) = (from, to);
         let _ = writeln!(
@@ -64,7 +62,6 @@ impl Svg {
         );
     }
 
-    /// Draws a circle.
     pub fn circle(&mut self, x: u32, y: u32, radius: u32, fill: &str, stroke: &str) {
         let _ = writeln!(
             self.body,

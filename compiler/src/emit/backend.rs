@@ -34,7 +34,7 @@ impl Emit<'_> {
     pub(super) fn backend(&self) -> TokenStream {
         let facts = self.facts();
         let tags = self.tags();
-        let audience = self.audience();
+        let ipi_targets = self.ipi_targets();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -52,9 +52,9 @@ impl Emit<'_> {
         };
         // Devices are not switched.
         let tlb = self.for_space(&if sender_only.is_empty() {
-            quote!(to.conditions)
+            quote!(to.flags)
         } else {
-            quote!(to.conditions.without(Self::SENDER_ONLY))
+            quote!(to.flags.without(Self::SENDER_ONLY))
         });
         let same = |name: &str| {
             let name = format_ident!("{name}");
@@ -64,7 +64,7 @@ impl Emit<'_> {
             if self.owes(shape) {
                 call
             } else {
-                quote!(#call; Owed::NOTHING)
+                quote!(#call; Deferred::NOTHING)
             }
         };
         let switch = owing(Shape::Switch, event(Shape::Switch, &same));
@@ -91,7 +91,7 @@ impl Emit<'_> {
         let enter = enter.map_or(quote!(), |call| quote!(#call;));
         let enter_tlb = self.acts(Shape::Enter).then_some(&tlb);
         let enter_unused = unused(&enter, &["cpu", "to"]);
-        let switch_unused = unused(&switch, &["cpu", "to", "debt"]);
+        let switch_unused = unused(&switch, &["cpu", "to", "pending"]);
         let resume_tlb = self.acts(Shape::Resume).then_some(&tlb);
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
         let finish_unused = unused(&finish, &["cpu"]);
@@ -109,7 +109,7 @@ impl Emit<'_> {
                 fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }
 
                 #[inline]
-                fn change_facts(&self, conditions: Conditions) -> ChangeFacts { #change_facts }
+                fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts { #change_facts }
 
                 #change
 
@@ -119,7 +119,7 @@ impl Emit<'_> {
                 fn tags(&self) -> Tags { #tags }
 
                 #[inline(always)]
-                fn audience(&self, request: &Request<'_>) -> Audience { #audience }
+                fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets { #ipi_targets }
 
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
@@ -130,7 +130,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
+                fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
                     #switch_unused #tlb #switch
                 }
 
@@ -145,7 +145,7 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed { #arrive }
+                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred { #arrive }
             }
         }
     }
@@ -163,21 +163,21 @@ impl Emit<'_> {
             }
         };
         let call = self.call_on(&self.receiver(), Shape::Change, &argument);
-        let tlb = self.for_space(&quote!(owner.conditions));
-        let owed = if self.owes(Shape::Change) {
-            quote!(let owed = #call;)
+        let tlb = self.for_space(&quote!(owner.flags));
+        let deferred = if self.owes(Shape::Change) {
+            quote!(let deferred = #call;)
         } else {
-            quote!(#call; let owed = Owed::NOTHING;)
+            quote!(#call; let deferred = Deferred::NOTHING;)
         };
         quote! {
             fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
                 #tlb
-                let facts = self.change_facts(owner.conditions);
+                let facts = self.change_facts(owner.flags);
                 let kind = change.kind(&facts);
                 let was = slot.was();
-                #owed
+                #deferred
                 let required = change.left_over(&facts, owner.space);
-                Changed { was, required, owed }
+                Changed { was, required, deferred }
             }
         }
     }
@@ -223,7 +223,7 @@ impl Emit<'_> {
         if names.is_empty() {
             return quote!();
         }
-        quote!(const SENDER_ONLY: Conditions = Config::NONE #(.with(Config::#names))* .conditions();)
+        quote!(const SENDER_ONLY: SpaceFlags = Config::NONE #(.with(Config::#names))* .space_flags();)
     }
 
     /// The backend of the space at hand, where spaces differ.
@@ -248,14 +248,14 @@ impl Emit<'_> {
     fn start(&self) -> TokenStream {
         let argument = |name: &str| match name {
             "tag" => quote!(request.tag.value),
-            "of_machine" => quote!(request.tag.of_machine),
+            "global" => quote!(request.tag.global),
             name => {
                 let name = format_ident!("{name}");
                 quote!(#name)
             }
         };
         let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(request.conditions));
+        let tlb = self.for_space(&quote!(request.flags));
         let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
             let call = self.call_on(&receiver, shape, argument);
             if self.leaves(shape) {
@@ -313,20 +313,20 @@ impl Emit<'_> {
         quote! {
             #tlb
             let outcome = match (request.space, request.reach) { #(#cases)* };
-            Started::new(request, self.audience(request), outcome)
+            Started::new(request, self.ipi_targets(request), outcome)
         }
     }
 
     /// Whom a flush interrupts.
-    fn audience(&self) -> TokenStream {
+    fn ipi_targets(&self) -> TokenStream {
         let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(request.conditions));
+        let tlb = self.for_space(&quote!(request.flags));
         let told = |space: Space| {
             let arguments = self.told_arguments(space)?;
             let arguments = arguments.into_iter().map(|name| match name {
                 "walk" => quote!(request.tables()),
                 "ends" => quote!(matches!(request.scope, Scope::Teardown)),
-                _ => quote!(request.tag.of_machine),
+                _ => quote!(request.tag.global),
             });
             let (name, space) = (super::routines::name(Shape::Told(space)), space_name(space));
             Some(quote!((Space::#space, Reach::Wide) => #receiver.#name(#(#arguments),*),))
@@ -336,12 +336,12 @@ impl Emit<'_> {
             .filter_map(told)
             .collect();
         let body = if told.is_empty() {
-            quote!(Audience::NOBODY)
+            quote!(IpiTargets::NONE)
         } else {
             let nobody = if told.len() == 2 {
-                quote!((_, Reach::Here) => Audience::NOBODY,)
+                quote!((_, Reach::Here) => IpiTargets::NONE,)
             } else {
-                quote!(_ => Audience::NOBODY,)
+                quote!(_ => IpiTargets::NONE,)
             };
             quote!(match (request.space, request.reach) { #(#told)* #nobody })
         };
@@ -363,26 +363,26 @@ impl Emit<'_> {
             }
         };
         let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(started.conditions));
+        let tlb = self.for_space(&quote!(started.flags));
         let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
             [Reach::Here, Reach::Wide].map(|reach| {
                 let shape = Shape::Finish(space, reach);
                 let (space, reach) = (space_name(space), reach_name(reach));
                 let body = if !self.acts(shape) {
-                    quote!(Audience::NOBODY)
+                    quote!(IpiTargets::NONE)
                 } else if self.interrupts(shape) {
                     self.call_on(&receiver, shape, &argument)
                 } else {
                     let call = self.call_on(&receiver, shape, &argument);
-                    quote!({ #call; Audience::NOBODY })
+                    quote!({ #call; IpiTargets::NONE })
                 };
                 quote!((Space::#space, Reach::#reach) => #body,)
             })
         });
         quote! {
             #tlb
-            let interrupt = match (started.space, started.reach) { #(#cases)* };
-            Finished { interrupt, owed: started.outcome.owed }
+            let sync_ipis = match (started.space, started.reach) { #(#cases)* };
+            Finished { sync_ipis, deferred: started.outcome.deferred }
         }
     }
 }

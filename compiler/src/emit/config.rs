@@ -178,19 +178,19 @@ impl Emit<'_> {
             let mask = hex(u64::from(mask));
             quote! {
                 /// The flags that hold of a space and not of the machine.
-                pub const OF_SPACE: Conditions = Conditions(#mask);
+                pub const OF_SPACE: SpaceFlags = SpaceFlags(#mask);
 
                 /// Those of its flags that hold of a space and not of the machine.
                 #[must_use]
-                pub const fn conditions(self) -> Conditions {
-                    Conditions(self.0).and(Self::OF_SPACE)
+                pub const fn space_flags(self) -> SpaceFlags {
+                    SpaceFlags(self.0).and(Self::OF_SPACE)
                 }
 
-                /// The configuration in which a space with these conditions is flushed.
+                /// The configuration in which a space with these flags is flushed.
                 #[must_use]
                 #[inline(always)]
-                pub const fn of_space(self, conditions: Conditions) -> Self {
-                    Self(self.0 | conditions.and(Self::OF_SPACE).0)
+                pub const fn of_space(self, flags: SpaceFlags) -> Self {
+                    Self(self.0 | flags.and(Self::OF_SPACE).0)
                 }
             }
         });

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
@@ -102,9 +102,9 @@ impl Emit<'_> {
 
     fn negated(&self, test: Test, shape: Shape) -> TokenStream {
         match test {
-            Test::Debt(Debt::None) => quote!(debt != Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt != Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt != Debt::All),
+            Test::Pending(Pending::None) => quote!(pending != Pending::None),
+            Test::Pending(Pending::Tag) => quote!(pending != Pending::Tag),
+            Test::Pending(Pending::All) => quote!(pending != Pending::All),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
                 quote!(kind != Kind::#kind)
@@ -127,7 +127,7 @@ impl Emit<'_> {
                 let name = self.erratum(erratum);
                 quote!(c.has(Config::#name))
             }
-            Test::OfMachine => quote!(of_machine),
+            Test::OfMachine => quote!(global),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
             Test::Absent => quote!(absent),
@@ -169,10 +169,10 @@ impl Emit<'_> {
                 let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
                 quote!(self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(#operations, passes.pages()))
             }
-            Test::Debt(Debt::None) => quote!(debt == Debt::None),
-            Test::Debt(Debt::Tag) => quote!(debt == Debt::Tag),
-            Test::Debt(Debt::All) => quote!(debt == Debt::All),
-            Test::Owed => quote!(owed_view),
+            Test::Pending(Pending::None) => quote!(pending == Pending::None),
+            Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
+            Test::Pending(Pending::All) => quote!(pending == Pending::All),
+            Test::Deferred => quote!(owed_view),
             Test::Required(required) => {
                 let required = finish_steps(required);
                 match shape {
@@ -202,11 +202,11 @@ fn kind_name(kind: Kind) -> Ident {
     format_ident!(
         "{}",
         match kind {
-            Kind::Appears => "Appears",
-            Kind::Vanishes => "Vanishes",
-            Kind::Relaxes => "Relaxes",
+            Kind::Map => "Map",
+            Kind::Unmap => "Unmap",
+            Kind::RelaxPermissions => "RelaxPermissions",
             Kind::Same => "Same",
-            Kind::Replaces => "Replaces",
+            Kind::Remap => "Remap",
         }
     )
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -107,9 +107,9 @@ impl Emit<'_> {
             }
         };
         match (super::operands::mentions(&facts, "c"), self.of_space()) {
-            (true, Some(_)) => quote!(let c = self.config.of_space(conditions); #facts),
-            (true, None) => quote!(let _ = conditions; let c = self.config; #facts),
-            (false, _) => quote!(let _ = conditions; #facts),
+            (true, Some(_)) => quote!(let c = self.config.of_space(flags); #facts),
+            (true, None) => quote!(let _ = flags; let c = self.config; #facts),
+            (false, _) => quote!(let _ = flags; #facts),
         }
     }
 
@@ -134,7 +134,7 @@ impl Emit<'_> {
         through
     }
 
-    /// Whether any of these conditions holds.
+    /// Whether any of these flags holds.
     fn any_of<'c>(&self, conds: impl Iterator<Item = &'c Cond>) -> TokenStream {
         let mut any: Option<TokenStream> = None;
         for cond in conds {
@@ -163,9 +163,9 @@ impl Emit<'_> {
         let views = bits
             .reduce(|all, or| quote!((#all) | (#or)))
             .unwrap_or(quote!(0));
-        let of = |of_cpu: bool| {
+        let of = |per_cpu: bool| {
             let mut chain = quote!(None);
-            for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == of_cpu) {
+            for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu) {
                 let (first, last) = tag.range();
                 let (first, last) = (unsuffixed(first), unsuffixed(last));
                 let values = quote!(TagValues { first: #first, last: #last, views });
@@ -174,7 +174,7 @@ impl Emit<'_> {
                     Some(at) if at.value == TagSource::Generations => quote!(Generations),
                     _ => quote!(Life),
                 };
-                let some = if of_cpu {
+                let some = if per_cpu {
                     quote!(Some(#values))
                 } else {
                     quote!(Some((#values, TagSource::#source)))
@@ -186,11 +186,11 @@ impl Emit<'_> {
             }
             chain
         };
-        let (of_cpu, of_machine) = (of(true), of(false));
+        let (per_cpu, global) = (of(true), of(false));
         let views = (!model.tags.is_empty()).then(|| quote!(let views = #views;));
         let body = quote! {
             #views
-            Tags { of_cpu: #of_cpu, of_machine: #of_machine }
+            Tags { per_cpu: #per_cpu, global: #global }
         };
         let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));
         quote!(#config #body)
@@ -200,10 +200,10 @@ impl Emit<'_> {
         let model = self.model;
         let name = &model.arch.name;
         let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
-        let delivery = match self.plans.delivery(model) {
-            Delivery::Broadcast => quote!(Broadcast),
-            Delivery::Interrupts => quote!(Interrupts),
-            Delivery::Either => quote!(Either),
+        let shootdown = match self.plans.delivery(model) {
+            Shootdown::Broadcast => quote!(Broadcast),
+            Shootdown::Ipi => quote!(Ipi),
+            Shootdown::Either => quote!(Either),
         };
         let strides = Literal::u8_unsuffixed(model.strides().0);
         let pages = model.policy.pages_batched.is_none_or(|at| at.value);
@@ -226,7 +226,7 @@ impl Emit<'_> {
             Facts {
                 name: #name,
                 level_names: [#(#level_names),*],
-                delivery: Delivery::#delivery,
+                shootdown: Shootdown::#shootdown,
                 strides: Levels(#strides),
                 pages_batched: #pages,
                 tables_deferred: #tables,

@@ -26,6 +26,7 @@ use std::rc::Rc;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
+use rustc_hash::FxHashSet;
 
 use crate::Analysis;
 use crate::model::Model;
@@ -53,13 +54,24 @@ pub(crate) struct Emit<'a> {
 #[derive(Default)]
 struct Body {
     tokens: TokenStream,
-    names: BTreeSet<String>,
+    names: FxHashSet<String>,
 }
 
 impl Body {
     fn new(tokens: TokenStream) -> Self {
-        let mut names = BTreeSet::new();
+        let mut names = FxHashSet::default();
         collect_names(tokens.clone(), &mut names);
+        Self { tokens, names }
+    }
+
+    /// What follows some tokens, and they as well.
+    fn after(self, tokens: TokenStream) -> Self {
+        let Body {
+            tokens: before,
+            mut names,
+        } = Body::new(tokens);
+        names.extend(self.names);
+        let tokens = [before, self.tokens].into_iter().collect();
         Self { tokens, names }
     }
 
@@ -75,7 +87,7 @@ impl Body {
 }
 
 /// The names in tokens, and the words in rows of tables, which are literals until the text is written.
-fn collect_names(tokens: TokenStream, names: &mut BTreeSet<String>) {
+fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
     let mut is_row = false;
     for tree in tokens {
         match tree {
@@ -105,10 +117,10 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let parts = [emit.tlb(), emit.routines(), emit.backend()];
     // What is private is there if what follows it mentions it.
     let rest = Body::new(parts.into_iter().collect());
-    let (operands, rest) = (emit.operands(&rest), rest.tokens);
-    let rest = Body::new(quote!(#op #hardware #operands #rest));
-    let (config, levels, rest) = (emit.config(), emit.levels(&rest), rest.tokens);
-    let body = Body::new(quote!(#config #levels #rest));
+    let operands = emit.operands(&rest);
+    let rest = rest.after(quote!(#op #hardware #operands));
+    let (config, levels) = (emit.config(), emit.levels(&rest));
+    let body = rest.after(quote!(#config #levels));
     let imports = imports(&analysis.model.target_arch.value, &body);
     let body = names::unmarked(body.tokens);
     let source = emit.source(analysis.model.arch.span);
@@ -120,17 +132,18 @@ const RUNTIME: [(&str, &str); 7] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Audience Backend Ceiling Debt Delivery Facts FinishSteps Finished Issue Outcome Owed Root Started TagSource TagValues Tags",
-    ),
-    (
-        "pte",
-        "Change ChangeFacts Changed Kind Marks RequiredFlush Owner Slot Stricter",
+        "Answer Backend Ceiling Deferred Facts FinishSteps Finished IpiTargets Issue Outcome Pending Root Shootdown \
+         Started TagSource TagValues Tags",
     ),
     ("level", "Level Levels"),
     ("passes", "Folding Pass Passes Walks"),
     (
+        "pte",
+        "Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter",
+    ),
+    (
         "request",
-        "Conditions LevelFacts LevelTable Ranges Reach Request Scope Space",
+        "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
     ),
     ("runs", "Runs Units"),
 ];

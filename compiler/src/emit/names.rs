@@ -13,8 +13,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::format_ident;
+use rustc_hash::FxHashMap;
 
 use crate::model::{Model, variable};
 use crate::trace::interpret::Which;
@@ -298,19 +299,20 @@ pub fn settled(function: TokenStream) -> TokenStream {
         };
         (local, name)
     });
-    let given: BTreeMap<String, Ident> = given.collect();
-    shortened(replaced(function, &|ident| {
-        given.get(&ident.to_string()).map_or(ident.clone(), field)
-    }))
+    let given: FxHashMap<String, Ident> =
+        given.map(|(local, name)| (local, field(&name))).collect();
+    let of_local = |ident: Ident| given.get(&ident.to_string()).cloned().unwrap_or(ident);
+    replaced(function, &of_local, &shorten)
 }
 
 /// A module without marks.
 pub fn unmarked(module: TokenStream) -> TokenStream {
-    replaced(module, &|ident| {
+    let bare = |ident: Ident| {
         let text = ident.to_string();
         let bare = text.strip_prefix(NAMED).or(text.strip_prefix(FIELD));
-        bare.map_or(ident.clone(), |bare| format_ident!("{bare}"))
-    })
+        bare.map_or(ident, |bare| format_ident!("{bare}"))
+    };
+    replaced(module, &bare, &|_| {})
 }
 
 /// Each identifier that is not behind a dot.
@@ -327,43 +329,40 @@ fn visit(tokens: TokenStream, each: &mut impl FnMut(&Ident)) {
     }
 }
 
-fn replaced(tokens: TokenStream, by: &impl Fn(&Ident) -> Ident) -> TokenStream {
-    let trees = tokens.into_iter().map(|tree| match tree {
-        TokenTree::Ident(ident) => TokenTree::Ident(by(&ident)),
-        TokenTree::Group(group) => {
-            TokenTree::Group(Group::new(group.delimiter(), replaced(group.stream(), by)))
-        }
-        other => other,
-    });
-    trees.collect()
+/// Tokens with other identifiers, and what becomes of the last of a group with each one more.
+fn replaced(
+    tokens: TokenStream,
+    by: &impl Fn(Ident) -> Ident,
+    last: &impl Fn(&mut Vec<TokenTree>),
+) -> TokenStream {
+    let mut out = Vec::new();
+    for tree in tokens {
+        out.push(match tree {
+            TokenTree::Ident(ident) => by(ident).into(),
+            TokenTree::Group(group) => {
+                Group::new(group.delimiter(), replaced(group.stream(), by, last)).into()
+            }
+            other => other,
+        });
+        last(&mut out);
+    }
+    out.into_iter().collect()
 }
 
 /// `Op::A { x: x }` as `Op::A { x }`.
-fn shortened(tokens: TokenStream) -> TokenStream {
-    let trees: Vec<TokenTree> = tokens.into_iter().collect();
-    let is_field = |tree: Option<&TokenTree>| match tree {
-        Some(TokenTree::Ident(ident)) => ident.to_string().starts_with(FIELD),
-        _ => false,
-    };
-    let is_colon = |tree: Option<&TokenTree>| matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
-    let mut out = TokenStream::new();
-    let mut at = 0;
-    while let Some(tree) = trees.get(at) {
-        let twice = is_field(Some(tree))
-            && is_colon(trees.get(at + 1))
-            && trees.get(at + 2).map(ToString::to_string) == Some(tree.to_string());
-        if twice {
-            at += 2;
-        }
-        match tree {
-            TokenTree::Group(group) if group.delimiter() != Delimiter::None => {
-                Group::new(group.delimiter(), shortened(group.stream())).to_tokens(&mut out);
-            }
-            tree => tree.to_tokens(&mut out),
-        }
-        at += 1;
+fn shorten(trees: &mut Vec<TokenTree>) {
+    if let [
+        ..,
+        TokenTree::Ident(field),
+        TokenTree::Punct(colon),
+        TokenTree::Ident(value),
+    ] = trees.as_slice()
+        && colon.as_char() == ':'
+        && field == value
+        && field.to_string().starts_with(FIELD)
+    {
+        trees.truncate(trees.len() - 2);
     }
-    out
 }
 
 #[cfg(test)]

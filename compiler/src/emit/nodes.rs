@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
 use tlbc_runtime::passes::Walks;
 use tlbc_runtime::request::Space;
 
@@ -90,22 +90,22 @@ impl Emit<'_> {
             }
             Node::Deliver { to, .. } => {
                 let note = comment("Taking an interrupt is what these CPUs need.");
-                let audience = audience(*to);
-                quote!(#note interrupt = #audience;)
+                let targets = ipi_targets(*to);
+                quote!(#note sync_ipis = #targets;)
             }
             Node::Notify => comment("Devices that share the tables have been told by now."),
-            Node::Owe(owed) => owe(*owed),
+            Node::Owe(deferred) => owe(*deferred),
             Node::Requires(steps) => {
                 let steps = finish_steps(*steps);
                 quote!(outcome.steps |= #steps;)
             }
             Node::Retire => {
                 let note = comment("Every other tag of this CPU is disowned, not flushed.");
-                let owe = owe(Owed::OTHERS_UNTIL_LOAD);
+                let owe = owe(Deferred::OTHERS_UNTIL_LOAD);
                 quote!(#note #owe)
             }
-            Node::Pay(Debt::None | Debt::Tag) => comment("Everything under the tag goes."),
-            Node::Pay(Debt::All) => comment("Everything under every tag goes."),
+            Node::Pay(Pending::None | Pending::Tag) => comment("Everything under the tag goes."),
+            Node::Pay(Pending::All) => comment("Everything under every tag goes."),
             Node::Load {
                 load,
                 view,
@@ -237,7 +237,7 @@ impl Emit<'_> {
         let argument = |parameter: &str| match parameter {
             "tag" if event => quote!(to.tag.value),
             "walk" if event => quote!(true),
-            "of_machine" if event => quote!(to.tag.of_machine),
+            "global" if event => quote!(to.tag.global),
             name => {
                 let name = format_ident!("{name}");
                 quote!(#name)
@@ -246,14 +246,14 @@ impl Emit<'_> {
         let call = self.call(other, &argument);
         if self.interrupts(other) {
             if self.interrupts(shape) {
-                quote!(interrupt = #call;)
+                quote!(sync_ipis = #call;)
             } else {
                 quote!(let _ = #call;)
             }
         } else if self.leaves(other) {
             quote!(outcome |= #call;)
         } else if self.owes(other) {
-            quote!(outcome.owed |= #call;)
+            quote!(outcome.deferred |= #call;)
         } else {
             quote!(#call;)
         }
@@ -265,37 +265,37 @@ pub(super) fn finish_steps(steps: FinishSteps) -> TokenStream {
     quote!(FinishSteps(#bits))
 }
 
-fn owe(owed: Owed) -> TokenStream {
+fn owe(deferred: Deferred) -> TokenStream {
     let names = [
-        (Owed::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
-        (Owed::VIEW_UNTIL_RESUME, "VIEW_UNTIL_RESUME"),
-        (Owed::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
-        (Owed::PARKED_UNTIL_LOAD, "PARKED_UNTIL_LOAD"),
-        (Owed::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),
+        (Deferred::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
+        (Deferred::VIEW_UNTIL_RETURN, "VIEW_UNTIL_RETURN"),
+        (Deferred::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
+        (Deferred::INACTIVE_UNTIL_LOAD, "INACTIVE_UNTIL_LOAD"),
+        (Deferred::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),
     ];
-    let bits = names.iter().filter(|(bit, _)| owed.contains(*bit));
+    let bits = names.iter().filter(|(bit, _)| deferred.contains(*bit));
     let bits = bits.map(|(_, name)| format_ident!("{name}"));
-    quote!(outcome.owed |= #(Owed::#bits)|*;)
+    quote!(outcome.deferred |= #(Deferred::#bits)|*;)
 }
 
-pub fn audience(to: Audience) -> TokenStream {
+pub fn ipi_targets(to: IpiTargets) -> TokenStream {
     let names = [
         (Agents::ACTIVE, "ACTIVE"),
         (Agents::LAZY, "LAZY"),
-        (Agents::PARKED, "PARKED"),
+        (Agents::INACTIVE, "INACTIVE"),
     ];
-    let mut holders = quote!(Agents::NONE);
+    let mut agents = quote!(Agents::NONE);
     let mut first = true;
-    for (bit, name) in names.iter().filter(|(bit, _)| to.holders.covers(*bit)) {
+    for (bit, name) in names.iter().filter(|(bit, _)| to.agents.covers(*bit)) {
         let name = format_ident!("{name}");
         let _ = bit;
-        holders = if first {
+        agents = if first {
             quote!(Agents::#name)
         } else {
-            quote!(#holders.union(Agents::#name))
+            quote!(#agents.union(Agents::#name))
         };
         first = false;
     }
     let sets = hex(u64::from(to.sets));
-    quote!(Audience { holders: #holders, sets: #sets })
+    quote!(IpiTargets { agents: #agents, sets: #sets })
 }

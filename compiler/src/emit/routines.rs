@@ -13,7 +13,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::names::settled;
-use super::nodes::audience;
+use super::nodes::ipi_targets;
 use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
@@ -25,7 +25,7 @@ use crate::trace::interpret::Which;
 /// What a routine may be given, in the order of its parameters.
 const PARAMETERS: [(&str, &str); 16] = [
     ("tag", "u64"),
-    ("of_machine", "bool"),
+    ("global", "bool"),
     ("va", "u64"),
     ("level", "Level"),
     ("walk", "bool"),
@@ -33,7 +33,7 @@ const PARAMETERS: [(&str, &str); 16] = [
     ("pass", "&Pass"),
     ("ranges", "&Ranges"),
     ("to", "&Root"),
-    ("debt", "Debt"),
+    ("pending", "Pending"),
     ("owed_view", "bool"),
     ("slot", "&Slot<'_>"),
     ("change", "&Change"),
@@ -45,14 +45,14 @@ const PARAMETERS: [(&str, &str); 16] = [
 /// Those of a shape.
 fn may_take(shape: Shape) -> &'static [&'static str] {
     match shape {
-        Shape::Page(..) => &["tag", "of_machine", "va", "level", "walk"],
-        Shape::Pass(..) => &["tag", "of_machine", "pass"],
-        Shape::Ranges(..) => &["tag", "of_machine", "ranges"],
-        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "of_machine", "walk"],
-        Shape::Told(_) => &["of_machine", "walk", "ends"],
+        Shape::Page(..) => &["tag", "global", "va", "level", "walk"],
+        Shape::Pass(..) => &["tag", "global", "pass"],
+        Shape::Ranges(..) => &["tag", "global", "ranges"],
+        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "walk"],
+        Shape::Told(_) => &["global", "walk", "ends"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
-        Shape::Finish(..) => &["of_machine", "steps"],
-        Shape::Switch => &["to", "debt"],
+        Shape::Finish(..) => &["global", "steps"],
+        Shape::Switch => &["to", "pending"],
         Shape::Resume => &["to", "owed_view"],
         Shape::Enter => &["to"],
         Shape::Publish(_) | Shape::Folding(..) | Shape::Arrive => &[],
@@ -84,8 +84,8 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::Told(Space::User) => format_ident!("user_told"),
-        Shape::Told(Space::Kernel) => format_ident!("kernel_told"),
+        Shape::Told(Space::User) => format_ident!("user_ipi_targets"),
+        Shape::Told(Space::Kernel) => format_ident!("kernel_ipi_targets"),
         Shape::Change => format_ident!("change_entry"),
         Shape::Publish(Space::User) => format_ident!("user_publish"),
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
@@ -296,15 +296,15 @@ impl Emit<'_> {
             _ => quote!(#[inline]),
         };
         let interrupts = self.interrupts(plan.shape);
-        let interrupt = interrupts.then(|| quote!(let mut interrupt = Audience::NOBODY;));
+        let interrupt = interrupts.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
         let outcome = (self.notes(plan.shape) && !interrupts)
             .then(|| quote!(let mut outcome = Outcome::NOTHING;));
         let (end, answer) = if interrupts {
-            (quote!(interrupt), quote!(-> Audience))
+            (quote!(sync_ipis), quote!(-> IpiTargets))
         } else if self.leaves(plan.shape) {
             (quote!(outcome), quote!(-> Outcome))
         } else if self.owes(plan.shape) {
-            (quote!(outcome.owed), quote!(-> Owed))
+            (quote!(outcome.deferred), quote!(-> Deferred))
         } else {
             (quote!(), quote!())
         };
@@ -429,11 +429,13 @@ impl Emit<'_> {
             quote!(#name: bool)
         });
         let tokens = &body.tokens;
-        let text = doc("The CPUs to interrupt for a request that others are to be told of.");
+        let text = doc(
+            "The CPUs to send an IPI for a request that other CPUs may have cached entries of.",
+        );
         quote! {
             #text
             #[inline(always)]
-            fn #name(&self, #(#parameters),*) -> Audience { #c #tokens }
+            fn #name(&self, #(#parameters),*) -> IpiTargets { #c #tokens }
         }
     }
 
@@ -448,8 +450,8 @@ impl Emit<'_> {
                 let (then, otherwise) = (self.told_by(then, shape), self.told_by(otherwise, shape));
                 quote!(if #test { #then } else { #otherwise })
             }
-            Node::Deliver { to, .. } => audience(*to),
-            _ => quote!(Audience::NOBODY),
+            Node::Deliver { to, .. } => ipi_targets(*to),
+            _ => quote!(IpiTargets::NONE),
         }
     }
 

@@ -223,10 +223,11 @@ impl Lower {
                     let lines = self.lines(text);
                     self.once(&mut encoded, "`encoded`", lines, text.span);
                 }
-                InvalidateFact::WritesEntry { levels, to } => {
+                InvalidateFact::WritesEntry { levels, to, if_old } => {
                     let written = Writes {
                         levels: self.level_set(levels),
                         to: *to,
+                        if_old: *if_old,
                         span: fact.span,
                     };
                     self.once(&mut writes, "`writes entry`", written, fact.span);

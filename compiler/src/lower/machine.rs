@@ -7,7 +7,7 @@ use super::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Feature, Geometry, Known, Level, Limit, Named, Var};
+use crate::model::{At, Domain, Feature, Geometry, Known, Level, Limit, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 
@@ -59,7 +59,11 @@ impl Lower {
                 span: domain.name.span,
                 text: String::new(),
             };
-            self.domains.push((named, holders));
+            self.domains.push(Domain {
+                named,
+                holders,
+                used: false,
+            });
         }
     }
 
@@ -72,16 +76,19 @@ impl Lower {
             ("devices".to_owned(), Agents::DEVICE),
         ];
         let domains = self.domains.iter();
-        known.extend(domains.map(|(named, holders)| (named.name.clone(), *holders)));
-        let holders = |name: &str| {
-            let found = known.iter().find(|(known, _)| known == name);
-            found.map(|(_, holders)| *holders)
-        };
-        holders(&ident.node).or_else(|| {
-            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.holders)));
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let mut name = ident.node.as_str();
+        if !names.contains(&name) {
             self.unknown("reach or domain", ident, names.iter().copied());
-            holders(nearest(&ident.node, names)?)
-        })
+            name = nearest(name, names)?;
+        }
+        let meant = self.domains.iter_mut().find(|it| it.named.name == name);
+        if let Some(domain) = meant {
+            domain.used = true;
+        }
+        let found = known.iter().find(|(known, _)| known == name);
+        found.map(|(_, holders)| *holders)
     }
 
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {

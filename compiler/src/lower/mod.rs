@@ -14,6 +14,7 @@ mod machine;
 mod names;
 mod needs;
 mod operands;
+mod physical;
 mod registers;
 mod resync;
 mod spaces;
@@ -25,7 +26,7 @@ pub use drops::UNLIMITED;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, LevelNumbers, Model, Named, Policy};
+use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
 use crate::spelling::nearest;
 use expand::Origins;
 use names::{UnknownOfRow, Unread};
@@ -62,7 +63,7 @@ struct Lower {
     geometries: Vec<Named>,
     levels: Vec<Named>,
     limits: Vec<Named>,
-    domains: Vec<(Named, tlbc_runtime::agents::Agents)>,
+    domains: Vec<Domain>,
     tags: Vec<Named>,
     barriers: Vec<Named>,
     operands: Vec<Named>,
@@ -144,7 +145,9 @@ impl Lower {
         let geometries = self.lower_geometries(arch, items);
         let features = self.lower_features(items);
         let limits = self.lower_limits(items);
-        let setup = self.lower_setup(items);
+        let table_bits = self.lower_table_bits(items);
+        let mut setup = self.lower_setup(items);
+        setup.extend(table_bits.iter().flat_map(physical::demands));
         let tags = self.lower_tags(items);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
@@ -203,7 +206,9 @@ impl Lower {
             features,
             errata,
             limits,
+            table_bits,
             setup,
+            domains: std::mem::take(&mut self.domains),
             tags,
             user: user?,
             kernel: kernel?,

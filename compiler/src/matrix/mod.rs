@@ -1,8 +1,8 @@
 //! A comparison of architectures.
 //!
-//! In: definitions with their plans. Out: a [`Matrix`] with one column per architecture and one row per question, as text
-//! for a terminal, as Markdown or as a page of HTML. Holds: every cell follows from the facts or the plans of its
-//! architecture, none from its name.
+//! In: definitions with their plans. Out: a [`Matrix`] with one column per architecture and one row per question, as
+//! text for a terminal, as Markdown or as a page of HTML. Holds: every cell follows from the facts or the plans of
+//! its architecture, none from its name.
 
 mod facts;
 mod instructions;

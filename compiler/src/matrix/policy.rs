@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 
 use super::{Ask, brief, long};
 use crate::Analysis;
@@ -105,9 +105,9 @@ fn policy(value: &str, origin: Origin) -> Vec<String> {
 
 fn delivery_line(it: &Analysis) -> Vec<String> {
     let by = match it.plans.delivery(&it.model) {
-        Delivery::Broadcast => "broadcast instructions",
-        Delivery::Interrupts => "shootdown IPIs",
-        Delivery::Either => "broadcast instructions or shootdown IPIs",
+        Shootdown::Broadcast => "broadcast instructions",
+        Shootdown::Ipi => "shootdown IPIs",
+        Shootdown::Either => "broadcast instructions or shootdown IPIs",
     };
     let mut lines = policy(by, Origin::Derived);
     lines.extend(it.model.policy.delivery.as_ref().map(|stated| {

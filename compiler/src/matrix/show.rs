@@ -1,7 +1,7 @@
 //! Shows a [`Matrix`] as text, as Markdown and as HTML.
 //!
-//! Holds for every definition: the columns of the text are aligned, the Markdown has one valid table per subject, and the
-//! HTML is a complete page in which no text of a definition is interpreted as markup.
+//! Holds for every definition: the columns of the text are aligned, the Markdown has one valid table per subject, and
+//! the HTML is a complete page in which no text of a definition is interpreted as markup.
 
 use std::fmt::Write as _;
 

@@ -7,7 +7,8 @@ use tlbc_runtime::pte::{self, ChangeFacts};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{
-    At, Cases, Cond, Config, Delivery, Instr, Lost, Model, Named, Source, Stricter, TagSource,
+    At, Cases, Cond, Config, Delivery, Instr, Lost, Machine, Model, Named, Source, Stricter,
+    TagSource,
 };
 use crate::source::Span;
 
@@ -113,8 +114,8 @@ pub type Resync = Cases<At<Option<usize>>>;
 impl Resync {
     /// The barrier in a configuration.
     #[must_use]
-    pub fn barrier(&self, config: Config) -> Option<usize> {
-        self.get(config)?.value
+    pub fn barrier(&self, machine: impl Machine) -> Option<usize> {
+        self.get(machine)?.value
     }
 
     /// The barriers, each with where it is named and when.
@@ -211,37 +212,37 @@ impl Model {
 
     /// Whether a CPU comes online with nothing cached.
     #[must_use]
-    pub fn arrives_clean(&self, config: Config) -> bool {
+    pub fn arrives_clean(&self, machine: impl Machine) -> bool {
         let unknown = self.arrive.contents_unknown.as_ref();
-        unknown.is_some_and(|when| !when.value.holds(config))
+        unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
     /// Whether tags are given out anew all at once, so that none keeps its meaning.
     #[must_use]
-    pub fn has_generations(&self, config: Config) -> bool {
+    pub fn has_generations(&self, machine: impl Machine) -> bool {
         self.tags.iter().any(|tag| {
             let source = tag.source.map(|at| at.value);
-            tag.when.holds(config) && source == Some(TagSource::Generations)
+            tag.when.holds(machine) && source == Some(TagSource::Generations)
         })
     }
 
     /// Whether a switch can flush everything under every tag: a CPU whose caches start empty needs no instruction that
     /// does, unless tags are given out anew all at once.
     #[must_use]
-    pub fn switch_flushes_every_tag(&self, config: Config) -> bool {
-        !self.arrives_clean(config) || self.has_generations(config)
+    pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
+        !self.arrives_clean(machine) || self.has_generations(machine)
     }
 
     /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one
     /// space under the tag of another, so that an empty root is loaded first.
     #[must_use]
-    pub fn is_half_loaded(&self, event: &Event, config: Config) -> bool {
-        let here = event.loads.iter().filter(|loads| loads.when.holds(config));
+    pub fn is_half_loaded(&self, event: &Event, machine: impl Machine) -> bool {
+        let here = event.loads.iter().filter(|loads| loads.when.holds(machine));
         let loads: Vec<usize> = here.flat_map(|loads| loads.loads.clone()).collect();
         let carries = |load: &usize, source: Source| {
             let operands = self.loads[*load].template.operands.iter();
             let mut fields = operands.flat_map(|&operand| &self.operands[operand].fields);
-            fields.any(|field| field.value.source() == Some(source) && field.when.holds(config))
+            fields.any(|field| field.value.source() == Some(source) && field.when.holds(machine))
         };
         let has = |source| loads.iter().any(|load| carries(load, source));
         let whole = |load: &usize| carries(load, Source::Root) && carries(load, Source::Tag);

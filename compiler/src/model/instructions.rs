@@ -4,7 +4,7 @@ use tlbc_facts::clause::{Most, Stores, Stride};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::{At, Cases, Cond, Config, Keeps, Named, Need, Written};
+use super::{At, Cases, Cond, Config, Keeps, Machine, Named, Need, Written};
 use crate::source::Span;
 use crate::template::is_instruction;
 
@@ -280,14 +280,16 @@ impl Invalidate {
 
     /// Whose caches, in a configuration.
     #[must_use]
-    pub fn reach(&self, config: Config) -> Agents {
-        self.holders.get(config).map_or(Agents::NONE, |at| at.value)
+    pub fn reach(&self, machine: impl Machine) -> Agents {
+        self.holders
+            .get(machine)
+            .map_or(Agents::NONE, |at| at.value)
     }
 
     /// The barrier after which it is done in a configuration.
     #[must_use]
-    pub fn done_after(&self, config: Config) -> Option<usize> {
-        Some(self.after.as_ref()?.get(config)?.value)
+    pub fn done_after(&self, machine: impl Machine) -> Option<usize> {
+        Some(self.after.as_ref()?.get(machine)?.value)
     }
 }
 
@@ -298,6 +300,8 @@ pub struct Writes {
     pub levels: Levels,
     /// What they become.
     pub to: Written,
+    /// Whether an entry stays, and all that is cached of it, unless it is what it is compared with.
+    pub if_old: bool,
     /// Where it is said.
     pub span: Span,
 }

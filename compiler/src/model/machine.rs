@@ -1,11 +1,24 @@
 //! Tables, caches, features, tags and spaces.
 
 use tlbc_facts::clause::Stores;
+use tlbc_runtime::agents::Agents;
 
 use super::{
-    At, Cases, Cond, Config, Known, LimitFrom, Named, ReadFrom, Resync, Stricter, TagSource,
+    At, Cases, Cond, Config, Known, LimitFrom, Machine, Named, ReadFrom, Resync, Stricter,
+    TagSource,
 };
 use crate::source::Span;
+
+/// Another name for holders.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Its name.
+    pub named: Named,
+    /// Whom it joins.
+    pub holders: Agents,
+    /// Whether something names it.
+    pub used: bool,
+}
 
 /// A page size with its tables.
 #[derive(Debug, Clone)]
@@ -242,14 +255,14 @@ pub struct Space {
 impl Space {
     /// Whether devices walk its tables in a configuration.
     #[must_use]
-    pub fn has_devices(&self, config: Config) -> bool {
-        (self.devices.as_ref()).is_some_and(|when| when.value.holds(config))
+    pub fn has_devices(&self, machine: impl Machine) -> bool {
+        (self.devices.as_ref()).is_some_and(|when| when.value.holds(machine))
     }
 
     /// The value of its tag, where that is always the same.
     #[must_use]
-    pub fn fixed_tag(&self, config: Config) -> Option<u64> {
-        match self.leaf.get(config)?.value {
+    pub fn fixed_tag(&self, machine: impl Machine) -> Option<u64> {
+        match self.leaf.get(machine)?.value {
             Under::Fixed(_, value) => Some(value),
             _ => None,
         }

@@ -54,6 +54,32 @@ impl Config {
     }
 }
 
+/// A machine that conditions are evaluated for: a configuration, or what planning has found out of one.
+pub trait Machine: Copy {
+    /// Whether a feature is on.
+    fn has(self, feature: usize) -> bool;
+
+    /// Whether an erratum is present.
+    fn suffers(self, erratum: usize) -> bool;
+
+    /// The geometry, by its index.
+    fn geometry(self) -> usize;
+}
+
+impl Machine for Config {
+    fn has(self, feature: usize) -> bool {
+        self.has(feature)
+    }
+
+    fn suffers(self, erratum: usize) -> bool {
+        self.suffers(erratum)
+    }
+
+    fn geometry(self) -> usize {
+        self.geometry
+    }
+}
+
 /// What a condition can speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Var {
@@ -75,14 +101,14 @@ pub struct Cond {
 }
 
 impl Cond {
-    /// Whether it holds in a configuration, with hint and keep as given.
+    /// Whether it holds for a machine, with hint and keep as given.
     #[must_use]
-    pub fn holds_with(&self, config: Config, hinted: bool, keep: bool) -> bool {
+    pub fn holds_with(&self, machine: impl Machine, hinted: bool, keep: bool) -> bool {
         self.terms.iter().all(|term| {
             let (var, wanted) = term.value;
             let is = match var {
-                Var::Feature(feature) => config.has(feature),
-                Var::Geometry(geometry) => config.geometry == geometry,
+                Var::Feature(feature) => machine.has(feature),
+                Var::Geometry(geometry) => machine.geometry() == geometry,
                 Var::Hinted => hinted,
                 Var::Keep => keep,
             };
@@ -90,10 +116,10 @@ impl Cond {
         })
     }
 
-    /// Whether it holds in a configuration, without a hint and keeping nothing.
+    /// Whether it holds for a machine, without a hint and keeping nothing.
     #[must_use]
-    pub fn holds(&self, config: Config) -> bool {
-        self.holds_with(config, false, false)
+    pub fn holds(&self, machine: impl Machine) -> bool {
+        self.holds_with(machine, false, false)
     }
 
     /// This and another.
@@ -134,8 +160,8 @@ pub struct Cases<T> {
 impl<T> Cases<T> {
     /// The alternative that counts.
     #[must_use]
-    pub fn get(&self, config: Config) -> Option<&T> {
-        let holding = self.cases.iter().rev().find(|(_, c)| c.holds(config));
+    pub fn get(&self, machine: impl Machine) -> Option<&T> {
+        let holding = self.cases.iter().rev().find(|(_, c)| c.holds(machine));
         holding.map(|(value, _)| value)
     }
 
@@ -177,8 +203,12 @@ pub struct Model {
     pub errata: Vec<Erratum>,
     /// Numbers read at boot.
     pub limits: Vec<Limit>,
+    /// How many bits the physical address of a table has; without it, 64.
+    pub table_bits: Option<Cases<At<u64>>>,
     /// What the machine must be set to.
     pub setup: Vec<Setup>,
+    /// Other names for holders.
+    pub domains: Vec<Domain>,
     /// Kinds of tags.
     pub tags: Vec<Tag>,
     /// The user space.

@@ -50,6 +50,7 @@ impl Builder<'_> {
                 } else {
                     Written::Replaced
                 },
+                if_old: has(node, Rule::k_old),
             },
             Rule::cost => InvalidateFact::Cost(self.number_in(node)),
             Rule::form => InvalidateFact::Form(self.form(node)),

@@ -131,6 +131,11 @@ impl Expected {
         self.kinds.contains(&"a text in quotes")
     }
 
+    /// Whether nothing but this mark or keyword could have stood here.
+    pub(super) fn is_alone(&self, literal: &str) -> bool {
+        self.kinds.is_empty() && self.literals == [literal]
+    }
+
     /// Whether a number could have stood here.
     pub(super) fn number(&self) -> bool {
         self.kinds.contains(&"a number")
@@ -144,6 +149,10 @@ impl Expected {
     /// The keyword that `found` misspells.
     pub(super) fn meant(&self, found: &str) -> Option<&str> {
         let keywords = self.literals.iter().filter(|literal| literal.len() > 1);
+        let mut same = keywords.clone().filter(|it| it.eq_ignore_ascii_case(found));
+        if let Some(keyword) = same.next() {
+            return Some(keyword);
+        }
         nearest(found, keywords.map(String::as_str))
     }
 

@@ -1,4 +1,4 @@
-//! What other languages write: comments, operators, units, marks.
+//! What other languages write: words, operators, units, marks.
 //!
 //! In: a text, or a place in it where something else was expected. Out: how this language writes what was most
 //! likely meant; nothing where that is not known.
@@ -6,26 +6,23 @@
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
-use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
-use crate::source::{FileId, Span};
 use std::ops::Range;
 
 /// Words and operators with their counterparts, which are only meant where they may stand.
 const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["&&", "&", "with"], "and"),
-    (&["!", "~"], "not"),
-    (&["if", "?"], "when"),
+    (&["!", "~", "no"], "not"),
+    (&["if", "?", "where", "while"], "when"),
     (&["==", ":=", ":", "is"], "="),
     (&["==", "=", ":", "are", "as"], "is"),
-    (&["-", "...", "..=", "to", ":"], ".."),
-    (&["=", "->", "-", ".."], ":"),
+    (&["-", "–", "—", "...", "..=", "to", ":"], ".."),
+    (&["=", "->", "-", "–", "..", ","], ":"),
     (&["=>", ">"], ">="),
     (&["<"], "<<"),
     (&[">"], ">>"),
-    (&["kb", "k", "kbyte", "kbytes"], "KiB"),
-    (&["mb", "m", "mbyte", "mbytes"], "MiB"),
-    (&["gb", "g", "gbyte", "gbytes"], "GiB"),
+    (&["kb", "k", "ki", "kbyte", "kbytes"], "KiB"),
+    (&["mb", "m", "mi", "mbyte", "mbytes"], "MiB"),
+    (&["gb", "g", "gi", "gbyte", "gbytes"], "GiB"),
     (&["ops", "op", "instructions", "flushes"], "operations"),
     (&["ipi", "ipis", "interrupt"], "interrupts"),
     (&["none", "0"], "nothing"),
@@ -33,6 +30,51 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["all", "any"], "everything"),
     (&["all", "every"], "any"),
     (&["asid", "pcid", "pid"], "tag"),
+    (&["at", "for", "in", "by"], "on"),
+    (&["of", "=", ":", "from", "over"], "in"),
+    (&["for", "under", "and", "&", "then"], ","),
+    (&["leaves", "translation", "translations", "tlb"], "leaf"),
+    (&["walks", "tables", "table", "pwc"], "walk"),
+    (&["negative", "invalid", "absence", "absences"], "absent"),
+    (
+        &["flushes", "flush", "invalidates", "clears", "purges"],
+        "drops",
+    ),
+    (&["on", "reach", "scope", "in"], "where"),
+    (&["on", "at", "through"], "by"),
+    (&["when", "if", "during"], "while"),
+    (&["without", "except"], "unless"),
+    (&["bottom", "lower"], "low"),
+    (&["top", "upper"], "high"),
+    (&["per"], "of"),
+    (&["by", "allocated"], "from"),
+    (&["system", "all", "cpus"], "machine"),
+    (&[":", "=", "caches", "stores", "contains"], "holds"),
+    (&["not", "uncached"], "never"),
+    (&["tagged", "with", "by", ":", "in"], "under"),
+    (&["a", "an", "1", "single"], "one"),
+    (&["its", "the", "same"], "this"),
+    (&["context_switch"], "switch"),
+    (&["online", "cpu_online", "hotplug"], "arrive"),
+    (&["threshold", "max", "limit", "most"], "ceiling"),
+    (&["do", "run", "execute", "emit"], "issue"),
+    (&["breaks", "loses"], "weakens"),
+    (&["then", "until"], "after"),
+    (&["cite", "source", "ref", "see", "doc"], "per"),
+    (&["synchronizes", "synchronises", "syncs"], "resyncs"),
+    (&["orders", "visible"], "publishes"),
+    (&["fence", "sync"], "barrier"),
+    (&["flush", "instruction", "insn", "inst"], "invalidate"),
+    (&["foreach", "loop", "repeat"], "for"),
+    (&["bug", "quirk"], "erratum"),
+    (&["workaround", "fix"], "remedy"),
+    (&["policies", "strategy"], "policy"),
+    (&["target", "target-arch"], "target_arch"),
+    (&["architecture", "machine", "cpu"], "arch"),
+    (&["pagesize", "page_size", "size"], "page"),
+    (&["(", "[", ":", "begin", "then", "do", "->"], "{"),
+    (&["[", "{", "<"], "("),
+    (&["(", "{", "<"], "["),
 ];
 
 /// Marks that end a statement elsewhere.
@@ -60,6 +102,21 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
             "a condition has no `or`: write one statement, or one case, for each".to_owned(),
         );
     }
+    if let Some(mark) = word.chars().next().and_then(plain) {
+        return help(match mark {
+            ' ' => "this is no plain space: write one, or a tab".to_owned(),
+            mark => format!("did you mean `{mark}`, as on plain keyboards?"),
+        });
+    }
+    if word == ";" && expected.has(",") && text[found.end..].trim_start().starts_with('(') {
+        return Some(Meant {
+            help: "did you mean `,`?".to_owned(),
+            mark: Some(','),
+        });
+    }
+    if let Some(own) = own_form(expected, text, found) {
+        return help(own);
+    }
     // The first mark was taken for the whole.
     let taken = [("==", "="), ("...", ".."), ("..=", "..")];
     if let Some((_, ours)) = taken.iter().find(|(foreign, _)| *foreign == word)
@@ -76,10 +133,15 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     if let Some(unit) = joined_unit(word).filter(|_| expected.number()) {
         return help(format!("write the unit apart: `{unit}`"));
     }
-    if [":", "="].contains(&word) && may_follow(expected, &text[found.end..]) {
+    if is_superfluous(expected, text, found) {
         return help(format!("leave out the `{word}`"));
     }
-    if word == "," && expected.semicolon() && !ends_line(&text[found.end..]) {
+    if [",", "and", "&"].contains(&word)
+        && expected.semicolon()
+        && !expected.has(",")
+        && !expected.has("and")
+        && !ends_line(&text[found.end..])
+    {
         return help("one statement ends here: write `;`, and what follows as another".to_owned());
     }
     if ENDS.contains(&word) && expected.semicolon() && ends_line(&text[found.end..]) {
@@ -89,10 +151,150 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         });
     }
     let lower = word.to_ascii_lowercase();
+    // Of parentheses and brackets the other would have to be replaced as well.
+    let mends = |ours: &str| word.len() == 1 && [":", "=", "{"].contains(&ours);
+    let after = |(_, ours): &(&[&str], &'static str)| Meant {
+        help: format!("did you mean `{ours}`?"),
+        mark: ours.chars().next().filter(|_| mends(ours)),
+    };
     let counterpart = COUNTERPARTS.iter().find(|(foreign, ours)| {
         expected.has(ours) && (foreign.contains(&word) || foreign.contains(&lower.as_str()))
     });
-    counterpart.and_then(|(_, ours)| help(format!("did you mean `{ours}`?")))
+    counterpart.map(after).or_else(|| {
+        let missing = missing(expected, text, found)?;
+        help(format!("write `{missing}` before `{word}`"))
+    })
+}
+
+/// How this language does what a construct of another is for.
+fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<String> {
+    let (word, rest) = (&text[found.clone()], &text[found.end..]);
+    let is = |words: &[&str]| words.contains(&word.to_ascii_lowercase().as_str());
+    let at_item = expected.has("barrier") && expected.has("operand");
+    let after_number = expected.has("KiB") && text[..found.start].trim_end().ends_with(is_digit);
+    let own = if at_item && is(&["include", "import", "use", "require"]) {
+        "a definition is one file: write here what it is about".to_owned()
+    } else if at_item && is(&["let", "const", "var", "define", "set", "enum", "struct"]) {
+        "there are no constants and types: write each value where it is used".to_owned()
+    } else if at_item && is(&["if", "when", "ifdef"]) {
+        "write `requires` and what it depends on in the head of an item, or `when` at the end of a statement".to_owned()
+    } else if is(&["==", "=", "!="]) && expected.has("and") {
+        format!(
+            "a condition is the name of what holds, or `not` and the name: leave out the `{word}` and what follows"
+        )
+    } else if word == "$" && rest.starts_with('{') {
+        "leave out the `$`".to_owned()
+    } else if ["%", "<", "$", "@"].contains(&word) && text[..found.start].ends_with(is_part_of_name)
+    {
+        "a variable of a `for` stands in braces: `{x}`".to_owned()
+    } else if expected.is_alone("(") && is_name(word) {
+        "write the names in parentheses: `for (x, y) in`".to_owned()
+    } else if word == "everything" && expected.has("leaf") {
+        "write the kinds of entries first: `leaf, walk of everything`".to_owned()
+    } else if expected.number() && is_foreign_number(word, rest) {
+        "a number is decimal, `0x...` or `0b...`, with `_` between digits where that reads better"
+            .to_owned()
+    } else if expected.number() && is_type(word) {
+        format!("write the width as `{} bits`", &word[1..])
+    } else if after_number && "'^*<.,".contains(word) && !ends_line(rest) {
+        "write the value out, as in `4096`, `0x1000` or `4 KiB`".to_owned()
+    } else if expected.has("[") && expected.has("start") {
+        "a field begins with its bits in brackets: `[11:0]`".to_owned()
+    } else if expected.is_alone("page") && word.starts_with(is_digit) {
+        "write the bits, as in `va[63:12]`, or `va >> page`".to_owned()
+    } else if expected.text()
+        && !expected.name()
+        && word.starts_with(|c: char| c.is_ascii_alphabetic())
+    {
+        "a text stands between double quotes: `\"...\"`".to_owned()
+    } else if expected.name() && word.starts_with('"') && is_name(word.trim_matches('"')) {
+        format!("a name has no quotes: `{}`", word.trim_matches('"'))
+    } else {
+        return None;
+    };
+    Some(own)
+}
+
+fn is_part_of_name(c: char) -> bool {
+    c.is_ascii_lowercase() || is_digit(c) || c == '_'
+}
+
+/// The plain form of a mark or a blank of another keyboard.
+fn plain(c: char) -> Option<char> {
+    let wide = u32::from(c)
+        .checked_sub(0xfee0)
+        .filter(|plain| (0x21..0x7f).contains(plain));
+    match c {
+        c if !c.is_ascii() && c.is_whitespace() => Some(' '),
+        _ => char::from_u32(wide?),
+    }
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
+fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && word.chars().all(is_part_of_name)
+}
+
+/// `1000h`, `0X1000`, `0o777`, `$1000`
+fn is_foreign_number(word: &str, rest: &str) -> bool {
+    let is_prefix =
+        ["$", "#", "&"].contains(&word) && rest.starts_with(|c: char| c.is_ascii_hexdigit());
+    let is_suffixed = word.starts_with(is_digit) && joined_unit(word).is_none();
+    is_prefix || is_suffixed
+}
+
+/// `u64`
+fn is_type(word: &str) -> bool {
+    let digits = word.strip_prefix(['u', 'i']).unwrap_or_default();
+    !digits.is_empty() && digits.chars().all(is_digit)
+}
+
+/// Whether what follows a mark or a word that needs none could have stood in its place.
+fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool {
+    let (before, rest) = (text[..found.start].trim_end(), &text[found.end..]);
+    match &text[found.clone()] {
+        ";" => before.ends_with([';', '{', '}']) || may_follow(expected, rest),
+        ":" | "=" | "(" | "[" | "{" | "is" | "the" | "are" => may_follow(expected, rest),
+        word if word.starts_with(char::is_alphabetic) => {
+            let next = lex::tokens(rest, 0).next();
+            let is_value = next.is_some_and(|(kind, range)| {
+                kind == Kind::Text || rest[range].starts_with(is_digit)
+            });
+            let fits = is_value || expected.has("barrier") && expected.has("operand");
+            fits && !expected.name() && may_follow(expected, rest)
+        }
+        _ => false,
+    }
+}
+
+/// The mark or the word that is missing before one that cannot follow without.
+fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'static str> {
+    let word = &text[found.clone()];
+    let names_what = ["one", "everything", "subtree", "run"].contains(&word);
+    if names_what && expected.has("of") {
+        return Some("of");
+    }
+    if word == "page" && expected.has("one") {
+        return Some("one");
+    }
+    let alone = ["bits", "on", "the"].into_iter();
+    if let Some(wanted) = alone.clone().find(|wanted| expected.is_alone(wanted))
+        && (word == ";" || is_keyword(word))
+    {
+        return Some(wanted);
+    }
+    let is_part = [
+        "leaf", "walk", "root", "absent", "this", "any", "other", "loaded",
+    ];
+    let before = text[..found.start].trim_end();
+    let before = &before[before.trim_end_matches(is_part_of_name).len()..];
+    let continues = expected.semicolon() && is_name(word) && !is_keyword(word);
+    let is_next = is_part.contains(&word) || continues && is_name(before) && !is_keyword(before);
+    (is_next && expected.has(",")).then_some(",")
 }
 
 /// The operator that the mark at `range` is part of: `&&`, `==`, `..=`.
@@ -139,6 +341,7 @@ fn joined_unit(word: &str) -> Option<String> {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let unit = match word[digits.len()..].to_ascii_lowercase().as_str() {
+        "bit" | "bits" => "bits",
         "k" | "kb" | "kib" => "KiB",
         "m" | "mb" | "mib" => "MiB",
         "g" | "gb" | "gib" => "GiB",
@@ -172,50 +375,4 @@ fn ends_line(rest: &str) -> bool {
 pub(super) fn is_keyword(word: &str) -> bool {
     let mut rules = Rule::all_rules().iter();
     rules.any(|rule| format!("{rule:?}").strip_prefix("k_") == Some(word))
-}
-
-/// Overwrites comments as other languages write them with blanks; a finding for each.
-pub(super) fn comments(file: FileId, text: &str, bytes: &mut [u8]) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    let mut from = 0;
-    while let Some((mark, comment)) = comment(text, from) {
-        let message = format!("comments begin with `//`, not with `{mark}`");
-        let span = Span::new(file, comment.start..comment.start + mark.len());
-        findings.push(Diagnostic::new(Code::E0101, span, message));
-        for byte in &mut bytes[comment.clone()] {
-            if *byte != b'\n' {
-                *byte = b' ';
-            }
-        }
-        from = comment.end;
-    }
-    findings
-}
-
-/// The first comment of another language from a place on, and the mark that it begins with.
-fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
-    let line_end = |at: usize| {
-        text[at..]
-            .find('\n')
-            .map_or(text.len(), |length| at + length)
-    };
-    let mut may_begin = true;
-    let mut end = from;
-    for (kind, range) in lex::tokens(text, from) {
-        may_begin |= text[end..range.start].contains('\n');
-        if kind == Kind::Mark('/') && text[range.end..].starts_with('*') {
-            let close = text[range.end + 1..].find("*/");
-            let end = close.map_or(line_end(range.start), |at| range.end + 1 + at + 2);
-            return Some(("/*", range.start..end));
-        }
-        if kind == Kind::Mark('#') && may_begin {
-            return Some(("#", range.start..line_end(range.start)));
-        }
-        if kind == Kind::Mark('-') && may_begin && text[range.end..].starts_with('-') {
-            return Some(("--", range.start..line_end(range.start)));
-        }
-        may_begin = matches!(kind, Kind::Mark(';' | '{' | '}' | ','));
-        end = range.end;
-    }
-    None
 }

@@ -24,6 +24,10 @@ impl Builder<'_> {
                 intended: has(node, Rule::k_intended),
                 span: self.span(node),
             }),
+            Rule::tables_within => {
+                let cases = one(node, Rule::width_cases);
+                Item::TablesWithin(self.cases(&cases, Rule::width_case, Self::number_in))
+            }
             Rule::geometry => Item::Geometry(self.geometry(node)),
             Rule::caches => Item::Caches(self.caches(node)),
             Rule::feature => Item::Feature(self.feature(node)),

@@ -12,6 +12,7 @@
 
 mod blanks;
 mod braces;
+mod comments;
 mod controls;
 mod effects;
 mod expected;

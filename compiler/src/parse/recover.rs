@@ -346,8 +346,12 @@ impl Recovery<'_> {
         // A block is closed that was not opened.
         if expected.has("{") && self.closes_too_much && found != "{" {
             let message = format!("expected `{{`, found {}", describe(found));
+            let mut diagnostic = Diagnostic::new(Code::E0101, span(range.clone()), message);
+            if let Some(meant) = foreign::meant(expected, self.text, &range) {
+                diagnostic = diagnostic.help(meant.help);
+            }
             return Some(Finding {
-                diagnostic: Diagnostic::new(Code::E0101, span(range), message),
+                diagnostic,
                 mend: mend('{'),
             });
         }

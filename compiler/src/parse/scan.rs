@@ -6,7 +6,7 @@
 //! nested too deep is refused, so what follows may recurse.
 
 use super::braces::{self, MAX_DEPTH, Mismatch};
-use super::foreign;
+use super::comments::comments;
 use super::lex::{self, Kind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -39,7 +39,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
         )));
     }
     let mut bytes = text.as_bytes().to_vec();
-    let mut findings = foreign::comments(file, text, &mut bytes);
+    let mut findings = comments(file, text, &mut bytes);
     let text = into_text(bytes);
     let mut bytes = text.as_bytes().to_vec();
     for (kind, range) in lex::tokens(&text, 0) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use tlbc_facts::clause::Most;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
@@ -54,11 +54,15 @@ impl Shaper<'_, '_> {
         let replaced = self.by_space(Self::replace);
         let relaxed = self.by_space(Self::relax);
         let by_kind = Node::select(
-            Test::Kind(Change::Vanishes),
+            Test::Kind(Change::Unmap),
             written,
-            Node::select(Test::Kind(Change::Relaxes), relaxed, replaced.clone()),
+            Node::select(
+                Test::Kind(Change::RelaxPermissions),
+                relaxed,
+                replaced.clone(),
+            ),
         );
-        let put_off = seq([Node::Store, Node::Owe(Owed::SPACE_UNTIL_ATTACH)]);
+        let put_off = seq([Node::Store, Node::Owe(Deferred::SPACE_UNTIL_ATTACH)]);
         let deferred = |node| match change.deferred {
             Some(_) => Node::select(Test::MayDefer, put_off.clone(), node),
             None => node,
@@ -73,7 +77,7 @@ impl Shaper<'_, '_> {
             }
             None => valid,
         };
-        Node::select(Test::Kind(Change::Appears), Node::Store, valid)
+        Node::select(Test::Kind(Change::Map), Node::Store, valid)
     }
 
     fn by_space(&mut self, node: fn(&mut Self, &Setting<'_>, Level) -> Node) -> Node {
@@ -276,7 +280,7 @@ impl Shaper<'_, '_> {
 
     /// Whether an instruction of this CPU alone makes entries of the level invalid.
     fn has_local(&self, level: Level) -> bool {
-        let here = Setting::new(self.model, self.config, Space::User, Reach::Here);
+        let here = Setting::new(self.model, self.machine, Space::User, Reach::Here);
         let writers = self.writers(&here, level, Written::Invalid, false);
         let mut writers = writers.into_iter();
         writers.any(|(_, primitive, _)| self.is_local(primitive))
@@ -285,7 +289,7 @@ impl Shaper<'_, '_> {
     /// Whether an instruction leaves other CPUs alone.
     fn is_local(&self, primitive: Primitive) -> bool {
         let it = &self.model.invalidates[primitive.invalidate];
-        Agents::CORE.covers(it.reach(self.config))
+        Agents::CORE.covers(it.reach(self.machine))
     }
 }
 

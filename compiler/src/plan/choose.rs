@@ -1,27 +1,21 @@
 //! The selection rule: of the sets of means that cover a required flush, the least.
 //!
-//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set of at most three covers, four where a cache is
-//! made from another.
-//! Holds: each cell of the need is dropped by one single means of the choice.
-//!
-//! Least is, in this order: the tag classes that lose all their leaves; instructions weighted by
-//! their cost; stages, each of which is waited for; addresses named beyond the request; kinds of entries
-//! dropped beyond it; the order in the file.
+//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set covers. Holds: each cell of the need is dropped by
+//! one single means of the choice; the machine is asked only for flags on which the choice depends.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{Stride, Whose};
-use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{Config, Kind, Model};
-
-use super::pool::{Means, Names, Setting};
+use super::asked::Known;
+use super::pool::{Means, Names, Setting, Variant};
+use super::search;
+use crate::model::{Kind, Model};
 
 /// What has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,32 +81,19 @@ impl Choice {
     }
 }
 
-/// Remembers choices: most configurations have the same means.
+/// Remembers choices.
 #[derive(Default)]
 pub struct Chooser {
-    /// Pools that differ, by what they hold.
-    pools: FxHashMap<Pool, usize>,
-    /// The number and the pool of a setting.
-    settings: FxHashMap<Key, (usize, Pool)>,
-    known: FxHashMap<(usize, Need), Option<Choice>>,
+    pools: FxHashMap<Pool, Rc<[Variant]>>,
+    known: FxHashMap<(Pool, Need), Known<Option<Rc<Choice>>>>,
 }
 
-/// A setting, and whether its pool is widened.
-type Key = (Config, Space, Reach, bool, bool, bool);
-
-/// The means of a setting, and the tag classes of what they have to drop.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Pool {
-    means: Rc<Vec<Means>>,
-    leaf: Whose,
-    walk: Whose,
-    holders: Agents,
-    views: usize,
-}
+/// What a pool is for, and whether it is widened.
+type Pool = (Space, Reach, bool, bool, bool);
 
 impl Chooser {
     /// The least set of means that covers.
-    pub fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Option<Choice> {
+    pub fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Option<Rc<Choice>> {
         let local = self.least_of(setting, need, false);
         match need.of {
             // Runs are cut from what serves one entry, and never reach further than that does.
@@ -131,51 +112,28 @@ impl Chooser {
         }
     }
 
-    fn least_of(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Choice> {
-        let key = (
-            setting.config,
-            setting.space,
-            setting.reach,
-            setting.of_machine,
-            setting.entering,
-            widened,
-        );
-        let (number, pool) = self.settings.entry(key).or_insert_with(|| {
-            let pool = Pool {
-                means: Rc::new(setting.pool(widened)),
-                leaf: setting.classes(Kind::Leaf),
-                walk: setting.classes(Kind::Walk),
-                holders: setting.holders(),
-                views: setting.views().len(),
-            };
-            let next = self.pools.len();
-            (*self.pools.entry(pool.clone()).or_insert(next), pool)
-        });
-        let (number, pool) = (*number, pool.clone());
-        if let Some(choice) = self.known.get(&(number, need)) {
-            return choice.clone();
+    fn least_of(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Rc<Choice>> {
+        let key = (pool_of(setting, widened), need);
+        let known = self.known.get(&key);
+        if let Some(choice) = known.and_then(|known| known.get(setting.machine)) {
+            return choice;
         }
+        let mark = setting.machine.mark();
         let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-        let means = pool.means.iter();
-        let means = means.filter(|m| fits(setting.model, m, need.of) && helps(m, &cells));
-        let means: Vec<&Means> = means.collect();
-        let choice = least(setting, &means, &cells, need).map(|means| Choice {
-            hint: hint_covers(setting, &means, need),
-            means,
-        });
-        self.known.insert((number, need), choice.clone());
+        let choice = self
+            .least(setting, &cells, need.of, widened, mark)
+            .map(|means| {
+                let hint = hint_covers(setting, &means, need);
+                Rc::new(Choice { means, hint })
+            });
+        let known = self.known.entry(key).or_insert(Known::Unknown);
+        known.insert(&setting.machine.since(mark), choice.clone());
         choice
     }
 
     /// The least set of means that drops everything a CPU may hold, whoever's it is.
-    pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Choice> {
-        let need = Need {
-            leaf: true,
-            walk: true,
-            absent: Levels::ALL,
-            root: true,
-            of: Of::Everything,
-        };
+    pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Rc<Choice>> {
+        let mark = setting.machine.mark();
         let whose = Whose {
             this: true,
             other: setting.has_tag(true) || setting.has_tag(false),
@@ -189,15 +147,52 @@ impl Chooser {
             });
         let cells = vec![cells; setting.views().len()];
         [false, true].into_iter().find_map(|widened| {
-            let pool = setting.pool(widened);
-            let pool: Vec<&Means> = pool
-                .iter()
-                .filter(|m| fits(setting.model, m, need.of))
-                .collect();
-            let means = least(setting, &pool, &cells, need)?;
-            Some(Choice { means, hint: false })
+            let means = self.least(setting, &cells, Of::Everything, widened, mark)?;
+            Some(Rc::new(Choice { means, hint: false }))
         })
     }
+
+    /// The least set of means that drops these cells, for what was asked since a mark.
+    ///
+    /// Chooses among all that some machine has which agrees with what was asked. What is chosen so is the least wherever
+    /// it is there, so only that is asked.
+    fn least(
+        &mut self,
+        setting: &Setting<'_>,
+        cells: &[Cells],
+        of: Of,
+        widened: bool,
+        mark: usize,
+    ) -> Option<Vec<Means>> {
+        let key = pool_of(setting, widened);
+        let pool = self.pools.entry(key);
+        let pool = Rc::clone(pool.or_insert_with(|| setting.pool(widened).into()));
+        let leaves = setting.leaves_of_classes();
+        loop {
+            let known = setting.machine.known_since(mark);
+            let there = pool.iter().filter(|variant| {
+                known.and(variant.when).is_some()
+                    && useful(setting.model, &variant.means, cells, of)
+            });
+            let there: Vec<&Variant> = there.collect();
+            let set = search::least(&there, cells, &leaves, of)?;
+            let mut flags = set.iter().flat_map(|variant| variant.when.flags());
+            let Some(open) = flags.find(|flag| known.get(*flag).is_none()) else {
+                return Some(set.into_iter().map(|it| it.means.clone()).collect());
+            };
+            setting.machine.ask(open);
+        }
+    }
+}
+
+fn pool_of(setting: &Setting<'_>, widened: bool) -> Pool {
+    (
+        setting.space,
+        setting.reach,
+        setting.of_machine,
+        setting.entering,
+        widened,
+    )
 }
 
 /// The cells of a need, for each view of the space.
@@ -248,100 +243,10 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
     }
 }
 
-/// Whether a means drops any of the cells: without it a set that covers them still does.
-fn helps(means: &Means, cells: &[Cells]) -> bool {
+/// Whether a means serves a request, and drops any of the cells: without it a set that covers them still does.
+pub fn useful(model: &Model, means: &Means, cells: &[Cells], of: Of) -> bool {
     let mut views = means.cells.iter().zip(cells);
-    views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
-}
-
-fn least(
-    setting: &Setting<'_>,
-    pool: &[&Means],
-    cells: &[Cells],
-    need: Need,
-) -> Option<Vec<Means>> {
-    let leaves = setting.leaves_of_classes();
-    let mut best: Option<(Rank, Vec<usize>)> = None;
-    let mut covering: Vec<Vec<usize>> = Vec::new();
-    let most = if pool.iter().any(|m| m.stage > 0) {
-        4
-    } else {
-        3
-    };
-    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
-        let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
-        if covering.iter().any(within) || !covers(pool, &set, cells) {
-            continue;
-        }
-        covering.push(set.clone());
-        let runs = set
-            .iter()
-            .any(|&i| matches!(pool[i].names, Names::Run { .. }));
-        if need.of == Of::Runs && !runs {
-            continue;
-        }
-        let rank = rank(pool, &set, cells, &leaves, need);
-        if best.as_ref().is_none_or(|(least, _)| rank < *least) {
-            best = Some((rank, set));
-        }
-    }
-    let (_, set) = best?;
-    Some(set.into_iter().map(|i| pool[i].clone()).collect())
-}
-
-/// The sets of a size, in order.
-fn subsets(n: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
-    let mut next: Option<Vec<usize>> = (size <= n).then(|| (0..size).collect());
-    std::iter::from_fn(move || {
-        let set = next.take()?;
-        // The last element that can still move up takes the later ones along.
-        let moves = (0..size).rfind(|&place| set[place] < n - size + place);
-        next = moves.map(|place| {
-            let from = set[place] + 1;
-            let rest = (0..size - place).map(|offset| from + offset);
-            set[..place].iter().copied().chain(rest).collect()
-        });
-        Some(set)
-    })
-}
-
-fn covers(pool: &[&Means], set: &[usize], cells: &[Cells]) -> bool {
-    cells.iter().enumerate().all(|(view, wanted)| {
-        let dropped = (set.iter()).fold(Cells::NONE, |all, &i| all.union(&pool[i].cells[view]));
-        dropped.covers(wanted)
-    })
-}
-
-type Rank = (u32, u8, u64, usize, u32, u32, Vec<usize>);
-
-fn rank(pool: &[&Means], set: &[usize], cells: &[Cells], leaves: &[Cells; 3], need: Need) -> Rank {
-    let means = || set.iter().map(|&i| pool[i]);
-    let gone = |view: usize| means().fold(Cells::NONE, |all, m| all.union(&m.everywhere[view]));
-    let gone: Vec<Cells> = (0..cells.len()).map(gone).collect();
-    let classes = leaves.iter().enumerate();
-    let lost = classes.filter(|(_, leaves)| gone.iter().any(|gone| gone.covers(leaves)));
-    let lost = lost.fold(0, |bits, (class, _)| bits | 1 << class);
-    let loses = means().fold(lost, |bits, m| bits | m.puts_off);
-    let beyond = |m: &Means| -> u32 {
-        let views = m.cells.iter().zip(cells);
-        views.map(|(all, wanted)| all.without(wanted).count()).sum()
-    };
-    let addresses = if need.of == Of::Everything {
-        0
-    } else {
-        means()
-            .map(|m| m.everywhere.iter().map(Cells::count).sum::<u32>())
-            .sum()
-    };
-    (
-        loses.count_ones(),
-        loses,
-        means().map(|m| m.cost).sum(),
-        means().map(|m| m.stage).collect::<BTreeSet<_>>().len(),
-        addresses,
-        means().map(beyond).sum(),
-        set.to_vec(),
-    )
+    fits(model, means, of) && views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
 }
 
 /// Whether the choice covers just as well when each instruction is told the level.
@@ -369,7 +274,7 @@ fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
 /// What the best single means leaves over: named when nothing covers.
 pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
     let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-    let mut pool = setting.pool(true);
+    let mut pool = setting.means(true);
     pool.retain(|means| fits(setting.model, means, need.of) || matches!(need.of, Of::Everything));
     let left = |means: &Means| {
         let views = cells.iter().zip(means.cells.iter());

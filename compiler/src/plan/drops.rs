@@ -29,26 +29,27 @@ impl Setting<'_> {
     pub fn drops(
         &self,
         primitive: Primitive,
-        drops: &[&Drops],
+        drops: &[Drops],
         given: Option<usize>,
         hint: Option<Level>,
         part: Part,
     ) -> Vec<Cells> {
         let it = &self.model.invalidates[primitive.invalidate];
-        let lost = self.lost(Instr::Invalidate(primitive.invalidate));
-        let mut holders = it.reach(self.config).and(self.holders());
+        let lost: Vec<&Weakens> = self.lost(Instr::Invalidate(primitive.invalidate)).collect();
+        let mut holders = it.reach(self.machine).and(self.holders());
         if lost.iter().any(|w| w.lost.value == Lost::Devices) {
             holders = holders.without(Agents::DEVICE);
         }
         let views = &self.model.space(self.space).views;
-        let wanted = |d: &&&Drops| match part {
+        let wanted = |d: &&Drops| match part {
             Part::Whole => true,
             Part::Everywhere => d.which.value == Which::Everything,
             Part::OfSet => d.which.value == Which::OneSet,
         };
         let one = |view: usize| {
             let clauses = drops.iter().filter(wanted);
-            let holding = clauses.filter(|d| d.when.holds_with(self.config, hint.is_some(), false));
+            let holding =
+                clauses.filter(|d| d.when.holds_with(self.machine, hint.is_some(), false));
             holding.fold(Cells::NONE, |cells, d| {
                 let this = d.whose.value.user && self.space == Space::User
                     || d.whose.value.this && (given.is_none() || given == Some(view))

@@ -1,68 +1,66 @@
 //! What errata take away, and what they want issued for it.
 
 use super::pool::Setting;
-use crate::model::{Instr, Lost, Remedy, Weakens};
+use crate::model::{Instr, Lost, Machine, Remedy, Weakens};
 
 impl<'m> Setting<'m> {
-    /// The remedies that the errata of this configuration want beside an instruction.
+    /// The remedies that errata want beside an instruction where the machine has them.
     pub fn remedies(&self, target: Instr) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
         for (index, erratum) in self.model.errata.iter().enumerate() {
             let mut weakens = erratum.weakens.iter();
-            let weakened =
-                weakens.any(|w| w.target.value == target && w.on.is_none() && self.meets(w));
-            if !self.config.suffers(index) || !weakened {
-                continue;
+            if weakens.any(|w| w.target.value == target && w.on.is_none() && self.meets(w)) {
+                let remedies = erratum.remedies.iter().enumerate();
+                let of_target = remedies.filter(|(_, remedy)| remedy.target.value == target);
+                out.extend(of_target.map(|(number, _)| (index, number)));
             }
-            let remedies = erratum.remedies.iter().enumerate();
-            let of_target = remedies.filter(|(_, remedy)| remedy.target.value == target);
-            out.extend(of_target.map(|(number, _)| (index, number)));
         }
         out
     }
 
     /// The barriers after which an invalidation is done, and what its remedies issue after their own barriers.
     pub fn done_after(&self, invalidate: usize) -> Vec<usize> {
-        let remedies = self.remedies(Instr::Invalidate(invalidate)).into_iter();
-        let issued = remedies.flat_map(|(erratum, number)| {
+        let after = |it: usize| self.model.invalidates[it].done_after(self.machine);
+        let mut barriers: Vec<usize> = after(invalidate).into_iter().collect();
+        for (erratum, number) in self.remedies(Instr::Invalidate(invalidate)) {
             let issue = &self.model.errata[erratum].remedies[number].issue;
             let steps = issue.iter().rev().map(|issued| issued.instr);
-            steps.map_while(|instr| match instr {
+            let open = steps.map_while(|instr| match instr {
                 Instr::Invalidate(invalidate) => Some(invalidate),
                 Instr::Barrier(_) => None,
-            })
-        });
-        let all = [invalidate].into_iter().chain(issued);
-        let barriers = all.filter_map(|it| self.model.invalidates[it].done_after(self.config));
-        barriers.fold(Vec::new(), |mut barriers, barrier| {
-            if !barriers.contains(&barrier) {
-                barriers.push(barrier);
+            });
+            for barrier in open.filter_map(after) {
+                // Whether the machine has the erratum matters only where it is another barrier.
+                if !barriers.contains(&barrier) && self.machine.suffers(erratum) {
+                    barriers.push(barrier);
+                }
             }
-            barriers
-        })
+        }
+        barriers
     }
 
-    /// Whether a weakening holds for this space in this configuration.
+    /// Whether a weakening holds for this space on this machine.
     pub fn meets(&self, weakens: &Weakens) -> bool {
-        weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.config)
+        weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.machine)
     }
 
     /// What errata take away from an instruction and no remedy gives back.
-    pub fn lost(&self, target: Instr) -> Vec<&'m Weakens> {
+    pub fn lost(&self, target: Instr) -> impl Iterator<Item = &'m Weakens> + use<'m> {
+        let setting = *self;
         let errata = self.model.errata.iter().enumerate();
-        let present = errata.filter(|(index, _)| self.config.suffers(*index));
-        let mended = |r: &Remedy| r.target.value == target;
-        let lasting = present.filter(|(_, erratum)| !erratum.remedies.iter().any(mended));
-        let weakens = lasting.flat_map(|(_, erratum)| &erratum.weakens);
-        weakens
-            .filter(|w| w.target.value == target && self.meets(w))
-            .collect()
+        let mended = move |r: &Remedy| r.target.value == target;
+        let lasting = errata.filter(move |(_, erratum)| !erratum.remedies.iter().any(mended));
+        lasting.flat_map(move |(index, erratum)| {
+            let weakens = erratum.weakens.iter();
+            weakens.filter(move |w| {
+                w.target.value == target && setting.meets(w) && setting.machine.suffers(index)
+            })
+        })
     }
 
     /// Whether an erratum keeps an instruction from ever being done.
     pub fn never_done(&self, target: Instr) -> bool {
-        let lost = self.lost(target);
-        let mut lost = lost.iter().map(|weakens| weakens.lost.value);
-        lost.any(|lost| matches!(lost, Lost::Gone | Lost::Drained))
+        self.lost(target)
+            .any(|weakens| matches!(weakens.lost.value, Lost::Gone | Lost::Drained))
     }
 }

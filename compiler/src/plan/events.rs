@@ -4,7 +4,9 @@
 //! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
 //! the tag of another.
 
-use tlbc_runtime::backend::{Debt, Owed};
+use std::rc::Rc;
+
+use tlbc_runtime::backend::{Deferred, Pending};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;
@@ -24,7 +26,7 @@ impl Shaper<'_, '_> {
         let owe_views = self.views_to_resume();
         let flush = self.flush_before_load();
         let drop = |cx: &Self| {
-            let mut steps = vec![Node::Pay(Debt::Tag)];
+            let mut steps = vec![Node::Pay(Pending::Tag)];
             if !pays {
                 steps.push(flush.clone());
             }
@@ -32,22 +34,22 @@ impl Shaper<'_, '_> {
             steps.extend(owe_views.clone());
             seq(steps)
         };
-        let all = if self.model.switch_flushes_every_tag(self.config) {
-            let everything = if self.model.arrives_clean(self.config) {
+        let all = if self.model.switch_flushes_every_tag(self.machine) {
+            let everything = if self.model.arrives_clean(self.machine) {
                 self.drop_all()
             } else {
                 Node::Call(Shape::Arrive)
             };
-            let steps = [Node::Pay(Debt::All), everything, self.loads(false)];
+            let steps = [Node::Pay(Pending::All), everything, self.loads(false)];
             seq(steps.into_iter().chain(owe_views.clone()))
         } else {
             // Tags are not given out anew all at once: no instruction needs to be able to drop everything.
             drop(self)
         };
         Node::select(
-            Test::Debt(Debt::None),
+            Test::Pending(Pending::None),
             self.loads(true),
-            Node::select(Test::Debt(Debt::Tag), drop(self), all),
+            Node::select(Test::Pending(Pending::Tag), drop(self), all),
         )
     }
 
@@ -78,7 +80,7 @@ impl Shaper<'_, '_> {
     }
 
     /// The instructions of a choice, complete: what is made from other entries is dropped when those are gone.
-    pub(super) fn complete_steps(&self, setting: &Setting<'_>, choice: &Choice) -> Vec<Node> {
+    pub(super) fn complete_steps(&self, setting: &Setting<'_>, choice: &Rc<Choice>) -> Vec<Node> {
         let staged = Staged::of([choice]);
         let parts = staged.now.iter().chain(staged.late.values());
         let issued = parts.map(|means| (means, issues(setting, means.iter(), false, true)));
@@ -90,25 +92,25 @@ impl Shaper<'_, '_> {
     /// The views whose flush is put off to the return to user code when their tag is dropped whole.
     fn views_to_resume(&self) -> Option<Node> {
         let setting = self.setting(Space::User, Reach::Here, false);
-        let owed = setting.pool(false).iter().any(|m| m.how == How::OweView);
-        owed.then_some(Node::Owe(Owed::VIEW_UNTIL_RESUME))
+        let owed = setting.debts().iter().any(|m| m.how == How::OweView);
+        owed.then_some(Node::Owe(Deferred::VIEW_UNTIL_RETURN))
     }
 
     /// Whether what a switch loads drops everything under the tag, so that loading pays.
     fn switch_drops(&self) -> bool {
         let loads = self.model.switch.loads.iter();
-        let here = loads.filter(|l| l.when.holds(self.config));
+        let here = loads.filter(|l| l.when.holds(self.machine));
         here.flat_map(|l| &l.loads)
-            .any(|&load| load_drops(self.model, load, self.config, false))
+            .any(|&load| load_drops(self.model, load, self.machine, false))
     }
 
     fn loads(&self, keep: bool) -> Node {
         let event = &self.model.switch;
         let mut steps = Vec::new();
-        let here = event.loads.iter().filter(|l| l.when.holds(self.config));
+        let here = event.loads.iter().filter(|l| l.when.holds(self.machine));
         // A tag loaded while another space's root stands, or the other way round, would let the walker
         // fill entries of one under the tag of the other.
-        if self.model.is_half_loaded(event, self.config) {
+        if self.model.is_half_loaded(event, self.machine) {
             let each = here
                 .clone()
                 .flat_map(|loads| loads.loads.iter().map(|&load| (load, loads.view)));
@@ -130,7 +132,7 @@ impl Shaper<'_, '_> {
                 load,
                 view: loads.view,
                 empty: false,
-                keep: keep && can_keep(self.model, load, self.config),
+                keep: keep && can_keep(self.model, load, self.machine),
             }));
         }
         steps.extend(self.resync(event.resync.as_ref()));
@@ -141,12 +143,12 @@ impl Shaper<'_, '_> {
         let event = &self.model.resume;
         let loads = |keep: bool| {
             let mut steps = Vec::new();
-            for loads in event.loads.iter().filter(|l| l.when.holds(self.config)) {
+            for loads in event.loads.iter().filter(|l| l.when.holds(self.machine)) {
                 steps.extend(loads.loads.iter().map(|&load| Node::Load {
                     load,
                     view: loads.view,
                     empty: false,
-                    keep: keep && can_keep(self.model, load, self.config),
+                    keep: keep && can_keep(self.model, load, self.machine),
                 }));
             }
             if !steps.is_empty() {
@@ -158,24 +160,24 @@ impl Shaper<'_, '_> {
                 seq(steps)
             }
         };
-        Node::select(Test::Owed, loads(false), loads(true))
+        Node::select(Test::Deferred, loads(false), loads(true))
     }
 
     /// The way back: what the return to user code loaded is loaded again in the view that the kernel runs on, and what
     /// follows the loads of a switch follows these. Nothing is dropped that the load can keep.
     pub(super) fn enter(&self) -> Node {
         let views = &self.model.user.views;
-        let of_kernel = |view: &View| view.loaded && view.when.holds(self.config);
+        let of_kernel = |view: &View| view.loaded && view.when.holds(self.machine);
         let kernel = views.iter().position(of_kernel).unwrap_or(0);
         let loads = self.model.resume.loads.iter();
-        let there = loads.filter(|l| l.when.holds(self.config) && l.view != kernel);
+        let there = loads.filter(|l| l.when.holds(self.machine) && l.view != kernel);
         let loads = there.flat_map(|loads| &loads.loads);
         let mut steps: Vec<Node> = loads
             .map(|&load| Node::Load {
                 load,
                 view: kernel,
                 empty: false,
-                keep: can_keep(self.model, load, self.config),
+                keep: can_keep(self.model, load, self.machine),
             })
             .collect();
         if steps.is_empty() {
@@ -187,7 +189,7 @@ impl Shaper<'_, '_> {
 
     /// Everything of both spaces, under any tag.
     pub(super) fn arrive(&mut self) -> Node {
-        if self.model.arrives_clean(self.config) {
+        if self.model.arrives_clean(self.machine) {
             Node::Nothing(Reason::Clean)
         } else {
             self.drop_all()

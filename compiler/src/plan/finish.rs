@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Audience, FinishSteps};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::choose::{Need, Of};
@@ -20,7 +20,7 @@ use super::remedies;
 use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, absent_too, either};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
-use crate::model::{Instr, Lost, Resync};
+use crate::model::{Instr, Lost, Machine, Resync};
 
 /// A part of a routine whose completion may differ from that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,8 +235,8 @@ impl<'m> Shaper<'m, '_> {
             What::Complete(barrier) => vec![self.complete(setting, *barrier)],
             What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::Deliver {
-                to: Audience {
-                    holders: Agents::NONE,
+                to: IpiTargets {
+                    agents: Agents::NONE,
                     sets: *sets,
                 },
                 flush: false,
@@ -246,7 +246,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// What follows for this CPU to fetch anew, if anything has to.
     pub(super) fn resync(&self, resync: Option<&Resync>) -> Option<Node> {
-        let barrier = resync?.barrier(self.config)?;
+        let barrier = resync?.barrier(self.machine)?;
         Some(Node::Resync { barrier })
     }
 
@@ -281,13 +281,13 @@ impl<'m> Shaper<'m, '_> {
     pub(super) fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
         let errata = self.model.errata.iter().enumerate();
-        let present = errata.filter(|(index, _)| self.config.suffers(*index));
-        let weakens = present.flat_map(|(_, erratum)| &erratum.weakens);
-        let here = weakens.filter(|w| w.target.value == target && setting.meets(w));
-        let drains = here.filter(|w| w.lost.value == Lost::Drained);
-        drains
-            .filter_map(|w| w.on)
-            .fold(0, |sets, set| sets | 1 << set)
+        let weakens =
+            errata.flat_map(|(index, erratum)| erratum.weakens.iter().map(move |w| (index, w)));
+        let drains =
+            weakens.filter(|(_, w)| w.target.value == target && w.lost.value == Lost::Drained);
+        let of_sets = drains.filter_map(|(index, w)| Some((index, w, w.on?)));
+        let here = of_sets.filter(|(index, w, _)| setting.meets(w) && self.machine.suffers(*index));
+        here.fold(0, |sets, (.., set)| sets | 1 << set)
     }
 
     pub(super) fn told(&mut self, space: Space) -> Node {
@@ -298,7 +298,10 @@ impl<'m> Shaper<'m, '_> {
                 continue;
             }
             let to = |holders| Node::Deliver {
-                to: Audience { holders, sets: 0 },
+                to: IpiTargets {
+                    agents: holders,
+                    sets: 0,
+                },
                 flush: true,
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
@@ -311,7 +314,7 @@ impl<'m> Shaper<'m, '_> {
             // parked CPUs still owe.
             let ends = self.model.caches.root.is_some() && setting.of_machine;
             nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Agents::PARKED)), told)
+                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), told)
             } else {
                 told
             });

@@ -9,6 +9,8 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
+use super::answers::Needs;
+use super::asked::{Asked, outcomes};
 use super::change::Unwritten;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
@@ -16,17 +18,24 @@ use super::shapes::{LEAF_AND_WALK, absent_too};
 use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Delivery, Invalidate, Model, TagSource};
+use crate::model::{At, Config, Delivery, Invalidate, Model, TagSource};
 
 /// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
 
+/// The order in which machines are named: those that have the fewest features and errata first.
+pub fn rank(config: Config) -> (u32, Config) {
+    let count = config.features.count_ones() + config.errata.count_ones();
+    (count, config)
+}
+
 /// One diagnostic for each kind of gap.
-pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
+pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
     let mut seen: Vec<GapKind> = Vec::new();
     let mut out = Vec::new();
     for gap in gaps {
-        let setting = Setting::new(model, gap.config, gap.space, gap.reach);
+        let machine = Asked::decided(needs, gap.config);
+        let setting = Setting::new(model, &machine, gap.space, gap.reach);
         let (cells, nearest) = left_over(&setting, gap.need);
         let first = cells.iter().next();
         let kind = first.map(|cell| (matches!(cell.kind, Kind::Leaf(_)), cell.class));
@@ -34,12 +43,18 @@ pub fn diagnose(model: &Model, gaps: &[Gap]) -> Vec<Diagnostic> {
             continue;
         }
         seen.push((gap.space, gap.reach, kind));
-        out.push(gap_at(model, gap, first, nearest.as_ref()));
+        out.push(gap_at(&setting, gap, first, nearest.as_ref()));
     }
     out
 }
 
-fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>) -> Diagnostic {
+fn gap_at(
+    setting: &Setting<'_>,
+    gap: &Gap,
+    cell: Option<Cell>,
+    nearest: Option<&Means>,
+) -> Diagnostic {
+    let model = setting.model;
     let Some(cell) = cell else {
         return nothing_drops_all(model, gap.config);
     };
@@ -54,9 +69,8 @@ fn gap_at(model: &Model, gap: &Gap, cell: Option<Cell>, nearest: Option<&Means>)
             .next()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
-    let setting = Setting::new(model, gap.config, gap.space, gap.reach);
-    if let Some(writer) = writer_of(&setting, cell) {
-        return only_writers(&setting, gap, cell, writer);
+    if let Some(writer) = writer_of(setting, cell) {
+        return only_writers(setting, gap, cell, writer);
     }
     let compares = nearest.is_some_and(|it| {
         let mut drops = it.forms.iter().flat_map(|form| &form.drops);
@@ -100,10 +114,10 @@ fn writer_of<'m>(setting: &Setting<'m>, cell: Cell) -> Option<&'m Invalidate> {
         .model
         .invalidates
         .iter()
-        .filter(|it| it.writes_entry.is_some() && it.requires.holds(setting.config));
+        .filter(|it| it.writes_entry.is_some() && it.requires.holds(setting.machine));
     writers.find(|it| {
         let drops = it.forms.iter().flat_map(|form| &form.drops);
-        let holders = it.reach(setting.config).and(setting.holders());
+        let holders = it.reach(setting.machine).and(setting.holders());
         let cells = drops.fold(Cells::NONE, |all, d| {
             let this = d.whose.value.this || d.whose.value.loaded;
             all.union(&setting.clause(d, this, None, &[], holders))
@@ -269,63 +283,47 @@ fn configuration(model: &Model, config: Config) -> String {
     }
 }
 
-/// More features and errata than every set of can be planned for.
-pub fn too_many(model: &Model, count: usize) -> Diagnostic {
-    Diagnostic::new(
-        Code::E0207,
-        model.arch.span,
-        format!(
-            "plans depend on {count} features and errata; at most {} can be told apart",
-            super::MOST_FLAGS
-        ),
-    )
-    .label("in this definition")
-    .note("every set of them is planned for, and each one more doubles their number")
-    .help("join features that always come together")
-}
-
 /// Where the policy states a broadcast and no instruction reaches others.
-pub fn delivery(model: &Model, configs: &[Config], chooser: &mut Chooser) -> Vec<Diagnostic> {
+pub fn delivery(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diagnostic> {
     let Some(stated) = &model.policy.delivery else {
         return Vec::new();
     };
-    for &config in configs {
-        let Some(at) = stated.get(config) else {
-            continue;
-        };
-        if at.value != Delivery::Broadcast {
-            continue;
-        }
-        for space in [Space::User, Space::Kernel] {
-            let setting = Setting::new(model, config, space, Reach::Wide);
-            let need = Need {
-                of: Of::Everything,
-                ..absent_too(LEAF_AND_WALK)
-            };
-            if chooser.choose(&setting, need).is_some() {
-                continue;
-            }
-            let local = (model.invalidates.iter()).find(|i| Agents::CORE.covers(i.reach(config)));
-            let mut diagnostic = Diagnostic::new(
-                Code::E0601,
-                at.span,
-                format!(
-                    "no broadcast drops everything of the {}{}",
-                    owner(space),
-                    configuration(model, config)
-                ),
-            )
-            .label("stated here");
-            if let Some(local) = local {
-                diagnostic =
-                    diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
-            }
-            return vec![
-                diagnostic
-                    .note("what an instruction does not reach has to be told by interrupt")
-                    .help("state `delivery interrupts`, or say under which features there is a broadcast"),
-            ];
-        }
+    let need = Need {
+        of: Of::Everything,
+        ..absent_too(LEAF_AND_WALK)
+    };
+    let mut found: Vec<(Config, Space, At<Delivery>)> = Vec::new();
+    for space in [Space::User, Space::Kernel] {
+        let missing = outcomes(needs, |machine| {
+            let at = stated.get(machine)?;
+            let setting = Setting::new(model, machine, space, Reach::Wide);
+            let missing =
+                at.value == Delivery::Broadcast && chooser.choose(&setting, need).is_none();
+            missing.then_some((machine.known().config(), space, *at))
+        });
+        found.extend(missing.into_iter().filter_map(|(_, missing)| missing));
     }
-    Vec::new()
+    let Some((config, space, at)) = found.into_iter().min_by_key(|(config, ..)| rank(*config))
+    else {
+        return Vec::new();
+    };
+    let local = (model.invalidates.iter()).find(|i| Agents::CORE.covers(i.reach(config)));
+    let mut diagnostic = Diagnostic::new(
+        Code::E0601,
+        at.span,
+        format!(
+            "no broadcast drops everything of the {}{}",
+            owner(space),
+            configuration(model, config)
+        ),
+    )
+    .label("stated here");
+    if let Some(local) = local {
+        diagnostic = diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
+    }
+    vec![
+        diagnostic
+            .note("what an instruction does not reach has to be told by interrupt")
+            .help("state `delivery interrupts`, or say under which features there is a broadcast"),
+    ]
 }

@@ -7,7 +7,7 @@
 
 use tlbc_facts::clause::{Clause, Most};
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed};
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::passes::Folding;
 use tlbc_runtime::pte::Kind;
@@ -173,7 +173,7 @@ pub enum Node {
     /// Other CPUs are interrupted.
     Deliver {
         /// Who.
-        to: Audience,
+        to: IpiTargets,
         /// Whether they have anything to do; otherwise the interrupt itself is what they need.
         flush: bool,
     },
@@ -182,11 +182,11 @@ pub enum Node {
     /// The entries that change are stored.
     Store,
     /// Something is put off.
-    Owe(Owed),
+    Owe(Deferred),
     /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
     Retire,
     /// A debt is paid: the steps that follow drop everything under the tag, or under every tag.
-    Pay(Debt),
+    Pay(Pending),
     /// A register is loaded.
     Load {
         /// Which, by its index.
@@ -257,9 +257,9 @@ pub enum Test {
     /// Flushing one by one takes more than the ceiling.
     OverCeiling(Count),
     /// This is owed.
-    Debt(Debt),
+    Pending(Pending),
     /// The flush of the view that is to be loaded was put off.
-    Owed,
+    Deferred,
     /// What was issued requires one of these steps of completion.
     Required(FinishSteps),
 }

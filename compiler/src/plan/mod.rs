@@ -5,6 +5,8 @@
 //! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
 //! rule knows. `prove` checks that again with code of its own.
 
+mod answers;
+mod asked;
 mod change;
 pub mod choose;
 mod drops;
@@ -18,6 +20,9 @@ mod passes;
 pub mod pool;
 mod ranges;
 mod remedies;
+#[cfg(test)]
+mod scaling;
+mod search;
 mod setting;
 mod shapes;
 mod stages;
@@ -27,21 +32,22 @@ mod tests;
 mod tree;
 mod writers;
 
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 use tlbc_facts::clause::{Clause, Stores, What, Which};
 use tlbc_facts::required;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Delivery;
+use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, Cases, Cond, Config, Instr, Kind, Model, Source};
+use crate::model::{self, Config, Instr, Kind, Model, Source};
+use answers::{Answers, Needs};
+use asked::{Asked, outcomes};
 use choose::{Chooser, Need};
-use ir::{Node, Plan, Shape, Test};
+use ir::{Node, Plan, Shape};
 pub use remedies::{issued, names_address};
 use shapes::Shaper;
 pub(crate) use writers::unserved;
@@ -77,7 +83,7 @@ impl Plans {
     /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
     /// either.
     #[must_use]
-    pub fn delivery(&self, model: &Model) -> Delivery {
+    pub fn delivery(&self, model: &Model) -> Shootdown {
         let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::Told(space)));
         let mut interrupts = false;
         for plan in told.into_iter().flatten() {
@@ -90,14 +96,14 @@ impl Plans {
             interrupts,
             stated.any(|(at, _)| at.value == model::Delivery::Broadcast),
         ) {
-            (false, _) => Delivery::Broadcast,
-            (true, false) => Delivery::Interrupts,
-            (true, true) => Delivery::Either,
+            (false, _) => Shootdown::Broadcast,
+            (true, false) => Shootdown::Ipi,
+            (true, true) => Shootdown::Either,
         }
     }
 }
 
-/// A need that nothing covers, with the first configuration in which that is so.
+/// A need that nothing covers, with the first machine on which that is so.
 pub(crate) struct Gap {
     space: Space,
     reach: Reach,
@@ -105,61 +111,50 @@ pub(crate) struct Gap {
     config: Config,
 }
 
-/// The most features and errata that plans may depend on: every set of them is planned for.
-const MOST_FLAGS: usize = 12;
-
 /// Plans every shape.
 pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
-    let flags = flags(model);
-    if flags.0.len() > MOST_FLAGS {
-        let diagnostic = gaps::too_many(model, flags.0.len());
-        return (Plans(BTreeMap::new()), vec![diagnostic]);
-    }
-    let configs = configs(model, &flags);
-    let mut nodes: BTreeMap<Shape, BTreeMap<Config, Node>> = BTreeMap::new();
+    let needs = &Needs::of(model);
+    let mut chooser = Chooser::default();
     let mut gaps: Vec<Gap> = Vec::new();
     let mut unwritten = Vec::new();
-    let mut chooser = Chooser::default();
-    for &config in &configs {
-        let mut shaper = Shaper {
-            model,
-            config,
-            chooser: &mut chooser,
-            gaps: Vec::new(),
-            unwritten: Vec::new(),
-            completions: FxHashMap::default(),
-        };
-        for shape in shapes() {
-            if let Some(node) = shaper.node(shape) {
-                nodes.entry(shape).or_default().insert(config, node);
-            }
-        }
-        unwritten.extend(shaper.unwritten.iter().map(|gap| (*gap, config)));
-        for (space, reach, need) in shaper.gaps {
-            gaps.push(Gap {
+    let mut plans = BTreeMap::new();
+    for shape in shapes() {
+        let found = outcomes(needs, |machine| {
+            let mut shaper = Shaper::new(model, machine, &mut chooser);
+            let node = shaper.node(shape);
+            let config = machine.known().config();
+            unwritten.extend(shaper.unwritten.iter().map(|gap| (*gap, config)));
+            gaps.extend(shaper.gaps.iter().map(|&(space, reach, need)| Gap {
                 space,
                 reach,
                 need,
                 config,
-            });
+            }));
+            node
+        });
+        let leaves: Vec<(Answers, Node)> = (found.into_iter())
+            .filter_map(|(when, node)| Some((when, tree::given(needs, &node?, when))))
+            .collect();
+        if leaves.is_empty() {
+            continue;
         }
-    }
-    let plans = nodes.into_iter().map(|(shape, nodes)| {
-        let body = factor::factor(tree::tree(&flags, &nodes));
+        let body = factor::factor(tree::tree(needs, &leaves));
         let plan = Plan {
             shape,
-            required: required(model, shape),
+            required: required(model, needs, shape),
             cites: cites(model, &body),
             body,
         };
-        (shape, plan)
-    });
-    let mut diagnostics = gaps::diagnose(model, &gaps);
+        plans.insert(shape, plan);
+    }
+    gaps.sort_by_key(|gap| gaps::rank(gap.config));
+    unwritten.sort_by_key(|(_, config)| gaps::rank(*config));
+    let mut diagnostics = gaps::diagnose(model, needs, &gaps);
     diagnostics.extend(gaps::unwritten(model, &unwritten));
     if diagnostics.is_empty() {
-        diagnostics = gaps::delivery(model, &configs, &mut chooser);
+        diagnostics = gaps::delivery(model, needs, &mut chooser);
     }
-    (Plans(plans.collect()), diagnostics)
+    (Plans(plans), diagnostics)
 }
 
 /// Every shape, those that others call first.
@@ -194,94 +189,6 @@ fn shapes() -> impl Iterator<Item = Shape> {
         ])
 }
 
-/// The flags on which a plan can depend: not those that only shape operands or tables.
-fn flags(model: &Model) -> tree::Flags {
-    let mut conds: Vec<&Cond> = Vec::new();
-    for invalidate in &model.invalidates {
-        conds.push(&invalidate.requires);
-        for form in &invalidate.forms {
-            conds.push(&form.requires);
-            conds.extend(form.drops.iter().map(|d| &d.when));
-        }
-    }
-    for load in &model.loads {
-        conds.extend(load.drops.iter().map(|d| &d.when));
-        // What is loaded, and a `keep`, that only some configurations have.
-        for &operand in &load.template.operands {
-            let fields = model.operands[operand].fields.iter();
-            let given = fields.filter(|f| f.value.source().is_some());
-            conds.extend(given.map(|f| &f.when));
-        }
-    }
-    conds.extend(model.tags.iter().map(|tag| &tag.when));
-    conds.extend(model.barriers.iter().map(|barrier| &barrier.requires));
-    conds.extend(model.resume.loads.iter().map(|loads| &loads.when));
-    conds.extend(model.switch.loads.iter().map(|loads| &loads.when));
-    for space in [&model.user, &model.kernel] {
-        conds.extend(space.views.iter().map(|view| &view.when));
-        conds.extend(space.leaf.conds());
-        conds.extend(space.walk.conds());
-        conds.extend(space.devices.iter().map(|devices| &devices.value));
-        conds.extend(space.resync.iter().flat_map(Cases::conds));
-    }
-    for event in [&model.switch, &model.resume, &model.arrive] {
-        conds.extend(event.resync.iter().flat_map(Cases::conds));
-    }
-    for invalidate in &model.invalidates {
-        conds.extend(invalidate.holders.conds());
-        conds.extend(invalidate.after.iter().flat_map(Cases::conds));
-    }
-    let stores = model.caches.stores.iter();
-    conds.extend(
-        stores
-            .filter_map(|s| s.sets.as_ref())
-            .flat_map(Cases::conds),
-    );
-    conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
-    conds.extend(model.policy.delivery.iter().flat_map(Cases::conds));
-    for erratum in &model.errata {
-        conds.push(&erratum.needs);
-        conds.extend(erratum.weakens.iter().map(|weakens| &weakens.when));
-    }
-    let mentions = |feature| {
-        let mut conds = conds.iter();
-        conds.any(|cond| cond.features().any(|f| f == feature))
-    };
-    let features = (0..model.features.len()).filter(|&feature| mentions(feature));
-    let errata = (0..model.errata.len()).map(Test::Erratum);
-    tree::Flags(features.map(Test::Feature).chain(errata).collect())
-}
-
-/// Every possible configuration of these flags, few flags first.
-fn configs(model: &Model, flags: &tree::Flags) -> Vec<Config> {
-    let closed = |config: &Config| {
-        // Features that no plan depends on may be what another one needs.
-        let mut whole = *config;
-        for (index, feature) in model.features.iter().enumerate() {
-            if !flags.0.contains(&Test::Feature(index)) && feature.needs.terms.is_empty() {
-                whole.features |= 1 << index;
-            }
-        }
-        model.possible(*config) || model.possible(whole)
-    };
-    let mut configs: Vec<Config> = (0..1u64 << flags.0.len())
-        .map(|bits| {
-            let mut config = Config::default();
-            for (index, flag) in flags.0.iter().enumerate() {
-                match *flag {
-                    Test::Feature(f) if bits & (1 << index) != 0 => config.features |= 1 << f,
-                    Test::Erratum(e) if bits & (1 << index) != 0 => config.errata |= 1 << e,
-                    _ => {}
-                }
-            }
-            config
-        })
-        .filter(closed)
-        .collect();
-    configs.sort_by_key(|c| (c.features.count_ones() + c.errata.count_ones(), *c));
-    configs
-}
-
 /// Whether an operand takes something from a source.
 pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
     model.operands[operand]
@@ -291,7 +198,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
 }
 
 /// Returns what a shape has to invalidate, and where, if tables were unlinked.
-fn required(model: &Model, shape: Shape) -> Vec<(Clause, Agents)> {
+fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
     let (space, reach, which) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
             (space, reach, Which::Containing)
@@ -308,7 +215,8 @@ fn required(model: &Model, shape: Shape) -> Vec<(Clause, Agents)> {
         features: free.fold(0, |bits, (i, _)| bits | 1 << i),
         ..Config::default()
     };
-    let setting = pool::Setting::new(model, config, space, reach);
+    let machine = Asked::decided(needs, config);
+    let setting = pool::Setting::new(model, &machine, space, reach);
     let others = match reach {
         Reach::Here => Agents::NONE,
         Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),

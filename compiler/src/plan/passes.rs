@@ -3,6 +3,8 @@
 //! In: the choices for one entry and for runs. Out: the nodes of `Pass` and of `Folding`, and how instructions are
 //! counted against a ceiling. Holds: what is issued for a run drops what is issued for its entries one by one.
 
+use std::rc::Rc;
+
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{Most, Stores, Stride};
 use tlbc_runtime::level::Levels;
@@ -90,7 +92,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// The choice for runs, where a pass can take it instead of the one for its entries: each stage has runs of one kind
     /// where the other names addresses, and issues nothing else once.
-    fn runs(&mut self, setting: &Setting<'m>, need: Need) -> Option<Choice> {
+    fn runs(&mut self, setting: &Setting<'m>, need: Need) -> Option<Rc<Choice>> {
         let one = self.choose(setting, need);
         let runs = Need {
             of: Of::Runs,
@@ -177,7 +179,7 @@ impl<'m> Shaper<'m, '_> {
                 {
                     continue;
                 }
-                let mut run = |need| run_at(&self.runs(setting, need)?, stage);
+                let mut run = |need| run_at(&*self.runs(setting, need)?, stage);
                 let walks = tables && run(WALK).is_some() && run(LEAF_AND_WALK).is_some();
                 let count = match run(*need) {
                     Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),

@@ -1,8 +1,8 @@
-//! What can be done in one configuration: every primitive with its effect, cut into cells.
+//! What can be done: every primitive with its effect, cut into cells.
 //!
-//! In: a [`Setting`]. Out: the [`Means`], in the order of the definition. Holds: `when` is evaluated,
-//! and an erratum has taken away what it weakens, unless its own remedy follows, which is then recorded
-//! with the means. A means that drops one set of a cache at a time is there as the loop over all sets.
+//! In: a [`Setting`]. Out: the [`Means`], in the order of the definition, each with the machines that have it. Holds:
+//! `when` is evaluated, and an erratum has taken away what it weakens, unless its own remedy follows, which is then
+//! recorded with the means whether the machine has the erratum or not. A means that drops one set of a cache at a time is there as the loop over all sets.
 
 use std::rc::Rc;
 
@@ -12,9 +12,11 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::answers::Answers;
+use super::asked::outcomes;
 use super::drops::Part;
 pub use super::setting::Setting;
-use crate::model::{Config, Drops, Instr, Kind, LevelSel, Model, Source, Value, Which};
+use crate::model::{Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value, Which};
 
 /// How a means is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,69 +108,146 @@ pub struct Means {
     pub cost: u64,
     /// The barriers after which it is done.
     pub after: Vec<usize>,
-    /// What errata want issued beside it: (erratum, remedy), by index.
+    /// What errata want issued beside it where the machine has them: (erratum, remedy), by index.
     pub remedies: Vec<(usize, usize)>,
 }
 
+/// A means, and which machines have it.
+#[derive(Debug)]
+pub struct Variant {
+    /// The answers under which it is as it is.
+    pub when: Answers,
+    /// The means.
+    pub means: Means,
+}
+
+/// What a means is made of.
+#[derive(Clone, Copy)]
+enum Way {
+    /// An instruction.
+    Issue(Primitive),
+    /// An instruction for the first set, and one for the rest.
+    Sets(Primitive, Primitive),
+    /// What can be put off.
+    Debts,
+}
+
 impl Setting<'_> {
-    /// Every means there is. On this CPU: local forms and debts, and wider forms if `widened`.
-    /// On others: wide forms, where the policy has not ruled them out.
-    pub fn pool(&self, widened: bool) -> Vec<Means> {
-        let mut pool = Vec::new();
+    /// Every means that some machine has. On this CPU: local forms and debts, and wider forms if `widened`.
+    /// On others: wide forms, where the policy has not ruled them out. Asks nothing of this setting's machine.
+    pub fn pool(&self, widened: bool) -> Vec<Variant> {
+        let of_reach = |local: bool| self.ways().into_iter().map(move |way| (way, local));
+        let mut ways: Vec<(Way, bool)> = Vec::new();
         match self.reach {
             Reach::Here => {
-                self.primitives(true, &mut pool);
+                ways.extend(of_reach(true));
                 if widened {
-                    self.primitives(false, &mut pool);
+                    ways.extend(of_reach(false));
                 }
-                self.debts(&mut pool);
+                ways.push((Way::Debts, true));
             }
-            Reach::Wide if self.may_broadcast() => self.primitives(false, &mut pool),
-            Reach::Wide => {}
+            Reach::Wide => ways.extend(of_reach(false)),
         }
-        pool.into_iter().flat_map(|m| self.at_stages(m)).collect()
-    }
-
-    fn primitives(&self, local: bool, pool: &mut Vec<Means>) {
-        let mut of_sets: Vec<(Primitive, Option<usize>, Vec<&Drops>)> = Vec::new();
-        for (index, invalidate) in self.model.invalidates.iter().enumerate() {
-            let holders = invalidate.reach(self.config);
-            if Agents::CORE.covers(holders) != local
-                || holders.and(self.holders()).is_empty()
-                || !invalidate.requires.holds(self.config)
-                || invalidate.writes_entry.is_some()
-                || self.never_done(Instr::Invalidate(index))
-            {
-                continue;
-            }
-            for (number, form) in invalidate.forms.iter().enumerate() {
-                if !form.requires.holds(self.config) {
-                    continue;
-                }
-                let drops: Vec<&Drops> = form.drops.iter().collect();
-                let primitive = Primitive {
-                    invalidate: index,
-                    form: number,
-                };
-                let views = match (wants_tag(&drops), self.gives_tag()) {
-                    (true, true) => self.views().into_iter().map(Some).collect(),
-                    (true, false) => Vec::new(),
-                    (false, _) => vec![None],
-                };
-                for view in views {
-                    if drops.iter().any(|d| d.which.value == Which::OneSet) {
-                        of_sets.push((primitive, view, drops.clone()));
-                    } else {
-                        pool.extend(self.means(primitive, view, &drops));
-                    }
-                }
+        let mut pool = Vec::new();
+        for (way, local) in ways {
+            let outcomes = outcomes(self.machine.needs(), |machine| {
+                let setting = Setting { machine, ..*self };
+                setting.means_of(way, local)
+            });
+            for (when, means) in outcomes {
+                pool.extend(means.into_iter().map(|means| Variant { when, means }));
             }
         }
-        self.loops_over_sets(&of_sets, pool);
+        pool
     }
 
-    fn means(&self, primitive: Primitive, view: Option<usize>, drops: &[&Drops]) -> Option<Means> {
+    /// The means of a pool on a machine of which all is decided.
+    pub fn means(&self, widened: bool) -> Vec<Means> {
+        let known = self.machine.known();
+        let mut pool = self.pool(widened);
+        pool.retain(|variant| known.and(variant.when).is_some());
+        pool.into_iter().map(|variant| variant.means).collect()
+    }
+
+    /// What instructions there are that a flush can use, and loops over sets, in the order of the file.
+    fn ways(&self) -> Vec<Way> {
+        let flushing = self.model.invalidates.iter().enumerate();
+        let flushing = flushing.filter(|(_, it)| it.writes_entry.is_none());
+        let primitives = flushing.flat_map(|(invalidate, it)| {
+            let forms = 0..it.forms.len();
+            forms.map(move |form| Primitive { invalidate, form })
+        });
+        let by_set = |primitive: &Primitive| {
+            let mut drops = self.clauses(*primitive).iter();
+            drops.any(|d| d.which.value == Which::OneSet)
+        };
+        let (of_sets, whole): (Vec<Primitive>, Vec<Primitive>) = primitives.partition(by_set);
+        let only_sets = |primitive: Primitive| {
+            let mut drops = self.clauses(primitive).iter();
+            drops.all(|d| d.which.value == Which::OneSet)
+        };
+        let loops = of_sets.iter().flat_map(|&first| {
+            let rest = of_sets.iter().copied();
+            let rest = rest.filter(move |&rest| first == rest || only_sets(rest));
+            rest.map(move |rest| Way::Sets(first, rest))
+        });
+        whole.into_iter().map(Way::Issue).chain(loops).collect()
+    }
+
+    fn clauses(&self, primitive: Primitive) -> &[Drops] {
+        &self.model.invalidates[primitive.invalidate].forms[primitive.form].drops
+    }
+
+    /// The means of a way on this setting's machine, at each stage.
+    fn means_of(&self, way: Way, local: bool) -> Vec<Means> {
+        let means = match way {
+            Way::Issue(primitive) => {
+                let views = self.views_given(primitive, local).into_iter();
+                views
+                    .filter_map(|view| self.issue(primitive, view))
+                    .collect()
+            }
+            Way::Sets(first, rest) => {
+                let rest_views = self.views_given(rest, local);
+                let views = self.views_given(first, local).into_iter();
+                let both = views.filter(|view| rest_views.contains(view));
+                both.filter_map(|view| self.loop_over_sets(first, rest, view))
+                    .collect()
+            }
+            Way::Debts => self.debts(),
+        };
+        means.into_iter().flat_map(|m| self.at_stages(m)).collect()
+    }
+
+    /// The views for which an instruction is a means of that reach: none where it is not one, and `None` where it
+    /// compares no tag.
+    fn views_given(&self, primitive: Primitive, local: bool) -> Vec<Option<usize>> {
         let it = &self.model.invalidates[primitive.invalidate];
+        if !it.requires.holds(self.machine)
+            || !it.forms[primitive.form].requires.holds(self.machine)
+        {
+            return Vec::new();
+        }
+        let holders = it.reach(self.machine);
+        if Agents::CORE.covers(holders) != local
+            || holders.and(self.holders()).is_empty()
+            || self.reach == Reach::Wide && !self.may_broadcast()
+            || self.never_done(Instr::Invalidate(primitive.invalidate))
+        {
+            return Vec::new();
+        }
+        if !wants_tag(self.clauses(primitive)) {
+            vec![None]
+        } else if self.gives_tag() {
+            self.views().into_iter().map(Some).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn issue(&self, primitive: Primitive, view: Option<usize>) -> Option<Means> {
+        let it = &self.model.invalidates[primitive.invalidate];
+        let drops = self.clauses(primitive);
         let cells = |hint, part| self.drops(primitive, drops, view, hint, part);
         let takes_hint = it.template.operands.iter().any(|&operand| {
             let fields = &self.model.operands[operand].fields;
@@ -202,57 +281,41 @@ impl Setting<'_> {
         })
     }
 
-    /// Loops over the sets of a cache: an instruction for the first set that may drop more than the set,
-    /// and one for the rest that drops nothing else, or the same.
-    fn loops_over_sets(
+    /// A loop over the sets of a cache: an instruction for the first set that may drop more than the set, and one for the
+    /// rest that drops nothing else, or the same.
+    fn loop_over_sets(
         &self,
-        of_sets: &[(Primitive, Option<usize>, Vec<&Drops>)],
-        pool: &mut Vec<Means>,
-    ) {
-        for (first, view, drops) in of_sets {
-            for (rest, other, of_rest) in of_sets {
-                let only_sets = of_rest.iter().all(|d| d.which.value == Which::OneSet);
-                if view != other || first != rest && !only_sets {
-                    continue;
-                }
-                let count = self.sets(drops);
-                let (Some(head), Some(tail)) = (
-                    self.means(*first, *view, drops),
-                    self.means(*rest, *view, of_rest),
-                ) else {
-                    continue;
-                };
-                if count == 1 && first != rest || head.after != tail.after {
-                    continue;
-                }
-                // What goes set by set has to go for the first and for the rest.
-                let by_set =
-                    |primitive, drops| self.drops(primitive, drops, *view, None, Part::OfSet);
-                let (a, b) = (by_set(*first, drops), by_set(*rest, of_rest));
-                let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
-                let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
-                    .map(|((all, of_set), both)| all.without(of_set).union(&both))
-                    .collect();
-                pool.push(Means {
-                    how: How::Sets {
-                        first: *first,
-                        rest: *rest,
-                        count,
-                    },
-                    names: Names::Everything,
-                    everywhere: Rc::clone(&cells),
-                    cells,
-                    cost: head
-                        .cost
-                        .saturating_add(tail.cost.saturating_mul(count.saturating_sub(1))),
-                    ..head
-                });
-            }
+        first: Primitive,
+        rest: Primitive,
+        view: Option<usize>,
+    ) -> Option<Means> {
+        let count = self.sets(self.clauses(first));
+        let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
+        if count == 1 && first != rest || head.after != tail.after {
+            return None;
         }
+        // What goes set by set has to go for the first and for the rest.
+        let by_set =
+            |primitive| self.drops(primitive, self.clauses(primitive), view, None, Part::OfSet);
+        let (a, b) = (by_set(first), by_set(rest));
+        let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
+        let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
+            .map(|((all, of_set), both)| all.without(of_set).union(&both))
+            .collect();
+        Some(Means {
+            how: How::Sets { first, rest, count },
+            names: Names::Everything,
+            everywhere: Rc::clone(&cells),
+            cells,
+            cost: head
+                .cost
+                .saturating_add(tail.cost.saturating_mul(count.saturating_sub(1))),
+            ..head
+        })
     }
 
     /// Of how many sets the caches consist that the clauses drop one set of.
-    fn sets(&self, drops: &[&Drops]) -> u64 {
+    fn sets(&self, drops: &[Drops]) -> u64 {
         let of_set = drops.iter().filter(|d| d.which.value == Which::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
@@ -261,7 +324,7 @@ impl Setting<'_> {
             let named = self.model.caches.stores.iter().enumerate();
             named
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)
-                .filter_map(|(_, store)| store.sets.as_ref()?.get(self.config).copied())
+                .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())
         });
         counts.max().unwrap_or(1).max(1)
     }
@@ -277,13 +340,13 @@ impl Setting<'_> {
         Level::all().filter(hinted).collect()
     }
 
-    fn names(&self, operands: &[usize], drops: &[&Drops]) -> Option<Names> {
+    fn names(&self, operands: &[usize], drops: &[Drops]) -> Option<Names> {
         let counting = operands
             .iter()
             .copied()
             .find(|&operand| self.model.operands[operand].names.is_some());
         let mut names = Names::Everything;
-        for d in drops.iter().filter(|d| d.when.holds(self.config)) {
+        for d in drops.iter().filter(|d| d.when.holds(self.machine)) {
             match d.which.value {
                 Which::OnePage => names = Names::One,
                 Which::Run {
@@ -305,7 +368,8 @@ impl Setting<'_> {
     }
 
     /// What can be put off instead of being dropped now.
-    fn debts(&self, pool: &mut Vec<Means>) {
+    pub fn debts(&self) -> Vec<Means> {
+        let mut debts = Vec::new();
         let views = self.views();
         let owe = |how, view: Option<usize>, whose: Whose| Means {
             how,
@@ -339,15 +403,16 @@ impl Setting<'_> {
                 other: true,
                 global: false,
             };
-            pool.push(owe(How::Retire, None, others));
+            debts.push(owe(How::Retire, None, others));
         }
         if self.space == Space::User {
             for &view in &views {
                 if !self.model.user.views[view].loaded && self.resume_drops(view) {
-                    pool.push(owe(How::OweView, Some(view), Whose::THIS));
+                    debts.push(owe(How::OweView, Some(view), Whose::THIS));
                 }
             }
         }
+        debts
     }
 
     /// Whether the return to user code loads this view and can drop everything under its tag.
@@ -355,38 +420,38 @@ impl Setting<'_> {
         let mut loads = self.model.resume.loads.iter();
         loads.any(|l| {
             l.view == view
-                && l.when.holds(self.config)
+                && l.when.holds(self.machine)
                 && l.loads
                     .iter()
-                    .any(|&load| load_drops(self.model, load, self.config, false))
+                    .any(|&load| load_drops(self.model, load, self.machine, false))
         })
     }
 }
 
 /// Whether an instruction compares a tag given to it.
-fn wants_tag(drops: &[&Drops]) -> bool {
+fn wants_tag(drops: &[Drops]) -> bool {
     drops
         .iter()
         .any(|d| d.whose.value.this && !d.whose.value.other)
 }
 
 /// Whether loading a register drops everything under the tag being loaded.
-pub fn load_drops(model: &Model, load: usize, config: Config, keep: bool) -> bool {
-    let keep = keep && can_keep(model, load, config);
+pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool) -> bool {
+    let keep = keep && can_keep(model, load, machine);
     model.loads[load].drops.iter().any(|d| {
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
             && (d.absent == Some(LevelSel::Any) || !model.caches.invalid_cached)
             && d.which.value == Which::Everything
             && d.whose.value.this
-            && d.when.holds_with(config, false, keep)
+            && d.when.holds_with(machine, false, keep)
     })
 }
 
 /// Whether a load can be told to keep what is cached under the tag.
-pub fn can_keep(model: &Model, load: usize, config: Config) -> bool {
+pub fn can_keep(model: &Model, load: usize, machine: impl Machine) -> bool {
     model.loads[load].template.operands.iter().any(|&operand| {
         let mut fields = model.operands[operand].fields.iter();
-        fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(config))
+        fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(machine))
     })
 }

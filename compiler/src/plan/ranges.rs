@@ -4,6 +4,8 @@
 //! before its leaves; each stage is issued for all passes when the one before is complete; a remedy follows the loops
 //! whose instructions it mends.
 
+use std::rc::Rc;
+
 use tlbc_facts::clause::Stores;
 use tlbc_runtime::level::Levels;
 
@@ -20,13 +22,13 @@ use super::steps::{guarded, issues};
 /// What is chosen for loops.
 struct Chosen {
     /// For what each pass drops.
-    leaves: Vec<Choice>,
+    leaves: Vec<Rc<Choice>>,
     /// For leaf and walk entries, leaf entries, walk entries; none where no tables are cut.
-    tables: Option<[Choice; 3]>,
+    tables: Option<[Rc<Choice>; 3]>,
 }
 
 impl Chosen {
-    fn all(&self) -> impl Iterator<Item = &Choice> {
+    fn all(&self) -> impl Iterator<Item = &Rc<Choice>> {
         self.leaves.iter().chain(self.tables.iter().flatten())
     }
 }
@@ -45,7 +47,7 @@ impl<'m> Shaper<'m, '_> {
     /// What is chosen for entries that appeared; nothing where no negative entry is dropped by address.
     fn chosen_for_absences(&mut self, setting: &Setting<'m>) -> Option<Chosen> {
         let needs = self.absences_by_address(setting);
-        let leaves: Vec<Choice> = needs.into_iter().map(|n| self.choose(setting, n)).collect();
+        let leaves: Vec<Rc<Choice>> = needs.into_iter().map(|n| self.choose(setting, n)).collect();
         (!leaves.is_empty()).then_some(Chosen {
             leaves,
             tables: None,
@@ -86,7 +88,7 @@ impl<'m> Shaper<'m, '_> {
     /// What the loops over entries that appeared issue.
     pub(super) fn appeared_staged(&mut self, setting: &Setting<'m>) -> Option<Staged> {
         self.chosen(setting)?;
-        Some(Staged::of(&self.chosen_for_absences(setting)?.leaves))
+        Some(Staged::of(self.chosen_for_absences(setting)?.all()))
     }
 
     /// Many entries: one by one or in runs up to the ceiling, everything beyond it.
@@ -207,7 +209,7 @@ impl<'m> Shaper<'m, '_> {
 
     /// What follows the first stage of the cuts where what is below them is live: walk entries that no pass has dropped
     /// yet, until all are gone. Leaf entries come after that.
-    fn live_cuts(&self, setting: &Setting<'m>, tables: &[Choice; 3]) -> Node {
+    fn live_cuts(&self, setting: &Setting<'m>, tables: &[Rc<Choice>; 3]) -> Node {
         let [.., walk] = tables;
         let mut steps = Vec::new();
         let mut open: Vec<usize> = Vec::new();
@@ -237,7 +239,7 @@ impl<'m> Shaper<'m, '_> {
 fn over<'a>(
     setting: &Setting<'_>,
     over: Over,
-    mut choices: impl Iterator<Item = &'a Choice>,
+    mut choices: impl Iterator<Item = &'a Rc<Choice>>,
     stage: u8,
 ) -> Option<Node> {
     let addressed = choices.any(|choice| choice.addressed(stage).next().is_some());
@@ -255,7 +257,7 @@ fn once<'a>(setting: &Setting<'_>, means: impl Iterator<Item = &'a Means>) -> No
 
 /// The means of loops that name no address: each once.
 fn whole_of<'a>(
-    choices: impl Iterator<Item = &'a Choice>,
+    choices: impl Iterator<Item = &'a Rc<Choice>>,
     stage: u8,
 ) -> impl Iterator<Item = &'a Means> {
     let mut whole: Vec<&Means> = Vec::new();

@@ -1,10 +1,11 @@
 //! What errata want issued: the steps of their remedies.
 //!
-//! In: the remedies recorded with means and barriers. Out: the nodes that stand before or behind what
-//! is mended. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
+//! In: the remedies recorded with means and barriers. Out: the nodes that stand before or behind what is mended, each a
+//! decision for the erratum. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
 //! of those given whose operands are known there; behind a loop no address is.
 
-use super::ir::{Issue, Node};
+use super::factor::seq;
+use super::ir::{Issue, Node, Test};
 use super::pool::{How, Means};
 use super::steps::issue_of;
 use crate::model::{Instr, Issued, Model, Source, Value};
@@ -19,9 +20,7 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
     let of_side = wanted
         .iter()
         .filter(|&&(erratum, number)| model.errata[erratum].remedies[number].after == after);
-    of_side
-        .flat_map(|&remedy| steps(model, remedy, None))
-        .collect()
+    of_side.map(|&remedy| steps(model, remedy, None)).collect()
 }
 
 /// The steps of remedies that follow once after a loop that issues these means.
@@ -35,10 +34,10 @@ pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) ->
             address: false,
             ..issue_of(means, primitive, false)
         };
-        let more = beside(model, &means.remedies, issue, true);
-        let new = more.iter().any(|step| !steps.contains(step));
-        if new {
-            steps.extend(more);
+        for remedy in beside(model, &means.remedies, issue, true) {
+            if !steps.contains(&remedy) {
+                steps.push(remedy);
+            }
         }
     }
     steps
@@ -59,12 +58,13 @@ pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: b
             continue;
         }
         mended.push(erratum);
-        out.extend(steps(model, (erratum, number), Some(issue)));
+        out.push(steps(model, (erratum, number), Some(issue)));
     }
     out
 }
 
-fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Vec<Node> {
+/// The steps of a remedy, on machines that have its erratum.
+fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Node {
     let issue = model.errata[erratum].remedies[number].issue.iter();
     let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
         Instr::Barrier(barrier) => Node::Complete {
@@ -77,7 +77,7 @@ fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) ->
             of,
         },
     });
-    nodes.collect()
+    Node::select(Test::Erratum(erratum), seq(nodes), Node::Seq(Vec::new()))
 }
 
 /// Whether an instruction of a remedy needs an address or a level that it does not set itself.

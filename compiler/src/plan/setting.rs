@@ -1,4 +1,4 @@
-//! One configuration and one kind of request: what there is to drop, and on whom.
+//! One machine and one kind of request: what there is to drop, and on whom.
 
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{What, Whose};
@@ -6,15 +6,16 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::{Config, Delivery, Kind, Model, Tag, Under};
+use super::asked::Asked;
+use crate::model::{Delivery, Kind, Machine, Model, Tag, Under};
 
-/// One configuration and one kind of request, for which means are chosen.
+/// One machine and one kind of request, for which means are chosen.
 #[derive(Clone, Copy)]
 pub struct Setting<'m> {
     /// The definition.
     pub model: &'m Model,
-    /// The configuration.
-    pub config: Config,
+    /// The machine.
+    pub machine: &'m Asked<'m>,
     /// Whose mappings.
     pub space: Space,
     /// Who may have cached them.
@@ -27,10 +28,10 @@ pub struct Setting<'m> {
 
 impl<'m> Setting<'m> {
     /// Of a space that is loaded, with a tag that means the same space on every CPU.
-    pub fn new(model: &'m Model, config: Config, space: Space, reach: Reach) -> Self {
+    pub fn new(model: &'m Model, machine: &'m Asked<'m>, space: Space, reach: Reach) -> Self {
         Self {
             model,
-            config,
+            machine,
             space,
             reach,
             of_machine: true,
@@ -38,20 +39,20 @@ impl<'m> Setting<'m> {
         }
     }
 
-    /// The views of the space in this configuration, by index.
+    /// The views of the space on this machine, by index.
     pub fn views(&self) -> Vec<usize> {
         let views = self.model.space(self.space).views.iter().enumerate();
         views
-            .filter(|(_, view)| view.when.holds(self.config))
+            .filter(|(_, view)| view.when.holds(self.machine))
             .map(|(index, _)| index)
             .collect()
     }
 
     /// The tags that there are.
     pub fn tags(&self) -> impl Iterator<Item = &'m Tag> + use<'m> {
-        let config = self.config;
+        let machine = self.machine;
         let tags = self.model.tags.iter();
-        tags.filter(move |tag| tag.when.holds(config))
+        tags.filter(move |tag| tag.when.holds(machine))
     }
 
     /// Whether instructions of this CPU may reach others: not for a space whose tags mean something
@@ -61,10 +62,10 @@ impl<'m> Setting<'m> {
         named && self.delivery() != Some(Delivery::Interrupts)
     }
 
-    /// How the policy has others told in this configuration.
+    /// How the policy has others told on this machine.
     pub fn delivery(&self) -> Option<Delivery> {
         let stated = self.model.policy.delivery.as_ref()?;
-        stated.get(self.config).map(|at| at.value)
+        stated.get(self.machine).map(|at| at.value)
     }
 
     /// Whether the user space may have a tag of that reach.
@@ -75,7 +76,7 @@ impl<'m> Setting<'m> {
     /// Whether there is one tag that all entries of the space are under, and it is known.
     pub fn gives_tag(&self) -> bool {
         if self.space == Space::Kernel {
-            let under = self.model.kernel.leaf.get(self.config);
+            let under = self.model.kernel.leaf.get(self.machine);
             return under.is_some_and(|at| matches!(at.value, Under::Fixed(..) | Under::Tags(_)));
         }
         match self.reach {
@@ -91,7 +92,7 @@ impl<'m> Setting<'m> {
 
     /// The value of the space's tag, where that is always the same.
     pub fn fixed_tag(&self) -> Option<u64> {
-        self.model.space(self.space).fixed_tag(self.config)
+        self.model.space(self.space).fixed_tag(self.machine)
     }
 
     /// Whether this CPU may hold global entries, whoever made them: somebody before this kernel may have
@@ -101,7 +102,7 @@ impl<'m> Setting<'m> {
         let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
         cases.any(|(under, cond)| {
             let mut taken = cond.features_wanted();
-            under.value == Under::Global && taken.all(|feature| self.config.has(feature))
+            under.value == Under::Global && taken.all(|feature| Machine::has(self.machine, feature))
         })
     }
 
@@ -113,7 +114,7 @@ impl<'m> Setting<'m> {
             Kind::Walk | Kind::Root => &space.walk,
         };
         let tagged = self.tags().next().is_some();
-        match cases.get(self.config).map(|at| &at.value) {
+        match cases.get(self.machine).map(|at| &at.value) {
             Some(Under::Global) => Whose::GLOBAL,
             Some(Under::EveryTag) => Whose {
                 other: tagged,
@@ -130,7 +131,7 @@ impl<'m> Setting<'m> {
             Reach::Here => Agents::SELF,
             Reach::Wide => Agents::CPUS,
         };
-        if self.model.space(self.space).has_devices(self.config) {
+        if self.model.space(self.space).has_devices(self.machine) {
             cpus.union(Agents::DEVICE)
         } else {
             cpus

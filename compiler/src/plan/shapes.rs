@@ -1,16 +1,17 @@
-//! What is done for each shape of request in one configuration.
+//! What is done for each shape of request on one machine.
 //!
-//! In: a [`Setting`] and the choices for it. Out: a [`Node`] without a question about features.
+//! In: a [`Setting`] and the choices for it. Out: a [`Node`] that asks for no flag but for the errata of workarounds.
 //! Holds: publish comes first, walk entries of a live subtree go and are complete before its
 //! leaves, and completion is left to the `Finish` shape.
 
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::asked::Asked;
 use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Need, Of};
 use super::factor::seq;
@@ -19,12 +20,12 @@ use super::ir::{Node, Reason, Shape, Test};
 use super::pool::{Means, Setting};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
-use crate::model::{Config, Model};
+use crate::model::Model;
 
-/// Makes nodes for one configuration.
+/// Makes nodes for one machine.
 pub struct Shaper<'m, 'c> {
     pub model: &'m Model,
-    pub config: Config,
+    pub machine: &'m Asked<'m>,
     pub chooser: &'c mut Chooser,
     /// Needs that nothing covers.
     pub gaps: Vec<(Space, Reach, Need)>,
@@ -47,7 +48,18 @@ pub const WALK: Need = Need {
     ..LEAF_AND_WALK
 };
 
-impl<'m> Shaper<'m, '_> {
+impl<'m, 'c> Shaper<'m, 'c> {
+    pub fn new(model: &'m Model, machine: &'m Asked<'m>, chooser: &'c mut Chooser) -> Self {
+        Self {
+            model,
+            machine,
+            chooser,
+            gaps: Vec::new(),
+            unwritten: Vec::new(),
+            completions: FxHashMap::default(),
+        }
+    }
+
     /// The node of a shape; none where no request gets there in this configuration.
     pub fn node(&mut self, shape: Shape) -> Option<Node> {
         Some(match shape {
@@ -89,7 +101,7 @@ impl<'m> Shaper<'m, '_> {
     pub(super) fn setting(&self, space: Space, reach: Reach, of_machine: bool) -> Setting<'m> {
         Setting {
             model: self.model,
-            config: self.config,
+            machine: self.machine,
             space,
             reach,
             of_machine,
@@ -149,13 +161,13 @@ impl<'m> Shaper<'m, '_> {
         either(nodes)
     }
 
-    pub(super) fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Choice {
+    pub(super) fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Rc<Choice> {
         self.chooser.choose(setting, need).unwrap_or_else(|| {
             let gap = (setting.space, setting.reach, need);
             if !self.gaps.contains(&gap) {
                 self.gaps.push(gap);
             }
-            Choice::default()
+            Rc::default()
         })
     }
 
@@ -169,7 +181,7 @@ impl<'m> Shaper<'m, '_> {
     fn publisher(&self, walkers: Agents) -> Option<usize> {
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
-            .filter(|(_, b)| b.requires.holds(self.config))
+            .filter(|(_, b)| b.requires.holds(self.machine))
             .filter_map(|(i, b)| Some((i, b.publishes?.value)))
             .filter(|(_, on)| on.covers(walkers))
             .min_by_key(|(_, on)| on.0.count_ones());
@@ -277,12 +289,12 @@ pub fn absent_too(need: Need) -> Need {
 
 /// What lazy and parked CPUs owe when active ones are interrupted.
 fn others_owe(space: Space) -> Option<Node> {
-    let parked = Owed::PARKED_UNTIL_LOAD;
+    let parked = Deferred::INACTIVE_UNTIL_LOAD;
     (space == Space::User).then(|| {
         Node::select(
             Test::Walk,
             Node::Owe(parked),
-            Node::Owe(parked | Owed::LAZY_UNTIL_LOAD),
+            Node::Owe(parked | Deferred::LAZY_UNTIL_LOAD),
         )
     })
 }

@@ -96,7 +96,7 @@ pub struct Staged {
 
 impl Staged {
     /// The means of some choices.
-    pub fn of<'a>(choices: impl IntoIterator<Item = &'a Choice>) -> Self {
+    pub fn of<'a>(choices: impl IntoIterator<Item = &'a Rc<Choice>>) -> Self {
         let mut by_stage: BTreeMap<u8, Vec<Means>> = BTreeMap::new();
         for means in choices.into_iter().flat_map(|choice| &choice.means) {
             let stage = by_stage.entry(means.stage).or_default();
@@ -118,7 +118,7 @@ impl Staged {
 
     /// The means for everything of a space, whose tables may still be live: where one instruction drops leaf entries and
     /// another one walk entries that could make them again, all that drop walk entries come first.
-    pub fn everything(setting: &Setting<'_>, choice: &Choice, need: Need) -> Self {
+    pub fn everything(setting: &Setting<'_>, choice: &Rc<Choice>, need: Need) -> Self {
         let staged = Self::of([choice]);
         if !need.walk || !may_refill(setting, choice) {
             return staged;
@@ -148,7 +148,7 @@ impl Staged {
     }
 
     /// Leaves out the means that are not of these choices.
-    pub fn retain(&mut self, choices: &[Choice]) {
+    pub fn retain(&mut self, choices: &[Rc<Choice>]) {
         for means in self.now.iter_mut().chain(self.late.values_mut()) {
             means.retain(|means| choices.iter().any(|choice| choice.means.contains(means)));
         }

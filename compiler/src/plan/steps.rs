@@ -1,6 +1,6 @@
 //! The steps that carry out means: instructions, loops over sets, debts, and what errata want beside them.
 
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 
 use super::choose::Choice;
 use super::ir::{Issue, Node, Over};
@@ -46,7 +46,7 @@ pub fn issues<'a>(
                 with_remedies(first, nodes)
             }
             How::Retire => vec![Node::Retire],
-            How::OweView => vec![Node::Owe(Owed::VIEW_UNTIL_RESUME)],
+            How::OweView => vec![Node::Owe(Deferred::VIEW_UNTIL_RETURN)],
         }
     };
     means.into_iter().flat_map(node).collect()

@@ -3,16 +3,29 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
-use super::choose::Chooser;
+use super::answers::Needs;
+use super::asked::Asked;
+use super::choose::{Chooser, Need, Of, useful, wanted};
 use super::ir::{Node, Test};
-use super::shapes::Shaper;
-use super::{configs, flags, plan, shapes};
+use super::pool::{Means, Names, Setting};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, absent_too};
+use super::{plan, shapes};
 use crate::lower::lower;
 use crate::model::{Config, Model};
 use crate::parse::parse;
 use crate::source::Files;
+use tlbc_facts::cells::Cells;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::request::{Reach, Space};
+
+/// The model of a text.
+pub(super) fn model(text: String) -> Model {
+    let mut files = Files::default();
+    let file = files.add("shipped", text);
+    lower(&parse(&files, file).0.unwrap()).0.unwrap()
+}
 
 fn shipped() -> Vec<Model> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
@@ -20,12 +33,22 @@ fn shipped() -> Vec<Model> {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let definitions = paths.filter(|path| path.extension().is_some_and(|e| e == "arch"));
-    let model = |path: std::path::PathBuf| {
-        let mut files = Files::default();
-        let file = files.add("shipped", std::fs::read_to_string(path).unwrap());
-        lower(&parse(&files, file).0.unwrap()).0.unwrap()
-    };
-    definitions.map(model).collect()
+    definitions
+        .map(|path| model(std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// Every machine that can be.
+fn machines(model: &Model) -> impl Iterator<Item = Config> {
+    let features = 0..1u32 << model.features.len();
+    let all = features.flat_map(|features| {
+        (0..1u32 << model.errata.len()).map(move |errata| Config {
+            features,
+            errata,
+            geometry: 0,
+        })
+    });
+    all.filter(|config| model.possible(*config))
 }
 
 /// What is asked at run time, in a node or in one of the two.
@@ -88,18 +111,13 @@ fn trees_do_what_was_planned_for_each_configuration() {
     for model in models {
         let (plans, findings) = plan(&model);
         assert!(findings.is_empty());
+        let needs = Needs::of(&model);
         let mut chooser = Chooser::default();
         let (mut compared, mut all) = (0, 0);
-        for config in configs(&model, &flags(&model)) {
+        for config in machines(&model) {
             all += 1;
-            let mut shaper = Shaper {
-                model: &model,
-                config,
-                chooser: &mut chooser,
-                gaps: Vec::new(),
-                unwritten: Vec::new(),
-                completions: FxHashMap::default(),
-            };
+            let machine = Asked::decided(&needs, config);
+            let mut shaper = Shaper::new(&model, &machine, &mut chooser);
             for shape in shapes() {
                 let Some(node) = shaper.node(shape) else {
                     continue;
@@ -122,4 +140,120 @@ fn trees_do_what_was_planned_for_each_configuration() {
         }
         assert!(compared > 20 * all, "{compared} in {all}");
     }
+}
+
+/// The sets of a size, in order.
+fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
+    match size {
+        0 => vec![Vec::new()],
+        _ => subsets(n, size - 1)
+            .into_iter()
+            .flat_map(|set| {
+                let from = set.last().map_or(0, |last| last + 1);
+                (from..n).map(move |next| set.iter().copied().chain([next]).collect())
+            })
+            .collect(),
+    }
+}
+
+/// The least set of those that a machine has, as `LANGUAGE.md` says it, by trying them all.
+fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec<Means>> {
+    let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+    let leaves = setting.leaves_of_classes();
+    let union = |set: &[usize], of: &dyn Fn(&Means, usize) -> Cells, view: usize| {
+        (set.iter()).fold(Cells::NONE, |all, &i| all.union(&of(&pool[i], view)))
+    };
+    let covers = |set: &[usize]| {
+        let mut views = cells.iter().enumerate();
+        views.all(|(view, wanted)| union(set, &|m, view| m.cells[view], view).covers(wanted))
+    };
+    let rank = |set: &[usize]| {
+        let means = || set.iter().map(|&i| &pool[i]);
+        let lost = |leaves: &Cells| {
+            let mut views = 0..cells.len();
+            views.any(|view| union(set, &|m, view| m.everywhere[view], view).covers(leaves))
+        };
+        let lost = (0..3).fold(0, |all, class| {
+            all | u8::from(lost(&leaves[class])) << class
+        });
+        let loses = means().fold(lost, |all, m| all | m.puts_off);
+        let addresses: u32 = means()
+            .flat_map(|m| m.everywhere.iter().map(Cells::count))
+            .sum();
+        let beyond: u32 = means()
+            .flat_map(|m| m.cells.iter().zip(&cells))
+            .map(|(all, wanted)| all.without(wanted).count())
+            .sum();
+        (
+            loses.count_ones(),
+            loses,
+            means().map(|m| m.cost).sum::<u64>(),
+            means().map(|m| m.stage).collect::<BTreeSet<u8>>().len(),
+            if need.of == Of::Everything {
+                0
+            } else {
+                addresses
+            },
+            beyond,
+            set.to_vec(),
+        )
+    };
+    let most = if pool.iter().any(|m| m.stage > 0) {
+        4
+    } else {
+        3
+    };
+    let mut covering: Vec<Vec<usize>> = Vec::new();
+    for set in (0..=most).flat_map(|size| subsets(pool.len(), size)) {
+        let within = |small: &Vec<usize>| small.iter().all(|i| set.contains(i));
+        if !covering.iter().any(within) && covers(&set) {
+            covering.push(set);
+        }
+    }
+    let is_run = |&i: &usize| matches!(pool[i].names, Names::Run { .. });
+    covering.retain(|set| need.of != Of::Runs || set.iter().any(is_run));
+    let least = covering.into_iter().min_by_key(|set| rank(set))?;
+    Some(least.into_iter().map(|i| pool[i].clone()).collect())
+}
+
+#[test]
+fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
+    let needs_of =
+        |of| [LEAF, WALK, LEAF_AND_WALK, absent_too(LEAF)].map(|need| Need { of, ..need });
+    let needs_of: Vec<Need> = [Of::One, Of::Runs, Of::Everything]
+        .into_iter()
+        .flat_map(needs_of)
+        .collect();
+    let mut compared = 0;
+    for model in shipped() {
+        let needs = Needs::of(&model);
+        let mut chooser = Chooser::default();
+        let mut tried = FxHashSet::default();
+        for (config, space) in machines(&model)
+            .flat_map(|config| [Space::User, Space::Kernel].map(|space| (config, space)))
+        {
+            let machine = Asked::decided(&needs, config);
+            let setting = Setting::new(&model, &machine, space, Reach::Wide);
+            let pool = setting.means(false);
+            for &need in &needs_of {
+                let cells = wanted(&setting, need, Levels::ALL, Levels::ALL);
+                let means = pool.iter();
+                let useful = means.filter(|means| useful(&model, means, &cells, need.of));
+                let useful: Vec<Means> = useful.cloned().collect();
+                // Most machines have the same.
+                if !tried.insert((cells, useful.clone(), need)) {
+                    continue;
+                }
+                let chosen = chooser.choose(&setting, need);
+                let least = least_of_all(&setting, &useful, need);
+                assert_eq!(
+                    chosen.map(|chosen| chosen.means.clone()),
+                    least,
+                    "{config:?} {space:?} {need:?}"
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }

@@ -1,74 +1,144 @@
-//! From one node for each configuration to one decision tree.
+//! From what planning comes to on all machines to one decision tree.
 //!
-//! In: what is done in every possible configuration. Out: a tree that asks for a feature only where
-//! the answer matters. Holds: following the answers of a configuration leads to its node.
+//! In: the outcomes of a shape, each with the answers under which it is one. Out: a tree that asks for a flag only where
+//! the answer matters. Holds: following the answers of a machine leads to what was planned for it.
 
-use std::collections::BTreeMap;
+use super::answers::{Answers, Flag, Needs};
+use super::factor::seq;
+use super::ir::Node;
 
-use super::ir::{Node, Test};
-use crate::model::Config;
-
-/// The flags that a tree may ask for, in the order in which it does.
-#[derive(Debug, Clone)]
-pub struct Flags(pub Vec<Test>);
-
-fn is_on(flag: Test, config: Config) -> bool {
-    match flag {
-        Test::Feature(feature) => config.has(feature),
-        Test::Erratum(erratum) => config.suffers(erratum),
-        _ => false,
-    }
-}
+/// An outcome.
+type Leaf = (Answers, Node);
 
 /// The tree.
-pub fn tree(flags: &Flags, nodes: &BTreeMap<Config, Node>) -> Node {
-    let all: Vec<(Config, &Node)> = nodes.iter().map(|(c, n)| (*c, n)).collect();
-    grow(&flags.0, &all)
+pub fn tree(needs: &Needs, leaves: &[Leaf]) -> Node {
+    let leaves: Vec<&Leaf> = leaves.iter().collect();
+    grow(needs, Answers::default(), &leaves)
 }
 
-fn grow(flags: &[Test], nodes: &[(Config, &Node)]) -> Node {
-    let Some((_, first)) = nodes.first() else {
+fn grow(needs: &Needs, at: Answers, leaves: &[&Leaf]) -> Node {
+    let of_all = |(_, node): &&&Leaf| {
+        let mut leaves = leaves.iter();
+        leaves.all(|leaf| serves(needs, node, at, leaf))
+    };
+    if let Some((_, node)) = leaves.iter().find(of_all) {
+        return given(needs, node, at);
+    }
+    let open = |(when, _): &&Leaf| when.flags().find(|flag| at.get(*flag).is_none());
+    let Some(flag) = leaves.iter().filter_map(open).min() else {
         return Node::Seq(Vec::new());
     };
-    if nodes.iter().all(|(_, node)| node == first) {
-        return (*first).clone();
-    }
-    let Some((&flag, rest)) = flags.split_first() else {
-        return (*first).clone();
+    let side = |on| {
+        let at = needs.follow(at.with(flag, on))?;
+        let here = |(when, _): &&&Leaf| {
+            when.and(at)
+                .is_some_and(|both| needs.follow(both).is_some())
+        };
+        let here: Vec<&Leaf> = leaves.iter().filter(here).copied().collect();
+        (!here.is_empty()).then(|| (at, grow(needs, at, &here), here))
     };
-    let (on, off): (Vec<_>, Vec<_>) = nodes.iter().partition(|(c, _)| is_on(flag, *c));
-    let (then, otherwise) = (grow(rest, &on), grow(rest, &off));
-    // Configurations that cannot be are free: where one branch serves the other's as well, the
-    // question need not be asked.
-    let serves = |tree: &Node, all: &[(Config, &Node)]| {
-        all.iter()
-            .all(|(config, node)| follow(tree, *config) == *node)
+    // Machines that cannot be are free: where one branch serves the other's as well, the question need not be asked.
+    let stands_for = |node: &Node, others: &[&Leaf], at: Answers| {
+        let mut others = others.iter();
+        others.all(|leaf| serves(needs, node, at, leaf))
     };
-    if off.is_empty() || serves(&then, &off) {
-        return then;
+    match (side(true), side(false)) {
+        (None, None) => Node::Seq(Vec::new()),
+        (Some((_, node, _)), None) | (None, Some((_, node, _))) => node,
+        (Some((_, then, _)), Some((off, _, others))) if stands_for(&then, &others, off) => then,
+        (Some((on, _, others)), Some((_, otherwise, _))) if stands_for(&otherwise, &others, on) => {
+            otherwise
+        }
+        (Some((_, then, _)), Some((_, otherwise, _))) => Node::select(flag.test(), then, otherwise),
     }
-    if on.is_empty() || serves(&otherwise, &on) {
-        return otherwise;
-    }
-    Node::select(flag, then, otherwise)
 }
 
-/// Where the answers of a configuration lead.
-fn follow(tree: &Node, config: Config) -> &Node {
-    match tree {
+/// Whether a node does the same as an outcome wherever that is one, on machines that agree with some answers.
+fn serves(needs: &Needs, node: &Node, at: Answers, leaf: &Leaf) -> bool {
+    let (when, planned) = leaf;
+    if node == planned {
+        return true;
+    }
+    let Some(at) = when.and(at).and_then(|both| needs.follow(both)) else {
+        return true;
+    };
+    if let Node::Select {
+        on,
+        then,
+        otherwise,
+    } = node
+        && let Some(flag) = Flag::of(*on)
+    {
+        let side = |on, node| {
+            let at = needs.follow(at.with(flag, on));
+            at.is_none_or(|at| serves(needs, node, at, leaf))
+        };
+        return match at.get(flag) {
+            Some(true) => serves(needs, then, at, leaf),
+            Some(false) => serves(needs, otherwise, at, leaf),
+            None => side(true, then) && side(false, otherwise),
+        };
+    }
+    if !asks(node) && !asks(planned) {
+        return false;
+    }
+    given(needs, node, at) == given(needs, planned, at)
+}
+
+/// Whether a node asks for a flag.
+fn asks(node: &Node) -> bool {
+    let mut found = false;
+    node.walk(&mut |node| {
+        found |= matches!(node, Node::Select { on, .. } if Flag::of(*on).is_some());
+    });
+    found
+}
+
+/// A node without the questions that some answers decide.
+pub fn given(needs: &Needs, node: &Node, at: Answers) -> Node {
+    if !asks(node) {
+        return node.clone();
+    }
+    let inner = |node: &Node| Box::new(given(needs, node, at));
+    match node {
+        Node::Seq(nodes) => seq(nodes.iter().map(|node| given(needs, node, at))),
         Node::Select {
-            on: flag @ (Test::Feature(_) | Test::Erratum(_)),
+            on,
             then,
             otherwise,
-        } => follow(
-            if is_on(*flag, config) {
-                then
-            } else {
-                otherwise
-            },
-            config,
-        ),
-        node => node,
+        } => {
+            let Some(flag) = Flag::of(*on) else {
+                return Node::select(*on, *inner(then), *inner(otherwise));
+            };
+            let side = |on| match at.get(flag) {
+                Some(known) => (known == on).then_some(at),
+                None => needs.follow(at.with(flag, on)),
+            };
+            match (side(true), side(false)) {
+                (Some(on), None) => given(needs, then, on),
+                (None, Some(off)) => given(needs, otherwise, off),
+                (Some(on), Some(off)) => Node::select(
+                    flag.test(),
+                    given(needs, then, on),
+                    given(needs, otherwise, off),
+                ),
+                (None, None) => Node::Seq(Vec::new()),
+            }
+        }
+        Node::Guard { scope, body } => Node::Guard {
+            scope: *scope,
+            body: inner(body),
+        },
+        Node::Passes { folding, body } => Node::Passes {
+            folding: *folding,
+            body: inner(body),
+        },
+        Node::Each { over, body, rest } => Node::Each {
+            over: *over,
+            body: inner(body),
+            rest: rest.as_deref().map(inner),
+        },
+        other => other.clone(),
     }
 }
 
@@ -77,49 +147,62 @@ mod tests {
     use super::*;
     use crate::plan::ir::Shape;
 
-    fn config(features: u32) -> Config {
-        Config {
-            features,
-            ..Config::default()
-        }
+    fn leaf(answers: &[(usize, bool)], shape: Shape) -> Leaf {
+        let answers = answers.iter();
+        let when = answers.fold(Answers::default(), |all, (feature, on)| {
+            all.with(Flag::feature(*feature), *on)
+        });
+        (when, Node::Call(shape))
+    }
+
+    fn asks(feature: usize, then: Node, otherwise: Node) -> Node {
+        Node::select(Flag::feature(feature).test(), then, otherwise)
     }
 
     #[test]
     fn a_flag_that_does_not_matter_is_not_asked_for() {
-        let nodes = (0..4).map(|bits| {
-            let node = if bits & 2 == 0 {
-                Node::Call(Shape::Arrive)
-            } else {
-                Node::Call(Shape::Switch)
-            };
-            (config(bits), node)
-        });
-        let flags = Flags(vec![Test::Feature(0), Test::Feature(1)]);
-        let grown = tree(&flags, &nodes.collect());
+        let leaves = [
+            leaf(&[(0, false), (1, false)], Shape::Arrive),
+            leaf(&[(0, true), (1, false)], Shape::Arrive),
+            leaf(&[(0, false), (1, true)], Shape::Switch),
+            leaf(&[(0, true), (1, true)], Shape::Switch),
+        ];
         assert_eq!(
-            grown,
-            Node::select(
-                Test::Feature(1),
-                Node::Call(Shape::Switch),
-                Node::Call(Shape::Arrive)
-            )
+            tree(&Needs::default(), &leaves),
+            asks(1, Node::Call(Shape::Switch), Node::Call(Shape::Arrive))
         );
     }
 
     #[test]
-    fn configurations_that_cannot_be_are_no_reason_to_ask() {
-        let mut nodes = BTreeMap::new();
-        nodes.insert(config(0), Node::Call(Shape::Arrive));
-        nodes.insert(config(1), Node::Call(Shape::Switch));
-        nodes.insert(config(3), Node::Call(Shape::Switch));
-        let flags = Flags(vec![Test::Feature(0), Test::Feature(1)]);
+    fn machines_that_cannot_be_are_no_reason_to_ask() {
+        let leaves = [
+            leaf(&[(0, false), (1, false)], Shape::Arrive),
+            leaf(&[(0, true), (1, false)], Shape::Switch),
+            leaf(&[(0, true), (1, true)], Shape::Switch),
+        ];
         assert_eq!(
-            tree(&flags, &nodes),
-            Node::select(
-                Test::Feature(0),
-                Node::Call(Shape::Switch),
-                Node::Call(Shape::Arrive)
-            )
+            tree(&Needs::default(), &leaves),
+            asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Arrive))
+        );
+    }
+
+    #[test]
+    fn a_question_of_a_node_is_not_asked_where_it_is_decided() {
+        let question = asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Resume));
+        let on = Answers::default().with(Flag::feature(0), true);
+        let steps = Node::Seq(vec![Node::Notify, question.clone()]);
+        assert_eq!(
+            given(&Needs::default(), &steps, on),
+            Node::Seq(vec![Node::Notify, Node::Call(Shape::Switch)])
+        );
+        let leaves = [
+            (on, Node::Call(Shape::Switch)),
+            (Answers::default().with(Flag::feature(0), false), question),
+        ];
+        let grown = tree(&Needs::default(), &leaves);
+        assert_eq!(
+            grown,
+            asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Resume))
         );
     }
 }

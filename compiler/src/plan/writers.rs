@@ -3,12 +3,13 @@
 //! In: a level, and what its entries become. Out: the instructions, each with all that it drops. Holds: each drops all
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
-use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{Stride, Whose};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
+use super::answers::Needs;
+use super::asked::outcomes;
 use super::choose::{self, Chooser};
 use super::pool::{Primitive, Setting};
 use super::shapes::Shaper;
@@ -23,22 +24,19 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
     if unserved.is_empty() {
         return unserved;
     }
+    let needs = Needs::of(model);
     let mut chooser = Chooser::default();
-    for config in super::configs(model, &super::flags(model)) {
-        let shaper = Shaper {
-            model,
-            config,
-            chooser: &mut chooser,
-            gaps: Vec::new(),
-            unwritten: Vec::new(),
-            completions: FxHashMap::default(),
-        };
-        let spaces = [Space::User, Space::Kernel].into_iter();
-        for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
-            let setting = shaper.setting(space, reach, true);
-            for (index, levels) in &mut unserved {
-                levels.0 &= !shaper.served(&setting, *index, *levels).0;
-            }
+    let spaces = [Space::User, Space::Kernel].into_iter();
+    for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
+        for (index, levels) in &mut unserved {
+            let served = outcomes(&needs, |machine| {
+                let shaper = Shaper::new(model, machine, &mut chooser);
+                let setting = shaper.setting(space, reach, true);
+                shaper.served(&setting, *index, *levels)
+            });
+            let served = served.into_iter();
+            let served = served.fold(Levels::NONE, |all, (_, served)| all.union(served));
+            levels.0 &= !served.0;
         }
     }
     unserved.retain(|(_, levels)| !levels.is_empty());
@@ -69,8 +67,8 @@ impl Shaper<'_, '_> {
         level: Level,
         to: Written,
     ) -> bool {
-        it.requires.holds(self.config)
-            && it.reach(self.config).covers(setting.holders())
+        it.requires.holds(self.machine)
+            && it.reach(self.machine).covers(setting.holders())
             && !setting.never_done(Instr::Invalidate(index))
             // Nothing interrupts CPUs that a change leaves undrained.
             && (setting.done_after(index).into_iter())
@@ -93,17 +91,19 @@ impl Shaper<'_, '_> {
             if !self.usable(setting, index, it, level, to) {
                 continue;
             }
-            let lost = setting.lost(Instr::Invalidate(index));
+            let lost: Vec<_> = setting.lost(Instr::Invalidate(index)).collect();
             for (form, of) in it.forms.iter().enumerate() {
                 let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
-                if !of.requires.holds(self.config) || of.drops.iter().any(run) != runs {
+                if !of.requires.holds(self.machine) || of.drops.iter().any(run) != runs {
                     continue;
                 }
-                let drops = of.drops.iter().filter(|d| d.when.holds(self.config));
+                let drops = of.drops.iter().filter(|d| d.when.holds(self.machine));
                 let mut cells = Cells::NONE;
                 let mut certain = Cells::NONE;
                 for d in drops {
-                    let this = d.whose.value.this || d.whose.value.loaded;
+                    // An entry is written once, so that of several views one would be served.
+                    let of_each_view = d.whose.value.other || setting.views().len() == 1;
+                    let this = of_each_view && (d.whose.value.this || d.whose.value.loaded);
                     let clause = setting.clause(d, this, None, &lost, setting.holders());
                     cells = cells.union(&clause);
                     certain = certain.union(&clause.and(&certainly(setting, d, level)));

@@ -3,10 +3,10 @@
 //! In: a [`Query`]. Out: the ranges that a flush is asked for, and the environment in which plans are interpreted; or why
 //! no machine of that configuration has such a request.
 
-use tlbc_runtime::backend::{Debt, FinishSteps, Root};
+use tlbc_runtime::backend::{FinishSteps, Pending, Root};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Below, Change, Entry};
-use tlbc_runtime::request::{Conditions, Extent, LevelTable, Ranges};
+use tlbc_runtime::request::{Extent, LevelTable, Ranges, SpaceFlags};
 
 use super::interpret::{Changing, Env};
 use super::query::{Cleared, EMPTY, Query, ROOT, Stretch, Tables};
@@ -28,9 +28,9 @@ pub(super) fn env(query: &Query) -> Env {
             table: ROOT,
             tag: query.tag,
             empty: EMPTY,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         },
-        debt: Debt::None,
+        debt: Pending::None,
         owed: false,
         steps: FinishSteps::NONE,
     }

@@ -6,7 +6,7 @@
 //! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
@@ -105,7 +105,12 @@ impl Run<'_> {
         for (level, extent) in self.entries.leaves(stretch)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
             if facts.invalid_cached {
-                ranges.appeared(level, page);
+                // There may have been no table, either.
+                for (above, there) in Level::all().zip(&self.levels) {
+                    if above >= level && there.shift != 0 {
+                        ranges.appeared(above, page);
+                    }
+                }
             } else {
                 ranges.leaf(level, page);
             }
@@ -309,7 +314,7 @@ impl Run<'_> {
         self.issue(&effects, &env, Some(store));
         // A gather flushes at its end what its changes deferred.
         if matches!(self.query.event, Event::Cleared(_)) {
-            self.whole |= effects.owed.contains(Owed::SPACE_UNTIL_ATTACH);
+            self.whole |= effects.owed.contains(backend::Deferred::SPACE_UNTIL_ATTACH);
         } else {
             self.defer(DeferredBy::ThisCpu, &effects, &[]);
         }
@@ -326,7 +331,7 @@ impl Run<'_> {
         if required.is_required_now(self.query.space) {
             self.changed.require(required, extent);
         } else if !required.is_nothing() && !is_done_by_fault(change, &facts) {
-            let appears = change.kind(&facts) == Kind::Appears;
+            let appears = change.kind(&facts) == Kind::Map;
             let kind = if appears {
                 EntryKind::Negative
             } else {
@@ -360,7 +365,7 @@ impl Run<'_> {
                 "a fault on an entry that allows less drops it"
             }
             _ if !required.is_nothing() => return,
-            Kind::Appears => "negative entries are not cached",
+            Kind::Map => "negative entries are not cached",
             Kind::Same if change.clears.is_none() => {
                 "the machine reads none of the bits that change"
             }
@@ -383,7 +388,7 @@ impl Run<'_> {
     fn is_written(&self, change: &Change, facts: &ChangeFacts) -> bool {
         let rules = &self.model.change;
         let by_store = match change.kind(facts) {
-            Kind::Appears => true,
+            Kind::Map => true,
             Kind::Same => rules
                 .software_bits
                 .is_some_and(|at| at.value.contains(change.level)),
@@ -414,5 +419,7 @@ impl Run<'_> {
 /// Whether a fault on an entry that a change has left behind drops the entry.
 fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
     let at_fault = change.required_flush(facts).deadline == Deadline::Fault;
-    at_fault && change.kind(facts) == Kind::Relaxes && facts.stricter == Stricter::DroppedByFault
+    at_fault
+        && change.kind(facts) == Kind::RelaxPermissions
+        && facts.stricter == Stricter::DroppedByFault
 }

@@ -1,6 +1,6 @@
 //! What a plan is asked with, and what comes of it.
 
-use tlbc_runtime::backend::{Audience, Debt, FinishSteps, Owed, Root};
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending, Root};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
@@ -69,15 +69,15 @@ pub struct Effects {
     /// Instructions, in order.
     pub ops: Vec<Op>,
     /// What is put off.
-    pub owed: Owed,
+    pub owed: Deferred,
     /// What is required of completion.
     pub steps: FinishSteps,
     /// Whether everything is invalidated because the request exceeds the ceiling.
     pub exceeded_ceiling: bool,
     /// Who flushes for themselves.
-    pub deliver: Audience,
+    pub deliver: IpiTargets,
     /// Who is interrupted with nothing to do.
-    pub interrupt: Audience,
+    pub interrupt: IpiTargets,
 }
 
 /// A request, as the nodes ask for it.
@@ -102,7 +102,7 @@ pub struct Env {
     /// What is loaded, for events.
     pub root: Root,
     /// What is owed, for `Switch`.
-    pub debt: Debt,
+    pub debt: Pending,
     /// Whether the view's flush was put off, for `Resume`.
     pub owed: bool,
     /// What is required of completion, for `Finish`.
@@ -139,7 +139,7 @@ pub struct Changing {
 impl Default for Changing {
     fn default() -> Self {
         Self {
-            kind: Kind::Vanishes,
+            kind: Kind::Unmap,
             level: Level(0),
             va: 0,
             entries: 1,

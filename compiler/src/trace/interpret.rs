@@ -4,7 +4,7 @@
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::{Audience, FinishSteps, Owed};
+use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::request::{Reach, Space};
@@ -47,11 +47,11 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         pass: None,
         effects: Effects {
             ops: Vec::new(),
-            owed: Owed::NOTHING,
+            owed: Deferred::NOTHING,
             steps: FinishSteps::NONE,
             exceeded_ceiling: false,
-            deliver: Audience::NOBODY,
-            interrupt: Audience::NOBODY,
+            deliver: IpiTargets::NONE,
+            interrupt: IpiTargets::NONE,
         },
     };
     run.shape(shape);
@@ -119,7 +119,7 @@ impl Run<'_> {
                 shape,
                 Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive
             ) {
-                self.effects.interrupt = Audience::NOBODY;
+                self.effects.interrupt = IpiTargets::NONE;
             }
         }
     }
@@ -175,7 +175,7 @@ impl Run<'_> {
                 }
             }
             Node::Owe(owed) => self.effects.owed |= *owed,
-            Node::Retire => self.effects.owed |= Owed::OTHERS_UNTIL_LOAD,
+            Node::Retire => self.effects.owed |= Deferred::OTHERS_UNTIL_LOAD,
             Node::Load {
                 load,
                 view,
@@ -192,7 +192,7 @@ impl Run<'_> {
         match test {
             Test::Feature(feature) => env.config.has(feature),
             Test::Erratum(erratum) => env.config.suffers(erratum),
-            Test::OfMachine => env.tag.of_machine,
+            Test::OfMachine => env.tag.global,
             Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
             Test::Absent => {
@@ -214,8 +214,8 @@ impl Run<'_> {
                 self.units(operand).is_some_and(|units| units.hold(entry))
             }),
             Test::OverCeiling(count) => self.over_ceiling(count),
-            Test::Debt(debt) => env.debt == debt,
-            Test::Owed => env.owed,
+            Test::Pending(debt) => env.debt == debt,
+            Test::Deferred => env.owed,
             Test::Required(steps) => env.steps.requires(steps),
         }
     }

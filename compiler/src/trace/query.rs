@@ -3,7 +3,7 @@
 //! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
 //! samples of `tlbc matrix` and `tlbc doc`.
 
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{self, Below, Entry, Marks};
 use tlbc_runtime::request::{Extent, Space, Tag};
@@ -43,7 +43,7 @@ pub enum Event {
     /// The space ends: everything of it is flushed, and its tag may be given to another.
     Teardown,
     /// The space is loaded, with this flush pending for it.
-    Switch(Debt),
+    Switch(Pending),
     /// The kernel returns to user code; whether the flush of its view is pending.
     Resume(bool),
     /// The kernel is entered from user code.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::Space;
 
 use super::answer::Hex;
@@ -185,7 +185,7 @@ fn machine(model: &Model, query: &Query) -> Machine {
 pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag> {
     let config = query.config;
     let under = &model.space(query.space).leaf.get(config)?.value;
-    let of = |tag: &Tag| tag.of_cpu.value != query.tag.of_machine;
+    let of = |tag: &Tag| tag.of_cpu.value != query.tag.global;
     match under {
         Under::Fixed(tag, _) => Some(&model.tags[*tag]),
         Under::Tags(_) => {
@@ -250,9 +250,9 @@ fn asked(model: &Model, query: &Query) -> Asked {
         Event::Teardown => Asked::Teardown,
         Event::Switch(pending) => Asked::Switch {
             pending: match pending {
-                Debt::None => "none",
-                Debt::Tag => "tag",
-                Debt::All => "all",
+                Pending::None => "none",
+                Pending::Tag => "tag",
+                Pending::All => "all",
             },
         },
         Event::Resume(pending) => Asked::Resume {
@@ -368,9 +368,9 @@ fn title(model: &Model, query: &Query) -> String {
         Event::Teardown => format!("the end of {of}"),
         Event::Switch(pending) => {
             let pending = match pending {
-                Debt::None => "nothing",
-                Debt::Tag => "a flush of its tag",
-                Debt::All => "a flush of every tag",
+                Pending::None => "nothing",
+                Pending::Tag => "a flush of its tag",
+                Pending::All => "a flush of every tag",
             };
             format!("switch to {of}, {pending} pending")
         }

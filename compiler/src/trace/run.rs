@@ -4,7 +4,7 @@
 //! the CPUs that flush for themselves and waits for them, issues what it ends with, and interrupts those that only have to
 //! be interrupted (`runtime/src/shootdown.rs`).
 
-use tlbc_runtime::backend::Audience;
+use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::passes::{Folding, Passes, Walks};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
@@ -52,11 +52,11 @@ pub(super) struct Run<'a> {
 #[must_use]
 pub fn is_ever_local(model: &Model, plans: &Plans, query: &Query) -> bool {
     let waits = model.switch.waits_for_changes.is_some() && query.space == Space::User;
-    waits || !told(model, plans, query.space, &env(query)).is_nobody()
+    waits || !told(model, plans, query.space, &env(query)).is_empty()
 }
 
 /// The CPUs that are interrupted to flush for themselves.
-fn told(model: &Model, plans: &Plans, space: Space, env: &Env) -> Audience {
+fn told(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTargets {
     interpret(model, plans, Shape::Told(space), env).deliver
 }
 
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
             Event::Everything => self.flush(Flush::Everything),
             Event::Teardown => self.flush(Flush::Teardown),
             Event::Switch(debt) => {
-                if *debt == tlbc_runtime::Debt::All
+                if *debt == tlbc_runtime::Pending::All
                     && !self.model.switch_flushes_every_tag(self.query.config)
                 {
                     return Err(
@@ -144,13 +144,13 @@ impl<'a> Run<'a> {
             Reach::Wide => told(self.model, self.plans, self.query.space, &env),
             Reach::Here => {
                 self.note_reach();
-                Audience::NOBODY
+                IpiTargets::NONE
             }
         };
         self.did(&start, &env, &kinds);
-        if !deliver.is_nobody() {
+        if !deliver.is_empty() {
             let sender = env.config;
-            env.tag.of_machine = false;
+            env.tag.global = false;
             env.config = without_devices(self.model, env.config);
             let effects = self.issued(shape, Reach::Here, &env);
             self.interrupt(deliver, &effects, &env, &kinds);
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         }
         self.did(&finish, &env, &kinds);
         for left in [start.interrupt, finish.interrupt] {
-            if !left.is_nobody() {
+            if !left.is_empty() {
                 self.interrupt(left, &[], &env, &kinds);
             }
         }
@@ -275,7 +275,7 @@ impl<'a> Run<'a> {
     }
 
     /// Interrupts CPUs, each of which does the same for a flush of entries of these kinds.
-    fn interrupt(&mut self, to: Audience, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
+    fn interrupt(&mut self, to: IpiTargets, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
         let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
         let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));

@@ -4,7 +4,7 @@
 //! [`Target`]s with the reason why each is interrupted.
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Audience;
+use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
@@ -109,15 +109,15 @@ pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
 }
 
 /// The CPUs of an audience.
-pub(super) fn targets(model: &Model, query: &Query, to: Audience) -> Vec<Target> {
+pub(super) fn targets(model: &Model, query: &Query, to: IpiTargets) -> Vec<Target> {
     let kinds = [
         (Agents::ACTIVE, TargetCpus::Active),
         (Agents::LAZY, TargetCpus::Lazy),
-        (Agents::PARKED, TargetCpus::Inactive),
+        (Agents::INACTIVE, TargetCpus::Inactive),
     ];
     let kinds = kinds
         .into_iter()
-        .filter(|(kind, _)| to.holders.covers(*kind));
+        .filter(|(kind, _)| to.agents.covers(*kind));
     let kinds = kinds.map(|(_, cpus)| Target {
         cpus,
         set: None,

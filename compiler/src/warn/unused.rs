@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
 use crate::plan;
 
-/// W0201: barriers, operands, loads and sets of CPUs are used.
+/// W0201: domains, barriers, operands, loads and sets of CPUs are used.
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
@@ -17,11 +17,18 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let operands: Vec<&Named> = model.operands.iter().map(|it| &it.named).collect();
     let loads: Vec<&Named> = model.loads.iter().map(|it| &it.named).collect();
     let cpu_sets: Vec<&Named> = model.cpu_sets.iter().collect();
+    let domains: Vec<&Named> = model.domains.iter().map(|it| &it.named).collect();
+    let used_domains = model.domains.iter().enumerate();
+    let used_domains = used_domains
+        .filter(|(_, it)| it.used)
+        .map(|(index, _)| index);
+    let of_domain = "name it after a `where` or in the role of a barrier, or remove it";
     let of_barrier = "name it after an `after` or a `resync`, or remove it";
     let of_operand = "name it in the template of an instruction, or remove it";
     let of_load = "name it in `switch` or `resume`, or remove it";
     let of_set = "name it after the `on` of an erratum, or remove it";
     let all = [
+        ("domain", domains, used_domains.collect(), of_domain),
         ("barrier", barriers, used_barriers(model), of_barrier),
         ("operand", operands, used_operands(model), of_operand),
         ("load", loads, used_loads(model), of_load),

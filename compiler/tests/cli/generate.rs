@@ -1,4 +1,4 @@
-//! `tlbc gen`, and `tlbc diff`.
+//! `tlbc gen` and `tlbc diff`.
 
 use std::fs;
 use std::io::Write;
@@ -110,7 +110,7 @@ fn gen_of_one_file_leaves_the_others_alone() {
 }
 
 #[test]
-fn gen_with_a_finding_writes_nothing() {
+fn gen_with_an_error_writes_nothing() {
     let project = project();
     let bad = project.path().join("archdefs/bad.arch");
     fs::write(bad, "arch bad { frobnicate; }").expect("a file");
@@ -119,7 +119,7 @@ fn gen_with_a_finding_writes_nothing() {
     assert!(!project.path().join("generated").exists());
 }
 
-/// Runs `git` with an input; it must succeed.
+/// Runs `git` with an input. Panics if it fails.
 fn git(directory: &Path, arguments: &[&str], input: &str) {
     let mut command = Command::new("git");
     command.current_dir(directory).args(arguments);
@@ -134,7 +134,7 @@ fn git(directory: &Path, arguments: &[&str], input: &str) {
     );
 }
 
-/// In a directory of a repository, too, git applies what is printed; where it would ignore that, there is no patch.
+/// git applies the printed patch also in a subdirectory of a repository. Where git would ignore it, no patch is printed.
 #[test]
 fn git_applies_what_diff_prints_below_the_top() {
     let project = project();
@@ -172,8 +172,8 @@ fn git_applies_what_diff_prints_below_the_top() {
     assert_eq!(diff(out.to_str().expect("text")).code, Some(2));
 }
 
-/// `tlbc diff | git apply` does what `tlbc gen` does: to files that are new, different or left over, with and without
-/// a line break at their end.
+/// `tlbc diff | git apply` has the same effect as `tlbc gen` on files that are new, different or no longer needed, with
+/// and without a line break at their end.
 #[test]
 fn git_applies_what_diff_prints() {
     let project = project();
@@ -207,7 +207,7 @@ fn git_applies_what_diff_prints() {
 }
 
 #[test]
-fn patches_have_colour_where_it_is_wanted() {
+fn patches_have_colour_if_requested() {
     let project = project();
     tlbc(project.path(), &["gen"]);
     fs::write(out(&project).join("lib.rs"), "\u{1b}[31m// Old.\n").expect("a file");
@@ -232,9 +232,9 @@ fn patches_have_colour_where_it_is_wanted() {
     );
 }
 
-/// Temporary files of runs that were killed are deleted, and nothing else that looks like one.
+/// Temporary files of killed runs are deleted, and no other file with a similar name.
 #[test]
-fn gen_deletes_what_a_killed_run_left() {
+fn gen_deletes_the_files_of_killed_runs() {
     let project = project();
     tlbc(project.path(), &["gen"]);
     let at = |name: &str| out(&project).join(name);
@@ -271,10 +271,10 @@ fn gen_deletes_what_a_killed_run_left() {
     assert_eq!(names_in(&out(&project)), kept);
 }
 
-/// Runs are killed as they write: whatever a run leaves, `lib.rs` names no module that is not there, and the next run
-/// leaves nothing else than a run that was not killed.
+/// Kills runs while they write. Afterwards `lib.rs` names only modules that exist, and the next run leaves the same
+/// files as an undisturbed run.
 #[test]
-fn a_killed_run_is_mended_by_the_next() {
+fn a_run_completes_the_work_of_a_killed_run() {
     let project = project();
     let archdefs = project.path().join("archdefs");
     fs::write(archdefs.join("s390.arch"), shipped("s390.arch")).expect("a file");

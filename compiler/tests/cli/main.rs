@@ -1,9 +1,11 @@
-//! The command as a user runs it.
+//! The command line as a user runs it.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod generate;
+#[cfg(unix)]
+mod paths;
 mod said;
 mod streams;
 mod traces;
@@ -13,7 +15,7 @@ use std::fs;
 use support::{Run, command, root, shipped, tlbc, tlbc_reading};
 use tempfile::TempDir;
 
-/// A directory with one definition, in `archdefs`.
+/// Creates a directory with one definition in `archdefs`.
 fn project() -> TempDir {
     let directory = TempDir::new().expect("a directory");
     let archdefs = directory.path().join("archdefs");
@@ -22,7 +24,7 @@ fn project() -> TempDir {
     directory
 }
 
-/// A command, all it says, and its exit code.
+/// Returns a command, its output and its exit code as text.
 fn shown(arguments: &[&str], run: &Run) -> String {
     let Run {
         code,
@@ -36,7 +38,7 @@ fn shown(arguments: &[&str], run: &Run) -> String {
     )
 }
 
-/// What several runs in the checkout say.
+/// Runs several commands in the checkout. Returns the commands with their output.
 fn session(runs: &[&[&str]]) -> String {
     let shown: Vec<String> = runs
         .iter()
@@ -45,7 +47,7 @@ fn session(runs: &[&[&str]]) -> String {
     shown.join("\n")
 }
 
-/// Compares a text with the snapshot of that name. Here, so that all snapshots are named after this module.
+/// Compares a text with a snapshot. Snapshots are named after the module that contains this function.
 fn snapshot(name: &str, text: &str) {
     insta::with_settings!({ omit_expression => true, snapshot_path => "../snapshots" }, {
         insta::assert_snapshot!(name, text);
@@ -99,7 +101,7 @@ fn exit_codes() {
 }
 
 #[test]
-fn findings() {
+fn diagnostics() {
     let text = b"arch m {\n    frobnicate;\n}\n";
     for format in ["human", "short", "json"] {
         let arguments = ["check", "--message-format", format, "-"];
@@ -111,7 +113,7 @@ fn findings() {
     assert!(colored.stderr.contains("\u{1b}["));
 }
 
-/// Warnings are shown, and are errors for those who say so.
+/// Warnings are shown, and are errors with `--deny warnings`.
 #[test]
 fn warnings() {
     let project = project();

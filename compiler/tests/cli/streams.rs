@@ -1,4 +1,4 @@
-//! Standard input, and readers of the output that leave or are full.
+//! Standard input, and output that cannot be written because its reader ended or the device is full.
 
 use std::fs::File;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn standard_input() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_trouble() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child = command(&root(), &["explain"]);
     let mut child = child
         .stdout(Stdio::piped())
@@ -34,7 +34,7 @@ fn a_reader_that_leaves_is_no_trouble() {
 }
 
 #[test]
-fn results_that_cannot_be_written_are_trouble() {
+fn results_that_cannot_be_written_are_an_error() {
     let full = Path::new("/dev/full");
     if !full.exists() {
         return;
@@ -55,12 +55,12 @@ fn results_that_cannot_be_written_are_trouble() {
 }
 
 #[test]
-fn what_a_terminal_obeys_is_spelt_out() {
+fn control_characters_are_escaped() {
     let directory = tempfile::tempdir().expect("a directory");
     let name = "a\u{1b}[31m\u{202e}.arch";
     let path = directory.path().join(name);
     if std::fs::write(&path, shipped("x86_64.arch")).is_err() {
-        // There are systems that do not take such names.
+        // Some systems do not accept such names.
         return;
     }
     let arguments = [

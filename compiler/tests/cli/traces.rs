@@ -8,7 +8,7 @@ const ARM: &str = "archdefs/arm64.arch";
 const S390: &str = "archdefs/s390.arch";
 const POWER: &str = "archdefs/powerpc64.arch";
 
-/// What `tlbc trace` says with several lists of options, written as one would in a shell.
+/// Runs `tlbc trace` with several lists of options, written as in a shell. Returns the commands with their output.
 fn traced(lines: &[(&str, &str)]) -> String {
     let lines: Vec<Vec<&str>> = lines
         .iter()
@@ -73,7 +73,7 @@ fn traces() {
     );
 }
 
-/// Where the runtime never flushes for this CPU alone, other CPUs are meant unless `--cpus` says otherwise.
+/// On machines where the runtime never flushes only this CPU, `--cpus others` is the default.
 #[test]
 fn traces_of_the_usual_cpus() {
     let page = "--range 0x1000..0x2000";
@@ -95,7 +95,7 @@ fn traces_of_the_usual_cpus() {
     );
 }
 
-/// An option changes the answer or is refused: none is dropped silently.
+/// Every option changes the answer or is refused. None is ignored silently.
 #[test]
 fn no_option_is_dropped() {
     let what = [
@@ -123,7 +123,7 @@ fn no_option_is_dropped() {
         "--cpus self",
         "--cpus others",
     ];
-    // What is the default changes nothing.
+    // Default values change nothing.
     let usual = |what: &str, how: &str| how == "--cpus self" && !what.contains("event");
     for what in what {
         let run = |how: &str| {
@@ -173,9 +173,9 @@ fn traces_of_changes() {
             (S390, "--range 0x1000..0x3000 --cpus others --stored"),
             (S390, "--range 0x1000..0x2000 --change invalid --defer"),
             (S390, "--range 0x1000..0x2000 --change fewer-rights --defer"),
-            // No debt is left for more rights: a CPU that faults flushes.
+            // More rights leave no pending flush: a CPU that faults flushes.
             (S390, "--range 0x1000..0x2000 --change more-rights --defer"),
-            // An instruction that drops entries leaves none that allows less; one that gives more rights may.
+            // An instruction that drops entries leaves no stricter entry; one that gives more rights may.
             (S390, &of(page, "more-rights")),
             (S390, &of(page, "more-rights --features rdp,local_clear")),
             (
@@ -209,8 +209,8 @@ fn traces_of_moved_tables() {
     );
 }
 
-/// What has just been mapped: nothing is flushed where no negative entries are cached; where they are, user code takes a
-/// fault and the CPU that takes it flushes, and the kernel's new entries are flushed everywhere.
+/// New mappings: nothing is flushed if negative entries are not cached. If they are, the CPU that takes a fault in user
+/// code flushes, and new entries of the kernel are flushed on all CPUs.
 #[test]
 fn traces_of_new_entries() {
     let text = shipped("arm64.arch");
@@ -325,7 +325,7 @@ fn trace_refuses() {
     );
 }
 
-/// However options are combined, the answer is one or a reason, and the same for people and for scripts.
+/// Every combination of options gives either an answer or a reason, and the same one as text and as JSON.
 #[test]
 fn options_in_combination() {
     let what = [
@@ -348,7 +348,7 @@ fn options_in_combination() {
         "--kernel",
     ];
     for (nth, file) in [X86, ARM, S390, POWER].into_iter().enumerate() {
-        // Every other request on each machine: a run of the command takes a while.
+        // Only every other request on each machine, because running the command takes time.
         for (other, what) in what.iter().enumerate().skip(nth % 2).step_by(2) {
             let how = how[(nth + other) % how.len()];
             let options = what
@@ -389,7 +389,7 @@ fn the_schema_is_shipped() {
     );
 }
 
-/// What the README shows is what its command prints.
+/// The README shows what its command prints.
 #[test]
 fn the_readme_tells_the_truth() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

@@ -1,4 +1,4 @@
-//! Runs the command.
+//! Runs the command line.
 
 #![allow(dead_code)] // Not every test uses all of it.
 
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// What a run had to say.
+/// The result of a run.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -16,7 +16,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Asserts what every run has to be, whatever its input.
+    /// Checks what holds for every run: the exit code is defined, there is no panic, and exit code 2 comes with a message.
     pub fn is_sound(&self) {
         assert!(matches!(self.code, Some(0..=2)), "{}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
@@ -37,24 +37,24 @@ impl From<Output> for Run {
     }
 }
 
-/// The directory with the shipped definitions in `archdefs`.
+/// Returns the root of the checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A shipped definition.
+/// Reads a shipped definition.
 pub fn shipped(name: &str) -> String {
     std::fs::read_to_string(root().join("archdefs").join(name)).expect("a shipped definition")
 }
 
-/// The command, to be run in `directory`.
+/// Returns the command, to be run in `directory`.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tlbc"));
     command.current_dir(directory).args(arguments);
     command
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn tlbc(directory: &Path, arguments: &[&str]) -> Run {
     let output = command(directory, arguments).stdin(Stdio::null()).output();
     let run = Run::from(output.expect("it runs"));
@@ -62,7 +62,7 @@ pub fn tlbc(directory: &Path, arguments: &[&str]) -> Run {
     run
 }
 
-/// Runs it with something on standard input.
+/// Runs the command with an input on standard input.
 pub fn tlbc_reading(directory: &Path, arguments: &[&str], input: &[u8]) -> Run {
     let mut command = command(directory, arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -75,7 +75,7 @@ pub fn tlbc_reading(directory: &Path, arguments: &[&str], input: &[u8]) -> Run {
     run
 }
 
-/// The names in a directory, sorted.
+/// Returns the names in a directory, sorted.
 pub fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).expect("a directory");
     let mut names: Vec<String> = entries

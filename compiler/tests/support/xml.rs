@@ -1,8 +1,8 @@
-//! As much of XML as pictures and pages need.
+//! A parser for the subset of XML that pictures and pages use.
 
 use std::collections::BTreeMap;
 
-/// An element, and the text right in it.
+/// An element and the text directly in it.
 #[derive(Debug, Default)]
 pub struct Element {
     pub name: String,
@@ -10,7 +10,7 @@ pub struct Element {
     pub text: String,
 }
 
-/// The elements of a document in the order in which they begin. Panics where it is not well formed.
+/// Returns the elements of a document in the order of their start tags. Panics if the document is not well formed.
 pub fn elements(document: &str) -> Vec<Element> {
     let mut found: Vec<Element> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
@@ -66,7 +66,7 @@ fn element(tag: &str) -> Element {
     }
 }
 
-/// A text with its entities resolved.
+/// Replaces the entities of a text.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('&');
     let mut out = parts.next().unwrap_or("").to_owned();

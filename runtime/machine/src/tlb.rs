@@ -67,15 +67,15 @@ impl Tlb {
 
     /// The broadcasts of a CPU have acted. What could be filled again meanwhile is doomed no longer.
     pub fn complete(&mut self, by: usize) {
-        let of_cpu =
+        let per_cpu =
             |broadcast: &Option<(usize, Dropped)>| broadcast.is_some_and(|(cpu, _)| cpu == by);
-        let complete = self.broadcasts(of_cpu);
+        let complete = self.broadcasts(per_cpu);
         self.leaves.retain(|leaf| leaf.doomed & complete == 0);
         self.walks.retain(|walk| walk.doomed & complete == 0);
         for broadcast in self
             .under_way
             .iter_mut()
-            .filter(|broadcast| of_cpu(broadcast))
+            .filter(|broadcast| per_cpu(broadcast))
         {
             *broadcast = None;
         }

@@ -41,8 +41,8 @@ const fn values(first: u64, last: u64) -> TagValues {
 }
 
 const NO_TAGS: Tags = Tags {
-    of_cpu: None,
-    of_machine: None,
+    per_cpu: None,
+    global: None,
 };
 
 /// Interrupts, and two tags of each CPU's own; who uses a space lazily is made to leave.
@@ -53,7 +53,7 @@ impl Kind for Slots {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
-        of_cpu: Some(values(1, 2)),
+        per_cpu: Some(values(1, 2)),
         ..NO_TAGS
     };
 }
@@ -102,7 +102,7 @@ impl Kind for Broadcast {
     const INTERRUPTS: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 5), TagSource::Generations)),
+        global: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
 }
@@ -128,7 +128,7 @@ impl<K: Kind> Kind for Crowd<K> {
     const DEFERS: bool = K::DEFERS;
     const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 7), TagSource::Generations)),
+        global: Some((values(1, 7), TagSource::Generations)),
         ..NO_TAGS
     };
 }
@@ -141,7 +141,7 @@ impl Kind for Called {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 5), TagSource::Generations)),
+        global: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
 }
@@ -154,7 +154,7 @@ impl Kind for ForLife {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(1, 2), TagSource::Life)),
+        global: Some((values(1, 2), TagSource::Life)),
         ..NO_TAGS
     };
 }
@@ -180,7 +180,7 @@ impl Kind for Deferrer {
     const DEFERS: bool = true;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
-        of_machine: Some((values(0, u64::MAX), TagSource::Root)),
+        global: Some((values(0, u64::MAX), TagSource::Root)),
         ..NO_TAGS
     };
 }

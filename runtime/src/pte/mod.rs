@@ -11,10 +11,10 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::Owed;
+use crate::backend::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
-use crate::request::{Conditions, Reach, Space, Tag};
+use crate::request::{Reach, Space, SpaceFlags, Tag};
 
 pub use marks::Marks;
 pub use required::{Deadline, RequiredFlush};
@@ -30,9 +30,9 @@ pub struct Owner {
     /// Who may have cached the entries.
     pub reach: Reach,
     /// What holds of the space.
-    pub conditions: Conditions,
+    pub flags: SpaceFlags,
     /// Whether the flush may be put off where the machine lets it be: no other CPU is attached to the
-    /// space, none will be before [`Owed::SPACE_UNTIL_ATTACH`](crate::Owed::SPACE_UNTIL_ATTACH) is paid,
+    /// space, none will be before [`Deferred::SPACE_UNTIL_ATTACH`](crate::Deferred::SPACE_UNTIL_ATTACH) is paid,
     /// and nothing gets a new owner before.
     pub may_defer: bool,
 }
@@ -46,7 +46,7 @@ pub struct Changed {
     /// What is left to be flushed.
     pub required: RequiredFlush,
     /// What was put off.
-    pub owed: Owed,
+    pub deferred: Deferred,
 }
 
 /// What a table entry says.
@@ -125,16 +125,16 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Something is mapped where nothing was.
-    Appears,
+    Map,
     /// Nothing is mapped where something was.
-    Vanishes,
+    Unmap,
     /// The same page with the same attributes, and more allowed than before. No mark is cleared whose clearing
     /// requires a flush. The entry stays valid while it changes.
-    Relaxes,
+    RelaxPermissions,
     /// A valid entry says the same to the machine as before: only bits differ that software alone reads.
     Same,
     /// Any other change of a valid entry into a valid one.
-    Replaces,
+    Remap,
 }
 
 /// What becomes of a cached entry that allows less than the table.
@@ -201,8 +201,8 @@ impl Change {
     #[inline]
     pub fn kind(&self, facts: &ChangeFacts) -> Kind {
         match (self.old.compared(), self.new.compared()) {
-            (Entry::Invalid, _) => Kind::Appears,
-            (_, Entry::Invalid) => Kind::Vanishes,
+            (Entry::Invalid, _) => Kind::Map,
+            (_, Entry::Invalid) => Kind::Unmap,
             (old, new) if old == new && !self.clears_what_stays(facts) => Kind::Same,
             (
                 Entry::Leaf {
@@ -220,9 +220,9 @@ impl Change {
                 && rights & !new_rights == 0
                 && !self.clears_what_stays(facts) =>
             {
-                Kind::Relaxes
+                Kind::RelaxPermissions
             }
-            _ => Kind::Replaces,
+            _ => Kind::Remap,
         }
     }
 

@@ -93,7 +93,9 @@ impl Change {
             (Entry::Invalid, Entry::Invalid) => RequiredFlush::NOTHING,
             (Entry::Invalid, _) => self.absent(facts),
             (old, new) if old == new && !self.clears_what_stays(facts) => RequiredFlush::NOTHING,
-            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::Relaxes => self.more_rights(facts),
+            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::RelaxPermissions => {
+                self.more_rights(facts)
+            }
             (Entry::Leaf { .. }, _) => self.translation(self.deadline(facts)),
             (Entry::Table { .. }, _) => {
                 let live = self.below == Below::Live || self.keeps_table();
@@ -112,19 +114,19 @@ impl Change {
         }
     }
 
-    /// Returns what is left of the [required flush](Self::required_flush) when an instruction has changed an entry of a space of
-    /// this kind. Where a user's entry gained rights, CPUs may keep one that allows less until they fault. The kernel's code must
-    /// not fault: where it would, the instruction that changes the kernel's entry invalidates all that was made through it,
-    /// on CPUs if not on devices.
+    /// Returns what is left of the [required flush](Self::required_flush) when an instruction has changed an entry of a space
+    /// of this kind. Where a user's entry gained rights, CPUs may keep one that allows less until they fault. The kernel's
+    /// code must not fault: where it would, the instruction that changes the kernel's entry invalidates all that was made
+    /// through it, on CPUs if not on devices.
     #[inline]
     pub fn left_over(&self, facts: &ChangeFacts, space: Space) -> RequiredFlush {
         let of_kernel = matches!(space, Space::Kernel) && !facts.devices_stay_strict;
         match self.kind(facts) {
-            Kind::Relaxes if of_kernel && facts.stricter != Stricter::Refetched => {
+            Kind::RelaxPermissions if of_kernel && facts.stricter != Stricter::Refetched => {
                 RequiredFlush::NOTHING
             }
-            Kind::Appears | Kind::Relaxes | Kind::Same => self.required_flush(facts),
-            Kind::Vanishes | Kind::Replaces => RequiredFlush::NOTHING,
+            Kind::Map | Kind::RelaxPermissions | Kind::Same => self.required_flush(facts),
+            Kind::Unmap | Kind::Remap => RequiredFlush::NOTHING,
         }
     }
 

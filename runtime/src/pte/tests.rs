@@ -95,10 +95,8 @@ fn fewer_rights_of_the_same_page_take_no_invalid_entry() {
 fn an_instruction_leaves_over_what_it_did_not_drop() {
     let left = |old, new| {
         let change = lowest(old, new);
-        (
-            change.left_over(&FACTS, Space::User),
-            change.required_flush(&FACTS),
-        )
+        let left = change.left_over(&FACTS, Space::User);
+        (left, change.required_flush(&FACTS))
     };
     for (old, new) in [(PAGE, Entry::Invalid), (PAGE, LESS)] {
         let (left, required) = left(old, new);
@@ -118,7 +116,7 @@ fn an_instruction_leaves_over_what_devices_keep_of_the_kernel() {
             devices_stay_strict: true,
             ..on_cpus
         };
-        assert!(!left(&on_devices).is_nothing());
+        assert!(left(&on_devices).leaf == Levels(1));
     }
     // The instruction that is used there may leave entries: a CPU walks again, and stale ones have to be invalid first.
     let refetched = ChangeFacts {
@@ -170,10 +168,10 @@ fn what_reads_the_same_is_a_kind_of_its_own() {
             clears: Marks::DIRTY,
             ..same
         };
-        assert_eq!(clears.kind(&FACTS), Kind::Replaces);
+        assert_eq!(clears.kind(&FACTS), Kind::Remap);
     }
     let nothing = lowest(Entry::Invalid, Entry::Invalid);
-    assert_eq!(nothing.kind(&FACTS), Kind::Appears);
+    assert_eq!(nothing.kind(&FACTS), Kind::Map);
 }
 
 #[test]
@@ -189,7 +187,7 @@ fn other_attributes_of_a_leaf_require_it_and_go_through_invalid_where_the_machin
             let required = change.required_flush(&facts);
             assert_eq!(required.leaf, Levels(1));
             assert_eq!(required.deadline, deadline);
-            assert_eq!(change.kind(&facts), Kind::Replaces);
+            assert_eq!(change.kind(&facts), Kind::Remap);
         }
     }
     let output_in_place = ChangeFacts {
@@ -239,7 +237,7 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
         assert_eq!(required.leaf, Levels(1));
         assert_eq!(required.deadline, Deadline::Reuse);
         let kind = cleared(PAGE, PAGE, clears).kind(&FACTS);
-        assert_eq!(kind, Kind::Replaces);
+        assert_eq!(kind, Kind::Remap);
     }
     // With more rights as well it is not left to a fault.
     assert_eq!(required(LESS, PAGE, Marks::DIRTY).deadline, Deadline::Reuse);

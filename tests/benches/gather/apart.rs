@@ -2,7 +2,7 @@
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Request, Space};
-use tlbc_runtime::{Backend, Conditions, Level, Record, Tag};
+use tlbc_runtime::{Backend, Level, Record, SpaceFlags, Tag};
 
 /// Pages of one flush.
 pub const PAGES: usize = 16;
@@ -19,10 +19,10 @@ fn issued<B: Backend>(backend: &B, apart: usize) -> usize {
         space: Space::User,
         tag: Tag {
             value: 8,
-            of_machine: true,
+            global: true,
         },
         reach: Reach::Wide,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
         scope: ranges.scope(backend.levels()),
     };
     let mut count = 0;

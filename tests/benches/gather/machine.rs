@@ -12,8 +12,8 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, Conditions, CpuId, CpuSet, Current, Flushed, Gather, Issue, Level,
-    Local, Mmu, NewSpace, PageBatch, Platform, Pte, Record, Root, SpaceId, TableBatch, Tag,
+    AddressSpace, Backend, CpuId, CpuSet, CpuTlb, Current, Flushed, Gather, Issue, Level, Mmu,
+    NewSpace, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch, Tag,
     Unlinked,
 };
 
@@ -105,7 +105,7 @@ impl<T> DerefMut for Pooled<T> {
 /// The platform.
 pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
-    locals: [Local<Self>; 2],
+    locals: [CpuTlb<Self>; 2],
     words: [Word; 16],
     /// The CPU that this is, as a register of it would say.
     cpu: AtomicU64,
@@ -139,7 +139,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -148,10 +148,10 @@ impl<M: Machine> Platform for Bare<M> {
             table: 0xf000,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0xe000,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -305,7 +305,7 @@ impl<M: Machine> Bench<M> {
     pub fn new() -> Self {
         let mmu = Mmu::new(Bare {
             machine: std::marker::PhantomData,
-            locals: [Local::new(), Local::new()],
+            locals: [CpuTlb::new(), CpuTlb::new()],
             words: [const { Word::new(0) }; 16],
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),

@@ -4,8 +4,8 @@ use tlbc_backends::arm64;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Outcome, Owed,
-    Root, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending, Root,
+    Shootdown, SpaceFlags, Started, TagSource, TagValues, Tags,
 };
 
 use crate::machine::{Arm64, Machine};
@@ -26,7 +26,7 @@ impl Backend for Nothing {
 
     const FACTS: Facts = Facts {
         name: Self::NAME,
-        delivery: Delivery::Broadcast,
+        shootdown: Shootdown::Broadcast,
         tag_after_publish: false,
         ..arm64::Tlb::FACTS
     };
@@ -42,8 +42,8 @@ impl Backend for Nothing {
     }
 
     #[inline]
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        Arm64::backend().change_facts(conditions)
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        Arm64::backend().change_facts(flags)
     }
 
     #[inline]
@@ -67,38 +67,38 @@ impl Backend for Nothing {
             views: 0,
         };
         Tags {
-            of_cpu: None,
-            of_machine: Some((values, TagSource::Root)),
+            per_cpu: None,
+            global: Some((values, TagSource::Root)),
         }
     }
 
     #[inline]
-    fn audience(&self, _: &Request<'_>) -> Audience {
-        Audience::NOBODY
+    fn ipi_targets(&self, _: &Request<'_>) -> IpiTargets {
+        IpiTargets::NONE
     }
 
     #[inline]
     fn start(&self, _: &mut impl Issue<()>, request: &Request<'_>) -> Started {
-        Started::new(request, Audience::NOBODY, Outcome::NOTHING)
+        Started::new(request, IpiTargets::NONE, Outcome::NOTHING)
     }
 
     #[inline]
     fn finish(&self, _: &mut impl Issue<()>, _: Started) -> Finished {
         Finished {
-            interrupt: Audience::NOBODY,
-            owed: Owed::NOTHING,
+            sync_ipis: IpiTargets::NONE,
+            deferred: Deferred::NOTHING,
         }
     }
 
-    fn switch(&self, _: &mut impl Issue<()>, _: &Root, _: Debt) -> Owed {
-        Owed::NOTHING
+    fn switch(&self, _: &mut impl Issue<()>, _: &Root, _: Pending) -> Deferred {
+        Deferred::NOTHING
     }
 
     fn return_to_user(&self, _: &mut impl Issue<()>, _: &Root, _: bool) {}
 
     fn enter_from_user(&self, _: &mut impl Issue<()>, _: &Root) {}
 
-    fn cpu_online(&self, _: &mut impl Issue<()>) -> Owed {
-        Owed::NOTHING
+    fn cpu_online(&self, _: &mut impl Issue<()>) -> Deferred {
+        Deferred::NOTHING
     }
 }

@@ -9,11 +9,11 @@ use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, flush, interpret};
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::request::{Conditions, Ranges, Reach, Request, Scope, Space, Tag};
-use tlbc_runtime::{Audience, Debt, FinishSteps, Owed, Root};
+use tlbc_runtime::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
+use tlbc_runtime::{Deferred, FinishSteps, IpiTargets, Pending, Root};
 
 use super::Issued;
-use super::machines::{Machine, SPACES, conditions};
+use super::machines::{Machine, SPACES, space_flags};
 
 /// A machine, as both sides have it, and what they are asked for.
 pub struct Asked<'a> {
@@ -29,20 +29,20 @@ pub struct Asked<'a> {
 #[derive(Debug, PartialEq)]
 pub struct Did {
     pub issued: Vec<Issued>,
-    pub owed: Owed,
+    pub deferred: Deferred,
     pub exceeded_ceiling: bool,
-    pub deliver: Audience,
-    pub interrupt: Audience,
+    pub deliver: IpiTargets,
+    pub interrupt: IpiTargets,
 }
 
 impl Did {
     pub fn nothing() -> Self {
         Self {
             issued: Vec::new(),
-            owed: Owed::NOTHING,
+            deferred: Deferred::NOTHING,
             exceeded_ceiling: false,
-            deliver: Audience::NOBODY,
-            interrupt: Audience::NOBODY,
+            deliver: IpiTargets::NONE,
+            interrupt: IpiTargets::NONE,
         }
     }
 }
@@ -56,7 +56,7 @@ impl Asked<'_> {
     fn did(&self, effects: Effects) -> Did {
         let Effects {
             ops,
-            owed,
+            owed: deferred,
             exceeded_ceiling,
             deliver,
             interrupt,
@@ -79,7 +79,7 @@ impl Asked<'_> {
         };
         Did {
             issued: ops.into_iter().filter_map(op).collect(),
-            owed,
+            deferred,
             exceeded_ceiling,
             deliver,
             interrupt,
@@ -124,7 +124,7 @@ impl Asked<'_> {
             space,
             tag: self.env.tag,
             reach,
-            conditions: conditions(self.model, self.env.config),
+            flags: space_flags(self.model, self.env.config),
             scope,
         };
         self.env.walk = request.tables();
@@ -143,43 +143,48 @@ impl Asked<'_> {
             start.deliver = told.deliver;
             assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
         }
-        finish.owed |= start.owed;
+        finish.deferred |= start.deferred;
 
         self.exceeds_ceiling(&request);
         let (issued, started) = self.backend(|tlb, sink| tlb.start(sink, &request));
         let here = Did {
             issued,
-            owed: started.outcome.owed,
+            deferred: started.outcome.deferred,
             exceeded_ceiling: started.outcome.exceeded_ceiling,
-            deliver: started.deliver,
+            deliver: started.flush_ipis,
             ..Did::nothing()
         };
         assert_eq!(here, start, "start of {request:?}");
-        let (issued, Finished { interrupt, owed }) =
-            self.backend(|tlb, sink| tlb.finish(sink, started));
+        let (
+            issued,
+            Finished {
+                sync_ipis: interrupt,
+                deferred,
+            },
+        ) = self.backend(|tlb, sink| tlb.finish(sink, started));
         let here = Did {
             issued,
-            owed,
+            deferred,
             interrupt,
             ..Did::nothing()
         };
         assert_eq!(here, finish, "finish of {request:?}");
 
         // One that is told flushes for itself alone, by whichever tag it has.
-        self.env.tag.of_machine = false;
+        self.env.tag.global = false;
         let config = self.env.config;
         self.env.config.features &= !self.tlb.sender_only().0;
         let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
         let [mut told, finish] = flushed.map(|effects| self.did(effects));
         told.exceeded_ceiling = false;
         told.issued.extend(finish.issued);
-        told.owed |= finish.owed;
+        told.deferred |= finish.deferred;
         self.env.tag = request.tag;
         self.env.config = config;
-        let (issued, owed) = self.backend(|tlb, sink| tlb.deliver(sink, &request));
+        let (issued, deferred) = self.backend(|tlb, sink| tlb.deliver(sink, &request));
         let there = Did {
             issued,
-            owed,
+            deferred,
             ..Did::nothing()
         };
         assert_eq!(there, told, "deliver of {request:?}");
@@ -189,21 +194,21 @@ impl Asked<'_> {
     pub fn events(&mut self) {
         // Devices are not switched, nor do they come up.
         let config = self.env.config;
-        self.env.root.conditions = conditions(self.model, config);
+        self.env.root.flags = space_flags(self.model, config);
         self.env.config.features &= !self.tlb.sender_only().0;
         self.events_of_cpu();
         self.env.config = config;
     }
 
     fn events_of_cpu(&mut self) {
-        for debt in [Debt::None, Debt::Tag, Debt::All] {
+        for debt in [Pending::None, Pending::Tag, Pending::All] {
             self.env.debt = debt;
             let to = self.env.root;
             let plan = self.plan(Shape::Switch);
-            let (issued, owed) = self.backend(|tlb, sink| tlb.switch(sink, &to, debt));
+            let (issued, deferred) = self.backend(|tlb, sink| tlb.switch(sink, &to, debt));
             let did = Did {
                 issued,
-                owed,
+                deferred,
                 ..Did::nothing()
             };
             assert_eq!(did, plan, "switch owing {debt:?}");
@@ -237,10 +242,10 @@ impl Asked<'_> {
             assert_eq!(did, plan, "publish, {space:?}");
         }
         let plan = self.plan(Shape::Arrive);
-        let (issued, owed) = self.backend(|tlb, sink| tlb.cpu_online(sink));
+        let (issued, deferred) = self.backend(|tlb, sink| tlb.cpu_online(sink));
         let did = Did {
             issued,
-            owed,
+            deferred,
             ..Did::nothing()
         };
         assert_eq!(did, plan, "arrive");
@@ -261,9 +266,9 @@ pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
             table: 0xfedc_ba98_7654_3000,
             tag,
             empty: 0x1234_5678_9abc_d000,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         },
-        debt: Debt::None,
+        debt: Pending::None,
         owed: false,
         steps: FinishSteps::NONE,
     }

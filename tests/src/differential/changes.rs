@@ -6,7 +6,7 @@ use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Which, interpret};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
-use tlbc_runtime::request::{Conditions, LevelTable};
+use tlbc_runtime::request::{LevelTable, SpaceFlags};
 
 use super::asked::{Asked, Did};
 use super::machines::{REACHES, SPACES};
@@ -25,11 +25,11 @@ impl Asked<'_> {
             attributes: 0,
         };
         let kinds = [
-            (Kind::Appears, Entry::Invalid, page(1, 1)),
-            (Kind::Vanishes, page(1, 1), Entry::Invalid),
-            (Kind::Relaxes, page(1, 1), page(1, 3)),
+            (Kind::Map, Entry::Invalid, page(1, 1)),
+            (Kind::Unmap, page(1, 1), Entry::Invalid),
+            (Kind::RelaxPermissions, page(1, 1), page(1, 3)),
             (Kind::Same, page(1, 3), page(1, 3)),
-            (Kind::Replaces, page(1, 3), page(2, 3)),
+            (Kind::Remap, page(1, 3), page(2, 3)),
         ];
         let levels = Level::all().filter(|level| table[level.index()].shift != 0);
         let owners = SPACES
@@ -77,20 +77,20 @@ impl Asked<'_> {
                         clears: Marks::NONE,
                         below: Below::Cleared,
                     };
-                    let facts = self.tlb.change_facts(Conditions::NONE);
+                    let facts = self.tlb.change_facts(SpaceFlags::NONE);
                     assert_eq!(change.kind(&facts), kind);
                     let owner = Owner {
                         space,
                         tag: self.env.tag,
                         reach,
-                        conditions: Conditions::NONE,
+                        flags: SpaceFlags::NONE,
                         may_defer,
                     };
                     let (issued, changed) =
                         self.backend(|tlb, sink| tlb.change(sink, &slot, &change, &owner));
                     let did = Did {
                         issued,
-                        owed: changed.owed,
+                        deferred: changed.deferred,
                         ..Did::nothing()
                     };
                     assert_eq!(did, plan, "{kind:?} of level {level:?} for {owner:?}");

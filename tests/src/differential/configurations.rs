@@ -12,7 +12,7 @@ use super::machines::{Module, REACHES, SPACES, addresses, configs, machine_of, m
 
 const TAG: Tag = Tag {
     value: 0x5a6,
-    of_machine: false,
+    global: false,
 };
 
 /// Panics where plans and backend differ in a configuration, of which `most` are tried.
@@ -30,8 +30,8 @@ pub fn plans_and_backend_agree_in_configurations(
         all += 1;
         let tlb = machine_of(module, model, config, &limits).expect("a possible machine");
         let table = model.level_table(config);
-        for of_machine in [false, true] {
-            let tag = Tag { of_machine, ..TAG };
+        for global in [false, true] {
+            let tag = Tag { global, ..TAG };
             let mut asked = Asked {
                 model,
                 plans,

@@ -6,21 +6,21 @@ use tlbc::trace::interpret::ceiling;
 use tlbc_runtime::backend::{Facts, Finished, Started};
 use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
-use tlbc_runtime::request::{Conditions, LevelTable, Reach, Request, Space};
-use tlbc_runtime::{Backend, Ceiling, Debt, Owed, Record, Root};
+use tlbc_runtime::request::{LevelTable, Reach, Request, Space, SpaceFlags};
+use tlbc_runtime::{Backend, Ceiling, Deferred, Pending, Record, Root};
 
 use super::Issued;
 
 /// A generated backend with a configuration. What it issues goes into the list.
 pub trait Machine {
     /// [`Backend::SENDER_ONLY`].
-    fn sender_only(&self) -> Conditions;
+    fn sender_only(&self) -> SpaceFlags;
     /// [`Backend::levels`].
     fn levels(&self) -> &'static LevelTable;
     /// [`Backend::ceiling`].
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
     /// [`Backend::change_facts`].
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts;
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
     /// [`Backend::change`].
     fn change(
         &self,
@@ -36,15 +36,15 @@ pub trait Machine {
     /// [`Backend::finish`].
     fn finish(&self, to: &mut Vec<Issued>, started: Started) -> Finished;
     /// [`Backend::deliver`].
-    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Owed;
+    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
     /// [`Backend::switch`].
-    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed;
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Pending) -> Deferred;
     /// [`Backend::resume`].
-    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool);
     /// [`Backend::enter_from_user`].
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root);
     /// [`Backend::arrive`].
-    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed;
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Deferred;
 }
 
 /// A backend, and how to name what it issues.
@@ -62,7 +62,7 @@ impl<B: Backend> Generated<B> {
 }
 
 impl<B: Backend> Machine for Generated<B> {
-    fn sender_only(&self) -> Conditions {
+    fn sender_only(&self) -> SpaceFlags {
         B::SENDER_ONLY
     }
 
@@ -74,8 +74,8 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.ceiling(space, reach)
     }
 
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        self.tlb.change_facts(conditions)
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        self.tlb.change_facts(flags)
     }
 
     fn change(
@@ -100,23 +100,23 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.finish(&mut self.sink(to), started)
     }
 
-    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Owed {
+    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred {
         self.tlb.deliver(&mut self.sink(to), request)
     }
 
-    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Debt) -> Owed {
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Pending) -> Deferred {
         self.tlb.switch(&mut self.sink(to), root, debt)
     }
 
-    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, owed: bool) {
-        self.tlb.return_to_user(&mut self.sink(to), root, owed);
+    fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool) {
+        self.tlb.return_to_user(&mut self.sink(to), root, deferred);
     }
 
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root) {
         self.tlb.enter_from_user(&mut self.sink(to), root);
     }
 
-    fn cpu_online(&self, to: &mut Vec<Issued>) -> Owed {
+    fn cpu_online(&self, to: &mut Vec<Issued>) -> Deferred {
         self.tlb.cpu_online(&mut self.sink(to))
     }
 }
@@ -185,10 +185,10 @@ pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
 }
 
 /// What of a configuration holds of a space and not of the machine.
-pub fn conditions(model: &Model, config: Config) -> Conditions {
+pub fn space_flags(model: &Model, config: Config) -> SpaceFlags {
     let features = model.features.iter().enumerate();
     let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
-    Conditions(of_space.fold(0, |bits, (index, _)| bits | config.features & 1 << index))
+    SpaceFlags(of_space.fold(0, |bits, (index, _)| bits | config.features & 1 << index))
 }
 
 /// The generated machine of a configuration, whatever holds of a space.
@@ -198,7 +198,7 @@ pub fn machine_of(
     config: Config,
     limits: &[u64],
 ) -> Option<Box<dyn Machine>> {
-    let of_space = conditions(model, config).0;
+    let of_space = space_flags(model, config).0;
     let config = Config {
         features: config.features & !of_space,
         ..config
@@ -256,7 +256,7 @@ pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, 
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
         let Some(tlb) = tlb else { continue };
         assert_eq!(*tlb.levels(), model.level_table(config), "{config:?}");
-        let found = tlb.change_facts(conditions(model, config));
+        let found = tlb.change_facts(space_flags(model, config));
         assert_eq!(found, model.change_facts(config), "{config:?}");
         for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
             let one_by_one = tlb.ceiling(space, reach);

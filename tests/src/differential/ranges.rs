@@ -87,9 +87,9 @@ fn case() -> impl Strategy<Value = Case> {
     let request = (
         proptest::sample::select(SPACES.to_vec()),
         proptest::sample::select(REACHES.to_vec()),
-        (any::<u16>(), any::<bool>()).prop_map(|(value, of_machine)| Tag {
+        (any::<u16>(), any::<bool>()).prop_map(|(value, global)| Tag {
             value: value.into(),
-            of_machine,
+            global,
         }),
     );
     (

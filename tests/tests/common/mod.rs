@@ -13,10 +13,10 @@ use tlbc::trace::{
     trace,
 };
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::backend::{Debt, FinishSteps, Owed, Root};
+use tlbc_runtime::backend::{Deferred, FinishSteps, Pending, Root};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Kind;
-use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Space, Tag};
+use tlbc_runtime::request::{Extent, Ranges, Reach, Space, SpaceFlags, Tag};
 
 /// The text of a shipped definition.
 pub const ARM64: &str = include_str!("../../../archdefs/arm64.arch");
@@ -249,16 +249,13 @@ pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
     let mut there = tlbc::sample_requests::tags(model, config);
     Tag {
         value,
-        of_machine: there.any(|tag| !tag.of_cpu.value),
+        global: there.any(|tag| !tag.of_cpu.value),
     }
 }
 
 /// What the plans are asked with, of a space whose tag is of one CPU or of the machine.
-pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
-    let tag = Tag {
-        value: TAG,
-        of_machine,
-    };
+pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
+    let tag = Tag { value: TAG, global };
     Env {
         config: machine.config,
         limits: machine.limits,
@@ -272,9 +269,9 @@ pub fn env(machine: Machine, of_machine: bool, ranges: Ranges) -> Env {
             table: 0,
             tag,
             empty: 0,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         },
-        debt: Debt::None,
+        debt: Pending::None,
         owed: false,
         steps: FinishSteps::NONE,
     }
@@ -338,7 +335,7 @@ pub struct Made {
     /// Its steps.
     pub here: Vec<Step>,
     /// What it leaves for later.
-    pub owed: Owed,
+    pub deferred: Deferred,
 }
 
 impl Steps for Made {
@@ -363,14 +360,14 @@ pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) ->
         start: change.va.into(),
         entries: change.entries,
         becomes: match change.kind {
-            Kind::Vanishes => Becomes::Invalid,
+            Kind::Unmap => Becomes::Invalid,
             _ => Becomes::New,
         },
     };
     let step = |op| step(model, env.config, op, Some(&store));
     Made {
         here: effects.ops.iter().filter_map(step).collect(),
-        owed: effects.owed,
+        deferred: effects.owed,
     }
 }
 
@@ -386,7 +383,7 @@ pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> M
         here: ops
             .filter_map(|op| step(model, env.config, op, None))
             .collect(),
-        owed: start.owed | finish.owed,
+        deferred: start.owed | finish.owed,
     }
 }
 

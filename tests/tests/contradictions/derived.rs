@@ -4,7 +4,7 @@ use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::Reach;
 
@@ -14,7 +14,7 @@ use super::{ARM64, slate, with};
 /// What a switch issues.
 fn switch(analysis: &Analysis) -> Vec<String> {
     lines(
-        Ask::event(Event::Switch(Debt::None))
+        Ask::event(Event::Switch(Pending::None))
             .on(analysis, "")
             .issued(),
     )
@@ -123,7 +123,7 @@ fn changed(text: &str, change: Change, entries: u64) -> Vec<String> {
 #[test]
 fn writers_that_are_done_later_are_completed_once() {
     let text = writer("invalid");
-    let cleared = changed(&text, Change::Vanishes, 3);
+    let cleared = changed(&text, Change::Unmap, 3);
     let expected = [
         "clear.entry 0x0, 0x1000, 0x42",
         "clear.entry 0x8, 0x2000, 0x42",
@@ -133,9 +133,9 @@ fn writers_that_are_done_later_are_completed_once() {
     ];
     assert_eq!(cleared, expected);
     // The new entries are stored when the old ones are gone.
-    assert_eq!(changed(&text, Change::Replaces, 3), expected);
+    assert_eq!(changed(&text, Change::Remap, 3), expected);
     let at_change = text.replace("gather pages batched", "gather pages at change");
-    assert_eq!(changed(&at_change, Change::Vanishes, 3), cleared);
+    assert_eq!(changed(&at_change, Change::Unmap, 3), cleared);
     assert!(module("slate.arch", &text).contains("cpu.issue(Op::Complete)"));
 }
 
@@ -260,7 +260,7 @@ fn what_is_kept_and_changes() {
 fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
     let lines_of = |text: &str, ask: &Ask| lines(ask.on(&good(text), "").issued());
     let kernel = Ask::kernel(0xffff_ffc0_0000_1000, 0x1000, &["pte"]);
-    let switch = Ask::event(Event::Switch(Debt::None));
+    let switch = Ask::event(Event::Switch(Pending::None));
     let unsaid = slate().replace("resync refetch;", "");
     for ask in [&kernel, &switch] {
         let said = lines_of(slate(), ask);
@@ -291,7 +291,7 @@ fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
 #[test]
 fn tags_are_as_wide_as_the_machine_has_them() {
     use tlbc_runtime::Backend;
-    let of = |config| tlbc_backends::arm64::Tlb { config }.tags().of_machine;
+    let of = |config| tlbc_backends::arm64::Tlb { config }.tags().global;
     let config = tlbc_backends::arm64::Config::NONE;
     let (narrow, _) = of(config).expect("tags");
     assert_eq!((narrow.first, narrow.last), (1, 255));

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod conditions;
 mod derived;
 mod errata;
 mod events;
@@ -12,6 +13,7 @@ mod fields;
 mod instructions;
 mod kernel;
 mod operands;
+mod physical;
 mod rust;
 mod settings;
 mod silence;
@@ -19,6 +21,7 @@ mod spaces;
 mod tags;
 mod targets;
 mod texts;
+mod twice;
 mod writers;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};

@@ -43,6 +43,130 @@ fn operands_in_one_register() {
     );
 }
 
+/// Names of one register, as Rust has them.
+#[test]
+fn operands_in_one_register_under_two_names() {
+    let edx = "edx 32 bits in edx";
+    for name in ["rcx", "cx", "cl", "rax", "ax", "al"] {
+        let other = format!("edx 32 bits in {name}");
+        refused(X86_64, &[(edx, &other)], "E0410");
+    }
+    accepted(X86_64, &[(edx, "edx 32 bits in rdx")]);
+    let r3 = "operand new_in_r3 64 bits in r3";
+    for (target, name, expected) in [
+        ("aarch64", "w2", None),
+        ("riscv64", "x2", None),
+        ("bpf", "w2", Some("E0410")),
+        ("sparc64", "g2", Some("E0410")),
+        ("arm", "a3", Some("E0410")),
+    ] {
+        let target = format!("target_arch \"{target}\"");
+        let other = r3.replace("in r3", &format!("in {name}"));
+        let edits = [("target_arch \"s390x\"", target.as_str()), (r3, &other)];
+        match expected {
+            Some(code) => refused(S390, &edits, code),
+            None => accepted(S390, &edits),
+        }
+    }
+}
+
+/// Rust itself says which names are of one register, where the target is the one of this compiler.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn names_of_one_register_are_rusts() {
+    let table = include_str!("../../../compiler/registers.txt");
+    let mut lines = table.lines().filter(|line| line.starts_with("x86_64 "));
+    let families: Vec<Vec<&str>> = (lines.by_ref())
+        .map(|line| line.split_whitespace().skip(1).collect())
+        .collect();
+    assert!(families.len() > 10);
+    let names: Vec<&str> = families.iter().flatten().copied().collect();
+    let mut source = "pub unsafe fn all() {\n".to_owned();
+    for (index, a) in names.iter().enumerate() {
+        for b in &names[..index] {
+            source += &format!(
+                "unsafe {{ core::arch::asm!(\"/* {a} {b} */\", out(\"{a}\") _, out(\"{b}\") _) }}\n"
+            );
+        }
+    }
+    source += "}\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("names.rs");
+    std::fs::write(&path, &source).expect("a file");
+    let output = std::process::Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "lib",
+            "--emit",
+            "metadata",
+        ])
+        .args(["--error-format", "short", "--out-dir"])
+        .arg(directory.path())
+        .arg(&path)
+        .output()
+        .expect("rustc");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    // `path:LINE:COLUMN: error: register ... conflicts with register ...`
+    let conflicts = said
+        .lines()
+        .filter(|line| line.contains("conflicts with register"));
+    let mut found: Vec<usize> = conflicts
+        .filter_map(|line| line.split(".rs:").nth(1)?.split(':').next()?.parse().ok())
+        .collect();
+    found.sort_unstable();
+    let (mut line, mut expected) = (1, Vec::new());
+    for (index, a) in names.iter().enumerate() {
+        for b in &names[..index] {
+            line += 1;
+            let of_one = |family: &&Vec<&str>| family.contains(a) && family.contains(b);
+            expected.extend(families.iter().find(of_one).map(|_| line));
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_compares_the_entry_is_given_the_old_one() {
+    let all = "writes entry at pte, pmd, pud, p4d, pgd: replaced if old;";
+    assert_eq!(S390.matches(all).count(), 2);
+    let unsaid = S390.replace(all, &all.replace(" if old", ""));
+    refused(&unsaid, &[], "E0313");
+    refused(S390, &[("[63:0]  old;", "[63:0]  0;")], "E0306");
+    // One that is given no old entry cannot compare.
+    let rdp = S390.replacen(": more rights;", ": more rights if old;", 1);
+    refused(&rdp, &[], "E0306");
+    let ipte = S390.replacen(": invalid;", ": invalid if old;", 1);
+    refused(&ipte, &[], "E0306");
+}
+
+/// An entry is written once: an instruction that compares a tag would drop the entries of one view.
+#[test]
+fn writers_that_compare_the_tag_of_one_of_two_views() {
+    let views = (
+        "resync nothing; }",
+        "resync nothing; view kernel tag, loaded; view user tag | 1 << 15; }",
+    );
+    let resume = (
+        "    arrive",
+        "    resume { loads root in user; }\n    arrive",
+    );
+    let values = ("values 1..65535", "values 1..32767");
+    // All that the kernel has is global.
+    let kernel = ("walk under every tag;", "walk global;");
+    let told = ("{at}, {address}\"", "{at}, {address}, {number}\"");
+    let one = |drops: &str| with(&cleared(drops), &[kernel, told]);
+    let two = |drops: &str| with(&one(drops), &[views, resume, values]);
+    let by_tag = "leaf, walk of subtree, this tag or global";
+    accepted(&one(by_tag), &[]);
+    refused(&two(by_tag), &[], "E0505");
+    accepted(
+        &two("leaf, walk of subtree, this or other tag or global"),
+        &[],
+    );
+}
+
 /// A machine on which entries change by one instruction, which drops this.
 fn cleared(drops: &str) -> String {
     let change = format!(

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tlbc::model::Config;
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::case::{Asked, Case};
@@ -14,7 +14,7 @@ fn check(case: &Case<'_>, granule: u64) {
     let [start, finish] = case.run();
     assert_eq!(
         (start.owed, start.deliver),
-        (Owed::NOTHING, finish.deliver),
+        (Deferred::NOTHING, finish.deliver),
         "a broadcast is all"
     );
     let ops: Vec<Issued> = (start.ops.iter().chain(&finish.ops))
@@ -115,7 +115,7 @@ proptest! {
             limits: Vec::new(),
             space,
             reach,
-            of_machine: true,
+            global: true,
             asked: asked(&raw, anchor, live, &levels, &addresses(space, 48)),
             levels,
             leaf_keys,
@@ -155,7 +155,7 @@ fn kernel_ranges_end_at_the_last_page() {
                         limits: Vec::new(),
                         space: Space::Kernel,
                         reach: Reach::Wide,
-                        of_machine: true,
+                        global: true,
                         levels: levels.clone(),
                         asked,
                         leaf_keys: vec![if kpti { Key::OtherTag } else { Key::Global }],

@@ -98,7 +98,7 @@ pub struct Case<'a> {
     /// Who may have cached them.
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
-    pub of_machine: bool,
+    pub global: bool,
     /// The levels, from the leaf up.
     pub levels: Vec<Level>,
     /// What was changed.
@@ -140,7 +140,7 @@ impl Case<'_> {
             config: self.config,
             limits: self.limits.clone(),
         };
-        let mut env = env(machine, self.of_machine, ranges);
+        let mut env = env(machine, self.global, ranges);
         let levels = self.arch.model.level_table(self.config);
         let shape = match ranges.scope(&levels) {
             Scope::Page { va, level, .. } => {
@@ -169,7 +169,7 @@ impl Case<'_> {
         }
     }
 
-    /// Every entry of the request is dropped, unless that is owed.
+    /// Every entry of the request is dropped, unless that is deferred.
     ///
     /// Where what is below the cuts is still valid, a leaf does not count as gone while a walk entry
     /// above it can make it again: that goes by the same instruction, or by one before, which a
@@ -178,15 +178,15 @@ impl Case<'_> {
         &self,
         drops: &[(usize, Dropped)],
         barriers: Option<&[usize]>,
-        owed: &dyn Fn(Key) -> bool,
+        deferred: &dyn Fn(Key) -> bool,
     ) {
         let walk_keys: Vec<Key> = self
             .walk_keys
             .iter()
             .copied()
-            .filter(|k| !owed(*k))
+            .filter(|k| !deferred(*k))
             .collect();
-        for &key in self.leaf_keys.iter().filter(|key| !owed(**key)) {
+        for &key in self.leaf_keys.iter().filter(|key| !deferred(**key)) {
             let above = |walk: &&Key| self.space == Space::Kernel || **walk == key;
             let above: Vec<Key> = walk_keys.iter().filter(above).copied().collect();
             let stays_gone = |at: usize, op: &Dropped| {

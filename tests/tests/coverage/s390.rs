@@ -119,7 +119,7 @@ fn check(change: &Changing, trace: &Made) {
         assert!(!stored, "behind the store: {:?}", trace.here);
         assert!(it.wide || change.reach == Reach::Here, "{:?}", trace.here);
         assert!(
-            it.purges || change.kind == Kind::Relaxes,
+            it.purges || change.kind == Kind::RelaxPermissions,
             "{:?}",
             trace.here
         );
@@ -130,7 +130,7 @@ fn check(change: &Changing, trace: &Made) {
     }
     let all = change.index..change.index + change.entries;
     // POP p. 3-47: a store may change the software bits of a valid page-table entry.
-    let by_store = change.kind == Kind::Appears || change.kind == Kind::Same && at == 0;
+    let by_store = change.kind == Kind::Map || change.kind == Kind::Same && at == 0;
     let wanted: Vec<u64> = match change.kind {
         _ if by_store => Vec::new(),
         _ => all.collect(),
@@ -142,7 +142,7 @@ fn check(change: &Changing, trace: &Made) {
     // What takes the place of an invalid entry is stored: another page, or what software keeps in its place.
     let behind = invalid || relaxed || by_store;
     assert_eq!(stored, behind, "{:?}", trace.here);
-    assert!(trace.owed.is_nothing());
+    assert!(trace.deferred.is_nothing());
 }
 
 /// Every configuration that there is.
@@ -158,11 +158,11 @@ fn configs() -> impl Strategy<Value = Config> {
 
 fn kinds() -> impl Strategy<Value = Kind> {
     proptest::sample::select(vec![
-        Kind::Appears,
-        Kind::Vanishes,
-        Kind::Relaxes,
+        Kind::Map,
+        Kind::Unmap,
+        Kind::RelaxPermissions,
         Kind::Same,
-        Kind::Replaces,
+        Kind::Remap,
     ])
 }
 

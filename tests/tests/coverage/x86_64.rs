@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tlbc::model::Config;
-use tlbc_runtime::backend::Owed;
+use tlbc_runtime::backend::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::case::Case;
@@ -34,7 +34,7 @@ proptest! {
         most in prop_oneof![Just(1u64), Just(2), Just(8), Just(512), Just(65536)],
         space in spaces(),
         reach in reaches(),
-        of_machine in any::<bool>(),
+        global in any::<bool>(),
         raw in proptest::array::uniform10(raw()),
         anchor in any::<u64>(),
         live in any::<bool>(),
@@ -70,7 +70,7 @@ proptest! {
             limits: vec![most],
             space,
             reach,
-            of_machine: of_machine && has("invlpgb"),
+            global: global && has("invlpgb"),
             asked: asked(&raw, anchor, live, &levels, &addresses(space, bits)),
             levels,
             leaf_keys,
@@ -114,12 +114,12 @@ fn check(case: &Case<'_>, cpu: &manual::Cpu) {
     let drops: Vec<(usize, Dropped)> = (start.ops.iter().enumerate())
         .filter_map(|(i, op)| Some((i, manual::dropped(&case.issued(op), cpu)?)))
         .collect();
-    let owed = |key: Key| match key {
-        Key::OtherTag => start.owed.contains(Owed::OTHERS_UNTIL_LOAD),
-        Key::Tag(tag) => tag != cpu.loaded && start.owed.contains(Owed::VIEW_UNTIL_RESUME),
+    let deferred = |key: Key| match key {
+        Key::OtherTag => start.owed.contains(Deferred::OTHERS_UNTIL_LOAD),
+        Key::Tag(tag) => tag != cpu.loaded && start.owed.contains(Deferred::VIEW_UNTIL_RETURN),
         Key::Global => false,
     };
-    case.covers(&drops, broadcast.then_some(&barriers), &owed);
+    case.covers(&drops, broadcast.then_some(&barriers), &deferred);
     case.names_no_more(&drops);
 
     let views = if case.space == Space::User {

@@ -1,6 +1,7 @@
 //! Every rule: its explanation fails and is mended as it says, and its message reads well.
 
 mod explanations;
+mod foreign;
 mod machines;
 mod names;
 mod operands;

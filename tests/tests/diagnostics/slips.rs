@@ -41,7 +41,7 @@ fn looped() -> String {
 }
 
 /// The machine with a part of its text replaced wherever it stands.
-fn with(from: &str, to: &str) -> String {
+pub fn with(from: &str, to: &str) -> String {
     let text = looped();
     assert!(text.contains(from), "{from}");
     text.replace(from, to)

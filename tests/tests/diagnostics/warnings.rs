@@ -152,7 +152,7 @@ fn warnings_are_no_errors() {
     let shown = render(&files, &diagnostics, Format::Short, false);
     assert_eq!(
         shown,
-        "x.arch:69:13: warning[W0201]: the operand `spare` is never used\n"
+        "x.arch:70:13: warning[W0201]: the operand `spare` is never used\n"
     );
     let compiled = tlbc::compile([("x.arch", toy_with(spare))]);
     assert_eq!((compiled.outputs.len(), compiled.has_errors()), (2, false));
@@ -161,4 +161,18 @@ fn warnings_are_no_errors() {
         messages(&both),
         ["E0208 the feature `unused` is never used"]
     );
+}
+
+/// A domain is named by what acts on it, or by another domain.
+#[test]
+fn domains_that_nothing_names() {
+    let text = |more: &str| toy_with(&format!("domain all is cpus;\n{more}"));
+    let unused = |name: &str| format!("W0201 the domain `{name}` is never used");
+    assert_eq!(crate::messages(&text("")), [unused("all")]);
+    assert_eq!(
+        crate::messages(&text("domain more is all;")),
+        [unused("more")]
+    );
+    let barrier = "barrier wait \"wait flushes\" { completes on all; gone; drained; }";
+    assert_eq!(crate::messages(&text(barrier)), [""; 0]);
 }

@@ -4,12 +4,12 @@
 use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
 use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::level::Level;
-use tlbc_runtime::request::{Conditions, Extent, Ranges, Reach, Request, Scope, Space, Tag};
-use tlbc_runtime::{Backend, Debt, Delivery, Owed, Record, Root};
+use tlbc_runtime::request::{SpaceFlags, Extent, Ranges, Reach, Request, Scope, Space, Tag};
+use tlbc_runtime::{Backend, Pending, Shootdown, Deferred, Record, Root};
 
 const TAG: Tag = Tag {
     value: 5,
-    of_machine: false,
+    global: false,
 };
 const TLB: Tlb = Tlb {
     config: Config::NONE,
@@ -21,14 +21,14 @@ fn text(op: Op) -> String {
     text
 }
 
-fn show(here: Vec<String>, others: Vec<String>, owed: Owed) {
+fn show(here: Vec<String>, others: Vec<String>, deferred: Deferred) {
     let debts = [
-        (Owed::OTHERS_UNTIL_LOAD, "this CPU"),
-        (Owed::VIEW_UNTIL_RESUME, "this CPU"),
-        (Owed::LAZY_UNTIL_LOAD, "lazy CPUs"),
-        (Owed::PARKED_UNTIL_LOAD, "inactive CPUs"),
+        (Deferred::OTHERS_UNTIL_LOAD, "this CPU"),
+        (Deferred::VIEW_UNTIL_RETURN, "this CPU"),
+        (Deferred::LAZY_UNTIL_LOAD, "lazy CPUs"),
+        (Deferred::INACTIVE_UNTIL_LOAD, "inactive CPUs"),
     ];
-    let owing = debts.iter().filter(|(debt, _)| owed.contains(*debt));
+    let owing = debts.iter().filter(|(debt, _)| deferred.contains(*debt));
     let owing: Vec<&str> = owing.map(|(_, who)| *who).collect();
     println!(
         "{}|{}|{}",
@@ -43,20 +43,20 @@ fn flush(space: Space, reach: Reach, scope: Scope<'_>) {
         space,
         tag: TAG,
         reach,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
         scope,
     };
     let (mut here, mut others) = (Vec::new(), Vec::new());
     let mut sink = Record(|op| here.push(text(op)));
     let started = TLB.start(&mut sink, &request);
-    let told = !started.deliver.is_nobody();
+    let told = !started.flush_ipis.is_empty();
     let finished = TLB.finish(&mut sink, started);
-    assert!(finished.interrupt.is_nobody());
-    let mut owed = finished.owed;
+    assert!(finished.sync_ipis.is_empty());
+    let mut deferred = finished.deferred;
     if told {
-        owed |= TLB.deliver(&mut Record(|op| others.push(text(op))), &request);
+        deferred |= TLB.deliver(&mut Record(|op| others.push(text(op))), &request);
     }
-    show(here, others, owed);
+    show(here, others, deferred);
 }
 
 fn cleared(level: Level, start: u64, bytes: u64) -> Ranges {
@@ -84,22 +84,22 @@ fn freed(start: u64, bytes: u64) -> Ranges {
     ranges
 }
 
-fn switch(debt: Debt) {
+fn switch(debt: Pending) {
     let to = Root {
         table: 0x4000_0000,
         tag: TAG,
         empty: 0,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
     };
     let mut here = Vec::new();
-    let owed = TLB.switch(&mut Record(|op| here.push(text(op))), &to, debt);
-    show(here, Vec::new(), owed);
+    let deferred = TLB.switch(&mut Record(|op| here.push(text(op))), &to, debt);
+    show(here, Vec::new(), deferred);
 }
 
 fn cpu_online() {
     let mut here = Vec::new();
-    let owed = TLB.cpu_online(&mut Record(|op| here.push(text(op))));
-    show(here, Vec::new(), owed);
+    let deferred = TLB.cpu_online(&mut Record(|op| here.push(text(op))));
+    show(here, Vec::new(), deferred);
 }
 
 /// What the shared runtime is told about the machine.
@@ -107,7 +107,7 @@ fn facts() {
     let facts = Tlb::FACTS;
     assert!(facts.one_at_a_time, "the bus takes one at a time");
     // Tags mean something else on other CPUs, so that user spaces are told by interrupt.
-    assert_eq!(facts.delivery, Delivery::Either);
+    assert_eq!(facts.shootdown, Shootdown::Either);
     let page = Entry::Leaf { page: 7, rights: 1, attributes: 0 };
     let new = Change {
         level: PTE,
@@ -117,10 +117,10 @@ fn facts() {
         clears: Marks::NONE,
         below: Below::Cleared,
     };
-    let owed = new.required_flush(&TLB.change_facts(Conditions::NONE));
+    let required = new.required_flush(&TLB.change_facts(SpaceFlags::NONE));
     assert!(
-        owed.absent.is_some() && owed.leaf.is_none(),
-        "an absence is wrong now"
+        !required.negative.is_empty() && required.leaf.is_empty(),
+        "a negative entry is stale now"
     );
     let levels = TLB.levels();
     assert_eq!([levels[0].joined, levels[1].joined], [1, 1]);

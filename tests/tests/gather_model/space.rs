@@ -176,7 +176,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         section.replace(leaf, bits).expect("of this space");
         assert_eq!(table.bits(index), bits);
         let facts = self.mmu.platform().backend();
-        let facts = facts.change_facts(self.handle.conditions());
+        let facts = facts.change_facts(self.handle.flags());
         let through_invalid = facts.output_through_invalid && B::FACTS.changes_plainly;
         let place = (table.level, table.slot(index).va);
         let steps = if through_invalid { 2 } else { 1 };
@@ -193,7 +193,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         }
     }
 
-    /// Does an operation, and says to the model what is owed for it.
+    /// Does an operation, and says to the model what is deferred for it.
     pub fn run(
         &mut self,
         section: &mut Section<'_, '_, Hosted<Watched<B>>>,
@@ -257,7 +257,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             }
             Op::Relax(nth, at) => {
                 let through_invalid = self.mmu.platform().backend();
-                let facts = through_invalid.change_facts(self.handle.conditions());
+                let facts = through_invalid.change_facts(self.handle.flags());
                 if !facts.rights_through_invalid {
                     let _ = self.change(section, model, (nth, at), WRITE);
                 }
@@ -292,7 +292,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 section.collapse(link, bits).expect("a table of this space");
                 assert_eq!(self.middle.bits(nth), bits);
                 let facts = self.mmu.platform().backend();
-                let facts = facts.change_facts(self.handle.conditions());
+                let facts = facts.change_facts(self.handle.flags());
                 let breaks = facts.size_through_invalid && B::FACTS.changes_plainly;
                 let made = model.made(&vec![at; if breaks { 2 } else { 1 }]);
                 model.owes(subject, &made[0], stale.clone(), Some(Out::Table(number)));

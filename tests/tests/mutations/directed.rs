@@ -174,7 +174,7 @@ const CASES: &[Case] = &[
         &[],
         &[("[63:48] tag;", "[63:48] tag when not keep;")],
     ),
-    // Conditions that always hold, and alternatives of which none may.
+    // SpaceFlags that always hold, and alternatives of which none may.
     (
         "slate",
         &[],

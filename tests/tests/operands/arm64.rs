@@ -1,7 +1,7 @@
 //! Operands of arm64, by DDI 0487 and DDI 0601.
 
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 
 use crate::common::{Ask, arm64, lines};
 use crate::row::{Field, is};
@@ -336,7 +336,7 @@ fn range_of_the_kernel() {
 
 #[test]
 fn switch_and_resume() {
-    let switch = Ask::event(Event::Switch(Debt::None))
+    let switch = Ask::event(Event::Switch(Pending::None))
         .tag(0x42)
         .on(arm64(), "kpti");
     // The empty root first: nothing is walked while root and ASID belong to different spaces.

@@ -5,7 +5,7 @@
 //! 64 KiB, 1 for 2 MiB and 2 for 1 GiB.
 
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 
 use crate::common::{Ask, powerpc};
 use crate::row::{Fields, is, operands};
@@ -296,7 +296,7 @@ fn pid_register() {
     // PIDR[44:63].
     for (tag, word) in [(0x1_2345, 0x1_2345), (0xf_ffff, 0xf_ffff)] {
         is(
-            &on(&Ask::event(Event::Switch(Debt::None)).tag(tag), "gtse"),
+            &on(&Ask::event(Event::Switch(Pending::None)).tag(tag), "gtse"),
             ("pid", 0, "pidr"),
             &[(63, 20, 0), (19, 0, tag)],
             word,

@@ -3,7 +3,7 @@
 
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::Reach;
 
@@ -40,7 +40,7 @@ fn on(change: Changing, words: &str) -> Made {
 fn ipte() {
     // R1 is the origin of the page table. R2 is the address; the page's index is [19:12], and below it
     // stand options: 0x400 and 0x800 were NODAT and a guest's ASCE.
-    let vanishes = change(Kind::Vanishes, "pte", 0x3ff_8000_5000, 1);
+    let vanishes = change(Kind::Unmap, "pte", 0x3ff_8000_5000, 1);
     let here = Changing {
         reach: Reach::Here,
         ..vanishes
@@ -53,7 +53,7 @@ fn ipte() {
         reach: Reach::Here,
         ..several
     };
-    let relaxes = change(Kind::Relaxes, "pte", 0x3ff_8000_5000, 1);
+    let relaxes = change(Kind::RelaxPermissions, "pte", 0x3ff_8000_5000, 1);
     let relaxes_here = Changing {
         reach: Reach::Here,
         ..relaxes
@@ -84,7 +84,7 @@ fn ipte() {
         );
     }
     // The last page of the addresses.
-    let last = change(Kind::Vanishes, "pte", 0xffff_ffff_ffff_f000, 1);
+    let last = change(Kind::Unmap, "pte", 0xffff_ffff_ffff_f000, 1);
     is(
         &on(last, ""),
         ("ipte", 0, "page"),
@@ -97,7 +97,7 @@ fn ipte() {
 fn ipte_of_several() {
     // R3 has one less than how many in [7:0], and options above it.
     for (entries, more) in [(2, 1), (251, 0xfa)] {
-        let several = change(Kind::Vanishes, "pte", 0x3ff_8000_5000, entries);
+        let several = change(Kind::Unmap, "pte", 0x3ff_8000_5000, entries);
         is(
             &on(several, "ipte_range"),
             ("ipte_run", 0, "more"),
@@ -112,7 +112,7 @@ fn ipte_of_several() {
     // All of a table.
     let all = Changing {
         index: 0,
-        ..change(Kind::Vanishes, "pte", 0x3ff_8000_0000, 256)
+        ..change(Kind::Unmap, "pte", 0x3ff_8000_0000, 256)
     };
     is(
         &on(all, "ipte_range"),
@@ -121,7 +121,7 @@ fn ipte_of_several() {
         0xff,
     );
     // Without the facility, one after the other, each by its own address.
-    let two = on(change(Kind::Vanishes, "pte", 0x3ff_8000_5000, 2), "");
+    let two = on(change(Kind::Unmap, "pte", 0x3ff_8000_5000, 2), "");
     let pages = operands(&two, "ipte", "page");
     assert_eq!(pages, [0x3ff_8000_5000, 0x3ff_8000_6000]);
 }
@@ -138,7 +138,7 @@ fn idte() {
         ("p4d", 0x7_fc00_0000_0000, 2, 0x1_2345_4008),
         ("pgd", 0x7fe0_0000_0000_0000, 3, 0x1_2345_400c),
     ] {
-        let wide = change(Kind::Vanishes, at, va, 1);
+        let wide = change(Kind::Unmap, at, va, 1);
         let here = Changing {
             reach: Reach::Here,
             ..wide
@@ -207,7 +207,7 @@ fn crdte() {
         ("p4d", 0x7_fc00_0000_0000, 0x18, 0x1_2345_4018),
         ("pgd", 0x7fe0_0000_0000_0000, 0x1c, 0x1_2345_401c),
     ] {
-        let trace = on(change(Kind::Replaces, at, va, 1), "edat1 edat2");
+        let trace = on(change(Kind::Remap, at, va, 1), "edat1 edat2");
         let table = if at == "pte" { 0x24_68ad } else { 0x24_68a8 };
         let expected: [(&str, Fields<'_>, u128); 5] = [
             ("old_in_r2", &[(63, 0, 0x7_6543_2001)], 0x7_6543_2001),
@@ -229,7 +229,7 @@ fn crdte() {
         }
     }
     // Several: each at its own address, in the same table.
-    let two = change(Kind::Replaces, "pmd", 0x3ff_8010_0000, 2);
+    let two = change(Kind::Remap, "pmd", 0x3ff_8010_0000, 2);
     let two = on(two, "edat1 edat2");
     let addresses = operands(&two, "crdte", "address_in_r5");
     assert_eq!(addresses, [0x3ff_8010_0000, 0x3ff_8020_0000]);
@@ -240,7 +240,7 @@ fn cspg() {
     // R2: where the entry stands, on eight bytes, and in [0] that the TLBs are purged. It is the fifth.
     let change = Changing {
         space: tlbc_runtime::request::Space::Kernel,
-        ..change(Kind::Replaces, "pte", 0x5000, 1)
+        ..change(Kind::Remap, "pte", 0x5000, 1)
     };
     let trace = on(change, "");
     is(
@@ -268,7 +268,7 @@ fn cspg() {
 fn cspg_of_several() {
     let change = Changing {
         space: tlbc_runtime::request::Space::Kernel,
-        ..change(Kind::Replaces, "pte", 0x5000, 3)
+        ..change(Kind::Remap, "pte", 0x5000, 3)
     };
     let entries = operands(&on(change, ""), "cspg", "entry");
     assert_eq!(entries, [0x1_2345_6829, 0x1_2345_6831, 0x1_2345_6839]);
@@ -276,7 +276,7 @@ fn cspg_of_several() {
 
 #[test]
 fn control_registers() {
-    let trace = Ask::event(Event::Switch(Debt::None))
+    let trace = Ask::event(Event::Switch(Pending::None))
         .tag(ASCE)
         .on(s390(), "");
     for name in ["cr1", "cr7"] {

@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 
 use crate::common::{Ask, X86_64, edited, good, x86};
 use crate::row::is;
@@ -268,27 +268,27 @@ fn cr3() {
     // SDM 3A 4.5, 4.10.4.1: root in [51:12], PCID in [11:0], and bit 63 keeps what is cached.
     let switch = |debt, machine| Ask::event(Event::Switch(debt)).tag(3).on(x86(), machine);
     is(
-        &switch(Debt::None, "pge pcid"),
+        &switch(Pending::None, "pge pcid"),
         ("cr3", 0, "cr3"),
         &[(63, 63, 1), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 3)],
         0x8000_0000_4000_0003,
     );
     is(
-        &switch(Debt::Tag, "pge pcid"),
+        &switch(Pending::Tag, "pge pcid"),
         ("cr3", 0, "cr3"),
         &[(63, 63, 0), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 3)],
         0x4000_0003,
     );
     // Without PCIDs both are reserved.
     is(
-        &switch(Debt::None, "pge"),
+        &switch(Pending::None, "pge"),
         ("cr3", 0, "cr3"),
         &[(63, 63, 0), (62, 52, 0), (51, 12, 0x4_0000), (11, 0, 0)],
         0x4000_0000,
     );
     // Return to user code: the view's PCID has bit 11.
-    let resume = |owed| {
-        Ask::event(Event::Resume(owed))
+    let resume = |deferred| {
+        Ask::event(Event::Resume(deferred))
             .tag(3)
             .on(x86(), "pge pcid pti")
     };

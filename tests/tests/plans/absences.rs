@@ -1,6 +1,7 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
+use tlbc::trace::{Event, Stretch};
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::common::{Ask, Steps, flush_on, good, level, lines};
@@ -67,6 +68,33 @@ fn a_single_page_and_ranges_take_the_same_instruction() {
     issues(&arch, "", &one, &["order", "page 0x1000, 0x42", "wait"]);
     issues(&arch, "", &two, &many);
     appeared(&arch, 0x1000, 0x2000, &["pte"], &many);
+}
+
+/// The entry on which a CPU faults may have been missing at any level above: a negative entry of each of them is flushed.
+#[test]
+fn a_fault_flushes_the_levels_above() {
+    let all = ["pte", "pmd", "pgd"];
+    let edit = (
+        "drops absent at pmd of one page",
+        "drops absent of one page",
+    );
+    for arch in [good(ABSENT), with(ABSENT, &[edit])] {
+        let arch = &arch;
+        for (nth, bytes) in [(0, 0x1000), (1, 0x20_0000)] {
+            let level_of = |name: &&str| level(&arch.model, name);
+            let mut ranges = Ranges::new();
+            for level in all[nth..].iter().map(level_of) {
+                ranges.appeared(level, Extent::new(0x20_0000, bytes));
+            }
+            let wanted = flush_on(arch, "", false, ranges);
+            let fault = Ask::event(Event::Fault(Stretch {
+                extent: Extent::new(0x20_0000, bytes),
+                levels: vec![nth],
+            }));
+            let trace = fault.on(arch, "");
+            assert_eq!(lines(trace.issued()), lines(wanted.instructions()));
+        }
+    }
 }
 
 /// An instruction for the negative entries of every level at an address is issued once for all of them.

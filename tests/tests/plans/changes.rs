@@ -53,12 +53,12 @@ fn entries_become_invalid_and_are_stored_when_that_is_complete() {
         "settle.all",
         "(the entries are stored)",
     ];
-    let kinds = [Kind::Vanishes, Kind::Replaces, Kind::Relaxes];
+    let kinds = [Kind::Unmap, Kind::Remap, Kind::RelaxPermissions];
     changes(&written, "", &kinds, Space::User, &cleared);
     changes(
         &written,
         "",
-        &[Kind::Appears],
+        &[Kind::Map],
         Space::User,
         &["(the entries are stored)"],
     );
@@ -84,12 +84,12 @@ fn the_kernel_finds_its_new_entries() {
         "(the entries are stored)",
     ];
     let gone = [&cleared[..], &["refetch"]].concat();
-    changes(&written, "", &[Kind::Vanishes], Space::Kernel, &gone);
+    changes(&written, "", &[Kind::Unmap], Space::Kernel, &gone);
     let stored = [&cleared[..], &["order", "refetch"]].concat();
     changes(
         &written,
         "",
-        &[Kind::Replaces, Kind::Relaxes],
+        &[Kind::Remap, Kind::RelaxPermissions],
         Space::Kernel,
         &stored,
     );
@@ -109,7 +109,7 @@ fn remedies_of_instructions_that_write_entries_are_issued() {
     changes(
         &written,
         "stuck",
-        &[Kind::Vanishes, Kind::Replaces],
+        &[Kind::Unmap, Kind::Remap],
         Space::User,
         &mended,
     );
@@ -139,7 +139,7 @@ fn remedies_of_instructions_that_write_entries_are_issued() {
         "settle.all",
         "(the entries are stored)",
     ];
-    changes(&written, "stuck", &[Kind::Vanishes], Space::User, &each);
+    changes(&written, "stuck", &[Kind::Unmap], Space::User, &each);
 }
 
 #[test]

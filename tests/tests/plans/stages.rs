@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::common::{Ask, Steps, flush_on, good, level, lines, read};
@@ -123,7 +123,7 @@ fn a_switch_that_pays_for_a_tag_takes_the_stages_as_well() {
     issues(
         &good(RELAY),
         "",
-        &Ask::event(Event::Switch(Debt::Tag)),
+        &Ask::event(Event::Switch(Pending::Tag)),
         &paid,
     );
 }

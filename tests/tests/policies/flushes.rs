@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tlbc_backends::{powerpc64, x86_64};
-use tlbc_runtime::Conditions;
+use tlbc_runtime::SpaceFlags;
 use tlbc_runtime::request::Extent;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
@@ -108,11 +108,11 @@ fn what_instructions_leave_over_is_interrupted() {
 /// that are interrupted.
 #[test]
 fn a_reclaim_leaves_nobody_out() {
-    fn reclaim<B: HostBackend>(backend: B, conditions: Conditions) -> Vec<Event<B::Op>> {
+    fn reclaim<B: HostBackend>(backend: B, flags: SpaceFlags) -> Vec<Event<B::Op>> {
         let (mmu, space, _current) = machine(backend);
         let ptes = ptes(&mmu, &space, VA);
         Hosted::on(&mmu, 0, || {
-            let device = mmu.attach_device(&space, conditions);
+            let device = mmu.attach_device(&space, flags);
             assert!(device.is_ok());
             mmu.reclaim(|reclaim| {
                 let leaf = ptes.leaf(0).expect("a leaf");
@@ -126,7 +126,7 @@ fn a_reclaim_leaves_nobody_out() {
     let sme = arm64::Tlb {
         config: arm64::Config::C1PRO_SME.with(arm64::Config::ETS2),
     };
-    let events = reclaim(sme, Conditions::NONE);
+    let events = reclaim(sme, SpaceFlags::NONE);
     let [.., Event::Issued(0, last), Event::Interrupted(whom)] = events.as_slice() else {
         panic!("{events:?}");
     };
@@ -134,7 +134,7 @@ fn a_reclaim_leaves_nobody_out() {
 
     let device = powerpc64::Config::NONE
         .with(powerpc64::Config::COPROCESSORS)
-        .conditions();
+        .space_flags();
     let events = reclaim(power(&[powerpc64::Config::GTSE]), device);
     let issued = |name| {
         events

@@ -9,7 +9,7 @@ mod told;
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{AddressSpace, Backend, Current, Delivery, Level, NewSpace, TagSource, Tags};
+use tlbc_runtime::{AddressSpace, Backend, Current, Level, NewSpace, Shootdown, TagSource, Tags};
 use tlbc_tests::hosted::{Host, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -74,20 +74,20 @@ fn ptes<B: HostBackend>(mmu: &Host<B>, space: &Shared<B>, va: u64) -> Entries {
 /// What the shipped backends choose, so that the tests above are about what they are about.
 #[test]
 fn shipped_backends_choose() {
-    fn facts<B: Backend>(_: B) -> (Delivery, bool, bool, bool) {
+    fn facts<B: Backend>(_: B) -> (Shootdown, bool, bool, bool) {
         let facts = B::FACTS;
         (
-            facts.delivery,
+            facts.shootdown,
             facts.pages_batched,
             facts.changes_plainly,
             facts.lazy_refcounted,
         )
     }
-    assert_eq!(facts(x86(&[])), (Delivery::Either, true, true, true));
-    assert_eq!(facts(arm64()), (Delivery::Broadcast, true, true, true));
-    assert_eq!(facts(power(&[])), (Delivery::Either, true, true, false));
-    assert_eq!(facts(s390()), (Delivery::Broadcast, false, false, true));
-    let source = |tags: Tags| tags.of_machine.map(|(_, source)| source);
+    assert_eq!(facts(x86(&[])), (Shootdown::Either, true, true, true));
+    assert_eq!(facts(arm64()), (Shootdown::Broadcast, true, true, true));
+    assert_eq!(facts(power(&[])), (Shootdown::Either, true, true, false));
+    assert_eq!(facts(s390()), (Shootdown::Broadcast, false, false, true));
+    let source = |tags: Tags| tags.global.map(|(_, source)| source);
     assert_eq!(source(x86(&[]).tags()), None);
     assert_eq!(source(arm64().tags()), Some(TagSource::Generations));
     assert_eq!(source(power(&[]).tags()), Some(TagSource::Life));

@@ -1,9 +1,9 @@
 //! A backend that is told another policy.
 
-use tlbc_runtime::backend::{Audience, Debt, Finished, Owed, Root, Started};
+use tlbc_runtime::backend::{Deferred, Finished, IpiTargets, Pending, Root, Started};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
-use tlbc_runtime::{Backend, Ceiling, Conditions, Facts, Issue, Tags};
+use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, Tags};
 
 /// A backend whose definition would say something else in its policy.
 pub struct Told<B, const DIRECTLY: bool, const ONE: bool>(pub B);
@@ -15,15 +15,15 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
         one_at_a_time: ONE || B::FACTS.one_at_a_time,
         ..B::FACTS
     };
-    const SENDER_ONLY: Conditions = B::SENDER_ONLY;
+    const SENDER_ONLY: SpaceFlags = B::SENDER_ONLY;
     fn levels(&self) -> &'static LevelTable {
         self.0.levels()
     }
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         self.0.ceiling(space, reach)
     }
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
-        self.0.change_facts(conditions)
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
+        self.0.change_facts(flags)
     }
     fn change(
         &self,
@@ -40,8 +40,8 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn tags(&self) -> Tags {
         self.0.tags()
     }
-    fn audience(&self, request: &Request<'_>) -> Audience {
-        self.0.audience(request)
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        self.0.ipi_targets(request)
     }
 
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
@@ -50,19 +50,19 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn finish(&self, cpu: &mut impl Issue<B::Op>, started: Started) -> Finished {
         self.0.finish(cpu, started)
     }
-    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Owed {
+    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
         self.0.deliver(cpu, request)
     }
-    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Pending) -> Deferred {
         self.0.switch(cpu, to, debt)
     }
-    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, owed: bool) {
-        self.0.return_to_user(cpu, to, owed);
+    fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
+        self.0.return_to_user(cpu, to, deferred);
     }
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
         self.0.enter_from_user(cpu, to);
     }
-    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Deferred {
         self.0.cpu_online(cpu)
     }
 }

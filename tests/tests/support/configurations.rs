@@ -45,7 +45,7 @@ macro_rules! on_every_configuration {
             powerpc64_coprocessors: powerpc64::Tlb {
                 config: powerpc64::Config::GTSE.with(powerpc64::Config::BROADCAST).with(powerpc64::Config::G64K),
             }, NewSpace {
-                conditions: powerpc64::Config::COPROCESSORS.conditions(),
+                flags: powerpc64::Config::COPROCESSORS.space_flags(),
                 ..NewSpace::default()
             };
             s390: s390::Tlb { config: s390::Config::EDAT1 }, NewSpace::default();

@@ -11,7 +11,7 @@ use tlbc::model::Config;
 use tlbc::trace::{
     Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
 };
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 
@@ -43,6 +43,23 @@ fn agree(trace: &Trace) {
     }
     assert_eq!(json["version"], VERSION);
     assert_eq!(rendered::text(&json), show::text(trace), "{json}");
+    published_once(&json["here"]);
+    for ipi in json["ipis"].as_array().expect("IPIs") {
+        published_once(&ipi["steps"]);
+    }
+}
+
+/// What is published is not published again before more is stored.
+fn published_once(steps: &Value) {
+    let mut published = false;
+    for step in steps.as_array().expect("steps") {
+        if step["kind"] == "store" {
+            published = false;
+        } else if step["role"] == "publish" {
+            assert!(!published, "{steps}");
+            published = true;
+        }
+    }
 }
 
 /// A request, before it is known which machine it is for.
@@ -148,7 +165,7 @@ impl Case {
             6 => Event::Mapped(stretches),
             7 => Event::Fault(first),
             8 => [Event::Everything, Event::Teardown][usize::from(self.flags.0)].clone(),
-            9 => Event::Switch([Debt::None, Debt::Tag, Debt::All][self.tables]),
+            9 => Event::Switch([Pending::None, Pending::Tag, Pending::All][self.tables]),
             10 => Event::Resume(self.flags.0),
             _ => [Event::EnterFromUser, Event::Arrive, Event::Publish][self.tables].clone(),
         };

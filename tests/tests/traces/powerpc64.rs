@@ -1,7 +1,7 @@
 //! powerpc64: broadcasts, interrupts or calls of the hypervisor; devices, and the errata of POWER9.
 
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 
 use crate::common::{Ask, powerpc};
 use crate::{GIB, KIB, MIB, PAGE, themes};
@@ -251,12 +251,15 @@ fn events() {
         MACHINES,
         &[
             (
-                "switch, nothing owed",
-                Ask::event(Event::Switch(Debt::None)),
+                "switch, nothing deferred",
+                Ask::event(Event::Switch(Pending::None)),
             ),
-            ("switch, the tag owed", Ask::event(Event::Switch(Debt::Tag))),
             (
-                "return to user code, nothing owed",
+                "switch, the tag deferred",
+                Ask::event(Event::Switch(Pending::Tag)),
+            ),
+            (
+                "return to user code, nothing deferred",
                 Ask::event(Event::Resume(false)),
             ),
             ("CPU bring-up", Ask::event(Event::Arrive)),

@@ -14,7 +14,7 @@ use tlbc::trace::{
 };
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
-use tlbc_runtime::request::{Conditions, Extent, Space, Tag};
+use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
 use tlbc_tests::hosted::{self, Host, Hosted};
 use tlbc_tests::show::{Machine, line};
@@ -361,15 +361,15 @@ fn of_space(model: &Model) -> u32 {
 }
 
 /// A machine of one CPU or of two that run the same space.
-fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, of_cpu: bool) -> Made<'_, B> {
+fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: bool) -> Made<'_, B> {
     let mmu = Hosted::machine(on.backend.clone(), if others { 2 } else { 1 });
     let space = Hosted::space(
         &mmu,
         NewSpace {
             table: 0x1000,
             user_table: 0x1000,
-            conditions: Conditions(on.config.features & of_space(&on.analysis.model)),
-            tag_of_cpu: of_cpu,
+            flags: SpaceFlags(on.config.features & of_space(&on.analysis.model)),
+            tag_of_cpu: per_cpu,
         },
     );
     let space = space.expect("a tag");
@@ -394,20 +394,20 @@ fn on_machine<B: Machine + Clone>(on: &On<B>) {
     let levels = *on.backend.levels();
     let levels = Level::all().zip(levels);
     let levels: Vec<_> = levels.filter(|(_, facts)| facts.shift != 0).collect();
-    let both_kinds = on.backend.tags().of_cpu.is_some() && on.backend.tags().of_machine.is_some();
+    let both_kinds = on.backend.tags().per_cpu.is_some() && on.backend.tags().global.is_some();
     let mut found = 0;
     for (kernel, others) in [(false, false), (false, true), (true, false), (true, true)] {
-        for of_cpu in [false, true].into_iter().take(1 + usize::from(both_kinds)) {
+        for per_cpu in [false, true].into_iter().take(1 + usize::from(both_kinds)) {
             for &(level, facts) in &levels {
                 for to in CHANGES {
                     // A machine each: what one watches is not what another does.
-                    let made = made(on, kernel, others, of_cpu);
+                    let made = made(on, kernel, others, per_cpu);
                     found += usize::from(made.change(to, level, facts.shift));
                 }
-                made(on, kernel, others, of_cpu).fault(level, facts.shift);
+                made(on, kernel, others, per_cpu).fault(level, facts.shift);
                 for tables in [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive] {
                     for count in [1, 3].into_iter().filter(|_| facts.leaf) {
-                        made(on, kernel, others, of_cpu).clear(level, count, tables);
+                        made(on, kernel, others, per_cpu).clear(level, count, tables);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
 
 use tlbc::trace::{Change, Event, Memory, To};
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::common::{Ask, level, s390};
@@ -230,16 +230,19 @@ fn events() {
         "events",
         &named(&[
             (
-                "switch, nothing owed",
-                Ask::event(Event::Switch(Debt::None)),
-            ),
-            ("switch, the tag owed", Ask::event(Event::Switch(Debt::Tag))),
-            (
-                "switch, everything owed",
-                Ask::event(Event::Switch(Debt::All)),
+                "switch, nothing deferred",
+                Ask::event(Event::Switch(Pending::None)),
             ),
             (
-                "return to user code, nothing owed",
+                "switch, the tag deferred",
+                Ask::event(Event::Switch(Pending::Tag)),
+            ),
+            (
+                "switch, everything deferred",
+                Ask::event(Event::Switch(Pending::All)),
+            ),
+            (
+                "return to user code, nothing deferred",
                 Ask::event(Event::Resume(false)),
             ),
             ("CPU bring-up", Ask::event(Event::Arrive)),

@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::request::{Extent, Ranges};
 
 use crate::common::{Ask, level, ranges_on, report, snapshot};
@@ -36,20 +36,23 @@ pub fn page(start: u64) -> [(&'static str, Ask); 4] {
 pub fn events() -> [(&'static str, Ask); 6] {
     [
         (
-            "switch, nothing owed",
-            Ask::event(Event::Switch(Debt::None)),
-        ),
-        ("switch, the tag owed", Ask::event(Event::Switch(Debt::Tag))),
-        (
-            "switch, everything owed",
-            Ask::event(Event::Switch(Debt::All)),
+            "switch, nothing deferred",
+            Ask::event(Event::Switch(Pending::None)),
         ),
         (
-            "return to user code, nothing owed",
+            "switch, the tag deferred",
+            Ask::event(Event::Switch(Pending::Tag)),
+        ),
+        (
+            "switch, everything deferred",
+            Ask::event(Event::Switch(Pending::All)),
+        ),
+        (
+            "return to user code, nothing deferred",
             Ask::event(Event::Resume(false)),
         ),
         (
-            "return to user code, its tag owed",
+            "return to user code, its tag deferred",
             Ask::event(Event::Resume(true)),
         ),
         ("CPU bring-up", Ask::event(Event::Arrive)),

@@ -56,10 +56,10 @@ fn without(text: &str, head: &str) -> String {
 }
 
 /// A plan, interpreted for a page of user space whose tag is of one CPU or of the machine.
-fn page_effects(arch: &Analysis, words: &str, shape: Shape, of_machine: bool) -> Effects {
+fn page_effects(arch: &Analysis, words: &str, shape: Shape, global: bool) -> Effects {
     let env = Env {
         page: (USER, Level(0)),
-        ..env(machine(&arch.model, words), of_machine, Ranges::new())
+        ..env(machine(&arch.model, words), global, Ranges::new())
     };
     interpret(&arch.model, &arch.plans, shape, &env)
 }

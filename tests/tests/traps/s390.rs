@@ -7,8 +7,8 @@ use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
 use tlbc_backends::s390::{Config, Op, PTE, Tlb};
 use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
-use tlbc_runtime::request::{Conditions, Reach, Space, Tag};
-use tlbc_runtime::{Backend, Owed, Record};
+use tlbc_runtime::request::{Reach, Space, SpaceFlags, Tag};
+use tlbc_runtime::{Backend, Deferred, Record};
 
 use crate::PAGE;
 use crate::common::{
@@ -20,11 +20,11 @@ const TABLE: u64 = 0x2000_0000;
 const FEATURES: [&str; 5] = ["ipte_range", "local_clear", "edat1", "edat2", "rdp"];
 const LEVELS: [&str; 5] = ["pte", "pmd", "pud", "p4d", "pgd"];
 const KINDS: [Kind; 5] = [
-    Kind::Appears,
-    Kind::Vanishes,
-    Kind::Relaxes,
+    Kind::Map,
+    Kind::Unmap,
+    Kind::RelaxPermissions,
     Kind::Same,
-    Kind::Replaces,
+    Kind::Remap,
 ];
 
 /// Every machine there is.
@@ -82,9 +82,9 @@ fn no_store_to_a_valid_entry() {
             let names = names(&trace);
             let store = names.iter().position(|name| *name == "store");
             let context = format!("{words}: {change:?}: {names:?}");
-            assert!(trace.owed.is_nothing(), "{context}");
+            assert!(trace.deferred.is_nothing(), "{context}");
             let software_bits = change.kind == Kind::Same && change.level.index() == 0;
-            if change.kind == Kind::Appears || software_bits {
+            if change.kind == Kind::Map || software_bits {
                 assert_eq!(names, ["store"], "{context}");
                 continue;
             }
@@ -105,8 +105,11 @@ fn no_store_to_a_valid_entry() {
             );
             assert!(invalid == entries || runs == 1 || relaxed == entries || replaced == entries);
             assert!(runs == 0 || entries > 1, "{context}");
-            assert!(relaxed == 0 || change.kind == Kind::Relaxes, "{context}");
-            assert!(replaced == 0 || change.kind != Kind::Vanishes, "{context}");
+            assert!(
+                relaxed == 0 || change.kind == Kind::RelaxPermissions,
+                "{context}"
+            );
+            assert!(replaced == 0 || change.kind != Kind::Unmap, "{context}");
             // What is replaced at once is not stored again.
             assert_eq!(store.is_some(), replaced == 0, "{context}");
         }
@@ -148,7 +151,7 @@ fn local_clearing_is_for_this_cpu_alone() {
             let local = names(&trace).iter().any(|name| name.ends_with("_local"));
             let context = format!("{words}: {change:?}: {:?}", trace.here);
             assert!(!local || change.reach == Reach::Here, "{context}");
-            let vanishes = change.kind == Kind::Vanishes && change.reach == Reach::Here;
+            let vanishes = change.kind == Kind::Unmap && change.reach == Reach::Here;
             let wanted = vanishes && words.contains("local_clear");
             assert!(!wanted || local, "{context}");
         }
@@ -224,12 +227,12 @@ fn what_is_put_off_goes_by_asce() {
             }
             assert_eq!(names(&trace), ["store"], "{words}: {change:?}");
             let software_bits = change.kind == Kind::Same && change.level.index() == 0;
-            let wanted = if change.kind == Kind::Appears || software_bits {
-                Owed::NOTHING
+            let wanted = if change.kind == Kind::Map || software_bits {
+                Deferred::NOTHING
             } else {
-                Owed::SPACE_UNTIL_ATTACH
+                Deferred::SPACE_UNTIL_ATTACH
             };
-            assert_eq!(trace.owed, wanted, "{change:?}");
+            assert_eq!(trace.deferred, wanted, "{change:?}");
         }
     }
     // If that left leaf entries, as of pages that were stored over, nothing else would drop them.
@@ -253,10 +256,10 @@ fn deferral_is_asked_for() {
             ..change
         };
         let trace = made(&arch, change, "edat2");
-        assert!(trace.owed.is_nothing(), "{change:?}");
+        assert!(trace.deferred.is_nothing(), "{change:?}");
         let stores = names(&trace).first() == Some(&"store");
         let software_bits = change.kind == Kind::Same && change.level.index() == 0;
-        let plain = change.kind == Kind::Appears || software_bits;
+        let plain = change.kind == Kind::Map || software_bits;
         assert_eq!(stores, plain, "{change:?}");
     }
 }
@@ -269,7 +272,7 @@ fn rdp_only_gives_rights() {
         for change in changes(1) {
             let trace = on(change, &words);
             let used = names(&trace).iter().any(|name| name.starts_with("rdp"));
-            let may = change.kind == Kind::Relaxes && change.level.index() == 0;
+            let may = change.kind == Kind::RelaxPermissions && change.level.index() == 0;
             assert!(!used || may, "{words}: {change:?}");
         }
     }
@@ -282,7 +285,7 @@ fn a_weakened_run_is_not_used() {
         "erratum lazy \"invented\" { weakens ipte_run, ipte_run_local: not leaf; }\n\n    policy {";
     let weak = good(&edited(S390, "policy {", erratum));
     for reach in [Reach::Here, Reach::Wide] {
-        let change = change(Kind::Vanishes, "pte", 3, Space::User, reach);
+        let change = change(Kind::Unmap, "pte", 3, Space::User, reach);
         for (words, run) in [("ipte_range", true), ("ipte_range lazy", false)] {
             let trace = made(&weak, change, words);
             let names = names(&trace);
@@ -319,10 +322,10 @@ fn each_entry_is_compared_with_what_stands_in_it() {
         space: Space::Kernel,
         tag: Tag {
             value: 0x8000_4007,
-            of_machine: true,
+            global: true,
         },
         reach: Reach::Wide,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
         may_defer: false,
     };
     for (config, name) in [(Config::NONE, "cspg"), (Config::EDAT2, "crdte")] {

@@ -60,7 +60,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
         Shape::Finish(Space::User, Reach::Wide),
         true,
     );
-    assert!(start.interrupt.is_nobody() && start.deliver.is_nobody());
+    assert!(start.interrupt.is_empty() && start.deliver.is_empty());
     assert_eq!(
         (finish.interrupt.sets, finish.ops.len()),
         (1, 1),
@@ -79,7 +79,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
         Shape::Finish(Space::User, Reach::Here),
         true,
     );
-    assert!(kernel.interrupt.is_nobody() && here.interrupt.is_nobody());
+    assert!(kernel.interrupt.is_empty() && here.interrupt.is_empty());
 }
 
 /// Trap 22: the last page of the addresses ends at 2^64, and an address that is not canonical makes

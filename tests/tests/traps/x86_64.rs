@@ -33,9 +33,9 @@ fn trap_7_runs_step_no_further_than_the_leaves() {
 #[test]
 fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     let words = "pge pcid invpcid invlpgb invlpgb_pages=8";
-    let page = |of_machine| {
+    let page = |global| {
         let shape = Shape::Page(Space::User, Reach::Wide);
-        let ops = page_effects(x86(), words, shape, of_machine).ops;
+        let ops = page_effects(x86(), words, shape, global).ops;
         let invlpgb = x86()
             .model
             .invalidates
@@ -46,10 +46,9 @@ fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     };
     assert!(page(true));
     assert!(!page(false));
-    let told =
-        |of_machine| page_effects(x86(), words, Shape::Told(Space::User), of_machine).deliver;
-    assert!(told(true).is_nobody());
-    assert_eq!(told(false).holders, Agents::ACTIVE);
+    let told = |global| page_effects(x86(), words, Shape::Told(Space::User), global).deliver;
+    assert!(told(true).is_empty());
+    assert_eq!(told(false).agents, Agents::ACTIVE);
 }
 
 /// Two tables below entries of the top level go, and nothing else.
@@ -115,7 +114,7 @@ fn trap_16_a_tag_of_the_machine_is_not_retired() {
     assert_eq!(
         page.deferred,
         [],
-        "{here:?}, and entries under shared tags are owed"
+        "{here:?}, and entries under shared tags are deferred"
     );
 }
 
@@ -162,7 +161,7 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
     assert_eq!(names(&on(""))[0], "mov_cr3");
     assert_eq!(names(&on("pge"))[0], "mov_cr4");
     assert_eq!(operands(&on("pge invpcid"), "kind"), [2]);
-    // Kernel entries under every PCID: the others are owed until they are loaded.
+    // Kernel entries under every PCID: the others are deferred until they are loaded.
     let pcid = on("pge pcid pti");
     assert_eq!(names(&pcid)[0], "mov_cr3");
     let until: Vec<Until> = pcid.deferred.iter().map(|it| it.until).collect();

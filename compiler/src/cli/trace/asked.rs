@@ -1,6 +1,6 @@
 //! From options to what happened.
 
-use tlbc_runtime::backend::Debt;
+use tlbc_runtime::backend::Pending;
 use tlbc_runtime::level::Level;
 
 use super::{ChangeName, EventName, OwedName, Trace};
@@ -106,9 +106,9 @@ impl Trace {
         };
         match event {
             EventName::Switch => Ok(Event::Switch(match self.owed {
-                OwedName::None => Debt::None,
-                OwedName::Tag => Debt::Tag,
-                OwedName::All => Debt::All,
+                OwedName::None => Pending::None,
+                OwedName::Tag => Pending::Tag,
+                OwedName::All => Pending::All,
             })),
             EventName::Resume => match self.owed {
                 OwedName::None => Ok(Event::Resume(false)),

@@ -29,7 +29,7 @@ pub(super) fn tag(
             let note = "there are no tags on this machine: --tag makes no difference";
             let tag = Tag {
                 value,
-                of_machine: false,
+                global: false,
             };
             return Ok((tag, Some(note.to_owned())));
         }
@@ -38,7 +38,7 @@ pub(super) fn tag(
     check(&all, kind, value)?;
     let tag = Tag {
         value,
-        of_machine: !kind.of_cpu.value,
+        global: !kind.of_cpu.value,
     };
     Ok((tag, remark(kind, value, view_bits(model, config))))
 }

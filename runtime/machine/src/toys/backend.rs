@@ -7,8 +7,8 @@ use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter, Was};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
-    Audience, Backend, Ceiling, Conditions, Debt, Delivery, Facts, Finished, Issue, Level, Outcome,
-    Owed, Root, Started, TagSource, Tags,
+    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Level, Outcome, Pending, Root,
+    Shootdown, SpaceFlags, Started, TagSource, Tags,
 };
 
 use super::{Kind, VIEW};
@@ -31,7 +31,7 @@ const LEVEL_TABLE: LevelTable = {
 };
 
 /// Of a space: a device shares its tables that instructions reach.
-pub const DEVICE: Conditions = Conditions(1);
+pub const DEVICE: SpaceFlags = SpaceFlags(1);
 
 /// log2 of the bytes of a page.
 pub const PAGE_SHIFT: u32 = 12;
@@ -57,13 +57,13 @@ impl<K: Kind> Toy<K> {
     }
 
     /// What is put off of a flush of the kernel's view.
-    const VIEW_OWED: Owed = if K::VIEWS {
-        Owed::VIEW_UNTIL_RESUME
+    const VIEW_OWED: Deferred = if K::VIEWS {
+        Deferred::VIEW_UNTIL_RETURN
     } else {
-        Owed::NOTHING
+        Deferred::NOTHING
     };
 
-    const TAGGED: bool = K::TAGS.of_cpu.is_some() || K::TAGS.of_machine.is_some();
+    const TAGGED: bool = K::TAGS.per_cpu.is_some() || K::TAGS.global.is_some();
 
     fn drop_named(cpu: &mut impl Issue<Op>, request: &Request<'_>, at: Where) {
         let tag = (request.space == Space::User).then_some(request.tag.value);
@@ -88,22 +88,22 @@ impl<K: Kind> Toy<K> {
 impl<K: Kind> Backend for Toy<K> {
     type Op = Op;
 
-    const SENDER_ONLY: Conditions = DEVICE;
+    const SENDER_ONLY: SpaceFlags = DEVICE;
 
     const FACTS: Facts = Facts {
         name: "toy",
         level_names: ["page", "table", "", "", "", ""],
-        delivery: if K::INTERRUPTS {
-            Delivery::Interrupts
+        shootdown: if K::INTERRUPTS {
+            Shootdown::Ipi
         } else {
-            Delivery::Broadcast
+            Shootdown::Broadcast
         },
         strides: Levels::only(Level(0)),
         pages_batched: !K::WRITES,
         tables_deferred: true,
         lazy_refcounted: K::LAZY_REFCOUNTED,
         interrupts_off: K::INTERRUPTS_OFF,
-        tag_after_publish: matches!(K::TAGS.of_machine, Some((_, TagSource::Generations))),
+        tag_after_publish: matches!(K::TAGS.global, Some((_, TagSource::Generations))),
         one_at_a_time: false,
         changes_plainly: !K::WRITES,
         changes_deferrable: K::DEFERS,
@@ -122,12 +122,12 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn change_facts(&self, conditions: Conditions) -> ChangeFacts {
+    fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
             stricter: Stricter::DroppedByFault,
-            devices_stay_strict: conditions.and(DEVICE) != Conditions::NONE,
+            devices_stay_strict: flags.and(DEVICE) != SpaceFlags::NONE,
             output_through_invalid: true,
             size_through_invalid: true,
             attributes_through_invalid: true,
@@ -152,8 +152,8 @@ impl<K: Kind> Backend for Toy<K> {
         self.machine.store(table, index, change.new_bits);
         Some(Changed {
             was: seen,
-            required: change.required_flush(&self.change_facts(owner.conditions)),
-            owed: Owed::NOTHING,
+            required: change.required_flush(&self.change_facts(owner.flags)),
+            deferred: Deferred::NOTHING,
         })
     }
 
@@ -167,17 +167,17 @@ impl<K: Kind> Backend for Toy<K> {
     ) -> Changed {
         let (table, index) = (slot.table as usize, usize::from(slot.index));
         let was = slot.exchange(change.new_bits);
-        let facts = self.change_facts(owner.conditions);
+        let facts = self.change_facts(owner.flags);
         let mut changed = Changed {
             was,
             required: change.required_flush(&facts),
-            owed: Owed::NOTHING,
+            deferred: Deferred::NOTHING,
         };
         if !K::WRITES || matches!(change.old, Entry::Invalid) {
             self.machine.store(table, index, change.new_bits);
         } else if K::DEFERS && owner.may_defer {
             self.machine.store(table, index, change.new_bits);
-            changed.owed = Owed::SPACE_UNTIL_ATTACH;
+            changed.deferred = Deferred::SPACE_UNTIL_ATTACH;
             changed.required = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
@@ -209,18 +209,21 @@ impl<K: Kind> Backend for Toy<K> {
         K::TAGS
     }
 
-    fn audience(&self, request: &Request<'_>) -> Audience {
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         if !K::INTERRUPTS || request.reach == Reach::Here {
-            return Audience::NOBODY;
+            return IpiTargets::NONE;
         }
         let mut holders = Agents::ACTIVE;
         if request.tables() || request.space == Space::Kernel {
             holders = holders.union(Agents::LAZY);
         }
-        if K::TAGS.of_machine.is_some() && matches!(request.scope, Scope::Teardown) {
-            holders = holders.union(Agents::PARKED);
+        if K::TAGS.global.is_some() && matches!(request.scope, Scope::Teardown) {
+            holders = holders.union(Agents::INACTIVE);
         }
-        Audience { holders, sets: 0 }
+        IpiTargets {
+            agents: holders,
+            sets: 0,
+        }
     }
 
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
@@ -233,10 +236,10 @@ impl<K: Kind> Backend for Toy<K> {
             cpu.issue(Op::Publish);
         }
         Self::drop_named(cpu, request, at);
-        if K::INTERRUPTS && request.conditions.and(DEVICE) != Conditions::NONE {
+        if K::INTERRUPTS && request.flags.and(DEVICE) != SpaceFlags::NONE {
             cpu.issue(Op::DropDevices);
         }
-        Started::new(request, self.audience(request), Outcome::NOTHING)
+        Started::new(request, self.ipi_targets(request), Outcome::NOTHING)
     }
 
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
@@ -244,16 +247,16 @@ impl<K: Kind> Backend for Toy<K> {
             cpu.issue(Op::Complete);
         }
         Finished {
-            interrupt: Audience::NOBODY,
-            owed: if K::KERNEL_UNDER_LOADED && started.space == Space::Kernel {
-                Owed::OTHERS_UNTIL_LOAD
+            sync_ipis: IpiTargets::NONE,
+            deferred: if K::KERNEL_UNDER_LOADED && started.space == Space::Kernel {
+                Deferred::OTHERS_UNTIL_LOAD
             } else {
                 Self::VIEW_OWED
             },
         }
     }
 
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Debt) -> Owed {
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Pending) -> Deferred {
         let tag = if Self::TAGGED { to.tag.value } else { 0 };
         let mut drop = |dropped| cpu.issue(Op::Drop(dropped, Where::Here));
         let by_load = if Self::TAGGED {
@@ -262,9 +265,9 @@ impl<K: Kind> Backend for Toy<K> {
             Kept::OtherTags
         };
         let kept = match debt {
-            Debt::None => by_load,
+            Pending::None => by_load,
             // Flushed before the load: this CPU may still fill under the tag that is loaded.
-            Debt::Tag if Self::TAGGED => {
+            Pending::Tag if Self::TAGGED => {
                 let tag = Some(tag);
                 drop(Dropped {
                     tag,
@@ -272,8 +275,8 @@ impl<K: Kind> Backend for Toy<K> {
                 });
                 by_load
             }
-            Debt::Tag => Kept::OtherTags,
-            Debt::All => {
+            Pending::Tag => Kept::OtherTags,
+            Pending::All => {
                 drop(Dropped::ALL);
                 by_load
             }
@@ -283,8 +286,8 @@ impl<K: Kind> Backend for Toy<K> {
             tag,
             kept,
         });
-        if debt == Debt::None {
-            Owed::NOTHING
+        if debt == Pending::None {
+            Deferred::NOTHING
         } else {
             Self::VIEW_OWED
         }
@@ -300,10 +303,10 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed: bool) {
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, deferred: bool) {
         if K::VIEWS {
             let tag = to.tag.value | VIEW;
-            if owed {
+            if deferred {
                 let tag = Some(tag);
                 let dropped = Dropped {
                     tag,
@@ -319,13 +322,13 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Owed {
+    fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         if K::KERNEL_UNDER_LOADED {
             let (page, walks) = (None, true);
             cpu.issue(Op::DropLoaded { page, walks });
-            return Owed::OTHERS_UNTIL_LOAD;
+            return Deferred::OTHERS_UNTIL_LOAD;
         }
         cpu.issue(Op::Drop(Dropped::ALL, Where::Here));
-        Owed::NOTHING
+        Deferred::NOTHING
     }
 }

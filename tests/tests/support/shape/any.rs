@@ -2,7 +2,7 @@
 #![no_std]
 use tlbc_backends::ARCH::{Hardware, Tlb};
 use tlbc_runtime::request::Request;
-use tlbc_runtime::{Backend, Debt, Root};
+use tlbc_runtime::{Backend, Pending, Root};
 
 fn cpu() -> Hardware {
     // SAFETY: nothing of this is ever run.
@@ -12,8 +12,8 @@ fn cpu() -> Hardware {
 #[unsafe(no_mangle)]
 pub fn any_flush(tlb: &Tlb, request: &Request<'_>) -> bool {
     let started = tlb.start(&mut cpu(), request);
-    let told = started.deliver.is_nobody();
-    tlb.finish(&mut cpu(), started).owed.is_nothing() & told
+    let told = started.flush_ipis.is_empty();
+    tlb.finish(&mut cpu(), started).deferred.is_nothing() & told
 }
 
 #[unsafe(no_mangle)]
@@ -22,8 +22,8 @@ pub fn any_deliver(tlb: &Tlb, request: &Request<'_>) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub fn any_event(tlb: &Tlb, to: &Root, debt: Debt, owed: bool) -> bool {
+pub fn any_event(tlb: &Tlb, to: &Root, debt: Pending, deferred: bool) -> bool {
     let switched = tlb.switch(&mut cpu(), to, debt);
-    tlb.return_to_user(&mut cpu(), to, owed);
+    tlb.return_to_user(&mut cpu(), to, deferred);
     (switched | tlb.cpu_online(&mut cpu())).is_nothing()
 }

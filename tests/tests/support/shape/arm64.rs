@@ -1,7 +1,7 @@
 // One page and many, by hand.
 use core::arch::global_asm;
 use tlbc_backends::arm64::{Config, PTE};
-use tlbc_runtime::request::{Conditions, Reach, Scope, Space, Tag};
+use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};
 
 global_asm!(
     ".globl hand_page",
@@ -31,10 +31,10 @@ pub extern "C" fn generated_page(tag: u64, va: u64) {
         space: Space::User,
         tag: Tag {
             value: tag,
-            of_machine: true,
+            global: true,
         },
         reach: Reach::Wide,
-        conditions: Conditions::NONE,
+        flags: SpaceFlags::NONE,
         scope: Scope::Page {
             va,
             level: PTE,

@@ -8,15 +8,15 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::{Extent, Request};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Attached, Backend, Conditions, Counts, CpuId, CpuSet, Cpus, Current, Flushed,
-    Issue, Level, Loaded, Local, Misuse, Mmu, NewSpace, NoTag, NotPinned, PageBatch, Platform, Pte,
+    AddressSpace, Attached, Backend, SpaceFlags, Stats, CpuId, CpuSet, CpuMask, Current, Flushed,
+    Issue, Level, Loaded, CpuTlb, Misuse, Mmu, NewSpace, NoTag, NotPinned, PageBatch, Platform, Pte,
     Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable, Views,
 };
 
 const CPUS: usize = 128;
 
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
-static LOCALS: [Local<Kernel>; CPUS] = [const { Local::new() }; CPUS];
+static LOCALS: [CpuTlb<Kernel>; CPUS] = [const { CpuTlb::new() }; CPUS];
 static TAGS: [Word; 64] = [const { Word::new(0) }; 64];
 /// The configuration is found out when the machine starts.
 static TLB: AtomicPtr<Tlb> = AtomicPtr::new(core::ptr::null_mut());
@@ -62,7 +62,7 @@ impl Platform for Kernel {
         CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         LOCALS.get(cpu.index()).unwrap_or_else(|| halt())
     }
 
@@ -74,9 +74,9 @@ impl Platform for Kernel {
         let table = ROOT.load(Relaxed);
         Root {
             table,
-            tag: Tag { value: table, of_machine: true },
+            tag: Tag { value: table, global: true },
             empty: table,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -316,7 +316,7 @@ pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Mi
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_attach(space: Space, wants: Conditions) -> Result<Attached, TooManyDevices> {
+pub fn kernel_attach(space: Space, wants: SpaceFlags) -> Result<Attached, TooManyDevices> {
     MMU.attach_device(space, wants)
 }
 
@@ -341,7 +341,7 @@ pub fn kernel_hotplug(cpu: CpuId) -> Result<(), Unusable> {
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_counts(cpu: CpuId) -> [Counts; 2] {
+pub fn kernel_counts(cpu: CpuId) -> [Stats; 2] {
     [MMU.stats(), MMU.stats_of(cpu)]
 }
 

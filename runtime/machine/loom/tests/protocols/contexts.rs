@@ -10,7 +10,7 @@ use loom::sync::Mutex;
 use tlbc_machine_loom::Told;
 use tlbc_machine_loom::toys::{Broadcast, Called, Crowd, ForLife, Kind, Masked, Slots, Writer};
 use tlbc_runtime::fault::Fault;
-use tlbc_runtime::{Conditions, Current};
+use tlbc_runtime::{Current, SpaceFlags};
 
 use crate::check::{Depth::Full, finds, holds};
 use crate::kernel::{Handle, World};
@@ -37,7 +37,7 @@ fn pins<K: Kind>(world: &World<K>, space: &Handle<K>) {
 
 fn attaches_device<K: Kind>(world: &World<K>, space: &Handle<K>) {
     let device = world.machine().add_device(Told::ByDriver);
-    let attached = world.attach(device, space, 0, Conditions::NONE);
+    let attached = world.attach(device, space, 0, SpaceFlags::NONE);
     world.unmap(space, 0, 0);
     world.detach(device, space, attached);
 }

@@ -20,27 +20,27 @@ fn owe_and_pay() {
             due.owe();
         }
     });
-    if let Some(owed) = due.due() {
+    if let Some(deferred) = due.due() {
         changed.with(|_| ());
-        due.pay(owed);
+        due.pay(deferred);
         assert_eq!(due.due(), None);
     }
     there.join().unwrap();
 }
 
-/// One CPU pays by a flush; the other finds that nothing is owed, and relies on it.
+/// One CPU pays by a flush; the other finds that nothing is deferred, and relies on it.
 fn pay_and_rely() {
     let due = Rc::new(Due::default());
     let flushed = Rc::new(UnsafeCell::new(()));
     due.owe();
     // Looked at here, for the model checker knows only the last access of a word: behind a load of the thread that
     // stores it would not see that other loads matter.
-    let owed = due.due().unwrap();
+    let deferred = due.due().unwrap();
     let there = thread::spawn({
         let (due, flushed) = (due.clone(), flushed.clone());
         move || {
             flushed.with_mut(|_| ());
-            due.pay(owed);
+            due.pay(deferred);
         }
     });
     if due.due().is_none() {

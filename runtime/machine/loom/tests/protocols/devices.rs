@@ -4,13 +4,13 @@ use tlbc_machine_loom::Told;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
-use tlbc_runtime::{Attached, Conditions};
+use tlbc_runtime::{Attached, SpaceFlags};
 
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, finds, holds};
 use crate::kernel::{Handle, Layout, World, root};
 
 /// How a device is told of flushes of a space of which this holds.
-pub const fn told(holds: Conditions) -> Told {
+pub const fn told(holds: SpaceFlags) -> Told {
     if holds.0 == DEVICE.0 {
         Told::ByInstructions
     } else {
@@ -25,7 +25,7 @@ impl<K: Kind> World<K> {
         device: usize,
         space: &Handle<K>,
         nth: usize,
-        flags: Conditions,
+        flags: SpaceFlags,
     ) -> Attached {
         let attached = self.mmu.attach_device(space, flags).expect("few devices");
         self.machine().attach_device(device, root(nth), 0);
@@ -41,7 +41,7 @@ impl<K: Kind> World<K> {
 }
 
 /// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
-fn unmap_and_attach<K: Kind>(holds: Conditions) {
+fn unmap_and_attach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
@@ -55,29 +55,29 @@ fn unmap_and_attach<K: Kind>(holds: Conditions) {
 
 #[test]
 fn a_page_is_unmapped_while_a_device_comes() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Full, move || unmap_and_attach::<Slots>(holds_then));
         holds(Full, move || unmap_and_attach::<Untagged>(holds_then));
     }
     // Instructions reach CPUs, and not this device. Every CPU takes an interrupt: too many ways for all of them.
     holds(Preemptions(4), || {
-        unmap_and_attach::<Broadcast>(Conditions::NONE);
+        unmap_and_attach::<Broadcast>(SpaceFlags::NONE);
     });
     holds(Preemptions(4), || {
-        unmap_and_attach::<Writer>(Conditions::NONE);
+        unmap_and_attach::<Writer>(SpaceFlags::NONE);
     });
 }
 
 /// Where publishing is an instruction that waits, as of [`Broadcast`], it would do as well.
 #[test]
 fn without_attach_everywhere() {
-    let writer = || unmap_and_attach::<Writer>(Conditions::NONE);
+    let writer = || unmap_and_attach::<Writer>(SpaceFlags::NONE);
     fails(Full, Barrier::AttachEverywhere, "ForeignPage", writer);
 }
 
 #[test]
 fn without_flush() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_attach::<Slots>(holds_then);
         fails(Full, Barrier::Flush, "ForeignPage", test);
     }
@@ -85,7 +85,7 @@ fn without_flush() {
 
 #[test]
 fn without_attach() {
-    let test = || unmap_and_attach::<Slots>(Conditions::NONE);
+    let test = || unmap_and_attach::<Slots>(SpaceFlags::NONE);
     fails(Full, Barrier::Attach, "ForeignPage", test);
 }
 
@@ -102,7 +102,7 @@ fn come_and_attach<K: Kind>() {
         world.unmap(&space, 0, 0);
         now
     });
-    let _device = world.on(0, || world.attach(device, &space, 0, Conditions::NONE));
+    let _device = world.on(0, || world.attach(device, &space, 0, SpaceFlags::NONE));
     let _ = there.join().unwrap();
     world.check();
 }
@@ -124,7 +124,7 @@ fn without_attach_where_a_cpu_comes() {
 }
 
 /// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.
-fn unmap_and_detach<K: Kind>(holds: Conditions) {
+fn unmap_and_detach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
@@ -139,7 +139,7 @@ fn unmap_and_detach<K: Kind>(holds: Conditions) {
 
 #[test]
 fn a_page_is_unmapped_while_a_device_goes() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Full, move || unmap_and_detach::<Slots>(holds_then));
         holds(Full, move || unmap_and_detach::<Untagged>(holds_then));
     }
@@ -147,7 +147,7 @@ fn a_page_is_unmapped_while_a_device_goes() {
 
 #[test]
 fn without_pay() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
         fails(Full, Barrier::Pay, RACE, test);
     }
@@ -155,7 +155,7 @@ fn without_pay() {
 
 #[test]
 fn without_due() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
         fails(Full, Barrier::Due, RACE, test);
     }

@@ -19,8 +19,8 @@ use tlbc_machine_loom::{Kept, Op, Shared, TableId, Told};
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, Conditions, CpuId, CpuSet, Current, Flushed, Issue, Local, LockEvent, Mmu,
-    PageBatch, Platform, Record, Root, TableBatch, Tag, Unlinked,
+    AddressSpace, CpuId, CpuSet, CpuTlb, Current, Flushed, Issue, LockEvent, Mmu, PageBatch,
+    Platform, Record, Root, SpaceFlags, TableBatch, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -51,7 +51,7 @@ loom::thread_local! {
 }
 
 struct Cpu<K: Kind> {
-    local: Local<Kernel<K>>,
+    local: CpuTlb<Kernel<K>>,
     interrupts: Interrupts,
     /// The space that user code runs in, on a view of its own.
     user: RefCell<Option<Handle<K>>>,
@@ -136,7 +136,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         self.point();
         &self.cpus[cpu.index()].local
     }
@@ -150,10 +150,10 @@ impl<K: Kind> Platform for Kernel<K> {
             table: self.root as u64,
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: 0,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 

@@ -7,7 +7,7 @@ use tlbc_machine_loom::toys::{
     Broadcast, Crowd, DEVICE, Deferrer, ForLife, Kind, Slots, Untagged, Writer,
 };
 use tlbc_runtime::sync::Barrier;
-use tlbc_runtime::{Conditions, Current};
+use tlbc_runtime::{Current, SpaceFlags};
 
 use crate::check::{Depth::Preemptions, RACE, fails, holds};
 use crate::devices::told;
@@ -246,7 +246,7 @@ fn a_page_is_unmapped_while_two_cpus_attach() {
 }
 
 /// A device comes to a space on CPU 1 and CPU 2 loads it, while CPU 0 unmaps a page.
-fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
+fn unmap_and_attach_device<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(3, 1);
     let device = world.machine().add_device(told(holds));
     let space = world.space(0);
@@ -264,14 +264,14 @@ fn unmap_and_attach_device<K: Kind>(holds: Conditions) {
 
 #[test]
 fn a_page_is_unmapped_while_a_device_comes() {
-    for holds_then in [Conditions::NONE, DEVICE] {
+    for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Preemptions(3), move || {
             unmap_and_attach_device::<Slots>(holds_then);
         });
     }
     // Every CPU comes.
     holds(Preemptions(3), || {
-        unmap_and_attach_device::<Writer>(Conditions::NONE);
+        unmap_and_attach_device::<Writer>(SpaceFlags::NONE);
     });
 }
 
@@ -315,7 +315,7 @@ fn without_leave_lazy() {
 
 #[test]
 fn without_attach() {
-    let test = || unmap_and_attach_device::<Slots>(Conditions::NONE);
+    let test = || unmap_and_attach_device::<Slots>(SpaceFlags::NONE);
     fails(Preemptions(3), Barrier::Attach, "ForeignPage", test);
 }
 

@@ -15,7 +15,7 @@ use tlbc_machine_loom::Op;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_runtime::sync::wait_until;
 use tlbc_runtime::watched::AtomicU64;
-use tlbc_runtime::{Backend, CpuId, CpuSet, Cpus, LockEvent};
+use tlbc_runtime::{Backend, CpuId, CpuMask, CpuSet, LockEvent};
 
 use super::{CPU, Kernel};
 

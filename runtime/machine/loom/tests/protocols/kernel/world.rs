@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_machine_loom::{Entry, KERNEL, Machine, Op, TableId};
 use tlbc_runtime::sync::{Lock, Word};
-use tlbc_runtime::{CpuId, Current, Local, Mmu, NewSpace, Platform};
+use tlbc_runtime::{CpuId, CpuTlb, Current, Mmu, NewSpace, Platform};
 
 use super::{CPU, Cpu, Handle, Interrupts, Kernel, NO_CPU, Owned, Page, Runs, Table};
 use crate::entries::unlink_in;
@@ -75,7 +75,7 @@ impl<K: Kind> World<K> {
         let (tables, pages) = (2 * spaces + 1, 2 * spaces);
         let machine = Machine::new(Toy::<K>::stores(), layout.cpus, tables, pages);
         let cpu = |_| Cpu {
-            local: Local::new(),
+            local: CpuTlb::new(),
             interrupts: Interrupts::new(),
             user: RefCell::default(),
         };

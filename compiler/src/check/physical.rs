@@ -1,0 +1,82 @@
+//! Physical addresses: operands point at tables wherever those may lie, and no further.
+//!
+//! In: where tables lie, and the fields that take the address of one. Out: E0303. Holds: a field has no bit of such an
+//! address that is never set. That no bit is left out is `bits`' business.
+
+use super::configs::{Configs, can_hold};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Config, Field, Model, Source, Value};
+use crate::source::Span;
+use crate::trace::encode::source_name;
+
+/// How many bits the physical address of a table has.
+pub struct TableBits {
+    pub bits: u32,
+    /// Where that is said; all 64 bits where nothing is.
+    pub said: Option<Span>,
+}
+
+/// Returns the bits that the physical address of a table has in a configuration.
+pub fn table_bits(model: &Model, config: Config) -> TableBits {
+    let said = model.table_bits.as_ref().and_then(|it| it.get(config));
+    TableBits {
+        bits: said.map_or(u64::BITS, |at| at.value as u32),
+        said: said.map(|at| at.span),
+    }
+}
+
+/// E0303: no field takes bits of a table's address that are above where tables lie.
+pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(widths) = &model.table_bits else {
+        return;
+    };
+    for operand in &model.operands {
+        for field in operand.fields.iter().filter(|field| is_of_table(field)) {
+            let configs = Configs::of(model, widths.conds().chain([&field.when]));
+            let used = configs.iter().filter(|&it| can_hold(&field.when, it));
+            let top = |config: Config| {
+                let page_shift = model.geometries[config.geometry].page_shift;
+                match field.value {
+                    Value::Slice(_, high, _) => high,
+                    Value::PageNumber(_) => page_shift + field.width() - 1,
+                    _ => 0,
+                }
+            };
+            let excess = |config| {
+                let table = table_bits(model, config);
+                (top(config) >= table.bits).then_some((config, table))
+            };
+            let excesses: Option<Vec<_>> = used.map(excess).collect();
+            let Some((config, table)) = excesses.and_then(|all| all.into_iter().next()) else {
+                continue;
+            };
+            let word = field.value.source().map_or("", source_name);
+            let mut diagnostic = Diagnostic::new(
+                Code::E0303,
+                field.span,
+                format!(
+                    "`{}` takes bit {} of `{word}`, and tables lie within {} bits",
+                    operand.named.name,
+                    top(config),
+                    table.bits
+                ),
+            )
+            .label("never set");
+            if let Some(said) = table.said {
+                diagnostic =
+                    diagnostic.because(said, format!("bit {} is the highest", table.bits - 1));
+            }
+            found.push(
+                diagnostic
+                    .note("the manual has another width of addresses, or something else in these bits")
+                    .help(format!("end the field at bit {} of the address and write `0` above it, or correct the width", table.bits - 1)),
+            );
+        }
+    }
+}
+
+fn is_of_table(field: &Field) -> bool {
+    let source = field.value.source();
+    matches!(source, Some(Source::Root | Source::Table | Source::Entry))
+}

@@ -1,0 +1,63 @@
+//! Where in physical memory tables may lie.
+//!
+//! In: `tables within`. Out: how many bits their addresses have, and what that demands of the kernel. Holds: a width is 1
+//! to 64 bits.
+
+use super::{Lower, of_kind};
+use crate::ast::Item;
+use crate::model::{At, Cases, Cond, Demand, Setup};
+
+impl Lower {
+    pub(super) fn lower_table_bits(&mut self, items: &[Item]) -> Option<Cases<At<u64>>> {
+        let mut said = None;
+        for widths in of_kind!(items, TablesWithin) {
+            let cases = self.cases(widths, true, |cx, number| {
+                if !(1..=64).contains(&number.node) {
+                    cx.misplaced(
+                        number.span,
+                        format!("there are no addresses of {} bits", number.node),
+                        "physical addresses have 1 to 64 bits",
+                    );
+                    return None;
+                }
+                Some(At {
+                    value: number.node,
+                    span: number.span,
+                })
+            });
+            self.once(&mut said, "`tables within`", cases, widths.span);
+        }
+        said.map(|at| at.value)
+    }
+}
+
+/// What the kernel has to see to: no table lies above the addresses that instructions can be given.
+pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
+    let mut demands = Vec::new();
+    for (index, (bits, when)) in widths.cases.iter().enumerate() {
+        if bits.value == 64 {
+            continue;
+        }
+        demands.push(Setup {
+            what: Demand::Text(unless(when, &widths.cases[index + 1..])),
+            text: format!("tables lie below 2^{}", bits.value),
+            span: bits.span,
+        });
+    }
+    demands
+}
+
+/// A condition without those of later cases. Those of several terms have no opposite: where they hold both are demanded.
+fn unless(when: &Cond, later: &[(At<u64>, Cond)]) -> Cond {
+    let mut when = when.clone();
+    for (_, other) in later {
+        if let [term] = other.terms.as_slice() {
+            let (of, wanted) = term.value;
+            when.terms.push(At {
+                value: (of, !wanted),
+                span: term.span,
+            });
+        }
+    }
+    when
+}

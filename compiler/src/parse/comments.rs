@@ -1,0 +1,83 @@
+//! Comments as other languages write them.
+//!
+//! In: a text. Out: the text with blanks in place of such comments, and a finding for each. Holds: what is within one is not
+//! read, so it causes no other finding; a mark that may stand in a definition begins a comment only where it may not.
+
+use super::lex::{self, Kind};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::source::{FileId, Span};
+use std::ops::Range;
+
+/// Marks that begin a comment, and the mark that ends it.
+const BLOCKS: &[(&str, &str)] = &[
+    ("/*", "*/"),
+    ("<!--", "-->"),
+    ("(*", "*)"),
+    ("{-", "-}"),
+    ("\"\"\"", "\"\"\""),
+];
+
+/// Marks that begin a comment up to the end of the line, where a statement may begin.
+const LINES: &[&str] = &["#", "--", "%", "'"];
+
+/// Overwrites comments as other languages write them with blanks; a finding for each.
+pub(super) fn comments(file: FileId, text: &str, bytes: &mut [u8]) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    let mut from = 0;
+    while let Some((mark, comment)) = comment(text, from) {
+        let message = format!("comments begin with `//`, not with `{mark}`");
+        let span = Span::new(file, comment.start..comment.start + mark.len());
+        findings.push(Diagnostic::new(Code::E0101, span, message));
+        for byte in &mut bytes[comment.clone()] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+        from = comment.end;
+    }
+    findings
+}
+
+/// The first comment of another language from a place on, and the mark that it begins with.
+fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
+    let line_end = |at: usize| {
+        text[at..]
+            .find('\n')
+            .map_or(text.len(), |length| at + length)
+    };
+    // Where a comment begins, a statement could as well.
+    let mut may_begin = true;
+    let mut ended = true;
+    let mut end = from;
+    for (kind, range) in lex::tokens(text, from) {
+        let (rest, breaks) = (&text[range.start..], text[end..range.start].contains('\n'));
+        let block = BLOCKS.iter().find(|(open, _)| rest.starts_with(open));
+        if let Some((open, close)) = block.filter(|(open, _)| *open == "/*" || may_begin || breaks)
+        {
+            let close = rest[open.len()..]
+                .find(close)
+                .map(|at| at + open.len() + close.len());
+            let end = close.map_or(line_end(range.start), |length| range.start + length);
+            return Some((open, range.start..end));
+        }
+        let line = LINES.iter().find(|mark| rest.starts_with(**mark));
+        if let Some(mark) = line.filter(|_| may_begin || breaks) {
+            return Some((mark, range.start..line_end(range.start)));
+        }
+        // One that ends a statement may stand on the next line, or alone.
+        if kind == Kind::Mark(';') && breaks && ended && !is_alone(&rest[1..]) {
+            return Some((";", range.start..line_end(range.start)));
+        }
+        may_begin = matches!(kind, Kind::Mark(';' | '{' | '}' | ','));
+        ended = matches!(kind, Kind::Mark(';' | '{' | '}'));
+        end = range.end;
+    }
+    None
+}
+
+/// Whether nothing follows on the line, or another comment.
+fn is_alone(rest: &str) -> bool {
+    let line = rest.lines().next().unwrap_or_default().trim();
+    line.is_empty() || line.starts_with("//")
+}

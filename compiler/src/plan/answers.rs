@@ -1,0 +1,209 @@
+//! What is known of a machine: which features and errata it has, and which it has not.
+//!
+//! In: a definition, and answers to questions about single flags. Out: [`Answers`] with all that follows from them. Holds:
+//! some machine agrees with them, since each feature and erratum that is on has what it needs.
+
+use super::ir::Test;
+use crate::model::{Cond, Config, Model, Var};
+
+/// A feature or an erratum. In order: features before errata, each as the definition has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flag(u8);
+
+impl Flag {
+    /// How many there can be of either kind: as many as a [`Config`] has bits for.
+    const EACH: u8 = u32::BITS as u8;
+
+    /// A feature, by its index.
+    pub fn feature(index: usize) -> Self {
+        Self(index as u8)
+    }
+
+    /// An erratum, by its index.
+    pub fn erratum(index: usize) -> Self {
+        Self(Self::EACH + index as u8)
+    }
+
+    /// The flag that a node asks for; nothing where it asks for something else.
+    pub fn of(test: Test) -> Option<Self> {
+        match test {
+            Test::Feature(index) => Some(Self::feature(index)),
+            Test::Erratum(index) => Some(Self::erratum(index)),
+            _ => None,
+        }
+    }
+
+    /// The question for it.
+    pub fn test(self) -> Test {
+        match self.0.checked_sub(Self::EACH) {
+            None => Test::Feature(self.0.into()),
+            Some(index) => Test::Erratum(index.into()),
+        }
+    }
+
+    fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
+/// Flags that are on, and flags that are off. Of the others nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Answers {
+    on: u64,
+    off: u64,
+}
+
+impl Answers {
+    /// All that is to know of a machine.
+    pub fn of(config: Config) -> Self {
+        let on = u64::from(config.errata) << Flag::EACH | u64::from(config.features);
+        Self { on, off: !on }
+    }
+
+    /// The machine that has what is known to be on, and nothing else.
+    pub fn config(self) -> Config {
+        Config {
+            features: self.on as u32,
+            errata: (self.on >> Flag::EACH) as u32,
+            geometry: 0,
+        }
+    }
+
+    /// Whether a flag is on, where that is known.
+    pub fn get(self, flag: Flag) -> Option<bool> {
+        ((self.on | self.off) & flag.bit() != 0).then_some(self.on & flag.bit() != 0)
+    }
+
+    /// With one answer more.
+    pub fn with(self, flag: Flag, on: bool) -> Self {
+        if on {
+            Self {
+                on: self.on | flag.bit(),
+                ..self
+            }
+        } else {
+            Self {
+                off: self.off | flag.bit(),
+                ..self
+            }
+        }
+    }
+
+    /// What both know; nothing where they contradict each other.
+    pub fn and(self, other: Self) -> Option<Self> {
+        let both = Self {
+            on: self.on | other.on,
+            off: self.off | other.off,
+        };
+        (both.on & both.off == 0).then_some(both)
+    }
+
+    /// The flags of which something is known, in order.
+    pub fn flags(self) -> impl Iterator<Item = Flag> {
+        let known = self.on | self.off;
+        (0..64)
+            .map(Flag)
+            .filter(move |flag| known & flag.bit() != 0)
+    }
+
+    /// How many flags are on.
+    pub fn count(self) -> u32 {
+        self.on.count_ones()
+    }
+}
+
+/// What the flags of a definition need of each other.
+#[derive(Debug, Default)]
+pub struct Needs(Vec<(Flag, Answers)>);
+
+impl Needs {
+    /// Those of a definition.
+    pub fn of(model: &Model) -> Self {
+        let features = model.features.iter().map(|feature| &feature.needs);
+        let errata = model.errata.iter().map(|erratum| &erratum.needs);
+        let features = features
+            .enumerate()
+            .map(|(i, needs)| (Flag::feature(i), needs));
+        let errata = errata
+            .enumerate()
+            .map(|(i, needs)| (Flag::erratum(i), needs));
+        let all = features
+            .chain(errata)
+            .map(|(flag, needs)| (flag, wanted(needs)));
+        Self(
+            all.filter(|(_, needs)| *needs != Answers::default())
+                .collect(),
+        )
+    }
+
+    /// Answers with all that follows from them; nothing where no machine agrees with them.
+    pub fn follow(&self, mut answers: Answers) -> Option<Answers> {
+        loop {
+            let before = answers;
+            for (flag, needs) in &self.0 {
+                answers = match answers.get(*flag) {
+                    Some(true) => answers.and(*needs)?,
+                    None if answers.and(*needs).is_none() => answers.with(*flag, false),
+                    _ => answers,
+                };
+            }
+            // What is left open can be off, which needs nothing.
+            if answers == before {
+                return (answers.on & answers.off == 0).then_some(answers);
+            }
+        }
+    }
+}
+
+/// The flags that a condition wants on and off.
+fn wanted(cond: &Cond) -> Answers {
+    let terms = cond.terms.iter().map(|term| term.value);
+    terms.fold(Answers::default(), |all, (var, on)| match var {
+        Var::Feature(feature) => all.with(Flag::feature(feature), on),
+        Var::Geometry(_) | Var::Hinted | Var::Keep => all,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Flag = Flag(0);
+    const B: Flag = Flag(1);
+    const C: Flag = Flag(Flag::EACH);
+
+    /// `b` needs `a`, and `c` needs `b` to be off.
+    fn needs() -> Needs {
+        let nothing = Answers::default();
+        Needs(vec![
+            (B, nothing.with(A, true)),
+            (C, nothing.with(B, false)),
+        ])
+    }
+
+    fn follow(answers: &[(Flag, bool)]) -> Option<Answers> {
+        let all = answers.iter();
+        let answers = all.fold(Answers::default(), |all, (flag, on)| all.with(*flag, *on));
+        needs().follow(answers)
+    }
+
+    #[test]
+    fn what_is_on_has_what_it_needs() {
+        let known = follow(&[(B, true)]).unwrap();
+        assert_eq!(known.get(A), Some(true));
+        assert_eq!(known.get(C), Some(false));
+    }
+
+    #[test]
+    fn what_cannot_have_what_it_needs_is_off() {
+        let known = follow(&[(A, false)]).unwrap();
+        assert_eq!(known.get(B), Some(false));
+        assert_eq!(known.get(C), None);
+    }
+
+    #[test]
+    fn no_machine_agrees_with_a_contradiction() {
+        assert_eq!(follow(&[(A, false), (B, true)]), None);
+        assert_eq!(follow(&[(B, true), (C, true)]), None);
+    }
+}
