@@ -1,6 +1,6 @@
 //! fork, with copy on write.
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use crate::boot::PteFormat;
 use crate::frames;

@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    Conditions, CpuId, CpuSet, Cpus, Flushed, Issue, Local, Mmu, PageBatch, Platform,
-    Root, TableBatch, Tag, Unlinked, Value,
+    CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, Mmu, PageBatch, Platform,
+    Root, SpaceFlags, TableBatch, Tag, Unlinked, Value,
 };
 
 use crate::batch::FrameBox;
@@ -24,9 +24,9 @@ pub static MMU: Mmu<Kernel> = Mmu::new(Kernel);
 
 /// A CPU's data of the runtime, in cache lines of its own.
 #[repr(align(128))]
-struct PerCpu(Local<Kernel>);
+struct PerCpu(CpuTlb<Kernel>);
 
-static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(Local::new()) }; boot::CPUS];
+static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(CpuTlb::new()) }; boot::CPUS];
 
 /// Two bits for each tag that is used. A kernel has as many words as its machine has tags (2048 for 16-bit ASIDs); with
 /// 64 tags this one runs out of them every 64 spaces, so that tags are used again while it is watched.
@@ -64,7 +64,7 @@ impl Platform for Kernel {
         boot::CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &PER_CPU[cpu.index()].0
     }
 
@@ -80,10 +80,10 @@ impl Platform for Kernel {
             // is also the empty one; otherwise no machine here asks for one.
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: table,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 

@@ -6,7 +6,7 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::pte::{Entry, Slot};
+use tlbc_runtime::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
 
 use crate::boot::PteFormat;

@@ -1,6 +1,6 @@
 //! What a table entry of VMSAv8-64 with 4 KiB pages looks like (Arm ARM D8.3).
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use crate::pte::{Format, Rights};
 

@@ -1,6 +1,6 @@
 //! What a table entry of 4-level paging looks like (SDM 3A, 4.5.4).
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use crate::pte::{Format, Rights};
 
