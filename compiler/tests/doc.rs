@@ -97,6 +97,29 @@ fn pages_are_complete() {
     }
 }
 
+/// The machines of a page can double with each feature that a plan depends on.
+#[test]
+fn machines_are_listed_unless_they_are_too_many() {
+    let with = |count: usize| {
+        let better = |k: usize| {
+            format!(
+                "feature f{k} \"one more\";
+                 invalidate x{k} requires f{k} \"x{k} {{page}}\" {{
+                    per \"1\"; drops leaf at hint of one page, this tag; where inner; after dsb_ish;
+                 }}"
+            )
+        };
+        let items: String = (0..count).map(better).collect();
+        let text = shipped("arm64.arch");
+        let policy = text.rfind("policy {").expect("a policy");
+        documents(&format!("{}{items}{}", &text[..policy], &text[policy..])).1
+    };
+    let refers = |page: &str| page.contains("`tlbc trace` shows what is issued on one.");
+    assert!(!refers(&with(0)));
+    let page = with(11);
+    assert!(refers(&page) && page.contains("## Traces"));
+}
+
 /// Each clause of an instruction has a mark for the tags whose entries it drops, on the line of its addresses.
 #[test]
 fn pictures_show_the_tags_of_every_clause() {

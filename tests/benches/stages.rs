@@ -51,5 +51,59 @@ fn whole(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, whole);
+/// The shipped definition of that name with more features, errata and instructions: 24 flags and 200 instructions.
+fn grown() -> Definition {
+    let mut all = shipped().into_iter();
+    let arm64 = all.find(|definition| definition.path.ends_with("arm64.arch"));
+    let Definition { path, text } = arm64.expect("it is shipped");
+    let instruction = |name: String, requires: &str, cost: usize| {
+        format!(
+            "invalidate {name} {requires} \"tlbi {name}, {{page}}\" {{
+                per \"none\";
+                drops leaf at hint of one page, this tag;
+                where inner;
+                after dsb_ish;
+                cost {cost};
+            }}\n"
+        )
+    };
+    // Half of the features bring an instruction that loses less, half one that costs more.
+    let features = (0..11).map(|k| {
+        let cost = if k % 2 == 0 { 1 } else { 2 + k };
+        let instruction = instruction(format!("x{k}"), &format!("requires f{k}"), cost);
+        format!("feature f{k} \"one more\";\n{instruction}")
+    });
+    let errata = (0..6).map(|k| {
+        format!(
+            "erratum e{k} \"once more\" {{
+                weakens dsb_ish: not drained;
+                workaround after dsb_ish issue vale1is, dsb_ish;
+            }}\n"
+        )
+    });
+    let instructions = (0..169).map(|k| instruction(format!("y{k}"), "", 2 + k));
+    let items: String = features.chain(errata).chain(instructions).collect();
+    let policy = text.rfind("policy {").expect("a policy");
+    let text = format!("{}{items}{}", &text[..policy], &text[policy..]);
+    Definition { path, text }
+}
+
+fn scaling(criterion: &mut Criterion) {
+    let definition = grown();
+    let (files, analysis) = definition.analysis();
+    let model = &analysis.model;
+    assert_eq!(model.features.len() + model.errata.len(), 24);
+    let mut group = criterion.benchmark_group(format!(
+        "24 flags and {} instructions",
+        model.invalidates.len()
+    ));
+    group.bench_function("3 check", |b| b.iter(|| check::check(black_box(model))));
+    group.bench_function("4 plan", |b| b.iter(|| plan::plan(black_box(model))));
+    group.bench_function("5 emit", |b| {
+        b.iter(|| emit::emit(black_box(&analysis), &files));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages, whole, scaling);
 criterion_main!(benches);

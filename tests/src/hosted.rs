@@ -75,6 +75,8 @@ pub struct Hosted<B: HostBackend> {
     pub loses: AtomicBool,
     /// The table that [`Root::empty`](tlbc_runtime::Root::empty) of the kernel's root names.
     pub empty: AtomicU64,
+    /// Whether there are grace periods: tables may be freed after one.
+    pub grace_periods: AtomicBool,
     /// How many more batches the platform has to give.
     pub batches: AtomicUsize,
     /// How many batches it has given that did not come back.
@@ -132,6 +134,7 @@ impl<B: HostBackend> Hosted<B> {
             shared: Arc::default(),
             loses: AtomicBool::new(false),
             empty: AtomicU64::new(0xe000),
+            grace_periods: AtomicBool::new(true),
             batches: AtomicUsize::new(usize::MAX),
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),

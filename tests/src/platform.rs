@@ -204,6 +204,9 @@ impl<B: HostBackend> Platform for Hosted<B> {
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
+        if !self.grace_periods.load(SeqCst) {
+            return Err(tables);
+        }
         let _within = context::within(Within::Defer);
         let tables: Vec<u64> = tables.after_walkers().map(Table::came_out).collect();
         self.hooks

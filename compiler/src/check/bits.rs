@@ -19,7 +19,9 @@ use tlbc_facts::clause::Stride;
 use tlbc_runtime::level::Level;
 
 /// The log2 of the bytes of a table entry.
-const ENTRY: u32 = 3;
+fn entry_shift(model: &Model) -> u32 {
+    super::widths::entry_bits(model).ilog2() - 3
+}
 
 /// What an instruction has to be told on one machine.
 struct Wanted {
@@ -314,7 +316,7 @@ fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
         let one_by_one = !matches!(drops.which.value, Which::Run { .. } | Which::Subtree);
         // Entries of the lowest level point at no table.
-        one_by_one && drops.absent.is_none() && (level == 0 || drops.walk.is_none())
+        one_by_one && drops.negative.is_none() && (level == 0 || drops.walk.is_none())
     };
     let by_address =
         |drops: &&Drops| !matches!(drops.which.value, Which::Everything | Which::OneSet);
@@ -373,7 +375,7 @@ fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The table of the entry that changes. A table is aligned to its own size, with eight bytes an entry.
+/// The table of the entry that changes. A table is aligned to its own size.
 fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let present = (0..model.levels.len())
@@ -384,7 +386,7 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
             return None;
         };
         let served = writes.levels.contains(Level(*level as u8));
-        served.then_some(above.saturating_sub(*reach) + ENTRY)
+        served.then_some(above.saturating_sub(*reach) + entry_shift(model))
     });
     let above = table_bits(model, config);
     Some(Wanted {
@@ -396,12 +398,12 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The entry that changes: entries have eight bytes.
+/// The entry that changes.
 fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let above = table_bits(model, config);
     Some(Wanted {
-        all: low(above.bits) & !low(ENTRY),
+        all: low(above.bits) & !low(entry_shift(model)),
         any: 0,
         what: "the address of an entry".to_owned(),
         fact: above.said.unwrap_or(writes.span),

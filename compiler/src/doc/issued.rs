@@ -34,6 +34,14 @@ impl Flags {
         Self(found)
     }
 
+    /// The most for which the machines are listed: each one more can double their number.
+    const MOST: usize = 12;
+
+    /// Returns how many there are, where they are too many for the machines to be listed.
+    pub fn too_many(&self) -> Option<usize> {
+        (self.0.len() > Self::MOST).then_some(self.0.len())
+    }
+
     /// Returns every possible combination of these features and errata, completed to a possible machine.
     fn configs(&self, model: &Model) -> Vec<Config> {
         let all = (0..1u32 << self.0.len()).filter_map(|bits| {

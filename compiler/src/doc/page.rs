@@ -219,9 +219,9 @@ fn errata(out: &mut String, model: &Model) {
             .iter()
             .map(|weakens| describe::weakens(model, weakens));
         let workarounds = erratum
-            .remedies
+            .workarounds
             .iter()
-            .map(|remedy| describe::workaround(model, remedy));
+            .map(|workaround| describe::workaround(model, workaround));
         let mut workarounds: Vec<String> = workarounds.collect();
         if workarounds.is_empty() {
             let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);
@@ -255,6 +255,15 @@ fn errata(out: &mut String, model: &Model) {
 fn issued(out: &mut String, analysis: &Analysis) {
     let model = &analysis.model;
     heading(out, "What is issued");
+    let flags = Flags::of(analysis);
+    if let Some(count) = flags.too_many() {
+        let _ = writeln!(
+            out,
+            "What is issued depends on {count} features and errata, which are too many to list every possible machine. \
+             `tlbc trace` shows what is issued on one."
+        );
+        return;
+    }
     let _ = writeln!(
         out,
         "On every possible machine, with pages of {}. A count says how often an instruction is issued in a row. \
@@ -262,7 +271,6 @@ fn issued(out: &mut String, analysis: &Analysis) {
          completed at the given moment at the latest.",
         describe::bytes(model.geometries[0].page_shift)
     );
-    let flags = Flags::of(analysis);
     for sample in samples(model) {
         let reaches: &[bool] = if sample.may_concern_others() {
             &[false, true]

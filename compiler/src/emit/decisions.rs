@@ -130,7 +130,7 @@ impl Emit<'_> {
             Test::OfMachine => quote!(global),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
-            Test::Absent => quote!(absent),
+            Test::Negative => quote!(negative),
             Test::AppearedAt(levels) => {
                 let levels = Literal::u8_unsuffixed(levels.0);
                 quote!(ranges.appeared_at(Levels(#levels)))

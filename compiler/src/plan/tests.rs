@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashSet;
 
 use super::answers::Needs;
-use super::asked::{Asked, outcomes};
+use super::asked::Asked;
 use super::choose::{Chooser, Need, Of, useful, wanted};
-use super::ir::{Node, Shape, Test};
+use super::ir::{Node, Test};
 use super::pool::{Means, Names, Setting};
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, absent_too};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, negative_too};
 use super::{plan, shapes};
 use crate::lower::lower;
 use crate::model::{Config, Model};
@@ -20,18 +20,16 @@ use tlbc_facts::cells::Cells;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
-fn directory() -> std::path::PathBuf {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs").into()
-}
-
-fn model(text: String) -> Model {
+/// The model of a text.
+pub(super) fn model(text: String) -> Model {
     let mut files = Files::default();
     let file = files.add("shipped", text);
     lower(&parse(&files, file).0.unwrap()).0.unwrap()
 }
 
 fn shipped() -> Vec<Model> {
-    let paths = std::fs::read_dir(directory())
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
+    let paths = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let definitions = paths.filter(|path| path.extension().is_some_and(|e| e == "arch"));
@@ -221,7 +219,7 @@ fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec
 #[test]
 fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
     let needs_of =
-        |of| [LEAF, WALK, LEAF_AND_WALK, absent_too(LEAF)].map(|need| Need { of, ..need });
+        |of| [LEAF, WALK, LEAF_AND_WALK, negative_too(LEAF)].map(|need| Need { of, ..need });
     let needs_of: Vec<Need> = [Of::One, Of::Runs, Of::Everything]
         .into_iter()
         .flat_map(needs_of)
@@ -258,67 +256,4 @@ fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
         }
     }
     assert!(compared > 100, "{compared}");
-}
-
-/// A shipped definition with more features, errata and instructions.
-fn with(items: impl IntoIterator<Item = String>) -> Model {
-    let text = std::fs::read_to_string(directory().join("arm64.arch")).unwrap();
-    let policy = text.rfind("policy {").unwrap();
-    let items: String = items.into_iter().collect();
-    model(format!("{}{items}{}", &text[..policy], &text[policy..]))
-}
-
-/// How many cases a plan is made for, and how many nodes it has.
-fn size(model: &Model, shape: Shape) -> (usize, usize) {
-    let needs = Needs::of(model);
-    let mut chooser = Chooser::default();
-    let found = outcomes(&needs, |machine| {
-        Shaper::new(model, machine, &mut chooser).node(shape)
-    });
-    let (plans, findings) = plan(model);
-    assert!(findings.is_empty());
-    let mut nodes = 0;
-    plans.get(shape).unwrap().body.walk(&mut |_| nodes += 1);
-    (found.len(), nodes)
-}
-
-const PAGE: Shape = Shape::Page(Space::User, Reach::Wide);
-const FINISH: Shape = Shape::Finish(Space::User, Reach::Wide);
-
-/// A feature, and an instruction for one page that requires it.
-fn feature(name: usize, drops: &str, cost: usize) -> String {
-    format!(
-        "feature f{name} \"one more\";\ninvalidate x{name} requires f{name} \"tlbi x, {{page}}\" {{ \
-         drops leaf at hint of one page, {drops}; where inner; after dsb_ish; cost {cost}; }}\n"
-    )
-}
-
-#[test]
-fn instructions_that_are_never_the_least_are_not_asked_for() {
-    let dearer = (0..11).map(|k| feature(k, "this tag or global", 2 + k));
-    assert_eq!(size(&with(dearer), PAGE), size(&with([]), PAGE));
-}
-
-#[test]
-fn each_better_instruction_makes_as_many_cases_more_as_another() {
-    let cases = |count| size(&with((0..count).map(|k| feature(k, "this tag", 1))), PAGE).0;
-    let (none, one, ten) = (cases(0), cases(1), cases(10));
-    assert!(one > none);
-    assert_eq!(ten - none, 10 * (one - none), "{none}, {one}, {ten}");
-}
-
-#[test]
-fn each_erratum_with_a_workaround_adds_the_same_to_a_plan() {
-    let errata = |count: usize| {
-        let erratum = |k| {
-            format!(
-                "erratum e{k} \"once more\" {{ weakens dsb_ish: not drained; \
-                 remedy after dsb_ish issue vale1is, dsb_ish; }}\n"
-            )
-        };
-        size(&with((0..count).map(erratum)), FINISH)
-    };
-    let [(cases, none), (_, one), (of_six, six)] = [0, 1, 6].map(errata);
-    assert_eq!(of_six, cases);
-    assert_eq!(six - none, 6 * (one - none));
 }

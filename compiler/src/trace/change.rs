@@ -51,7 +51,7 @@ impl Run<'_> {
         let alone = !self.query.others && self.query.space == Space::User;
         let may_defer = alone && self.model.change.deferred.is_some();
         let becomes_invalid = |change: &Change, extent| query::Change {
-            to: To::Invalid,
+            to: To::Unmap,
             level: change.level,
             extent,
             memory: Memory::default(),
@@ -63,7 +63,7 @@ impl Run<'_> {
                 self.entries.check_leaves(stretch)?;
             }
             let leaves = leaves.into_iter().filter(|_| !live);
-            let leaves = leaves.map(|(level, extent)| (To::Invalid.change(level, true, 0), extent));
+            let leaves = leaves.map(|(level, extent)| (To::Unmap.change(level, true, 0), extent));
             let cuts = if cleared.tables == Tables::Kept {
                 Vec::new()
             } else {
@@ -85,12 +85,12 @@ impl Run<'_> {
         for stretch in stretches {
             self.entries.check_leaves(stretch)?;
             for (level, extent) in self.entries.leaves(stretch)? {
-                let change = To::New.change(level, true, 0);
+                let change = To::Map.change(level, true, 0);
                 self.record(&change, &change.required_flush(&facts), extent);
             }
         }
         self.end();
-        self.explain(&To::New.change(Level(0), true, 0));
+        self.explain(&To::Map.change(Level(0), true, 0));
         if self.query.space == Space::Kernel {
             self.note("the kernel publishes new entries before it uses them (`--event publish`)");
         }

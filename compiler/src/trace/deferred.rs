@@ -19,7 +19,7 @@ pub(super) fn deferred(
 ) -> Vec<Deferred> {
     let mut views = model.user.views.iter();
     let has_user_view = views.any(|view| !view.loaded && view.when.holds(query.config))
-        && !matches!(query.event, Event::Arrive); // no user space is loaded then
+        && !matches!(query.event, Event::CpuOnline); // no user space is loaded then
     let others = owed.contains(deferred::Deferred::OTHERS_UNTIL_LOAD);
     // One of the tags that are not loaded belongs to the user view of the loaded space.
     let view = owed.contains(deferred::Deferred::VIEW_UNTIL_RETURN) || others && has_user_view;

@@ -104,7 +104,7 @@ pub struct Env {
     pub root: Root,
     /// What is owed, for `Switch`.
     pub debt: Pending,
-    /// Whether the view's flush was put off, for `Resume`.
+    /// Whether the view's flush was put off, for `ReturnToUser`.
     pub owed: bool,
     /// What is required of completion, for `Finish`.
     pub steps: FinishSteps,

@@ -11,12 +11,17 @@ pub struct Options {
     pub kpti: bool,
     /// Features that are optional to use are not used.
     pub plain: bool,
-    /// What is wrong with the instruction sink on purpose.
+    /// What is wrong with the instruction sink on purpose (`sink.rs`).
     pub sabotage: u8,
+    /// The only scenario, or 0 for all.
+    pub scenario: u8,
+    /// How many pages are unmapped and used again.
+    pub pages: usize,
 }
 
 impl Options {
-    /// Reads the options. The word has one bit for each of the first two, and the sabotage from bit 8 on.
+    /// Reads the options. The word has one bit for each of the first two, the
+    /// sabotage from bit 8 on, and the pages in thousands from bit 16 on.
     pub fn read() -> Self {
         // SAFETY: the memory is mapped, and nothing else is there.
         let word =
@@ -25,31 +30,13 @@ impl Options {
             kpti: word & 1 != 0,
             plain: word & 2 != 0,
             sabotage: (word >> 8) as u8,
+            scenario: (word >> 4) as u8 & 0xf,
+            pages: (word >> 16) as usize * 1000,
         }
     }
-}
 
-/// The registers of user code that does not run.
-#[derive(Clone)]
-pub struct UserState {
-    pub pc: u64,
-    pub sp: u64,
-    /// Those in which a call has its number and values and gets its answer, the first of which is the answer's; and in
-    /// which a program is given its arguments.
-    pub registers: [u64; 6],
-    /// All others, in an order that only the machine's folder knows.
-    pub rest: [u64; 25],
-}
-
-impl UserState {
-    /// User code that begins at an address.
-    pub fn new(pc: u64, sp: u64, arguments: [u64; 6]) -> Self {
-        Self {
-            pc,
-            sp,
-            registers: arguments,
-            rest: [0; 25],
-        }
+    pub fn runs(&self, scenario: u8) -> bool {
+        self.scenario == 0 || self.scenario == scenario
     }
 }
 
@@ -61,7 +48,7 @@ pub enum Cause {
     /// User code calls the kernel.
     Call,
     /// An access faulted: nothing is mapped, or it is not allowed.
-    Fault { address: u64, write: bool },
+    Fault { address: u64, is_write: bool },
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -1,7 +1,6 @@
-//! A spin lock, and a cell that is filled once.
+//! A spin lock.
 
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,41 +55,5 @@ impl<T> DerefMut for SpinGuard<'_, T> {
 impl<T> Drop for SpinGuard<'_, T> {
     fn drop(&mut self) {
         self.lock.is_held.store(false, Ordering::Release);
-    }
-}
-
-/// A value that is found at boot, before other CPUs start.
-pub struct Once<T> {
-    is_set: AtomicBool,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-// SAFETY: after it is set the value is only read.
-unsafe impl<T: Send + Sync> Sync for Once<T> {}
-
-impl<T> Once<T> {
-    pub const fn new() -> Self {
-        Self {
-            is_set: AtomicBool::new(false),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        }
-    }
-
-    /// Sets the value. Called once, while no other CPU runs.
-    pub fn set(&self, value: T) {
-        assert!(!self.is_set.load(Ordering::Relaxed), "set twice");
-        // SAFETY: nobody reads the value before it is set, and no other CPU runs.
-        unsafe { (*self.value.get()).write(value) };
-        self.is_set.store(true, Ordering::Release);
-    }
-
-    /// Returns the value.
-    ///
-    /// # Panics
-    /// When it is not set yet.
-    pub fn get(&self) -> &T {
-        assert!(self.is_set.load(Ordering::Acquire), "not set yet");
-        // SAFETY: the value is set and does not change any more.
-        unsafe { (*self.value.get()).assume_init_ref() }
     }
 }

@@ -1,47 +1,110 @@
+//! A kernel on tlbc's runtime and backends.
+//!
+//! It has what any kernel has around its TLBs: page tables, processes, faults, user code. It does nothing with them but to
+//! unmap, protect and share pages while CPUs use them, and to look for accesses through translations that should be gone.
+//!
+//! `boot/` has what differs between machines. The rest is the same for all.
+
 #![no_std]
 #![no_main]
 
+mod batch;
 #[path = "../boot/mod.rs"]
 mod boot;
 mod console;
+mod exit;
+mod fault;
+mod fork;
+mod frames;
+mod kernel_map;
 mod lock;
+mod mprotect;
+mod munmap;
+mod platform;
+mod process;
+mod program;
 mod pte;
+mod report;
+mod scenario;
+mod sched;
+mod sink;
+mod tables;
+mod user;
 
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use boot::Options;
+use boot::backend::Config;
 use console::say;
-use core::sync::atomic::{AtomicU64, Ordering};
+use platform::{MMU, this_cpu};
+use process::Error;
+use user::Cpu;
 
-static SEEN: AtomicU64 = AtomicU64::new(0);
+/// How many CPUs are online.
+static ONLINE: AtomicUsize = AtomicUsize::new(0);
 
-pub fn shootdown_interrupt() {
-    SEEN.fetch_add(1, Ordering::SeqCst);
-}
-
-pub extern "C" fn start(cpu: u32) -> ! {
-    if cpu == 0 {
-        boot::prepare(boot::Options::read());
+/// Where each CPU begins, with interrupts off and on the kernel's addresses.
+extern "C" fn start(cpu: u32) -> ! {
+    let is_first = cpu == 0;
+    let options = Options::read();
+    if is_first {
+        boot::prepare(options);
+        frames::prepare();
+        platform::configure(boot::config(options));
+        sink::set_sabotage(options.sabotage);
     }
     boot::prepare_cpu();
-    say!("CPU {cpu} = {}", boot::cpu());
-    if cpu == 0 {
-        boot::start_others();
-        SEEN.fetch_add(1, Ordering::SeqCst);
-        while SEEN.load(Ordering::SeqCst) < 4 {}
-        for cpu in 1..4 {
-            boot::send_ipi(cpu);
-        }
-        while SEEN.load(Ordering::SeqCst) < 7 {}
-        say!("seen {}", SEEN.load(Ordering::SeqCst));
-        boot::exit(0);
-    }
-    SEEN.fetch_add(1, Ordering::SeqCst);
+    // The boot tables are used until here, and nothing that others may change yet.
+    let current = MMU
+        .cpu_online(this_cpu())
+        .expect("enough tags, and room for every CPU");
     boot::set_interrupts(true);
-    loop {
+    ONLINE.fetch_add(1, Ordering::Release);
+    let mut cpu = Cpu::new(current);
+    if !is_first {
+        sched::work(boot::cpu() as usize, cpu);
+    }
+    boot::start_others();
+    while ONLINE.load(Ordering::Acquire) != boot::CPUS {
         core::hint::spin_loop();
     }
+    direct(&mut cpu, options).expect("enough memory");
+    boot::exit(report::verdict());
+}
+
+/// Runs the scenarios that were chosen, and stops after the first one in which something was wrong.
+fn direct(cpu: &mut Cpu, options: Options) -> Result<(), Error> {
+    let config = platform::config();
+    say!("{} CPUs", boot::CPUS);
+    for (name, _) in Config::NAMES.iter().filter(|(_, flag)| config.has(*flag)) {
+        say!("feature {name}");
+    }
+    let free = frames::free();
+    for scenario in scenario::ALL.iter().filter(|it| options.runs(it.number)) {
+        (scenario.run)(cpu, options.pages)?;
+        report::scenario(scenario.name);
+        if report::wrong() != 0 {
+            return Ok(());
+        }
+    }
+    // What CPUs have loaded lazily they give up when they go offline.
+    (1..boot::CPUS).for_each(|worker| sched::start(worker, sched::Job::Restart));
+    (1..boot::CPUS).for_each(sched::stop);
+    cpu.restart();
+    process::reap();
+    assert_eq!(frames::free(), free, "every frame is free again");
+    Ok(())
+}
+
+/// A CPU is asked to flush. Interrupts are off, and the kernel's view is loaded.
+fn shootdown_interrupt() {
+    let cpu = this_cpu();
+    sink::while_serving(cpu, || MMU.handle_ipi(cpu));
 }
 
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    console::last_line(format_args!("{info}"));
-    boot::exit(2);
+fn panic(info: &PanicInfo<'_>) -> ! {
+    console::last_line(format_args!("CPU {}: {info}", boot::cpu()));
+    boot::exit(2)
 }

@@ -1,4 +1,17 @@
-use tlbc_runtime::pte::Entry;
+//! Page-table entries, as the runtime needs to know them.
+//!
+//! [`TableEntry`] is the owner of an entry: of the page or of the table that it names. Where entries say what, the runtime
+//! knows from [`Pte::decode`]; the bits themselves are a [`Format`] of each machine.
+
+use core::slice;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use tlbc_runtime::{Entry, Slot};
+use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
+
+use crate::boot::PteFormat;
+use crate::frames::{self, Frame, Words};
+use crate::platform::{Kernel, MMU};
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,8 +30,14 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
+    /// As the runtime has them, in [`Entry::Leaf`].
     pub const fn bits(self) -> u8 {
         self.0
+    }
+
+    /// Whether the rights of an [`Entry::Leaf`] allow to write.
+    pub const fn allows_write(bits: u8) -> bool {
+        Self(bits).contains(Self::WRITE)
     }
 }
 
@@ -26,7 +45,7 @@ impl Rights {
 pub trait Format {
     /// A page of user code.
     fn user_page(page: u64, rights: Rights) -> u64;
-    /// A page of the kernel, to be read and written.
+    /// A page of the kernel, to be read and written; in the TLB for all spaces at once where it is `global`.
     fn kernel_page(page: u64, global: bool) -> u64;
     /// A table.
     fn table(table: u64) -> u64;
@@ -34,6 +53,141 @@ pub trait Format {
     fn without_write(bits: u64) -> u64;
     /// The same entry, whose page may be written.
     fn with_write(bits: u64) -> u64;
-    /// What an entry says, of the lowest level or of another one.
-    fn decode(bits: u64, lowest: bool) -> Entry;
+    /// Whether the machine has noted in a valid entry that it was used.
+    fn is_accessed(bits: u64) -> bool;
+    /// Whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it may be.
+    fn is_dirty(bits: u64) -> bool;
+    /// What an entry says, of the lowest level or of another one. Everything that the machine caches of an entry is in one
+    /// of the fields, or its changes are not flushed.
+    fn decode(bits: u64, is_lowest: bool) -> Entry;
+}
+
+/// The height of the top table's entries.
+pub const TOP: usize = 3;
+/// The level of entries that can only map pages.
+const LOWEST: Level = Level(0);
+
+/// An entry of a page table, for as long as its table is locked.
+#[derive(Clone, Copy)]
+pub struct TableEntry {
+    space: SpaceId,
+    /// How many levels it is above the lowest.
+    height: usize,
+    table: &'static Words,
+    address: u64,
+    index: usize,
+    /// The address that was looked for.
+    va: u64,
+}
+
+/// How many bytes an entry of a height translates: 1 << this.
+pub const fn shift(height: usize) -> u32 {
+    12 + 9 * height as u32
+}
+
+impl TableEntry {
+    /// Returns the entry for an address in a top table, whose physical address is known.
+    pub fn top(space: SpaceId, table: u64, va: u64) -> Self {
+        Self::in_table(space, TOP, table, va)
+    }
+
+    /// Returns the entry for the same address in the table that this one points at, if it points at one.
+    pub fn below(&self) -> Option<Self> {
+        match self.says() {
+            Entry::Table { table, .. } => {
+                let height = self.height.checked_sub(1)?;
+                Some(Self::in_table(self.space, height, table, self.va))
+            }
+            _ => None,
+        }
+    }
+
+    fn in_table(space: SpaceId, height: usize, address: u64, va: u64) -> Self {
+        Self {
+            space,
+            height,
+            table: frames::words(address),
+            address,
+            index: (va >> shift(height)) as usize % 512,
+            va,
+        }
+    }
+
+    /// What it says.
+    pub fn says(&self) -> Entry {
+        Self::decode(self.level(), self.bits())
+    }
+
+    pub fn bits(&self) -> u64 {
+        self.word().load(Ordering::Relaxed)
+    }
+
+    /// The first address that it translates.
+    pub fn va(&self) -> u64 {
+        self.va >> shift(self.height) << shift(self.height)
+    }
+
+    /// Stores an entry past the runtime: of a table that no CPU walks, or where something else brings the flush.
+    pub fn store(&self, bits: u64) {
+        self.word().store(bits, Ordering::Relaxed);
+    }
+
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        &self.table[self.index]
+    }
+}
+
+impl Pte<Kernel> for TableEntry {
+    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+        self.space == space.id()
+    }
+
+    /// Levels are not heights: a machine may have a level between two that exist (five-level paging, for one), so the
+    /// backend is asked.
+    fn level(&self) -> Level {
+        let backend = MMU.platform().backend();
+        backend.levels_up(self.height).unwrap_or(Level(u8::MAX))
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Slot {
+            entries: slice::from_ref(self.word()),
+            table: self.address,
+            index: self.index as u16,
+            va: self.va(),
+        }
+    }
+
+    fn decode(level: Level, bits: u64) -> Entry {
+        PteFormat::decode(bits, level == LOWEST)
+    }
+
+    fn is_accessed(_: Level, bits: u64) -> bool {
+        PteFormat::is_accessed(bits)
+    }
+
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        PteFormat::is_dirty(bits)
+    }
+
+    /// The reference that the entry had to its page. What the machine noted in the entry until it was removed would go to the
+    /// page's own flags in a kernel that writes pages back.
+    fn into_page(self, old: u64) -> Option<Frame> {
+        match Self::decode(self.level(), old) {
+            Entry::Leaf { page, .. } => Frame::from_address(page),
+            _ => None,
+        }
+    }
+
+    fn into_table(self, old: u64) -> Frame {
+        let table = match Self::decode(self.level(), old) {
+            Entry::Table { table, .. } => Frame::from_address(table),
+            _ => None,
+        };
+        table.expect("tables that are linked are in frames of the pool")
+    }
 }

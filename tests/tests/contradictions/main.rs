@@ -21,6 +21,7 @@ mod spaces;
 mod tags;
 mod targets;
 mod texts;
+mod twice;
 mod writers;
 
 use common::{ARM64, POWERPC64, S390, X86_64, edited, findings};

@@ -151,7 +151,7 @@ fn operands_that_the_effect_ignores() {
 fn sources_that_are_not_at_hand() {
     let root = (
         "operand number  64 bits { [63:16] 0; [15:0] tag; }",
-        "operand number  64 bits { [63:16] root[63:16]; [15:0] tag; }",
+        "operand number  64 bits { [63:48] 0; [47:16] root[47:16]; [15:0] tag; }",
     );
     refused(slate(), &[root], "E0409");
     for source in ["va", "entry", "old", "new", "table"] {

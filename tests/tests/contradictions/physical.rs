@@ -116,3 +116,32 @@ fn widths_that_no_address_has() {
     );
     refused(slate(), &[("within 48 bits", late), feature], "E0303 E0407");
 }
+
+/// The addresses of two neighbouring entries differ in the bit of their size: eight bytes, or four on a machine of 32 bits.
+#[test]
+fn the_lowest_bit_of_an_entry() {
+    let small = [
+        ("pmd 21 leaf; pgd 30;", "pgd 22 leaf;"),
+        ("low 38 bits", "low 31 bits"),
+        ("high 38 bits", "from 0x8000_0000, 31 bits"),
+        ("[47:0] root[47:0]", "[47:32] 0; [31:0] root[31:0]"),
+        ("within 48 bits", "within 32 bits"),
+    ];
+    let writer = |low: u32| {
+        format!(
+            "operand at 32 bits {{ [31:{low}] entry[31:{low}]; [{}:0] 0; }}
+    invalidate clear \"clear.entry {{at}}, {{address}}\" {{
+        per \"manual, 4.5\";
+        writes entry at pte, pgd: invalid;
+        drops leaf, walk of subtree, any tag;
+        where cpus;
+        at once;
+    }}
+    change {{ by writers; }}",
+            low - 1
+        )
+    };
+    let text = with(slate(), &small);
+    accepted(&text, &[("change { plain store; }", &writer(2))]);
+    refused(&text, &[("change { plain store; }", &writer(3))], "E0303");
+}

@@ -362,7 +362,7 @@ fn switch_and_resume() {
     let lines = lines(switch.issued());
     let insert = "bfi scratch, 0x42, #48, #16".to_owned();
     assert!(lines.contains(&insert), "{lines:?}");
-    let resume = Ask::event(Event::Resume(false))
+    let resume = Ask::event(Event::ReturnToUser(false))
         .tag(0x42)
         .on(arm64(), "kpti");
     is(

@@ -83,7 +83,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
     issues(
         &relay,
         "",
-        &Ask::event(Event::Arrive),
+        &Ask::event(Event::CpuOnline),
         &["order", "everything", "settle", "refetch"],
     );
 }

@@ -260,9 +260,9 @@ fn events() {
             ),
             (
                 "return to user code, nothing deferred",
-                Ask::event(Event::Resume(false)),
+                Ask::event(Event::ReturnToUser(false)),
             ),
-            ("CPU bring-up", Ask::event(Event::Arrive)),
+            ("CPU bring-up", Ask::event(Event::CpuOnline)),
         ],
     );
 }

@@ -23,15 +23,15 @@ use tlbc_tests::tables::{ACCESSED, DIRTY, Entries, FILE, WRITE, leaf_bits, table
 use crate::common::{arm64, powerpc, s390, x86};
 
 const CHANGES: [To; 11] = [
-    To::Invalid,
-    To::Replaced,
+    To::Unmap,
+    To::Replace,
     To::FewerRights,
     To::MoreRights,
     To::Attributes,
     To::SoftwareBits,
     To::Split,
     To::Collapse,
-    To::New,
+    To::Map,
     To::Accessed,
     To::Dirty,
 ];
@@ -184,7 +184,7 @@ impl<B: Machine> Made<'_, B> {
         let extent = Extent::new(base + (5 << shift), 1 << shift);
         let backend = self.mmu.platform().backend();
         let maps_pages = backend.levels()[level.index()].leaf;
-        if to == To::Replaced && !maps_pages {
+        if to == To::Replace && !maps_pages {
             return false; // one table for another: it is detached, and the other is mapped
         }
         let change = to.change(level, maps_pages, 0);

@@ -101,7 +101,7 @@ enter_user:
     msr     spsr_el1, x1
     ldp     x30, x0, [sp, #ENTRY_REGS + 240]
     msr     sp_el0, x0
-    // The user's view, where it is another one: what `Mmu::resume` issued. The eret synchronises it.
+    // The user's view, where it is another one: what `Mmu::return_to_user` issued. The eret synchronises it.
     ldr     x1, [sp, #ENTRY_USER_ROOT]
     cbz     x1, 1f
     msr     ttbr1_el1, x1

@@ -1,13 +1,13 @@
 //! aarch64, on QEMU's `virt` machine with a GICv2: from reset to [`crate::start`], and what differs from other machines.
 
 use core::arch::{asm, global_asm};
+use core::ops::Range;
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
-use core::sync::atomic::AtomicU64;
 
 use backend::{Config, Op, Registers, Tlb};
 pub use tlbc_backends::arm64 as backend;
 
-use super::{Cause, Options, UserState};
+use super::{CPUS, Cause, Options};
 pub use pte::PteFormat;
 
 mod pte;
@@ -24,10 +24,15 @@ global_asm!(
 
 /// The kernel has physical memory at this distance.
 pub const OFFSET: u64 = 0xffff_0000_0000_0000;
-/// Where memory begins, and the word that the boot options are in.
+/// The word that the boot options are in.
 pub const OPTIONS: u64 = 0x4300_0000;
 /// The address from which on the kernel maps what it changes: a part of every top table that no table of a space replaces.
 pub const KERNEL_WINDOW: u64 = OFFSET + (256 << 30);
+
+/// The feature by which user code runs on a view of its own.
+pub const SEPARATE_VIEWS: Config = Config::KPTI;
+/// How long the instructions of [`load`] and [`store`] are.
+pub const ACCESS_BYTES: u64 = 4;
 
 const UART: u64 = OFFSET + 0x0900_0000;
 const GICD: u64 = OFFSET + 0x0800_0000;
@@ -48,7 +53,9 @@ unsafe extern "C" {
     static mut kernel_1: [u64; 512];
     static entry_begin: u8;
     static entry_end: u8;
-    static vectors: u8;
+    static image_end: u8;
+    static user_begin: u8;
+    static user_end: u8;
     fn start_secondary();
 }
 
@@ -79,7 +86,7 @@ pub struct Entry {
 }
 
 #[unsafe(link_section = ".entry.data")]
-static mut ENTRIES: [Entry; super::CPUS] = [const {
+static mut ENTRIES: [Entry; CPUS] = [const {
     Entry {
         kernel_root: 0,
         user_root: 0,
@@ -90,7 +97,7 @@ static mut ENTRIES: [Entry; super::CPUS] = [const {
         pc: 0,
         spsr: 0,
     }
-}; super::CPUS];
+}; CPUS];
 
 unsafe extern "C" {
     fn enter_user(entry: *mut Entry);
@@ -104,6 +111,20 @@ macro_rules! mrs {
         unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nostack, preserves_flags)) };
         value
     }};
+}
+
+/// The kernel's memory, and where its image ends in it.
+pub fn memory() -> Range<u64> {
+    0x4000_0000..0x4400_0000
+}
+
+pub fn image_end_address() -> u64 {
+    physical(addr_of!(image_end))
+}
+
+/// The part of the image that has user programs.
+pub fn programs() -> Range<u64> {
+    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
 }
 
 fn physical<T>(of: *const T) -> u64 {
@@ -156,7 +177,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let not_global = if options.kpti { pte::NOT_GLOBAL } else { 0 };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::arrive`.
+    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
     unsafe {
         for entry in &mut *addr_of_mut!(kernel_1) {
             if *entry != 0 {
@@ -176,7 +197,7 @@ pub fn prepare(options: Options) {
 
 /// Starts the other CPUs: PSCI CPU_ON, by HVC on this machine.
 pub fn start_others() {
-    for cpu in 1..super::CPUS as u64 {
+    for cpu in 1..CPUS as u64 {
         let entry = physical(start_secondary as *const ());
         let result: u64;
         // SAFETY: the other CPU begins at an address that is meant for it.
@@ -197,7 +218,7 @@ pub fn prepare_cpu() {
 }
 
 /// The configuration of the machine. Its CPUs are alike.
-pub fn tlb(options: Options) -> Tlb {
+pub fn config(options: Options) -> Config {
     let mut config = Config::from_registers(&Registers {
         id_aa64mmfr0_el1: mrs!("id_aa64mmfr0_el1"),
         id_aa64mmfr1_el1: mrs!("id_aa64mmfr1_el1"),
@@ -205,23 +226,22 @@ pub fn tlb(options: Options) -> Tlb {
         id_aa64isar0_el1: mrs!("id_aa64isar0_el1"),
     });
     if options.plain {
-        config = config
-            .without(Config::TTL)
-            .without(Config::RANGES)
-            .without(Config::ETS2);
+        config = config.without(Config::TTL).without(Config::RANGES);
     }
     if options.kpti {
         config = config.with(Config::KPTI);
     }
-    Tlb {
-        config: config.settled(),
-    }
+    config.settled()
 }
 
-/// The table that the kernel's addresses are in.
-pub fn kernel_table() -> &'static [AtomicU64; 512] {
-    // SAFETY: it is used as words that change while others look, and by nothing else once CPUs are online.
-    unsafe { &*addr_of!(kernel_top).cast() }
+/// The backend for a configuration.
+pub fn tlb(config: Config) -> Tlb {
+    Tlb { config }
+}
+
+/// The top table that the kernel's addresses are in.
+pub fn kernel_table() -> u64 {
+    physical(addr_of!(kernel_top))
 }
 
 /// What a CPU loads that runs in no user space: TTBR0 names an empty table.
@@ -272,10 +292,14 @@ pub fn set_kernel_view(op: Op) {
 }
 
 /// What the return to user code loads.
-pub fn set_user_view(op: Op) {
-    if let Op::LoadTtbr1 { asid } = op {
-        entry().user_root = physical(addr_of!(TRAMPOLINE)) | asid << 48;
-    }
+///
+/// Returns whether the instruction is such a load.
+pub fn set_user_view(op: Op) -> bool {
+    let Op::LoadTtbr1 { asid } = op else {
+        return false;
+    };
+    entry().user_root = physical(addr_of!(TRAMPOLINE)) | asid << 48;
+    true
 }
 
 fn entry() -> &'static mut Entry {
@@ -283,34 +307,56 @@ fn entry() -> &'static mut Entry {
     unsafe { &mut *addr_of_mut!(ENTRIES[cpu() as usize]) }
 }
 
+/// The registers of user code that does not run, in the order of [`Entry::x`].
+#[derive(Clone)]
+pub struct UserState {
+    pub pc: u64,
+    sp: u64,
+    x: [u64; 31],
+}
+
+impl UserState {
+    /// Returns the state in which a function begins.
+    pub fn new(pc: u64, sp: u64, arguments: [u64; 4]) -> Self {
+        let mut x = [0; 31];
+        x[..4].copy_from_slice(&arguments);
+        Self { pc, sp, x }
+    }
+
+    /// The number and the values of a [`call`].
+    pub fn call(&self) -> (u64, [u64; 2]) {
+        (self.x[0], [self.x[1], self.x[2]])
+    }
+}
+
 /// Runs user code until it comes back to the kernel, and says why it came. Interrupts are off, before and after.
 pub fn run_user(state: &mut UserState) -> Cause {
     let entry = entry();
-    entry.x[..6].copy_from_slice(&state.registers);
+    entry.x = state.x;
     entry.sp = state.sp;
     entry.pc = state.pc;
     entry.spsr = 0; // EL0, interrupts on
-    entry.x[6..].copy_from_slice(&state.rest[..25]);
     // SAFETY: the view of a space is loaded whose user code this is.
     unsafe { enter_user(entry) };
-    state.registers.copy_from_slice(&entry.x[..6]);
-    state.rest[..25].copy_from_slice(&entry.x[6..]);
+    state.x = entry.x;
     state.sp = entry.sp;
     state.pc = entry.pc;
     if entry.cause == 1 {
         serve_interrupt();
         return Cause::Interrupt;
     }
-    let esr = mrs!("esr_el1");
-    let (class, far) = (esr >> 26, mrs!("far_el1"));
-    match class {
-        0x15 => Cause::Call,
-        0x24 if matches!(esr & 0x3c, 0x4 | 0x8 | 0xc) => Cause::Fault {
-            address: far,
-            write: esr & (1 << 6) != 0,
+    let (syndrome, address) = (mrs!("esr_el1"), mrs!("far_el1"));
+    let is_write = syndrome & (1 << 6) != 0;
+    // The class; for aborts also the status without the level: translation, access flag, permission.
+    match (syndrome >> 26, syndrome & 0x3c) {
+        (0x15, _) => Cause::Call,
+        (0x24, 0x04 | 0x08 | 0x0c) => Cause::Fault { address, is_write },
+        (0x20, 0x04 | 0x08 | 0x0c) => Cause::Fault {
+            address,
+            is_write: false,
         },
         _ => panic!(
-            "user code at {:#x} caused syndrome {esr:#x}, address {far:#x}",
+            "user code at {:#x}: syndrome {syndrome:#x}, address {address:#x}",
             entry.pc
         ),
     }
@@ -318,13 +364,29 @@ pub fn run_user(state: &mut UserState) -> Cause {
 
 /// Calls the kernel, from user code.
 #[inline(always)]
-pub fn call(number: u64, values: [u64; 2]) -> u64 {
-    let answer;
-    // SAFETY: the kernel changes the answer's register alone.
+pub fn call(number: u64, values: [u64; 2]) {
+    // SAFETY: the kernel changes no register.
     unsafe {
-        asm!("svc #0", inout("x0") number => answer, in("x1") values[0], in("x2") values[1], options(nostack))
+        asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack))
     };
-    answer
+}
+
+/// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
+#[inline(always)]
+pub fn load(address: u64, refused: u64) -> u64 {
+    let value;
+    // SAFETY: the kernel decides what may be loaded.
+    unsafe {
+        asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly))
+    };
+    value
+}
+
+/// Stores a word, from user code, unless the kernel refuses the access.
+#[inline(always)]
+pub fn store(address: u64, value: u64) {
+    // SAFETY: the kernel decides what may be stored.
+    unsafe { asm!("str {0}, [{1}]", in(reg) value, in(reg) address, options(nostack)) };
 }
 
 /// Whether an instruction invalidates, and nothing else.

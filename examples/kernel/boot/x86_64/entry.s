@@ -93,7 +93,7 @@ enter_user:
     push    r15
     mov     [rdi + ENTRY_KERNEL_SP], rsp
     lea     rsp, [rdi + ENTRY_REGS]
-    // The user's view, where it is another one: what `Mmu::resume` issued.
+    // The user's view, where it is another one: what `Mmu::return_to_user` issued.
     mov     rax, [rdi + ENTRY_USER_ROOT]
     test    rax, rax
     jz      1f

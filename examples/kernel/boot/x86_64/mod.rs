@@ -3,13 +3,13 @@
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::arch::{asm, global_asm};
 use core::mem::size_of;
+use core::ops::Range;
 use core::ptr::{addr_of, addr_of_mut, copy_nonoverlapping, read_volatile, write_volatile};
-use core::sync::atomic::AtomicU64;
 
 use backend::{Config, Op, Registers, Tlb};
 pub use tlbc_backends::x86_64 as backend;
 
-use super::{CPUS, Cause, Options, UserState};
+use super::{CPUS, Cause, Options};
 pub use pte::PteFormat;
 
 mod pte;
@@ -29,6 +29,11 @@ pub const OFFSET: u64 = 0xffff_ffff_8000_0000;
 pub const OPTIONS: u64 = 0x0300_0000;
 /// The address from which on the kernel maps what it changes: an entry of every top table, all with the same table below.
 pub const KERNEL_WINDOW: u64 = WINDOW_INDEX as u64 * (1 << 39) | 0xffff_0000_0000_0000;
+
+/// The feature by which user code runs on a view of its own.
+pub const SEPARATE_VIEWS: Config = Config::PTI;
+/// How long the instructions of [`load`] and [`store`] are.
+pub const ACCESS_BYTES: u64 = 3;
 
 /// The entry of every top table that maps the kernel.
 const KERNEL_INDEX: usize = 511;
@@ -61,6 +66,9 @@ unsafe extern "C" {
     static mut kernel_devices: [u64; 512];
     static entry_begin: u8;
     static entry_end: u8;
+    static image_end: u8;
+    static user_begin: u8;
+    static user_end: u8;
     static vectors: [[u8; 16]; 256];
     static trampoline: u8;
     static trampoline_end: u8;
@@ -169,6 +177,20 @@ unsafe extern "C" {
     fn enter_user(entry: *mut Entry);
 }
 
+/// The kernel's memory, and where its image ends in it.
+pub fn memory() -> Range<u64> {
+    0x10_0000..0x400_0000
+}
+
+pub fn image_end_address() -> u64 {
+    physical(addr_of!(image_end))
+}
+
+/// The part of the image that has user programs.
+pub fn programs() -> Range<u64> {
+    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
+}
+
 fn physical<T>(of: *const T) -> u64 {
     of as u64 - OFFSET
 }
@@ -231,7 +253,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let global = if options.kpti { 0 } else { pte::GLOBAL };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::arrive`.
+    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
     unsafe {
         for entry in (*addr_of_mut!(kernel_memory))
             .iter_mut()
@@ -325,7 +347,7 @@ pub fn prepare_cpu() {
             task = in(reg) TSS + 16 * cpu as u16,
             scratch = out(reg) _,
         );
-        let pge = if Config::from_registers(&registers()).has(Config::PGE) {
+        let pge: u64 = if Config::from_registers(&registers()).has(Config::PGE) {
             1 << 7
         } else {
             0
@@ -360,25 +382,31 @@ fn registers() -> Registers {
 }
 
 /// The configuration of the machine. Its CPUs are alike.
-pub fn tlb(options: Options) -> Tlb {
-    let registers = registers();
-    // EFER.TCE and CR4.PCIDE stay off: see `Hardware::new`. The emulator has no PCIDs.
-    let mut config = Config::from_registers(&registers)
-        .without(Config::TCE)
-        .without(Config::PCID);
+pub fn config(options: Options) -> Config {
+    // CR4.PCIDE and EFER.TCE stay off (see `Hardware::new`), and INVLPGB needs PCIDs. The emulator has none of them.
+    let mut config = Config::from_registers(&registers())
+        .without(Config::PCID)
+        .without(Config::TCE);
+    if options.plain {
+        config = config.without(Config::INVPCID);
+    }
     if options.kpti {
         config = config.with(Config::PTI);
     }
+    config.settled()
+}
+
+/// The backend for a configuration.
+pub fn tlb(config: Config) -> Tlb {
     Tlb {
-        config: config.settled(),
-        invlpgb_pages: registers.invlpgb_pages(),
+        config,
+        invlpgb_pages: 1,
     }
 }
 
-/// The table that the kernel's addresses are in.
-pub fn kernel_table() -> &'static [AtomicU64; 512] {
-    // SAFETY: it is used as words that change while others look, and by nothing else once CPUs are online.
-    unsafe { &*addr_of!(KERNEL_TOP).cast() }
+/// The top table that the kernel's addresses are in.
+pub fn kernel_table() -> u64 {
+    physical(addr_of!(KERNEL_TOP))
 }
 
 /// What a CPU loads that runs in no user space.
@@ -388,7 +416,8 @@ pub fn kernel_root() -> u64 {
 
 /// The entries of a new space's top table that are the kernel's.
 pub fn kernel_entry(index: usize) -> u64 {
-    kernel_table()[index].load(core::sync::atomic::Ordering::Relaxed)
+    // SAFETY: the entries of the kernel's table do not change once CPUs are online.
+    unsafe { (*addr_of!(KERNEL_TOP)).0[index] }
 }
 
 /// The entries of the top table that user code runs on, where that is another one than the kernel's.
@@ -439,10 +468,14 @@ pub fn set_kernel_view(op: Op) {
 }
 
 /// What the return to user code loads.
-pub fn set_user_view(op: Op) {
-    if let Op::LoadCr3 { cr3 } = op {
-        entry().user_root = cr3;
-    }
+///
+/// Returns whether the instruction is such a load.
+pub fn set_user_view(op: Op) -> bool {
+    let Op::LoadCr3 { cr3 } = op else {
+        return false;
+    };
+    entry().user_root = cr3;
+    true
 }
 
 fn entry() -> &'static mut Entry {
@@ -450,40 +483,67 @@ fn entry() -> &'static mut Entry {
     unsafe { &mut *addr_of_mut!(ENTRIES[cpu() as usize]) }
 }
 
-/// The places in [`Frame::registers`] of those that [`UserState::registers`] has: rax, rdi, rsi, rdx, rcx, r8.
-const PLACES: [usize; 6] = [14, 8, 9, 11, 12, 7];
+/// The places in [`Frame::registers`] of rdi, rsi, rdx and rcx.
+const ARGUMENTS: [usize; 4] = [8, 9, 11, 12];
+
+/// The registers of user code that does not run, in the order of [`Frame::registers`].
+#[derive(Clone)]
+pub struct UserState {
+    pub pc: u64,
+    sp: u64,
+    registers: [u64; 15],
+}
+
+impl UserState {
+    /// Returns the state in which a function begins.
+    pub fn new(pc: u64, sp: u64, arguments: [u64; 4]) -> Self {
+        let mut registers = [0; 15];
+        for (place, argument) in ARGUMENTS.into_iter().zip(arguments) {
+            registers[place] = argument;
+        }
+        // A function finds the stack as a call leaves it.
+        Self {
+            pc,
+            sp: sp - 8,
+            registers,
+        }
+    }
+
+    /// The number and the values of a [`call`].
+    pub fn call(&self) -> (u64, [u64; 2]) {
+        let [number, first, second, _] = ARGUMENTS.map(|place| self.registers[place]);
+        (number, [first, second])
+    }
+}
 
 /// Runs user code until it comes back to the kernel, and says why it came. Interrupts are off, before and after.
 pub fn run_user(state: &mut UserState) -> Cause {
     let entry = entry();
-    let frame = &mut entry.frame;
-    frame.registers.copy_from_slice(&state.rest[..15]);
-    for (value, place) in state.registers.iter().zip(PLACES) {
-        frame.registers[place] = *value;
-    }
-    frame.rip = state.pc;
-    frame.rsp = state.sp;
-    frame.cs = USER_CODE.into();
-    frame.ss = USER_DATA.into();
-    frame.flags = 0x202; // interrupts on
+    entry.frame = Frame {
+        registers: state.registers,
+        vector: 0,
+        error: 0,
+        rip: state.pc,
+        cs: USER_CODE.into(),
+        flags: 0x202, // interrupts on
+        rsp: state.sp,
+        ss: USER_DATA.into(),
+    };
     // SAFETY: the view of a space is loaded whose user code this is.
     unsafe { enter_user(entry) };
     let frame = &entry.frame;
-    state.rest[..15].copy_from_slice(&frame.registers);
-    for (value, place) in state.registers.iter_mut().zip(PLACES) {
-        *value = frame.registers[place];
-    }
+    state.registers = frame.registers;
     state.pc = frame.rip;
     state.sp = frame.rsp;
     match frame.vector {
         PAGE_FAULT => {
             let address: u64;
             // SAFETY: reading this register has no effect.
-            unsafe { asm!("mov {}, cr2", out(reg) address, options(nostack, preserves_flags)) };
-            Cause::Fault {
-                address,
-                write: frame.error & 2 != 0,
+            unsafe {
+                asm!("mov {}, cr2", out(reg) address, options(nostack, preserves_flags));
             }
+            let is_write = frame.error & 2 != 0;
+            Cause::Fault { address, is_write }
         }
         vector if vector == u64::from(CALL) => Cause::Call,
         vector if vector >= 32 => {
@@ -491,7 +551,7 @@ pub fn run_user(state: &mut UserState) -> Cause {
             Cause::Interrupt
         }
         vector => panic!(
-            "user code at {:#x} caused vector {vector}, error {:#x}",
+            "user code at {:#x}: vector {vector}, error {:#x}",
             frame.rip, frame.error
         ),
     }
@@ -499,13 +559,29 @@ pub fn run_user(state: &mut UserState) -> Cause {
 
 /// Calls the kernel, from user code.
 #[inline(always)]
-pub fn call(number: u64, values: [u64; 2]) -> u64 {
-    let answer;
-    // SAFETY: the kernel changes the answer's register alone.
+pub fn call(number: u64, values: [u64; 2]) {
+    // SAFETY: the kernel changes no register.
     unsafe {
-        asm!("int 0x80", inout("rax") number => answer, in("rdi") values[0], in("rsi") values[1])
+        asm!("int 0x80", in("rdi") number, in("rsi") values[0], in("rdx") values[1], options(nostack))
     };
-    answer
+}
+
+/// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
+#[inline(always)]
+pub fn load(address: u64, refused: u64) -> u64 {
+    let value;
+    // SAFETY: the kernel decides what may be loaded.
+    unsafe {
+        asm!("mov rax, [rdx]", inout("rax") refused => value, in("rdx") address, options(nostack, readonly))
+    };
+    value
+}
+
+/// Stores a word, from user code, unless the kernel refuses the access.
+#[inline(always)]
+pub fn store(address: u64, value: u64) {
+    // SAFETY: the kernel decides what may be stored.
+    unsafe { asm!("mov [rdx], rax", in("rax") value, in("rdx") address, options(nostack)) };
 }
 
 /// Whether an instruction invalidates, and nothing else.

@@ -78,7 +78,7 @@ boot_gdt_pointer:
     .word   boot_gdt_end - boot_gdt - 1
     .long   boot_gdt
 
-// What is loaded until `Mmu::arrive`: the first GiB where it is, and where the kernel has it.
+// What is loaded until `Mmu::cpu_online`: the first GiB where it is, and where the kernel has it.
 .balign 4096
 boot_top:
     .quad   boot_low + TABLE

@@ -1,0 +1,115 @@
+//! How plans grow with features, errata and instructions: counted, not timed.
+
+use super::answers::Needs;
+use super::asked::outcomes;
+use super::choose::Chooser;
+use super::ir::Shape;
+use super::plan;
+use super::shapes::Shaper;
+use super::tests::model;
+use crate::model::Model;
+use tlbc_runtime::request::{Reach, Space};
+
+/// A machine that flushes a page with its tables, a tag, or everything, and what is added to it.
+fn with(items: impl IntoIterator<Item = String>) -> Model {
+    let items: String = items.into_iter().collect();
+    model(format!(
+        r#"arch growing {{
+            target_arch "growing";
+            geometry base {{ page 4 KiB; levels {{ pte 12 leaf; pmd 21 leaf; pgd 30; }} }}
+            caches {{
+                tlb holds leaf, walk;
+                one per cpu;
+                walk spans its reach;
+                large leaf may split, dropped together;
+                invalid never;
+                fills while loaded;
+                stricter dropped by the fault;
+            }}
+            tag asid {{ 16 bits; of machine; values 1..65535; from generations; }}
+            space user {{ addresses low 38 bits; leaf under asid; walk under asid; }}
+            space kernel {{ addresses high 38 bits; leaf global; walk under every tag; }}
+            barrier begin "begin" {{ publishes on cpus; }}
+            barrier end "end" {{ completes on cpus; gone; drained; }}
+            operand address 64 bits {{ [63:0] va; }}
+            operand number 64 bits {{ [63:16] 0; [15:0] tag; }}
+            invalidate page "page {{address}}, {{number}}" {{
+                drops leaf, walk of one page, this tag or global; where cpus; after end;
+            }}
+            invalidate space "space {{number}}" {{
+                drops leaf, walk of everything, this tag; where cpus; after end;
+            }}
+            invalidate all "all" {{ drops leaf, walk of everything, any tag; where cpus; after end; }}
+            change {{ plain store; }}
+            operand root 64 bits {{ [63:48] tag; [47:0] root[47:0]; }}
+            load root "root {{root}}" {{ }}
+            switch {{ loads root; }}
+            cpu_online {{ contents unknown; }}
+            {items}
+            policy {{ ceiling 8 operations; }}
+        }}"#
+    ))
+}
+
+/// For how many kinds of machines a plan is made, and how many steps and decisions it has.
+fn size(model: &Model, shape: Shape) -> (usize, usize) {
+    let needs = Needs::of(model);
+    let mut chooser = Chooser::default();
+    let found = outcomes(&needs, |machine| {
+        Shaper::new(model, machine, &mut chooser).node(shape)
+    });
+    let (plans, findings) = plan(model);
+    assert!(findings.is_empty());
+    let mut nodes = 0;
+    plans.get(shape).unwrap().body.walk(&mut |_| nodes += 1);
+    (found.len(), nodes)
+}
+
+const PAGE: Shape = Shape::Page(Space::User, Reach::Wide);
+const FINISH: Shape = Shape::Finish(Space::User, Reach::Wide);
+
+/// An instruction for one page, and the feature that it requires.
+fn feature(name: usize, drops: &str, cost: usize) -> String {
+    format!(
+        "feature f{name} \"one more\";
+         invalidate x{name} requires f{name} \"x {{address}}, {{number}}\" {{
+            drops {drops} of one page, this tag; where cpus; after end; cost {cost};
+         }}"
+    )
+}
+
+#[test]
+fn instructions_that_are_never_the_least_are_not_asked_for() {
+    let dearer = (0..8).map(|k| feature(k, "leaf, walk", 2 + k));
+    assert_eq!(size(&with(dearer), PAGE), size(&with([]), PAGE));
+}
+
+#[test]
+fn each_better_instruction_adds_the_same() {
+    let better = |count| size(&with((0..count).map(|k| feature(k, "leaf", 1))), PAGE);
+    let [(kinds, none), (kinds_of_one, one), (kinds_of_all, all)] = [0, 1, 8].map(better);
+    assert!(kinds_of_one > kinds);
+    assert_eq!(kinds_of_all - kinds, 8 * (kinds_of_one - kinds));
+    // Each is a decision that has another branch, not one for each set of the others.
+    assert!(all - none <= 8 * (one - none), "{none}, {one}, {all}");
+}
+
+#[test]
+fn each_erratum_with_a_workaround_adds_the_same() {
+    let errata = |count: usize| {
+        let erratum = |k| {
+            format!(
+                "erratum e{k} \"once more\" {{
+                    weakens end: not drained;
+                    workaround after end issue space, end;
+                 }}"
+            )
+        };
+        size(&with((0..count).map(erratum)), FINISH)
+    };
+    let [(kinds, none), (_, one), (kinds_of_all, all)] = [0, 1, 8].map(errata);
+    // A decision, the instruction, the barrier, and what holds the two together.
+    assert_eq!(one - none, 5);
+    assert_eq!(kinds_of_all, kinds);
+    assert_eq!(all - none, 8 * (one - none));
+}

@@ -1,0 +1,136 @@
+//! What the runtime needs of this kernel: the only implementation of [`Platform`], and the statics that it names.
+
+use core::ops::Deref;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, Mmu, PageBatch, Platform,
+    Root, SpaceFlags, TableBatch, Tag, Unlinked, Value,
+};
+
+use crate::batch::FrameBox;
+use crate::boot;
+use crate::boot::backend::{Config, Op, Tlb};
+use crate::frames::Frame;
+use crate::process::Loaded;
+use crate::sink::Sink;
+
+/// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
+pub struct Kernel;
+
+/// The runtime of the machine.
+pub static MMU: Mmu<Kernel> = Mmu::new(Kernel);
+
+/// A CPU's data of the runtime, in cache lines of its own.
+#[repr(align(128))]
+struct PerCpu(CpuTlb<Kernel>);
+
+static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(CpuTlb::new()) }; boot::CPUS];
+
+/// Two bits for each tag that is used. A kernel has as many words as its machine has tags (2048 for 16-bit ASIDs); with
+/// 64 tags this one runs out of them every 64 spaces, so that tags are used again while it is watched.
+static TAG_WORDS: [Word; 2] = [const { Word::new(0) }; 2];
+
+/// The features of the machine, found before the first CPU comes online.
+static CONFIG: AtomicU32 = AtomicU32::new(0);
+
+/// Notes what all CPUs have. Called once, before the first of them comes online.
+pub fn configure(config: Config) {
+    CONFIG.store(config.bits(), Ordering::Relaxed);
+}
+
+pub fn config() -> Config {
+    Config::from_bits(CONFIG.load(Ordering::Relaxed))
+}
+
+impl Platform for Kernel {
+    type Backend = Tlb;
+    type CpuSet = CpuSet<1>;
+    type Page = Frame;
+    type Table = Frame;
+    type BatchBox<T> = FrameBox<T>;
+    type Handle = Loaded;
+
+    fn backend(&self) -> impl Deref<Target = Tlb> {
+        Value(boot::tlb(config()))
+    }
+
+    fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
+        Sink::new(cpu)
+    }
+
+    fn cpus(&self) -> usize {
+        boot::CPUS
+    }
+
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+        &PER_CPU[cpu.index()].0
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        &TAG_WORDS
+    }
+
+    fn kernel_root(&self) -> Root {
+        let table = boot::kernel_root();
+        Root {
+            table,
+            // No space is given tag 0. Where the kernel's addresses are in a table of their own this root maps nothing, so it
+            // is also the empty one; otherwise no machine here asks for one.
+            tag: Tag {
+                value: 0,
+                global: true,
+            },
+            empty: table,
+            flags: SpaceFlags::NONE,
+        }
+    }
+
+    /// Code of the kernel is never moved to another CPU, so there are only interrupts to be turned off.
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        let were_on = interrupts_off && boot::interrupts_on();
+        if were_on {
+            boot::set_interrupts(false);
+        }
+        let result = run(this_cpu());
+        if were_on {
+            boot::set_interrupts(true);
+        }
+        result
+    }
+
+    fn send_ipi(&self, cpus: &Self::CpuSet) {
+        cpus.iter().for_each(|cpu| boot::send_ipi(cpu.0));
+    }
+
+    /// A frame comes from a list under a lock that is held for a few instructions and never over a flush, so this may be
+    /// called with page tables locked.
+    fn page_batch(&self) -> Option<FrameBox<PageBatch<Self>>> {
+        FrameBox::new(PageBatch::<Self>::new())
+    }
+
+    fn table_batch(&self) -> Option<FrameBox<TableBatch<Self>>> {
+        FrameBox::new(TableBatch::<Self>::new())
+    }
+
+    /// No CPU can reach the pages any more: each entry's reference goes, and with the last one the frame is free.
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
+        pages.for_each(drop);
+    }
+
+    /// Nothing in this kernel walks page tables without their lock, so there is nobody to wait for. A kernel with lockless
+    /// walkers keeps `tables` until a grace period is over.
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
+        tables.after_walkers().for_each(drop);
+        Ok(())
+    }
+
+    fn free_table(&self, table: Frame) {
+        drop(table);
+    }
+}
+
+pub fn this_cpu() -> CpuId {
+    CpuId(boot::cpu())
+}

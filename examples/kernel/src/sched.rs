@@ -1,0 +1,89 @@
+//! Which CPU does what: one of them directs, the others take jobs.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::boot::{self, UserState};
+use crate::lock::SpinLock;
+use crate::process::Process;
+use crate::user::{self, Cpu};
+use crate::{program, report};
+
+/// What a CPU is given to do.
+pub enum Job {
+    /// To run a user program until it is told to stop.
+    User(Process, UserState),
+    /// To run code of the kernel until it is told to stop, as a kernel thread: it gets the CPU's number.
+    Kernel(fn(usize)),
+    /// To go offline and come back.
+    Restart,
+}
+
+struct Worker {
+    job: SpinLock<Option<Job>>,
+    is_busy: AtomicBool,
+    stops: AtomicBool,
+}
+
+static WORKERS: [Worker; boot::CPUS] = [const {
+    Worker {
+        job: SpinLock::new(None),
+        is_busy: AtomicBool::new(false),
+        stops: AtomicBool::new(false),
+    }
+}; boot::CPUS];
+
+/// Gives a CPU something to do. It has nothing to do yet.
+pub fn start(cpu: usize, job: Job) {
+    let worker = &WORKERS[cpu];
+    worker.stops.store(false, Ordering::Relaxed);
+    worker.is_busy.store(true, Ordering::Relaxed);
+    *worker.job.lock() = Some(job);
+}
+
+/// Tells a CPU to end its job, and waits until it has.
+pub fn stop(cpu: usize) {
+    let worker = &WORKERS[cpu];
+    worker.stops.store(true, Ordering::Relaxed);
+    while worker.is_busy.load(Ordering::Acquire) {
+        core::hint::spin_loop();
+    }
+}
+
+pub fn is_told_to_stop(cpu: usize) -> bool {
+    WORKERS[cpu].stops.load(Ordering::Relaxed)
+}
+
+/// Does the jobs of a CPU. Interrupts are on, for whoever shoots down.
+pub fn work(number: usize, mut cpu: Cpu) -> ! {
+    let worker = &WORKERS[number];
+    loop {
+        let job = worker.job.lock().take();
+        match job {
+            None => {
+                core::hint::spin_loop();
+                continue;
+            }
+            Some(Job::User(process, mut state)) => {
+                cpu.switch(Some(process.clone()));
+                while !is_told_to_stop(number) {
+                    run_once(&process, &mut state);
+                }
+                cpu.switch(None); // what was loaded stays loaded, lazily
+            }
+            Some(Job::Kernel(run)) => run(number),
+            Some(Job::Restart) => cpu.restart(),
+        }
+        worker.is_busy.store(false, Ordering::Release);
+    }
+}
+
+/// Runs a program until it is done once.
+pub fn run_once(process: &Process, state: &mut UserState) {
+    loop {
+        match user::run(process, state).expect("memory for a fault") {
+            (program::DONE, [count, _]) => return report::ran(count),
+            (program::WRONG, [address, value]) => report::stale(address, value),
+            (number, values) => panic!("a program calls {number} with {values:x?}"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The page tables of a process, and the way through them.
+//!
+//! Four levels of 512 entries. User code has the part of the top table's first entry: that entry and the table below exist
+//! from the beginning, and so the second view of a process (`user_top`), where there is one, is a top table with a copy of
+//! one entry that never changes until the end.
+
+use core::ops::Range;
+use core::sync::atomic::Ordering;
+
+use tlbc_runtime::{Section, SpaceId};
+use tlbc_runtime::Entry;
+
+use crate::boot::{self, PteFormat};
+use crate::frames::{self, FRAME, Frame};
+use crate::platform::Kernel;
+use crate::process::{Areas, Error};
+use crate::pte::{Format, TOP, TableEntry, shift};
+
+/// User addresses end here: what the top table's first entry translates.
+pub const USER_END: u64 = 1 << shift(TOP);
+
+/// The tables of a process, what its addresses are for, and the lock that protects both is around this.
+pub struct Tables {
+    pub areas: Areas,
+    top: Frame,
+    /// What user code runs on, where the kernel is unmapped meanwhile and that takes another top table.
+    user_top: Option<Frame>,
+}
+
+impl Tables {
+    /// Returns tables that map nothing but the kernel, if there are frames for them.
+    pub fn new(kernel_is_unmapped: bool) -> Option<Self> {
+        let below = Frame::zeroed()?;
+        let first = PteFormat::table(below.address());
+        let entry = |index: usize| {
+            if index == 0 {
+                first
+            } else {
+                boot::kernel_entry(index)
+            }
+        };
+        let top = Frame::filled(entry)?;
+        let user_top = match boot::user_view_entry(0) {
+            Some(_) if kernel_is_unmapped => {
+                let entry = |index| match index {
+                    0 => first,
+                    _ => boot::user_view_entry(index).unwrap_or(0),
+                };
+                Some(Frame::filled(entry)?)
+            }
+            _ => None,
+        };
+        let _ = below.into_address(); // the entry has it now
+        Some(Self {
+            areas: Areas::default(),
+            top,
+            user_top,
+        })
+    }
+
+    pub fn top(&self) -> u64 {
+        self.top.address()
+    }
+
+    pub fn user_top(&self) -> u64 {
+        self.user_top.as_ref().unwrap_or(&self.top).address()
+    }
+
+    /// Returns the top table's entry for an address.
+    pub fn entry(&self, space: SpaceId, va: u64) -> TableEntry {
+        TableEntry::top(space, self.top(), va)
+    }
+
+    /// Returns the entries of a range that map pages.
+    pub fn pages(&self, space: SpaceId, range: Range<u64>) -> impl Iterator<Item = TableEntry> {
+        pages(range, move |va| self.entry(space, va))
+    }
+
+    /// Unlinks the tables for a range that have no valid entry any more, but not the one below the top table.
+    pub fn unlink_unused(
+        &self,
+        space: SpaceId,
+        range: Range<u64>,
+        section: &mut Section<'_, '_, Kernel>,
+    ) -> Result<(), Error> {
+        unlink_unused(range, |va| self.entry(space, va), section)
+    }
+
+    /// Unlinks the last table, at the end of the process. No CPU runs user code of it any more.
+    pub fn unlink_last(
+        &self,
+        space: SpaceId,
+        section: &mut Section<'_, '_, Kernel>,
+    ) -> Result<(), Error> {
+        // The copy first: one flush covers what either of them left in caches.
+        if let Some(user_top) = &self.user_top {
+            TableEntry::top(space, user_top.address(), 0).store(0);
+        }
+        section.unlink(self.entry(space, 0))?;
+        Ok(())
+    }
+}
+
+/// Returns an entry, and those below it on the way to the same address.
+pub fn descend(top: TableEntry) -> impl Iterator<Item = TableEntry> {
+    core::iter::successors(Some(top), TableEntry::below)
+}
+
+/// Returns the lowest entry for the address of a top table's entry, and links the tables that it takes: with `link`, which
+/// stores an entry.
+pub fn find_or_link(
+    top: TableEntry,
+    mut link: impl FnMut(&TableEntry, u64) -> Result<(), Error>,
+) -> Result<TableEntry, Error> {
+    let mut entry = top;
+    while entry.height() > 0 {
+        if matches!(entry.says(), Entry::Invalid) {
+            let table = Frame::zeroed().ok_or(Error::NoMemory)?;
+            link(&entry, PteFormat::table(table.address()))?;
+            let _ = table.into_address(); // the entry has it now
+        }
+        entry = entry.below().ok_or(Error::NoMemory)?;
+    }
+    Ok(entry)
+}
+
+/// Returns the entries of a range that map pages, given the top table's entry for an address.
+pub fn pages(
+    range: Range<u64>,
+    top: impl Fn(u64) -> TableEntry,
+) -> impl Iterator<Item = TableEntry> {
+    let lowest = move |va| descend(top(va)).find(|entry| entry.height() == 0);
+    let entries = range.step_by(FRAME as usize).filter_map(lowest);
+    entries.filter(|entry| !matches!(entry.says(), Entry::Invalid))
+}
+
+/// Unlinks the tables for a range that have no valid entry any more, but not the one below the top table. From the lowest up:
+/// each is unused when those below it are unlinked.
+pub fn unlink_unused(
+    range: Range<u64>,
+    top: impl Fn(u64) -> TableEntry,
+    section: &mut Section<'_, '_, Kernel>,
+) -> Result<(), Error> {
+    for height in 1..TOP {
+        let reach = 1 << shift(height);
+        let first = range.start & !(reach - 1);
+        for va in (first..range.end).step_by(reach as usize) {
+            let link = descend(top(va)).find(|entry| entry.height() == height);
+            if let Some(link) = link
+                && let Entry::Table { table, .. } = link.says()
+                && is_unused(table)
+            {
+                section.unlink(link)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_unused(table: u64) -> bool {
+    let words = frames::words(table);
+    words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+}
