@@ -26,6 +26,7 @@
 
 use core::mem::ManuallyDrop;
 
+use crate::backend::LazyMm;
 use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
@@ -115,7 +116,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if !Self::FACTS.lazy_refcounted {
+        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         self.gathering(space, true, body)
@@ -328,7 +329,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
+        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a deferred flush is due.
@@ -399,7 +400,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn finish(&mut self) {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
-        let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
+        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();

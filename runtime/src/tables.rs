@@ -9,6 +9,7 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
 //! that was used for something else.
 
+use crate::backend::TableFree;
 use crate::gather::Gather;
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Unlinked};
@@ -53,7 +54,7 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_entries();
-            if Mmu::<P>::FACTS.tables_deferred {
+            if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
             self.mmu.platform.free_table(table);
@@ -69,7 +70,7 @@ impl<P: Platform> Gather<'_, P> {
             return;
         };
         let mut unlinked = Unlinked::<P>(batch);
-        if Mmu::<P>::FACTS.tables_deferred {
+        if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
                 Err(back) => unlinked = back,
