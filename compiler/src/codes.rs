@@ -105,7 +105,7 @@ codes! {
     E0517 "an instruction of a workaround lacks a value that it needs";
 
     // Policy.
-    E0601 "the stated delivery does not follow from the facts";
+    E0601 "the stated shootdown does not follow from the facts";
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
     E0604 "a stride of a level that maps no pages";

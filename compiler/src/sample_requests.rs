@@ -3,7 +3,7 @@
 //! In: a [`Model`]. Out: queries for [`trace()`](crate::trace::trace()), and summaries of their answers. Holds: every
 //! query fits the definition: a space can have its addresses, levels and tag.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
@@ -98,11 +98,11 @@ impl Sample {
             Self::Everything => "--everything".to_owned(),
             Self::KernelPage => format!("--kernel {}", range(Space::Kernel)),
             Self::Switch => "--event switch".to_owned(),
-            Self::SwitchPending => "--event switch --owed tag".to_owned(),
-            Self::ReturnToUser => "--event resume".to_owned(),
-            Self::ReturnPending => "--event resume --owed tag".to_owned(),
+            Self::SwitchPending => "--event switch --pending tag".to_owned(),
+            Self::ReturnToUser => "--event return-to-user".to_owned(),
+            Self::ReturnPending => "--event return-to-user --pending tag".to_owned(),
             Self::EnterFromUser => "--event enter-from-user".to_owned(),
-            Self::CpuOnline => "--event arrive".to_owned(),
+            Self::CpuOnline => "--event cpu-online".to_owned(),
             Self::Publish => "--event publish".to_owned(),
             Self::KernelPublish => "--kernel --event publish".to_owned(),
         }
@@ -126,10 +126,10 @@ impl Sample {
             Self::Everything => Event::Everything,
             Self::Switch => Event::Switch(Pending::None),
             Self::SwitchPending => Event::Switch(Pending::Tag),
-            Self::ReturnToUser => Event::Resume(false),
-            Self::ReturnPending => Event::Resume(true),
+            Self::ReturnToUser => Event::ReturnToUser(false),
+            Self::ReturnPending => Event::ReturnToUser(true),
             Self::EnterFromUser => Event::EnterFromUser,
-            Self::CpuOnline => Event::Arrive,
+            Self::CpuOnline => Event::CpuOnline,
             Self::Publish | Self::KernelPublish => Event::Publish,
         }
     }

@@ -110,14 +110,14 @@ fn no_clause_is_empty() {
     }
 }
 
-/// The derived delivery is the same as in the generated backend.
+/// The derived shootdown is the same as in the generated backend.
 #[test]
 fn shootdown_is_that_of_the_backend() {
     for analysis in all() {
         let name = &analysis.model.arch.name;
         let path = root().join(format!("generated/src/{name}.rs"));
         let backend = std::fs::read_to_string(path).expect("a generated backend");
-        let word = match analysis.plans.delivery(&analysis.model) {
+        let word = match analysis.plans.shootdown(&analysis.model) {
             Shootdown::Broadcast => "Broadcast",
             Shootdown::Ipi => "Ipi",
             Shootdown::Either => "Either",

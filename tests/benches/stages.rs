@@ -77,7 +77,7 @@ fn grown() -> Definition {
         format!(
             "erratum e{k} \"once more\" {{
                 weakens dsb_ish: not drained;
-                remedy after dsb_ish issue vale1is, dsb_ish;
+                workaround after dsb_ish issue vale1is, dsb_ish;
             }}\n"
         )
     });

@@ -113,20 +113,22 @@ fn remedies_follow_what_they_mend() {
                         if !weakens.when.holds(config) || !weakens.space.as_ref().is_none_or(same) {
                             continue;
                         }
-                        let of_it = erratum.remedies.iter().filter(|remedy| {
-                            remedy.after && name(model, remedy.target.value) == weak
+                        let of_it = erratum.workarounds.iter().filter(|workaround| {
+                            workaround.after && name(model, workaround.target.value) == weak
                         });
-                        let mut remedies = of_it.map(|remedy| {
-                            let issued = remedy.issue.iter();
+                        let mut workarounds = of_it.map(|workaround| {
+                            let issued = workaround.issue.iter();
                             issued.map(|it| name(model, it.instr)).collect::<Vec<_>>()
                         });
-                        if erratum.remedies.is_empty() {
+                        if erratum.workarounds.is_empty() {
                             continue;
                         }
-                        // The last one may be the remedy's own.
-                        let mended = remedies.any(|remedy| {
-                            let mut all = names.windows(remedy.len()).enumerate();
-                            all.any(|(at, window)| at + remedy.len() > last && window == remedy)
+                        // The last one may be the workaround's own.
+                        let mended = workarounds.any(|workaround| {
+                            let mut all = names.windows(workaround.len()).enumerate();
+                            all.any(|(at, window)| {
+                                at + workaround.len() > last && window == workaround
+                            })
                         });
                         assert!(mended, "{words}: {weak} in {names:?}");
                         seen += 1;
@@ -134,7 +136,7 @@ fn remedies_follow_what_they_mend() {
                 }
             }
         }
-        let mends = model.errata.iter().any(|it| !it.remedies.is_empty());
+        let mends = model.errata.iter().any(|it| !it.workarounds.is_empty());
         assert_eq!(seen > 0, mends, "{}", model.arch.name);
     }
 }
@@ -237,14 +239,15 @@ fn power9_repeats_tlbie_before_it_waits() {
                     continue;
                 };
                 let context = || format!("{words}: {:?}", trace.here);
-                let remedy = |of: &dyn Fn(&Tlbie<'_>) -> bool| {
+                let workaround = |of: &dyn Fn(&Tlbie<'_>) -> bool| {
                     before
                         .iter()
                         .rposition(|it| behind_ptesync(it.at) && it.at > 1 && of(it))
                 };
-                let cold = remedy(&|it| it.name != "tlbie_pid1" && it.rs == 0);
-                let again =
-                    remedy(&|it| ["tlbie_va", "tlbie_unused"].contains(&it.name) && it.rs == tag);
+                let cold = workaround(&|it| it.name != "tlbie_pid1" && it.rs == 0);
+                let again = workaround(&|it| {
+                    ["tlbie_va", "tlbie_unused"].contains(&it.name) && it.rs == tag
+                });
                 if erat {
                     assert!(
                         cold.is_some_and(|at| at + usize::from(stq) >= last),
@@ -267,7 +270,7 @@ fn power9_repeats_tlbie_before_it_waits() {
 }
 
 /// POWER9's nest MMU: RIC = 0 with a PID is not enough for a space with a device, other than as a
-/// remedy, which is of PID 0.
+/// workaround, which is of PID 0.
 #[test]
 fn the_nest_mmu_gets_ric_2() {
     let arch = powerpc();

@@ -117,7 +117,7 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "--kernel --range 0xffffff0000004000..0xffffff0000008000 --appeared --cpus others",
+        "--kernel --range 0xffffff0000004000..0xffffff0000008000 --mapped --cpus others",
         "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&appeared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
         [
             "order; shout_page address=0xffffff0000004000; settled",
@@ -136,7 +136,7 @@ const CASES: &[Case] = &[
         ["root root=0x40000005", NONE[0], NONE[1]],
     ),
     (
-        "--event switch --owed tag",
+        "--event switch --pending tag",
         "switch(Pending::Tag)",
         [
             "order; drop_slot number=0x5; settle; root root=0x40000005",
@@ -145,7 +145,7 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "--event arrive",
+        "--event cpu-online",
         "cpu_online()",
         ["order; drop_all; settle", NONE[0], NONE[1]],
     ),
@@ -347,9 +347,9 @@ fn a_load_that_leaves_absences_pays_no_debt() {
             load,
             &*format!("{load}drops {drops} of everything, this tag; "),
         );
-        traced(&[edit], "--event switch --owed tag")
+        traced(&[edit], "--event switch --pending tag")
     };
-    assert_eq!(switch("leaf, walk, absent"), ["load.root 0x40000001"]);
+    assert_eq!(switch("leaf, walk, negative"), ["load.root 0x40000001"]);
     let flushed = ["order", "drop.slot 0x1", "settle", "load.root 0x40000001"];
     assert_eq!(switch("leaf, walk"), flushed);
 }
@@ -359,14 +359,14 @@ fn a_load_that_leaves_absences_pays_no_debt() {
 fn what_no_broadcast_drops_is_told_by_interrupt() {
     let edits = [
         (
-            "drops leaf, walk, absent of one page, any tag",
+            "drops leaf, walk, negative of one page, any tag",
             "drops leaf, walk of one page, any tag",
         ),
         (
-            "walk, absent of everything, any tag;\n        where cpus",
+            "walk, negative of everything, any tag;\n        where cpus",
             "walk of everything, any tag;\n        where cpus",
         ),
-        ("delivery broadcast;", ""),
+        ("shootdown broadcast;", ""),
     ];
     let page = "--kernel --cpus others --range 0xffffff0000004000..0xffffff0000008000";
     let ipi = "(IPI to active CPUs, lazy CPUs)";

@@ -13,7 +13,7 @@ use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Pte, Record, Refused, Tag,
     TagSource, Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS, Page, Table};
+use tlbc_tests::hosted::{Cpus, Event, Handle, HostBackend, Hosted, MOST_CPUS, Page, Table};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{Entries, EntryAt, leaf_bits, table_bits};
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
@@ -36,7 +36,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
 fn another<B: Backend + Send + Sync + 'static>(
     mmu: &Machine<B>,
     new: NewSpace,
-) -> AddressSpace<Hosted<Watched<B>>> {
+) -> AddressSpace<Cpus> {
     let new = NewSpace {
         table: new.table + 0x10_0000,
         ..new
@@ -48,8 +48,8 @@ fn another<B: Backend + Send + Sync + 'static>(
 fn odd_levels(levels: &LevelTable) -> (Option<Level>, Level) {
     let of = |level: &Level| levels[level.index()];
     let pointers = Level::all().find(|level| of(level).shift != 0 && !of(level).leaf);
-    let absent = Level::all().find(|level| of(level).shift == 0);
-    (pointers, absent.expect("not all levels are there"))
+    let negative = Level::all().find(|level| of(level).shift == 0);
+    (pointers, negative.expect("not all levels are there"))
 }
 
 /// The flushes among the events, all of them finished.
@@ -85,8 +85,8 @@ fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
         assert_eq!(flush(page, page + 1, base), Err(Misuse::Misaligned));
         assert_eq!(flush(0, u64::MAX, base), Err(Misuse::Misaligned));
         assert_eq!(flush(page, page, Level(1)), Err(Misuse::Misaligned));
-        let (pointers, absent) = odd_levels(levels);
-        for level in [pointers, Some(absent), Some(Level(6)), Some(Level(255))] {
+        let (pointers, negative) = odd_levels(levels);
+        for level in [pointers, Some(negative), Some(Level(6)), Some(Level(255))] {
             let level = level.expect("some level only points at tables");
             assert_eq!(flush(0, 1 << 60, level), Err(Misuse::NoSuchLevel));
         }
@@ -168,8 +168,8 @@ fn is_refused<T, E: Debug>(result: Result<T, Refused<E>>, why: Misuse) -> E {
 struct AtLevel<'t>(EntryAt<'t>, Level);
 
 impl<'t, B: HostBackend> Pte<Hosted<B>> for AtLevel<'t> {
-    fn belongs_to(&self, space: &AddressSpace<Hosted<B>>) -> bool {
-        self.0.belongs_to(space)
+    fn belongs_to(&self, space: &AddressSpace<Cpus>) -> bool {
+        Pte::<Hosted<B>>::belongs_to(&self.0, space)
     }
 
     fn level(&self) -> Level {
@@ -205,7 +205,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
     let (mmu, space) = prepared(backend, new);
     let other = another(&mmu, new);
     let backend = mmu.platform().backend();
-    let (pointers, absent) = odd_levels(backend.levels());
+    let (pointers, negative) = odd_levels(backend.levels());
     let pointers = pointers.expect("some level only points at tables");
 
     let theirs = Entries::new(backend, &other, Level(0), 0, 2);
@@ -253,7 +253,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 is_refused(section.replace(ours.leaf(0).unwrap(), table), NoSuchLevel);
                 assert_eq!(section.map(&no_leaves.at(2), page), Err(NoSuchLevel));
                 assert_eq!(section.map(&ours.at(1), table), Err(NoSuchLevel));
-                for level in [absent, Level(9), Level(255)] {
+                for level in [negative, Level(9), Level(255)] {
                     for bits in [page, table] {
                         let entry = AtLevel(no_leaves.at(2), level);
                         assert_eq!(section.map(&entry, bits), Err(NoSuchLevel));

@@ -52,18 +52,18 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
     trace.issued().map(|i| i.name.clone()).collect()
 }
 
-/// An erratum of an instruction whose remedy gives the fact back: the instruction may serve, and the
-/// remedy is issued behind it.
+/// An erratum of an instruction whose workaround gives the fact back: the instruction may serve, and the
+/// workaround is issued behind it.
 #[test]
 fn the_remedy_of_an_instruction_is_issued() {
     let text = shipped("x86_64.arch");
     let weakens = "weakens invlpg: not global when pcid;";
     let with = text.replace(
         weakens,
-        &format!("{weakens} remedy after invlpg issue mov_cr4;"),
+        &format!("{weakens} workaround after invlpg issue mov_cr4;"),
     );
     assert_ne!(with, text);
-    // It needs CR4.PGE, as the remedy does.
+    // It needs CR4.PGE, as the workaround does.
     let with = with.replace("while PCIDs are on\" {", "while PCIDs are on\" needs pge {");
     let analysis = compiled(&with).unwrap();
     let names = kernel_page(&analysis, &["pge", "pcid"], &["alder_lake_invlpg"]);
@@ -94,12 +94,12 @@ fn tags_of_one_cpu_are_told_by_interrupt() {
     let end = start + text[start..].find("    }\n").unwrap() + "    }\n".len();
     let text = format!("{}{}", &text[..start], &text[end..]);
     let text = text.replace("under slot or shared", "under slot");
-    let text = text.replace("delivery interrupts, broadcast when invlpgb;", "");
+    let text = text.replace("shootdown ipi, broadcast when invlpgb;", "");
     match compiled(&text) {
         Ok(analysis) => {
             let told = analysis
                 .plans
-                .get(tlbc::plan::ir::Shape::Told(Space::User))
+                .get(tlbc::plan::ir::Shape::IpiTargets(Space::User))
                 .unwrap();
             let mut direct = false;
             told.body.walk(&mut |node| {

@@ -14,7 +14,7 @@ use crate::clause::{Stores, What, Whose};
 
 /// Tag classes: this, other, global.
 const CLASSES: usize = 3;
-/// Leaf, walk and absent entries of each level, and the root binding.
+/// Leaf, walk and negative entries of each level, and the root binding.
 const KINDS: usize = 3 * LEVELS + 1;
 const BITS: usize = KINDS * CLASSES * Agents::CLASSES;
 const WORDS: usize = BITS.div_ceil(64);
@@ -27,7 +27,7 @@ pub enum Kind {
     /// A pointer to a table, made from an entry of this level.
     Walk(Level),
     /// A remembered absence at this level.
-    Absent(Level),
+    Negative(Level),
     /// A binding of a tag to its top table.
     Root,
 }
@@ -61,7 +61,7 @@ impl fmt::Display for Cell {
         match self.kind {
             Kind::Leaf(level) => write!(f, "leaf entries of level {}", level.0)?,
             Kind::Walk(level) => write!(f, "walk entries of level {}", level.0)?,
-            Kind::Absent(level) => write!(f, "cached absences of level {}", level.0)?,
+            Kind::Negative(level) => write!(f, "cached absences of level {}", level.0)?,
             Kind::Root => f.write_str("root bindings")?,
         }
         f.write_str(match self.class {
@@ -105,7 +105,7 @@ impl Cells {
         let kinds = [
             (what.leaf, 0),
             (what.walk, LEVELS),
-            (what.absent, 2 * LEVELS),
+            (what.negative, 2 * LEVELS),
         ];
         for (levels, first) in kinds {
             for level in levels.iter() {
@@ -208,7 +208,7 @@ impl Cells {
             kind: match kind / LEVELS {
                 0 => Kind::Leaf(level),
                 1 => Kind::Walk(level),
-                2 => Kind::Absent(level),
+                2 => Kind::Negative(level),
                 _ => Kind::Root,
             },
             class: [Class::This, Class::Other, Class::Global][class],
@@ -236,7 +236,7 @@ mod tests {
     fn every_cell_is_its_own() {
         let everything = What {
             root: true,
-            absent: Levels::ALL,
+            negative: Levels::ALL,
             ..What::LEAF_AND_WALK
         };
         let all = Cells::of(everything, Whose::ANY, Agents(0x7f));

@@ -27,7 +27,7 @@ pub struct What {
     /// Root entries.
     pub root: bool,
     /// Negative entries, by their level, where a machine caches those.
-    pub absent: Levels,
+    pub negative: Levels,
     /// The caches that the entries are in.
     pub stores: Stores,
 }
@@ -38,7 +38,7 @@ impl What {
         leaf: Levels::NONE,
         walk: Levels::NONE,
         root: false,
-        absent: Levels::NONE,
+        negative: Levels::NONE,
         stores: Stores::ALL,
     };
 
@@ -68,9 +68,9 @@ impl What {
 
     /// Returns the negative entries of these levels.
     #[must_use]
-    pub const fn absent(levels: Levels) -> Self {
+    pub const fn negative(levels: Levels) -> Self {
         Self {
-            absent: levels,
+            negative: levels,
             ..Self::NOTHING
         }
     }

@@ -33,7 +33,7 @@ pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents
     let all = [
         (What::walk(required.walk), WALKERS),
         (What::leaf(required.leaf), users),
-        (What::absent(required.negative), WALKERS),
+        (What::negative(required.negative), WALKERS),
     ];
     let some = all.into_iter().filter(|(what, _)| *what != What::NOTHING);
     some.map(move |(what, whom)| {
@@ -115,7 +115,7 @@ mod tests {
             negative: Levels::only(Level(0)),
             ..RequiredFlush::NOTHING
         };
-        let negative = What::absent(Levels::only(Level(0)));
+        let negative = What::negative(Levels::only(Level(0)));
         assert_eq!(expanded(&new), [(negative, Which::Containing, WALKERS)]);
     }
 }

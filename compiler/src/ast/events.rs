@@ -31,7 +31,7 @@ pub struct Aspects {
     pub span: Span,
 }
 
-/// `switch { ... }`, `resume { ... }`, `arrive { ... }`
+/// `switch { ... }`, `return_to_user { ... }`, `cpu_online { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Which.
@@ -48,9 +48,9 @@ pub enum EventKind {
     /// Another address space.
     Switch,
     /// Return to user code.
-    Resume,
+    ReturnToUser,
     /// A CPU comes up.
-    Arrive,
+    CpuOnline,
 }
 
 /// A fact of an event.
@@ -87,7 +87,7 @@ pub struct Erratum {
     /// What it weakens.
     pub weakens: Vec<Weakens>,
     /// What mends it.
-    pub remedies: Vec<Remedy>,
+    pub workarounds: Vec<Workaround>,
     /// All of it.
     pub span: Span,
 }
@@ -130,9 +130,9 @@ pub enum Lost {
     Devices,
 }
 
-/// `remedy after dsb_ish issue vale1is, dsb_ish;`
+/// `workaround after dsb_ish issue vale1is, dsb_ish;`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remedy {
+pub struct Workaround {
     /// `after` (true) or `before`.
     pub after: bool,
     /// The barriers or invalidations that it stands beside.
@@ -161,7 +161,7 @@ pub enum Setting {
     Level(Ident),
 }
 
-/// `cpus sme "...";`: a set of CPUs that the kernel knows, per space.
+/// `cpu_set sme "...";`: a set of CPUs that the kernel knows, per space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuSet {
     /// Its name.
@@ -184,8 +184,8 @@ pub struct Policy {
 /// A statement of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyFact {
-    /// `delivery interrupts, broadcast when invlpgb;`
-    Delivery(Cases<Spanned<Delivery>>),
+    /// `shootdown ipi, broadcast when invlpgb;`
+    Shootdown(Cases<Spanned<Shootdown>>),
     /// `strides pte, pmd, pud;`
     Strides(Vec<Ident>),
     /// `gather pages batched, tables deferred;`, or one of the two.
@@ -217,11 +217,11 @@ pub enum CeilingOf {
 
 /// How other CPUs are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum Shootdown {
     /// An instruction of this CPU reaches them.
     Broadcast,
     /// Each is interrupted and flushes for itself.
-    Interrupts,
+    Ipi,
 }
 
 /// `for (is, reach) in ("is", inner), ("", self) { ... }`

@@ -125,7 +125,7 @@ pub enum Kind {
     /// A binding of a tag to its top table.
     Root,
     /// A remembered absence.
-    Absent,
+    Negative,
 }
 
 /// `feature pcid "..." from CR4[17] = 1 needs a and not b;`, `feature x "..." of space;`
@@ -210,8 +210,8 @@ pub enum TagFact {
     From(TagSource),
     /// `read after publish;`
     ReadAfterPublish,
-    /// `may be retired;`
-    MayBeRetired,
+    /// `may be invalidated lazily;`
+    InvalidatedLazily,
     /// `is the root;`
     IsRoot,
 }

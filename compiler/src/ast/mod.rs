@@ -86,11 +86,11 @@ pub enum Item {
     Change(Change),
     /// `load cr3 "..." { ... }`
     Load(Load),
-    /// `switch { ... }`, `resume { ... }`, `arrive { ... }`
+    /// `switch { ... }`, `return_to_user { ... }`, `cpu_online { ... }`
     Event(Event),
     /// `erratum NAME "..." { ... }`
     Erratum(Erratum),
-    /// `cpus sme "...";`
+    /// `cpu_set sme "...";`
     Cpus(CpuSet),
     /// `policy { ... }`
     Policy(Policy),

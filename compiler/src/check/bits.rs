@@ -316,7 +316,7 @@ fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
         let one_by_one = !matches!(drops.which.value, Which::Run { .. } | Which::Subtree);
         // Entries of the lowest level point at no table.
-        one_by_one && drops.absent.is_none() && (level == 0 || drops.walk.is_none())
+        one_by_one && drops.negative.is_none() && (level == 0 || drops.walk.is_none())
     };
     let by_address =
         |drops: &&Drops| !matches!(drops.which.value, Which::Everything | Which::OneSet);

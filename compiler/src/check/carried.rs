@@ -273,7 +273,7 @@ pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
 fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str)> {
     let any = |of: &dyn Fn(&Drops) -> bool| all_drops(it).any(of);
     let writes = it.writes_entry.is_some();
-    let given = any(&|d| [d.leaf, d.walk, d.absent].contains(&Some(LevelSel::Given)));
+    let given = any(&|d| [d.leaf, d.walk, d.negative].contains(&Some(LevelSel::Given)));
     let run = any(&|d| matches!(d.which.value, Which::Run { .. }));
     let table = any(&|d| d.whose.value.table);
     let (decides, what) = match field.value {

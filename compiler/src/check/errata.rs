@@ -1,7 +1,7 @@
 //! Errata: what they take away is there to be taken, and what mends them mends them.
 //!
 //! In: the errata, and the instructions that they weaken. Out: E0207, E0504, E0506. Holds: a
-//! remedy restores what its erratum takes, in an order in which it can.
+//! workaround restores what its erratum takes, in an order in which it can.
 
 use super::all_drops;
 use super::configs::Configs;
@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel, Lost, Model,
-    Remedy, Weakens, Which,
+    Weakens, Which, Workaround,
 };
 use crate::plan::names_address;
 use tlbc_facts::clause::Stores;
@@ -39,10 +39,10 @@ fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
     })
 }
 
-/// The first remedy of an erratum on one side of an instruction.
-fn remedy(erratum: &Erratum, target: Instr, after: bool) -> Option<&Remedy> {
-    let mut remedies = erratum.remedies.iter();
-    remedies.find(|remedy| remedy.target.value == target && remedy.after == after)
+/// The first workaround of an erratum on one side of an instruction.
+fn workaround(erratum: &Erratum, target: Instr, after: bool) -> Option<&Workaround> {
+    let mut workarounds = erratum.workarounds.iter();
+    workarounds.find(|workaround| workaround.target.value == target && workaround.after == after)
 }
 
 /// E0207: an erratum takes from an instruction what that does.
@@ -125,8 +125,8 @@ pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
         let (Lost::Walk, Some(leaf)) = (weakens.lost.value, leaf) else {
             continue;
         };
-        let before = remedy(erratum, weakens.target.value, false);
-        let after = remedy(erratum, weakens.target.value, true);
+        let before = workaround(erratum, weakens.target.value, false);
+        let after = workaround(erratum, weakens.target.value, true);
         let (None, Some(late)) = (before, after) else {
             continue;
         };
@@ -140,7 +140,7 @@ pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
             .because(weakens.lost.span, "left behind by the instruction")
             .because(leaf.span, "leaf entries go with it")
             .note("while a table is still live, a walk that starts from the entry left behind makes the leaf entries again")
-            .help(format!("put the remedy first: `remedy before {} issue ...;`", invalidate.named.name)),
+            .help(format!("put the workaround first: `workaround before {} issue ...;`", invalidate.named.name)),
         );
     }
 }
@@ -151,15 +151,18 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
         let Instr::Barrier(index) = weakens.target.value else {
             continue;
         };
-        match (remedy(erratum, weakens.target.value, true), weakens.lost) {
+        match (
+            workaround(erratum, weakens.target.value, true),
+            weakens.lost,
+        ) {
             (
-                Some(remedy),
+                Some(workaround),
                 At {
                     value: Lost::Gone | Lost::Drained,
                     ..
                 },
             ) => {
-                found.extend(incomplete(model, index, remedy));
+                found.extend(incomplete(model, index, workaround));
             }
             // An interrupt drains the CPU that takes it, so the set can be interrupted.
             (
@@ -202,16 +205,16 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
     .because(barrier.named.span, "completes flushes")
     .note(note)
     .help(format!(
-        "add what the vendor says: `remedy after {} issue ...;`",
+        "add what the vendor says: `workaround after {} issue ...;`",
         barrier.named.name
     ))
 }
 
-/// A remedy that does not end with a barrier as wide as the one that it mends.
-fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnostic> {
+/// A workaround that does not end with a barrier as wide as the one that it mends.
+fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<Diagnostic> {
     let weakened = &model.barriers[barrier];
     let needed = weakened.completes?;
-    let done = match remedy.issue.last()?.instr {
+    let done = match workaround.issue.last()?.instr {
         Instr::Barrier(last) => model.barriers[last].completes,
         Instr::Invalidate(_) => None,
     };
@@ -219,15 +222,15 @@ fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnost
         return None;
     }
     let message = if done.is_some() {
-        "a remedy ends with a barrier that completes on fewer holders than the one it mends"
+        "a workaround ends with a barrier that completes on fewer holders than the one it mends"
     } else {
-        "a remedy does not end with a barrier that completes it"
+        "a workaround does not end with a barrier that completes it"
     };
     Some(
-        Diagnostic::new(Code::E0506, remedy.span, message)
+        Diagnostic::new(Code::E0506, workaround.span, message)
             .label("not complete at its end")
             .because(needed.span, "has to be restored here")
-            .note("the remedy itself would still be under way when the flush returns")
+            .note("the workaround itself would still be under way when the flush returns")
             .help(format!(
                 "end it with a completing barrier, for instance `{}`",
                 weakened.named.name
@@ -235,19 +238,22 @@ fn incomplete(model: &Model, barrier: usize, remedy: &Remedy) -> Option<Diagnost
     )
 }
 
-/// E0506: a remedy acts wherever what it mends does.
+/// E0506: a workaround acts wherever what it mends does.
 pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let target = weakens.target.value;
-        let remedies = erratum.remedies.iter().filter(|r| r.target.value == target);
-        for remedy in remedies {
-            found.extend(short(model, remedy, target));
+        let workarounds = erratum
+            .workarounds
+            .iter()
+            .filter(|r| r.target.value == target);
+        for workaround in workarounds {
+            found.extend(short(model, workaround, target));
         }
     }
 }
 
-/// A remedy with an invalidation that acts on fewer than what it mends.
-fn short(model: &Model, remedy: &Remedy, target: Instr) -> Option<Diagnostic> {
+/// A workaround with an invalidation that acts on fewer than what it mends.
+fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagnostic> {
     let always = Cond::default();
     let requires = match target {
         Instr::Barrier(index) => &model.barriers[index].requires,
@@ -257,7 +263,7 @@ fn short(model: &Model, remedy: &Remedy, target: Instr) -> Option<Diagnostic> {
         Instr::Barrier(_) => None,
         Instr::Invalidate(index) => Some(&model.invalidates[index].holders),
     };
-    remedy.issue.iter().find_map(|issued| {
+    workaround.issue.iter().find_map(|issued| {
         let Instr::Invalidate(index) = issued.instr else {
             return None;
         };
@@ -279,7 +285,7 @@ fn short(model: &Model, remedy: &Remedy, target: Instr) -> Option<Diagnostic> {
         Some(
             Diagnostic::new(
                 Code::E0506,
-                remedy.span,
+                workaround.span,
                 format!(
                     "`{}` acts on fewer holders than what it mends{}",
                     issued.named.name,
@@ -295,20 +301,23 @@ fn short(model: &Model, remedy: &Remedy, target: Instr) -> Option<Diagnostic> {
     })
 }
 
-/// E0506: entries that a barrier leaves behind are dropped by its remedy.
+/// E0506: entries that a barrier leaves behind are dropped by its workaround.
 pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Barrier(barrier) = weakens.target.value else {
             continue;
         };
-        let remedy = remedy(erratum, weakens.target.value, true);
-        let Some(remedy) = remedy.filter(|_| weakens.lost.value == Lost::Gone) else {
+        let workaround = workaround(erratum, weakens.target.value, true);
+        let Some(workaround) = workaround.filter(|_| weakens.lost.value == Lost::Gone) else {
             continue;
         };
-        let invalidates = remedy.issue.iter().filter_map(|issued| match issued.instr {
-            Instr::Invalidate(index) => Some((issued, &model.invalidates[index])),
-            Instr::Barrier(_) => None,
-        });
+        let invalidates = workaround
+            .issue
+            .iter()
+            .filter_map(|issued| match issued.instr {
+                Instr::Invalidate(index) => Some((issued, &model.invalidates[index])),
+                Instr::Barrier(_) => None,
+            });
         let invalidates: Vec<(&Issued, &Invalidate)> = invalidates.collect();
         let walk = model.caches.walk.is_some();
         let all = |(issued, it): &(&Issued, &Invalidate)| {
@@ -329,16 +338,16 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
         found.push(
             Diagnostic::new(
                 Code::E0506,
-                remedy.span,
+                workaround.span,
                 format!(
-                    "a remedy of `{}` drops other entries than those left behind",
+                    "a workaround of `{}` drops other entries than those left behind",
                     model.barriers[barrier].named.name
                 ),
             )
             .label("its operands are zero")
             .because(weakens.lost.span, "entries of any flush may be left")
             .note("beside a barrier it is not known what was flushed, so the entries of another address or tag would go")
-            .help("put the remedy beside the invalidations, or name one that drops everything under any tag"),
+            .help("put the workaround beside the invalidations, or name one that drops everything under any tag"),
         );
     }
 }
@@ -356,15 +365,18 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
         else {
             continue;
         };
-        for remedy in erratum
-            .remedies
+        for workaround in erratum
+            .workarounds
             .iter()
             .filter(|it| it.target.value == weakens.target.value)
         {
-            let invalidates = remedy.issue.iter().filter_map(|issued| match issued.instr {
-                Instr::Invalidate(of) => Some(&model.invalidates[of]),
-                Instr::Barrier(_) => None,
-            });
+            let invalidates = workaround
+                .issue
+                .iter()
+                .filter_map(|issued| match issued.instr {
+                    Instr::Invalidate(of) => Some(&model.invalidates[of]),
+                    Instr::Barrier(_) => None,
+                });
             let invalidates: Vec<&Invalidate> = invalidates.collect();
             let of_tags = |drops: &Drops| {
                 let (wanted, has) = (clause.whose.value, drops.whose.value);
@@ -374,13 +386,13 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
                 |drops: &Drops| drops_lost(model, drops, lost, weakens.stores) && of_tags(drops);
             let mut dropped = invalidates.iter().flat_map(|it| all_drops(it));
             // A barrier in front may be what the instruction needs to work.
-            if dropped.any(restores) || !remedy.after && invalidates.is_empty() {
+            if dropped.any(restores) || !workaround.after && invalidates.is_empty() {
                 continue;
             }
             found.push(
                 Diagnostic::new(
                     Code::E0506,
-                    remedy.span,
+                    workaround.span,
                     format!(
                         "a workaround of `{}` leaves what the erratum leaves",
                         target.named.name
@@ -396,18 +408,18 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0507: a remedy stands beside something that its erratum weakens.
+/// E0507: a workaround stands beside something that its erratum weakens.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for erratum in &model.errata {
-        for remedy in &erratum.remedies {
+        for workaround in &erratum.workarounds {
             let mut weakens = erratum.weakens.iter();
-            if weakens.any(|w| w.target.value == remedy.target.value && w.on.is_none()) {
+            if weakens.any(|w| w.target.value == workaround.target.value && w.on.is_none()) {
                 continue;
             }
             found.push(
                 Diagnostic::new(
                     Code::E0507,
-                    remedy.target.span,
+                    workaround.target.span,
                     format!(
                         "`{}` mends what it does not weaken",
                         erratum.named.name
@@ -415,17 +427,17 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("nothing is taken from this")
                 .because(erratum.named.span, "weakens other things")
-                .note("a remedy is issued where its erratum takes a fact away, and nowhere else")
-                .help("say what the erratum takes from it: `weakens ...: not ...;`, or leave the remedy out"),
+                .note("a workaround is issued where its erratum takes a fact away, and nowhere else")
+                .help("say what the erratum takes from it: `weakens ...: not ...;`, or leave the workaround out"),
             );
         }
     }
 }
 
-/// E0508: a remedy changes no table entry.
+/// E0508: a workaround changes no table entry.
 pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
-    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
-        for issued in &remedy.issue {
+    for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
+        for issued in &workaround.issue {
             let Instr::Invalidate(index) = issued.instr else {
                 continue;
             };
@@ -436,7 +448,7 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
             found.push(
                 Diagnostic::new(
                     Code::E0508,
-                    remedy.span,
+                    workaround.span,
                     format!(
                         "`{}` writes a table entry, and a flush changes none",
                         invalidate.named.name
@@ -451,7 +463,7 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0506: behind a loop over addresses there is a remedy that needs none.
+/// E0506: behind a loop over addresses there is a workaround that needs none.
 pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -464,13 +476,13 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         }
         for after in [false, true] {
-            let remedies = erratum.remedies.iter();
+            let workarounds = erratum.workarounds.iter();
             let mut of_side =
-                remedies.filter(|r| r.target.value == weakens.target.value && r.after == after);
+                workarounds.filter(|r| r.target.value == weakens.target.value && r.after == after);
             let Some(first) = of_side.clone().next() else {
                 continue;
             };
-            let bare = |r: &Remedy| !r.issue.iter().any(|i| names_address(model, i));
+            let bare = |r: &Workaround| !r.issue.iter().any(|i| names_address(model, i));
             if of_side.any(bare) {
                 continue;
             }
@@ -479,13 +491,13 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0506,
                     first.span,
                     format!(
-                        "behind a loop of `{}` there is no address for this remedy",
+                        "behind a loop of `{}` there is no address for this workaround",
                         invalidate.named.name
                     ),
                 )
                 .label("needs an address or a level")
                 .because(weakens.lost.span, "has to be restored there too")
-                .note("a flush of a range issues the remedy once, and names no address by then")
+                .note("a flush of a range issues the workaround once, and names no address by then")
                 .help(
                     "add another that needs none, or set them: `issue ... with va 0 and level pte`",
                 ),

@@ -163,11 +163,11 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
         }
     }
     for erratum in &model.errata {
-        for remedy in &erratum.remedies {
-            let (_, name, requires) = instruction(model, remedy.target.value);
+        for workaround in &erratum.workarounds {
+            let (_, name, requires) = instruction(model, workaround.target.value);
             let there = requires.and(&erratum.needs);
-            for issued in &remedy.issue {
-                may_be_missing(model, (name, &there), remedy.span, issued.instr, found);
+            for issued in &workaround.issue {
+                may_be_missing(model, (name, &there), workaround.span, issued.instr, found);
             }
         }
     }

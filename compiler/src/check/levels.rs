@@ -93,7 +93,7 @@ fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
             stride: Stride::Entries(levels),
             ..
         } => levels,
-        _ if [drops.leaf, drops.walk, drops.absent].contains(&Some(LevelSel::Given)) => {
+        _ if [drops.leaf, drops.walk, drops.negative].contains(&Some(LevelSel::Given)) => {
             model.leaf_levels()
         }
         _ => Levels::NONE,
@@ -207,7 +207,7 @@ pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn given(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut drops = all_drops(invalidate);
-        let given = drops.find(|d| [d.leaf, d.walk, d.absent].contains(&Some(LevelSel::Given)));
+        let given = drops.find(|d| [d.leaf, d.walk, d.negative].contains(&Some(LevelSel::Given)));
         let several = told_apart(model, invalidate).iter().count() > 1;
         let fields: Vec<_> = numbers_of(model, invalidate).collect();
         let fact = match (given, invalidate.writes_entry, fields.first()) {

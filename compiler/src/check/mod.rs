@@ -3,7 +3,7 @@
 //! In: a [`Model`], whose names are resolved and whose parts are all there. Out: a diagnostic for
 //! each fact that contradicts another, or that no machine can have. Holds afterwards, when there
 //! is none: every operand has a value for each of its bits, every instruction a place for what it
-//! needs, and every completion, switch and remedy does what is asked of it. Whether the instructions
+//! needs, and every completion, switch and workaround does what is asked of it. Whether the instructions
 //! are enough is `plan`'s business.
 //!
 //! One rule is one function, and has one code.

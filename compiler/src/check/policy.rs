@@ -7,7 +7,7 @@ use tlbc_runtime::agents::Agents;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Delivery, Invalidate, Model};
+use crate::model::{Invalidate, Model, Shootdown};
 
 fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
@@ -36,9 +36,9 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.tables_deferred.filter(|at| !at.value) else {
         return;
     };
-    let delivery = model.policy.delivery.as_ref();
-    let mut cases = delivery.into_iter().flat_map(|delivery| &delivery.cases);
-    let broadcast = cases.find(|(by, _)| by.value == Delivery::Broadcast);
+    let shootdown = model.policy.shootdown.as_ref();
+    let mut cases = shootdown.into_iter().flat_map(|shootdown| &shootdown.cases);
+    let broadcast = cases.find(|(by, _)| by.value == Shootdown::Broadcast);
     let wide = |i: &&Invalidate| {
         let mut cases = i.holders.cases.iter();
         cases.any(|(at, _)| !Agents::CORE.covers(at.value))
@@ -50,7 +50,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
             by.span,
             "a broadcast leaves the other CPUs running",
         ),
-        (None, Some(wide)) if delivery.is_none() => (
+        (None, Some(wide)) if shootdown.is_none() => (
             "tables are freed after a flush that may interrupt nobody",
             wide.holders.span,
             "flushes other CPUs and leaves them running",

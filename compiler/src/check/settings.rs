@@ -6,7 +6,7 @@
 use super::field_of;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Form, Instr, Issued, Model, Remedy, Source, Value};
+use crate::model::{Form, Instr, Issued, Model, Source, Value, Workaround};
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
@@ -24,14 +24,14 @@ pub fn is_form(issued: &Issued, of: &Form) -> bool {
 
 /// E0517: what is set has a place, and fits it.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
-    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
-        for issued in &remedy.issue {
-            found.extend(misplaced(model, remedy, issued));
+    for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
+        for issued in &workaround.issue {
+            found.extend(misplaced(model, workaround, issued));
         }
     }
 }
 
-fn misplaced(model: &Model, remedy: &Remedy, issued: &Issued) -> Option<Diagnostic> {
+fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<Diagnostic> {
     let (named, template) = match issued.instr {
         Instr::Barrier(index) => (
             &model.barriers[index].named,
@@ -49,7 +49,7 @@ fn misplaced(model: &Model, remedy: &Remedy, issued: &Issued) -> Option<Diagnost
         let Some(field) = field_of(model, operands, *source) else {
             let message = format!("`{name}` has no operand with `{word}`");
             return Some(finding(
-                remedy,
+                workaround,
                 message,
                 template.span,
                 "takes no such value",
@@ -63,7 +63,7 @@ fn misplaced(model: &Model, remedy: &Remedy, issued: &Issued) -> Option<Diagnost
         };
         if number.checked_shr(bits).is_some_and(|above| above != 0) {
             let message = format!("`{word}` is set to {number}, which does not fit `{name}`");
-            return Some(finding(remedy, message, field.span, "narrower"));
+            return Some(finding(workaround, message, field.span, "narrower"));
         }
     }
     let level = issued.level?;
@@ -93,15 +93,15 @@ fn misplaced(model: &Model, remedy: &Remedy, issued: &Issued) -> Option<Diagnost
         model.levels[level].name
     );
     Some(finding(
-        remedy,
+        workaround,
         message,
         template.span,
         "no operand has a number for it",
     ))
 }
 
-fn finding(remedy: &Remedy, message: String, fact: Span, label: &str) -> Diagnostic {
-    Diagnostic::new(Code::E0517, remedy.span, message)
+fn finding(workaround: &Workaround, message: String, fact: Span, label: &str) -> Diagnostic {
+    Diagnostic::new(Code::E0517, workaround.span, message)
         .label("set here")
         .because(fact, label)
         .note("the instruction would be issued with something else")
@@ -110,13 +110,13 @@ fn finding(remedy: &Remedy, message: String, fact: Span, label: &str) -> Diagnos
 
 /// E0517: an instruction with forms is told which, unless it is the one that it stands beside.
 pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
-    for remedy in model.errata.iter().flat_map(|erratum| &erratum.remedies) {
-        for issued in &remedy.issue {
+    for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
+        for issued in &workaround.issue {
             let Instr::Invalidate(index) = issued.instr else {
                 continue;
             };
             let it = &model.invalidates[index];
-            let same = form(issued).is_none() && issued.instr == remedy.target.value;
+            let same = form(issued).is_none() && issued.instr == workaround.target.value;
             if same || it.forms.iter().any(|form| is_form(issued, form)) {
                 continue;
             }
@@ -125,7 +125,7 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
                 None => format!("which form of `{}` is meant is not said", it.named.name),
             };
             found.push(
-                Diagnostic::new(Code::E0517, remedy.span, message)
+                Diagnostic::new(Code::E0517, workaround.span, message)
                     .label("issued here")
                     .because(it.named.span, "has forms")
                     .note("operands that are not set are zero here, and no form has that number")

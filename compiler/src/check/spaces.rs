@@ -25,7 +25,11 @@ fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
         (Kind::Walk, &model.user.walk, model.caches.walk.is_some()),
-        (Kind::Absent, &model.user.leaf, model.caches.invalid_cached),
+        (
+            Kind::Negative,
+            &model.user.leaf,
+            model.caches.invalid_cached,
+        ),
     ];
     let cached = kinds.into_iter().filter(|(.., cached)| *cached);
     cached
@@ -69,7 +73,7 @@ fn shared(
         Kind::Leaf => "leaf entries",
         Kind::Walk => "walk entries",
         Kind::Root => "root entries",
-        Kind::Absent => "negative entries",
+        Kind::Negative => "negative entries",
     };
     match &under.value {
         Under::Global => {
@@ -178,7 +182,7 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
         let levels = match kind {
             Kind::Leaf => drops.leaf,
             Kind::Walk => drops.walk,
-            Kind::Absent => drops.absent,
+            Kind::Negative => drops.negative,
             Kind::Root => drops.root.then_some(LevelSel::Any),
         };
         let whose = drops.whose.value;
@@ -330,8 +334,8 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             loads.filter(|it| it.when.holds(config)).cloned().collect()
         };
         let (switch, resume) = (of(&model.switch), of(&model.resume));
-        let absent = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
-        if let Some(loads) = absent {
+        let negative = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
+        if let Some(loads) = negative {
             let view = &views[loads.view].named;
             found.push(
                 finding(

@@ -126,7 +126,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     conds.extend(weakens.map(|weakens| &weakens.when));
     let policy = &model.policy;
-    conds.extend(policy.delivery.iter().flat_map(Cases::conds));
+    conds.extend(policy.shootdown.iter().flat_map(Cases::conds));
     conds.extend(policy.ceiling_operations.iter().flat_map(Cases::conds));
     conds.extend(policy.ceiling_pages.iter().flat_map(Cases::conds));
     conds
@@ -179,7 +179,7 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
         ),
         (
             caches.invalid_cached,
-            |it| it.absent.is_some(),
+            |it| it.negative.is_some(),
             "negative entries",
             "`invalid cached`",
         ),
@@ -309,7 +309,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     let policy = &model.policy;
     policy
-        .delivery
+        .shootdown
         .iter()
         .for_each(|cases| shadowed(model, cases, found));
     let ceilings = [&policy.ceiling_operations, &policy.ceiling_pages];

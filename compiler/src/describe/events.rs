@@ -3,7 +3,7 @@
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{code, instr, joined, number, stores, when};
-use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Remedy, Source, Weakens};
+use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Source, Weakens, Workaround};
 
 /// Describes a change that may need an invalid entry first.
 #[must_use]
@@ -64,12 +64,16 @@ pub fn weakens(model: &Model, weakens: &Weakens) -> String {
 
 /// Describes a workaround of an erratum.
 #[must_use]
-pub fn workaround(model: &Model, remedy: &Remedy) -> String {
-    let side = if remedy.after { "after" } else { "before" };
-    let issue: Vec<String> = remedy.issue.iter().map(|it| issued(model, it)).collect();
+pub fn workaround(model: &Model, workaround: &Workaround) -> String {
+    let side = if workaround.after { "after" } else { "before" };
+    let issue: Vec<String> = workaround
+        .issue
+        .iter()
+        .map(|it| issued(model, it))
+        .collect();
     format!(
         "{side} {}: {}",
-        instr(model, remedy.target.value),
+        instr(model, workaround.target.value),
         issue.join(", ")
     )
 }

@@ -198,7 +198,7 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
         of("leaf", drops.leaf),
         of("walk", drops.walk),
         root,
-        of("negative", drops.absent),
+        of("negative", drops.negative),
     ];
     kinds.into_iter().flatten().collect()
 }
@@ -317,7 +317,7 @@ pub fn tag(model: &Model, tag: &Tag) -> String {
     } else {
         ""
     };
-    let lazily = if tag.may_be_retired.is_some() {
+    let lazily = if tag.invalidated_lazily.is_some() {
         ", may be invalidated lazily"
     } else {
         ""

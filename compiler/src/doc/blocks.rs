@@ -105,7 +105,7 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
     let kinds = [
         ("leaf", drops.leaf),
         ("walk", drops.walk),
-        ("negative", drops.absent),
+        ("negative", drops.negative),
     ];
     let kinds = kinds
         .into_iter()

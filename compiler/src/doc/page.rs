@@ -219,9 +219,9 @@ fn errata(out: &mut String, model: &Model) {
             .iter()
             .map(|weakens| describe::weakens(model, weakens));
         let workarounds = erratum
-            .remedies
+            .workarounds
             .iter()
-            .map(|remedy| describe::workaround(model, remedy));
+            .map(|workaround| describe::workaround(model, workaround));
         let mut workarounds: Vec<String> = workarounds.collect();
         if workarounds.is_empty() {
             let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);

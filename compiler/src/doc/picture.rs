@@ -25,7 +25,7 @@ const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Leaf, "leaf", "#2f7d4f"),
     (Kind::Walk, "walk", "#2e5aa8"),
     (Kind::Root, "root", "#8a4b9c"),
-    (Kind::Absent, "negative", "#a3641a"),
+    (Kind::Negative, "negative", "#a3641a"),
 ];
 const WHOSE: [&str; 6] = ["this", "loaded", "other", "global", "table", "user"];
 const WHERE: [(&str, Agents); 4] = [
@@ -95,7 +95,7 @@ fn columns(model: &Model, blocks: &[Block]) -> Columns {
             Kind::Leaf => true,
             Kind::Walk => caches.walk.is_some(),
             Kind::Root => caches.root.is_some(),
-            Kind::Absent => caches.invalid_cached,
+            Kind::Negative => caches.invalid_cached,
         })
         .collect();
     let name = MARGIN + 10;
@@ -242,7 +242,7 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
             Kind::Leaf => drops.leaf.is_some(),
             Kind::Walk => drops.walk.is_some(),
             Kind::Root => drops.root,
-            Kind::Absent => drops.absent.is_some(),
+            Kind::Negative => drops.negative.is_some(),
         };
         if is {
             colour = of;

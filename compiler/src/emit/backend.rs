@@ -47,7 +47,7 @@ impl Emit<'_> {
             shape,
         ) {
             (false, _) => quote!(()),
-            (true, Shape::Arrive) => self.call(shape, argument),
+            (true, Shape::CpuOnline) => self.call(shape, argument),
             (true, _) => self.call_on(&self.receiver(), shape, argument),
         };
         // Devices are not switched.
@@ -68,9 +68,9 @@ impl Emit<'_> {
             }
         };
         let switch = owing(Shape::Switch, event(Shape::Switch, &same));
-        let arrive = owing(Shape::Arrive, event(Shape::Arrive, &same));
-        let resume = if self.acts(Shape::Resume) {
-            let call = self.call_on(&self.receiver(), Shape::Resume, &same);
+        let arrive = owing(Shape::CpuOnline, event(Shape::CpuOnline, &same));
+        let resume = if self.acts(Shape::ReturnToUser) {
+            let call = self.call_on(&self.receiver(), Shape::ReturnToUser, &same);
             quote!(#call;)
         } else {
             quote!()
@@ -86,13 +86,13 @@ impl Emit<'_> {
                 })
                 .collect()
         };
-        let enter = self.acts(Shape::Enter);
-        let enter = enter.then(|| self.call_on(&self.receiver(), Shape::Enter, &same));
+        let enter = self.acts(Shape::EnterFromUser);
+        let enter = enter.then(|| self.call_on(&self.receiver(), Shape::EnterFromUser, &same));
         let enter = enter.map_or(quote!(), |call| quote!(#call;));
-        let enter_tlb = self.acts(Shape::Enter).then_some(&tlb);
+        let enter_tlb = self.acts(Shape::EnterFromUser).then_some(&tlb);
         let enter_unused = unused(&enter, &["cpu", "to"]);
         let switch_unused = unused(&switch, &["cpu", "to", "pending"]);
-        let resume_tlb = self.acts(Shape::Resume).then_some(&tlb);
+        let resume_tlb = self.acts(Shape::ReturnToUser).then_some(&tlb);
         let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
@@ -328,7 +328,10 @@ impl Emit<'_> {
                 "ends" => quote!(matches!(request.scope, Scope::Teardown)),
                 _ => quote!(request.tag.global),
             });
-            let (name, space) = (super::routines::name(Shape::Told(space)), space_name(space));
+            let (name, space) = (
+                super::routines::name(Shape::IpiTargets(space)),
+                space_name(space),
+            );
             Some(quote!((Space::#space, Reach::Wide) => #receiver.#name(#(#arguments),*),))
         };
         let told: Vec<TokenStream> = [Space::User, Space::Kernel]

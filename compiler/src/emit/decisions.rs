@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
@@ -130,7 +130,7 @@ impl Emit<'_> {
             Test::OfMachine => quote!(global),
             Test::Walk => quote!(walk),
             Test::Leaf => quote!(leaf),
-            Test::Absent => quote!(absent),
+            Test::Negative => quote!(negative),
             Test::AppearedAt(levels) => {
                 let levels = Literal::u8_unsuffixed(levels.0);
                 quote!(ranges.appeared_at(Levels(#levels)))

@@ -200,7 +200,7 @@ impl Emit<'_> {
         let model = self.model;
         let name = &model.arch.name;
         let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
-        let shootdown = match self.plans.delivery(model) {
+        let shootdown = match self.plans.shootdown(model) {
             Shootdown::Broadcast => quote!(Broadcast),
             Shootdown::Ipi => quote!(Ipi),
             Shootdown::Either => quote!(Either),

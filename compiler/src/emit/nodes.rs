@@ -4,9 +4,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
-use tlbc_runtime::passes::Walks;
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::Space;
+use tlbc_runtime::request::passes::Walks;
 
 use super::config::hex;
 use super::names::local;
@@ -77,35 +78,39 @@ impl Emit<'_> {
                 })
             }
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
-            Node::Remedy {
+            Node::Workaround {
                 erratum,
                 number: (number, step),
                 of,
             } => {
                 let erratum = &self.model.errata[*erratum];
                 let note = comment(&format!("Erratum: {}.", erratum.named.text));
-                let issued = &erratum.remedies[*number].issue[*step];
-                let op = self.remedy(issued, of.as_ref(), at);
+                let issued = &erratum.workarounds[*number].issue[*step];
+                let op = self.workaround(issued, of.as_ref(), at);
                 quote!(#note cpu.issue(#op);)
             }
-            Node::Deliver { to, .. } => {
+            Node::SendIpi { to, .. } => {
                 let note = comment("Taking an interrupt is what these CPUs need.");
                 let targets = ipi_targets(*to);
                 quote!(#note sync_ipis = #targets;)
             }
-            Node::Notify => comment("Devices that share the tables have been told by now."),
-            Node::Owe(deferred) => owe(*deferred),
+            Node::InvalidateSecondary => {
+                comment("Devices that share the tables have been told by now.")
+            }
+            Node::Defer(deferred) => owe(*deferred),
             Node::Requires(steps) => {
                 let steps = finish_steps(*steps);
                 quote!(outcome.steps |= #steps;)
             }
-            Node::Retire => {
+            Node::InvalidateOtherTags => {
                 let note = comment("Every other tag of this CPU is disowned, not flushed.");
                 let owe = owe(Deferred::OTHERS_UNTIL_LOAD);
                 quote!(#note #owe)
             }
-            Node::Pay(Pending::None | Pending::Tag) => comment("Everything under the tag goes."),
-            Node::Pay(Pending::All) => comment("Everything under every tag goes."),
+            Node::CompletePending(Pending::None | Pending::Tag) => {
+                comment("Everything under the tag goes.")
+            }
+            Node::CompletePending(Pending::All) => comment("Everything under every tag goes."),
             Node::Load {
                 load,
                 view,
@@ -173,9 +178,9 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields),* })
     }
 
-    /// The instruction of a remedy: with zeros, or with the operands of what it mends save for what is
+    /// The instruction of a workaround: with zeros, or with the operands of what it mends save for what is
     /// set.
-    fn remedy(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
+    fn workaround(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
         let Instr::Invalidate(invalidate) = issued.instr else {
             return quote!();
         };
@@ -233,7 +238,10 @@ impl Emit<'_> {
         if !self.acts(other) {
             return quote!();
         }
-        let event = matches!(shape, Shape::Switch | Shape::Resume | Shape::Arrive);
+        let event = matches!(
+            shape,
+            Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline
+        );
         let argument = |parameter: &str| match parameter {
             "tag" if event => quote!(to.tag.value),
             "walk" if event => quote!(true),

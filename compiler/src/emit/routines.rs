@@ -49,13 +49,13 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Pass(..) => &["tag", "global", "pass"],
         Shape::Ranges(..) => &["tag", "global", "ranges"],
         Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "walk"],
-        Shape::Told(_) => &["global", "walk", "ends"],
+        Shape::IpiTargets(_) => &["global", "walk", "ends"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
         Shape::Finish(..) => &["global", "steps"],
         Shape::Switch => &["to", "pending"],
-        Shape::Resume => &["to", "owed_view"],
-        Shape::Enter => &["to"],
-        Shape::Publish(_) | Shape::Folding(..) | Shape::Arrive => &[],
+        Shape::ReturnToUser => &["to", "owed_view"],
+        Shape::EnterFromUser => &["to"],
+        Shape::Publish(_) | Shape::Folding(..) | Shape::CpuOnline => &[],
     }
 }
 
@@ -84,15 +84,15 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::Told(Space::User) => format_ident!("user_ipi_targets"),
-        Shape::Told(Space::Kernel) => format_ident!("kernel_ipi_targets"),
+        Shape::IpiTargets(Space::User) => format_ident!("user_ipi_targets"),
+        Shape::IpiTargets(Space::Kernel) => format_ident!("kernel_ipi_targets"),
         Shape::Change => format_ident!("change_entry"),
         Shape::Publish(Space::User) => format_ident!("user_publish"),
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
         Shape::Switch => format_ident!("switch_to"),
-        Shape::Resume => format_ident!("resume_user"),
-        Shape::Enter => format_ident!("enter_kernel"),
-        Shape::Arrive => format_ident!("forget_all"),
+        Shape::ReturnToUser => format_ident!("resume_user"),
+        Shape::EnterFromUser => format_ident!("enter_kernel"),
+        Shape::CpuOnline => format_ident!("forget_all"),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
                     Some(Which::Barrier(*barrier))
                 }
                 Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
-                Node::Remedy {
+                Node::Workaround {
                     erratum, number, ..
                 } => match issued(model, *erratum, *number).instr {
                     Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
@@ -143,18 +143,20 @@ impl Emit<'_> {
                     | Node::Issue(_)
                     | Node::Complete { .. }
                     | Node::Resync { .. }
-                    | Node::Remedy { .. }
+                    | Node::Workaround { .. }
                     | Node::Load { .. }
-                    | Node::Owe(_)
-                    | Node::Retire
-                    | Node::Deliver { .. }
+                    | Node::Defer(_)
+                    | Node::InvalidateOtherTags
+                    | Node::SendIpi { .. }
             )
         })
     }
 
     /// Whether a shape may owe something.
     pub(super) fn owes(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| matches!(node, Node::Owe(_) | Node::Retire))
+        self.any(shape, &|node| {
+            matches!(node, Node::Defer(_) | Node::InvalidateOtherTags)
+        })
     }
 
     /// Whether a routine notes what it leaves to be done.
@@ -162,8 +164,8 @@ impl Emit<'_> {
         self.any(shape, &|node| {
             matches!(
                 node,
-                Node::Owe(_)
-                    | Node::Retire
+                Node::Defer(_)
+                    | Node::InvalidateOtherTags
                     | Node::Requires(_)
                     | Node::Select {
                         on: Test::OverCeiling(_),
@@ -185,7 +187,7 @@ impl Emit<'_> {
     /// Whether a shape answers with CPUs to interrupt with nothing to do.
     pub(super) fn interrupts(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Finish(..))
-            && self.any(shape, &|node| matches!(node, Node::Deliver { .. }))
+            && self.any(shape, &|node| matches!(node, Node::SendIpi { .. }))
     }
 
     /// The parameters that a shape takes.
@@ -197,7 +199,7 @@ impl Emit<'_> {
         // A pass is taken apart, and what is owed for tables follows from the ranges.
         let parts = |name: &str| match (plan.shape, name) {
             (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
-            (Shape::Ranges(..), "ranges") => ["ranges", "walk", "absent"]
+            (Shape::Ranges(..), "ranges") => ["ranges", "walk", "negative"]
                 .iter()
                 .any(|name| body.mentions(name)),
             _ => body.mentions(name),
@@ -226,7 +228,7 @@ impl Emit<'_> {
     pub(super) fn routines(&self) -> TokenStream {
         let methods = self.plans.iter().filter(|plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
-            let flush = !matches!(plan.shape, Shape::Told(_)) && !stores;
+            let flush = !matches!(plan.shape, Shape::IpiTargets(_)) && !stores;
             self.acts(plan.shape) && flush || matches!(plan.shape, Shape::Folding(..))
         });
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
@@ -251,8 +253,8 @@ impl Emit<'_> {
         let tokens = &body.tokens;
         let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
         let walk = walk.then(|| quote!(let walk = ranges.tables();));
-        let absent = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("absent");
-        let absent = absent.then(|| quote!(let absent = ranges.have_appeared();));
+        let negative = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("negative");
+        let negative = negative.then(|| quote!(let negative = ranges.have_appeared();));
         let pass = (plan.shape == Shape::Change).then(|| {
             quote! {
                 let pass = &Pass {
@@ -267,7 +269,7 @@ impl Emit<'_> {
         let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
             .then(|| quote!(let tag = to.tag.value;));
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
-            let parts = ["start", "entries", "stride", "leaf", "walk", "absent"];
+            let parts = ["start", "entries", "stride", "leaf", "walk", "negative"];
             let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
                 let name = format_ident!("{part}");
                 quote!(let #name = pass.#name;)
@@ -312,7 +314,7 @@ impl Emit<'_> {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #walk #absent #pass #parts #interrupt #outcome
+                #c #tag #walk #negative #pass #parts #interrupt #outcome
                 #tokens
                 #end
             }
@@ -363,10 +365,10 @@ impl Emit<'_> {
             Shape::Publish(s) => format!("Makes new entries of {} visible to walkers.", of(s)),
             Shape::Finish(s, r) => format!("Completion, for entries of {} {}.", of(s), by(r)),
             Shape::Switch => "Loads another address space.".to_owned(),
-            Shape::Resume => "Loads what user code runs on.".to_owned(),
-            Shape::Enter => "Loads what the kernel runs on after user code ran.".to_owned(),
-            Shape::Arrive => "Drops everything, whoever's it is.".to_owned(),
-            Shape::Told(_) => String::new(),
+            Shape::ReturnToUser => "Loads what user code runs on.".to_owned(),
+            Shape::EnterFromUser => "Loads what the kernel runs on after user code ran.".to_owned(),
+            Shape::CpuOnline => "Drops everything, whoever's it is.".to_owned(),
+            Shape::IpiTargets(_) => String::new(),
         };
         for (clause, holders) in &plan.required {
             let kind = match (clause.what.root, clause.what.leaf.is_empty()) {
@@ -416,7 +418,7 @@ impl Emit<'_> {
 
     /// Who is interrupted: an expression a branch.
     pub(super) fn told(&self, space: Space) -> TokenStream {
-        let shape = Shape::Told(space);
+        let shape = Shape::IpiTargets(space);
         let Some(plan) = self.plans.get(shape).filter(|_| self.acts(shape)) else {
             return quote!();
         };
@@ -450,14 +452,14 @@ impl Emit<'_> {
                 let (then, otherwise) = (self.told_by(then, shape), self.told_by(otherwise, shape));
                 quote!(if #test { #then } else { #otherwise })
             }
-            Node::Deliver { to, .. } => ipi_targets(*to),
+            Node::SendIpi { to, .. } => ipi_targets(*to),
             _ => quote!(IpiTargets::NONE),
         }
     }
 
     /// Arguments of a `Told` shape, in order.
     pub(super) fn told_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
-        let shape = Shape::Told(space);
+        let shape = Shape::IpiTargets(space);
         let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
         let body = Body::new(self.told_by(&plan.body, shape));
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));

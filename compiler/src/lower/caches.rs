@@ -139,7 +139,7 @@ impl Lower {
                             ast::Kind::Leaf => out.leaf = Some(kind.span),
                             ast::Kind::Walk => out.walk = Some(kind.span),
                             ast::Kind::Root => out.root = Some(kind.span),
-                            ast::Kind::Absent => self.misplaced(
+                            ast::Kind::Negative => self.misplaced(
                                 kind.span,
                                 "absences are not held apart".to_owned(),
                                 "write `invalid cached;`: they are where leaf entries are",

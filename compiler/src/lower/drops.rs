@@ -19,7 +19,7 @@ impl Lower {
         );
         self.repeated_kinds(it.what.iter().map(|(kind, _)| kind));
         self.repeated_names(&it.whose_words);
-        let (mut leaf, mut walk, mut absent, mut root) = (None, None, None, false);
+        let (mut leaf, mut walk, mut negative, mut root) = (None, None, None, false);
         for (kind, levels) in &it.what {
             let levels = match levels {
                 ast::Levels::Any => LevelSel::Any,
@@ -33,7 +33,7 @@ impl Lower {
             match kind.node {
                 ast::Kind::Leaf => leaf = Some(levels),
                 ast::Kind::Walk => walk = Some(levels),
-                ast::Kind::Absent => absent = Some(levels),
+                ast::Kind::Negative => negative = Some(levels),
                 ast::Kind::Root => root = true,
             }
         }
@@ -51,7 +51,7 @@ impl Lower {
         Some(Drops {
             leaf,
             walk,
-            absent,
+            negative,
             root,
             stores: self.stores(&it.caches),
             which: At {
@@ -71,7 +71,7 @@ impl Lower {
     pub(super) fn repeated_drops(&mut self, drops: &[Drops]) {
         let facts = drops.iter().map(|it| {
             let when: Vec<_> = it.when.terms.iter().map(|term| term.value).collect();
-            let kinds = (it.leaf, it.walk, it.absent, it.root);
+            let kinds = (it.leaf, it.walk, it.negative, it.root);
             let of = (it.stores, &it.which.value, it.whose.value);
             ((kinds, of, when), it.span)
         });

@@ -6,7 +6,7 @@ use super::{Lower, of_kind};
 use crate::ast::{self, EventFact, EventKind, Ident, Item, PolicyFact};
 use crate::model::{
     Aspect, At, Cases, Ceiling, Change, Erratum, Event, Instr, Issued, Loads, Named, Policy,
-    Remedy, Weakens,
+    Weakens, Workaround,
 };
 use crate::source::Span;
 
@@ -20,7 +20,11 @@ impl Lower {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Erratum).zip(named) {
             let weakens = it.weakens.iter().flat_map(|w| self.weakens(w)).collect();
-            let remedies = it.remedies.iter().flat_map(|r| self.remedy(r)).collect();
+            let workarounds = it
+                .workarounds
+                .iter()
+                .flat_map(|r| self.workaround(r))
+                .collect();
             if it.weakens.is_empty() {
                 self.missing(
                     it.name.span,
@@ -33,7 +37,7 @@ impl Lower {
                 named,
                 needs: self.cond(it.needs.as_ref(), &[]),
                 weakens,
-                remedies,
+                workarounds,
             });
         }
         out
@@ -134,17 +138,17 @@ impl Lower {
     }
 
     /// One for each target.
-    fn remedy(&mut self, it: &ast::Remedy) -> Vec<Remedy> {
+    fn workaround(&mut self, it: &ast::Workaround) -> Vec<Workaround> {
         self.repeated_names(&it.targets);
         let issue: Vec<Issued> = it.issue.iter().filter_map(|i| self.issued(i)).collect();
         let targets = it.targets.iter().filter_map(|name| self.target(name));
-        let remedies = targets.map(|target| Remedy {
+        let workarounds = targets.map(|target| Workaround {
             after: it.after,
             target,
             issue: issue.clone(),
             span: it.span,
         });
-        remedies.collect()
+        workarounds.collect()
     }
 
     fn issued(&mut self, it: &ast::Issued) -> Option<Issued> {
@@ -270,14 +274,14 @@ impl Lower {
                 "`switch`",
                 "say what a CPU loads to enter another space: `switch { loads ...; }`",
             ),
-            EventKind::Resume => ("`resume`", ""),
-            EventKind::Arrive => (
+            EventKind::ReturnToUser => ("`resume`", ""),
+            EventKind::CpuOnline => (
                 "`arrive`",
-                "say what is known of a CPU's caches when it comes up: `arrive { contents unknown; }`",
+                "say what is known of a CPU's caches when it comes up: `cpu_online { contents unknown; }`",
             ),
         };
         let events = of_kind!(items, Event).filter(|e| e.kind.node == kind);
-        if kind == EventKind::Resume && events.clone().next().is_none() {
+        if kind == EventKind::ReturnToUser && events.clone().next().is_none() {
             return None;
         }
         let it = self.single(arch, what, help, events, |e: &ast::Event| e.span)?;
@@ -342,7 +346,7 @@ impl Lower {
 
     pub(super) fn lower_policy(&mut self, it: &ast::Policy) -> Policy {
         let mut out = Policy {
-            delivery: None,
+            shootdown: None,
             strides: None,
             pages_batched: None,
             tables_deferred: None,
@@ -353,13 +357,13 @@ impl Lower {
         };
         for fact in &it.facts {
             match &fact.node {
-                PolicyFact::Delivery(cases) => {
-                    if let Some(first) = &out.delivery {
+                PolicyFact::Shootdown(cases) => {
+                    if let Some(first) = &out.shootdown {
                         let first = first.span;
-                        self.said_twice("`delivery`", cases.span, first);
+                        self.said_twice("`shootdown`", cases.span, first);
                         continue;
                     }
-                    out.delivery = Some(self.cases(cases, false, |_, d| {
+                    out.shootdown = Some(self.cases(cases, false, |_, d| {
                         Some(At {
                             value: d.node,
                             span: d.span,
@@ -423,9 +427,13 @@ impl Lower {
 /// Of what a fact is said, if not of this event.
 fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
     match (fact, kind) {
-        (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::Resume) => Some("`arrive`"),
-        (EventFact::WaitsForChanges, EventKind::Resume | EventKind::Arrive) => Some("`switch`"),
-        (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::Arrive) => {
+        (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::ReturnToUser) => {
+            Some("`arrive`")
+        }
+        (EventFact::WaitsForChanges, EventKind::ReturnToUser | EventKind::CpuOnline) => {
+            Some("`switch`")
+        }
+        (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::CpuOnline) => {
             Some("`switch` and `resume`")
         }
         _ => None,

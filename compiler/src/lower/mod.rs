@@ -156,8 +156,8 @@ impl Lower {
         let errata = self.lower_errata(items);
         let unconfirmed = self.lower_unconfirmed(items, &errata);
         let mut switch = self.event(arch, items, ast::EventKind::Switch);
-        let mut resume = self.event(arch, items, ast::EventKind::Resume);
-        let mut arrive = self.event(arch, items, ast::EventKind::Arrive);
+        let mut resume = self.event(arch, items, ast::EventKind::ReturnToUser);
+        let mut arrive = self.event(arch, items, ast::EventKind::CpuOnline);
         let mut assumed = None;
         for text in of_kind!(items, Assumed) {
             self.once(

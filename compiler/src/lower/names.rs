@@ -420,7 +420,7 @@ impl Lower {
                 ast::Kind::Leaf => "leaf",
                 ast::Kind::Walk => "walk",
                 ast::Kind::Root => "root",
-                ast::Kind::Absent => "absent",
+                ast::Kind::Negative => "negative",
             };
             format!("`{word}`")
         });

@@ -29,8 +29,8 @@ impl Lower {
                         }
                         self.once(&mut values, "`values`", (low.node, high.node), fact.span);
                     }
-                    TagFact::MayBeRetired => {
-                        self.once(&mut retired, "`may be retired`", (), fact.span);
+                    TagFact::InvalidatedLazily => {
+                        self.once(&mut retired, "`may be invalidated lazily`", (), fact.span);
                     }
                     TagFact::ReadAfterPublish => {
                         self.once(&mut read, "`read after publish`", (), fact.span);
@@ -90,7 +90,7 @@ impl Lower {
                 when: self.cond(it.when.as_ref(), &[]),
                 bits,
                 of_cpu,
-                may_be_retired: retired.map(|at| at.span),
+                invalidated_lazily: retired.map(|at| at.span),
                 read_after_publish: read.map(|at| at.span),
                 values,
                 is_root: root.map(|at| at.span),

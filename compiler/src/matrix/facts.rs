@@ -137,7 +137,7 @@ fn kind(kind: Kind) -> String {
         Kind::Leaf => "leaf",
         Kind::Walk => "walk",
         Kind::Root => "root",
-        Kind::Absent => "negative",
+        Kind::Negative => "negative",
     }
     .to_owned()
 }

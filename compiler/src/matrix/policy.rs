@@ -11,7 +11,7 @@ use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
 use crate::sample_requests::{Sample, with_all_features};
 
 pub(super) const POLICIES: &[Ask] = &[
-    brief("Other CPUs are reached by", delivery_line),
+    brief("Other CPUs are reached by", shootdown_line),
     long("Strides", strides),
     long("Unmapped pages", pages),
     brief("Tables are freed", tables),
@@ -103,18 +103,18 @@ fn policy(value: &str, origin: Origin) -> Vec<String> {
     vec![format!("{value} ({origin})")]
 }
 
-fn delivery_line(it: &Analysis) -> Vec<String> {
-    let by = match it.plans.delivery(&it.model) {
+fn shootdown_line(it: &Analysis) -> Vec<String> {
+    let by = match it.plans.shootdown(&it.model) {
         Shootdown::Broadcast => "broadcast instructions",
         Shootdown::Ipi => "shootdown IPIs",
         Shootdown::Either => "broadcast instructions or shootdown IPIs",
     };
     let mut lines = policy(by, Origin::Derived);
-    lines.extend(it.model.policy.delivery.as_ref().map(|stated| {
+    lines.extend(it.model.policy.shootdown.as_ref().map(|stated| {
         let by = describe::cases(&it.model, stated, |at| {
             match at.value {
-                model::Delivery::Broadcast => "broadcast instructions",
-                model::Delivery::Interrupts => "shootdown IPIs",
+                model::Shootdown::Broadcast => "broadcast instructions",
+                model::Shootdown::Ipi => "shootdown IPIs",
             }
             .to_owned()
         });
@@ -360,7 +360,7 @@ fn errata(it: &Analysis) -> Vec<String> {
             .weakens
             .iter()
             .map(|weakens| describe::weakens(&it.model, weakens));
-        let workarounds = erratum.remedies.iter();
+        let workarounds = erratum.workarounds.iter();
         let workarounds =
             workarounds.map(|of| format!("workaround {}", describe::workaround(&it.model, of)));
         std::iter::once(head)

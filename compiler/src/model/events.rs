@@ -7,7 +7,7 @@ use tlbc_runtime::pte::{self, ChangeFacts};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::{
-    At, Cases, Cond, Config, Delivery, Instr, Lost, Machine, Model, Named, Source, Stricter,
+    At, Cases, Cond, Config, Instr, Lost, Machine, Model, Named, Shootdown, Source, Stricter,
     TagSource,
 };
 use crate::source::Span;
@@ -22,7 +22,7 @@ pub struct Erratum {
     /// What it weakens.
     pub weakens: Vec<Weakens>,
     /// What mends it.
-    pub remedies: Vec<Remedy>,
+    pub workarounds: Vec<Workaround>,
 }
 
 /// A fact that no longer holds.
@@ -44,7 +44,7 @@ pub struct Weakens {
 
 /// What mends an erratum.
 #[derive(Debug, Clone)]
-pub struct Remedy {
+pub struct Workaround {
     /// Behind (true) or before.
     pub after: bool,
     /// What it stands beside.
@@ -55,7 +55,7 @@ pub struct Remedy {
     pub span: Span,
 }
 
-/// An instruction of a remedy. Behind or before an invalidation it has the operands of that, beside a
+/// An instruction of a workaround. Behind or before an invalidation it has the operands of that, beside a
 /// barrier all are zero; save for the sources that are set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issued {
@@ -270,7 +270,7 @@ impl Model {
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// How others are reached.
-    pub delivery: Option<Cases<At<Delivery>>>,
+    pub shootdown: Option<Cases<At<Shootdown>>>,
     /// Levels whose leaves are worth a stride of their own.
     pub strides: Option<At<Levels>>,
     /// Pages are gathered behind one flush.

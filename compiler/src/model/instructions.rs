@@ -362,7 +362,7 @@ pub struct Drops {
     /// Pointers to tables.
     pub walk: Option<LevelSel>,
     /// Remembered absences.
-    pub absent: Option<LevelSel>,
+    pub negative: Option<LevelSel>,
     /// Bindings of tags to top tables.
     pub root: bool,
     /// In these caches; without any, in all that hold the kind.

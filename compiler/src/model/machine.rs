@@ -117,7 +117,7 @@ impl Caches {
     /// The caches that hold entries of a kind.
     #[must_use]
     pub fn holding(&self, kind: Kind) -> Stores {
-        let kind = if kind == Kind::Absent {
+        let kind = if kind == Kind::Negative {
             Kind::Leaf
         } else {
             kind
@@ -176,7 +176,7 @@ pub struct Tag {
     /// Whether a value means another space on another CPU.
     pub of_cpu: At<bool>,
     /// Whether all other values can be disowned on this CPU, to be flushed when next loaded.
-    pub may_be_retired: Option<Span>,
+    pub invalidated_lazily: Option<Span>,
     /// It is read only after changes are published.
     pub read_after_publish: Option<Span>,
     /// The values it may have, both included.

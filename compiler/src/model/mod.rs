@@ -17,7 +17,9 @@ pub use registers::*;
 use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
-pub use crate::ast::{Delivery, EventKind, Keeps, Known, Lost, Need, Stricter, TagSource, Written};
+pub use crate::ast::{
+    EventKind, Keeps, Known, Lost, Need, Shootdown, Stricter, TagSource, Written,
+};
 use crate::source::Span;
 
 /// A value and the words that it comes from.

@@ -4,9 +4,9 @@ use super::facts::keeps;
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    Aspects, Cases, CeilingOf, Change, Delivery, Drops, Erratum, Event, EventFact, EventKind, Form,
-    Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact,
-    Remedy, Setting, Spanned, Weakens, Which, Whose, Written,
+    Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact, EventKind, Form, Ident,
+    Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact,
+    Setting, Shootdown, Spanned, Weakens, Which, Whose, Workaround, Written,
 };
 
 impl Builder<'_> {
@@ -232,10 +232,10 @@ impl Builder<'_> {
         let kind = one(node, Rule::event_kind);
         let event_kind = if has(&kind, Rule::k_switch) {
             EventKind::Switch
-        } else if has(&kind, Rule::k_resume) {
-            EventKind::Resume
+        } else if has(&kind, Rule::k_return_to_user) {
+            EventKind::ReturnToUser
         } else {
-            EventKind::Arrive
+            EventKind::CpuOnline
         };
         Event {
             kind: Spanned {
@@ -269,7 +269,7 @@ impl Builder<'_> {
             text: self.text(node),
             needs: self.cond(node),
             weakens: self.each(&body, Rule::weakens, Self::weakens),
-            remedies: self.each(&body, Rule::remedy, Self::remedy),
+            workarounds: self.each(&body, Rule::workaround, Self::workaround),
             span: self.span(node),
         }
     }
@@ -299,8 +299,8 @@ impl Builder<'_> {
         }
     }
 
-    fn remedy(&mut self, node: &Node) -> Remedy {
-        Remedy {
+    fn workaround(&mut self, node: &Node) -> Workaround {
+        Workaround {
             after: has(node, Rule::k_after),
             targets: self.names(node),
             issue: self.each(node, Rule::issued, Self::issued),
@@ -332,9 +332,9 @@ impl Builder<'_> {
 
     fn policy_fact(&mut self, node: &Node) -> Option<PolicyFact> {
         Some(match node.as_rule() {
-            Rule::delivery => {
-                let cases = one(node, Rule::deliveries);
-                PolicyFact::Delivery(self.cases(&cases, Rule::deliver, Self::delivery))
+            Rule::shootdown => {
+                let cases = one(node, Rule::shootdowns);
+                PolicyFact::Shootdown(self.cases(&cases, Rule::deliver, Self::shootdown))
             }
             Rule::strides => PolicyFact::Strides(self.names(node)),
             Rule::gather => PolicyFact::Gather {
@@ -371,15 +371,15 @@ impl Builder<'_> {
         })
     }
 
-    fn delivery(&mut self, node: &Node) -> Spanned<Delivery> {
-        let by = one(node, Rule::delivery_by);
-        let delivery = if has(&by, Rule::k_broadcast) {
-            Delivery::Broadcast
+    fn shootdown(&mut self, node: &Node) -> Spanned<Shootdown> {
+        let by = one(node, Rule::shootdown_by);
+        let shootdown = if has(&by, Rule::k_broadcast) {
+            Shootdown::Broadcast
         } else {
-            Delivery::Interrupts
+            Shootdown::Ipi
         };
         Spanned {
-            node: delivery,
+            node: shootdown,
             span: self.span(&by),
         }
     }

@@ -39,7 +39,9 @@ impl Expected {
             Rule::register => return self.add_kind("a register"),
             Rule::text => return self.add_kind("a text in quotes"),
             Rule::EOI => return self.add_kind("the end of the file"),
-            Rule::kind | Rule::what => &[Rule::k_leaf, Rule::k_walk, Rule::k_root, Rule::k_absent],
+            Rule::kind | Rule::what => {
+                &[Rule::k_leaf, Rule::k_walk, Rule::k_root, Rule::k_negative]
+            }
             Rule::term | Rule::cond | Rule::terms => &[Rule::k_not, Rule::name],
             Rule::half | Rule::halves => &[Rule::k_low, Rule::k_high],
             Rule::under | Rule::unders => &[Rule::k_global, Rule::k_under],
@@ -61,9 +63,11 @@ impl Expected {
                 Rule::k_root,
                 Rule::k_devices,
             ],
-            Rule::event_kind | Rule::event => &[Rule::k_switch, Rule::k_resume, Rule::k_arrive],
-            Rule::deliveries | Rule::deliver | Rule::delivery_by => {
-                &[Rule::k_broadcast, Rule::k_interrupts]
+            Rule::event_kind | Rule::event => {
+                &[Rule::k_switch, Rule::k_return_to_user, Rule::k_cpu_online]
+            }
+            Rule::shootdowns | Rule::deliver | Rule::shootdown_by => {
+                &[Rule::k_broadcast, Rule::k_ipi]
             }
             Rule::gather_pages => &[Rule::k_batched, Rule::k_at],
             Rule::gather_tables => &[Rule::k_deferred, Rule::k_after],

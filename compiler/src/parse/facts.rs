@@ -59,8 +59,8 @@ impl Builder<'_> {
             Kind::Leaf
         } else if has(node, Rule::k_walk) {
             Kind::Walk
-        } else if has(node, Rule::k_absent) {
-            Kind::Absent
+        } else if has(node, Rule::k_negative) {
+            Kind::Negative
         } else {
             Kind::Root
         };
@@ -87,7 +87,7 @@ impl Builder<'_> {
                 TagSource::Life
             }),
             Rule::tag_read => TagFact::ReadAfterPublish,
-            Rule::tag_retired => TagFact::MayBeRetired,
+            Rule::tag_lazy => TagFact::InvalidatedLazily,
             Rule::tag_root => TagFact::IsRoot,
             _ => return None,
         })

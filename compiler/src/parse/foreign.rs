@@ -24,7 +24,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["mb", "m", "mi", "mbyte", "mbytes"], "MiB"),
     (&["gb", "g", "gi", "gbyte", "gbytes"], "GiB"),
     (&["ops", "op", "instructions", "flushes"], "operations"),
-    (&["ipi", "ipis", "interrupt"], "interrupts"),
+    (&["interrupts", "ipis", "interrupt"], "ipi"),
     (&["none", "0"], "nothing"),
     (&["all", "each"], "every"),
     (&["all", "any"], "everything"),
@@ -35,7 +35,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["for", "under", "and", "&", "then"], ","),
     (&["leaves", "translation", "translations", "tlb"], "leaf"),
     (&["walks", "tables", "table", "pwc"], "walk"),
-    (&["negative", "invalid", "absence", "absences"], "absent"),
+    (&["absent", "invalid", "absence", "absences"], "negative"),
     (
         &["flushes", "flush", "invalidates", "clears", "purges"],
         "drops",
@@ -55,7 +55,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["a", "an", "1", "single"], "one"),
     (&["its", "the", "same"], "this"),
     (&["context_switch"], "switch"),
-    (&["online", "cpu_online", "hotplug"], "arrive"),
+    (&["online", "arrive", "hotplug"], "cpu_online"),
     (&["threshold", "max", "limit", "most"], "ceiling"),
     (&["do", "run", "execute", "emit"], "issue"),
     (&["breaks", "loses"], "weakens"),
@@ -67,7 +67,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["flush", "instruction", "insn", "inst"], "invalidate"),
     (&["foreach", "loop", "repeat"], "for"),
     (&["bug", "quirk"], "erratum"),
-    (&["workaround", "fix"], "remedy"),
+    (&["remedy", "fix"], "workaround"),
     (&["policies", "strategy"], "policy"),
     (&["target", "target-arch"], "target_arch"),
     (&["architecture", "machine", "cpu"], "arch"),
@@ -288,7 +288,7 @@ fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'st
         return Some(wanted);
     }
     let is_part = [
-        "leaf", "walk", "root", "absent", "this", "any", "other", "loaded",
+        "leaf", "walk", "root", "negative", "this", "any", "other", "loaded",
     ];
     let before = text[..found.start].trim_end();
     let before = &before[before.trim_end_matches(is_part_of_name).len()..];

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use tlbc_facts::clause::Most;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
@@ -17,8 +17,8 @@ use tlbc_runtime::request::{Reach, Space};
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
-use super::remedies;
 use super::shapes::Shaper;
+use super::workarounds;
 use crate::model::{Instr, Stricter, Which, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
@@ -62,7 +62,7 @@ impl Shaper<'_, '_> {
                 replaced.clone(),
             ),
         );
-        let put_off = seq([Node::Store, Node::Owe(Deferred::SPACE_UNTIL_ATTACH)]);
+        let put_off = seq([Node::Store, Node::Defer(Deferred::SPACE_UNTIL_ATTACH)]);
         let deferred = |node| match change.deferred {
             Some(_) => Node::select(Test::MayDefer, put_off.clone(), node),
             None => node,
@@ -157,14 +157,14 @@ impl Shaper<'_, '_> {
         times: impl FnOnce(Node) -> Node,
     ) -> Node {
         let issue = issue(primitive);
-        let remedies = setting.remedies(Instr::Invalidate(primitive.invalidate));
-        let before = remedies::beside(self.model, &remedies, issue, false);
+        let workarounds = setting.workarounds(Instr::Invalidate(primitive.invalidate));
+        let before = workarounds::beside(self.model, &workarounds, issue, false);
         let written = times(seq(before.into_iter().chain([Node::Issue(issue)])));
         let issue = Issue {
             address: false,
             ..issue
         };
-        let after = remedies::beside(self.model, &remedies, issue, true);
+        let after = workarounds::beside(self.model, &workarounds, issue, true);
         let barriers = setting.done_after(primitive.invalidate).into_iter();
         let complete = barriers.map(|barrier| self.complete(setting, barrier));
         seq([written].into_iter().chain(after).chain(complete))

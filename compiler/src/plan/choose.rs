@@ -25,7 +25,7 @@ pub struct Need {
     /// Walk entries.
     pub walk: bool,
     /// Negative entries, of which levels.
-    pub absent: Levels,
+    pub negative: Levels,
     /// What binds the tag to its top table.
     pub root: bool,
     /// Of which addresses.
@@ -139,7 +139,7 @@ impl Chooser {
             other: setting.has_tag(true) || setting.has_tag(false),
             global: setting.may_hold_globals(),
         };
-        let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Absent].into_iter();
+        let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Negative].into_iter();
         let cells = kinds
             .filter(|kind| held(setting, *kind))
             .fold(Cells::NONE, |all, kind| {
@@ -200,7 +200,7 @@ pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> 
     let kinds = [
         (need.leaf, Kind::Leaf, leaf),
         (need.walk, Kind::Walk, walk),
-        (true, Kind::Absent, need.absent.and(leaf)),
+        (true, Kind::Negative, need.negative.and(leaf)),
         (need.root, Kind::Root, Levels::ALL),
     ];
     let cells = kinds
@@ -221,7 +221,7 @@ pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
         Kind::Leaf => caches.leaf.is_some(),
         Kind::Walk => caches.walk.is_some(),
         Kind::Root => caches.root.is_some(),
-        Kind::Absent => caches.invalid_cached,
+        Kind::Negative => caches.invalid_cached,
     }
 }
 

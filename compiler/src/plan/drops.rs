@@ -81,7 +81,7 @@ impl Setting<'_> {
         let kinds = [
             (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
             (Kind::Walk, levels(d.walk, hint), Lost::Walk),
-            (Kind::Absent, self.absences(d.absent, hint), Lost::Leaf),
+            (Kind::Negative, self.absences(d.negative, hint), Lost::Leaf),
             (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
         ];
         kinds

@@ -1,29 +1,30 @@
 //! What errata take away, and what they want issued for it.
 
 use super::pool::Setting;
-use crate::model::{Instr, Lost, Machine, Remedy, Weakens};
+use crate::model::{Instr, Lost, Machine, Weakens, Workaround};
 
 impl<'m> Setting<'m> {
-    /// The remedies that errata want beside an instruction where the machine has them.
-    pub fn remedies(&self, target: Instr) -> Vec<(usize, usize)> {
+    /// The workarounds that errata want beside an instruction where the machine has them.
+    pub fn workarounds(&self, target: Instr) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
         for (index, erratum) in self.model.errata.iter().enumerate() {
             let mut weakens = erratum.weakens.iter();
             if weakens.any(|w| w.target.value == target && w.on.is_none() && self.meets(w)) {
-                let remedies = erratum.remedies.iter().enumerate();
-                let of_target = remedies.filter(|(_, remedy)| remedy.target.value == target);
+                let workarounds = erratum.workarounds.iter().enumerate();
+                let of_target =
+                    workarounds.filter(|(_, workaround)| workaround.target.value == target);
                 out.extend(of_target.map(|(number, _)| (index, number)));
             }
         }
         out
     }
 
-    /// The barriers after which an invalidation is done, and what its remedies issue after their own barriers.
+    /// The barriers after which an invalidation is done, and what its workarounds issue after their own barriers.
     pub fn done_after(&self, invalidate: usize) -> Vec<usize> {
         let after = |it: usize| self.model.invalidates[it].done_after(self.machine);
         let mut barriers: Vec<usize> = after(invalidate).into_iter().collect();
-        for (erratum, number) in self.remedies(Instr::Invalidate(invalidate)) {
-            let issue = &self.model.errata[erratum].remedies[number].issue;
+        for (erratum, number) in self.workarounds(Instr::Invalidate(invalidate)) {
+            let issue = &self.model.errata[erratum].workarounds[number].issue;
             let steps = issue.iter().rev().map(|issued| issued.instr);
             let open = steps.map_while(|instr| match instr {
                 Instr::Invalidate(invalidate) => Some(invalidate),
@@ -44,12 +45,12 @@ impl<'m> Setting<'m> {
         weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.machine)
     }
 
-    /// What errata take away from an instruction and no remedy gives back.
+    /// What errata take away from an instruction and no workaround gives back.
     pub fn lost(&self, target: Instr) -> impl Iterator<Item = &'m Weakens> + use<'m> {
         let setting = *self;
         let errata = self.model.errata.iter().enumerate();
-        let mended = move |r: &Remedy| r.target.value == target;
-        let lasting = errata.filter(move |(_, erratum)| !erratum.remedies.iter().any(mended));
+        let mended = move |r: &Workaround| r.target.value == target;
+        let lasting = errata.filter(move |(_, erratum)| !erratum.workarounds.iter().any(mended));
         lasting.flat_map(move |(index, erratum)| {
             let weakens = erratum.weakens.iter();
             weakens.filter(move |w| {

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::backend::{Deferred, Pending};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;
@@ -26,7 +26,7 @@ impl Shaper<'_, '_> {
         let owe_views = self.views_to_resume();
         let flush = self.flush_before_load();
         let drop = |cx: &Self| {
-            let mut steps = vec![Node::Pay(Pending::Tag)];
+            let mut steps = vec![Node::CompletePending(Pending::Tag)];
             if !pays {
                 steps.push(flush.clone());
             }
@@ -38,9 +38,13 @@ impl Shaper<'_, '_> {
             let everything = if self.model.arrives_clean(self.machine) {
                 self.drop_all()
             } else {
-                Node::Call(Shape::Arrive)
+                Node::Call(Shape::CpuOnline)
             };
-            let steps = [Node::Pay(Pending::All), everything, self.loads(false)];
+            let steps = [
+                Node::CompletePending(Pending::All),
+                everything,
+                self.loads(false),
+            ];
             seq(steps.into_iter().chain(owe_views.clone()))
         } else {
             // Tags are not given out anew all at once: no instruction needs to be able to drop everything.
@@ -92,8 +96,8 @@ impl Shaper<'_, '_> {
     /// The views whose flush is put off to the return to user code when their tag is dropped whole.
     fn views_to_resume(&self) -> Option<Node> {
         let setting = self.setting(Space::User, Reach::Here, false);
-        let owed = setting.debts().iter().any(|m| m.how == How::OweView);
-        owed.then_some(Node::Owe(Deferred::VIEW_UNTIL_RETURN))
+        let owed = setting.debts().iter().any(|m| m.how == How::DeferView);
+        owed.then_some(Node::Defer(Deferred::VIEW_UNTIL_RETURN))
     }
 
     /// Whether what a switch loads drops everything under the tag, so that loading pays.

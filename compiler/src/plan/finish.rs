@@ -1,7 +1,7 @@
 //! Which CPUs are interrupted, and how a flush is completed.
 //!
 //! In: the choices of a setting. Out: the nodes of `Finish` and `Told`, and what each routine says of its completion.
-//! Holds: every barrier after which an issued instruction is done follows it, each erratum's remedy follows the
+//! Holds: every barrier after which an issued instruction is done follows it, each erratum's workaround follows the
 //! barrier that it mends, and CPUs that no instruction drains are interrupted. Where routines differ in what they require,
 //! each names its steps, and completion does no others.
 
@@ -16,10 +16,10 @@ use super::choose::{Need, Of};
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::pool::{Means, Setting};
-use super::remedies;
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, absent_too, either};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, either, negative_too};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
+use super::workarounds;
 use crate::model::{Instr, Lost, Machine, Resync};
 
 /// A part of a routine whose completion may differ from that of others.
@@ -91,7 +91,7 @@ impl<'m> Shaper<'m, '_> {
             Part::Everything { walk } => {
                 let all = Need {
                     of: Of::Everything,
-                    ..absent_too(need(walk))
+                    ..negative_too(need(walk))
                 };
                 let choice = self.choose(setting, all);
                 Some(Staged::everything(setting, &choice, all))
@@ -204,7 +204,7 @@ impl<'m> Shaper<'m, '_> {
                 _ => groups.push((bit, nodes)),
             }
         }
-        let mut steps = vec![Node::Notify];
+        let mut steps = vec![Node::InvalidateSecondary];
         if groups.is_empty() {
             steps.push(Node::Nothing(Reason::AtOnce));
         }
@@ -234,7 +234,7 @@ impl<'m> Shaper<'m, '_> {
         match what {
             What::Complete(barrier) => vec![self.complete(setting, *barrier)],
             What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
-            What::Interrupt(sets) => vec![Node::Deliver {
+            What::Interrupt(sets) => vec![Node::SendIpi {
                 to: IpiTargets {
                     agents: Agents::NONE,
                     sets: *sets,
@@ -250,9 +250,9 @@ impl<'m> Shaper<'m, '_> {
         Some(Node::Resync { barrier })
     }
 
-    /// A completing barrier with the remedies of its errata.
+    /// A completing barrier with the workarounds of its errata.
     pub(super) fn complete(&self, setting: &Setting<'_>, barrier: usize) -> Node {
-        self.with(&setting.remedies(Instr::Barrier(barrier)), barrier)
+        self.with(&setting.workarounds(Instr::Barrier(barrier)), barrier)
     }
 
     /// A completing barrier after which entries are gone, drained or not: all that has to hold before
@@ -263,14 +263,14 @@ impl<'m> Shaper<'m, '_> {
             let mut weakens = self.model.errata[erratum].weakens.iter();
             weakens.any(|w| w.target.value == target && w.lost.value == Lost::Gone)
         };
-        let mut wanted = setting.remedies(target);
+        let mut wanted = setting.workarounds(target);
         wanted.retain(|(erratum, _)| loses(*erratum));
         self.with(&wanted, barrier)
     }
 
     fn with(&self, wanted: &[(usize, usize)], barrier: usize) -> Node {
-        let before = remedies::beside_barrier(self.model, wanted, false);
-        let after = remedies::beside_barrier(self.model, wanted, true);
+        let before = workarounds::beside_barrier(self.model, wanted, false);
+        let after = workarounds::beside_barrier(self.model, wanted, true);
         seq(before
             .into_iter()
             .chain([Node::Complete { barrier, of: None }])
@@ -297,7 +297,7 @@ impl<'m> Shaper<'m, '_> {
                 nodes.push(Node::Nothing(Reason::NobodyElse));
                 continue;
             }
-            let to = |holders| Node::Deliver {
+            let to = |holders| Node::SendIpi {
                 to: IpiTargets {
                     agents: holders,
                     sets: 0,

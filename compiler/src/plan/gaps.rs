@@ -14,11 +14,11 @@ use super::asked::{Asked, outcomes};
 use super::change::Unwritten;
 use super::choose::{Chooser, Need, Of, left_over};
 use super::pool::{How, Means, Setting};
-use super::shapes::{LEAF_AND_WALK, absent_too};
+use super::shapes::{LEAF_AND_WALK, negative_too};
 use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Config, Delivery, Invalidate, Model, TagSource};
+use crate::model::{At, Config, Invalidate, Model, Shootdown, TagSource};
 
 /// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
@@ -63,7 +63,7 @@ fn gap_at(
     let what = named(cell, owner);
     let with = configuration(model, gap.config);
     let nearest = nearest.and_then(|means| match means.how {
-        How::Retire | How::OweView => None,
+        How::InvalidateOtherTags | How::DeferView => None,
         how => how
             .primitives()
             .next()
@@ -246,7 +246,7 @@ fn request(need: Need) -> &'static str {
         (Of::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
-        _ if !need.absent.is_empty() => "mapping a page where none was",
+        _ if !need.negative.is_empty() => "mapping a page where none was",
         _ => "unmapping a page",
     }
 }
@@ -255,7 +255,7 @@ fn named(cell: Cell, owner: &str) -> String {
     let kind = match cell.kind {
         Kind::Leaf(_) => "leaf entries",
         Kind::Walk(_) => "walk entries",
-        Kind::Absent(_) => "cached absences",
+        Kind::Negative(_) => "cached absences",
         Kind::Root => "root bindings",
     };
     match cell.class {
@@ -284,21 +284,21 @@ fn configuration(model: &Model, config: Config) -> String {
 }
 
 /// Where the policy states a broadcast and no instruction reaches others.
-pub fn delivery(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diagnostic> {
-    let Some(stated) = &model.policy.delivery else {
+pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diagnostic> {
+    let Some(stated) = &model.policy.shootdown else {
         return Vec::new();
     };
     let need = Need {
         of: Of::Everything,
-        ..absent_too(LEAF_AND_WALK)
+        ..negative_too(LEAF_AND_WALK)
     };
-    let mut found: Vec<(Config, Space, At<Delivery>)> = Vec::new();
+    let mut found: Vec<(Config, Space, At<Shootdown>)> = Vec::new();
     for space in [Space::User, Space::Kernel] {
         let missing = outcomes(needs, |machine| {
             let at = stated.get(machine)?;
             let setting = Setting::new(model, machine, space, Reach::Wide);
             let missing =
-                at.value == Delivery::Broadcast && chooser.choose(&setting, need).is_none();
+                at.value == Shootdown::Broadcast && chooser.choose(&setting, need).is_none();
             missing.then_some((machine.known().config(), space, *at))
         });
         found.extend(missing.into_iter().filter_map(|(_, missing)| missing));
@@ -324,6 +324,6 @@ pub fn delivery(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diag
     vec![
         diagnostic
             .note("what an instruction does not reach has to be told by interrupt")
-            .help("state `delivery interrupts`, or say under which features there is a broadcast"),
+            .help("state `shootdown ipi`, or say under which features there is a broadcast"),
     ]
 }

@@ -7,10 +7,11 @@
 
 use tlbc_facts::clause::{Clause, Most};
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::passes::Folding;
 use tlbc_runtime::pte::Kind;
+use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
@@ -32,7 +33,7 @@ pub enum Shape {
     /// Everything of the space and what binds its tag to its top table, where that is cached.
     Teardown(Space, Reach),
     /// Who is interrupted for a request that others are to be told of.
-    Told(Space),
+    IpiTargets(Space),
     /// Completion.
     Finish(Space, Reach),
     /// The change of an entry itself.
@@ -42,11 +43,11 @@ pub enum Shape {
     /// Another address space.
     Switch,
     /// Return to user code.
-    Resume,
+    ReturnToUser,
     /// Entry from user code.
-    Enter,
+    EnterFromUser,
     /// A CPU comes up.
-    Arrive,
+    CpuOnline,
 }
 
 impl Shape {
@@ -60,12 +61,14 @@ impl Shape {
             | Shape::Pass(space, _, _)
             | Shape::Everything(space, _)
             | Shape::Teardown(space, _)
-            | Shape::Told(space)
+            | Shape::IpiTargets(space)
             | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
-                Space::User
-            }
+            Shape::Change
+            | Shape::Switch
+            | Shape::ReturnToUser
+            | Shape::EnterFromUser
+            | Shape::CpuOnline => Space::User,
         }
     }
 
@@ -80,10 +83,12 @@ impl Shape {
             | Shape::Everything(_, reach)
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
-            Shape::Told(_) | Shape::Publish(_) => Reach::Wide,
-            Shape::Change | Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive => {
-                Reach::Here
-            }
+            Shape::IpiTargets(_) | Shape::Publish(_) => Reach::Wide,
+            Shape::Change
+            | Shape::Switch
+            | Shape::ReturnToUser
+            | Shape::EnterFromUser
+            | Shape::CpuOnline => Reach::Here,
         }
     }
 }
@@ -157,10 +162,10 @@ pub enum Node {
         of: Option<usize>,
     },
     /// An invalidation because of an erratum.
-    Remedy {
+    Workaround {
         /// The erratum.
         erratum: usize,
-        /// Which of its remedies, and which instruction of that.
+        /// Which of its workarounds, and which instruction of that.
         number: (usize, usize),
         /// The instruction that it mends, whose operands it has; without one all are zero.
         of: Option<Issue>,
@@ -171,22 +176,22 @@ pub enum Node {
         barrier: usize,
     },
     /// Other CPUs are interrupted.
-    Deliver {
+    SendIpi {
         /// Who.
         to: IpiTargets,
         /// Whether they have anything to do; otherwise the interrupt itself is what they need.
         flush: bool,
     },
     /// Devices that share the tables are told here, between start and finish.
-    Notify,
+    InvalidateSecondary,
     /// The entries that change are stored.
     Store,
     /// Something is put off.
-    Owe(Deferred),
+    Defer(Deferred),
     /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
-    Retire,
+    InvalidateOtherTags,
     /// A debt is paid: the steps that follow drop everything under the tag, or under every tag.
-    Pay(Pending),
+    CompletePending(Pending),
     /// A register is loaded.
     Load {
         /// Which, by its index.
@@ -233,7 +238,7 @@ pub enum Test {
     /// Leaf entries are owed.
     Leaf,
     /// Negative entries have to be dropped.
-    Absent,
+    Negative,
     /// Negative entries of one of these levels have to be dropped.
     AppearedAt(Levels),
     /// The space ends.

@@ -19,7 +19,6 @@ pub mod ir;
 mod passes;
 pub mod pool;
 mod ranges;
-mod remedies;
 #[cfg(test)]
 mod scaling;
 mod search;
@@ -30,6 +29,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod workarounds;
 mod writers;
 
 use std::collections::BTreeMap;
@@ -48,8 +48,8 @@ use answers::{Answers, Needs};
 use asked::{Asked, outcomes};
 use choose::{Chooser, Need};
 use ir::{Node, Plan, Shape};
-pub use remedies::{issued, names_address};
 use shapes::Shaper;
+pub use workarounds::{issued, names_address};
 pub(crate) use writers::unserved;
 
 /// The plans of an architecture.
@@ -83,18 +83,18 @@ impl Plans {
     /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
     /// either.
     #[must_use]
-    pub fn delivery(&self, model: &Model) -> Shootdown {
-        let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::Told(space)));
+    pub fn shootdown(&self, model: &Model) -> Shootdown {
+        let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
         let mut interrupts = false;
         for plan in told.into_iter().flatten() {
             plan.body.walk(&mut |node| {
-                interrupts |= matches!(node, Node::Deliver { .. } | Node::Owe(_));
+                interrupts |= matches!(node, Node::SendIpi { .. } | Node::Defer(_));
             });
         }
-        let mut stated = model.policy.delivery.iter().flat_map(|d| &d.cases);
+        let mut stated = model.policy.shootdown.iter().flat_map(|d| &d.cases);
         match (
             interrupts,
-            stated.any(|(at, _)| at.value == model::Delivery::Broadcast),
+            stated.any(|(at, _)| at.value == model::Shootdown::Broadcast),
         ) {
             (false, _) => Shootdown::Broadcast,
             (true, false) => Shootdown::Ipi,
@@ -152,7 +152,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     let mut diagnostics = gaps::diagnose(model, needs, &gaps);
     diagnostics.extend(gaps::unwritten(model, &unwritten));
     if diagnostics.is_empty() {
-        diagnostics = gaps::delivery(model, needs, &mut chooser);
+        diagnostics = gaps::shootdown(model, needs, &mut chooser);
     }
     (Plans(plans), diagnostics)
 }
@@ -178,14 +178,14 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Everything))
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
-        .chain(spaces.into_iter().map(Shape::Told))
+        .chain(spaces.into_iter().map(Shape::IpiTargets))
         .chain(spaces.into_iter().map(Shape::Publish))
         .chain([
             Shape::Change,
             Shape::Switch,
-            Shape::Resume,
-            Shape::Enter,
-            Shape::Arrive,
+            Shape::ReturnToUser,
+            Shape::EnterFromUser,
+            Shape::CpuOnline,
         ])
 }
 
@@ -206,7 +206,7 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {
             (space, reach, Which::Everything)
         }
-        Shape::Arrive => (Space::Kernel, Reach::Here, Which::Everything),
+        Shape::CpuOnline => (Space::Kernel, Reach::Here, Which::Everything),
         _ => return Vec::new(),
     };
     let features = model.features.iter().enumerate();
@@ -265,9 +265,9 @@ fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
     body.walk(&mut |node| {
         spans.extend(match node {
             Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
-            Node::Remedy {
+            Node::Workaround {
                 erratum, number, ..
-            } => match remedies::issued(model, *erratum, *number).instr {
+            } => match workarounds::issued(model, *erratum, *number).instr {
                 Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
                 Instr::Barrier(_) => None,
             },

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{Most, Stores, Stride};
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::passes::{Folding, Walks};
+use tlbc_runtime::request::passes::{Folding, Walks};
 
 use super::choose::{Choice, Need, Of, wanted};
 use super::factor::seq;
@@ -34,9 +34,9 @@ impl<'m> Shaper<'m, '_> {
             }
             _ => leaf,
         };
-        let absent = self.appeared(setting, stage);
-        let node = match absent {
-            Some(absent) => Node::select(Test::Absent, absent, node),
+        let negative = self.appeared(setting, stage);
+        let node = match negative {
+            Some(negative) => Node::select(Test::Negative, negative, node),
             None => node,
         };
         (stage == 0 || node != Node::Seq(Vec::new())).then_some(node)
@@ -49,8 +49,8 @@ impl<'m> Shaper<'m, '_> {
         for need in self.absences_by_address(setting) {
             let node = self.entries(setting, need, stage)?;
             match groups.iter_mut().find(|(_, same)| *same == node) {
-                Some((levels, _)) => *levels = levels.union(need.absent),
-                None => groups.push((need.absent, node)),
+                Some((levels, _)) => *levels = levels.union(need.negative),
+                None => groups.push((need.negative, node)),
             }
         }
         let (_, last) = groups.pop()?;
@@ -134,7 +134,7 @@ impl<'m> Shaper<'m, '_> {
     /// Whether what drops negative entries of one level by address drops those of every level there.
     fn absences_go_together(&mut self, setting: &Setting<'m>) -> bool {
         let all = Need {
-            absent: Levels::ALL,
+            negative: Levels::ALL,
             ..LEAF
         };
         let levels = self.levels();

@@ -1,7 +1,7 @@
 //! What can be done: every primitive with its effect, cut into cells.
 //!
 //! In: a [`Setting`]. Out: the [`Means`], in the order of the definition, each with the machines that have it. Holds:
-//! `when` is evaluated, and an erratum has taken away what it weakens, unless its own remedy follows, which is then
+//! `when` is evaluated, and an erratum has taken away what it weakens, unless its own workaround follows, which is then
 //! recorded with the means whether the machine has the erratum or not. A means that drops one set of a cache at a time is there as the loop over all sets.
 
 use std::rc::Rc;
@@ -33,9 +33,9 @@ pub enum How {
         count: u64,
     },
     /// By disowning every other tag of this CPU.
-    Retire,
+    InvalidateOtherTags,
     /// By putting off a view's flush until it is loaded.
-    OweView,
+    DeferView,
 }
 
 /// An instruction, or one of its forms.
@@ -53,7 +53,7 @@ impl How {
         let (first, second) = match self {
             How::Issue(one) => (Some(one), None),
             How::Sets { first, rest, .. } => (Some(first), Some(rest)),
-            How::Retire | How::OweView => (None, None),
+            How::InvalidateOtherTags | How::DeferView => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -108,8 +108,8 @@ pub struct Means {
     pub cost: u64,
     /// The barriers after which it is done.
     pub after: Vec<usize>,
-    /// What errata want issued beside it where the machine has them: (erratum, remedy), by index.
-    pub remedies: Vec<(usize, usize)>,
+    /// What errata want issued beside it where the machine has them: (erratum, workaround), by index.
+    pub workarounds: Vec<(usize, usize)>,
 }
 
 /// A means, and which machines have it.
@@ -277,7 +277,7 @@ impl Setting<'_> {
             puts_off: 0,
             cost: it.cost,
             after: self.done_after(primitive.invalidate),
-            remedies: self.remedies(Instr::Invalidate(primitive.invalidate)),
+            workarounds: self.workarounds(Instr::Invalidate(primitive.invalidate)),
         })
     }
 
@@ -393,22 +393,22 @@ impl Setting<'_> {
             puts_off: whose.bits(),
             cost: 0,
             after: Vec::new(),
-            remedies: Vec::new(),
+            workarounds: Vec::new(),
         };
         // Among the other tags are those of every kind.
         let mut tags = self.tags().peekable();
-        if tags.peek().is_some() && tags.all(|tag| tag.may_be_retired.is_some()) {
+        if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
             let others = Whose {
                 this: false,
                 other: true,
                 global: false,
             };
-            debts.push(owe(How::Retire, None, others));
+            debts.push(owe(How::InvalidateOtherTags, None, others));
         }
         if self.space == Space::User {
             for &view in &views {
                 if !self.model.user.views[view].loaded && self.resume_drops(view) {
-                    debts.push(owe(How::OweView, Some(view), Whose::THIS));
+                    debts.push(owe(How::DeferView, Some(view), Whose::THIS));
                 }
             }
         }
@@ -441,7 +441,7 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
     model.loads[load].drops.iter().any(|d| {
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
-            && (d.absent == Some(LevelSel::Any) || !model.caches.invalid_cached)
+            && (d.negative == Some(LevelSel::Any) || !model.caches.invalid_cached)
             && d.which.value == Which::Everything
             && d.whose.value.this
             && d.when.holds_with(machine, false, keep)

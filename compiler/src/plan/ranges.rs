@@ -1,7 +1,7 @@
 //! Ranges: what is done for many entries, a pass at a time.
 //!
 //! In: the choices for one entry. Out: the node of `Ranges`. Holds: walk entries of a live subtree go and are complete
-//! before its leaves; each stage is issued for all passes when the one before is complete; a remedy follows the loops
+//! before its leaves; each stage is issued for all passes when the one before is complete; a workaround follows the loops
 //! whose instructions it mends.
 
 use std::rc::Rc;
@@ -14,10 +14,10 @@ use super::factor::seq;
 use super::finish::Part;
 use super::ir::{Node, Over, Shape, Test};
 use super::pool::{Means, Setting};
-use super::remedies;
 use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK};
 use super::stages::{Staged, barriers};
 use super::steps::{guarded, issues};
+use super::workarounds;
 
 /// What is chosen for loops.
 struct Chosen {
@@ -61,7 +61,7 @@ impl<'m> Shaper<'m, '_> {
             return Vec::new();
         }
         let of_level = |level| Need {
-            absent: Levels::only(level),
+            negative: Levels::only(level),
             ..LEAF
         };
         let needs = self.levels().into_iter().map(of_level);
@@ -112,11 +112,11 @@ impl<'m> Shaper<'m, '_> {
         }
         // Entries that appear while tables go are too rare for passes of their own.
         let appeared = match self.chosen_for_absences(setting) {
-            Some(absent) => {
+            Some(negative) => {
                 let needs = self.absences_by_address(setting);
                 let required = seq(self.requires(setting, Part::Appeared));
-                let loops = self.loops(setting, &absent, &needs, required);
-                let by_address = |level| needs.iter().any(|n| n.absent.contains(level));
+                let loops = self.loops(setting, &negative, &needs, required);
+                let by_address = |level| needs.iter().any(|n| n.negative.contains(level));
                 let others = self
                     .levels()
                     .into_iter()
@@ -131,7 +131,7 @@ impl<'m> Shaper<'m, '_> {
             }
             None => all,
         };
-        Node::select(Test::Absent, appeared, node)
+        Node::select(Test::Negative, appeared, node)
     }
 
     /// The loops over the passes, counted as for these needs; what they require of completion follows.
@@ -178,7 +178,7 @@ impl<'m> Shaper<'m, '_> {
         choices.fold(node, |node, choice| guarded(self.model, choice, node))
     }
 
-    /// One stage of the loops: cuts, leaves, what names no address, and remedies.
+    /// One stage of the loops: cuts, leaves, what names no address, and workarounds.
     fn stage(&self, setting: &Setting<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
         let none = || Node::Seq(Vec::new());
         let mut steps = Vec::new();
@@ -203,7 +203,7 @@ impl<'m> Shaper<'m, '_> {
         steps.extend(over(setting, Over::Leaves, chosen.all(), stage));
         steps.push(whole);
         let addressed = chosen.all().flat_map(|choice| choice.addressed(stage));
-        steps.extend(remedies::behind_loop(self.model, addressed));
+        steps.extend(workarounds::behind_loop(self.model, addressed));
         steps
     }
 
@@ -228,7 +228,7 @@ impl<'m> Shaper<'m, '_> {
                 steps.push(once(setting, now));
             }
             let addressed = walk.addressed(stage);
-            steps.extend(remedies::behind_loop(self.model, addressed));
+            steps.extend(workarounds::behind_loop(self.model, addressed));
         }
         steps.extend(open.into_iter().map(|b| self.gone(setting, b)));
         Node::select(Test::Live, seq(steps), Node::Seq(Vec::new()))

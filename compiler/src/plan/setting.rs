@@ -7,7 +7,7 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::asked::Asked;
-use crate::model::{Delivery, Kind, Machine, Model, Tag, Under};
+use crate::model::{Kind, Machine, Model, Shootdown, Tag, Under};
 
 /// One machine and one kind of request, for which means are chosen.
 #[derive(Clone, Copy)]
@@ -59,12 +59,12 @@ impl<'m> Setting<'m> {
     /// else there, since what hits it would have to hit every tag.
     pub fn may_broadcast(&self) -> bool {
         let named = self.space == Space::Kernel || self.of_machine || self.tags().next().is_none();
-        named && self.delivery() != Some(Delivery::Interrupts)
+        named && self.shootdown() != Some(Shootdown::Ipi)
     }
 
     /// How the policy has others told on this machine.
-    pub fn delivery(&self) -> Option<Delivery> {
-        let stated = self.model.policy.delivery.as_ref()?;
+    pub fn shootdown(&self) -> Option<Shootdown> {
+        let stated = self.model.policy.shootdown.as_ref()?;
         stated.get(self.machine).map(|at| at.value)
     }
 
@@ -110,7 +110,7 @@ impl<'m> Setting<'m> {
     pub fn classes(&self, kind: Kind) -> Whose {
         let space = self.model.space(self.space);
         let cases = match kind {
-            Kind::Leaf | Kind::Absent => &space.leaf,
+            Kind::Leaf | Kind::Negative => &space.leaf,
             Kind::Walk | Kind::Root => &space.walk,
         };
         let tagged = self.tags().next().is_some();
@@ -148,8 +148,8 @@ impl<'m> Setting<'m> {
                 root: true,
                 ..What::NOTHING
             },
-            Kind::Absent => What {
-                absent: levels,
+            Kind::Negative => What {
+                negative: levels,
                 ..What::NOTHING
             },
         };

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -38,7 +38,7 @@ pub struct Shaper<'m, 'c> {
 pub const LEAF: Need = Need {
     leaf: true,
     walk: false,
-    absent: Levels::NONE,
+    negative: Levels::NONE,
     root: false,
     of: Of::One,
 };
@@ -88,13 +88,13 @@ impl<'m, 'c> Shaper<'m, 'c> {
                 self.model.caches.root?;
                 self.flush(space, reach, Shape::Teardown, |cx, s| Some(cx.teardown(s)))?
             }
-            Shape::Told(space) => self.told(space),
+            Shape::IpiTargets(space) => self.told(space),
             Shape::Change => self.change(),
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
-            Shape::Resume => self.resume(),
-            Shape::Enter => self.enter(),
-            Shape::Arrive => self.arrive(),
+            Shape::ReturnToUser => self.resume(),
+            Shape::EnterFromUser => self.enter(),
+            Shape::CpuOnline => self.arrive(),
         })
     }
 
@@ -130,7 +130,7 @@ impl<'m, 'c> Shaper<'m, 'c> {
     pub(super) fn direct(&mut self, setting: &Setting<'_>) -> bool {
         let all = Need {
             of: Of::Everything,
-            ..absent_too(LEAF_AND_WALK)
+            ..negative_too(LEAF_AND_WALK)
         };
         setting.reach == Reach::Here || self.chooser.choose(setting, all).is_some()
     }
@@ -253,8 +253,8 @@ impl<'m, 'c> Shaper<'m, 'c> {
             let part = Part::Everything { walk: need.walk };
             cx.at_once(setting, (&choice, &staged), false, part)
         };
-        let both = with(self, absent_too(LEAF_AND_WALK));
-        Node::select(Test::Walk, both, with(self, absent_too(LEAF)))
+        let both = with(self, negative_too(LEAF_AND_WALK));
+        Node::select(Test::Walk, both, with(self, negative_too(LEAF)))
     }
 
     /// Everything of the space, and what binds its tag. The CPUs that flush may have left the space long ago, so nothing
@@ -274,15 +274,15 @@ impl<'m, 'c> Shaper<'m, 'c> {
 pub const TEARDOWN: Need = Need {
     leaf: true,
     walk: true,
-    absent: Levels::ALL,
+    negative: Levels::ALL,
     root: true,
     of: Of::Everything,
 };
 
 /// The same, with negative entries.
-pub fn absent_too(need: Need) -> Need {
+pub fn negative_too(need: Need) -> Need {
     Need {
-        absent: Levels::ALL,
+        negative: Levels::ALL,
         ..need
     }
 }
@@ -293,8 +293,8 @@ fn others_owe(space: Space) -> Option<Node> {
     (space == Space::User).then(|| {
         Node::select(
             Test::Walk,
-            Node::Owe(parked),
-            Node::Owe(parked | Deferred::LAZY_UNTIL_LOAD),
+            Node::Defer(parked),
+            Node::Defer(parked | Deferred::LAZY_UNTIL_LOAD),
         )
     })
 }

@@ -76,7 +76,7 @@ impl Setting<'_> {
 impl Means {
     /// Whether nothing is dropped now.
     pub fn is_deferred(&self) -> bool {
-        matches!(self.how, How::Retire | How::OweView)
+        matches!(self.how, How::InvalidateOtherTags | How::DeferView)
     }
 
     /// Whether it can be issued where neither an address nor the tag of a space is known.

@@ -1,11 +1,11 @@
 //! The steps that carry out means: instructions, loops over sets, debts, and what errata want beside them.
 
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 
 use super::choose::Choice;
 use super::ir::{Issue, Node, Over};
 use super::pool::{How, Means, Names, Primitive, Setting};
-use super::remedies;
+use super::workarounds;
 use crate::model::{Model, Need};
 
 /// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
@@ -20,18 +20,18 @@ pub fn issues<'a>(
     means.sort_by_key(|m| m.is_deferred());
     let node = move |m: &Means| {
         let issue = |primitive| issue_of(m, primitive, hint);
-        let with_remedies = |issue: Issue, nodes: Vec<Node>| {
-            let mut steps = remedies::beside(model, &m.remedies, issue, false);
+        let with_workarounds = |issue: Issue, nodes: Vec<Node>| {
+            let mut steps = workarounds::beside(model, &m.workarounds, issue, false);
             steps.extend(nodes);
             if beside {
-                steps.extend(remedies::beside(model, &m.remedies, issue, true));
+                steps.extend(workarounds::beside(model, &m.workarounds, issue, true));
             }
             steps
         };
         match m.how {
             How::Issue(primitive) => {
                 let issue = issue(primitive);
-                with_remedies(issue, vec![Node::Issue(issue)])
+                with_workarounds(issue, vec![Node::Issue(issue)])
             }
             How::Sets { first, rest, count } => {
                 let (first, rest) = (issue(first), issue(rest));
@@ -43,10 +43,10 @@ pub fn issues<'a>(
                         rest: None,
                     });
                 }
-                with_remedies(first, nodes)
+                with_workarounds(first, nodes)
             }
-            How::Retire => vec![Node::Retire],
-            How::OweView => vec![Node::Owe(Deferred::VIEW_UNTIL_RETURN)],
+            How::InvalidateOtherTags => vec![Node::InvalidateOtherTags],
+            How::DeferView => vec![Node::Defer(Deferred::VIEW_UNTIL_RETURN)],
         }
     };
     means.into_iter().flat_map(node).collect()

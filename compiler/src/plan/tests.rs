@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::choose::{Chooser, Need, Of, useful, wanted};
 use super::ir::{Node, Test};
 use super::pool::{Means, Names, Setting};
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, absent_too};
+use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, negative_too};
 use super::{plan, shapes};
 use crate::lower::lower;
 use crate::model::{Config, Model};
@@ -219,7 +219,7 @@ fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec
 #[test]
 fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
     let needs_of =
-        |of| [LEAF, WALK, LEAF_AND_WALK, absent_too(LEAF)].map(|need| Need { of, ..need });
+        |of| [LEAF, WALK, LEAF_AND_WALK, negative_too(LEAF)].map(|need| Need { of, ..need });
     let needs_of: Vec<Need> = [Of::One, Of::Runs, Of::Everything]
         .into_iter()
         .flat_map(needs_of)

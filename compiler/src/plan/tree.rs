@@ -162,38 +162,42 @@ mod tests {
     #[test]
     fn a_flag_that_does_not_matter_is_not_asked_for() {
         let leaves = [
-            leaf(&[(0, false), (1, false)], Shape::Arrive),
-            leaf(&[(0, true), (1, false)], Shape::Arrive),
+            leaf(&[(0, false), (1, false)], Shape::CpuOnline),
+            leaf(&[(0, true), (1, false)], Shape::CpuOnline),
             leaf(&[(0, false), (1, true)], Shape::Switch),
             leaf(&[(0, true), (1, true)], Shape::Switch),
         ];
         assert_eq!(
             tree(&Needs::default(), &leaves),
-            asks(1, Node::Call(Shape::Switch), Node::Call(Shape::Arrive))
+            asks(1, Node::Call(Shape::Switch), Node::Call(Shape::CpuOnline))
         );
     }
 
     #[test]
     fn machines_that_cannot_be_are_no_reason_to_ask() {
         let leaves = [
-            leaf(&[(0, false), (1, false)], Shape::Arrive),
+            leaf(&[(0, false), (1, false)], Shape::CpuOnline),
             leaf(&[(0, true), (1, false)], Shape::Switch),
             leaf(&[(0, true), (1, true)], Shape::Switch),
         ];
         assert_eq!(
             tree(&Needs::default(), &leaves),
-            asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Arrive))
+            asks(0, Node::Call(Shape::Switch), Node::Call(Shape::CpuOnline))
         );
     }
 
     #[test]
     fn a_question_of_a_node_is_not_asked_where_it_is_decided() {
-        let question = asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Resume));
+        let question = asks(
+            0,
+            Node::Call(Shape::Switch),
+            Node::Call(Shape::ReturnToUser),
+        );
         let on = Answers::default().with(Flag::feature(0), true);
-        let steps = Node::Seq(vec![Node::Notify, question.clone()]);
+        let steps = Node::Seq(vec![Node::InvalidateSecondary, question.clone()]);
         assert_eq!(
             given(&Needs::default(), &steps, on),
-            Node::Seq(vec![Node::Notify, Node::Call(Shape::Switch)])
+            Node::Seq(vec![Node::InvalidateSecondary, Node::Call(Shape::Switch)])
         );
         let leaves = [
             (on, Node::Call(Shape::Switch)),
@@ -202,7 +206,11 @@ mod tests {
         let grown = tree(&Needs::default(), &leaves);
         assert_eq!(
             grown,
-            asks(0, Node::Call(Shape::Switch), Node::Call(Shape::Resume))
+            asks(
+                0,
+                Node::Call(Shape::Switch),
+                Node::Call(Shape::ReturnToUser)
+            )
         );
     }
 }

@@ -6,7 +6,7 @@
 //! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
-use tlbc_runtime::backend;
+use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
@@ -51,7 +51,7 @@ impl Run<'_> {
         let alone = !self.query.others && self.query.space == Space::User;
         let may_defer = alone && self.model.change.deferred.is_some();
         let becomes_invalid = |change: &Change, extent| query::Change {
-            to: To::Invalid,
+            to: To::Unmap,
             level: change.level,
             extent,
             memory: Memory::default(),
@@ -63,7 +63,7 @@ impl Run<'_> {
                 self.entries.check_leaves(stretch)?;
             }
             let leaves = leaves.into_iter().filter(|_| !live);
-            let leaves = leaves.map(|(level, extent)| (To::Invalid.change(level, true, 0), extent));
+            let leaves = leaves.map(|(level, extent)| (To::Unmap.change(level, true, 0), extent));
             let cuts = if cleared.tables == Tables::Kept {
                 Vec::new()
             } else {
@@ -85,12 +85,12 @@ impl Run<'_> {
         for stretch in stretches {
             self.entries.check_leaves(stretch)?;
             for (level, extent) in self.entries.leaves(stretch)? {
-                let change = To::New.change(level, true, 0);
+                let change = To::Map.change(level, true, 0);
                 self.record(&change, &change.required_flush(&facts), extent);
             }
         }
         self.end();
-        self.explain(&To::New.change(Level(0), true, 0));
+        self.explain(&To::Map.change(Level(0), true, 0));
         if self.query.space == Space::Kernel {
             self.note("the kernel publishes new entries before it uses them (`--event publish`)");
         }
@@ -314,7 +314,9 @@ impl Run<'_> {
         self.issue(&effects, &env, Some(store));
         // A gather flushes at its end what its changes deferred.
         if matches!(self.query.event, Event::Cleared(_)) {
-            self.whole |= effects.owed.contains(backend::Deferred::SPACE_UNTIL_ATTACH);
+            self.whole |= effects
+                .owed
+                .contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
         } else {
             self.defer(DeferredBy::ThisCpu, &effects, &[]);
         }

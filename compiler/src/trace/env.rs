@@ -1,6 +1,7 @@
 //! What a plan is asked with, and what comes of it.
 
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending, Root};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
@@ -103,7 +104,7 @@ pub struct Env {
     pub root: Root,
     /// What is owed, for `Switch`.
     pub debt: Pending,
-    /// Whether the view's flush was put off, for `Resume`.
+    /// Whether the view's flush was put off, for `ReturnToUser`.
     pub owed: bool,
     /// What is required of completion, for `Finish`.
     pub steps: FinishSteps,

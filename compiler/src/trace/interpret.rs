@@ -4,11 +4,12 @@
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{Reach, Space};
-use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
@@ -109,7 +110,7 @@ impl Run<'_> {
                 }
                 Shape::Ranges(space, reach) => self.ranges = (space, reach),
                 // What is owed for a tag or a CPU is owed for all kinds of entries.
-                Shape::Switch | Shape::Resume | Shape::Arrive => self.walk = true,
+                Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => self.walk = true,
                 _ => {}
             }
             self.node(&plan.body, None);
@@ -117,7 +118,7 @@ impl Run<'_> {
             // An event flushes what this CPU itself will use: no other CPU has to drain for it.
             if matches!(
                 shape,
-                Shape::Switch | Shape::Resume | Shape::Enter | Shape::Arrive
+                Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
             ) {
                 self.effects.interrupt = IpiTargets::NONE;
             }
@@ -156,26 +157,26 @@ impl Run<'_> {
             }
             Node::Fold(folding) => self.folding = *folding,
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref()),
-            Node::Remedy {
+            Node::Workaround {
                 erratum,
                 number,
                 of,
-            } => self.remedy(*erratum, *number, *of, piece),
+            } => self.workaround(*erratum, *number, *of, piece),
             Node::Store => self.effects.ops.push(Op {
                 which: Which::Store,
                 role: Role::Main,
                 operands: Vec::new(),
                 sources: SourcesEq::default(),
             }),
-            Node::Deliver { to, flush } => {
+            Node::SendIpi { to, flush } => {
                 if *flush {
                     self.effects.deliver = *to;
                 } else {
                     self.effects.interrupt = *to;
                 }
             }
-            Node::Owe(owed) => self.effects.owed |= *owed,
-            Node::Retire => self.effects.owed |= Deferred::OTHERS_UNTIL_LOAD,
+            Node::Defer(owed) => self.effects.owed |= *owed,
+            Node::InvalidateOtherTags => self.effects.owed |= Deferred::OTHERS_UNTIL_LOAD,
             Node::Load {
                 load,
                 view,
@@ -183,7 +184,7 @@ impl Run<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(shape) => self.shape(*shape),
-            Node::Notify | Node::Pay(_) | Node::Nothing(_) => {}
+            Node::InvalidateSecondary | Node::CompletePending(_) | Node::Nothing(_) => {}
         }
     }
 
@@ -195,7 +196,7 @@ impl Run<'_> {
             Test::OfMachine => env.tag.global,
             Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
-            Test::Absent => {
+            Test::Negative => {
                 let appeared = env.ranges.have_appeared();
                 self.pass.map_or(appeared, |pass| pass.absent)
             }
@@ -392,14 +393,14 @@ impl Run<'_> {
         }
     }
 
-    fn remedy(
+    fn workaround(
         &mut self,
         erratum: usize,
         (number, step): (usize, usize),
         of: Option<Issue>,
         piece: Option<Piece>,
     ) {
-        let issued = &self.model.errata[erratum].remedies[number].issue[step];
+        let issued = &self.model.errata[erratum].workarounds[number].issue[step];
         let Instr::Invalidate(invalidate) = issued.instr else {
             return;
         };

@@ -3,7 +3,7 @@
 //! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
 //! samples of `tlbc matrix` and `tlbc doc`.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{self, Below, Entry, Marks};
 use tlbc_runtime::request::{Extent, Space, Tag};
@@ -45,11 +45,11 @@ pub enum Event {
     /// The space is loaded, with this flush pending for it.
     Switch(Pending),
     /// The kernel returns to user code; whether the flush of its view is pending.
-    Resume(bool),
+    ReturnToUser(bool),
     /// The kernel is entered from user code.
     EnterFromUser,
     /// The CPU comes online.
-    Arrive,
+    CpuOnline,
     /// Entries became valid where there were none, and are made visible.
     Publish,
 }
@@ -120,9 +120,9 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
     /// It becomes invalid.
-    Invalid,
+    Unmap,
     /// It maps another page, or points at another table.
-    Replaced,
+    Replace,
     /// It allows less.
     FewerRights,
     /// It allows more.
@@ -136,7 +136,7 @@ pub enum To {
     /// It has other bits that software alone reads.
     SoftwareBits,
     /// It becomes valid.
-    New,
+    Map,
     /// Its accessed mark is cleared.
     Accessed,
     /// Its dirty mark is cleared.
@@ -149,7 +149,7 @@ impl To {
     pub fn suits_tables(self) -> bool {
         matches!(
             self,
-            Self::Invalid | Self::Replaced | Self::Attributes | Self::SoftwareBits | Self::New
+            Self::Unmap | Self::Replace | Self::Attributes | Self::SoftwareBits | Self::Map
         )
     }
 
@@ -167,12 +167,12 @@ impl To {
         let (old, new) = match self {
             Self::Split => (page(1, READ_WRITE, 0), table(1, 0)),
             Self::Collapse => (table(1, 0), page(1, READ_WRITE, 0)),
-            Self::Invalid if maps_pages => (page(1, READ_WRITE, 0), Entry::Invalid),
-            Self::Invalid => (table(1, 0), Entry::Invalid),
-            Self::New if maps_pages => (Entry::Invalid, page(1, READ_WRITE, 0)),
-            Self::New => (Entry::Invalid, table(1, 0)),
-            Self::Replaced if maps_pages => (page(1, READ_WRITE, 0), page(2, READ_WRITE, 0)),
-            Self::Replaced => (table(1, 0), table(2, 0)),
+            Self::Unmap if maps_pages => (page(1, READ_WRITE, 0), Entry::Invalid),
+            Self::Unmap => (table(1, 0), Entry::Invalid),
+            Self::Map if maps_pages => (Entry::Invalid, page(1, READ_WRITE, 0)),
+            Self::Map => (Entry::Invalid, table(1, 0)),
+            Self::Replace if maps_pages => (page(1, READ_WRITE, 0), page(2, READ_WRITE, 0)),
+            Self::Replace => (table(1, 0), table(2, 0)),
             Self::Attributes if maps_pages => (page(1, READ_WRITE, 0), page(1, READ_WRITE, 1)),
             Self::Attributes => (table(1, 0), table(1, 1)),
             Self::FewerRights => (page(1, READ_WRITE, 0), page(1, READ, 0)),
@@ -193,7 +193,7 @@ impl To {
                 _ => Marks::NONE,
             },
             below: match self {
-                Self::Replaced | Self::Collapse => Below::Live,
+                Self::Replace | Self::Collapse => Below::Live,
                 _ => Below::Cleared,
             },
         }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::Space;
 
 use super::answer::Hex;
@@ -108,14 +108,14 @@ pub enum Asked {
         pending: &'static str,
     },
     /// The kernel returns to user code.
-    Resume {
+    ReturnToUser {
         /// The flush that is pending: `none` or `tag`.
         pending: &'static str,
     },
     /// The kernel is entered from user code.
     EnterFromUser,
     /// The CPU comes online.
-    Arrive,
+    CpuOnline,
     /// New entries are made visible.
     Publish,
 }
@@ -255,11 +255,11 @@ fn asked(model: &Model, query: &Query) -> Asked {
                 Pending::All => "all",
             },
         },
-        Event::Resume(pending) => Asked::Resume {
+        Event::ReturnToUser(pending) => Asked::ReturnToUser {
             pending: if *pending { "tag" } else { "none" },
         },
         Event::EnterFromUser => Asked::EnterFromUser,
-        Event::Arrive => Asked::Arrive,
+        Event::CpuOnline => Asked::CpuOnline,
         Event::Publish => Asked::Publish,
     }
 }
@@ -268,15 +268,15 @@ fn asked(model: &Model, query: &Query) -> Asked {
 #[must_use]
 pub fn name(to: To) -> &'static str {
     match to {
-        To::Invalid => "invalid",
-        To::Replaced => "replaced",
+        To::Unmap => "unmap",
+        To::Replace => "replace",
         To::FewerRights => "fewer-rights",
         To::MoreRights => "more-rights",
         To::Attributes => "attributes",
         To::SoftwareBits => "software-bits",
         To::Split => "split",
         To::Collapse => "collapse",
-        To::New => "new",
+        To::Map => "map",
         To::Accessed => "accessed-cleared",
         To::Dirty => "dirty-cleared",
     }
@@ -285,8 +285,8 @@ pub fn name(to: To) -> &'static str {
 /// What becomes of one entry, or of several.
 fn becomes(to: To, one: bool) -> &'static str {
     match to {
-        To::Invalid => "made invalid",
-        To::Replaced => "replaced",
+        To::Unmap => "made invalid",
+        To::Replace => "replaced",
         To::FewerRights => "given fewer rights",
         To::MoreRights => "given more rights",
         To::Attributes => "given other attributes",
@@ -295,7 +295,7 @@ fn becomes(to: To, one: bool) -> &'static str {
         To::Split => "made to point at tables, each in place of a page",
         To::Collapse if one => "made to map a page in place of a table",
         To::Collapse => "made to map pages, each in place of a table",
-        To::New => "made valid",
+        To::Map => "made valid",
         To::Accessed if one => "cleared of its accessed mark",
         To::Accessed => "cleared of their accessed marks",
         To::Dirty if one => "cleared of its dirty mark",
@@ -374,7 +374,7 @@ fn title(model: &Model, query: &Query) -> String {
             };
             format!("switch to {of}, {pending} pending")
         }
-        Event::Resume(pending) => {
+        Event::ReturnToUser(pending) => {
             let pending = if *pending {
                 "a flush of its tag"
             } else {
@@ -383,7 +383,7 @@ fn title(model: &Model, query: &Query) -> String {
             format!("return to user code of {of}, {pending} pending")
         }
         Event::EnterFromUser => format!("entry from user code of {of}"),
-        Event::Arrive => "a CPU comes online".to_owned(),
+        Event::CpuOnline => "a CPU comes online".to_owned(),
         Event::Publish => format!("new entries of {of}"),
     };
     let others = if query.others && query.event.concerns_others() {

@@ -6,7 +6,7 @@
 
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::passes::{Folding, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Passes, Walks};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
 use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
@@ -57,7 +57,7 @@ pub fn is_ever_local(model: &Model, plans: &Plans, query: &Query) -> bool {
 
 /// The CPUs that are interrupted to flush for themselves.
 fn told(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTargets {
-    interpret(model, plans, Shape::Told(space), env).deliver
+    interpret(model, plans, Shape::IpiTargets(space), env).deliver
 }
 
 impl<'a> Run<'a> {
@@ -108,9 +108,11 @@ impl<'a> Run<'a> {
                 }
                 self.event(Shape::Switch, |env| env.debt = *debt);
             }
-            Event::Resume(pending) => self.event(Shape::Resume, |env| env.owed = *pending),
-            Event::EnterFromUser => self.event(Shape::Enter, |_| {}),
-            Event::Arrive => self.event(Shape::Arrive, |_| {}),
+            Event::ReturnToUser(pending) => {
+                self.event(Shape::ReturnToUser, |env| env.owed = *pending)
+            }
+            Event::EnterFromUser => self.event(Shape::EnterFromUser, |_| {}),
+            Event::CpuOnline => self.event(Shape::CpuOnline, |_| {}),
             Event::Publish => self.event(Shape::Publish(space), |_| {}),
         }
         Ok(self.trace)

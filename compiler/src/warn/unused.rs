@@ -67,7 +67,7 @@ pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Barriers that an instruction, an event or a remedy names; those that publish go by their role.
+/// Barriers that an instruction, an event or a workaround names; those that publish go by their role.
 fn used_barriers(model: &Model) -> Vec<usize> {
     let publishing = model.barriers.iter().enumerate();
     let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
@@ -81,13 +81,15 @@ fn used_barriers(model: &Model) -> Vec<usize> {
     );
     let resyncs = resyncs(model);
     used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
-    let remedies = model.errata.iter().flat_map(|erratum| &erratum.remedies);
-    used.extend(remedies.flat_map(|remedy| &remedy.issue).filter_map(
-        |issued| match issued.instr {
-            Instr::Barrier(barrier) => Some(barrier),
-            Instr::Invalidate(_) => None,
-        },
-    ));
+    let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);
+    used.extend(
+        workarounds
+            .flat_map(|workaround| &workaround.issue)
+            .filter_map(|issued| match issued.instr {
+                Instr::Barrier(barrier) => Some(barrier),
+                Instr::Invalidate(_) => None,
+            }),
+    );
     used
 }
 

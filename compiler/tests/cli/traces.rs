@@ -36,7 +36,7 @@ fn traces() {
                 X86,
                 "--kernel --range 0xffff_ffff_ffff_f000..0x1_0000_0000_0000_0000 --format json",
             ),
-            (X86, "--event switch --owed tag --features pge,pcid"),
+            (X86, "--event switch --pending tag --features pge,pcid"),
             (ARM, "--event publish --kernel"),
             // Ranges of several levels, and empty lists.
             (
@@ -103,9 +103,9 @@ fn no_option_is_dropped() {
         "--everything",
         "--teardown",
         "--event switch",
-        "--event resume",
+        "--event return-to-user",
         "--event enter-from-user",
-        "--event arrive",
+        "--event cpu-online",
         "--event publish",
         "--event fault --range 0x1000..0x2000@pte",
     ];
@@ -114,12 +114,12 @@ fn no_option_is_dropped() {
         "--tables-freed",
         "--tables-freed --below-live",
         "--below-live",
-        "--appeared",
+        "--mapped",
         "--stored",
-        "--change invalid",
-        "--change invalid --defer",
+        "--change unmap",
+        "--change unmap --defer",
         "--defer",
-        "--owed tag",
+        "--pending tag",
         "--cpus self",
         "--cpus others",
     ];
@@ -153,13 +153,13 @@ fn traces_of_changes() {
     snapshot(
         "traces_of_changes",
         &traced(&[
-            (ARM, &of(page, "invalid")),
-            (ARM, &of(page, "replaced")),
+            (ARM, &of(page, "unmap")),
+            (ARM, &of(page, "replace")),
             (ARM, &of(page, "fewer-rights")),
             (ARM, &of(page, "more-rights")),
             (ARM, "--event fault --range 0x1000..0x2000"),
-            (ARM, &of(kernel, "new")),
-            (X86, &of(page, "replaced")),
+            (ARM, &of(kernel, "map")),
+            (X86, &of(page, "replace")),
             (X86, &of(page, "more-rights")),
             (X86, "--event fault --range 0x1000..0x2000"),
             (X86, &of(kernel, "more-rights")),
@@ -171,7 +171,7 @@ fn traces_of_changes() {
             (S390, "--range 0x1000..0x3000 --cpus others"),
             (S390, "--range 0x1000..0x3000 --cpus self"),
             (S390, "--range 0x1000..0x3000 --cpus others --stored"),
-            (S390, "--range 0x1000..0x2000 --change invalid --defer"),
+            (S390, "--range 0x1000..0x2000 --change unmap --defer"),
             (S390, "--range 0x1000..0x2000 --change fewer-rights --defer"),
             // More rights leave no pending flush: a CPU that faults flushes.
             (S390, "--range 0x1000..0x2000 --change more-rights --defer"),
@@ -215,23 +215,17 @@ fn traces_of_moved_tables() {
 fn traces_of_new_entries() {
     let text = shipped("arm64.arch");
     let negative = text.replace("invalid never;", "invalid cached;");
-    let negative = negative.replace("drops leaf, walk", "drops leaf, absent, walk");
-    let negative = negative.replace("drops leaf at hint of", "drops leaf at hint, absent of");
+    let negative = negative.replace("drops leaf, walk", "drops leaf, negative, walk");
+    let negative = negative.replace("drops leaf at hint of", "drops leaf at hint, negative of");
     let kernel = [
         "--kernel",
         "--range",
         "0xffff800000000000..0xffff800000001000",
     ];
     let requests: [&[&str]; 3] = [
-        &[
-            "--appeared",
-            "--range",
-            "0x1000..0x2000",
-            "--cpus",
-            "others",
-        ],
+        &["--mapped", "--range", "0x1000..0x2000", "--cpus", "others"],
         &["--event", "fault", "--range", "0x1000..0x2000"],
-        &[&kernel[..], &["--appeared"]].concat(),
+        &[&kernel[..], &["--mapped"]].concat(),
     ];
     let mut shown = String::new();
     for (name, text) in [
@@ -259,17 +253,17 @@ fn trace_refuses() {
             (X86, "--range 0x1000..0x1_0000_0000_0000_0001"),
             (X86, "--range 0x1000..0x1010"),
             (X86, "--range 0x1000..0x3000@pmd"),
-            (X86, "--range 0x1000..0x3000@pmd --change invalid"),
-            (X86, "--range 0x1000..0x3000@pmd --appeared"),
+            (X86, "--range 0x1000..0x3000@pmd --change unmap"),
+            (X86, "--range 0x1000..0x3000@pmd --mapped"),
             (X86, "--event fault --range 0x1000..0x3000@pmd"),
             (S390, "--range 0x40000000..0x50000000@pud --tables-freed"),
             (S390, &page("--change fewer-rights --defer --cpus others")),
             (X86, "--range 0x1000..0x2000@pte --level pmd"),
             (X86, "--everything --change attributes"),
-            (X86, "--everything --owed tag"),
-            (X86, "--teardown --appeared"),
+            (X86, "--everything --pending tag"),
+            (X86, "--teardown --mapped"),
             (X86, "--event switch --cpus self"),
-            (X86, &page("--stored --owed tag")),
+            (X86, &page("--stored --pending tag")),
             (X86, "--range 0x1000..0x2000@"),
             (X86, "--range 0xffff800000000000..0xffff800000001000"),
             (X86, &page("--level ptt")),
@@ -302,23 +296,23 @@ fn trace_refuses() {
                 X86,
                 &page("--tag 0xfff --features pge,pcid,invpcid,invlpgb"),
             ),
-            (S390, &page("--level pmd --change new")),
-            (S390, &page("--change new --range 0x2000..0x3000")),
-            (S390, &page("--change invalid --defer --kernel")),
+            (S390, &page("--level pmd --change map")),
+            (S390, &page("--change map --range 0x2000..0x3000")),
+            (S390, &page("--change unmap --defer --kernel")),
             (S390, &page("--change split")),
             (S390, "--range 0x0..0x40000000 --cpus others"),
-            (X86, &page("--change invalid --defer")),
+            (X86, &page("--change unmap --defer")),
             (
                 X86,
                 "--range 0x0..0x8000000000 --level p4d --change fewer-rights --features la57",
             ),
-            (X86, "--event arrive --owed tag"),
-            (X86, "--event publish --owed tag"),
-            (X86, "--event fault --owed tag --range 0x1000..0x2000"),
+            (X86, "--event cpu-online --pending tag"),
+            (X86, "--event publish --pending tag"),
+            (X86, "--event fault --pending tag --range 0x1000..0x2000"),
             (X86, "--event fault"),
             (X86, &page("--event publish")),
             (X86, "--event switch --kernel"),
-            (POWER, "--event switch --owed all"),
+            (POWER, "--event switch --pending all"),
             (X86, "--everything --range 0x1000..0x2000"),
             (X86, "--format json"),
         ]),
@@ -334,8 +328,8 @@ fn options_in_combination() {
         "--range 0x0..0x200000@pte --range 0x200000..0x400000@pmd",
         "--everything",
         "--teardown",
-        "--event switch --owed all",
-        "--event resume --owed tag",
+        "--event switch --pending all",
+        "--event return-to-user --pending tag",
         "--event fault --range 0x1000..0x2000",
         "--event publish",
     ];
@@ -343,7 +337,7 @@ fn options_in_combination() {
         "",
         "--tables-freed",
         "--tables-freed --below-live",
-        "--appeared",
+        "--mapped",
         "--change attributes",
         "--kernel",
     ];

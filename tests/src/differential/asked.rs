@@ -139,7 +139,7 @@ impl Asked<'_> {
         let flushed = flush(self.model, self.plans, shape(reach), &self.env);
         let [mut start, mut finish] = flushed.map(|effects| self.did(effects));
         if reach == Reach::Wide {
-            let told = self.plan(Shape::Told(space));
+            let told = self.plan(Shape::IpiTargets(space));
             start.deliver = told.deliver;
             assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
         }
@@ -216,7 +216,7 @@ impl Asked<'_> {
         for put_off in [false, true] {
             self.env.owed = put_off;
             let to = self.env.root;
-            let plan = self.plan(Shape::Resume);
+            let plan = self.plan(Shape::ReturnToUser);
             let (issued, ()) = self.backend(|tlb, sink| tlb.return_to_user(sink, &to, put_off));
             let did = Did {
                 issued,
@@ -225,7 +225,7 @@ impl Asked<'_> {
             assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
         }
         let to = self.env.root;
-        let plan = self.plan(Shape::Enter);
+        let plan = self.plan(Shape::EnterFromUser);
         let (issued, ()) = self.backend(|tlb, sink| tlb.enter_from_user(sink, &to));
         let did = Did {
             issued,
@@ -241,7 +241,7 @@ impl Asked<'_> {
             };
             assert_eq!(did, plan, "publish, {space:?}");
         }
-        let plan = self.plan(Shape::Arrive);
+        let plan = self.plan(Shape::CpuOnline);
         let (issued, deferred) = self.backend(|tlb, sink| tlb.cpu_online(sink));
         let did = Did {
             issued,

@@ -217,7 +217,7 @@ pub fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
         plan.body.walk(&mut |node| {
             match node {
                 Node::Issue(Issue { invalidate, .. }) => add(&model.invalidates[*invalidate].named),
-                Node::Remedy {
+                Node::Workaround {
                     erratum, number, ..
                 } => match plan::issued(model, *erratum, *number).instr {
                     Instr::Invalidate(invalidate) => add(&model.invalidates[invalidate].named),

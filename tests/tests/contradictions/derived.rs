@@ -4,7 +4,7 @@ use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::Reach;
 
@@ -267,7 +267,7 @@ fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
         assert_eq!(said.last().map(String::as_str), Some("refetch"), "{said:?}");
         assert_eq!(lines_of(&unsaid, ask), said);
         let nothing = slate().replace("resync refetch;", "resync nothing;");
-        let nothing = nothing.replace("    change {", "    erratum e \"x\" { weakens complete: not drained; remedy after complete issue refetch, complete; }\n    change {");
+        let nothing = nothing.replace("    change {", "    erratum e \"x\" { weakens complete: not drained; workaround after complete issue refetch, complete; }\n    change {");
         assert!(!lines_of(&nothing, ask).contains(&"refetch".to_owned()));
     }
     // A return from the kernel is behind a flush of user spaces; where it is not enough, that is said.

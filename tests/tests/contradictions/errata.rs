@@ -4,12 +4,15 @@ use super::{ARM64, POWERPC64, accepted, refused};
 
 #[test]
 fn workarounds_that_reach_too_few() {
-    let remedy = "remedy after dsb_ish issue vale1is, dsb_ish;";
+    let workaround = "workaround after dsb_ish issue vale1is, dsb_ish;";
     for local in ["vale1", "vmalle1", "aside1"] {
-        let changed = remedy.replace("vale1is", local);
-        refused(ARM64, &[(remedy, &changed)], "E0506");
+        let changed = workaround.replace("vale1is", local);
+        refused(ARM64, &[(workaround, &changed)], "E0506");
     }
-    accepted(ARM64, &[(remedy, &remedy.replace("vale1is", "vmalle1is"))]);
+    accepted(
+        ARM64,
+        &[(workaround, &workaround.replace("vale1is", "vmalle1is"))],
+    );
     refused(
         POWERPC64,
         &[(
@@ -34,24 +37,33 @@ fn workarounds_that_drop_something_else() {
     let weakens = "weakens dsb_ish: not drained;";
     refused(ARM64, &[(weakens, "weakens dsb_ish: not gone;")], "E0506");
     // Everything, or the same once more, or the barrier alone.
-    let remedy = "remedy after dsb_ish issue vale1is, dsb_ish;";
+    let workaround = "workaround after dsb_ish issue vale1is, dsb_ish;";
     let gone = (weakens, "weakens dsb_ish: not gone;");
     accepted(
         ARM64,
         &[
             gone,
-            (remedy, "remedy after dsb_ish issue vmalle1is, dsb_ish;"),
+            (
+                workaround,
+                "workaround after dsb_ish issue vmalle1is, dsb_ish;",
+            ),
         ],
     );
     accepted(
         ARM64,
-        &[gone, (remedy, "remedy after dsb_ish issue dsb_ish;")],
+        &[
+            gone,
+            (workaround, "workaround after dsb_ish issue dsb_ish;"),
+        ],
     );
     refused(
         ARM64,
         &[
             gone,
-            (remedy, "remedy after dsb_ish issue aside1is, dsb_ish;"),
+            (
+                workaround,
+                "workaround after dsb_ish issue aside1is, dsb_ish;",
+            ),
         ],
         "E0506",
     );

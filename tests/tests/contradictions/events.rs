@@ -81,19 +81,19 @@ fn a_cpu_that_attaches_waits_where_changes_depend_on_it() {
 #[test]
 fn events_end_with_what_fetches_anew() {
     let of = |text: &str, event: Event| lines(Ask::event(event).on(&good(text), "").issued());
-    let arrive = of(slate(), Event::Arrive);
+    let arrive = of(slate(), Event::CpuOnline);
     assert_eq!(
         arrive.last().map(String::as_str),
         Some("refetch"),
         "{arrive:?}"
     );
     let nothing = ("contents unknown;", "contents unknown; resync nothing;");
-    let silent = of(&with(slate(), &[nothing]), Event::Arrive);
+    let silent = of(&with(slate(), &[nothing]), Event::CpuOnline);
     assert_eq!(silent, arrive[..arrive.len() - 1]);
     let unsaid = ARM64.replace("        resync nothing;                             // the exception return synchronises\n", "");
     assert_ne!(unsaid, ARM64);
     let resume = |text: &str| {
-        let ask = Ask::event(Event::Resume(false));
+        let ask = Ask::event(Event::ReturnToUser(false));
         lines(ask.on(&good(text), "kpti").issued())
     };
     assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));

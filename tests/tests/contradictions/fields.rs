@@ -261,7 +261,7 @@ fn kinds_that_no_cache_holds() {
     let all = "drops leaf, walk of everything, any tag;";
     let with_root = "drops leaf, walk, root of everything, any tag;";
     refused(slate(), &[(all, with_root)], "E0208");
-    let negative = "drops leaf, absent, walk of everything, any tag;";
+    let negative = "drops leaf, negative, walk of everything, any tag;";
     refused(slate(), &[(all, negative)], "E0208");
     refused(
         slate(),
@@ -289,11 +289,14 @@ fn entries_that_share_a_translation_are_not_told_apart() {
     );
     refused(slate(), &[pairs, (entry.0, &quarter), page, spare], "E0303");
     let fact = "drops leaf of one page, this tag or global;";
-    let absent = (fact, "drops leaf, absent of one page, this tag or global;");
+    let negative = (
+        fact,
+        "drops leaf, negative of one page, this tag or global;",
+    );
     let cached = ("invalid never", "invalid cached");
     refused(
         slate(),
-        &[pairs, entry, page, spare, absent, cached],
+        &[pairs, entry, page, spare, negative, cached],
         "E0303",
     );
     // Entries of the level above point at tables.

@@ -176,13 +176,13 @@ fn loads_of_one_text() {
 #[test]
 fn new_entries_that_other_walkers_do_not_see() {
     // Whatever others are told by, they walk new entries.
-    for delivery in ["delivery broadcast", "delivery interrupts"] {
+    for shootdown in ["shootdown broadcast", "shootdown ipi"] {
         for on in ["self", "core"] {
             refused(
                 slate(),
                 &[
                     ("publishes on cpus", &format!("publishes on {on}")),
-                    ("delivery broadcast", delivery),
+                    ("shootdown broadcast", shootdown),
                 ],
                 "E0411",
             );
@@ -272,8 +272,8 @@ fn a_list_has_each_member_once() {
         ("everything, any tag;", "everything, any tag in tlb, tlb;"),
         ("leaf under asid;", "leaf under asid or asid;"),
         (
-            "delivery broadcast;",
-            "delivery broadcast; strides pte, pte;",
+            "shootdown broadcast;",
+            "shootdown broadcast; strides pte, pte;",
         ),
         (
             "    policy {",

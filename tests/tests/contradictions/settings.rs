@@ -2,7 +2,7 @@
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused};
 
-const REMEDY: &str = "remedy after dsb_ish issue vale1is, dsb_ish;";
+const REMEDY: &str = "workaround after dsb_ish issue vale1is, dsb_ish;";
 const WEAKENS: &str = "weakens dsb_ish: not drained;";
 const INVLPG: &str = "weakens invlpg: not global when pcid;";
 
@@ -17,20 +17,20 @@ fn settings_without_a_place() {
         "aside1is with level pmd, dsb_ish",
         "vale1is, dsb_ish with tag 0",
     ] {
-        let remedy = format!("remedy after dsb_ish issue {issued};");
-        refused(ARM64, &[(REMEDY, &remedy)], "E0517");
+        let workaround = format!("workaround after dsb_ish issue {issued};");
+        refused(ARM64, &[(REMEDY, &workaround)], "E0517");
     }
     for issued in [
         "vale1is with tag 0xffff, dsb_ish",
         "vale1is with va 0x1000 and level pmd, dsb_ish",
     ] {
-        let remedy = format!("remedy after dsb_ish issue {issued};");
-        accepted(ARM64, &[(REMEDY, &remedy)]);
+        let workaround = format!("workaround after dsb_ish issue {issued};");
+        accepted(ARM64, &[(REMEDY, &workaround)]);
     }
-    let level = "remedy after tlbie_va issue ptesync, tlbie_va with level pgd;";
+    let level = "workaround after tlbie_va issue ptesync, tlbie_va with level pgd;";
     refused(
         POWERPC64,
-        &[("remedy after tlbie_va issue ptesync, tlbie_va;", level)],
+        &[("workaround after tlbie_va issue ptesync, tlbie_va;", level)],
         "E0517",
     );
 }
@@ -38,7 +38,9 @@ fn settings_without_a_place() {
 #[test]
 fn forms_that_are_not_there() {
     let with = |lost: &str, form: &str| {
-        format!("weakens tlbsync: not {lost}; remedy after tlbsync issue invlpgb{form}, tlbsync;")
+        format!(
+            "weakens tlbsync: not {lost}; workaround after tlbsync issue invlpgb{form}, tlbsync;"
+        )
     };
     accepted(X86_64, &[(INVLPG, &with("gone", " with form 12"))]);
     accepted(X86_64, &[(INVLPG, &with("drained", " with form 6"))]);
@@ -54,29 +56,29 @@ fn forms_that_are_not_there() {
 
 #[test]
 fn workarounds_that_leave_what_was_left() {
-    let left = |lost: &str, remedy: &str| {
+    let left = |lost: &str, workaround: &str| {
         let weakens = format!("weakens vae1is: not {lost};");
-        refused(ARM64, &[(WEAKENS, &weakens), (REMEDY, remedy)], "E0506");
+        refused(ARM64, &[(WEAKENS, &weakens), (REMEDY, workaround)], "E0506");
     };
-    left("leaf", "remedy after vae1is issue dsb_ish;");
-    left("leaf", "remedy after vae1is issue aside1is;");
-    left("global", "remedy after vae1is issue aside1is;");
+    left("leaf", "workaround after vae1is issue dsb_ish;");
+    left("leaf", "workaround after vae1is issue aside1is;");
+    left("global", "workaround after vae1is issue aside1is;");
     left(
         "walk",
-        "remedy before vae1is issue vale1is with va 0 and level pte;",
+        "workaround before vae1is issue vale1is with va 0 and level pte;",
     );
-    let mends = |lost: &str, remedy: &str| {
+    let mends = |lost: &str, workaround: &str| {
         let weakens = format!("weakens vae1is: not {lost};");
-        accepted(ARM64, &[(WEAKENS, &weakens), (REMEDY, remedy)]);
+        accepted(ARM64, &[(WEAKENS, &weakens), (REMEDY, workaround)]);
     };
-    mends("leaf", "remedy after vae1is issue vmalle1is;");
-    mends("walk", "remedy before vae1is issue aside1is;");
-    mends("leaf", "remedy before vae1is issue dsb_ish;");
+    mends("leaf", "workaround after vae1is issue vmalle1is;");
+    mends("walk", "workaround before vae1is issue aside1is;");
+    mends("leaf", "workaround before vae1is issue dsb_ish;");
     refused(
         X86_64,
         &[(
             INVLPG,
-            &format!("{INVLPG} remedy after invlpg issue mov_cr3;"),
+            &format!("{INVLPG} workaround after invlpg issue mov_cr3;"),
         )],
         "E0506",
     );

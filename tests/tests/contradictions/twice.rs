@@ -30,7 +30,7 @@ fn each_fact_is_said_once() {
         "plain store;",
         "loads root; resync refetch;",
         "contents unknown;",
-        "delivery broadcast;",
+        "shootdown broadcast;",
         "gather pages batched, tables deferred;",
         "lazy refcounted;",
         "ceiling 64 operations;",
@@ -43,7 +43,7 @@ fn each_fact_is_said_once() {
     ];
     let x86_64_says = [
         "cleared accessed may stay;",
-        "may be retired;",
+        "may be invalidated lazily;",
         "atomics order everything;",
         "at once;",
         "cost 2;",

@@ -150,7 +150,7 @@ fn writers_that_compare_the_tag_of_one_of_two_views() {
     );
     let resume = (
         "    arrive",
-        "    resume { loads root in user; }\n    arrive",
+        "    return_to_user { loads root in user; }\n    arrive",
     );
     let values = ("values 1..65535", "values 1..32767");
     // All that the kernel has is global.

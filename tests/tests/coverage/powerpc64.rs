@@ -214,9 +214,9 @@ impl Case {
         }
     }
 
-    /// By address nothing is named that was not asked for, apart from remedies.
+    /// By address nothing is named that was not asked for, apart from workarounds.
     fn names_no_more(&self, effects: &[Effects; 2]) {
-        let remedies = self.cpu.suffers("p9_erat") || self.cpu.suffers("p9_stq");
+        let workarounds = self.cpu.suffers("p9_erat") || self.cpu.suffers("p9_stq");
         let (drops, ..) = self.issued(effects);
         for (_, drop) in &drops {
             let Place::Sized(shift, named) = &drop.place else {
@@ -228,7 +228,7 @@ impl Case {
                 self.cpu.shift(*at) == *shift && all.start <= named.start && named.end <= all.end
             });
             let last = named.start == 0xf_ffff_ffff_f000;
-            assert!(inside || remedies && last, "{named:x?} is named");
+            assert!(inside || workarounds && last, "{named:x?} is named");
         }
     }
 
@@ -252,9 +252,9 @@ impl Case {
             _ => 256,
         };
         let both = self.cpu.has("gtse") && self.cpu.has("coprocessors") && !self.cut.is_empty();
-        let remedy = self.cpu.suffers("p9_erat") && self.pid() == 0;
+        let workaround = self.cpu.suffers("p9_erat") && self.pid() == 0;
         assert!(
-            !whole || all > most || both || remedy,
+            !whole || all > most || both || workaround,
             "everything goes for {leaves} leaves"
         );
         let by_address = drops
@@ -364,7 +364,7 @@ proptest! {
             let arch = powerpc();
             let machine = Machine { config, limits: Vec::new() };
             let env = env(machine, true, case.ranges());
-            let deliver = interpret(&arch.model, &arch.plans, Shape::Told(space), &env).deliver;
+            let deliver = interpret(&arch.model, &arch.plans, Shape::IpiTargets(space), &env).deliver;
             if deliver.is_empty() {
                 case.check(&effects, Agent::Others);
             } else {

@@ -43,7 +43,7 @@ invalidate drop_again requires one \"drop.again\" {
     where cpus;
     after wait;
 }
-erratum early \"Toy 4\" { weakens wait: not drained; remedy after wait issue drop_again, wait; }",
+erratum early \"Toy 4\" { weakens wait: not drained; workaround after wait issue drop_again, wait; }",
             "feature late \"late\" of space;
 feature early \"early\" needs late;
 tag color when early { 8 bits; of machine; from generations; }
@@ -92,8 +92,9 @@ fn switches() {
 
 #[test]
 fn errata() {
-    let erratum =
-        |facts: &str| format!("cpus some \"some CPUs\";\nerratum e \"Toy 9\" {{\n    {facts}\n}}");
+    let erratum = |facts: &str| {
+        format!("cpu_set some \"some CPUs\";\nerratum e \"Toy 9\" {{\n    {facts}\n}}")
+    };
     cases(
         "errata",
         &[
@@ -101,12 +102,12 @@ fn errata() {
             &erratum("weakens wait: not gone on some;"),
             &erratum("weakens wait: not drained on some;"),
             &erratum(
-                "weakens wait: not drained;\n    weakens wait: not drained on some;\n    remedy after wait issue wait, drop_all;",
+                "weakens wait: not drained;\n    weakens wait: not drained on some;\n    workaround after wait issue wait, drop_all;",
             ),
             &format!(
                 "barrier wait_here \"wait here\" {{ completes on self; gone; drained; }}\n{}",
                 erratum(
-                    "weakens wait: not gone;\n    weakens wait: not drained on some;\n    remedy after wait issue drop_all, wait_here;"
+                    "weakens wait: not gone;\n    weakens wait: not drained on some;\n    workaround after wait issue drop_all, wait_here;"
                 )
             ),
         ],
@@ -120,10 +121,10 @@ fn policies() {
         "policies",
         &[
             &policy("gather pages batched, tables after flush;"),
-            &policy("delivery interrupts; gather pages batched, tables after flush;"),
+            &policy("shootdown ipi; gather pages batched, tables after flush;"),
             &format!(
                 "caches {{ tlb holds leaf; one per cpu; large leaf may split, dropped together; fills while loaded; invalid never; stricter refetched; }}\n{}",
-                policy("delivery interrupts; gather pages batched, tables after flush;")
+                policy("shootdown ipi; gather pages batched, tables after flush;")
             ),
         ],
     );
@@ -169,7 +170,7 @@ invalidate clear \"clear {{entry}}, {{of}}\" {{ per \"Toy manual, 4.5\"; writes 
     };
     let erratum = "erratum e \"Toy 9\" {
     weakens drop_page: not leaf;
-    remedy after drop_page issue drop_page with tag 0;
+    workaround after drop_page issue drop_page with tag 0;
 }";
     let leafless = "invalidate drop_page \"drop.page {page}\" { per \"Toy manual, 4.1\"; drops walk at hint of one page, this tag; where cpus; after wait; }
 invalidate drop_space \"drop.space {space}\" { per \"Toy manual, 4.2\"; drops walk of everything, this tag; where cpus; after wait; }

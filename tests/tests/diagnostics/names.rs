@@ -12,7 +12,7 @@ fn names() {
         "names",
         &[
             "tag color { 8 bits; of machine; from generations; }\ntag color { 8 bits; of cpu; from slots; }",
-            "barrier drop_all \"x\" { publishes on self; }\nfeature f \"f\";\nerratum f \"f\" { weakens wait: not drained; remedy after wait issue drop_all, wait; }",
+            "barrier drop_all \"x\" { publishes on self; }\nfeature f \"f\";\nerratum f \"f\" { weakens wait: not drained; workaround after wait issue drop_all, wait; }",
             "operand page 64 bits { [63:56] tga; [55:50] 0; [49:48] hint when hinted; [47:0] va[59:12]; }",
             "operand page 64 bits { [63:56] tag; [55:50] 0; [49:48] hint when hinted; [47:0] va[69:12]; }",
             "space user { addresses low 38 bits; leaf under colour; walk under nothing; }",

@@ -10,7 +10,7 @@ fn read(first: &str, second: &str) -> String {
         "feature fast \"flushes are fast\" {first};
 feature faster \"flushes are faster\" {second};
 policy {{
-    delivery broadcast;
+    shootdown broadcast;
     strides pte, pmd;
     gather pages batched, tables deferred;
     ceiling 64 operations, 128 operations when fast, 256 operations when faster;

@@ -10,7 +10,7 @@ use crate::{found, messages, snapshot};
 fn several_findings_in_one_run() {
     let items = "operand space 64 bits { [63:58] tag; [57:1] 0; }
 barrier wait \"wait flushes\" { completes on self; gone; }
-policy { delivery broadcast; strides pgd; gather pages at change, tables after flush; ceiling 64 operations; }";
+policy { shootdown broadcast; strides pgd; gather pages at change, tables after flush; ceiling 64 operations; }";
     let (files, diagnostics) = found(&toy_with(items), true);
     for (name, format) in [
         ("several_short", Format::Short),

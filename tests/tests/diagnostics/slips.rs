@@ -32,7 +32,7 @@ fn looped() -> String {
             after {done};
         }
     }
-    erratum early "E1" { weakens wait: not drained; remedy after wait issue drop_all, wait; }
+    erratum early "E1" { weakens wait: not drained; workaround after wait issue drop_all, wait; }
 
 "#;
     let start = TOY.find("    invalidate drop_page").expect("invalidations");
@@ -169,7 +169,7 @@ fn one_mistake_has_one_finding() {
         ),
         (
             "a barrier that there is none of",
-            with("remedy after wait ", "remedy after wiat "),
+            with("workaround after wait ", "workaround after wiat "),
         ),
         (
             "a statement without its end before another",
@@ -302,8 +302,8 @@ fn words_too_many_and_too_few() {
             "a text stands between double quotes: `\"...\"`",
         ),
         (
-            "delivery broadcast",
-            "delivery ipi",
+            "shootdown broadcast",
+            "shootdown ipi",
             "did you mean `interrupts`?",
         ),
         (

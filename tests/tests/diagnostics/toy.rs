@@ -41,8 +41,8 @@ fn place(item: &Item) -> (String, Range<usize>) {
         Item::Load(it) => ("load", it.name.node.as_str(), it.span),
         Item::Event(it) => match it.kind.node {
             EventKind::Switch => ("switch", "", it.span),
-            EventKind::Resume => ("resume", "", it.span),
-            EventKind::Arrive => ("arrive", "", it.span),
+            EventKind::ReturnToUser => ("resume", "", it.span),
+            EventKind::CpuOnline => ("arrive", "", it.span),
         },
         Item::Erratum(it) => ("erratum", it.name.node.as_str(), it.span),
         Item::Cpus(it) => ("cpus", it.name.node.as_str(), it.span),

@@ -30,7 +30,7 @@ fn unused() {
         &["barrier late \"late\" { completes on cpus; gone; drained; }
 operand spare 64 bits { [63:0] va; }
 load spare \"load.spare {root}\" { per \"Toy manual, 3.2\"; }
-cpus some \"some CPUs\";"],
+cpu_set some \"some CPUs\";"],
     );
 }
 
@@ -73,7 +73,7 @@ fn tables() {
 fn ceilings() {
     let with = |ceiling: &str| {
         let policy = format!(
-            "delivery broadcast; strides pte, pmd; gather pages batched, tables deferred; ceiling {ceiling};"
+            "shootdown broadcast; strides pte, pmd; gather pages batched, tables deferred; ceiling {ceiling};"
         );
         messages(&toy_with(&format!("policy {{ {policy} }}")))
     };

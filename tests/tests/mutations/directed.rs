@@ -19,7 +19,7 @@ const CASES: &[Case] = &[
     ("twofold", &[], &[]),
     ("fork", &[], &[]),
     ("batch", &[], &[]),
-    ("absent", &[], &[]),
+    ("negative", &[], &[]),
     ("written", &[], &[]),
     // An instruction before each entry, whose operands are made where the loop is.
     (
@@ -27,8 +27,8 @@ const CASES: &[Case] = &[
         &[],
         &[
             (
-                "remedy after clear_all issue everything_all;",
-                "remedy before clear_all issue page; remedy before clear_all issue everything_all;",
+                "workaround after clear_all issue everything_all;",
+                "workaround before clear_all issue page; workaround before clear_all issue everything_all;",
             ),
             (
                 "    change {",
@@ -194,7 +194,7 @@ const CASES: &[Case] = &[
         &[],
         &[(
             "    policy {",
-            "    cpus odd \"odd\"; erratum odd_wait \"1\" { weakens complete: not drained on odd; }\n    policy {",
+            "    cpu_set odd \"odd\"; erratum odd_wait \"1\" { weakens complete: not drained on odd; }\n    policy {",
         )],
     ),
     // Tests of which the first leads to nothing.

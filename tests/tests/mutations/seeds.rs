@@ -18,7 +18,7 @@ const MADE_UP: [(&str, &str); 14] = [
     ("twofold", include_str!("../../definitions/twofold.arch")),
     ("fork", include_str!("../../definitions/fork.arch")),
     ("batch", include_str!("../../definitions/batch.arch")),
-    ("absent", include_str!("../../definitions/absent.arch")),
+    ("negative", include_str!("../../definitions/negative.arch")),
     ("written", include_str!("../../definitions/written.arch")),
     ("toy", tlbc::codes::TOY),
 ];

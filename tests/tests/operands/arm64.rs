@@ -1,7 +1,7 @@
 //! Operands of arm64, by DDI 0487 and DDI 0601.
 
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, arm64, lines};
 use crate::row::{Field, is};
@@ -362,7 +362,7 @@ fn switch_and_resume() {
     let lines = lines(switch.issued());
     let insert = "bfi scratch, 0x42, #48, #16".to_owned();
     assert!(lines.contains(&insert), "{lines:?}");
-    let resume = Ask::event(Event::Resume(false))
+    let resume = Ask::event(Event::ReturnToUser(false))
         .tag(0x42)
         .on(arm64(), "kpti");
     is(

@@ -5,7 +5,7 @@
 //! 64 KiB, 1 for 2 MiB and 2 for 1 GiB.
 
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, powerpc};
 use crate::row::{Fields, is, operands};
@@ -142,7 +142,7 @@ fn by_set() {
         0x0001_2345_0000_0000,
     );
     // A CPU that comes up: IS = 2.
-    let arrive = on(&Ask::event(Event::Arrive), "gtse");
+    let arrive = on(&Ask::event(Event::CpuOnline), "gtse");
     is(
         &arrive,
         ("tlbiel_all2", 0, "rb_all_set"),
@@ -159,7 +159,7 @@ fn by_set() {
 }
 
 #[test]
-fn remedies() {
+fn workarounds() {
     let words = "gtse broadcast p9_erat p9_stq";
     let page = on(&user(0x3000, 0x1000, &["pte"]).others(), words);
     // The same address: of PID 0, then of the real one.

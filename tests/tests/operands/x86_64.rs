@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, X86_64, edited, good, x86};
 use crate::row::is;
@@ -71,7 +71,7 @@ fn without_debts() -> Analysis {
         load,
         "        drops leaf, walk of everything, this tag when not pcid;\n",
     );
-    let text = edited(&text, "        may be retired;", "        //");
+    let text = edited(&text, "        may be invalidated lazily;", "        //");
     good(&edited(&text, "needs pge;", "needs pge and invpcid;"))
 }
 
@@ -288,7 +288,7 @@ fn cr3() {
     );
     // Return to user code: the view's PCID has bit 11.
     let resume = |deferred| {
-        Ask::event(Event::Resume(deferred))
+        Ask::event(Event::ReturnToUser(deferred))
             .tag(3)
             .on(x86(), "pge pcid pti")
     };

@@ -115,8 +115,8 @@ fn remedies_of_instructions_that_write_entries_are_issued() {
     );
     // In front of each entry there is an address.
     let before = (
-        "remedy after clear_all issue everything_all;",
-        "remedy before clear_all issue page, everything_all; remedy before clear_all issue everything_all;",
+        "workaround after clear_all issue everything_all;",
+        "workaround before clear_all issue page, everything_all; workaround before clear_all issue everything_all;",
     );
     let page = (
         "    change {",

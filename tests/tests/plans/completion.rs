@@ -77,10 +77,10 @@ fn a_barrier_is_not_issued_twice_in_a_row() {
     );
 }
 
-/// A remedy may need another barrier than what it mends.
+/// A workaround may need another barrier than what it mends.
 #[test]
 fn what_a_remedy_issues_is_complete_as_well() {
-    let erratum = "erratum stuck \"8\" { weakens space: not leaf; remedy after space issue micro; }\n    policy";
+    let erratum = "erratum stuck \"8\" { weakens space: not leaf; workaround after space issue micro; }\n    policy";
     let batch = with(BATCH, &[("policy", erratum)]);
     let everything = Ask::event(Event::Everything).others();
     issues(
@@ -100,7 +100,7 @@ fn what_goes_once_beside_a_loop_has_its_remedies() {
         where cpus;
         at once;
     }
-    erratum stuck \"8\" { weakens walks: not walk; remedy after walks issue walks, other; }
+    erratum stuck \"8\" { weakens walks: not walk; workaround after walks issue walks, other; }
     change";
     let batch = with(
         BATCH,

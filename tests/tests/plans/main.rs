@@ -4,9 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod absences;
 mod changes;
 mod completion;
+mod negative;
 mod stages;
 
 use common::{Ask, edited, good, lines};

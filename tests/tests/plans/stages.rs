@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::common::{Ask, Steps, flush_on, good, level, lines, read};
@@ -83,7 +83,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
     issues(
         &relay,
         "",
-        &Ask::event(Event::Arrive),
+        &Ask::event(Event::CpuOnline),
         &["order", "everything", "settle", "refetch"],
     );
 }

@@ -41,8 +41,8 @@ fn facts() {
             "    change { plan store; output of valid entry through invalid; }",
             r#"    load cr3 "mov cr3" { per SDM; drop leaf; }"#,
             "    switch { load cr3; half loaded unsafe; }",
-            r#"    erratum e "e" { weakens isb: drained; weakens isb for user not drained; remedy after isb vale1; }"#,
-            "    policy { delivery ipi; gather pages batched; lazy never; ceiling 5; ceiling 5 operations, 4 pages; }",
+            r#"    erratum e "e" { weakens isb: drained; weakens isb for user not drained; workaround after isb vale1; }"#,
+            "    policy { shootdown ipi; gather pages batched; lazy never; ceiling 5; ceiling 5 operations, 4 pages; }",
         ],
     );
 }
@@ -96,7 +96,7 @@ fn independent_errors_in_one_file() {
         wher inner;
         at once;
     }
-    cpus sme "text";"#],
+    cpu_set sme "text";"#],
     );
 }
 

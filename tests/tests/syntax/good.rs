@@ -37,7 +37,7 @@ fn every_construct_parses() {
             writes entry at pte: invalid;
         }
         erratum e "e" {
-            remedy before i issue j, k;
+            workaround before i issue j, k;
             weakens i for user: not walk on set when a;
             weakens i: not leaf;
         }

@@ -11,7 +11,7 @@ use tlbc::model::Config;
 use tlbc::trace::{
     Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
 };
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 
@@ -22,15 +22,15 @@ static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(schema::TRACE).expect("JSON"));
 
 const CHANGES: [To; 11] = [
-    To::Invalid,
-    To::Replaced,
+    To::Unmap,
+    To::Replace,
     To::FewerRights,
     To::MoreRights,
     To::Attributes,
     To::SoftwareBits,
     To::Split,
     To::Collapse,
-    To::New,
+    To::Map,
     To::Accessed,
     To::Dirty,
 ];
@@ -166,8 +166,8 @@ impl Case {
             7 => Event::Fault(first),
             8 => [Event::Everything, Event::Teardown][usize::from(self.flags.0)].clone(),
             9 => Event::Switch([Pending::None, Pending::Tag, Pending::All][self.tables]),
-            10 => Event::Resume(self.flags.0),
-            _ => [Event::EnterFromUser, Event::Arrive, Event::Publish][self.tables].clone(),
+            10 => Event::ReturnToUser(self.flags.0),
+            _ => [Event::EnterFromUser, Event::CpuOnline, Event::Publish][self.tables].clone(),
         };
         let limits = model.limits.iter();
         let limits = limits.map(|it| it.least + self.limits % (it.most - it.least + 1));

@@ -16,22 +16,22 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
-use tlbc_tests::hosted::{self, Host, Hosted};
+use tlbc_tests::hosted::{self, Cpus, Host, Hosted};
 use tlbc_tests::show::{Machine, line};
 use tlbc_tests::tables::{ACCESSED, DIRTY, Entries, FILE, WRITE, leaf_bits, table_bits};
 
 use crate::common::{arm64, powerpc, s390, x86};
 
 const CHANGES: [To; 11] = [
-    To::Invalid,
-    To::Replaced,
+    To::Unmap,
+    To::Replace,
     To::FewerRights,
     To::MoreRights,
     To::Attributes,
     To::SoftwareBits,
     To::Split,
     To::Collapse,
-    To::New,
+    To::Map,
     To::Accessed,
     To::Dirty,
 ];
@@ -47,7 +47,7 @@ struct On<B> {
 struct Made<'a, B: Machine> {
     on: &'a On<B>,
     mmu: Arc<Host<B>>,
-    space: Arc<AddressSpace<Hosted<B>>>,
+    space: Arc<AddressSpace<Cpus>>,
     kernel: bool,
     others: bool,
 }
@@ -110,7 +110,7 @@ impl<B: Machine> Made<'_, B> {
         &self.on.analysis.model
     }
 
-    fn space(&self) -> &AddressSpace<Hosted<B>> {
+    fn space(&self) -> &AddressSpace<Cpus> {
         if self.kernel {
             self.mmu.kernel()
         } else {
@@ -184,7 +184,7 @@ impl<B: Machine> Made<'_, B> {
         let extent = Extent::new(base + (5 << shift), 1 << shift);
         let backend = self.mmu.platform().backend();
         let maps_pages = backend.levels()[level.index()].leaf;
-        if to == To::Replaced && !maps_pages {
+        if to == To::Replace && !maps_pages {
             return false; // one table for another: it is detached, and the other is mapped
         }
         let change = to.change(level, maps_pages, 0);

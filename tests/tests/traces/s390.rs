@@ -1,7 +1,7 @@
 //! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
 
 use tlbc::trace::{Change, Event, Memory, To};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::common::{Ask, level, s390};
@@ -52,11 +52,11 @@ fn change(to: To, at: &str, entries: u64, others: bool, may_defer: bool) -> Ask 
 }
 
 const CHANGES: [(&str, To); 5] = [
-    ("becomes invalid", To::Invalid),
-    ("is replaced", To::Replaced),
+    ("becomes invalid", To::Unmap),
+    ("is replaced", To::Replace),
     ("gains rights", To::MoreRights),
     ("gets other attributes", To::Attributes),
-    ("becomes valid", To::New),
+    ("becomes valid", To::Map),
 ];
 
 fn changes(levels: &[&str], others: bool, may_defer: bool) -> Vec<(String, Ask)> {
@@ -107,19 +107,13 @@ fn changes_of_several_entries() {
     theme(
         "changes_of_several",
         &[
-            of("become invalid", To::Invalid, "pte", 3, true),
-            of("become invalid", To::Invalid, "pte", 3, false),
-            of("become invalid", To::Invalid, "pte", 253, true),
-            of(
-                "of two tables become invalid",
-                To::Invalid,
-                "pte",
-                254,
-                true,
-            ),
-            of("become invalid", To::Invalid, "pmd", 3, true),
-            of("are replaced", To::Replaced, "pte", 3, true),
-            of("are replaced", To::Replaced, "pmd", 3, false),
+            of("become invalid", To::Unmap, "pte", 3, true),
+            of("become invalid", To::Unmap, "pte", 3, false),
+            of("become invalid", To::Unmap, "pte", 253, true),
+            of("of two tables become invalid", To::Unmap, "pte", 254, true),
+            of("become invalid", To::Unmap, "pmd", 3, true),
+            of("are replaced", To::Replace, "pte", 3, true),
+            of("are replaced", To::Replace, "pmd", 3, false),
             of("gain rights", To::MoreRights, "pte", 3, true),
         ],
     );
@@ -243,9 +237,9 @@ fn events() {
             ),
             (
                 "return to user code, nothing deferred",
-                Ask::event(Event::Resume(false)),
+                Ask::event(Event::ReturnToUser(false)),
             ),
-            ("CPU bring-up", Ask::event(Event::Arrive)),
+            ("CPU bring-up", Ask::event(Event::CpuOnline)),
         ]),
     );
 }

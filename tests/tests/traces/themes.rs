@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Ranges};
 
 use crate::common::{Ask, level, ranges_on, report, snapshot};
@@ -49,13 +49,13 @@ pub fn events() -> [(&'static str, Ask); 6] {
         ),
         (
             "return to user code, nothing deferred",
-            Ask::event(Event::Resume(false)),
+            Ask::event(Event::ReturnToUser(false)),
         ),
         (
             "return to user code, its tag deferred",
-            Ask::event(Event::Resume(true)),
+            Ask::event(Event::ReturnToUser(true)),
         ),
-        ("CPU bring-up", Ask::event(Event::Arrive)),
+        ("CPU bring-up", Ask::event(Event::CpuOnline)),
     ]
 }
 

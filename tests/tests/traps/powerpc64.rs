@@ -255,7 +255,7 @@ fn trap_15_every_set_once() {
     let few = all.on(&good(&text), "gtse");
     assert_eq!(operands(&few, "rb_pid_set").len(), 4);
     // A CPU that comes up, too: of the partition, not of a PID.
-    let arrive = Ask::event(Event::Arrive).on(powerpc(), "gtse");
+    let arrive = Ask::event(Event::CpuOnline).on(powerpc(), "gtse");
     let expected: Vec<u128> = (0..128).map(|set| set << 12 | 2 << 10).collect();
     assert_eq!(operands(&arrive, "rb_all_set"), expected);
 }

@@ -191,7 +191,7 @@ fn writers_do_not_flush() {
         Ask::kernel(USER, 300 * PAGE, &["pte"]).tables(),
         Ask::event(Event::Everything),
         Ask::event(Event::Teardown),
-        Ask::event(Event::Arrive),
+        Ask::event(Event::CpuOnline),
     ];
     for words in machines() {
         for ask in asks
@@ -199,7 +199,7 @@ fn writers_do_not_flush() {
             .flat_map(|ask| [ask.clone().here(), ask.clone().others()])
         {
             let trace = ask.on(s390(), &words);
-            let is_arrival = matches!(ask.event, What::Event(Event::Arrive));
+            let is_arrival = matches!(ask.event, What::Event(Event::CpuOnline));
             let wanted = if ask.others && !is_arrival {
                 "idte_asce"
             } else {

@@ -46,7 +46,7 @@ fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     };
     assert!(page(true));
     assert!(!page(false));
-    let told = |global| page_effects(x86(), words, Shape::Told(Space::User), global).deliver;
+    let told = |global| page_effects(x86(), words, Shape::IpiTargets(Space::User), global).deliver;
     assert!(told(true).is_empty());
     assert_eq!(told(false).agents, Agents::ACTIVE);
 }
@@ -181,11 +181,11 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
 #[test]
 fn trap_19_arrival_drops_globals() {
     for words in ["pge", "pge pti", "pge pcid", "pge pcid pti"] {
-        let arrive = Ask::event(Event::Arrive).on(x86(), words);
+        let arrive = Ask::event(Event::CpuOnline).on(x86(), words);
         assert_eq!(count(&arrive, "mov_cr4"), 1, "{words}: {:?}", arrive.here);
     }
     for words in ["pge pcid invpcid", "pge pcid invpcid pti"] {
-        let arrive = Ask::event(Event::Arrive).on(x86(), words);
+        let arrive = Ask::event(Event::CpuOnline).on(x86(), words);
         assert_eq!(operands(&arrive, "kind"), [2], "{words}: {:?}", arrive.here);
     }
 }

@@ -1,9 +1,9 @@
 //! From options to what happened.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 
-use super::{ChangeName, EventName, OwedName, Trace};
+use super::{ChangeName, EventName, PendingName, Trace};
 use crate::cli::Trouble;
 use crate::cli::machine::find;
 use crate::model::{Config, Model};
@@ -27,7 +27,7 @@ impl Trace {
         if let Some(to) = self.change {
             return self.changed(&stretches, to);
         }
-        Ok(if self.appeared {
+        Ok(if self.mapped {
             Event::Mapped(stretches)
         } else {
             Event::Cleared(Cleared {
@@ -55,15 +55,15 @@ impl Trace {
         };
         Ok(Event::Change(Change {
             to: match to {
-                ChangeName::Invalid => To::Invalid,
-                ChangeName::Replaced => To::Replaced,
+                ChangeName::Unmap => To::Unmap,
+                ChangeName::Replace => To::Replace,
                 ChangeName::FewerRights => To::FewerRights,
                 ChangeName::MoreRights => To::MoreRights,
                 ChangeName::Attributes => To::Attributes,
                 ChangeName::SoftwareBits => To::SoftwareBits,
                 ChangeName::Split => To::Split,
                 ChangeName::Collapse => To::Collapse,
-                ChangeName::New => To::New,
+                ChangeName::Map => To::Map,
                 ChangeName::AccessedCleared => To::Accessed,
                 ChangeName::DirtyCleared => To::Dirty,
             },
@@ -75,7 +75,7 @@ impl Trace {
     }
 
     fn fault(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
-        if self.owed != OwedName::None {
+        if self.pending != PendingName::None {
             return Err(Trouble(
                 "--event fault: no pending flush can be named for a fault".into(),
             ));
@@ -100,21 +100,21 @@ impl Trace {
                     .into(),
             ));
         }
-        let nothing = |event, of: &str| match self.owed {
-            OwedName::None => Ok(event),
+        let nothing = |event, of: &str| match self.pending {
+            PendingName::None => Ok(event),
             _ => Err(Trouble(of.to_owned())),
         };
         match event {
-            EventName::Switch => Ok(Event::Switch(match self.owed {
-                OwedName::None => Pending::None,
-                OwedName::Tag => Pending::Tag,
-                OwedName::All => Pending::All,
+            EventName::Switch => Ok(Event::Switch(match self.pending {
+                PendingName::None => Pending::None,
+                PendingName::Tag => Pending::Tag,
+                PendingName::All => Pending::All,
             })),
-            EventName::Resume => match self.owed {
-                OwedName::None => Ok(Event::Resume(false)),
-                OwedName::Tag => Ok(Event::Resume(true)),
-                OwedName::All => Err(Trouble(
-                    "--event resume: only a flush of the tag (`--owed tag`) can be pending".into(),
+            EventName::ReturnToUser => match self.pending {
+                PendingName::None => Ok(Event::ReturnToUser(false)),
+                PendingName::Tag => Ok(Event::ReturnToUser(true)),
+                PendingName::All => Err(Trouble(
+                    "--event return-to-user: only a flush of the tag (`--pending tag`) can be pending".into(),
                 )),
             },
             EventName::EnterFromUser => nothing(
@@ -124,9 +124,9 @@ impl Trace {
             EventName::Publish => {
                 nothing(Event::Publish, "--event publish: no flush can be pending")
             }
-            EventName::Arrive | EventName::Fault => nothing(
-                Event::Arrive,
-                "--event arrive: a CPU that was offline has no pending flush",
+            EventName::CpuOnline | EventName::Fault => nothing(
+                Event::CpuOnline,
+                "--event cpu-online: a CPU that was offline has no pending flush",
             ),
         }
     }

@@ -24,7 +24,7 @@ const OF_ENTRIES: [&str; 8] = [
     "level",
     "tables_freed",
     "below_live",
-    "appeared",
+    "mapped",
     "stored",
     "change",
     "defer",
@@ -34,7 +34,7 @@ const OF_ENTRIES: [&str; 8] = [
 const OF_REQUESTS: [&str; 6] = [
     "tables_freed",
     "below_live",
-    "appeared",
+    "mapped",
     "stored",
     "change",
     "defer",
@@ -63,7 +63,7 @@ Examples:
       a page of the kernel, for scripts
   tlbc trace foo.arch --everything --cpus others --errata all
       a whole space that goes away
-  tlbc trace foo.arch --event switch --owed tag
+  tlbc trace foo.arch --event switch --pending tag
       loading a space whose tag still has stale entries
   tlbc trace foo.arch --event fault --range 0x1000..0x2000
       a fault on an entry that allows less than the table
@@ -90,16 +90,16 @@ pub(super) struct Trace {
     #[arg(long, requires = "tables_freed")]
     below_live: bool,
 
-    /// The entries appeared where there were none, and were not cleared
+    /// The entries became valid where there were none
     #[arg(long, requires = "range", conflicts_with = "tables_freed")]
-    appeared: bool,
+    mapped: bool,
 
     /// The entries were stored before: shows the flush alone, on machines whose entries change by instructions that flush
-    #[arg(long, requires = "range", conflicts_with_all = ["appeared", "change"])]
+    #[arg(long, requires = "range", conflicts_with_all = ["mapped", "change"])]
     stored: bool,
 
     /// The change of the entries itself, with the flush that it requires
-    #[arg(long, value_enum, value_name = "TO", requires = "range", conflicts_with_all = ["tables_freed", "appeared"])]
+    #[arg(long, value_enum, value_name = "TO", requires = "range", conflicts_with_all = ["tables_freed", "mapped"])]
     change: Option<ChangeName>,
 
     /// The flush of the change may be deferred: no other CPU has the space loaded
@@ -119,8 +119,8 @@ pub(super) struct Trace {
     event: Option<EventName>,
 
     /// The flush that was deferred until this switch or resume
-    #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown"], conflicts_with_all = OF_REQUESTS, default_value_t = OwedName::None)]
-    owed: OwedName,
+    #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown"], conflicts_with_all = OF_REQUESTS, default_value_t = PendingName::None)]
+    pending: PendingName,
 
     /// The entries are the kernel's and not a user space's
     #[arg(long)]
@@ -152,11 +152,11 @@ enum EventName {
     /// A space is loaded
     Switch,
     /// The kernel returns to user code
-    Resume,
+    ReturnToUser,
     /// The kernel is entered from user code
     EnterFromUser,
     /// The CPU comes online
-    Arrive,
+    CpuOnline,
     /// Entries became valid where there were none
     Publish,
     /// A fault that the table does not justify
@@ -165,10 +165,10 @@ enum EventName {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ChangeName {
-    /// Nothing is mapped any more
-    Invalid,
+    /// A page or table is unmapped
+    Unmap,
     /// Another page, or another table whose entries are valid
-    Replaced,
+    Replace,
     /// Less is allowed
     FewerRights,
     /// More is allowed, and nothing else changes
@@ -181,8 +181,8 @@ enum ChangeName {
     Split,
     /// A large page in place of a table whose entries are valid
     Collapse,
-    /// Something is mapped where nothing was
-    New,
+    /// A page or table is mapped where nothing was
+    Map,
     /// The accessed mark is cleared
     AccessedCleared,
     /// The dirty mark is cleared
@@ -190,7 +190,7 @@ enum ChangeName {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OwedName {
+enum PendingName {
     /// Nothing
     None,
     /// Everything under the tag

@@ -7,7 +7,7 @@ use tlbc_runtime::request::{Extent, Ranges};
 use super::common::{Ask, Steps, flush_on, good, level, lines};
 use super::{issues, with};
 
-const ABSENT: &str = include_str!("../../definitions/absent.arch");
+const NEGATIVE: &str = include_str!("../../definitions/negative.arch");
 
 /// That this is issued for entries that appeared.
 #[track_caller]
@@ -22,7 +22,7 @@ fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: 
 
 #[test]
 fn entries_that_appear_go_by_address_where_their_level_does() {
-    let arch = good(ABSENT);
+    let arch = good(NEGATIVE);
     let one = ["order", "page 0x1000, 0x42", "wait"];
     appeared(&arch, 0x1000, 0x1000, &["pte"], &one);
     let two = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
@@ -45,10 +45,10 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
     appeared(&arch, 0, 0x1000, &["pte", "pmd"], &both);
     // Of the other levels nothing goes by address.
     let edit = (
-        "drops absent at pmd of one page",
-        "drops absent at pgd of one page",
+        "drops negative at pmd of one page",
+        "drops negative at pgd of one page",
     );
-    let arch = with(ABSENT, &[edit]);
+    let arch = with(NEGATIVE, &[edit]);
     let whole = ["order", "space 0x42", "wait"];
     appeared(&arch, 0, 0x20_0000, &["pmd"], &whole);
     appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
@@ -58,10 +58,10 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
 #[test]
 fn a_single_page_and_ranges_take_the_same_instruction() {
     let edit = (
-        "drops absent at pmd of one page, this tag or global;",
+        "drops negative at pmd of one page, this tag or global;",
         "drops nothing;",
     );
-    let arch = with(ABSENT, &[edit]);
+    let arch = with(NEGATIVE, &[edit]);
     let one = Ask::user(0x1000, 0x1000, &["pte"]).others();
     let two = Ask::user(0x1000, 0x2000, &["pte"]).others();
     let many = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
@@ -75,10 +75,10 @@ fn a_single_page_and_ranges_take_the_same_instruction() {
 fn a_fault_flushes_the_levels_above() {
     let all = ["pte", "pmd", "pgd"];
     let edit = (
-        "drops absent at pmd of one page",
-        "drops absent of one page",
+        "drops negative at pmd of one page",
+        "drops negative of one page",
     );
-    for arch in [good(ABSENT), with(ABSENT, &[edit])] {
+    for arch in [good(NEGATIVE), with(NEGATIVE, &[edit])] {
         let arch = &arch;
         for (nth, bytes) in [(0, 0x1000), (1, 0x20_0000)] {
             let level_of = |name: &&str| level(&arch.model, name);
@@ -102,15 +102,15 @@ fn a_fault_flushes_the_levels_above() {
 fn one_instruction_for_every_level_is_issued_once() {
     let edits = [
         (
-            "drops absent at pte of one page",
-            "drops absent of one page",
+            "drops negative at pte of one page",
+            "drops negative of one page",
         ),
         (
-            "drops absent at pmd of one page, this tag or global;",
+            "drops negative at pmd of one page, this tag or global;",
             "drops nothing;",
         ),
     ];
-    let arch = with(ABSENT, &edits);
+    let arch = with(NEGATIVE, &edits);
     let once = ["order", "page 0x1000, 0x42", "wait"];
     appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
 }

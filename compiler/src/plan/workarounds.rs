@@ -1,7 +1,7 @@
-//! What errata want issued: the steps of their remedies.
+//! What errata want issued: the steps of their workarounds.
 //!
-//! In: the remedies recorded with means and barriers. Out: the nodes that stand before or behind what is mended, each a
-//! decision for the erratum. Holds: an instruction is followed by one remedy of each erratum that weakens it, the first
+//! In: the workarounds recorded with means and barriers. Out: the nodes that stand before or behind what is mended, each a
+//! decision for the erratum. Holds: an instruction is followed by one workaround of each erratum that weakens it, the first
 //! of those given whose operands are known there; behind a loop no address is.
 
 use super::factor::seq;
@@ -10,20 +10,22 @@ use super::pool::{How, Means};
 use super::steps::issue_of;
 use crate::model::{Instr, Issued, Model, Source, Value};
 
-/// What a [`Node::Remedy`] issues.
-pub fn issued(model: &Model, erratum: usize, (remedy, step): (usize, usize)) -> &Issued {
-    &model.errata[erratum].remedies[remedy].issue[step]
+/// What a [`Node::Workaround`] issues.
+pub fn issued(model: &Model, erratum: usize, (workaround, step): (usize, usize)) -> &Issued {
+    &model.errata[erratum].workarounds[workaround].issue[step]
 }
 
-/// The steps of remedies that stand behind (or before) a barrier: all operands are zero.
+/// The steps of workarounds that stand behind (or before) a barrier: all operands are zero.
 pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> Vec<Node> {
     let of_side = wanted
         .iter()
-        .filter(|&&(erratum, number)| model.errata[erratum].remedies[number].after == after);
-    of_side.map(|&remedy| steps(model, remedy, None)).collect()
+        .filter(|&&(erratum, number)| model.errata[erratum].workarounds[number].after == after);
+    of_side
+        .map(|&workaround| steps(model, workaround, None))
+        .collect()
 }
 
-/// The steps of remedies that follow once after a loop that issues these means.
+/// The steps of workarounds that follow once after a loop that issues these means.
 pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
     for means in means {
@@ -34,26 +36,31 @@ pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) ->
             address: false,
             ..issue_of(means, primitive, false)
         };
-        for remedy in beside(model, &means.remedies, issue, true) {
-            if !steps.contains(&remedy) {
-                steps.push(remedy);
+        for workaround in beside(model, &means.workarounds, issue, true) {
+            if !steps.contains(&workaround) {
+                steps.push(workaround);
             }
         }
     }
     steps
 }
 
-/// The steps of remedies that stand before an instruction, or right behind it.
-pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: bool) -> Vec<Node> {
+/// The steps of workarounds that stand before an instruction, or right behind it.
+pub fn beside(
+    model: &Model,
+    workarounds: &[(usize, usize)],
+    issue: Issue,
+    after: bool,
+) -> Vec<Node> {
     let mut out = Vec::new();
     let mut mended: Vec<usize> = Vec::new();
-    for &(erratum, number) in remedies {
-        let remedy = &model.errata[erratum].remedies[number];
+    for &(erratum, number) in workarounds {
+        let workaround = &model.errata[erratum].workarounds[number];
         let known = |issued: &Issued| issue.address || !names_address(model, issued);
-        if remedy.after != after
+        if workaround.after != after
             || mended.contains(&erratum)
-            || remedy.target.value != Instr::Invalidate(issue.invalidate)
-            || !remedy.issue.iter().all(known)
+            || workaround.target.value != Instr::Invalidate(issue.invalidate)
+            || !workaround.issue.iter().all(known)
         {
             continue;
         }
@@ -63,15 +70,15 @@ pub fn beside(model: &Model, remedies: &[(usize, usize)], issue: Issue, after: b
     out
 }
 
-/// The steps of a remedy, on machines that have its erratum.
+/// The steps of a workaround, on machines that have its erratum.
 fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Node {
-    let issue = model.errata[erratum].remedies[number].issue.iter();
+    let issue = model.errata[erratum].workarounds[number].issue.iter();
     let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
         Instr::Barrier(barrier) => Node::Complete {
             barrier,
             of: Some(erratum),
         },
-        Instr::Invalidate(_) => Node::Remedy {
+        Instr::Invalidate(_) => Node::Workaround {
             erratum,
             number: (number, step),
             of,
@@ -80,7 +87,7 @@ fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) ->
     Node::select(Test::Erratum(erratum), seq(nodes), Node::Seq(Vec::new()))
 }
 
-/// Whether an instruction of a remedy needs an address or a level that it does not set itself.
+/// Whether an instruction of a workaround needs an address or a level that it does not set itself.
 pub fn names_address(model: &Model, issued: &Issued) -> bool {
     let Instr::Invalidate(invalidate) = issued.instr else {
         return false;
