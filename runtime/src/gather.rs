@@ -35,7 +35,6 @@ use crate::platform::Platform;
 use crate::pte::RequiredFlush;
 use crate::ranges::Touched;
 use crate::request::{Extent, Ranges, Scope};
-use crate::section::Section;
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -95,6 +94,22 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily are made
     /// to leave it where they hold no reference.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7));
+    /// let current = Current::User(space.clone());
+    /// let _ = MMU.switch(CpuId(0), current, None); // no CPU runs in it
+    /// MMU.teardown(&space, |gather| {
+    ///     gather.locked((), |section, ()| section.unmap(table.entry(3)))
+    /// })
+    /// .expect("a mapped page");
+    /// assert_eq!(log_lines().last().unwrap(), "frame 7 is free");
+    /// ```
     pub fn teardown<R>(
         &self,
         space: &AddressSpace<P>,
@@ -148,42 +163,34 @@ impl<P: Platform> Drop for Gather<'_, P> {
 
 // One function at the end of a gather does all that most gathers need.
 #[allow(clippy::inline_always)]
-impl<'m, P: Platform> Gather<'m, P> {
-    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
-    /// closure is done, after a flush if the removal of a page's reverse mapping
-    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
-    ///
-    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
-    /// other code can change the tables.
-    ///
-    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
-    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
-    ///
-    /// # Context
-    ///
-    /// As [`Mmu::gather`].
-    #[inline]
-    pub fn locked<G, R>(
-        &mut self,
-        mut guard: G,
-        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
-    ) -> R {
-        self.pay(&self.space.ledger.unmaps);
-        self.pay(&self.space.ledger.abandoned);
-        let result = body(&mut Section { gather: self }, &mut guard);
-        if self.at_end != 0 {
-            self.end_section();
-        }
-        drop(guard);
-        result
-    }
-
+impl<P: Platform> Gather<'_, P> {
     /// Flushes what was changed so far, and releases pages and tables. Never necessary; a kernel calls it at a good moment, such
     /// as when no lock is held and [`is_full`](Self::is_full).
     ///
     /// # Context
     ///
     /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// (0..8).for_each(|index| table.set(index, frame(10 + index as u64)));
+    /// MMU.gather(&space, |gather| {
+    ///     for half in [0..4, 4..8] {
+    ///         gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///             section.unmap_all(half.map(|index| table.entry(index)))
+    ///         })
+    ///         .expect("mapped pages");
+    ///         if gather.is_full() {
+    ///             gather.flush(); // no lock is held here
+    ///         }
+    ///     }
+    /// });
+    /// assert_eq!(table.bits(7), 0);
+    /// ```
     pub fn flush(&mut self) {
         self.flush_entries();
         self.hand_out();
@@ -311,7 +318,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Does what has to be done before the lock of a section is released.
     #[cold]
     #[inline(never)]
-    fn end_section(&mut self) {
+    pub(crate) fn end_section(&mut self) {
         if self.at_end & RMAPS != 0 {
             self.flush_entries();
         }
@@ -335,7 +342,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
-    fn pay(&self, due: &Due) {
+    pub(crate) fn complete(&self, due: &Due) {
         if due.due().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);
@@ -370,7 +377,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         if self.whole || nested {
             self.finish_whole();
         } else {
-            self.pay(&self.space.ledger.abandoned);
+            self.complete(&self.space.ledger.abandoned);
         }
         self.flush_entries();
         self.hand_out();
