@@ -63,6 +63,8 @@ pub struct Gather<'m, P: Platform> {
     pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
     /// Whether the space ends.
     whole: bool,
+    /// Whether the space counts this one among its gathers.
+    counts: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
 }
@@ -71,8 +73,9 @@ impl<P: Platform> Mmu<P> {
     /// Runs a closure that changes entries of a space, flushes once what that requires, and gives pages and tables to the
     /// platform. When this returns no CPU and no device can use what was unmapped. Returns what the closure returned.
     ///
-    /// Gathers of one space may overlap, on other CPUs or nested. The one that ends first flushes everything of the space,
-    /// since it may rely on entries that another one made invalid.
+    /// Gathers of one space may overlap, on other CPUs or nested. One that ends while another one has changes that are not
+    /// flushed yet flushes everything of the space, since it may rely on entries that the other one made invalid. Gathers that
+    /// only store new entries, as page faults do, need no flush for each other.
     ///
     /// # Context
     ///
@@ -128,7 +131,6 @@ impl<P: Platform> Mmu<P> {
         whole: bool,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        space.gathers.add(1, Barrier::Owe);
         let mut gather = Gather {
             mmu: self,
             space,
@@ -139,8 +141,12 @@ impl<P: Platform> Mmu<P> {
             batches: 0,
             tables: ManuallyDrop::new(None),
             whole,
+            counts: false,
             at_end: 0,
         };
+        if whole {
+            gather.count();
+        }
         let result = body(&mut gather);
         gather.finish();
         core::mem::forget(gather);
@@ -153,7 +159,9 @@ impl<P: Platform> Drop for Gather<'_, P> {
     /// space is one of everything.
     fn drop(&mut self) {
         self.space.ledger.abandoned.owe(); // before it no longer counts as under way
-        self.space.gathers.sub(1, Barrier::Pay);
+        if self.counts {
+            self.space.gathers.sub(1, Barrier::Pay);
+        }
         let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
         self.mmu
             .platform
@@ -207,6 +215,7 @@ impl<P: Platform> Gather<'_, P> {
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
         if required.is_required_now(self.space.kind) {
+            self.count();
             self.changed.require(required, extent);
         }
     }
@@ -214,7 +223,20 @@ impl<P: Platform> Gather<'_, P> {
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
+        self.count();
         self.changed.leaf(level, extent);
+    }
+
+    /// Counts as a gather that overlaps with others, from the first change that requires a flush on. One that only stores new
+    /// entries, as page faults do, makes no other gather flush.
+    ///
+    /// The lock of the changed entry's table is still held, so code that finds the entry with the lock held finds this counted.
+    #[inline]
+    fn count(&mut self) {
+        if !self.counts {
+            self.counts = true;
+            self.space.gathers.add(1, Barrier::Owe);
+        }
     }
 
     /// Returns what was changed in an extent and is not flushed yet.
@@ -373,18 +395,22 @@ impl<P: Platform> Gather<'_, P> {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
+        let nested = waits && self.space.gathers.acquire(Barrier::Due) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();
         } else {
             self.complete(&self.space.ledger.abandoned);
         }
         self.flush_entries();
+        if self.counts {
+            // Not after the pages are released: faults on other CPUs need not flush any more.
+            self.counts = false;
+            self.space.gathers.sub(1, Barrier::Pay);
+        }
         self.hand_out();
         if self.batch.is_some() {
             drop(self.batch.take()); // the memory that it kept for more pages
         }
-        self.space.gathers.sub(1, Barrier::Pay);
     }
 
     /// Flushes everything: the space ends, or another gather is in progress.

@@ -53,5 +53,6 @@ pub fn verdict() -> u32 {
         load(&STALE),
         load(&frames::OVERWRITTEN)
     );
+    say!("{:?}", crate::platform::MMU.stats());
     u32::from(wrong() != 0)
 }
