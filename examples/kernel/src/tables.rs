@@ -7,8 +7,8 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::{Section, SpaceId};
 use tlbc_runtime::Entry;
+use tlbc_runtime::{Section, SpaceId};
 
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, FRAME, Frame};
