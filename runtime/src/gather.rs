@@ -5,7 +5,7 @@
 //! /// Unmaps some pages, whose entries `lock` protects.
 //! fn unmap<P: Platform, L, E: Pte<P>>(
 //!     mmu: &Mmu<P>,
-//!     space: &AddressSpace<P>,
+//!     space: &AddressSpace<P::CpuSet>,
 //!     lock: L,
 //!     entries: impl Iterator<Item = E>,
 //! ) -> Result<(), Refused<E>> {
@@ -26,16 +26,14 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::Mmu;
-use crate::batch::{BATCH, PageBatch, TableBatch};
-use crate::debts::Due;
-use crate::flushed::Flushed;
+use crate::deferred::PendingFlush;
 use crate::level::Level;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
+use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
 use crate::pte::RequiredFlush;
-use crate::ranges::Touched;
+use crate::request::Touched;
 use crate::request::{Extent, Ranges, Scope};
-use crate::section::Section;
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
@@ -53,7 +51,7 @@ pub(crate) const NEW: u8 = 1 << 1;
 /// A gather in progress: what [`Mmu::gather`] lends to its closure.
 pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
-    pub(crate) space: &'m AddressSpace<P>,
+    pub(crate) space: &'m AddressSpace<P::CpuSet>,
     changed: Ranges,
     /// How many pages the bundle holds.
     used: usize,
@@ -64,16 +62,33 @@ pub struct Gather<'m, P: Platform> {
     pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
     /// Whether the space ends.
     whole: bool,
+    /// Whether the space counts this one among its gathers.
+    counts: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
+}
+
+/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+///
+/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
+/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
+/// The kernel must not change in this way what any CPU accesses in that moment
+/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+///
+/// # Context
+///
+/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+pub struct Section<'g, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'m, P>,
 }
 
 impl<P: Platform> Mmu<P> {
     /// Runs a closure that changes entries of a space, flushes once what that requires, and gives pages and tables to the
     /// platform. When this returns no CPU and no device can use what was unmapped. Returns what the closure returned.
     ///
-    /// Gathers of one space may overlap, on other CPUs or nested. The one that ends first flushes everything of the space,
-    /// since it may rely on entries that another one made invalid.
+    /// Gathers of one space may overlap, on other CPUs or nested. One that ends while another one has changes that are not
+    /// flushed yet flushes everything of the space, since it may rely on entries that the other one made invalid. Gathers that
+    /// only store new entries, as page faults do, need no flush for each other.
     ///
     /// # Context
     ///
@@ -82,7 +97,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub fn gather<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         self.gathering(space, false, body)
@@ -97,7 +112,7 @@ impl<P: Platform> Mmu<P> {
     /// to leave it where they hold no reference.
     pub fn teardown<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         if !Self::FACTS.lazy_refcounted {
@@ -109,11 +124,10 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     fn gathering<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         whole: bool,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        space.gathers.add(1, Barrier::Owe);
         let mut gather = Gather {
             mmu: self,
             space,
@@ -124,8 +138,12 @@ impl<P: Platform> Mmu<P> {
             batches: 0,
             tables: ManuallyDrop::new(None),
             whole,
+            counts: false,
             at_end: 0,
         };
+        if whole {
+            gather.count();
+        }
         let result = body(&mut gather);
         gather.finish();
         core::mem::forget(gather);
@@ -137,8 +155,10 @@ impl<P: Platform> Drop for Gather<'_, P> {
     /// Runs after a panic alone. Pages and tables are lost, because nothing says that they were flushed; the next flush of the
     /// space is one of everything.
     fn drop(&mut self) {
-        self.space.ledger.abandoned.owe(); // before it no longer counts as under way
-        self.space.gathers.sub(1, Barrier::Pay);
+        self.space.pending.abandoned.defer(); // before it no longer counts as under way
+        if self.counts {
+            self.space.gathers.sub(1, Barrier::Complete);
+        }
         let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
         self.mmu
             .platform
@@ -168,8 +188,8 @@ impl<'m, P: Platform> Gather<'m, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
     ) -> R {
-        self.pay(&self.space.ledger.unmaps);
-        self.pay(&self.space.ledger.abandoned);
+        self.complete(&self.space.pending.unmaps);
+        self.complete(&self.space.pending.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.at_end != 0 {
             self.end_section();
@@ -200,6 +220,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
         if required.is_required_now(self.space.kind) {
+            self.count();
             self.changed.require(required, extent);
         }
     }
@@ -207,7 +228,20 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
+        self.count();
         self.changed.leaf(level, extent);
+    }
+
+    /// Counts as a gather that overlaps with others, from the first change that requires a flush on. One that only stores new
+    /// entries, as page faults do, makes no other gather flush.
+    ///
+    /// The lock of the changed entry's table is still held, so code that finds the entry with the lock held finds this counted.
+    #[inline]
+    fn count(&mut self) {
+        if !self.counts {
+            self.counts = true;
+            self.space.gathers.add(1, Barrier::Defer);
+        }
     }
 
     /// Returns what was changed in an extent and is not flushed yet.
@@ -294,7 +328,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.ledger.attach.due().is_some()
+        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a deferred flush is due.
@@ -335,8 +369,8 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
-    fn pay(&self, due: &Due) {
-        if due.due().is_some() {
+    fn complete(&self, flush: &PendingFlush) {
+        if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
@@ -366,18 +400,20 @@ impl<'m, P: Platform> Gather<'m, P> {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Due) > 1;
+        let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();
         } else {
-            self.pay(&self.space.ledger.abandoned);
+            self.complete(&self.space.pending.abandoned);
         }
         self.flush_entries();
         self.hand_out();
         if self.batch.is_some() {
             drop(self.batch.take()); // the memory that it kept for more pages
         }
-        self.space.gathers.sub(1, Barrier::Pay);
+        if self.counts {
+            self.space.gathers.sub(1, Barrier::Complete);
+        }
     }
 
     /// Flushes everything: the space ends, or another gather is in progress.

@@ -87,7 +87,7 @@
 //! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
 //! fn map_at_fault<P: Platform, L>(
 //!     mmu: &Mmu<P>,
-//!     space: &AddressSpace<P>,
+//!     space: &AddressSpace<P::CpuSet>,
 //!     lock: L,
 //!     pte: &impl Pte<P>,
 //!     bits: u64,
@@ -103,7 +103,7 @@
 //! }
 //! ```
 //!
-//! [`AddressSpace::flush_pending`] is asked before the handler's own gather begins, which counts as well. The whole
+//! [`AddressSpace::flush_pending`] is asked before the handler's own gather changes anything, which counts as well. The whole
 //! space is flushed, and not the page, because the entry that became invalid may have been one of another level. What the
 //! same gather has changed before needs no such care ([`Section::map`] flushes first), nor does what was unmapped in
 //! [`Mmu::reclaim`] ([`Gather::locked`] flushes first). A handler that stores entries without a gather flushes in this

@@ -6,10 +6,10 @@
 
 use core::fmt;
 
-use crate::Mmu;
-use crate::gather::{Gather, NEW};
+use crate::gather::{NEW, Section};
 use crate::level::Level;
 use crate::mmu::Misuse;
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
@@ -39,20 +39,6 @@ impl<E> fmt::Debug for Refused<E> {
 }
 
 impl<E> core::error::Error for Refused<E> {}
-
-/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
-///
-/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
-/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
-/// The kernel must not change in this way what any CPU accesses in that moment
-/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
-///
-/// # Context
-///
-/// Of every method: the lock of the entry's table is held, and the context permits a flush.
-pub struct Section<'g, 'm, P: Platform> {
-    pub(crate) gather: &'g mut Gather<'m, P>,
-}
 
 impl<P: Platform> Section<'_, '_, P> {
     /// Stores a valid entry where none was: a leaf entry or one that points at a table.
@@ -438,7 +424,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn check_leaf<E: Pte<P>>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         pte: &E,
         slot: &Slot<'_>,
         known: &mut Option<(Level, u32)>,

@@ -26,8 +26,8 @@ fn an_entry_of_another_kind_is_refused_and_stays() {
     let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let entries = Entries::new(&TLB, &space, Level(1), 0x4000_0000, 3);
     entries.map(0, 1, 0);
-    entries.link(1, 2);
-    let (leaf, pointer, invalid) = (0, 1, 2);
+    entries.link(2, 2);
+    let (leaf, invalid, pointer) = (0, 1, 2);
     let bits = || [0, 1, 2].map(|index| entries.bits(index));
     let before = bits();
     Hosted::on(&mmu, 0, || {

@@ -7,10 +7,10 @@ mod configurations;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
+use tlbc_runtime::{Backend, Current, Level, Misuse, NewSpace, Section};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine, subtree};
-use tlbc_tests::tables::{DIRTY, Entries, WRITE, leaf_bits};
+use tlbc_tests::tables::{ATTRIBUTES, DIRTY, Entries, WRITE, leaf_bits};
 use tlbc_tests::watched::{Made, Seen, Stale, Watched};
 
 const PAGES: usize = 4;
@@ -275,4 +275,84 @@ fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, 
 
 mod protect {
     on_every_configuration!(super::protect_loses_no_mark);
+}
+
+/// Where other attributes go through an invalid entry, marks of that moment are not lost either; and where then something else
+/// is computed, the entry is what it was.
+fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    for is_refused in [false, true] {
+        let mut world = World::new(backend, new);
+        let before = world.pages.bits(0);
+        let breaks = world.facts().attributes_through_invalid && B::FACTS.changes_plainly;
+        let mut computed = 0;
+        let was = world.section(|section, world| {
+            let was = section.protect(&world.pages.at(0), |bits| {
+                computed += 1;
+                if computed == 1 {
+                    world.pages.mark(0, DIRTY); // it is written through meanwhile
+                } else if is_refused {
+                    return leaf_bits(300, WRITE);
+                }
+                bits | ATTRIBUTES
+            });
+            let places = world.model.made(&vec![
+                world.place(0);
+                if breaks { 2 } else { places_of(&was) }
+            ]);
+            if let Some(first) = places.first() {
+                world.model.owes(0, first, world.leaf(0), None);
+                world.model.see();
+                assert!(!breaks || world.model.is_dropped(0, &places, world.leaf(0)));
+            }
+            was
+        });
+        assert_eq!(computed, 2);
+        let expected = if is_refused {
+            Err(Misuse::OtherPage)
+        } else {
+            Ok(before | DIRTY)
+        };
+        assert_eq!(was, expected);
+        let attributes = if is_refused { 0 } else { ATTRIBUTES };
+        assert_eq!(world.pages.bits(0), before | DIRTY | attributes);
+    }
+}
+
+/// How many changes were made by a step that was not refused.
+fn places_of(was: &Result<u64, Misuse>) -> usize {
+    usize::from(was.is_ok())
+}
+
+mod attributes {
+    on_every_configuration!(super::protect_breaks_and_makes);
+}
+
+/// An entry may become invalid and keep its page, which is not released, and be valid again.
+fn an_invalid_entry_keeps_its_page<B: Backend + Copy + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let mut world = World::new(backend, new);
+    let before = world.pages.bits(0);
+    let kept = before & !1;
+    world.section(|section, world| {
+        assert_eq!(section.protect(&world.pages.at(0), |_| kept), Ok(before));
+        assert_eq!(world.pages.bits(0), kept);
+        let made = world.model.made(&[world.place(0)]);
+        world.model.owes(0, &made[0], world.leaf(0), None);
+    });
+    let events = world.mmu.platform().events();
+    let released = |event: &Event<Seen>| matches!(event, Event::Released(_));
+    assert!(!events.iter().any(released), "{events:?}");
+    world.section(|section, world| {
+        section
+            .map(&world.pages.at(0), before)
+            .expect("an invalid entry");
+        world.model.made(&[world.place(0)]);
+    });
+    assert_eq!(world.pages.bits(0), before);
+}
+
+mod keep {
+    on_every_configuration!(super::an_invalid_entry_keeps_its_page);
 }

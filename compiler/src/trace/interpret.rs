@@ -3,12 +3,13 @@
 //! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
-use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets};
+use tlbc_facts::clause::MaxCount;
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{Reach, Space};
-use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
@@ -240,10 +241,10 @@ impl Run<'_> {
         needed > operations || passes.pages() > pages
     }
 
-    fn most(&self, most: Most) -> u32 {
+    fn most(&self, most: MaxCount) -> u32 {
         match most {
-            Most::Count(count) => count,
-            Most::Limit(limit) => self.env.limits[limit as usize] as u32,
+            MaxCount::Count(count) => count,
+            MaxCount::Limit(limit) => self.env.limits[limit as usize] as u32,
         }
     }
 
@@ -305,7 +306,7 @@ impl Run<'_> {
         self.model.level_table(self.env.config)[level.index()].shift
     }
 
-    fn runs(&mut self, operand: usize, most: Most, body: &Node, rest: Option<&Node>) {
+    fn runs(&mut self, operand: usize, most: MaxCount, body: &Node, rest: Option<&Node>) {
         let model = self.model;
         let (Some(pass), Some(names)) = (self.pass, model.operands[operand].names.as_ref()) else {
             return;

@@ -1,60 +1,54 @@
 //! Memory for the pages and tables of a large gather: a frame each.
 //!
-//! A gather holds a few pages by itself, and this is optional: a kernel that has none to give returns `None` and the gather
-//! flushes more often.
+//! A gather holds a few pages by itself, so this is optional: a kernel without it leaves out `page_batch` and `table_batch`,
+//! and its gathers flush more often.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use tlbc_runtime::Batch;
-
 use crate::boot;
 use crate::frames::{FRAME, Frame};
 
-/// A batch that lives in a frame.
-pub struct FrameBatch<T> {
-    batch: NonNull<Batch<T, Self>>,
-    frame: Frame,
+/// A value that is alone in a frame.
+pub struct FrameBox<T> {
+    value: NonNull<T>,
+    /// Freed after the value is dropped.
+    _frame: Frame,
     owns: PhantomData<T>,
 }
 
-impl<T> FrameBatch<T> {
-    /// Returns an empty batch, if there is a frame for it.
-    pub fn new() -> Option<Self> {
-        const { assert!(size_of::<Batch<T, Self>>() <= FRAME as usize) };
+impl<T> FrameBox<T> {
+    /// Puts a value into a frame, if there is one.
+    pub fn new(value: T) -> Option<Self> {
+        const { assert!(size_of::<T>() <= FRAME as usize) };
         let frame = Frame::zeroed()?;
-        let batch = NonNull::new((boot::OFFSET + frame.address()) as *mut Batch<T, Self>)?;
-        // SAFETY: the frame is this batch's alone, large enough, and aligned for anything.
-        unsafe { batch.write(Batch::new()) };
-        Some(Self {
-            batch,
-            frame,
-            owns: PhantomData,
-        })
+        let at = NonNull::new((boot::OFFSET + frame.address()) as *mut T)?;
+        // SAFETY: the frame is this value's alone, large enough, and aligned for anything.
+        unsafe { at.write(value) };
+        Some(Self { value: at, _frame: frame, owns: PhantomData })
     }
 }
 
-impl<T> Deref for FrameBatch<T> {
-    type Target = Batch<T, Self>;
+impl<T> Deref for FrameBox<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Self::Target {
-        // SAFETY: the batch was written in `new`, and nobody else has it.
-        unsafe { self.batch.as_ref() }
+    fn deref(&self) -> &T {
+        // SAFETY: the value was written in `new`, and nobody else has it.
+        unsafe { self.value.as_ref() }
     }
 }
 
-impl<T> DerefMut for FrameBatch<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
+impl<T> DerefMut for FrameBox<T> {
+    fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`.
-        unsafe { self.batch.as_mut() }
+        unsafe { self.value.as_mut() }
     }
 }
 
-impl<T> Drop for FrameBatch<T> {
+impl<T> Drop for FrameBox<T> {
     fn drop(&mut self) {
-        let _ = &self.frame; // is freed after this
-        // SAFETY: the batch was written in `new`, and is not used any more.
-        unsafe { self.batch.drop_in_place() };
+        // SAFETY: the value was written in `new`, and is not used any more.
+        unsafe { self.value.drop_in_place() };
     }
 }

@@ -1,6 +1,5 @@
 //! exit: the end of a process.
 
-use crate::adapter;
 use crate::platform::MMU;
 use crate::process::{Error, Process};
 use crate::tables::USER_END;
@@ -13,7 +12,7 @@ use crate::tables::USER_END;
 pub fn exit(process: Process) -> Result<(), Error> {
     let id = process.space.id();
     MMU.teardown(&process.space, |gather| {
-        adapter::locked(gather, process.lock(), |section, tables| {
+        gather.locked(process.lock(), |section, tables| {
             let areas = core::mem::take(&mut tables.areas);
             for area in areas.iter() {
                 section.unmap_all(tables.pages(id, area.range()))?;

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 use tlbc_runtime::{Backend, Level, Platform};
 
 use crate::boot::{self, PteFormat};
@@ -77,7 +77,7 @@ fn flush_before_map(process: &Body) {
     let facts = MMU
         .platform()
         .backend()
-        .change_facts(process.space.conditions());
+        .change_facts(process.space.flags());
     if facts.output_through_invalid && process.space.flush_pending() {
         MMU.flush_everything(&process.space);
     }

@@ -1,8 +1,7 @@
 //! fork, with copy on write.
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
-use crate::adapter;
 use crate::boot::PteFormat;
 use crate::frames;
 use crate::platform::MMU;
@@ -19,7 +18,7 @@ pub fn fork(parent: &Process) -> Result<Process, Error> {
     let (from_id, to_id) = (parent.space.id(), child.space.id());
     MMU.gather(&parent.space, |gather| {
         let locks = (parent.lock(), child.lock());
-        adapter::locked(gather, locks, |section, (from, to)| {
+        gather.locked(locks, |section, (from, to)| {
             to.areas = from.areas;
             for area in from.areas.iter() {
                 for entry in from.pages(from_id, area.range()) {
@@ -30,7 +29,7 @@ pub fn fork(parent: &Process) -> Result<Process, Error> {
                     })?;
                     if let Entry::Leaf { page, .. } = entry.says() {
                         frames::share(page);
-                        copy.store(PteFormat::without_write(old.first));
+                        copy.store(PteFormat::without_write(old));
                     }
                 }
             }

@@ -4,7 +4,6 @@ use core::ops::Range;
 
 use tlbc_runtime::SpaceId;
 
-use crate::adapter;
 use crate::boot::{self, PteFormat};
 use crate::frames::{FRAME, Frame};
 use crate::lock::SpinLock;
@@ -20,7 +19,7 @@ static LOCK: SpinLock<()> = SpinLock::new(());
 pub fn map(start: u64, frames: impl Iterator<Item = Frame>) -> Result<(), Error> {
     let is_global = !config().has(boot::SEPARATE_VIEWS);
     MMU.gather(MMU.kernel(), |gather| {
-        adapter::locked(gather, LOCK.lock(), |section, _| {
+        gather.locked(LOCK.lock(), |section, _| {
             for (va, frame) in (start..).step_by(FRAME as usize).zip(frames) {
                 let link = |entry: &TableEntry, bits| Ok(section.map(entry, bits)?);
                 let entry = find_or_link(top_entry(va), link)?;
@@ -35,7 +34,7 @@ pub fn map(start: u64, frames: impl Iterator<Item = Frame>) -> Result<(), Error>
 /// Unmaps what is mapped in a range, and the tables that nothing else uses. When this returns the frames are free.
 pub fn unmap(range: Range<u64>) -> Result<(), Error> {
     MMU.gather(MMU.kernel(), |gather| {
-        adapter::locked(gather, LOCK.lock(), |section, _| {
+        gather.locked(LOCK.lock(), |section, _| {
             section.unmap_all(pages(range.clone(), top_entry))?;
             unlink_unused(range, top_entry, section)
         })

@@ -8,7 +8,6 @@
 #![no_std]
 #![no_main]
 
-mod adapter;
 mod batch;
 #[path = "../boot/mod.rs"]
 mod boot;

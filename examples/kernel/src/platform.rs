@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    Conditions, CpuId, CpuSet, Cpus, Flushed, Frame as PageOwner, Issue, Local, Mmu, Platform,
-    Root, Tag, Unlinked, Value,
+    CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, Mmu, PageBatch, Platform,
+    Root, SpaceFlags, TableBatch, Tag, Unlinked, Value,
 };
 
-use crate::batch::FrameBatch;
+use crate::batch::FrameBox;
 use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
 use crate::frames::Frame;
@@ -24,9 +24,9 @@ pub static MMU: Mmu<Kernel> = Mmu::new(Kernel);
 
 /// A CPU's data of the runtime, in cache lines of its own.
 #[repr(align(128))]
-struct PerCpu(Local<Kernel>);
+struct PerCpu(CpuTlb<Kernel>);
 
-static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(Local::new()) }; boot::CPUS];
+static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(CpuTlb::new()) }; boot::CPUS];
 
 /// Two bits for each tag that is used. A kernel has as many words as its machine has tags (2048 for 16-bit ASIDs); with
 /// 64 tags this one runs out of them every 64 spaces, so that tags are used again while it is watched.
@@ -44,15 +44,12 @@ pub fn config() -> Config {
     Config::from_bits(CONFIG.load(Ordering::Relaxed))
 }
 
-impl PageOwner for Frame {}
-
 impl Platform for Kernel {
     type Backend = Tlb;
     type CpuSet = CpuSet<1>;
     type Page = Frame;
     type Table = Frame;
-    type PageBatch = FrameBatch<Frame>;
-    type TableBatch = FrameBatch<Frame>;
+    type BatchBox<T> = FrameBox<T>;
     type Handle = Loaded;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
@@ -67,7 +64,7 @@ impl Platform for Kernel {
         boot::CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &Local<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
         &PER_CPU[cpu.index()].0
     }
 
@@ -83,10 +80,10 @@ impl Platform for Kernel {
             // is also the empty one; otherwise no machine here asks for one.
             tag: Tag {
                 value: 0,
-                of_machine: true,
+                global: true,
             },
             empty: table,
-            conditions: Conditions::NONE,
+            flags: SpaceFlags::NONE,
         }
     }
 
@@ -109,12 +106,12 @@ impl Platform for Kernel {
 
     /// A frame comes from a list under a lock that is held for a few instructions and never over a flush, so this may be
     /// called with page tables locked.
-    fn page_batch(&self) -> Option<Self::PageBatch> {
-        FrameBatch::new()
+    fn page_batch(&self) -> Option<FrameBox<PageBatch<Self>>> {
+        FrameBox::new(PageBatch::<Self>::new())
     }
 
-    fn table_batch(&self) -> Option<Self::TableBatch> {
-        FrameBatch::new()
+    fn table_batch(&self) -> Option<FrameBox<TableBatch<Self>>> {
+        FrameBox::new(TableBatch::<Self>::new())
     }
 
     /// No CPU can reach the pages any more: each entry's reference goes, and with the last one the frame is free.
@@ -124,8 +121,9 @@ impl Platform for Kernel {
 
     /// Nothing in this kernel walks page tables without their lock, so there is nobody to wait for. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
-    fn free_tables_deferred(&self, tables: Unlinked<Self>) {
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         tables.after_walkers().for_each(drop);
+        Ok(())
     }
 
     fn free_table(&self, table: Frame) {

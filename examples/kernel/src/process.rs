@@ -9,9 +9,8 @@ use core::ops::{Deref, Range};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
-use tlbc_runtime::{AddressSpace, Misuse, NewSpace, Refused};
+use tlbc_runtime::{AddressSpace, Misuse, NewSpace, Refused, Section};
 
-use crate::adapter::{self, Section};
 use crate::boot;
 use crate::frames::{FRAME, Frame};
 use crate::lock::{SpinGuard, SpinLock};
@@ -124,10 +123,10 @@ impl Body {
     pub fn change<R>(
         &self,
         tables: SpinGuard<'_, Tables>,
-        body: impl FnOnce(&mut Section<'_, '_, '_, '_>, &mut Tables) -> Result<R, Error>,
+        body: impl FnOnce(&mut Section<'_, '_, Kernel>, &mut Tables) -> Result<R, Error>,
     ) -> Result<R, Error> {
         MMU.gather(&self.space, |gather| {
-            adapter::locked(gather, tables, |section, tables| body(section, tables))
+            gather.locked(tables, |section, tables| body(section, tables))
         })
     }
 }

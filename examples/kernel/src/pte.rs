@@ -6,10 +6,9 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::pte::{Entry, Slot, Was};
-use tlbc_runtime::{Backend, Level, Platform, SpaceId};
+use tlbc_runtime::{Entry, Slot};
+use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
 
-use crate::adapter::Pte;
 use crate::boot::PteFormat;
 use crate::frames::{self, Frame, Words};
 use crate::platform::{Kernel, MMU};
@@ -54,6 +53,10 @@ pub trait Format {
     fn without_write(bits: u64) -> u64;
     /// The same entry, whose page may be written.
     fn with_write(bits: u64) -> u64;
+    /// Whether the machine has noted in a valid entry that it was used.
+    fn is_accessed(bits: u64) -> bool;
+    /// Whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it may be.
+    fn is_dirty(bits: u64) -> bool;
     /// What an entry says, of the lowest level or of another one. Everything that the machine caches of an entry is in one
     /// of the fields, or its changes are not flushed.
     fn decode(bits: u64, is_lowest: bool) -> Entry;
@@ -139,8 +142,8 @@ impl TableEntry {
 }
 
 impl Pte<Kernel> for TableEntry {
-    fn space(&self) -> SpaceId {
-        self.space
+    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+        self.space == space.id()
     }
 
     /// Levels are not heights: a machine may have a level between two that exist (five-level paging, for one), so the
@@ -163,19 +166,28 @@ impl Pte<Kernel> for TableEntry {
         PteFormat::decode(bits, level == LOWEST)
     }
 
-    /// The reference that the entry had to its page. What the machine noted in the entry until it was removed (`old`) would
-    /// go to the page's own flags in a kernel that writes pages back.
-    fn into_page(self, old: Was) -> Option<Frame> {
-        match Self::decode(self.level(), old.first) {
+    fn is_accessed(_: Level, bits: u64) -> bool {
+        PteFormat::is_accessed(bits)
+    }
+
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        PteFormat::is_dirty(bits)
+    }
+
+    /// The reference that the entry had to its page. What the machine noted in the entry until it was removed would go to the
+    /// page's own flags in a kernel that writes pages back.
+    fn into_page(self, old: u64) -> Option<Frame> {
+        match Self::decode(self.level(), old) {
             Entry::Leaf { page, .. } => Frame::from_address(page),
             _ => None,
         }
     }
 
-    fn into_table(self, old: Was) -> Option<Frame> {
-        match Self::decode(self.level(), old.first) {
+    fn into_table(self, old: u64) -> Frame {
+        let table = match Self::decode(self.level(), old) {
             Entry::Table { table, .. } => Frame::from_address(table),
             _ => None,
-        }
+        };
+        table.expect("tables that are linked are in frames of the pool")
     }
 }

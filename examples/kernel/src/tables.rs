@@ -7,12 +7,12 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::SpaceId;
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::{Section, SpaceId};
+use tlbc_runtime::Entry;
 
-use crate::adapter::Section;
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, FRAME, Frame};
+use crate::platform::Kernel;
 use crate::process::{Areas, Error};
 use crate::pte::{Format, TOP, TableEntry, shift};
 
@@ -81,7 +81,7 @@ impl Tables {
         &self,
         space: SpaceId,
         range: Range<u64>,
-        section: &mut Section<'_, '_, '_, '_>,
+        section: &mut Section<'_, '_, Kernel>,
     ) -> Result<(), Error> {
         unlink_unused(range, |va| self.entry(space, va), section)
     }
@@ -90,7 +90,7 @@ impl Tables {
     pub fn unlink_last(
         &self,
         space: SpaceId,
-        section: &mut Section<'_, '_, '_, '_>,
+        section: &mut Section<'_, '_, Kernel>,
     ) -> Result<(), Error> {
         // The copy first: one flush covers what either of them left in caches.
         if let Some(user_top) = &self.user_top {
@@ -139,7 +139,7 @@ pub fn pages(
 pub fn unlink_unused(
     range: Range<u64>,
     top: impl Fn(u64) -> TableEntry,
-    section: &mut Section<'_, '_, '_, '_>,
+    section: &mut Section<'_, '_, Kernel>,
 ) -> Result<(), Error> {
     for height in 1..TOP {
         let reach = 1 << shift(height);

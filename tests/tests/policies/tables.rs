@@ -10,9 +10,14 @@ use crate::told::Told;
 use crate::{PMD, VA, arm64, machine, power, ptes, s390, x86};
 
 /// Four pages and their table go; what happened to the table, with what was issued before it came out.
-fn table_goes<B: HostBackend>(backend: B, batches: usize) -> Vec<Event<B::Op>> {
+fn table_goes<B: HostBackend>(
+    backend: B,
+    batches: usize,
+    grace_periods: bool,
+) -> Vec<Event<B::Op>> {
     let (mmu, space, _current) = machine(backend);
     mmu.platform().batches.store(batches, SeqCst);
+    mmu.platform().grace_periods.store(grace_periods, SeqCst);
     let ptes = ptes(&mmu, &space, VA);
     let pmds = Entries::new(mmu.platform().backend(), &space, PMD, VA, 1);
     pmds.link(0, 7);
@@ -46,19 +51,23 @@ fn comes_out_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &E
 fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
     fn each<B: HostBackend<Op: PartialEq>>(backend: fn() -> B) {
         assert!(B::FACTS.tables_deferred);
-        let events = table_goes(backend(), usize::MAX);
+        let events = table_goes(backend(), usize::MAX, true);
         comes_out_last(&events, &Event::Deferred(vec![7]));
         assert_eq!(position(&events, &Event::Freed(7)), None);
-        // No memory for a batch: every other CPU is interrupted before the table is freed.
-        let events = table_goes(backend(), 0);
-        comes_out_last(&events, &Event::Freed(7));
-        let all = position(&events, &Event::Interrupted(vec![1, 2])).expect("an interrupt to all");
-        let issued = |event: &Event<B::Op>| matches!(event, Event::Issued(..));
-        assert!(!events[all..].iter().any(issued), "the flush goes first");
-        assert!(all < position(&events, &Event::Freed(7)).unwrap());
+        // Without memory for a batch, or without grace periods, an IPI is sent to every other CPU before the table is freed.
+        for (batches, grace_periods) in [(0, true), (0, false), (usize::MAX, false)] {
+            let events = table_goes(backend(), batches, grace_periods);
+            comes_out_last(&events, &Event::Freed(7));
+            assert_eq!(position(&events, &Event::Deferred(vec![7])), None);
+            let all = position(&events, &Event::Interrupted(vec![1, 2]));
+            let all = all.expect("an interrupt to all");
+            let issued = |event: &Event<B::Op>| matches!(event, Event::Issued(..));
+            assert!(!events[all..].iter().any(issued), "the flush goes first");
+            assert!(all < position(&events, &Event::Freed(7)).unwrap());
+        }
         // Every flush interrupts every CPU: nothing is left to wait for.
         let directly = Told::<B, true, false>(backend());
-        let events = table_goes(directly, usize::MAX);
+        let events = table_goes(directly, usize::MAX, false);
         comes_out_last(&events, &Event::Freed(7));
         assert_eq!(position(&events, &Event::Interrupted(vec![1, 2])), None);
     }

@@ -1,6 +1,6 @@
 //! What a table entry of VMSAv8-64 with 4 KiB pages looks like (Arm ARM D8.3).
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use crate::pte::{Format, Rights};
 
@@ -51,6 +51,15 @@ impl Format for PteFormat {
 
     fn with_write(bits: u64) -> u64 {
         bits & !READ_ONLY
+    }
+
+    fn is_accessed(bits: u64) -> bool {
+        bits & ACCESSED != 0
+    }
+
+    /// The machine is not told to note it (TCR_EL1.HD is 0).
+    fn is_dirty(bits: u64) -> bool {
+        bits & READ_ONLY == 0
     }
 
     fn decode(bits: u64, lowest: bool) -> Entry {

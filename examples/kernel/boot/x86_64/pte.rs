@@ -1,6 +1,6 @@
 //! What a table entry of 4-level paging looks like (SDM 3A, 4.5.4).
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use crate::pte::{Format, Rights};
 
@@ -9,6 +9,8 @@ const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const WRITE_THROUGH: u64 = 1 << 3;
 const NO_CACHE: u64 = 1 << 4;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
 /// A page, above the lowest level; there it is the third bit of the memory type.
 const LARGE_OR_PAT: u64 = 1 << 7;
 pub(super) const GLOBAL: u64 = 1 << 8;
@@ -50,6 +52,14 @@ impl Format for PteFormat {
 
     fn with_write(bits: u64) -> u64 {
         bits | WRITE
+    }
+
+    fn is_accessed(bits: u64) -> bool {
+        bits & ACCESSED != 0
+    }
+
+    fn is_dirty(bits: u64) -> bool {
+        bits & DIRTY != 0
     }
 
     fn decode(bits: u64, lowest: bool) -> Entry {

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::pte::Entry;
+use tlbc_runtime::Entry;
 
 use super::{PAGES, READ_WRITE, WINDOW, accesses, process, thread};
 use crate::frames::{self, FRAME};
