@@ -187,12 +187,14 @@ fn left_out(name: &str, field: &Field, wanted: &Wanted, when: &str) -> Diagnosti
     Diagnostic::new(
         Code::E0306,
         field.span,
-        format!("`{name}` is not told {what}{when}"),
+        format!("`{name}` is not given {what}{when}"),
     )
     .label("zero then")
     .because(wanted.fact, "needs it")
-    .note("a field whose condition does not hold is zero, and the machine would act on something else")
-    .help("let the field be there whenever the instruction may be used, or let the instruction require the same")
+    .note(
+        "a field whose condition does not hold is zero, so the machine would act on another value",
+    )
+    .help("give the field no condition, or let the instruction require the condition of the field")
 }
 
 fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -> Diagnostic {
@@ -207,7 +209,7 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
     };
     let at_low_end = bit < carried.trailing_zeros();
     let message = if at_low_end {
-        format!("{what} differs in bit {bit}, which `{name}` is not told")
+        format!("{what} differs in bit {bit}, which no field of `{name}` carries")
     } else {
         let (needs, gets) = (
             64 - wanted.all.leading_zeros(),
@@ -216,19 +218,19 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
         if gets < needs {
             format!("{what} needs {needs} bits and gets {gets}")
         } else {
-            format!("{what} has a bit {bit}, and `{name}` is not told it")
+            format!("{what} has a bit {bit}, which no field of `{name}` carries")
         }
     };
     Diagnostic::new(Code::E0303, field.span, message)
         .label(format!("without bit {bit} of `{word}`"))
-        .because(wanted.fact, "has to be told apart")
-        .note("two that differ in these bits have the same operand: what is done to one is meant for the other")
+        .because(wanted.fact, "must be distinguished")
+        .note("two values that differ in these bits have the same operand, so the instruction may act on the wrong one")
         .help(format!(
             "let a field carry the bits from {} to {top}{}",
             wanted.all.trailing_zeros(),
             match field.value.source() {
                 Some(Source::Root | Source::Table | Source::Entry) if !at_low_end =>
-                    format!(", or say that tables lie lower: `tables within {bit} bits;`"),
+                    format!(", or state a narrower address for tables: `tables within {bit} bits;`"),
                 _ => String::new(),
             }
         ))
@@ -246,9 +248,9 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
         ),
     )
     .label(format!("without bit {bit} of the address"))
-    .because(wanted.fact, "has to be told apart")
-    .note("addresses of the kernel and of user spaces differ in the bits above alone: without them a page of one has the operand of the other")
-    .help(format!("let the field go up to bit {bit} of the address, or higher"))
+    .because(wanted.fact, "must be distinguished")
+    .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
+    .help(format!("extend the field to bit {bit} of the address, or higher"))
 }
 
 /// The bits of an address that tell two entries apart that an instruction serves.

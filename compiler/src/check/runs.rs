@@ -54,14 +54,14 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             finding(format!("`{name}` and its operand count different things"))
                 .label("counts something else")
                 .because(names.span, format!("counts {unit}"))
-                .note("of a large page one counts many pages, the other one entry")
+                .note("for a large page one counts many pages, and the other one entry")
                 .help(if is_by_end(model, invalidate) {
                     "let the run count `entries`, too: an operand with `end` names entries"
                 } else {
                     "write `pages` in both, or `entries` in both"
                 })
         } else if least == 0 || least > smallest {
-            finding(format!("there is no run from {least} to {smallest} {unit}"))
+            finding(format!("a run cannot have {least} to {smallest} {unit}"))
                 .label(format!("from {least}"))
                 .help("write the least count that the manual allows, then the largest; both at least 1")
         } else if least < 1 << names.base {
@@ -122,8 +122,8 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                     )
                     .label(format!("no leaf at `{}`", named.name))
                     .because(named.span, "without `leaf`")
-                    .note("smaller leaves between the addresses of the run would survive it")
-                    .help("leave the level out, or mark it `leaf`"),
+                    .note("smaller leaves between the addresses of the run would be left")
+                    .help("remove the level, or mark it `leaf`"),
                 );
             } else if position > 0 && !tells(model, invalidate, level) {
                 found.push(
@@ -131,7 +131,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                         Code::E0408,
                         drops.which.span,
                         format!(
-                            "`{}` cannot be told to step by entries of `{}`",
+                            "`{}` has no number for the level `{}`, by which it steps",
                             invalidate.named.name, named.name
                         ),
                     )
@@ -140,9 +140,9 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                         invalidate.template.span,
                         format!("no operand here has a number for `{}`", named.name),
                     )
-                    .note("it would step by the wrong size, and leaves in between would survive it")
+                    .note("it would step by the wrong size, and leaves in between would be left")
                     .help(format!(
-                        "add a field `level as {} ...` to the operand, or leave the level out",
+                        "add a field `level as {} ...` to the operand, or remove the level",
                         named.name
                     )),
                 );
@@ -175,7 +175,9 @@ pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("counts other entries")
             .because(writes.span, "writes these")
-            .note("it would write as many entries as it is told, and drop what was made through others")
+            .note(
+                "it would write the given number of entries, and drop what was made through others",
+            )
             .help(format!(
                 "let the run count `entries at {level}`, or correct which entries it writes"
             )),

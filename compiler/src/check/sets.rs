@@ -45,13 +45,13 @@ pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0310,
                     drops.which.span,
                     format!(
-                        "`{}` drops one set of `{}`, and nothing says how many there are",
+                        "`{}` drops one set of `{}`, and the number of its sets is not stated",
                         invalidate.named.name, store.named.name
                     ),
                 )
-                .label("one of how many?")
-                .because(store.named.span, "no count of sets that always holds")
-                .note("a flush goes through all sets; those beyond the last that it knows would survive")
+                .label("one set")
+                .because(store.named.span, "no number of sets that holds on every machine")
+                .note("a flush goes through all sets; with a number that is too small, sets would be left")
                 .help(format!(
                     "add, for instance, `{} has 128 sets;` to `caches`",
                     store.named.name

@@ -212,8 +212,8 @@ impl Model {
 
     /// Whether a CPU comes online with nothing cached.
     #[must_use]
-    pub fn arrives_clean(&self, machine: impl Machine) -> bool {
-        let unknown = self.arrive.contents_unknown.as_ref();
+    pub fn online_clean(&self, machine: impl Machine) -> bool {
+        let unknown = self.cpu_online.contents_unknown.as_ref();
         unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
@@ -230,7 +230,7 @@ impl Model {
     /// does, unless tags are given out anew all at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        !self.arrives_clean(machine) || self.has_generations(machine)
+        !self.online_clean(machine) || self.has_generations(machine)
     }
 
     /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one

@@ -190,7 +190,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
 /// Each space has what it needs, and still something may be left of whoever ran before: before the CPU came
 /// up, or before tags were given out anew.
 fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
-    let unknown = &model.arrive.contents_unknown;
+    let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
         let source = tag.source.filter(|_| tag.when.holds(config));
@@ -211,7 +211,7 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     }
     Diagnostic::new(
         Code::E0501,
-        unknown.as_ref().map_or(model.arrive.span, |at| at.span),
+        unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
         format!(
             "nothing drops everything that a CPU may hold when it comes up{}",
             configuration(model, config)

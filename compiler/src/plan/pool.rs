@@ -421,7 +421,7 @@ impl Setting<'_> {
 
     /// Whether the return to user code loads this view and can drop everything under its tag.
     fn resume_drops(&self, view: usize) -> bool {
-        let mut loads = self.model.resume.loads.iter();
+        let mut loads = self.model.return_to_user.loads.iter();
         loads.any(|l| {
             l.view == view
                 && l.when.holds(self.machine)
