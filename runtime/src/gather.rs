@@ -407,14 +407,12 @@ impl<'m, P: Platform> Gather<'m, P> {
             self.complete(&self.space.pending.abandoned);
         }
         self.flush_entries();
-        if self.counts {
-            // Not after the pages are released: faults on other CPUs need not flush any more.
-            self.counts = false;
-            self.space.gathers.sub(1, Barrier::Complete);
-        }
         self.hand_out();
         if self.batch.is_some() {
             drop(self.batch.take()); // the memory that it kept for more pages
+        }
+        if self.counts {
+            self.space.gathers.sub(1, Barrier::Complete);
         }
     }
 
