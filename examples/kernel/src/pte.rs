@@ -11,7 +11,7 @@ use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
 
 use crate::boot::PteFormat;
 use crate::frames::{self, Frame, Words};
-use crate::platform::{Kernel, MMU};
+use crate::platform::{Cpus, Kernel, MMU};
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl TableEntry {
 }
 
 impl Pte<Kernel> for TableEntry {
-    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<Cpus>) -> bool {
         self.space == space.id()
     }
 
