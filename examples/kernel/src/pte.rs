@@ -6,8 +6,8 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
+use tlbc_runtime::{Entry, Slot};
 
 use crate::boot::PteFormat;
 use crate::frames::{self, Frame, Words};
